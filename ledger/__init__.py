@@ -1,0 +1,68 @@
+"""A signed, content-addressed, versioned store of land-title entries.
+
+::
+
+    from ledger import Keyring, Ledger, load_key
+
+    key = load_key("key.pem")
+    ledger = Ledger.create("file:titles", origin="example.org/titles", signer=key)
+    entry = ledger.append("TN1234567", {"proprietor": "Ada Lovelace"}, message="first registration")
+    assert ledger.verify("TN1234567", expect=entry.address)
+"""
+
+from ledger.append import ANY
+from ledger.diff import ABSENT, Change
+from ledger.entry import Entry
+from ledger.errors import (
+    ConflictError,
+    HeadMissing,
+    HeadMoved,
+    IntegrityError,
+    InvalidError,
+    LedgerError,
+    MalformedError,
+    NotFoundError,
+    OutcomeUnknown,
+    ReferenceConflict,
+    StoreError,
+    TrustError,
+    UnsupportedFormatError,
+)
+from ledger.keyfile import create_key, load_key
+from ledger.keyring import Keyring
+from ledger.keys import PrivateKey, PublicKey, Signer
+from ledger.ledger import Ledger, verify_bundle
+from ledger.report import Finding, Report
+from ledger.stores import Store, open_store
+
+__all__ = [
+    "ABSENT",
+    "ANY",
+    "Change",
+    "ConflictError",
+    "Entry",
+    "Finding",
+    "HeadMissing",
+    "HeadMoved",
+    "IntegrityError",
+    "InvalidError",
+    "Keyring",
+    "Ledger",
+    "LedgerError",
+    "MalformedError",
+    "NotFoundError",
+    "OutcomeUnknown",
+    "PrivateKey",
+    "PublicKey",
+    "ReferenceConflict",
+    "Report",
+    "Signer",
+    "Store",
+    "StoreError",
+    "TrustError",
+    "UnsupportedFormatError",
+    "create_key",
+    "load_key",
+    "open_store",
+    "verify_bundle",
+]

@@ -1,0 +1,253 @@
+"""Everything that can go wrong, under one base class.
+
+::
+
+    LedgerError
+      MalformedError          the bytes are not valid: JSON, entry, bundle, key
+        InvalidError          readable, but not acceptable: a title number, a document, a date
+      IntegrityError          what is stored does not hold together
+      TrustError              signed by a key that does not count here
+        OriginNotPinned       the keyring does not know this ledger's origin
+        KeyUnavailable        no private key to sign with, or it can't be used
+      NotFoundError           no such ledger, title or entry
+      ConflictError           somebody was first
+        HeadMoved             the head is not the parent that was asked for
+        HeadMissing           the title has a history but no head
+        ReferenceConflict     the reference is taken by another document
+        Forked                two histories of one title, neither a continuation of the other
+        LedgerExists          the store holds a ledger of another origin
+        ClockBehind           this clock is far behind the parent's time
+        PreconditionFailed    a store's condition did not hold (stores raise it)
+      StoreError              the store could not be used; nothing was written
+        StoreUnavailable      unreachable, busy, or full
+        StoreDenied           no permission
+        StoreUnsafe           the store ignores conditions: two writers would lose entries
+      OutcomeUnknown          it may have been written
+      UnsupportedFormatError  made by another version, or not by this software
+
+Each class carries its ``slug`` (stable, for machines), the shell's ``exit_code`` and the service's
+``http_status``. Every error pickles, and carries its evidence as attributes.
+"""
+
+from __future__ import annotations
+
+from typing import ClassVar
+
+__all__ = [
+    "ClockBehind",
+    "ConflictError",
+    "Forked",
+    "HeadMissing",
+    "HeadMoved",
+    "IntegrityError",
+    "InvalidError",
+    "KeyUnavailable",
+    "LedgerError",
+    "LedgerExists",
+    "MalformedError",
+    "NotFoundError",
+    "OriginNotPinned",
+    "OutcomeUnknown",
+    "PreconditionFailed",
+    "ReferenceConflict",
+    "StoreDenied",
+    "StoreError",
+    "StoreUnavailable",
+    "StoreUnsafe",
+    "TrustError",
+    "UnsupportedFormatError",
+]
+
+
+class LedgerError(Exception):
+    """The base of every error here: ``str(error)`` says what and why, ``hint`` what next."""
+
+    slug: ClassVar[str] = "error"
+    exit_code: ClassVar[int] = 70
+    http_status: ClassVar[int] = 500
+
+    def __init__(self, message: str, *, hint: str = "") -> None:
+        super().__init__(message)
+        self.hint = hint
+
+
+class MalformedError(LedgerError):
+    """The bytes are not valid: JSON, entry, bundle or key."""
+
+    slug = "malformed"
+    exit_code = 65
+    http_status = 400
+
+
+class InvalidError(MalformedError):
+    """The value can be read but not accepted: a title number, a document, a date, a revision."""
+
+    slug = "invalid"
+    http_status = 422
+
+
+class IntegrityError(LedgerError):
+    """What is stored does not hold together.
+
+    ``reason`` is the slug of the finding that ``verify`` would report, ``object_key`` the object.
+    """
+
+    slug = "integrity"
+    exit_code = 20
+
+    def __init__(
+        self, message: str, *, hint: str = "", reason: str = "damaged", object_key: str = ""
+    ) -> None:
+        super().__init__(message, hint=hint)
+        self.reason = reason
+        self.object_key = object_key
+
+
+class TrustError(LedgerError):
+    """Signed by a key that does not count here. ``reason`` is the finding's slug."""
+
+    slug = "untrusted"
+    exit_code = 12
+    http_status = 403
+
+    def __init__(
+        self, message: str, *, hint: str = "", reason: str = "untrusted-key", object_key: str = ""
+    ) -> None:
+        super().__init__(message, hint=hint)
+        self.reason = reason
+        self.object_key = object_key
+
+
+class OriginNotPinned(TrustError):
+    """The keyring does not know this ledger's origin, so none of its keys can count."""
+
+    slug = "origin-not-pinned"
+    http_status = 500
+
+
+class KeyUnavailable(TrustError):
+    """There is no private key to sign with, or it can't be used: missing, locked, exposed."""
+
+    slug = "key-unavailable"
+    http_status = 500
+
+
+class NotFoundError(LedgerError):
+    """No such ledger, title or entry."""
+
+    slug = "not-found"
+    exit_code = 10
+    http_status = 404
+
+
+class ConflictError(LedgerError):
+    """Somebody was first, or the histories disagree; nothing was changed."""
+
+    slug = "conflict"
+    exit_code = 11
+    http_status = 409
+
+
+class HeadMoved(ConflictError):
+    """The head is not the parent that was asked for. ``actual`` is None where there is no head."""
+
+    slug = "head-moved"
+    http_status = 412
+
+    def __init__(
+        self,
+        message: str,
+        *,
+        hint: str = "",
+        expected: str | None = None,
+        actual: str | None = None,
+    ) -> None:
+        super().__init__(message, hint=hint)
+        self.expected = expected
+        self.actual = actual
+
+
+class HeadMissing(ConflictError):
+    """The title has a history but no head; an append would start a second history."""
+
+    slug = "head-missing"
+
+
+class ReferenceConflict(ConflictError):
+    """The reference is in the title's chain already, with another document (``address``)."""
+
+    slug = "reference-conflict"
+
+    def __init__(self, message: str, *, hint: str = "", address: str = "") -> None:
+        super().__init__(message, hint=hint)
+        self.address = address
+
+
+class Forked(ConflictError):
+    """Two histories of one title, neither a continuation of the other."""
+
+    slug = "forked"
+
+
+class LedgerExists(ConflictError):
+    """The store holds a ledger already, of another origin."""
+
+    slug = "ledger-exists"
+
+
+class ClockBehind(ConflictError):
+    """This clock is further behind the parent's time than clocks may differ."""
+
+    slug = "clock-behind"
+
+
+class PreconditionFailed(ConflictError):
+    """A store's condition did not hold: the object exists, or is not the version expected."""
+
+    slug = "precondition-failed"
+    http_status = 412
+
+
+class StoreError(LedgerError):
+    """The store could not be used; nothing was written."""
+
+    slug = "store"
+    exit_code = 13
+    http_status = 503
+
+
+class StoreUnavailable(StoreError):
+    """The store is unreachable, busy, out of room, or not what its address says."""
+
+    slug = "store-unavailable"
+
+
+class StoreDenied(StoreError):
+    """The store refuses: no permission, no or expired credentials."""
+
+    slug = "store-denied"
+
+
+class StoreUnsafe(StoreError):
+    """The store ignores conditions: two writers at once would lose entries."""
+
+    slug = "store-unsafe"
+
+
+class OutcomeUnknown(LedgerError):
+    """The write may or may not have happened; ``address`` is what to look for."""
+
+    slug = "outcome-unknown"
+    exit_code = 15
+    http_status = 504
+
+    def __init__(self, message: str, *, hint: str = "", address: str = "") -> None:
+        super().__init__(message, hint=hint)
+        self.address = address
+
+
+class UnsupportedFormatError(LedgerError):
+    """Made by another version of this software, or not by this software at all."""
+
+    slug = "unsupported-format"
+    exit_code = 14

@@ -1,0 +1,124 @@
+"""Title numbers, addresses and object keys: the only place that spells them.
+
+::
+
+    ledger.json                             layout version and origin, written once
+    TN1234567/head.json                     the ref: byte for byte the newest entry object
+    TN1234567/<sha256>.json                 every entry, immutable
+    _pending/TN1234567.<version>-<sha256>   a head is about to move (an empty object)
+"""
+
+from __future__ import annotations
+
+import re
+
+from ledger.errors import InvalidError
+
+__all__ = [
+    "LEDGER_KEY",
+    "LOG",
+    "PENDING",
+    "PROBE",
+    "check_address",
+    "check_deletable",
+    "check_key",
+    "check_title_number",
+    "entry_key",
+    "head_key",
+    "is_address",
+    "is_title_number",
+    "parse_entry_key",
+    "parse_pending_key",
+    "pending_key",
+]
+
+LEDGER_KEY = "ledger.json"
+PENDING = "_pending/"
+PROBE = "_probe/"
+LOG = "_log/"
+DELETABLE = (PENDING, PROBE, f"{LOG}staging/")
+
+TITLE_NUMBER = re.compile(r"[A-Z0-9][A-Z0-9_-]{0,31}")
+ADDRESS = re.compile(r"[0-9a-f]{64}")
+DEVICE_NAME = re.compile(r"CON|PRN|AUX|NUL|COM[0-9]|LPT[0-9]")
+PENDING_NAME = re.compile(rf"({TITLE_NUMBER.pattern})\.([1-9][0-9]{{0,15}})-({ADDRESS.pattern})")
+# No empty, hidden or climbing part; what remains is safe on every disk and in every bucket.
+KEY = re.compile(r"[A-Za-z0-9_][A-Za-z0-9_.-]*(/[A-Za-z0-9_][A-Za-z0-9_.-]*){0,7}")
+
+
+def is_title_number(text: object) -> bool:
+    """Whether this is a title number, as it stands: nothing is normalised."""
+    return (
+        isinstance(text, str)
+        and TITLE_NUMBER.fullmatch(text) is not None
+        and DEVICE_NAME.fullmatch(text) is None
+    )
+
+
+def check_title_number(text: object) -> str:
+    """Return the title number, or raise InvalidError saying what one looks like."""
+    if isinstance(text, str) and is_title_number(text):
+        return text
+    why = "expected 1 to 32 of A-Z 0-9 _ -, not starting with _ or -"
+    if isinstance(text, str) and DEVICE_NAME.fullmatch(text):
+        why = "a device name on some systems"
+    raise InvalidError(
+        f"not a title number: {text!a:.80} ({why})",
+        hint="title numbers look like TN1234567; they are never changed to fit",
+    )
+
+
+def is_address(text: object) -> bool:
+    """Whether this is an address: 64 lower-case hex digits."""
+    return isinstance(text, str) and ADDRESS.fullmatch(text) is not None
+
+
+def check_address(text: object) -> str:
+    """Return the address, or raise InvalidError."""
+    if isinstance(text, str) and is_address(text):
+        return text
+    raise InvalidError(f"not an address: {text!a:.80} (expected 64 lower-case hex digits)")
+
+
+def head_key(title_number: str) -> str:
+    """The key of a title's ref."""
+    return f"{title_number}/head.json"
+
+
+def entry_key(title_number: str, address: str) -> str:
+    """The key of an entry."""
+    return f"{title_number}/{address}.json"
+
+
+def pending_key(title_number: str, version: int, address: str) -> str:
+    """The key of the marker that is written before a head moves."""
+    return f"{PENDING}{title_number}.{version}-{address}"
+
+
+def parse_entry_key(key: str) -> tuple[str, str] | None:
+    """The title number and address in an entry's key; None where the key is no entry's."""
+    title_number, _, name = key.partition("/")
+    address = name.removesuffix(".json")
+    if is_title_number(title_number) and is_address(address) and name.endswith(".json"):
+        return title_number, address
+    return None
+
+
+def parse_pending_key(key: str) -> tuple[str, int, str] | None:
+    """The title number, version and address in a marker's key; None where it is no marker's."""
+    match = PENDING_NAME.fullmatch(key.removeprefix(PENDING)) if key.startswith(PENDING) else None
+    return (match[1], int(match[2]), match[3]) if match else None
+
+
+def check_key(key: str) -> str:
+    """Return the object key, or raise InvalidError: stores accept no other shape."""
+    if not KEY.fullmatch(key):
+        raise InvalidError(f"not an object key: {key!a:.120}")
+    return key
+
+
+def check_deletable(key: str) -> str:
+    """Return the key if its object may ever be deleted; entries and heads never may."""
+    if not check_key(key).startswith(DELETABLE):
+        raise InvalidError(f"never deleted: {key}")
+    return key

@@ -1,0 +1,61 @@
+"""Times as text (RFC 3339), and the little arithmetic that the format needs.
+
+``recorded_at`` has one spelling, UTC with microseconds, so that its texts sort as its times do.
+What people type, and ``effective_at``, may be a date, which means 00:00 UTC, or a time with its
+offset.
+"""
+
+from __future__ import annotations
+
+import re
+from datetime import UTC, datetime
+
+from ledger.errors import InvalidError
+
+__all__ = ["check_effective", "format_time", "is_recorded_time", "parse_time"]
+
+DATE = r"[0-9]{4}-[0-9]{2}-[0-9]{2}"
+# Spelled out, as Pythons differ: some take 24:00:00, or an offset of 99 minutes.
+CLOCK = r"(?:[01][0-9]|2[0-3]):[0-5][0-9]"
+TIME = rf"{CLOCK}:[0-5][0-9]"
+MOMENT = re.compile(rf"{DATE}(T{TIME}(\.[0-9]{{1,6}})?(Z|[+-]{CLOCK}))?")
+RECORDED = re.compile(rf"{DATE}T{TIME}\.[0-9]{{6}}Z")
+
+
+def parse_time(text: str) -> datetime:
+    """The moment that a date (00:00 UTC) or an RFC 3339 time names; raises InvalidError."""
+    try:
+        if not MOMENT.fullmatch(text):
+            raise ValueError
+        moment = datetime.fromisoformat(text)
+        return moment.astimezone(UTC) if moment.tzinfo else moment.replace(tzinfo=UTC)
+    except (ValueError, OverflowError):
+        raise InvalidError(
+            f"not a date or time: {text!a:.60}",
+            hint="write 2026-01-31, or 2026-01-31T10:00:00Z, or with an offset (+01:00)",
+        ) from None
+
+
+def check_effective(text: str | None) -> str | None:
+    """Return the text of an ``effective_at`` as it stands; raises InvalidError."""
+    if text is not None:
+        parse_time(text)
+    return text
+
+
+def format_time(moment: datetime) -> str:
+    """The one spelling of a recorded time: ``2026-11-23T10:00:00.000000Z``."""
+    if moment.tzinfo is None:
+        raise InvalidError("a time without an offset: pass datetimes with tzinfo=UTC")
+    return moment.astimezone(UTC).strftime("%Y-%m-%dT%H:%M:%S.%fZ").rjust(27, "0")
+
+
+def is_recorded_time(text: object) -> bool:
+    """Whether this is a recorded time in its one spelling, and a real one."""
+    if not isinstance(text, str) or not RECORDED.fullmatch(text):
+        return False
+    try:
+        datetime.fromisoformat(text)
+    except ValueError:
+        return False
+    return True
