@@ -1,0 +1,59 @@
+"""Where a ledger is kept: in memory, in a folder, or in a bucket."""
+
+from __future__ import annotations
+
+import re
+from typing import TYPE_CHECKING
+
+from ledger.errors import InvalidError
+from ledger.stores.base import Blob, Store
+from ledger.stores.folder import FolderStore
+from ledger.stores.memory import MemoryStore
+
+if TYPE_CHECKING:
+    import os
+
+__all__ = ["Blob", "FolderStore", "MemoryStore", "Store", "open_store"]
+
+# Two letters or more: "C:\titles" is nobody's scheme.
+SCHEME = re.compile(r"([A-Za-z][A-Za-z0-9+.-]+):(.*)", re.DOTALL)
+EXPECTED = "a store is a folder's path, file:PATH, s3://BUCKET/PREFIX or memory:"
+
+
+def open_store(url: str | os.PathLike[str]) -> Store:
+    """The store of a name: ``memory:``, ``file:PATH``, a plain path, or ``s3://BUCKET/PREFIX``.
+
+    Nothing is read or made yet. InvalidError for anything else; it does not repeat what it was
+    given, for a URL may hold credentials.
+    """
+    match = SCHEME.fullmatch(url) if isinstance(url, str) else None
+    if match is None:
+        return FolderStore(url)
+    scheme, rest = match[1].lower(), match[2]
+    if scheme == "memory" and not rest:
+        return MemoryStore()
+    if scheme == "file":
+        return FolderStore(_file_path(rest))
+    if scheme == "s3" and rest.startswith("//"):
+        return _open_s3(rest.removeprefix("//"))
+    raise InvalidError(
+        f"not a store: {scheme}:…", hint=f"{EXPECTED}; for a path with a colon, write ./PATH"
+    )
+
+
+def _file_path(rest: str) -> str:
+    """The path in a ``file:`` URL, as it stands: nothing is percent-decoded."""
+    if not rest.startswith("//"):
+        return rest
+    host, slash, path = rest.removeprefix("//").partition("/")
+    if host not in {"", "localhost"} or not slash:
+        raise InvalidError("not a folder of this machine: file://HOST/…", hint=EXPECTED)
+    return f"/{path}"
+
+
+def _open_s3(rest: str) -> Store:
+    # boto3 takes longer to import than everything else together: only those who use it wait.
+    from ledger.stores.s3 import S3Store  # noqa: PLC0415
+
+    bucket, _, prefix = rest.partition("/")
+    return S3Store(bucket, prefix)

@@ -1,0 +1,85 @@
+"""The store protocol: dumb objects, and compare-and-swap on one of them."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, NamedTuple, Protocol
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Iterator
+
+__all__ = ["Blob", "Store"]
+
+
+class Blob(NamedTuple):
+    """An object as it was read: its bytes, and an opaque version to replace it by."""
+
+    data: bytes
+    version: str
+
+
+class Store(Protocol):
+    """What a ledger needs of the place it is kept in.
+
+    Keys are those of ``ledger.layout``; anything else is refused with InvalidError. Every call is
+    safe from many threads and processes. A call that fails raises one of
+
+    * ``StoreError`` (StoreUnavailable, StoreDenied): it did not happen;
+    * ``PreconditionFailed``: it did not happen, as its condition did not hold;
+    * ``OutcomeUnknown``: a write that may have happened (a timeout, a reset, a server's error);
+    * ``NotFoundError``: there is no such bucket;
+    * ``IntegrityError``: what is there is no object (a link, a folder, a wrong checksum).
+
+    ``ledger.testing.StoreContract`` is the executable form of this page.
+    """
+
+    url: str
+    """How a person names this store: what ``open_store`` takes, without credentials."""
+
+    def get(self, key: str) -> Blob | None:
+        """The object, or None where there is none."""
+        ...
+
+    def create(self, key: str, data: bytes) -> str:
+        """Create the object, durably, and return its version.
+
+        An object that is there already with the same bytes is success; with other bytes,
+        PreconditionFailed.
+        """
+        ...
+
+    def replace(self, key: str, data: bytes, expected: str) -> str:
+        """Replace the object if its version is still ``expected``, durably; return the new version.
+
+        PreconditionFailed where it is not, or where there is no object.
+        """
+        ...
+
+    def list(self, prefix: str = "", *, after: str = "", delimiter: str = "") -> Iterator[str]:
+        """The keys that start with ``prefix`` and sort after ``after``, in their bytes' order.
+
+        With a delimiter ("/"), keys that go on behind the next one are given once, as what is
+        common to them, up to and with the delimiter; ``after`` is compared with that. A listing may
+        be stale: believe no absence.
+        """
+        ...
+
+    def delete(self, key: str) -> None:
+        """Delete a marker, a probe or a staging object; success where there is none.
+
+        Entries, heads and ``ledger.json`` are refused with InvalidError.
+        """
+        ...
+
+    def get_many(self, keys: Iterable[str]) -> Iterator[tuple[str, Blob | None]]:
+        """Every key with what ``get`` would answer, in the order asked for."""
+        for key in keys:
+            yield key, self.get(key)
+
+    def create_many(self, objects: Iterable[tuple[str, bytes]]) -> None:
+        """Create all the objects, in any order or side by side; the first failure is raised."""
+        for key, data in objects:
+            self.create(key, data)
+
+    def close(self) -> None:
+        """Let go of what the store holds open; nothing, for most."""
+        return

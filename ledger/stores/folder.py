@@ -1,0 +1,332 @@
+"""A store in a local folder: durable, and safe for many processes at once.
+
+An object is a file, written whole under a temporary name beside its place, forced to the disk, and
+only then given its name: with link(2), which fails if the name is taken (``create``), or with
+rename(2) under a lock (``replace``). So no reader, and no crash, ever meets half an object. What a
+crash may leave behind is a file named ``.tmp-…``, which no key can name and no listing shows.
+
+Below the root no symbolic link is followed, for any part of a key, at any time: every part is
+opened relative to the descriptor of the one before it (openat(2), O_NOFOLLOW). The root itself is
+the user's and may be a link. A root that is not there reads as an empty store.
+"""
+
+from __future__ import annotations
+
+import errno
+import fcntl
+import hashlib
+import os
+import secrets
+import stat
+import sys
+from contextlib import contextmanager, suppress
+from typing import TYPE_CHECKING
+
+from ledger.errors import (
+    IntegrityError,
+    InvalidError,
+    LedgerError,
+    OutcomeUnknown,
+    PreconditionFailed,
+    StoreDenied,
+    StoreUnavailable,
+)
+from ledger.layout import check_deletable, check_key
+from ledger.stores.base import Blob, Store
+from ledger.stores.listing import check_listing, is_listed
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator, Sequence
+
+__all__ = ["FolderStore"]
+
+LIMIT = 64 << 20  # far above any object of ours: whatever is larger was put there by others
+CHUNK = 1 << 20
+
+FOLDER = os.O_RDONLY | os.O_DIRECTORY
+INNER_FOLDER = FOLDER | os.O_NOFOLLOW
+# O_NONBLOCK: opening a FIFO that was put in a file's place must not wait for its other end.
+READ = os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK
+WRITE_NEW = os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_NOFOLLOW
+
+DENIED = {errno.EACCES, errno.EPERM}
+# What open(2) answers where a link, a socket or a file without a folder's uses is in the way.
+MISPLACED = {errno.ELOOP, errno.ENOTDIR, errno.EISDIR, errno.ENXIO, errno.EMLINK}
+MISPLACED_HINT = "a store holds plain files in plain folders; see what put something else there"
+
+
+class FolderStore(Store):
+    """The objects below one folder, which is made when the first of them is created.
+
+    Every method raises IntegrityError where something else is in the place of a file or a folder:
+    a symbolic link, a FIFO, a folder, a file larger than any object.
+    """
+
+    def __init__(self, path: str | os.PathLike[str]) -> None:
+        text = os.fspath(path)
+        if not text or "\0" in text:
+            raise InvalidError(f"not the path of a folder: {text!r:.120}")
+        # One slash in front: abspath keeps two, and the url file://… would name a host.
+        self.path = "/" + os.path.abspath(text).lstrip("/")  # noqa: PTH100  as fast as it gets
+        self.url = f"file:{self.path}"
+
+    def __repr__(self) -> str:
+        return f"FolderStore({self.path!r})"
+
+    def get(self, key: str) -> Blob | None:
+        """The object, or None where there is none."""
+        *folders, name = check_key(key).split("/")
+        try:
+            folder = self._open_folder(folders)
+            try:
+                data = _read(folder, name, key)
+            finally:
+                os.close(folder)
+        except FileNotFoundError:
+            return None
+        except OSError as error:
+            raise self._failure("read", key, error) from error
+        return Blob(data, _version(data))
+
+    def create(self, key: str, data: bytes) -> str:
+        """Create the object, durably; PreconditionFailed if other bytes are there."""
+        *folders, name = check_key(key).split("/")
+        with self._writing(key), self._made_folder(folders) as folder:
+            with _temporary(folder, data) as temporary:
+                try:
+                    os.link(
+                        temporary, name, src_dir_fd=folder, dst_dir_fd=folder, follow_symlinks=False
+                    )
+                except FileExistsError:
+                    if _read(folder, name, key) != data:
+                        raise PreconditionFailed(
+                            f"{key} exists already, with other bytes"
+                        ) from None
+            # Where another process created it too: it may not have come this far yet.
+            self._settle(key, folder)
+        return _version(data)
+
+    def replace(self, key: str, data: bytes, expected: str) -> str:
+        """Replace the object if its version is ``expected``, durably, else PreconditionFailed."""
+        *folders, name = check_key(key).split("/")
+        missing = f"{key} is not there to be replaced"
+        with self._writing(key, missing=missing), self._locked_folder(folders) as folder:
+            if _version(_read(folder, name, key)) != expected:
+                raise PreconditionFailed(f"{key} is not the version that was to be replaced")
+            with _temporary(folder, data) as temporary:
+                os.rename(temporary, name, src_dir_fd=folder, dst_dir_fd=folder)
+            self._settle(key, folder)
+        return _version(data)
+
+    def delete(self, key: str) -> None:
+        """Delete a marker, a probe or a staging object; anything else is an InvalidError."""
+        *folders, name = check_deletable(key).split("/")
+        try:
+            # Locked, so that no replacement under way brings the object back.
+            with self._locked_folder(folders) as folder:
+                os.unlink(name, dir_fd=folder)
+        except FileNotFoundError:
+            return
+        except OSError as error:
+            raise self._failure("delete", key, error) from error
+
+    def list(self, prefix: str = "", *, after: str = "", delimiter: str = "") -> Iterator[str]:
+        """The keys in order; one folder's names at a time are held in memory."""
+        check_listing(prefix, after, delimiter)
+        return self._walk(prefix[: prefix.rfind("/") + 1], prefix, after, delimiter)
+
+    def _walk(self, folder: str, prefix: str, after: str, delimiter: str) -> Iterator[str]:
+        for item in self._items(folder):
+            if not item.startswith(prefix) or (item <= after and not after.startswith(item)):
+                continue
+            if item.endswith("/") and not delimiter:
+                yield from self._walk(item, prefix, after, delimiter)
+            elif item > after and (not item.endswith("/") or self._holds_a_key(item)):
+                yield item
+
+    def _holds_a_key(self, folder: str) -> bool:
+        return any(True for _ in self._walk(folder, folder, "", ""))
+
+    def _items(self, folder: str) -> Sequence[str]:
+        """The keys and the folders (with "/") in a folder, in the order of the keys.
+
+        With the slash as part of the name, "A-1/" sorts before "A/", as the keys below them do.
+        Whatever is no folder is given as a key, a link too: reading it says what is wrong with it.
+        """
+        try:
+            descriptor = self._open_folder(folder.split("/")[:-1])
+            try:
+                with os.scandir(descriptor) as entries:
+                    items = [
+                        f"{folder}{entry.name}/"
+                        if entry.is_dir(follow_symlinks=False)
+                        else folder + entry.name
+                        for entry in entries
+                    ]
+            finally:
+                os.close(descriptor)
+        except FileNotFoundError:
+            return ()
+        except OSError as error:
+            raise self._failure("list", folder, error) from error
+        return sorted(filter(is_listed, items))
+
+    def _open_folder(self, parts: Sequence[str] = ()) -> int:
+        """Open a folder below the root, part by part, following no link; OSError as it comes."""
+        try:
+            descriptor = os.open(self.path, FOLDER)
+        except NotADirectoryError as error:
+            raise StoreUnavailable(f"cannot use {self.path}: it is not a folder") from error
+        for part in parts:
+            descriptor = _step_into(descriptor, part)
+        return descriptor
+
+    @contextmanager
+    def _made_folder(self, parts: Sequence[str]) -> Iterator[int]:
+        """Open a folder, making it first if it isn't there."""
+        try:
+            descriptor = self._open_folder(parts)
+        except FileNotFoundError:
+            descriptor = self._open_made_root()
+            for part in parts:
+                descriptor = _step_into(descriptor, part, make=True)
+        try:
+            yield descriptor
+        finally:
+            os.close(descriptor)
+
+    def _open_made_root(self) -> int:
+        try:
+            return self._open_folder()
+        except FileNotFoundError:
+            _make_root(self.path)
+            return self._open_folder()
+
+    @contextmanager
+    def _locked_folder(self, parts: Sequence[str]) -> Iterator[int]:
+        """Open a folder and lock it against other replacements below it.
+
+        The lock is the folder's own (flock(2) of this descriptor): it leaves no file behind, and
+        it ends with the descriptor, however this process ends.
+        """
+        descriptor = self._open_folder(parts)
+        try:
+            fcntl.flock(descriptor, fcntl.LOCK_EX)
+            yield descriptor
+        finally:
+            os.close(descriptor)
+
+    @contextmanager
+    def _writing(self, key: str, *, missing: str = "") -> Iterator[None]:
+        """Turn the OSErrors of a write that did not happen into ours."""
+        try:
+            yield
+        except OSError as error:
+            if missing and error.errno == errno.ENOENT:
+                raise PreconditionFailed(missing) from error
+            raise self._failure("write", key, error) from error
+
+    def _settle(self, key: str, folder: int) -> None:
+        """Force the new name to the disk. It is visible already: a failure leaves it in doubt."""
+        try:
+            _sync(folder)
+        except OSError as error:
+            raise OutcomeUnknown(
+                f"{self.path}/{key} was written, but may not survive a crash: {error.strerror}",
+                hint="look after the disk, then read the object again",
+            ) from error
+
+    def _failure(self, action: str, key: str, error: OSError) -> LedgerError:
+        """The error to raise for an OSError: the only place that reads an errno."""
+        message = f"cannot {action} {self.path}/{key}: {error.strerror}"
+        if error.errno in MISPLACED:
+            return IntegrityError(message, hint=MISPLACED_HINT, object_key=key)
+        if error.errno in DENIED:
+            return StoreDenied(message, hint=f"see who owns {self.path}, and its mode")
+        return StoreUnavailable(message)
+
+
+MISPLACED_HINT = (
+    "a store holds plain files in plain folders; find out what put something else there"
+)
+
+
+def _version(data: bytes) -> str:
+    return hashlib.sha256(data).hexdigest()
+
+
+def _read(folder: int, name: str, key: str) -> bytes:
+    """The bytes of a plain file; IntegrityError where the name is something else's."""
+    descriptor = os.open(name, READ, dir_fd=folder)
+    try:
+        status = os.fstat(descriptor)
+        if not stat.S_ISREG(status.st_mode):
+            raise IntegrityError(f"{key} is not a plain file", hint=MISPLACED_HINT, object_key=key)
+        size = status.st_size
+        data = os.read(descriptor, min(size, LIMIT) + 1)
+        # Seldom: a network's disk gave less than was asked for, or somebody writes to the file.
+        while len(data) != size and len(data) <= LIMIT and (more := os.read(descriptor, CHUNK)):
+            data += more
+    finally:
+        os.close(descriptor)
+    if len(data) > LIMIT:
+        raise IntegrityError(f"{key} is larger than {LIMIT} bytes", object_key=key)
+    return data
+
+
+@contextmanager
+def _temporary(folder: int, data: bytes) -> Iterator[str]:
+    """Write a file, durably, under a name that no key has; it is gone at the end, or renamed."""
+    name = f".tmp-{secrets.token_hex(8)}"
+    try:
+        descriptor = os.open(name, WRITE_NEW, 0o644, dir_fd=folder)
+        try:
+            rest = memoryview(data)
+            while rest:
+                rest = rest[os.write(descriptor, rest) :]
+            _sync(descriptor)
+        finally:
+            os.close(descriptor)
+        yield name
+    finally:
+        with suppress(OSError):
+            os.unlink(name, dir_fd=folder)
+
+
+def _step_into(descriptor: int, part: str, *, make: bool = False) -> int:
+    """Open a folder in an open one, which is closed; ``make`` it where it isn't there."""
+    try:
+        if make:
+            _make(part, dir_fd=descriptor)
+            _sync(descriptor)
+        return os.open(part, INNER_FOLDER, dir_fd=descriptor)
+    finally:
+        os.close(descriptor)
+
+
+def _make(path: str, *, dir_fd: int | None = None) -> None:
+    with suppress(FileExistsError):
+        os.mkdir(path, dir_fd=dir_fd)
+
+
+def _make_root(path: str) -> None:
+    """Make a folder and those above it, each of them durably."""
+    above = path.rpartition("/")[0] or "/"
+    try:
+        _make(path)
+    except FileNotFoundError:
+        _make_root(above)
+        _make(path)
+    descriptor = os.open(above, FOLDER)
+    try:
+        _sync(descriptor)
+    finally:
+        os.close(descriptor)
+
+
+def _sync(descriptor: int) -> None:
+    """Force a file or a folder to the disk."""
+    if sys.platform == "darwin":  # there fsync(2) reaches the disk's cache only
+        fcntl.fcntl(descriptor, fcntl.F_FULLFSYNC)
+    else:
+        os.fsync(descriptor)

@@ -1,0 +1,1 @@
+"""The tests mirror ``ledger`` and ``cli``, folder by folder."""

@@ -1,0 +1,123 @@
+"""What all tests share: an environment that is not the developer's, and S3 servers."""
+
+from __future__ import annotations
+
+import os
+import secrets
+from typing import TYPE_CHECKING, Any
+
+import pytest
+
+from tests import servers
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+    from ledger.stores.s3 import S3Store
+
+pytest.register_assert_rewrite("ledger.store_contract")
+
+OURS = ("AWS_", "LEDGER_", "XDG_")
+# A server that is running already, such as http://127.0.0.1:7481, with its AWS_* credentials.
+GIVEN_SERVER = os.environ.get("LEDGER_TEST_S3", "")
+GIVEN_CREDENTIALS = {
+    name: os.environ[name]
+    for name in ("AWS_ACCESS_KEY_ID", "AWS_SECRET_ACCESS_KEY", "AWS_SESSION_TOKEN")
+    if GIVEN_SERVER and name in os.environ
+}
+
+
+@pytest.fixture(scope="session", autouse=True)
+def _environment(tmp_path_factory: pytest.TempPathFactory) -> Iterator[None]:
+    """No test sees the developer's configuration, credentials or home, nor does a subprocess."""
+    home = tmp_path_factory.mktemp("home")
+    with pytest.MonkeyPatch.context() as environment:
+        for name in list(os.environ):
+            if name.startswith(OURS) or name.lower().endswith("_proxy"):
+                environment.delenv(name)
+        environment.setenv("HOME", str(home))
+        environment.setenv("XDG_CONFIG_HOME", str(home / ".config"))
+        environment.setenv("AWS_CONFIG_FILE", str(home / "no-config"))
+        environment.setenv("AWS_SHARED_CREDENTIALS_FILE", str(home / "no-credentials"))
+        environment.setenv("AWS_EC2_METADATA_DISABLED", "true")
+        environment.setenv("AWS_DEFAULT_REGION", "us-east-1")
+        environment.setenv("AWS_ACCESS_KEY_ID", "test")
+        environment.setenv("AWS_SECRET_ACCESS_KEY", "test")
+        yield
+
+
+# --- S3: each server is started when a test first asks for it ------------------------------------
+
+
+@pytest.fixture(scope="session")
+def moto_url(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
+    with servers.moto(tmp_path_factory.mktemp("moto") / "log") as url:
+        yield url
+
+
+@pytest.fixture(scope="session")
+def ministack_url(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
+    with servers.ministack(tmp_path_factory.mktemp("ministack") / "log") as url:
+        yield url
+
+
+@pytest.fixture(scope="session")
+def moto_client(moto_url: str) -> Any:
+    return _client(moto_url)
+
+
+@pytest.fixture(scope="session")
+def ministack_client(ministack_url: str) -> Any:
+    return _client(ministack_url)
+
+
+@pytest.fixture(scope="session")
+def given_client() -> Any:
+    return _client(GIVEN_SERVER, **GIVEN_CREDENTIALS)
+
+
+def _server(name: str) -> Any:
+    # One worker for all tests of a server, so that it is started once.
+    return pytest.param(name, marks=pytest.mark.xdist_group(name))
+
+
+@pytest.fixture(
+    scope="session",
+    params=[_server(name) for name in ("moto", "ministack", *["given"][: bool(GIVEN_SERVER)])],
+)
+def s3_client(request: pytest.FixtureRequest) -> Any:
+    """A client of each server in turn."""
+    return request.getfixturevalue(f"{request.param}_client")
+
+
+@pytest.fixture
+def s3_bucket(s3_client: Any) -> Iterator[str]:
+    """The name of a new bucket, on each server in turn."""
+    name = f"test-{secrets.token_hex(8)}"
+    s3_client.create_bucket(Bucket=name)
+    yield name
+    while found := s3_client.list_objects_v2(Bucket=name).get("Contents"):
+        keys = [{"Key": each["Key"]} for each in found]
+        s3_client.delete_objects(Bucket=name, Delete={"Objects": keys, "Quiet": True})
+    s3_client.delete_bucket(Bucket=name)
+
+
+@pytest.fixture
+def s3_store(s3_bucket: str, s3_client: Any) -> Iterator[S3Store]:
+    """A store in a new bucket, on each server in turn."""
+    from ledger.stores.s3 import S3Store
+
+    store = S3Store(s3_bucket, client=s3_client)
+    yield store
+    store.close()
+
+
+def _client(endpoint: str, **credentials: str) -> Any:
+    """The client that a store makes itself, where the environment names this endpoint."""
+    from ledger.stores.s3 import make_client
+
+    with pytest.MonkeyPatch.context() as environment:
+        environment.setenv("AWS_ENDPOINT_URL_S3", endpoint)
+        for name, value in credentials.items():
+            environment.setenv(name, value)
+        return make_client()

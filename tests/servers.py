@@ -1,0 +1,101 @@
+"""S3 servers for the tests: MiniStack, moto over a real socket, and whatever LEDGER_TEST_S3 names.
+
+Run as a script it is the moto server: ``python tests/servers.py PORT``.
+"""
+
+from __future__ import annotations
+
+import os
+import socket
+import subprocess
+import sys
+import time
+from contextlib import contextmanager
+from pathlib import Path
+from threading import Lock
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+PATIENCE = 30  # seconds for a server to answer; it takes one or two
+
+
+def free_port() -> int:
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        return int(probe.getsockname()[1])
+
+
+@contextmanager
+def ministack(log: Path) -> Iterator[str]:
+    port = free_port()
+    command = [str(Path(sys.executable).with_name("ministack"))]
+    with _running(command, port, log, BIND_HOST="127.0.0.1", GATEWAY_PORT=str(port)) as url:
+        yield url
+
+
+@contextmanager
+def moto(log: Path) -> Iterator[str]:
+    port = free_port()
+    with _running([sys.executable, __file__, str(port)], port, log) as url:
+        yield url
+
+
+@contextmanager
+def _running(command: list[str], port: int, log: Path, **environment: str) -> Iterator[str]:
+    """The URL of a server that is up, and is stopped at the end, however the test ends."""
+    with log.open("wb") as output:
+        server = subprocess.Popen(
+            command,
+            env=os.environ | environment,
+            stdin=subprocess.DEVNULL,
+            stdout=output,
+            stderr=subprocess.STDOUT,
+            cwd=log.parent,
+        )
+    try:
+        _wait_until_it_listens(server, port, log)
+        yield f"http://127.0.0.1:{port}"
+    finally:
+        server.terminate()
+        try:
+            server.wait(5)
+        except subprocess.TimeoutExpired:
+            server.kill()
+            server.wait()
+
+
+def _wait_until_it_listens(server: subprocess.Popen[bytes], port: int, log: Path) -> None:
+    deadline = time.monotonic() + PATIENCE
+    while time.monotonic() < deadline and server.poll() is None:
+        try:
+            socket.create_connection(("127.0.0.1", port), timeout=1).close()
+        except OSError:
+            time.sleep(0.05)
+        else:
+            return
+    raise RuntimeError(f"{server.args} did not start: {log.read_text(errors='replace')[-2000:]}")
+
+
+def serve_moto(port: int) -> None:
+    """Serve moto's S3, with conditional writes made atomic: of itself, moto's are not."""
+    from moto.s3.responses import S3Response
+    from moto.server import DomainDispatcherApplication, create_backend_app
+    from werkzeug.serving import WSGIRequestHandler, run_simple
+
+    one_at_a_time, answer = Lock(), S3Response.key_response
+
+    def key_response(*arguments: object, **named: object) -> object:
+        with one_at_a_time:
+            return answer(*arguments, **named)
+
+    S3Response.key_response = key_response  # type: ignore[method-assign, assignment]
+    # Without it every request opens a connection of its own, and waits for it.
+    WSGIRequestHandler.protocol_version = "HTTP/1.1"
+    application = DomainDispatcherApplication(create_backend_app)
+    run_simple("127.0.0.1", port, application, threaded=True)
+
+
+if __name__ == "__main__":
+    serve_moto(int(sys.argv[1]))

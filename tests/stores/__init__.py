@@ -1,0 +1,1 @@
+"""Tests of ``ledger.stores``: one contract, and what is special about each store."""

@@ -1,0 +1,385 @@
+"""The store in a folder: what is on the disk, what the disk does, and other processes."""
+
+from __future__ import annotations
+
+import errno
+import os
+import shutil
+import stat
+import subprocess
+import sys
+import tempfile
+from concurrent.futures import ProcessPoolExecutor
+from multiprocessing import get_context
+from pathlib import Path
+
+import pytest
+
+from ledger.errors import (
+    IntegrityError,
+    InvalidError,
+    OutcomeUnknown,
+    PreconditionFailed,
+    StoreUnavailable,
+)
+from ledger.store_contract import StoreContract
+from ledger.stores import FolderStore
+
+HEAD = "TN1/head.json"
+REPOSITORY = Path(__file__).parents[2]
+NOBODY = 65534
+
+
+@pytest.fixture
+def store(tmp_path: Path) -> FolderStore:
+    return FolderStore(tmp_path / "root")
+
+
+@pytest.fixture
+def root(store: FolderStore) -> Path:
+    """The store's folder, which is there."""
+    path = Path(store.path)
+    path.mkdir()
+    return path
+
+
+class TestFolderStore(StoreContract):
+    @pytest.fixture
+    def store(self, tmp_path: Path) -> FolderStore:
+        return FolderStore(tmp_path)
+
+
+# --- the root ------------------------------------------------------------------------------------
+
+
+def test_a_root_that_is_not_there_reads_as_empty_and_is_not_made(store):
+    assert store.get(HEAD) is None
+    assert list(store.list()) == []
+    store.delete("_probe/x")
+    with pytest.raises(PreconditionFailed):
+        store.replace(HEAD, b"x", "version")
+    assert not Path(store.path).exists()
+
+
+def test_the_root_is_made_with_its_parents_when_an_object_is_created(tmp_path):
+    store = FolderStore(tmp_path / "a" / "b" / "c")
+    store.create(HEAD, b"x")
+    assert (tmp_path / "a/b/c/TN1/head.json").read_bytes() == b"x"
+
+
+def test_the_root_may_be_a_link(tmp_path, root):
+    (tmp_path / "link").symlink_to(root)
+    FolderStore(tmp_path / "link").create(HEAD, b"x")
+    assert (root / HEAD).read_bytes() == b"x"
+
+
+def test_a_root_that_is_a_file_is_no_store(tmp_path):
+    (tmp_path / "file").write_bytes(b"mine")
+    for path in (tmp_path / "file", tmp_path / "file" / "below"):
+        store = FolderStore(path)
+        for use in (
+            lambda store=store: store.get(HEAD),
+            lambda store=store: store.create(HEAD, b"x"),
+            lambda store=store: list(store.list()),
+        ):
+            with pytest.raises(StoreUnavailable, match="not a folder"):
+                use()
+
+
+def test_a_relative_root_stays_where_it_was(tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    store = FolderStore("titles")
+    monkeypatch.chdir("/")
+    assert store.url == f"file:{tmp_path}/titles"
+    assert repr(store) == f"FolderStore('{tmp_path}/titles')"
+
+
+@pytest.mark.parametrize("path", ["", "a\0b"])
+def test_what_is_no_path_is_refused(path):
+    with pytest.raises(InvalidError):
+        FolderStore(path)
+
+
+# --- what is on the disk -------------------------------------------------------------------------
+
+
+def test_an_object_is_a_file_with_its_bytes_and_nothing_else_is_left(store, root):
+    version = store.create(HEAD, b"one")
+    store.replace(HEAD, b"two", version)
+    with pytest.raises(PreconditionFailed):
+        store.create(HEAD, b"three")
+    assert [path.name for path in (root / "TN1").iterdir()] == ["head.json"]
+    assert (root / HEAD).read_bytes() == b"two"
+
+
+@pytest.mark.parametrize(("mask", "file", "folder"), [(0o022, 0o644, 0o755), (0o077, 0o600, 0o700)])
+def test_files_and_folders_have_the_modes_of_the_umask(store, mask, file, folder):
+    before = os.umask(mask)
+    try:
+        version = store.create(HEAD, b"x")
+        store.replace(HEAD, b"y", version)
+    finally:
+        os.umask(before)
+    root = Path(store.path)
+    assert stat.S_IMODE((root / HEAD).stat().st_mode) == file
+    assert stat.S_IMODE((root / "TN1").stat().st_mode) == folder
+    assert stat.S_IMODE(root.stat().st_mode) == folder
+
+
+def test_what_a_crash_left_is_neither_listed_nor_in_the_way(store, root):
+    (root / "TN1").mkdir()
+    (root / "TN1" / ".tmp-0123").write_bytes(b"half an ent")
+    (root / "TN2").mkdir()
+    assert list(store.list()) == []
+    assert list(store.list(delimiter="/")) == []
+    store.create(HEAD, b"x")
+    assert list(store.list()) == [HEAD]
+
+
+def test_files_that_are_no_objects_are_not_listed(store, root):
+    store.create(HEAD, b"x")
+    for name in (".DS_Store", "read me.txt", "TN1/.git", "caf\N{LATIN SMALL LETTER E WITH ACUTE}"):
+        (root / name).write_bytes(b"")
+    (root / os.fsdecode(b"\xff")).mkdir()
+    assert list(store.list()) == [HEAD]
+    assert list(store.list(delimiter="/")) == ["TN1/"]
+
+
+def test_neither_reading_nor_writing_lists_a_folder(store, monkeypatch):
+    version = store.create(HEAD, b"x")
+    for name in ("listdir", "scandir"):
+        monkeypatch.setattr(os, name, lambda *_: pytest.fail("a folder was listed"))
+    version = store.replace(HEAD, b"y", version)
+    assert store.get(HEAD) == (b"y", version)
+    store.create("TN2/head.json", b"z")
+    store.delete("_probe/x")
+
+
+def test_a_listing_opens_only_folders_it_can_need(store, monkeypatch):
+    for title in ("A", "B", "BA", "C", "D"):
+        store.create(f"{title}/head.json", b"")
+    opened = []
+    items = FolderStore._items
+    monkeypatch.setattr(
+        FolderStore, "_items", lambda self, folder: opened.append(folder) or items(self, folder)
+    )
+    assert list(store.list("B", after="BA/a")) == ["BA/head.json"]
+    assert opened == ["", "BA/"]
+    opened.clear()
+    assert next(store.list(after="C")) == "C/head.json"
+    assert opened == ["", "C/"]
+
+
+def test_no_descriptor_stays_open(store, root):
+    (root / "TN2").symlink_to("/etc")
+    os.mkfifo(root / "fifo")
+
+    def use_everything() -> None:
+        store.get(HEAD)
+        store.create("_probe/x", b"x")
+        store.delete("_probe/x")
+        next(store.list())
+        for wrong in ("TN2/head.json", "fifo", "TN1", "TN1/head.json/x"):
+            for use in (store.get, lambda key: store.create(key, b"y")):
+                with pytest.raises(IntegrityError):
+                    use(wrong)
+            with pytest.raises(IntegrityError):
+                store.replace(wrong, b"y", "version")
+
+    store.create(HEAD, b"x")
+    use_everything()
+    before = set(Path("/dev/fd").iterdir())
+    use_everything()
+    assert set(Path("/dev/fd").iterdir()) == before
+
+
+# --- what the disk does --------------------------------------------------------------------------
+
+
+def fail_to_sync(monkeypatch, *, folders: bool) -> None:
+    sync = os.fsync
+
+    def fsync(descriptor: int) -> None:
+        if stat.S_ISDIR(os.fstat(descriptor).st_mode) == folders:
+            raise OSError(errno.EIO, "Input/output error")
+        sync(descriptor)
+
+    monkeypatch.setattr(os, "fsync", fsync)
+
+
+def test_a_file_is_forced_to_the_disk_before_it_has_its_name_and_the_folder_after(
+    store, monkeypatch
+):
+    store.create("TN1/first.json", b"")
+    steps = []
+    for name in ("fsync", "link", "rename"):
+        call = getattr(os, name)
+
+        def record(*arguments, name=name, call=call, **options):
+            what = name
+            if name == "fsync":
+                is_folder = stat.S_ISDIR(os.fstat(arguments[0]).st_mode)
+                what = "sync folder" if is_folder else "sync file"
+            steps.append(what)
+            return call(*arguments, **options)
+
+        monkeypatch.setattr(os, name, record)
+    version = store.create(HEAD, b"x")
+    assert steps == ["sync file", "link", "sync folder"]
+    steps.clear()
+    store.replace(HEAD, b"y", version)
+    assert steps == ["sync file", "rename", "sync folder"]
+    steps.clear()
+    store.create("TN2/head.json", b"x")  # here the root is forced too: it has a new folder
+    assert steps == ["sync folder", "sync file", "link", "sync folder"]
+
+
+def test_a_write_that_fails_before_it_is_visible_did_not_happen(store, root, monkeypatch):
+    version = store.create(HEAD, b"x")
+    fail_to_sync(monkeypatch, folders=False)
+    for write in (
+        lambda: store.create("TN1/new.json", b"y"),
+        lambda: store.replace(HEAD, b"y", version),
+    ):
+        with pytest.raises(StoreUnavailable, match=r"TN1/.*Input/output error"):
+            write()
+    assert [path.name for path in (root / "TN1").iterdir()] == ["head.json"]
+    assert store.get(HEAD) == (b"x", version)
+
+
+def test_a_write_that_fails_after_it_is_visible_is_unknown(store, monkeypatch):
+    version = store.create(HEAD, b"x")
+    fail_to_sync(monkeypatch, folders=True)
+    for write in (
+        lambda: store.create("TN1/new.json", b"y"),
+        lambda: store.create(HEAD, b"x"),
+        lambda: store.replace(HEAD, b"y", version),
+    ):
+        with pytest.raises(OutcomeUnknown, match="may not survive"):
+            write()
+
+
+@pytest.mark.parametrize("step", ["write", "fsync", "link"])
+def test_an_interrupt_leaves_nothing_behind(store, root, monkeypatch, step):
+    store.create("TN1/first.json", b"")
+
+    def interrupt(*_, **__):
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr(os, step, interrupt)
+    with pytest.raises(KeyboardInterrupt):
+        store.create(HEAD, b"x")
+    assert [path.name for path in (root / "TN1").iterdir()] == ["first.json"]
+
+
+def test_a_full_disk_is_reported_with_the_file_and_the_reason(tmp_path):
+    mount = tmp_path / "small"
+    mount.mkdir()
+    command = ["mount", "-t", "tmpfs", "-o", "size=64k", "tmpfs", str(mount)]
+    mounted = shutil.which("mount") and subprocess.run(command, check=False, capture_output=True)
+    if not mounted or mounted.returncode:
+        pytest.skip("only root may mount a small disk")
+    try:
+        store = FolderStore(mount)
+        version = store.create(HEAD, b"x")
+        for write in (
+            lambda: store.create("TN1/big.json", bytes(1 << 17)),
+            lambda: store.replace(HEAD, bytes(1 << 17), version),
+        ):
+            with pytest.raises(StoreUnavailable, match=r"TN1/.*No space left on device"):
+                write()
+        assert store.get(HEAD) == (b"x", version)
+        assert [path.name for path in (mount / "TN1").iterdir()] == ["head.json"]
+    finally:
+        subprocess.run(["umount", "-l", str(mount)], check=True)
+
+
+def run(code: str, path: str) -> str:
+    """What another Python says that has run the code, with the store of the path."""
+    start = (
+        "import os, resource, sys\n"
+        "from ledger.stores import FolderStore\n"
+        "store = FolderStore(sys.argv[1])\n"
+    )
+    done = subprocess.run(
+        [sys.executable, "-c", start + code, path],
+        check=False,
+        cwd=REPOSITORY,
+        capture_output=True,
+        text=True,
+        timeout=30,
+    )
+    return done.stdout + done.stderr
+
+
+def test_a_file_above_the_process_limit_is_reported(store):
+    code = (
+        "resource.setrlimit(resource.RLIMIT_FSIZE, (1000, 1000))\n"
+        "store.create('TN1/head.json', bytes(2000))"
+    )
+    said = run(code, store.path)
+    assert "StoreUnavailable: cannot write" in said
+    assert "File too large" in said
+    assert list(store.list()) == []
+
+
+@pytest.mark.skipif(os.getuid() != 0, reason="only root can become somebody else")
+def test_a_folder_of_somebody_else_is_denied():
+    with tempfile.TemporaryDirectory() as name:
+        Path(name).chmod(0o755)
+        store = FolderStore(name)
+        store.create(HEAD, b"x")
+        (Path(name) / HEAD).chmod(0o600)
+        for code in (
+            "store.get('TN1/head.json')",
+            "store.create('TN1/new.json', b'x')",
+            "store.create('TN2/new.json', b'x')",
+        ):
+            said = run(f"os.setuid({NOBODY})\n{code}", name)
+            assert "StoreDenied: cannot" in said
+            assert "Permission denied" in said
+        assert list(store.list()) == [HEAD]
+
+
+# --- many processes ------------------------------------------------------------------------------
+
+
+def create_each(path: str, name: str) -> list[bool]:
+    """Try to be first with each of twenty objects."""
+    store = FolderStore(path)
+    won = []
+    for number in range(20):
+        try:
+            store.create(f"TN{number}/head.json", name.encode())
+        except PreconditionFailed:
+            won.append(False)
+        else:
+            won.append(True)
+    return won
+
+
+def count_up(path: str, _: str) -> None:
+    """Add one to a counter, twenty times."""
+    store = FolderStore(path)
+    done = 0
+    while done < 20:
+        there = store.get(HEAD)
+        try:
+            store.replace(HEAD, str(int(there.data) + 1).encode(), there.version)
+        except PreconditionFailed:
+            continue
+        done += 1
+
+
+def test_many_processes_lose_nothing(store):
+    """Each object has one creator, whose bytes it has, and a counter counts every one."""
+    names = [f"process {number}" for number in range(8)]
+    paths = [store.path] * len(names)
+    with ProcessPoolExecutor(len(names), mp_context=get_context("spawn")) as pool:
+        won = list(pool.map(create_each, paths, names))
+        for number, column in enumerate(zip(*won, strict=True)):
+            assert sum(column) == 1
+            assert store.get(f"TN{number}/head.json").data.decode() == names[column.index(True)]
+        store.replace(HEAD, b"0", store.get(HEAD).version)
+        list(pool.map(count_up, paths, names))
+    assert store.get(HEAD).data == b"160"

@@ -1,0 +1,27 @@
+"""The store in memory."""
+
+from __future__ import annotations
+
+import pytest
+
+from ledger.store_contract import StoreContract
+from ledger.stores import MemoryStore
+
+
+class TestMemoryStore(StoreContract):
+    @pytest.fixture
+    def store(self) -> MemoryStore:
+        return MemoryStore()
+
+
+def test_two_stores_share_nothing() -> None:
+    MemoryStore().create("A/1", b"x")
+    assert MemoryStore().get("A/1") is None
+
+
+def test_a_caller_who_changes_a_buffer_changes_no_object() -> None:
+    store = MemoryStore()
+    buffer = bytearray(b"before")
+    store.create("A/1", buffer)
+    buffer[:] = b"after!"
+    assert store.get("A/1").data == b"before"

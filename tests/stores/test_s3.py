@@ -1,0 +1,401 @@
+"""The store in a bucket, on real servers, and where answers are lost on the way."""
+
+from __future__ import annotations
+
+import secrets
+
+import pytest
+from boto3.session import Session
+from botocore.config import Config
+from botocore.stub import Stubber
+
+from ledger.errors import (
+    IntegrityError,
+    InvalidError,
+    NotFoundError,
+    OutcomeUnknown,
+    PreconditionFailed,
+    StoreDenied,
+    StoreUnavailable,
+    StoreUnsafe,
+)
+from ledger.store_contract import StoreContract
+from ledger.stores import s3 as s3_module
+from ledger.stores.s3 import S3Store, make_client
+from tests.servers import free_port
+from tests.stores.wire import DROP, STALL, answer, error, wire
+
+HEAD = "TN1/head.json"
+ETAG = '"0123456789abcdef0123456789abcdef"'
+DONE = answer(200, ETag=ETAG)
+THERE = error(412, "PreconditionFailed")
+MISSING = error(404, "NoSuchKey")
+
+
+def found(data: bytes) -> bytes:
+    return answer(200, data, ETag=ETAG)
+
+
+class TestS3Store(StoreContract):
+    @pytest.fixture
+    def store(self, s3_store):
+        return s3_store
+
+
+@pytest.mark.xdist_group("ministack")
+class TestS3StoreUnderAPrefix(StoreContract):
+    """One server is enough: the prefix is our own doing."""
+
+    @pytest.fixture
+    def store(self, ministack_client):
+        bucket = f"test-{secrets.token_hex(8)}"
+        ministack_client.create_bucket(Bucket=bucket)
+        for key in ("registry.json", "registry/other.json", "registry/titles.json", "s/x.json"):
+            S3Store(bucket, client=ministack_client).create(key, b"beside")
+        store = S3Store(bucket, "registry/titles", client=ministack_client)
+        yield store
+        store.close()
+
+
+@pytest.fixture
+def store_at(monkeypatch):
+    """Make a store on the server of a URL, as a user would who set the endpoint."""
+    monkeypatch.setattr(s3_module, "WAITS", (0.0, 0.0, 0.0, 0.0))
+
+    def make(url: str, **options: object) -> S3Store:
+        monkeypatch.setenv("AWS_ENDPOINT_URL_S3", url)
+        return S3Store("bucket", **options)
+
+    return make
+
+
+# --- what is in the bucket -----------------------------------------------------------------------
+
+
+def test_objects_have_the_keys_of_the_layout_below_the_prefix(s3_bucket, s3_client):
+    S3Store(s3_bucket, "a/b", client=s3_client).create(HEAD, b"{}")
+    page = s3_client.list_objects_v2(Bucket=s3_bucket)
+    assert [each["Key"] for each in page["Contents"]] == ["a/b/TN1/head.json"]
+    assert s3_client.head_object(Bucket=s3_bucket, Key="a/b/TN1/head.json")["ContentType"] == (
+        "application/json"
+    )
+
+
+def test_objects_of_others_are_not_listed(s3_store, s3_bucket, s3_client):
+    s3_store.create(HEAD, b"x")
+    for key in ("TN1/", "TN1//x", "read me.txt", ".hidden/x", "caf\N{LATIN SMALL LETTER E}\u0301"):
+        s3_client.put_object(Bucket=s3_bucket, Key=key, Body=b"")
+    assert list(s3_store.list()) == [HEAD]
+    assert list(s3_store.list(delimiter="/")) == ["TN1/"]
+
+
+# --- a bucket that can't be used -----------------------------------------------------------------
+
+
+def uses(store: S3Store) -> list:
+    return [
+        lambda: store.get(HEAD),
+        lambda: list(store.get_many([HEAD])),
+        lambda: store.create(HEAD, b"x"),
+        lambda: store.create_many([(HEAD, b"x")]),
+        lambda: store.replace(HEAD, b"x", ETAG),
+        lambda: list(store.list()),
+        lambda: store.delete("_probe/x"),
+    ]
+
+
+def assert_all_raise(store: S3Store, expected: type[Exception], match: str) -> None:
+    for use in uses(store):
+        with pytest.raises(expected, match=match) as caught:
+            use()
+        assert caught.value.hint
+    store.close()
+
+
+def test_a_bucket_that_is_not_there_is_not_found(s3_client):
+    store = S3Store("no-such-bucket-here", client=s3_client)
+    assert_all_raise(store, NotFoundError, "NoSuchBucket")
+
+
+def test_a_server_that_is_not_there_is_unavailable_and_nothing_is_in_doubt(store_at):
+    store = store_at(f"http://127.0.0.1:{free_port()}")
+    assert_all_raise(store, StoreUnavailable, "Could not connect")
+
+
+def test_without_credentials_all_is_denied(store_at, monkeypatch):
+    monkeypatch.delenv("AWS_ACCESS_KEY_ID")
+    monkeypatch.delenv("AWS_SECRET_ACCESS_KEY")
+    assert_all_raise(store_at("http://127.0.0.1:1"), StoreDenied, "credentials")
+
+
+@pytest.mark.parametrize(
+    ("status", "code", "hint"),
+    [
+        (403, "AccessDenied", "s3:GetObject"),
+        (400, "ExpiredToken", "sign in"),
+        (403, "InvalidAccessKeyId", "AWS_ACCESS_KEY_ID"),
+        (403, "SignatureDoesNotMatch", "AWS_SECRET_ACCESS_KEY"),
+        (403, "RequestTimeTooSkewed", "clock"),
+        (401, "Unauthorized", "credentials"),
+    ],
+)
+def test_a_refusal_is_denied_with_what_to_do(store_at, status, code, hint):
+    with wire(error(status, code)) as server:
+        store = store_at(server.url)
+        for use in uses(store):
+            with pytest.raises(StoreDenied, match=code) as caught:
+                use()
+            assert hint in caught.value.hint
+        assert len(server.requests) == len(uses(store))  # asking again would not help
+        store.close()
+
+
+def test_the_errors_of_a_given_client_are_ours_too():
+    client = make_client()
+    store = S3Store("bucket", client=client)
+    with Stubber(client) as stub:
+        stub.add_client_error("get_object", "ExpiredToken", http_status_code=400)
+        with pytest.raises(StoreDenied, match="ExpiredToken"):
+            store.get(HEAD)
+
+
+@pytest.mark.parametrize("broken", [answer(200, b"<html>"), answer(302), answer(400, b"{}")])
+def test_a_server_that_is_no_s3_raises_nothing_foreign(store_at, broken):
+    with wire(broken) as server:
+        store = store_at(server.url)
+        with pytest.raises(StoreUnavailable):
+            list(store.list())
+        store.close()
+
+
+def test_a_server_without_conditions_is_unsafe(store_at):
+    with wire(error(501, "NotImplemented")) as server:
+        store = store_at(server.url)
+        with pytest.raises(StoreUnsafe):
+            store.create(HEAD, b"x")
+        with pytest.raises(StoreUnsafe):
+            store.replace(HEAD, b"x", ETAG)
+
+
+def test_no_credential_is_in_a_name_or_an_error(store_at, monkeypatch):
+    monkeypatch.setenv("AWS_ACCESS_KEY_ID", "SECRETKEY")
+    monkeypatch.setenv("AWS_SECRET_ACCESS_KEY", "SECRETSECRET")
+    monkeypatch.setenv("AWS_SESSION_TOKEN", "SECRETTOKEN")
+    said = []
+    for url in (f"http://SECRETUSER:SECRETPASS@127.0.0.1:{free_port()}", "http://SECRET HOST?x"):
+        with pytest.raises(StoreUnavailable) as caught:
+            store_at(url).get(HEAD)
+        said.append(f"{caught.value} {caught.value.hint}")
+    store = store_at("http://127.0.0.1:1")
+    assert "SECRETPASS" not in "".join([*said, store.url, repr(store)])
+    assert "SECRETTOKEN" not in "".join(said)
+
+
+# --- reading -------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("trouble", [DROP, error(500, "InternalError"), error(503, "SlowDown")])
+def test_a_reading_is_repeated_until_it_is_answered(store_at, trouble):
+    with wire(trouble, trouble, found(b"x")) as server:
+        assert store_at(server.url).get(HEAD) == (b"x", ETAG)
+        assert server.methods() == ["GET"] * 3
+
+
+@pytest.mark.parametrize("trouble", [DROP, error(503, "SlowDown")])
+def test_a_reading_that_is_never_answered_is_unavailable(store_at, trouble):
+    with wire(trouble) as server:
+        with pytest.raises(StoreUnavailable, match=HEAD):
+            store_at(server.url).get(HEAD)
+        assert server.methods() == ["GET"] * len(s3_module.WAITS)
+
+
+def test_an_object_cut_short_is_never_taken_for_the_whole(store_at):
+    with wire(answer(200, b"half an en", length=20, ETag=ETAG)) as server:
+        with pytest.raises(StoreUnavailable, match="cannot read"):
+            store_at(server.url).get(HEAD)
+        assert server.methods() == ["GET"] * len(s3_module.WAITS)
+
+
+def test_an_object_that_fails_its_checksum_is_damaged(store_at):
+    headers = {"x-amz-checksum-crc32": "AAAAAA==", "ETag": ETAG}
+    with wire(answer(200, b"x", **headers)) as server, pytest.raises(IntegrityError) as caught:
+        store_at(server.url).get(HEAD)
+    assert caught.value.object_key == HEAD
+
+
+def test_an_object_too_large_to_be_ours_is_not_read(store_at, monkeypatch):
+    monkeypatch.setattr(s3_module, "LIMIT", 10)
+    with wire(found(bytes(10)), found(bytes(11))) as server:
+        store = store_at(server.url)
+        assert store.get(HEAD).data == bytes(10)
+        with pytest.raises(IntegrityError, match="larger than 10 bytes"):
+            store.get(HEAD)
+
+
+# --- creating: it comes to the same however often it is sent -------------------------------------
+
+
+@pytest.mark.parametrize("trouble", [DROP, error(500, "InternalError"), error(503, "SlowDown")])
+def test_a_creation_is_sent_again_until_it_is_answered(store_at, trouble):
+    with wire(trouble, DONE) as server:
+        assert store_at(server.url).create(HEAD, b"x") == ETAG
+    assert server.methods() == ["PUT", "PUT"]
+    assert [request.headers["if-none-match"] for request in server.requests] == ["*", "*"]
+
+
+@pytest.mark.parametrize("refusal", [THERE, error(409, "ConditionalRequestConflict")])
+def test_a_creation_that_meets_its_own_first_sending_succeeded(store_at, refusal):
+    with wire(DROP, refusal, found(b"x")) as server:
+        assert store_at(server.url).create(HEAD, b"x") == ETAG
+    assert server.methods() == ["PUT", "PUT", "GET"]
+
+
+def test_a_creation_that_meets_other_bytes_is_refused(store_at):
+    with wire(THERE, found(b"other")) as server:
+        with pytest.raises(PreconditionFailed):
+            store_at(server.url).create(HEAD, b"x")
+        assert server.methods() == ["PUT", "GET"]
+
+
+@pytest.mark.parametrize("later", [(THERE, found(b"other")), (error(403, "AccessDenied"),)])
+def test_a_creation_stays_in_doubt_after_a_lost_answer(store_at, later):
+    """The first sending may have created the object, and another replaced it since."""
+    with wire(DROP, *later) as server, pytest.raises(OutcomeUnknown):
+        store_at(server.url).create(HEAD, b"x")
+
+
+def test_a_creation_that_collides_is_sent_again(store_at):
+    with wire(error(409, "ConditionalRequestConflict"), MISSING, DONE) as server:
+        assert store_at(server.url).create(HEAD, b"x") == ETAG
+        assert server.methods() == ["PUT", "GET", "PUT"]
+
+
+def test_a_creation_that_collides_and_then_loses_is_refused_without_a_doubt(store_at):
+    with wire(error(409, "ConditionalRequestConflict"), MISSING, THERE, found(b"other")) as server:
+        with pytest.raises(PreconditionFailed):
+            store_at(server.url).create(HEAD, b"x")
+        assert server.methods() == ["PUT", "GET", "PUT", "GET"]
+
+
+def test_a_creation_that_only_collides_did_not_happen(store_at):
+    with wire(*[error(409, "ConditionalRequestConflict"), MISSING] * 4) as server:
+        with pytest.raises(StoreUnavailable):
+            store_at(server.url).create(HEAD, b"x")
+        assert server.methods() == ["PUT", "GET"] * 4
+
+
+def test_a_creation_that_is_never_answered_is_unknown(store_at):
+    with wire(DROP) as server:
+        with pytest.raises(OutcomeUnknown, match=HEAD):
+            store_at(server.url).create(HEAD, b"x")
+        assert server.methods() == ["PUT"] * len(s3_module.WAITS)
+
+
+# --- replacing: it is sent once ------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    "trouble",
+    [
+        DROP,
+        error(500, "InternalError"),
+        error(503, "SlowDown"),
+        answer(502, b"<html>"),
+        b"nonsense",
+    ],
+)
+def test_a_replacement_without_a_clear_answer_is_unknown(store_at, trouble):
+    with wire(trouble) as server:
+        with pytest.raises(OutcomeUnknown, match=HEAD):
+            store_at(server.url).replace(HEAD, b"x", ETAG)
+        assert server.methods() == ["PUT"]
+
+
+def test_a_replacement_that_stalls_is_unknown(store_at, monkeypatch):
+    monkeypatch.setattr(s3_module, "READ_TIMEOUT", 0.2)
+    with wire(STALL) as server:
+        with pytest.raises(OutcomeUnknown, match="timeout"):
+            store_at(server.url).replace(HEAD, b"x", ETAG)
+        assert server.methods() == ["PUT"]
+
+
+@pytest.mark.parametrize(
+    "refusal",
+    [
+        THERE,
+        MISSING,
+        error(409, "ConditionalRequestConflict"),
+        error(409, "ConcurrentModification"),
+    ],
+)
+def test_a_replacement_that_is_refused_did_not_happen(store_at, refusal):
+    with wire(refusal) as server:
+        with pytest.raises(PreconditionFailed):
+            store_at(server.url).replace(HEAD, b"x", ETAG)
+        assert server.methods() == ["PUT"]
+
+
+def test_a_write_carries_its_condition_and_its_checksum_and_waits_for_no_permission(store_at):
+    with wire(DONE) as server:
+        store_at(server.url).replace(HEAD, b"x", ETAG)
+    (request,) = server.requests
+    assert request.path == "/bucket/TN1/head.json"
+    assert request.headers["if-match"] == ETAG
+    assert "x-amz-checksum-sha256" in request.headers
+    assert "expect" not in request.headers
+
+
+# --- many ----------------------------------------------------------------------------------------
+
+
+def test_after_a_failure_no_creation_is_under_way(store_at):
+    refused = error(403, "AccessDenied")
+    with wire(refused) as server:
+        store = store_at(server.url, connections=4)
+        with pytest.raises(StoreDenied):
+            store.create_many((f"A/{number}", b"x") for number in range(1000))
+        sent = len(server.requests)
+        store.close()
+        assert len(server.requests) == sent <= 8
+
+
+def test_an_abandoned_reading_of_a_closed_store_waits_for_nothing(store_at):
+    with wire(found(b"x")) as server:
+        store = store_at(server.url, connections=2)
+        answers = store.get_many(f"A/{number}" for number in range(100))
+        next(answers)
+        store.close()
+        answers.close()
+
+
+def test_a_listing_that_cannot_go_on_is_unavailable_not_short(store_at):
+    page = b"<ListBucketResult><IsTruncated>true</IsTruncated></ListBucketResult>"
+    with wire(answer(200, page)) as server, pytest.raises(StoreUnavailable, match="go on"):
+        list(store_at(server.url).list())
+
+
+def test_a_closed_store_has_no_threads_left(s3_bucket, s3_client):
+    store = S3Store(s3_bucket, client=s3_client)
+    list(store.get_many([HEAD, HEAD]))
+    store.close()
+    assert not [thread for thread in store._pool._threads if thread.is_alive()]
+
+
+# --- the client ----------------------------------------------------------------------------------
+
+
+def test_a_client_that_repeats_requests_is_refused():
+    with pytest.raises(InvalidError, match="repeats") as caught:
+        S3Store("bucket", client=Session().client("s3"))
+    assert "total_max_attempts" in caught.value.hint
+    once = Config(retries={"total_max_attempts": 1})
+    S3Store("bucket", client=Session().client("s3", config=once))
+
+
+def test_the_environment_does_not_make_a_client_repeat_requests(store_at, monkeypatch):
+    monkeypatch.setenv("AWS_MAX_ATTEMPTS", "5")
+    monkeypatch.setenv("AWS_RETRY_MODE", "adaptive")
+    with wire(DROP) as server:
+        with pytest.raises(OutcomeUnknown):
+            store_at(server.url).replace(HEAD, b"x", ETAG)
+        assert server.methods() == ["PUT"]

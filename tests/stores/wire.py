@@ -1,0 +1,92 @@
+"""A server that gives the answers it is told to, or drops the connection, one per request."""
+
+from __future__ import annotations
+
+import socket
+from contextlib import contextmanager, suppress
+from dataclasses import dataclass, field
+from threading import Thread
+from typing import TYPE_CHECKING, NamedTuple
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+DROP = b""  # the request is read, and the connection is closed without an answer
+STALL = b"stall"  # the request is read, and nothing happens
+
+
+class Request(NamedTuple):
+    method: str
+    path: str
+    headers: dict[str, str]
+
+
+@dataclass
+class Wire:
+    """The answers still to give, the last of them again and again, and the requests there were."""
+
+    answers: list[bytes]
+    requests: list[Request] = field(default_factory=list)
+    url: str = ""
+
+    def methods(self) -> list[str]:
+        return [request.method for request in self.requests]
+
+
+def answer(status: int, body: bytes = b"", *, length: int | None = None, **headers: str) -> bytes:
+    """An HTTP answer; its ``length`` may lie."""
+    lines = [
+        f"HTTP/1.1 {status} Whatever",
+        f"Content-Length: {len(body) if length is None else length}",
+    ]
+    lines += ["Connection: close", *(f"{name}: {value}" for name, value in headers.items())]
+    return "\r\n".join(lines).encode() + b"\r\n\r\n" + body
+
+
+def error(status: int, code: str, message: str = "said the server") -> bytes:
+    """An error of S3."""
+    body = f"<Error><Code>{code}</Code><Message>{message}</Message></Error>"
+    return answer(status, body.encode())
+
+
+@contextmanager
+def wire(*answers: bytes) -> Iterator[Wire]:
+    """Serve the answers; more requests than answers get the last one again."""
+    with socket.create_server(("127.0.0.1", 0)) as listener:
+        state = Wire(list(answers), url=f"http://127.0.0.1:{listener.getsockname()[1]}")
+        thread = Thread(target=_serve, args=(listener, state))
+        thread.start()
+        try:
+            yield state
+        finally:
+            listener.shutdown(socket.SHUT_RDWR)
+            thread.join()
+
+
+def _serve(listener: socket.socket, state: Wire) -> None:
+    stalled = []
+    with suppress(OSError):  # the listener is shut down
+        while True:
+            connection, _ = listener.accept()
+            with suppress(ConnectionError):
+                state.requests.append(_read(connection))
+            given = state.answers.pop(0) if len(state.answers) > 1 else state.answers[0]
+            if given is STALL:
+                stalled.append(connection)
+                continue
+            with suppress(ConnectionError):
+                connection.sendall(given)
+            connection.close()
+    for connection in stalled:
+        connection.close()
+
+
+def _read(connection: socket.socket) -> Request:
+    with connection.makefile("rb") as lines:
+        method, path, _ = next(lines).decode().split()
+        headers = {}
+        while line := next(lines).strip().decode():
+            name, _, value = line.partition(":")
+            headers[name.lower()] = value.strip()
+        lines.read(int(headers.get("content-length", 0)))
+    return Request(method, path, headers)
