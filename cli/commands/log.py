@@ -1,0 +1,130 @@
+"""``ledger log``: the history of a title."""
+
+from __future__ import annotations
+
+from datetime import timedelta
+from itertools import islice
+from typing import TYPE_CHECKING, Annotated, TypeAlias
+
+import typer
+
+from cli.options import (
+    DebugOption,
+    JsonOption,
+    QuietOption,
+    RevisionArgument,
+    StoreOption,
+    TitleArgument,
+)
+from cli.output import (
+    change_json,
+    change_lines,
+    entry_json,
+    entry_lines,
+    pager,
+    print_json,
+    printable,
+    signer_name,
+    style,
+)
+from cli.session import open_ledger
+from ledger.diff import changes
+from ledger.times import format_time, parse_time
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Iterator
+
+    from ledger import Change, Entry, Keyring
+
+__all__ = ["log"]
+
+Step: TypeAlias = "tuple[Entry, Entry | None]"
+"""An entry and its parent, so that what changed can be told."""
+
+
+def log(
+    title_number: TitleArgument,
+    revision: RevisionArgument = "HEAD",
+    *,
+    oneline: Annotated[bool, typer.Option("--oneline", help="One line an entry.")] = False,
+    limit: Annotated[
+        int | None, typer.Option("-n", metavar="COUNT", min=0, help="At most so many entries.")
+    ] = None,
+    reverse: Annotated[bool, typer.Option("--reverse", help="Oldest first.")] = False,
+    since: Annotated[
+        str | None,
+        typer.Option("--since", metavar="DATE", help="Recorded then or later (00:00 UTC)."),
+    ] = None,
+    until: Annotated[
+        str | None,
+        typer.Option("--until", metavar="DATE", help="Recorded then or before; that day included."),
+    ] = None,
+    store: StoreOption = None,
+    as_json: JsonOption = False,
+    quiet: QuietOption = False,
+    debug: DebugOption = False,
+) -> None:
+    """Show the history of TITLE, newest first: who signed what, when, why, and what changed."""
+    earliest = format_time(parse_time(since)) if since else ""
+    before = _day_after(until) if until else ""
+    with open_ledger(store) as ledger:
+        entries = ledger.log(title_number, revision)
+        steps = ((entry, None) for entry in entries) if oneline else _with_parents(entries)
+        chosen: Iterable[Step] = islice(_recorded(steps, earliest, before), limit)
+        if reverse:
+            chosen = list(chosen)[::-1]
+        if as_json:
+            for entry, parent in chosen:
+                shown = entry_json(entry, ledger.keyring)
+                if not oneline:
+                    shown["changes"] = [change_json(c) for c in _changes(entry, parent)]
+                print_json(shown)
+        elif not quiet:
+            head = ledger.head(title_number).address
+            one = _oneline if oneline else _in_full
+            pager(line for step in chosen for line in one(step, ledger.keyring, head))
+
+
+def _day_after(date: str) -> str:
+    """The first recorded time that is after a date or a time."""
+    moment = parse_time(date)
+    return format_time(moment + (timedelta(days=1) if len(date) == 10 else timedelta.resolution))
+
+
+def _with_parents(entries: Iterator[Entry]) -> Iterator[Step]:
+    """Every entry with the one before it: reads one entry more than it gives."""
+    entry = next(entries, None)
+    while entry is not None:
+        parent = next(entries, None)
+        yield entry, parent
+        entry = parent
+
+
+def _recorded(steps: Iterable[Step], earliest: str, before: str) -> Iterator[Step]:
+    for step in steps:
+        if step[0].recorded_at < earliest:
+            return  # times never go back along a chain
+        if not before or step[0].recorded_at < before:
+            yield step
+
+
+def _changes(entry: Entry, parent: Entry | None) -> list[Change]:
+    return changes(parent.document if parent else {}, entry.document)
+
+
+def _oneline(step: Step, keyring: Keyring, head: str) -> Iterator[str]:
+    entry = step[0]
+    address = style(entry.address[:8], typer.colors.YELLOW)
+    mark = style(" (HEAD)", typer.colors.CYAN) if entry.address == head else ""
+    first_line = printable(entry.message.split("\n")[0])
+    who = printable(signer_name(entry, keyring))
+    yield f"{address} v{entry.version} {entry.recorded_at[:19]}Z {who}{mark} {first_line}".rstrip()
+
+
+def _in_full(step: Step, keyring: Keyring, head: str) -> Iterator[str]:
+    entry, parent = step
+    yield from entry_lines(entry, keyring, head=entry.address == head)
+    yield ""
+    for line in change_lines(_changes(entry, parent)):
+        yield f"    {line}"
+    yield ""

@@ -1,0 +1,42 @@
+"""``ledger recover``: mend a head that is missing or unreadable."""
+
+from __future__ import annotations
+
+from typing import Annotated
+
+import typer
+
+from cli.options import (
+    DebugOption,
+    ExpectOption,
+    JsonOption,
+    QuietOption,
+    StoreOption,
+    TitleArgument,
+)
+from cli.output import entry_json, print_json
+from cli.session import open_ledger
+
+__all__ = ["recover"]
+
+
+def recover(
+    title_number: TitleArgument,
+    *,
+    to: Annotated[
+        str | None,
+        typer.Option("--to", metavar="ADDRESS", help="Which tip, where there are several."),
+    ] = None,
+    expect: ExpectOption = None,
+    store: StoreOption = None,
+    as_json: JsonOption = False,
+    quiet: QuietOption = False,
+    debug: DebugOption = False,
+) -> None:
+    """Mend the head of TITLE, if it is missing or unreadable, from the entries that are left."""
+    with open_ledger(store) as ledger:
+        entry = ledger.recover(title_number, to=to, expect=expect)
+        if as_json:
+            print_json(entry_json(entry, ledger.keyring))
+        elif not quiet:
+            typer.echo(f"{title_number} is at version {entry.version} again: {entry.address}")

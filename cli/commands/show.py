@@ -1,0 +1,76 @@
+"""``ledger show`` and ``ledger cat``: one version of a title, for people and to the byte."""
+
+from __future__ import annotations
+
+import json
+import sys
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+from cli.options import (
+    DebugOption,
+    JsonOption,
+    QuietOption,
+    RevisionArgument,
+    StoreOption,
+    TitleArgument,
+)
+from cli.output import entry_json, entry_lines, pager, print_json, printable
+from cli.session import open_ledger
+from ledger.times import parse_time
+
+if TYPE_CHECKING:
+    from ledger import Entry, Ledger
+
+__all__ = ["cat", "show"]
+
+
+def show(
+    title_number: TitleArgument,
+    revision: RevisionArgument = "HEAD",
+    *,
+    in_law: Annotated[
+        str | None,
+        typer.Option("--effective", metavar="DATE", help="The version in force on that date."),
+    ] = None,
+    store: StoreOption = None,
+    as_json: JsonOption = False,
+    quiet: QuietOption = False,
+    debug: DebugOption = False,
+) -> None:
+    """Show one version of TITLE with its document."""
+    if in_law is not None and revision != "HEAD":
+        raise typer.BadParameter("REV and --effective exclude each other")
+    with open_ledger(store) as ledger:
+        entry = _find(ledger, title_number, revision, in_law)
+        if as_json:
+            shown = entry_json(entry, ledger.keyring)
+            print_json(shown | {"digest": entry.digest, "document": entry.document})
+        elif not quiet:
+            text = json.dumps(entry.document, indent=2, ensure_ascii=False)
+            lines = [*entry_lines(entry, ledger.keyring), "", *map(printable, text.split("\n"))]
+            pager(lines)
+
+
+def _find(ledger: Ledger, title_number: str, revision: str, in_law: str | None) -> Entry:
+    if in_law is None:
+        return ledger.entry(title_number, revision)
+    return ledger.at(title_number, parse_time(in_law), effective=True)
+
+
+def cat(
+    title_number: TitleArgument,
+    revision: RevisionArgument = "HEAD",
+    *,
+    store: StoreOption = None,
+    as_json: JsonOption = False,
+    quiet: QuietOption = False,
+    debug: DebugOption = False,
+) -> None:
+    """Write the exact bytes of an entry: their sha256 is its address. They are JSON already."""
+    with open_ledger(store) as ledger:
+        data = ledger.entry(title_number, revision).data
+    if not quiet:
+        sys.stdout.buffer.write(data)
+        sys.stdout.buffer.flush()

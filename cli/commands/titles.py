@@ -1,0 +1,36 @@
+"""``ledger titles``: what there is."""
+
+from __future__ import annotations
+
+from typing import Annotated
+
+import typer
+
+from cli.options import DebugOption, JsonOption, QuietOption, StoreOption
+from cli.output import pager, print_json
+from cli.session import open_ledger
+
+__all__ = ["titles"]
+
+
+def titles(
+    *,
+    after: Annotated[
+        str, typer.Option("--after", metavar="TITLE", help="Only those that sort after it.")
+    ] = "",
+    limit: Annotated[
+        int | None, typer.Option("-n", metavar="COUNT", min=0, help="At most so many.")
+    ] = None,
+    store: StoreOption = None,
+    as_json: JsonOption = False,
+    quiet: QuietOption = False,
+    debug: DebugOption = False,
+) -> None:
+    """List the title numbers, in order, as the store lists them."""
+    with open_ledger(store) as ledger:
+        found = ledger.titles(after=after, limit=limit)
+        if as_json:
+            for title_number in found:
+                print_json({"title_number": title_number})
+        elif not quiet:
+            pager(found)

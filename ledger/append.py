@@ -1,0 +1,294 @@
+"""Writing one title: an entry is acknowledged when the head points at it, and never twice.
+
+The order is the safety: the entry and the marker that a head is about to move are durable before
+the head is swapped, on the condition that it is still what was read. Whatever then happens, the
+store itself knows what became of it, so every unclear outcome is settled by reading.
+"""
+
+from __future__ import annotations
+
+import random
+import time
+from dataclasses import dataclass
+from enum import Enum
+from typing import TYPE_CHECKING, Final, Literal, NamedTuple
+
+from ledger import canonical, layout, times
+from ledger.entry import Entry
+from ledger.errors import (
+    ClockBehind,
+    HeadMissing,
+    HeadMoved,
+    IntegrityError,
+    LedgerError,
+    OutcomeUnknown,
+    PreconditionFailed,
+    ReferenceConflict,
+    StoreError,
+    StoreUnavailable,
+)
+from ledger.verify import CLOCK_SKEW
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Container
+    from datetime import datetime
+
+    from ledger.canonical import JSONValue
+    from ledger.history import Head, History
+    from ledger.keys import Signer
+
+__all__ = ["ANY", "Anything", "Appended", "Draft", "append", "check_new", "move_head", "seal"]
+
+
+class Anything(Enum):
+    """The type of ``ANY``."""
+
+    ANY = "any"
+
+
+ANY: Final = Anything.ANY
+"""On top of whatever is there."""
+
+RACES = 50
+"""How often an append on top of ANY starts again after losing a race."""
+
+SWAPS = 5
+"""How often one swap of a head is sent before its outcome is called unknown."""
+
+
+class Appended(NamedTuple):
+    """What became of an append."""
+
+    entry: Entry
+    repeated: bool
+    """The title's chain had it already, by its reference: nothing was written."""
+
+
+@dataclass(frozen=True, slots=True)
+class Draft:
+    """What is to be registered, before it has a place in a chain."""
+
+    title_number: str
+    document: dict[str, JSONValue]
+    message: str = ""
+    effective_at: str | None = None
+    reference: str = ""
+
+
+def append(
+    history: History,
+    signer: Signer,
+    clock: Callable[[], datetime],
+    draft: Draft,
+    *,
+    parent: str | Anything | None = ANY,
+    clamp_time: bool = False,
+) -> Appended:
+    """Add the draft to its title's chain; see ``Ledger.append``."""
+    for attempt in range(RACES):
+        head = history.find_head(draft.title_number)
+        repeated = _find_repeated(history, draft, head, parent)
+        if repeated:
+            return Appended(repeated, repeated=True)
+        _check_parent(draft.title_number, head, parent)
+        if head is None:
+            check_new(history, draft.title_number)
+        entry = seal(history, signer, clock(), draft, head, clamp_time=clamp_time)
+        if move_head(history, entry, head.version if head else None):
+            return Appended(entry, repeated=False)
+        if parent is not ANY:
+            _check_parent(draft.title_number, history.find_head(draft.title_number), parent)
+        time.sleep(random.uniform(0, 0.002 * min(2**attempt, 64)))  # noqa: S311 -- no secret
+    raise HeadMoved(
+        f"cannot append to {draft.title_number}: lost the race {RACES} times",
+        hint="many writers want this title; try again, nothing was written",
+    )
+
+
+def seal(
+    history: History,
+    signer: Signer,
+    now: datetime,
+    draft: Draft,
+    head: Head | None,
+    *,
+    clamp_time: bool = False,
+) -> Entry:
+    """Sign the entry that puts the draft on top of the head, and check it as a reader will."""
+    parent = head.entry if head else None
+    entry = Entry.seal(
+        signer,
+        ledger=history.origin,
+        title_number=draft.title_number,
+        document=draft.document,
+        recorded_at=_recorded_at(now, parent, clamp=clamp_time),
+        parent=parent,
+        message=draft.message,
+        effective_at=draft.effective_at,
+        reference=draft.reference,
+    )
+    key = layout.entry_key(entry.title_number, entry.address)
+    return history.open(entry.data, entry.title_number, key, entry.address)
+
+
+def _recorded_at(now: datetime, parent: Entry | None, *, clamp: bool) -> str:
+    text = times.format_time(now)
+    if parent is None or text >= parent.recorded_at:
+        return text
+    if not clamp and now + CLOCK_SKEW < times.parse_time(parent.recorded_at):
+        raise ClockBehind(
+            f"cannot append to {parent.title_number}: its head was recorded {parent.recorded_at},"
+            f" but this clock says {text}",
+            hint="set the clock; or, if the head's was wrong, append with --clamp-time",
+        )
+    return parent.recorded_at
+
+
+def _check_parent(title_number: str, head: Head | None, parent: str | Anything | None) -> None:
+    actual = head.entry.address if head else None
+    if parent is ANY or parent == actual:
+        return
+    if parent is None:
+        why = f"it exists already, at {_short(actual)}"
+    else:
+        why = f"head moved from {_short(parent)} to {_short(actual)}"
+    raise HeadMoved(
+        f"cannot append to {title_number}: {why}",
+        hint=f"another writer was first; see 'ledger log {title_number}', then append again",
+        expected=parent,
+        actual=actual,
+    )
+
+
+def _short(address: str | None) -> str:
+    return address[:8] if address else "nothing"
+
+
+def _find_repeated(
+    history: History, draft: Draft, head: Head | None, parent: str | Anything | None
+) -> Entry | None:
+    """The entry that an earlier try of the same append left; see DESIGN: reference."""
+    if not draft.reference or head is None:
+        return None
+    for entry in history.walk(head.entry):
+        if entry.address == parent:
+            return None
+        if entry.reference == draft.reference:
+            if canonical.encode(draft.document) == canonical.encode(entry.document):
+                return entry
+            raise ReferenceConflict(
+                f"the reference {draft.reference!a:.80} is taken: {draft.title_number} has it at"
+                f" version {entry.version} ({_short(entry.address)}), with another document",
+                hint="use a new reference for a new document",
+                address=entry.address,
+            )
+    return None
+
+
+def check_new(
+    history: History, title_number: str, known: Container[str] = frozenset[str]()
+) -> None:
+    """Refuse to start a history where there is one without a head; raises HeadMissing.
+
+    A crashed first append leaves an entry of version 1 and no head: that is no history yet. Nor are
+    the ``known`` addresses: a crashed import may have left them.
+    """
+    keys = [
+        key
+        for key in history.store.list(f"{title_number}/")
+        if (parsed := layout.parse_entry_key(key)) and parsed[1] not in known
+    ]
+    if not keys or history.store.get(layout.head_key(title_number)) is not None:
+        return  # new, or another writer is just now first: the swap will tell
+    for key, blob in history.store.get_many(keys):
+        if blob is None:
+            continue
+        try:
+            version = Entry.unverified(blob.data).version
+        except LedgerError:
+            version = 0  # who can say what it was
+        if version != 1:
+            raise HeadMissing(
+                f"cannot append to {title_number}: it has entries ({key}) but no head",
+                hint=f"see 'ledger recover {title_number}'",
+            )
+
+
+def move_head(history: History, entry: Entry, expected: str | None) -> bool:
+    """Store the entry and swap the head to it, if the head is still the ``expected`` version.
+
+    True: the head is or was this entry, durably. False: another writer was first, and this entry is
+    in no chain. Raises StoreError where nothing happened, OutcomeUnknown where nobody can tell.
+    """
+    title_number, address = entry.title_number, entry.address
+    marker = layout.pending_key(title_number, entry.version, address)
+    try:
+        history.store.create_many(
+            [(layout.entry_key(title_number, address), entry.data), (marker, b"")]
+        )
+    except PreconditionFailed as error:
+        key = layout.entry_key(title_number, address)
+        raise IntegrityError(
+            f"{key}: other bytes are stored under this address ({error})",
+            reason="address-mismatch",
+            object_key=key,
+        ) from error
+    except OutcomeUnknown as error:
+        # Without a head that points at them, an entry and a marker are nothing yet.
+        raise StoreUnavailable(f"nothing was appended: {error}", hint=error.hint) from error
+    return _swap(history, entry, expected)
+
+
+def _swap(history: History, entry: Entry, expected: str | None) -> bool:
+    key = layout.head_key(entry.title_number)
+    unclear: Literal[False] | LedgerError = False
+    for attempt in range(SWAPS):
+        try:
+            if expected is None:
+                history.store.create(key, entry.data)
+            else:
+                history.store.replace(key, entry.data, expected)
+        except PreconditionFailed:
+            pass  # it may be our own success that is in the way, its answer lost
+        except OutcomeUnknown as error:
+            unclear = error
+        except StoreError as error:
+            if not unclear:
+                raise
+            unclear = error
+        else:
+            return True
+        settled = _settle(history, entry, expected)
+        if settled is not None:
+            return settled
+        time.sleep(0.05 * attempt)
+    if not unclear:
+        raise StoreUnavailable(f"{key}: the store refuses the version that it gave itself")
+    raise _unknown(entry, unclear)
+
+
+def _settle(history: History, entry: Entry, expected: str | None) -> bool | None:
+    """Whether the swap happened; None: not yet, as the head is what it was."""
+    key = layout.head_key(entry.title_number)
+    try:
+        blob = history.store.get(key)
+        if (blob.version if blob else None) == expected:
+            return None
+        if blob is None:
+            return False
+        if blob.data == entry.data:
+            return True
+        head = history.open(blob.data, entry.title_number, key)
+        return history.descends(head, entry.address, entry.version)
+    except LedgerError as error:
+        raise _unknown(entry, error) from error
+
+
+def _unknown(entry: Entry, why: LedgerError) -> OutcomeUnknown:
+    return OutcomeUnknown(
+        f"cannot tell whether {entry.title_number} version {entry.version} was appended"
+        f" as {entry.address}: {why}",
+        hint=f"see 'ledger log {entry.title_number}'; with a --reference, the same append can be"
+        " sent again without harm",
+        address=entry.address,
+    )

@@ -1,0 +1,151 @@
+"""Verification of what a store holds: brings the bytes, ``verify_chain`` judges them."""
+
+from __future__ import annotations
+
+import itertools
+from contextlib import suppress
+from typing import TYPE_CHECKING
+
+from ledger import layout
+from ledger.entry import Entry
+from ledger.errors import LedgerError, NotFoundError
+from ledger.report import Finding, Report
+from ledger.verify import finding_of, verify_chain
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Iterator
+    from datetime import datetime
+
+    from ledger.history import History
+
+__all__ = ["FROM_A_LISTING", "fsck", "verify_title", "verify_titles"]
+
+FROM_A_LISTING = "that no title is missing: the titles come from the store's own listing"
+
+
+def verify_titles(history: History, titles: Iterable[str], now: datetime) -> Iterator[Report]:
+    """A report for each of the titles, in turn."""
+    for title_number in titles:
+        try:
+            yield verify_title(history, title_number, now)
+        except NotFoundError as error:
+            key = layout.head_key(title_number)
+            finding = Finding("tampering", "head-missing", key, f"{key}: {error}")
+            yield Report(history.origin, findings=(finding,))
+
+
+def verify_title(
+    history: History,
+    title_number: str,
+    now: datetime,
+    *,
+    expect: str | None = None,
+    since: str | None = None,
+    seen: set[str] | None = None,
+) -> Report:
+    """Verify one title; raises NotFoundError where nothing is known of it.
+
+    ``seen`` collects the addresses that the chain leads through.
+    """
+    key = layout.head_key(layout.check_title_number(title_number))
+    try:
+        blob = history.store.get(key)
+        if blob is None:
+            return _verify_headless(history, title_number, expect or since)
+    except NotFoundError:
+        raise
+    except LedgerError as error:
+        return Report(history.origin, findings=(finding_of(error, key),))
+
+    def read(address: str) -> bytes | None:
+        if seen is not None:
+            seen.add(address)
+        stored = history.store.get(layout.entry_key(title_number, address))
+        return stored.data if stored else None
+
+    return verify_chain(
+        title_number,
+        origin=history.origin,
+        keyring=history.keyring,
+        head=blob.data,
+        read=read,
+        now=now,
+        expect=expect,
+        since=since,
+    )
+
+
+def _verify_headless(history: History, title_number: str, pin: str | None) -> Report:
+    """A title without a head: never there, a first append that crashed, or a head taken away."""
+    key = layout.head_key(title_number)
+    keys = [k for k in history.store.list(f"{title_number}/") if layout.parse_entry_key(k)]
+    if not keys and pin is None:
+        raise NotFoundError(f"no such title: {title_number}", hint="'ledger titles' lists them")
+    if pin is None and all(_is_first_version(history, k) for k in keys):
+        message = (
+            f"{key}: no head, and only first versions: an append that never finished,"
+            " or a head that was taken away"
+        )
+        return Report(
+            history.origin,
+            findings=(Finding("warning", "unfinished-append", key, message),),
+            not_shown=(f"whether {title_number} ever had a head",),
+        )
+    what = f"though {keys[0]} is there" if keys else f"though {pin} was pinned"
+    message = f"{key}: missing, {what}"
+    return Report(history.origin, findings=(Finding("tampering", "head-missing", key, message),))
+
+
+def _is_first_version(history: History, key: str) -> bool:
+    blob = history.store.get(key)
+    try:
+        return blob is not None and Entry.unverified(blob.data).version == 1
+    except LedgerError:
+        return False
+
+
+def fsck(history: History, now: datetime) -> Iterator[Report]:
+    """Check every object of the store, those that no chain leads through, too."""
+    for folder, keys in itertools.groupby(history.store.list(), lambda key: key.partition("/")[0]):
+        if layout.is_title_number(folder):
+            yield from _fsck_title(history, folder, list(keys), now)
+        else:
+            yield Report(history.origin, findings=tuple(_strays(keys)))
+
+
+def _fsck_title(
+    history: History, title_number: str, keys: list[str], now: datetime
+) -> Iterator[Report]:
+    seen: set[str] = set()
+    with suppress(NotFoundError):  # only strays are there: they are named below
+        yield verify_title(history, title_number, now, seen=seen)
+    findings: list[Finding] = []
+    for key in keys:
+        parsed = layout.parse_entry_key(key)
+        if parsed is None:
+            if key != layout.head_key(title_number):
+                findings.append(_stray(key))
+        elif parsed[1] not in seen:
+            findings.append(_check_dangling(history, key, parsed))
+    yield Report(history.origin, findings=tuple(findings))
+
+
+def _check_dangling(history: History, key: str, parsed: tuple[str, str]) -> Finding:
+    title_number, address = parsed
+    try:
+        history.entry(title_number, address)
+    except LedgerError as error:
+        return finding_of(error, key)
+    message = f"{key}: valid, but in no chain (a race that was lost, or an append that was cut off)"
+    return Finding("warning", "dangling-entry", key, message)
+
+
+def _strays(keys: Iterable[str]) -> Iterator[Finding]:
+    for key in keys:
+        known = key == layout.LEDGER_KEY or layout.parse_pending_key(key)
+        if not known and not key.startswith((layout.PROBE, layout.LOG)):
+            yield _stray(key)
+
+
+def _stray(key: str) -> Finding:
+    return Finding("warning", "stray-object", key, f"{key}: no object of a ledger")

@@ -1,0 +1,90 @@
+"""What differs between two documents: fields with their old and new values.
+
+Objects are compared member by member. Lists are compared item by item after what they begin and
+end with alike is set aside, so an item put in or taken out shows as just that.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from enum import Enum
+from typing import TYPE_CHECKING, Final, Literal
+
+from ledger import canonical
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+    from ledger.canonical import JSONValue
+
+__all__ = ["ABSENT", "Absent", "Change", "changes"]
+
+
+class Absent(Enum):
+    """The type of ``ABSENT``: no value; not null, which is one."""
+
+    ABSENT = "absent"
+
+
+ABSENT: Final = Absent.ABSENT
+"""The old value of what was added, the new value of what was removed."""
+
+Path = tuple[str | int, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class Change:
+    """One field that differs; ``path`` is a JSON pointer (RFC 6901)."""
+
+    path: str
+    old: JSONValue
+    new: JSONValue
+
+    @property
+    def kind(self) -> Literal["added", "removed", "changed"]:
+        """What happened to the field."""
+        if self.old is ABSENT:
+            return "added"
+        return "removed" if self.new is ABSENT else "changed"
+
+
+def changes(old: JSONValue, new: JSONValue) -> list[Change]:
+    """The changes that lead from one document to another; empty only if they are the same.
+
+    An item's place is its index in the list it is in; a changed one has the same index in both.
+    """
+    return list(_changes(old, new, ()))
+
+
+def _changes(old: JSONValue, new: JSONValue, path: Path) -> Iterator[Change]:
+    if type(old) is dict and type(new) is dict:
+        for name in sorted(old.keys() | new.keys()):
+            yield from _changes(old.get(name, ABSENT), new.get(name, ABSENT), (*path, name))
+    elif type(old) is list and type(new) is list:
+        yield from _list_changes(old, new, path)
+    elif not _same(old, new):
+        yield Change(canonical.pointer(path), old, new)
+
+
+def _list_changes(old: list[JSONValue], new: list[JSONValue], path: Path) -> Iterator[Change]:
+    shorter = min(len(old), len(new))
+    start = 0
+    while start < shorter and _same(old[start], new[start]):
+        start += 1
+    end = 0
+    while end < shorter - start and _same(old[-1 - end], new[-1 - end]):
+        end += 1
+    before, after = old[start : len(old) - end], new[start : len(new) - end]
+    for index in range(max(len(before), len(after))):
+        yield from _changes(
+            before[index] if index < len(before) else ABSENT,
+            after[index] if index < len(after) else ABSENT,
+            (*path, start + index),
+        )
+
+
+def _same(old: JSONValue, new: JSONValue) -> bool:
+    # Python holds True == 1; JSON doesn't. 1 == 1.0 is true in both.
+    if old is ABSENT or new is ABSENT:
+        return old is new
+    return canonical.encode(old) == canonical.encode(new)

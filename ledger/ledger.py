@@ -1,0 +1,348 @@
+"""The ledger: what people append to, read and verify. It orchestrates; the rules are elsewhere."""
+
+from __future__ import annotations
+
+from datetime import UTC, datetime
+from itertools import islice
+from typing import TYPE_CHECKING, BinaryIO
+
+from ledger import append as appending
+from ledger import audit, diff, identity, layout, transfer
+from ledger import recover as recovering
+from ledger.append import ANY, Anything, Appended, Draft
+from ledger.bundle import BundleReader
+from ledger.errors import KeyUnavailable, TrustError
+from ledger.history import History
+from ledger.keyring import Keyring
+from ledger.keys import PrivateKey
+from ledger.report import Report
+from ledger.stores import open_store
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterable, Iterator
+    from types import TracebackType
+    from typing import Self
+
+    from ledger.canonical import JSONValue
+    from ledger.diff import Change
+    from ledger.entry import Entry
+    from ledger.keys import Signer
+    from ledger.stores import Store
+    from ledger.transfer import Imported
+
+__all__ = ["Ledger"]
+
+
+def _now() -> datetime:
+    return datetime.now(UTC)
+
+
+class Ledger:
+    """A ledger in a store: append, read, verify.
+
+    Safe to use from many threads. What it hands out has been checked, down to the signature, or it
+    raises. It reads no environment and no configuration: the store, the keyring, the signer and
+    the clock (a callable that returns an aware datetime) are passed in.
+    """
+
+    def __init__(
+        self, history: History, signer: Signer | None, clock: Callable[[], datetime]
+    ) -> None:
+        """Use ``Ledger.open`` or ``Ledger.create``."""
+        self._history = history
+        self._signer = signer
+        self._clock = clock
+
+    @classmethod
+    def create(
+        cls,
+        store: str | Store,
+        *,
+        origin: str,
+        keyring: Keyring | None = None,
+        signer: Signer | None = None,
+        clock: Callable[[], datetime] = _now,
+    ) -> Self:
+        """Make a ledger in a store, or open the one of this origin that is there.
+
+        Without a keyring, the signer (a PrivateKey then) is the one registrar. Raises StoreUnsafe
+        for a store that ignores conditions, LedgerExists for a ledger of another origin.
+        """
+        store = open_store(store) if isinstance(store, str) else store
+        if keyring is None:
+            if not isinstance(signer, PrivateKey):
+                raise KeyUnavailable("a ledger without a keyring needs a PrivateKey as signer")
+            keyring = Keyring().trust(origin, signer.public_key)
+        identity.check_pinned(origin, keyring, "the caller")
+        identity.create_identity(store, origin)
+        return cls(History(store, origin, keyring), signer, clock)
+
+    @classmethod
+    def open(
+        cls,
+        store: str | Store,
+        *,
+        keyring: Keyring,
+        origin: str | None = None,
+        signer: Signer | None = None,
+        clock: Callable[[], datetime] = _now,
+    ) -> Self:
+        """Open the ledger in a store.
+
+        The origin that the store claims has to be in the keyring, and to be ``origin`` if that is
+        given: pass it where the keyring knows several. Raises NotFoundError, OriginNotPinned, or
+        TrustError where the store holds another ledger.
+        """
+        store = open_store(store) if isinstance(store, str) else store
+        claimed = identity.read_origin(store)
+        if origin is not None and claimed != origin:
+            raise TrustError(
+                f"{store.url} holds the ledger {claimed}, not {origin}",
+                hint="somebody put another ledger in its place, or the address is wrong",
+                reason="wrong-ledger",
+                object_key=layout.LEDGER_KEY,
+            )
+        identity.check_pinned(claimed, keyring, store.url)
+        return cls(History(store, claimed, keyring), signer, clock)
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        traceback: TracebackType | None,
+    ) -> None:
+        self.close()
+
+    def close(self) -> None:
+        """Let go of what the store holds open; the ledger can't be used after it."""
+        self.store.close()
+
+    @property
+    def origin(self) -> str:
+        """The ledger's name, which is in every entry."""
+        return self._history.origin
+
+    @property
+    def store(self) -> Store:
+        """Where it is kept; what is read there directly has not been checked."""
+        return self._history.store
+
+    @property
+    def keyring(self) -> Keyring:
+        """Whose signatures count."""
+        return self._history.keyring
+
+    # -- Write ---------------------------------------------------------------------------------
+
+    def append(
+        self,
+        title_number: str,
+        document: dict[str, JSONValue],
+        *,
+        message: str = "",
+        effective_at: str | None = None,
+        reference: str = "",
+        parent: str | Anything | None = ANY,
+        clamp_time: bool = False,
+    ) -> Entry:
+        """Register a new version of a title and return its entry: it is durable then.
+
+        ``parent``: ANY, on top of whatever is there; an address, which has to be the head; None:
+        this has to be version 1. ``reference`` makes it repeatable: if the title's chain has it
+        already with the same document, that entry is returned and nothing is written.
+
+        Raises InvalidError for what can't be registered, HeadMoved, HeadMissing, ReferenceConflict
+        or ClockBehind (see ``clamp_time``) where it doesn't fit what is there, StoreError where
+        nothing was written, OutcomeUnknown where nobody can tell: ask again with a reference.
+        """
+        draft = Draft(title_number, document, message, effective_at, reference)
+        return self.submit(draft, parent=parent, clamp_time=clamp_time).entry
+
+    def submit(
+        self, draft: Draft, *, parent: str | Anything | None = ANY, clamp_time: bool = False
+    ) -> Appended:
+        """Do what ``append`` does, and tell whether the entry was there already."""
+        return appending.append(
+            self._history,
+            self._registrar(),
+            self._clock,
+            draft,
+            parent=parent,
+            clamp_time=clamp_time,
+        )
+
+    def preview(
+        self,
+        title_number: str,
+        document: dict[str, JSONValue],
+        *,
+        message: str = "",
+        effective_at: str | None = None,
+        reference: str = "",
+    ) -> Entry:
+        """The entry that ``append`` would make now; nothing is written."""
+        draft = Draft(title_number, document, message, effective_at, reference)
+        head = self._history.find_head(title_number)
+        return appending.seal(self._history, self._registrar(), self._clock(), draft, head)
+
+    def recover(
+        self, title_number: str, *, to: str | None = None, expect: str | None = None
+    ) -> Entry:
+        """Mend a head that is missing or unreadable, and return the entry it points at now.
+
+        Where several entries have no successor, ConflictError lists them, and ``to`` chooses one.
+        ``expect`` is an address, remembered from before, that has to be in the chain.
+        """
+        return recovering.recover(self._history, title_number, to=to, expect=expect)
+
+    def import_bundle(self, source: BinaryIO) -> Imported:
+        """Bring every title of a bundle (a seekable file) to where the bundle has it.
+
+        All of it is verified before anything is written; repeating it changes nothing. Raises
+        IntegrityError, Forked where the histories part, TrustError for another ledger's bundle,
+        NotFoundError for an incremental one whose earlier bundles are not in the store yet.
+        """
+        return transfer.import_bundle(self._history, source, self._clock())
+
+    def _registrar(self) -> Signer:
+        if self._signer is None:
+            raise KeyUnavailable(
+                "no key to sign with", hint="open the ledger with a signer; see 'ledger key list'"
+            )
+        if self.keyring.key(self.origin, self._signer.key_id) is None:
+            raise TrustError(
+                f"key {self._signer.key_id[:16]}… is no registrar of {self.origin}:"
+                " nobody would accept what it signs",
+                hint=f"ledger key trust FILE --origin {self.origin}",
+            )
+        return self._signer
+
+    # -- Read ----------------------------------------------------------------------------------
+
+    def head(self, title_number: str) -> Entry:
+        """The newest entry of a title: one read. Raises NotFoundError."""
+        return self._history.head(title_number)
+
+    def entry(self, title_number: str, revision: str = "HEAD") -> Entry:
+        """The entry that a revision names: ``HEAD~2``, ``v3``, ``81be04aa``, ``@{2026-01-31}``.
+
+        ``HEAD~n`` reads n + 1 objects, ``v3`` and ``@{date}`` all from the head down to it, an
+        address one. An entry found by its address is authentic; that it is in the chain is for
+        ``log`` and ``verify`` to say.
+        """
+        return self._history.resolve(title_number, revision)
+
+    def log(
+        self, title_number: str, revision: str = "HEAD", *, limit: int | None = None
+    ) -> Iterator[Entry]:
+        """The history of a title from a revision down, newest first, one read an entry."""
+        start = self._history.resolve(title_number, revision)
+        return islice(self._history.walk(start), limit)
+
+    def at(self, title_number: str, moment: datetime, *, effective: bool = False) -> Entry:
+        """The version that stood at a moment: as recorded by then, or, ``effective``, as in law.
+
+        In law, a later version supersedes the earlier ones from its ``effective_at`` on.
+        """
+        return self._history.at(title_number, moment, effective=effective)
+
+    def diff(self, title_number: str, old: str = "HEAD~1", new: str = "HEAD") -> list[Change]:
+        """The fields that differ between two revisions of a title."""
+        before = self._history.resolve(title_number, old)
+        after = self._history.resolve(title_number, new)
+        return diff.changes(before.document, after.document)
+
+    def titles(
+        self, *, prefix: str = "", after: str = "", limit: int | None = None
+    ) -> Iterator[str]:
+        """The title numbers, in order, as the store lists them: a listing can't be verified."""
+        start = f"{layout.check_title_number(after)}/" if after else ""
+        found = self.store.list(prefix, after=start, delimiter="/")
+        listed = (key.removesuffix("/") for key in found)
+        return islice((name for name in listed if layout.is_title_number(name)), limit)
+
+    # -- Verify --------------------------------------------------------------------------------
+
+    def verify(
+        self, title_number: str, *, expect: str | None = None, since: str | None = None
+    ) -> Report:
+        """Verify one title from its head to its root, or down to the address ``since``.
+
+        ``expect`` is a pin: an address remembered from before, which has to be in the chain.
+        Raises NotFoundError for a title of which nothing is known.
+        """
+        for address in (expect, since):
+            if address is not None:
+                layout.check_address(address)
+        return audit.verify_title(
+            self._history, title_number, self._clock(), expect=expect, since=since
+        )
+
+    def verify_all(
+        self, titles: Iterable[str] | None = None, *, each: Callable[[Report], None] | None = None
+    ) -> Report:
+        """Verify these titles, or all that the store lists; ``each`` hears of one at a time."""
+        chosen = self.titles() if titles is None else titles
+        shown = [audit.FROM_A_LISTING] if titles is None else []
+        return self._gather(audit.verify_titles(self._history, chosen, self._clock()), shown, each)
+
+    def fsck(self, *, each: Callable[[Report], None] | None = None) -> Report:
+        """Verify all titles, and check every other object, those in no chain, too."""
+        return self._gather(audit.fsck(self._history, self._clock()), [audit.FROM_A_LISTING], each)
+
+    def _gather(
+        self,
+        reports: Iterator[Report],
+        not_shown: list[str],
+        each: Callable[[Report], None] | None,
+    ) -> Report:
+        def heard() -> Iterator[Report]:
+            yield Report(self.origin, not_shown=tuple(not_shown))
+            for report in reports:
+                if each is not None:
+                    each(report)
+                yield report
+
+        return Report.merge(self.origin, heard())
+
+    # -- Bundles -------------------------------------------------------------------------------
+
+    def export(
+        self,
+        out: BinaryIO,
+        titles: Iterable[str] | None = None,
+        *,
+        since: Iterable[BinaryIO] = (),
+    ) -> int:
+        """Write a bundle of these titles, or of all, and return how many it holds.
+
+        ``since``: earlier bundles; only what came after them is written.
+        """
+        known: dict[str, str] | None = None
+        for earlier in since:
+            known = (known or {}) | transfer.heads_of(earlier, self.origin, self.keyring)
+        chosen = self.titles() if titles is None else sorted(set(titles), key=layout.head_key)
+        return transfer.export(self._history, out, chosen, known)
+
+
+def verify_bundle(
+    source: BinaryIO,
+    *,
+    keyring: Keyring,
+    origin: str | None = None,
+    expect: str | None = None,
+    clock: Callable[[], datetime] = _now,
+) -> Report:
+    """Verify a bundle where it lies, offline; see ``Ledger.verify``."""
+    return transfer.verify_bundle(source, keyring, clock(), origin=origin, expect=expect)
+
+
+def bundle_origin(source: BinaryIO) -> str:
+    """What a bundle says its origin is: a claim, to be compared with a keyring."""
+    start = source.tell()
+    origin = BundleReader(source).header.origin
+    source.seek(start)
+    return origin
