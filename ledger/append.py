@@ -85,6 +85,8 @@ def append(
     clamp_time: bool = False,
 ) -> Appended:
     """Add the draft to its title's chain; see ``Ledger.append``."""
+    if isinstance(parent, str):
+        layout.check_address(parent)
     for attempt in range(RACES):
         head = history.find_head(draft.title_number)
         repeated = _find_repeated(history, draft, head, parent)
@@ -96,8 +98,7 @@ def append(
         entry = seal(history, signer, clock(), draft, head, clamp_time=clamp_time)
         if move_head(history, entry, head.version if head else None):
             return Appended(entry, repeated=False)
-        if parent is not ANY:
-            _check_parent(draft.title_number, history.find_head(draft.title_number), parent)
+        # Even with a parent given: the entry that was first may be another try of this append.
         time.sleep(random.uniform(0, 0.002 * min(2**attempt, 64)))  # noqa: S311 -- no secret
     raise HeadMoved(
         f"cannot append to {draft.title_number}: lost the race {RACES} times",

@@ -23,14 +23,24 @@ __all__ = ["FROM_A_LISTING", "fsck", "verify_title", "verify_titles"]
 FROM_A_LISTING = "that no title is missing: the titles come from the store's own listing"
 
 
-def verify_titles(history: History, titles: Iterable[str], now: datetime) -> Iterator[Report]:
-    """A report for each of the titles, in turn."""
+def verify_titles(
+    history: History, titles: Iterable[str], now: datetime, *, listed: bool
+) -> Iterator[Report]:
+    """A report for each of the titles, in turn.
+
+    ``listed``: the store itself named them. Otherwise somebody remembers them, and one that is gone
+    is a finding.
+    """
     for title_number in titles:
         try:
             yield verify_title(history, title_number, now)
         except NotFoundError as error:
             key = layout.head_key(title_number)
-            finding = Finding("tampering", "head-missing", key, f"{key}: {error}")
+            finding = (
+                _stray(f"{title_number}/")
+                if listed
+                else Finding("tampering", "head-missing", key, f"{key}: {error}")
+            )
             yield Report(history.origin, findings=(finding,))
 
 
@@ -79,9 +89,10 @@ def _verify_headless(history: History, title_number: str, pin: str | None) -> Re
     """A title without a head: never there, a first append that crashed, or a head taken away."""
     key = layout.head_key(title_number)
     keys = [k for k in history.store.list(f"{title_number}/") if layout.parse_entry_key(k)]
-    if not keys and pin is None:
+    prepared = max((version for version, _ in history.markers(title_number)), default=0)
+    if not keys and prepared == 0 and pin is None:
         raise NotFoundError(f"no such title: {title_number}", hint="'ledger titles' lists them")
-    if pin is None and all(_is_first_version(history, k) for k in keys):
+    if pin is None and prepared <= 1 and all(_is_first_version(history, k) for k in keys):
         message = (
             f"{key}: no head, and only first versions: an append that never finished,"
             " or a head that was taken away"
@@ -91,8 +102,11 @@ def _verify_headless(history: History, title_number: str, pin: str | None) -> Re
             findings=(Finding("warning", "unfinished-append", key, message),),
             not_shown=(f"whether {title_number} ever had a head",),
         )
-    what = f"though {keys[0]} is there" if keys else f"though {pin} was pinned"
-    message = f"{key}: missing, {what}"
+    if pin is not None:
+        what = f"{pin} was pinned"
+    else:
+        what = f"{keys[0]} is there" if keys else f"version {prepared} was prepared"
+    message = f"{key}: missing, though {what}"
     return Report(history.origin, findings=(Finding("tampering", "head-missing", key, message),))
 
 

@@ -279,8 +279,6 @@ def _check_members(members: dict[str, Any]) -> None:
     if members.keys() != MEMBERS:
         odd = ", ".join(sorted(members.keys() ^ MEMBERS))
         raise MalformedError(f"missing or unknown members: {odd!a:.200}")
-    if not isinstance(members["document"], dict):
-        raise MalformedError("the member document is no object")
     for name in ("message", "reference", "kind"):
         if not isinstance(members[name], str):
             raise MalformedError(f"the member {name} is no string")

@@ -107,6 +107,16 @@ class History:
                 return entry.address == address
         return False
 
+    def markers(self, title_number: str) -> Iterator[tuple[int, str]]:
+        """The version and address of every move of the title's head that was ever prepared.
+
+        That it happened is not said: an append may have crashed, or lost a race.
+        """
+        for key in self.store.list(f"{layout.PENDING}{title_number}."):
+            parsed = layout.parse_pending_key(key)
+            if parsed:
+                yield parsed[1:]
+
     def at(self, title_number: str, moment: datetime, *, effective: bool = False) -> Entry:
         """The newest entry recorded (or, in law, effective) at that moment or before."""
         asked = times.format_time(moment)  # refuses one without an offset

@@ -285,9 +285,10 @@ class Ledger:
         self, titles: Iterable[str] | None = None, *, each: Callable[[Report], None] | None = None
     ) -> Report:
         """Verify these titles, or all that the store lists; ``each`` hears of one at a time."""
+        listed = titles is None
         chosen = self.titles() if titles is None else titles
-        shown = [audit.FROM_A_LISTING] if titles is None else []
-        return self._gather(audit.verify_titles(self._history, chosen, self._clock()), shown, each)
+        reports = audit.verify_titles(self._history, chosen, self._clock(), listed=listed)
+        return self._gather(reports, [audit.FROM_A_LISTING] if listed else [], each)
 
     def fsck(self, *, each: Callable[[Report], None] | None = None) -> Report:
         """Verify all titles, and check every other object, those in no chain, too."""

@@ -6,41 +6,50 @@ from typing import TYPE_CHECKING
 
 from ledger import layout
 from ledger.append import move_head
-from ledger.errors import ConflictError, HeadMoved, IntegrityError, NotFoundError
+from ledger.errors import (
+    ConflictError,
+    HeadMoved,
+    IntegrityError,
+    NotFoundError,
+    TrustError,
+    UnsupportedFormatError,
+)
 
 if TYPE_CHECKING:
     from ledger.entry import Entry
     from ledger.history import History
 
-__all__ = ["recover", "tips"]
+__all__ = ["recover"]
 
 
 def recover(
     history: History, title_number: str, *, to: str | None = None, expect: str | None = None
 ) -> Entry:
-    """Point the head at the one tip there is, or at ``to`` where there are several.
+    """Point the head at the one tip there is, or at ``to`` where that is not certain.
 
-    Never moves a head that can be read, nor to an entry whose chain lacks the pin ``expect``.
-    Raises ConflictError, naming the tips, where one has to be chosen.
+    It is certain where one sound entry has no successor, nothing is damaged, and no marker tells of
+    a later version. Never moves a head that can be read, nor to an entry whose chain lacks the pin
+    ``expect``. Raises ConflictError, naming the tips and the doubts, where one has to be chosen.
     """
     version = _version_of_broken_head(history, title_number)
-    found = {tip.address: tip for tip in tips(history, title_number)}
+    found, doubts = _survey(history, title_number)
     if not found:
         raise NotFoundError(
             f"nothing to recover {title_number} from: no entry of it holds together",
             hint="import a bundle of it",
         )
-    if to is None and len(found) > 1:
-        listed = ", ".join(f"{tip.address} (version {tip.version})" for tip in found.values())
-        raise ConflictError(
-            f"{title_number} has several entries that nothing follows: {listed}",
-            hint=f"choose one: 'ledger recover {title_number} --to ADDRESS'",
-        )
-    target = found.get(to) if to else next(iter(found.values()))
+    target = found.get(to or next(iter(found)))
     if target is None:
         raise ConflictError(
             f"{to} is no tip of {title_number}; these are: {', '.join(found)}",
             hint="a head only moves to an entry that nothing follows",
+        )
+    if to is None and (doubts or len(found) > 1):
+        tips = [f"{tip.address} (version {tip.version})" for tip in found.values()]
+        raise ConflictError(
+            f"which entry the head of {title_number} was is not certain:"
+            f" nothing follows {', '.join(tips)}" + "".join(f"; {doubt}" for doubt in doubts),
+            hint=f"choose: 'ledger recover {title_number} --to ADDRESS'; a bundle may know more",
         )
     _check_chain(history, target, expect)
     if not move_head(history, target, version):
@@ -63,19 +72,27 @@ def _version_of_broken_head(history: History, title_number: str) -> str | None:
     )
 
 
-def tips(history: History, title_number: str) -> list[Entry]:
-    """The sound entries that no other sound entry follows, the highest version first."""
-    sound: list[Entry] = []
+def _survey(history: History, title_number: str) -> tuple[dict[str, Entry], list[str]]:
+    """The sound entries that no other one follows, highest version first, and what is in doubt."""
+    sound: dict[str, Entry] = {}
+    doubts: list[str] = []
     for key in history.store.list(f"{title_number}/"):
         parsed = layout.parse_entry_key(key)
         if parsed:
             try:
-                sound.append(history.entry(*parsed))
+                sound[parsed[1]] = history.entry(*parsed)
             except (IntegrityError, NotFoundError):
-                continue  # damaged: verify and fsck name it
-    followed = {entry.parent for entry in sound}
-    left = [entry for entry in sound if entry.address not in followed]
-    return sorted(left, key=lambda entry: (-entry.version, entry.address))
+                doubts.append(f"{key} is damaged, and may have been later")
+            except (TrustError, UnsupportedFormatError) as error:
+                doubts.append(str(error))
+    followed = {entry.parent for entry in sound.values()}
+    tips = [entry for entry in sound.values() if entry.address not in followed]
+    tips.sort(key=lambda entry: (-entry.version, entry.address))
+    highest = tips[0].version if tips else 0
+    for version, address in history.markers(title_number):
+        if version > highest and address not in sound:
+            doubts.append(f"{address} (version {version}) was about to be the head, and is missing")
+    return {tip.address: tip for tip in tips}, doubts
 
 
 def _check_chain(history: History, target: Entry, expect: str | None) -> None:

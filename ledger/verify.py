@@ -33,8 +33,8 @@ ReadEntry = Callable[[str], bytes | None]
 """The bytes stored under an address of the title at hand; None: there are none. May raise."""
 
 NO_PIN = (
-    "that this is the newest state: without an address remembered from before"
-    " (--expect), an older valid one looks the same"
+    "that this is the newest state: without an address remembered from before (--expect),"
+    " an older valid one, or one that lost a race, looks the same"
 )
 
 

@@ -246,11 +246,6 @@ class FolderStore(Store):
         return StoreUnavailable(message)
 
 
-MISPLACED_HINT = (
-    "a store holds plain files in plain folders; find out what put something else there"
-)
-
-
 def _version(data: bytes) -> str:
     return hashlib.sha256(data).hexdigest()
 

@@ -1,0 +1,74 @@
+"""Every slug that a finding can have is in docs/reference/findings.md, and no other is."""
+
+from __future__ import annotations
+
+import ast
+import re
+from typing import TYPE_CHECKING
+
+from ledger import errors
+from tests.test_docs import ROOT
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+    from pathlib import Path
+
+PAGE = ROOT / "docs" / "reference" / "findings.md"
+# Where the slug is in a call's arguments.
+PLACES = {"Finding": 1, "_broken": 1, "_found": 0}
+# The errors that a store raises when it can't be read: their slugs become findings as they are.
+UNREADABLE = {
+    errors.NotFoundError,
+    errors.OutcomeUnknown,
+    errors.StoreDenied,
+    errors.StoreUnavailable,
+}
+SOURCES = sorted((ROOT / "ledger").glob("*.py"))
+
+
+def texts(node: ast.expr | None) -> Iterator[str]:
+    """The texts that an expression may be: a literal, or a choice of two."""
+    if isinstance(node, ast.Constant) and isinstance(node.value, str):
+        yield node.value
+    elif isinstance(node, ast.IfExp):
+        yield from texts(node.body)
+        yield from texts(node.orelse)
+
+
+def of_call(node: ast.Call) -> Iterator[str]:
+    name = getattr(node.func, "id", None) or getattr(node.func, "attr", None)
+    place = PLACES.get(str(name))
+    if place is not None and len(node.args) > place:
+        yield from texts(node.args[place])
+    for keyword in node.keywords:
+        if keyword.arg == "reason":
+            yield from texts(keyword.value)
+
+
+def of_default(node: ast.FunctionDef) -> Iterator[str]:
+    for argument, default in zip(node.args.kwonlyargs, node.args.kw_defaults, strict=True):
+        if argument.arg == "reason":
+            yield from texts(default)
+
+
+def of_class(node: ast.ClassDef) -> Iterator[str]:
+    for statement in node.body:
+        if isinstance(statement, ast.Assign) and ast.unparse(statement.targets[0]) == "slug":
+            yield from texts(statement.value)
+
+
+def slugs(path: Path) -> Iterator[str]:
+    for node in ast.walk(ast.parse(path.read_text())):
+        if isinstance(node, ast.Call):
+            yield from of_call(node)
+        elif isinstance(node, ast.FunctionDef):
+            yield from of_default(node)
+        elif isinstance(node, ast.ClassDef) and path.name != "errors.py":
+            yield from of_class(node)
+
+
+def test_the_page_lists_every_slug_and_no_other() -> None:
+    in_source = {slug for path in SOURCES for slug in slugs(path)}
+    in_source |= {error.slug for error in UNREADABLE}
+    in_page = set(re.findall(r"^\| `([a-z-]+)` \|", PAGE.read_text(), re.MULTILINE))
+    assert in_page == in_source

@@ -1,0 +1,130 @@
+"""Private keys on disk."""
+
+from __future__ import annotations
+
+import errno
+import os
+import stat
+
+import pytest
+
+from ledger import create_key, load_key
+from ledger.errors import KeyUnavailable, MalformedError
+from ledger.testing import signer
+
+PASSPHRASE = b"open sesame"
+
+
+def _mode(path) -> int:
+    return stat.S_IMODE(path.stat().st_mode)
+
+
+@pytest.fixture
+def path(tmp_path):
+    return tmp_path / "key.pem"
+
+
+@pytest.mark.parametrize("passphrase", [None, PASSPHRASE])
+def test_a_key_is_made_for_the_owner_alone_and_read_again(path, passphrase):
+    before = os.umask(0)
+    try:
+        key = create_key(path, passphrase)
+    finally:
+        os.umask(before)
+    assert _mode(path) == 0o600
+    assert load_key(path, passphrase).key_id == key.key_id
+    assert load_key(str(path), passphrase).key_id == key.key_id
+
+
+def test_every_key_is_another_one(tmp_path):
+    keys = {create_key(tmp_path / f"{number}.pem").key_id for number in range(5)}
+    assert len(keys) == 5
+
+
+@pytest.mark.parametrize("content", [b"", b"a key, maybe"])
+def test_a_file_that_is_there_is_never_overwritten(path, content):
+    path.write_bytes(content)
+    with pytest.raises(KeyUnavailable, match="there is a key already"):
+        create_key(path)
+    assert path.read_bytes() == content
+
+
+@pytest.mark.parametrize("dangling", [True, False])
+def test_a_link_is_not_followed_when_a_key_is_made(tmp_path, path, dangling):
+    target = tmp_path / "elsewhere"
+    if not dangling:
+        target.write_bytes(b"mine")
+    path.symlink_to(target)
+    with pytest.raises(KeyUnavailable, match="there is a key already"):
+        create_key(path)
+    assert target.exists() == (not dangling)
+    assert dangling or target.read_bytes() == b"mine"
+
+
+def test_a_folder_that_is_missing_is_named(tmp_path):
+    with pytest.raises(KeyUnavailable, match=r"cannot write the key: .*No such file"):
+        create_key(tmp_path / "missing" / "key.pem")
+
+
+def test_a_key_that_could_not_be_written_whole_leaves_nothing_behind(path, monkeypatch):
+    def full(descriptor):
+        raise OSError(errno.ENOSPC, "No space left on device")
+
+    with monkeypatch.context() as patched:
+        patched.setattr("os.fsync", full)
+        with pytest.raises(KeyUnavailable, match="No space left on device"):
+            create_key(path)
+    assert not path.exists()
+    create_key(path)
+
+
+@pytest.mark.parametrize("mode", [0o640, 0o604, 0o620, 0o602, 0o610, 0o660, 0o644, 0o777])
+def test_a_key_that_others_can_use_is_refused(path, mode):
+    create_key(path)
+    path.chmod(mode)
+    with pytest.raises(KeyUnavailable, match=f"others can read the private key: .*{mode:04o}") as e:
+        load_key(path)
+    assert f"chmod 600 {path}" in e.value.hint
+
+
+@pytest.mark.parametrize("mode", [0o600, 0o400, 0o700])
+def test_a_key_that_only_its_owner_can_use_is_read(path, mode):
+    create_key(path)
+    path.chmod(mode)
+    load_key(path)
+
+
+def test_the_mode_is_that_of_the_file_a_link_leads_to(tmp_path, path):
+    create_key(path)
+    (tmp_path / "link").symlink_to(path)
+    load_key(tmp_path / "link")
+    path.chmod(0o644)
+    with pytest.raises(KeyUnavailable, match="others can read"):
+        load_key(tmp_path / "link")
+
+
+def test_a_missing_key_is_named_with_what_to_do(path):
+    with pytest.raises(KeyUnavailable, match=f"no private key: {path}") as caught:
+        load_key(path)
+    assert "'ledger key generate'" in caught.value.hint
+
+
+def test_a_folder_is_no_key(tmp_path):
+    with pytest.raises(KeyUnavailable, match="cannot read the private key"):
+        load_key(tmp_path)
+
+
+def test_the_passphrase_of_a_file_has_to_be_right(path):
+    create_key(path, PASSPHRASE)
+    with pytest.raises(KeyUnavailable, match="no passphrase was given"):
+        load_key(path)
+    with pytest.raises(KeyUnavailable, match="wrong passphrase"):
+        load_key(path, b"other")
+
+
+@pytest.mark.parametrize("content", [b"", b"hello", signer().public_key.pem()])
+def test_a_file_that_holds_no_private_key_is_refused(path, content):
+    path.write_bytes(content)
+    path.chmod(0o600)
+    with pytest.raises(MalformedError, match="not a private key in PEM form"):
+        load_key(path)
