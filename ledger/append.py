@@ -210,7 +210,7 @@ def check_new(
             version = 0  # who can say what it was
         if version != 1:
             raise HeadMissing(
-                f"cannot append to {title_number}: it has entries ({key}) but no head",
+                f"{title_number} has entries ({key}) but no head",
                 hint=f"see 'ledger recover {title_number}'",
             )
 

@@ -4,44 +4,57 @@ from __future__ import annotations
 
 import itertools
 from contextlib import suppress
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, TypeAlias
 
 from ledger import layout
 from ledger.entry import Entry
 from ledger.errors import LedgerError, NotFoundError
+from ledger.pool import in_chunks
 from ledger.report import Finding, Report
-from ledger.verify import finding_of, verify_chain
+from ledger.verify import Chain, finding_of
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator
     from datetime import datetime
 
     from ledger.history import History
+    from ledger.verify import Held, Step
 
 __all__ = ["FROM_A_LISTING", "fsck", "verify_title", "verify_titles"]
+
+PREFETCH = 20_000
+"""How many entries of a title are read ahead at most: they are held in memory."""
 
 FROM_A_LISTING = "that no title is missing: the titles come from the store's own listing"
 
 
 def verify_titles(
-    history: History, titles: Iterable[str], now: datetime, *, listed: bool
+    history: History, titles: Iterable[str], now: datetime, *, listed: bool, jobs: int = 1
 ) -> Iterator[Report]:
-    """A report for each of the titles, in turn.
+    """A report for each of the titles, in turn; reading and checking overlap.
 
     ``listed``: the store itself named them. Otherwise somebody remembers them, and one that is gone
     is a finding.
     """
-    for title_number in titles:
-        try:
-            yield verify_title(history, title_number, now)
-        except NotFoundError as error:
-            key = layout.head_key(title_number)
-            finding = (
-                _stray(f"{title_number}/")
-                if listed
-                else Finding("tampering", "head-missing", key, f"{key}: {error}")
-            )
-            yield Report(history.origin, findings=(finding,))
+
+    def plan(taken: list[str]) -> list[_Plan]:
+        return [_plan_known(history, title_number, now, listed=listed) for title_number in taken]
+
+    # Where reading means waiting, several titles are waited for at once.
+    plans = in_chunks(titles, plan, history.store.concurrency // 2, chunk=1)
+    yield from _carry_out(plans, jobs)
+
+
+def _plan_known(history: History, title_number: str, now: datetime, *, listed: bool) -> _Plan:
+    try:
+        return _plan(history, title_number, now)
+    except NotFoundError as error:
+        key = layout.head_key(title_number)
+        if listed:
+            finding = _stray(f"{title_number}/")
+        else:
+            finding = Finding("tampering", "head-missing", key, f"{key}: {error}")
+        return Report(history.origin, findings=(finding,))
 
 
 def verify_title(
@@ -52,11 +65,29 @@ def verify_title(
     expect: str | None = None,
     since: str | None = None,
     seen: set[str] | None = None,
+    jobs: int = 1,
 ) -> Report:
     """Verify one title; raises NotFoundError where nothing is known of it.
 
     ``seen`` collects the addresses that the chain leads through.
     """
+    plan = _plan(history, title_number, now, expect=expect, since=since, seen=seen)
+    return next(_carry_out(iter([plan]), jobs))
+
+
+_Plan: TypeAlias = "Report | tuple[Chain, Iterator[Step]]"
+"""What is to be done for a title: walk a chain; or nothing, as the report is there already."""
+
+
+def _plan(
+    history: History,
+    title_number: str,
+    now: datetime,
+    *,
+    expect: str | None = None,
+    since: str | None = None,
+    seen: set[str] | None = None,
+) -> _Plan:
     key = layout.head_key(layout.check_title_number(title_number))
     try:
         blob = history.store.get(key)
@@ -67,22 +98,73 @@ def verify_title(
     except LedgerError as error:
         return Report(history.origin, findings=(finding_of(error, key),))
 
+    near = {} if since else _prefetch(history, title_number)
+
     def read(address: str) -> bytes | None:
         if seen is not None:
             seen.add(address)
+        if address in near:
+            return near.pop(address)
         stored = history.store.get(layout.entry_key(title_number, address))
         return stored.data if stored else None
 
-    return verify_chain(
+    chain = Chain(
         title_number,
         origin=history.origin,
         keyring=history.keyring,
-        head=blob.data,
-        read=read,
         now=now,
         expect=expect,
         since=since,
     )
+    return chain, chain.steps(blob.data, read)
+
+
+def _prefetch(history: History, title_number: str) -> dict[str, bytes]:
+    """The entries that the store lists for a title, where a walk would wait for one after another.
+
+    The listing is not believed: what it lacks, the walk reads; what it has too much, nobody asks
+    for.
+    """
+    near: dict[str, bytes] = {}
+    if history.store.concurrency > 1:
+        with suppress(LedgerError):  # the walk meets it again, and says so
+            keys = itertools.islice(history.store.list(f"{title_number}/"), PREFETCH)
+            for key, blob in history.store.get_many(filter(layout.parse_entry_key, keys)):
+                parsed = layout.parse_entry_key(key)
+                if blob is not None and parsed is not None:
+                    near[parsed[1]] = blob.data
+    return near
+
+
+def _carry_out(plans: Iterator[_Plan], jobs: int) -> Iterator[Report]:
+    """Carry out the plans: read in this thread, check in the pool, judge in order."""
+
+    def steps() -> Iterator[tuple[Chain | Report, Step | None]]:
+        for plan in plans:
+            if isinstance(plan, Report):
+                yield plan, None
+            else:
+                chain, walk = plan
+                for step in walk:
+                    yield chain, step
+                yield chain, None
+
+    for subject, checked in in_chunks(steps(), _check_all, jobs):
+        if isinstance(subject, Report):
+            yield subject
+        elif checked is None:
+            yield subject.report()
+        else:
+            subject.add(checked)
+
+
+def _check_all(
+    steps: list[tuple[Chain | Report, Step | None]],
+) -> list[tuple[Chain | Report, Entry | Finding | Held | None]]:
+    return [
+        (subject, subject.check(step) if isinstance(subject, Chain) and step is not None else None)
+        for subject, step in steps
+    ]
 
 
 def _verify_headless(history: History, title_number: str, pin: str | None) -> Report:

@@ -85,19 +85,17 @@ def load(data: bytes, *, depth: int = MAX_DEPTH) -> JSONValue:
 
     Raises MalformedError for every other spelling, and what ``decode`` raises.
     """
-    floats = _PlainFloats()
     try:
-        value = msgspec.json.Decoder(float_hook=floats).decode(data)
+        value = _PLAIN_DECODER.decode(data)
         # Equal bytes prove spelling, order, distinct names and integers in range, all at once.
         if (
             orjson.dumps(value, option=ORJSON) == data
-            and not floats.unusual
             and not _has_astral(data)
             and not _deeper_than(depth, value, data)
         ):
             return value
-    except (msgspec.DecodeError, orjson.JSONEncodeError, UnicodeError, RecursionError):
-        pass  # the reference way says what is wrong, and where
+    except (_UnusualFloatError, msgspec.DecodeError, orjson.JSONEncodeError, *ODD_DATA):
+        pass  # the reference way says what is wrong, if anything, and where
     return _load_reference(data, depth)
 
 
@@ -108,19 +106,20 @@ def _load_reference(data: bytes, depth: int) -> JSONValue:
     return value
 
 
-class _PlainFloats:
-    """Decodes floats for msgspec, and notes one whose spelling needs the reference way."""
+class _UnusualFloatError(Exception):
+    """A float that printers may spell differently."""
 
-    __slots__ = ("unusual",)
 
-    def __init__(self) -> None:
-        self.unusual = False
+def _plain_float(token: str) -> float:
+    number = float(token)
+    if not _is_plain(number):
+        raise _UnusualFloatError
+    return number
 
-    def __call__(self, token: str) -> float:
-        number = float(token)
-        if not (_is_plain(number) and repr(number) == token):
-            self.unusual = True
-        return number
+
+_PLAIN_DECODER = msgspec.json.Decoder(float_hook=_plain_float)
+ODD_DATA = (UnicodeError, RecursionError)
+"""What decoders raise, beside their own errors, for bytes that are no text or nest without end."""
 
 
 def _is_plain(number: float) -> bool:

@@ -84,7 +84,10 @@ def _list_changes(old: list[JSONValue], new: list[JSONValue], path: Path) -> Ite
 
 
 def _same(old: JSONValue, new: JSONValue) -> bool:
-    # Python holds True == 1; JSON doesn't. 1 == 1.0 is true in both.
-    if old is ABSENT or new is ABSENT:
-        return old is new
-    return canonical.encode(old) == canonical.encode(new)
+    if type(old) is bool or type(new) is bool:
+        return old is new  # Python holds True == 1; JSON doesn't
+    if type(old) is dict and type(new) is dict:
+        return old.keys() == new.keys() and all(_same(old[name], new[name]) for name in old)
+    if type(old) is list and type(new) is list:
+        return len(old) == len(new) and all(map(_same, old, new))
+    return bool(old == new)

@@ -326,7 +326,7 @@ class Ledger:
         for earlier in since:
             known = (known or {}) | transfer.heads_of(earlier, self.origin, self.keyring)
         chosen = self.titles() if titles is None else sorted(set(titles), key=layout.head_key)
-        return transfer.export(self._history, out, chosen, known)
+        return transfer.export(self._history, out, chosen, known, listed=titles is None)
 
 
 def verify_bundle(

@@ -56,13 +56,20 @@ class NotInBundle(NotFoundError):
 
 
 def export(
-    history: History, out: BinaryIO, titles: Iterable[str], known: Mapping[str, str] | None = None
+    history: History,
+    out: BinaryIO,
+    titles: Iterable[str],
+    known: Mapping[str, str] | None = None,
+    *,
+    listed: bool = False,
 ) -> int:
     """Write a bundle of these titles (in order) and return how many it holds.
 
-    ``known`` maps titles to the heads that an earlier bundle holds: only what came after them goes
-    in, and titles without anything new are left out. What is exported has been checked: raises
-    IntegrityError for what does not hold together.
+    Where the titles are ``listed`` by the store, those are left out that have nothing but a first
+    append that never finished; HeadMissing is raised for a history without a head. ``known`` maps
+    titles to the heads that an earlier bundle holds: only what came after them goes in, and titles
+    without anything new are left out. What is exported has been checked: raises IntegrityError for
+    what does not hold together.
     """
     count = 0
 
@@ -72,14 +79,22 @@ def export(
         yield layout.LEDGER_KEY, encode_identity(history.origin)
         for title_number in titles:
             stop = known.get(title_number) if known else None
-            head = history.head(title_number)
-            if head.address != stop:
+            head = _head_to_export(history, title_number, listed=listed)
+            if head is not None and head.address != stop:
                 count += 1
                 yield layout.head_key(title_number), head.data
                 yield from _entries_down_to(history, head, stop)
 
     out.writelines(pack(objects()))
     return count
+
+
+def _head_to_export(history: History, title_number: str, *, listed: bool) -> Entry | None:
+    head = history.find_head(title_number)
+    if head is None and listed:
+        check_new(history, title_number)
+        return None
+    return head.entry if head else history.head(title_number)
 
 
 def _entries_down_to(

@@ -7,12 +7,14 @@ each other by ``check_link``; this module walks, and turns what is raised into f
 
 from __future__ import annotations
 
+import hashlib
 from collections.abc import Callable
 from datetime import datetime, timedelta
-from typing import TYPE_CHECKING
+from enum import Enum
+from typing import TYPE_CHECKING, NamedTuple, TypeAlias
 
 from ledger import layout, times
-from ledger.entry import Entry
+from ledger.entry import Entry, parent_hint
 from ledger.errors import (
     IntegrityError,
     LedgerError,
@@ -22,6 +24,8 @@ from ledger.errors import (
 from ledger.report import Finding, Report
 
 if TYPE_CHECKING:
+    from collections.abc import Iterator
+
     from ledger.keyring import Keyring
 
 __all__ = ["CLOCK_SKEW", "ReadEntry", "check_link", "finding_of", "verify_chain"]
@@ -65,6 +69,162 @@ def finding_of(error: LedgerError, object_key: str) -> Finding:
     return Finding("unchecked", error.slug, object_key, f"{object_key}: {error}")
 
 
+class Stored(NamedTuple):
+    """Bytes as they were read, to be checked: where they were, and the address they should have."""
+
+    object_key: str
+    address: str | None
+    data: bytes
+
+
+class Held(Enum):
+    """A step that only has to be counted: the head's own entry is there, and is the same."""
+
+    COPY = "copy"
+
+
+Step: TypeAlias = "Stored | Finding | Held"
+"""What a walk comes by."""
+
+
+class Chain:
+    """One title under verification: walks from its head down, and judges what was checked.
+
+    ``steps`` reads; it follows what the bytes say, unchecked, so that reading can be ahead of
+    checking. ``check`` is pure, and may run anywhere. ``add`` takes what came of every step, in
+    their order, and stops believing at the first that does not hold.
+    """
+
+    def __init__(
+        self,
+        title_number: str,
+        *,
+        origin: str,
+        keyring: Keyring,
+        now: datetime,
+        expect: str | None = None,
+        since: str | None = None,
+    ) -> None:
+        self.title_number = title_number
+        self.origin = origin
+        self.keyring = keyring
+        self.head_key = layout.head_key(title_number)
+        self.latest = times.format_time(now + CLOCK_SKEW)
+        self.since = since
+        self.pinned = expect is not None or since is not None
+        self.missing = {pin for pin in (expect, since) if pin}
+        self.findings: list[Finding] = []
+        self.entries = 0
+        self.broken = False
+        self.child: Entry | None = None
+
+    def steps(self, head: bytes, read: ReadEntry) -> Iterator[Step]:
+        """Everything that the walk meets, from the head to the root, or down to ``since``."""
+        yield Stored(self.head_key, None, head)
+        own = hashlib.sha256(head).hexdigest()
+        yield self._copy(own, head, read)
+        left = self.missing - {own}
+        address = parent_hint(head)
+        # Past ``since`` only for a pin that is older than it.
+        while address is not None and (left or self.since is None) and not self.broken:
+            step = self._read(address, read)
+            yield step
+            if not isinstance(step, Stored):
+                return
+            left.discard(address)
+            address = parent_hint(step.data)
+
+    def _copy(self, address: str, head: bytes, read: ReadEntry) -> Step:
+        """The head is a copy: the entry must be there under its own name, too."""
+        step = self._read(address, read)
+        if isinstance(step, Stored) and step.data != head:
+            message = f"{step.object_key}: its bytes are not the head's"
+            return Finding("tampering", "address-mismatch", step.object_key, message)
+        return Held.COPY if isinstance(step, Stored) else step
+
+    def _read(self, address: str, read: ReadEntry) -> Stored | Finding:
+        key = layout.entry_key(self.title_number, address)
+        try:
+            data = read(address)
+        except LedgerError as error:
+            return finding_of(error, key)
+        if data is None:
+            message = f"{key}: missing, and the chain leads through it"
+            return Finding("tampering", "entry-missing", key, message)
+        return Stored(key, address, data)
+
+    def check(self, step: Step) -> Entry | Finding | Held:
+        """Check all that can be told from one entry's bytes; touches nothing."""
+        if not isinstance(step, Stored):
+            return step
+        try:
+            return Entry.open(
+                step.data,
+                keyring=self.keyring,
+                ledger=self.origin,
+                title_number=self.title_number,
+                address=step.address,
+                object_key=step.object_key,
+            )
+        except (IntegrityError, TrustError, UnsupportedFormatError) as error:
+            return finding_of(error, step.object_key)
+
+    def add(self, checked: Entry | Finding | Held) -> None:
+        """Take in what came of the next step."""
+        if self.broken:
+            return
+        if isinstance(checked, Entry):
+            self._add_entry(checked)
+        elif isinstance(checked, Finding):
+            self.findings.append(checked)
+            # A bad copy of the head breaks nothing: its parents are known from the head.
+            self.broken = self.child is None or checked.object_key != self._copy_key()
+        else:
+            self.entries += 1
+
+    def _copy_key(self) -> str:
+        return layout.entry_key(self.title_number, self.child.address) if self.child else ""
+
+    def _add_entry(self, entry: Entry) -> None:
+        self.missing.discard(entry.address)
+        if self.child is None:
+            self._check_time(entry)
+        else:
+            self._check_linked(self.child, entry)
+            self.entries += 1
+        self.child = entry
+
+    def _check_linked(self, child: Entry, parent: Entry) -> None:
+        try:
+            if parent.address != child.parent:
+                raise IntegrityError(f"{child.address} does not continue {parent.address}")
+            check_link(child, parent)
+        except IntegrityError as error:
+            self.findings.append(finding_of(error, self.head_key))
+
+    def _check_time(self, head: Entry) -> None:
+        # Times never go back along a chain, so the head's is the latest.
+        if head.recorded_at > self.latest:
+            what = f"recorded {head.recorded_at}, which is in the future by this clock"
+            message = f"{self.head_key}: {what}"
+            self.findings.append(Finding("warning", "time-in-future", self.head_key, message))
+
+    def report(self) -> Report:
+        """The verdict, once every step was taken in."""
+        findings = list(self.findings)
+        if not self.broken:
+            for address in sorted(self.missing):
+                message = f"{self.head_key}: its chain lacks the pinned {address}"
+                findings.append(Finding("tampering", "pin-missing", self.head_key, message))
+        not_shown = [] if self.pinned else [NO_PIN]
+        if self.since:
+            not_shown.append(
+                f"what lies below {self.since[:16]}… in {self.title_number}:"
+                " taken on trust (--since)"
+            )
+        return Report(self.origin, 1, self.entries, tuple(findings), tuple(not_shown))
+
+
 def verify_chain(
     title_number: str,
     *,
@@ -79,100 +239,10 @@ def verify_chain(
     """Walk one title from its head to its root, or down to ``since``, and check everything.
 
     ``expect`` is a pin: an address that must be in the chain. ``since`` is an address that an
-    earlier verification vouched for: it is checked, what lies below it is not.
+    earlier verification vouched for: it is checked, what lies below it is not. An entry is read
+    once its child has been checked.
     """
-    walk = _Walk(title_number, origin, keyring, read, now)
-    walk.run(head, {pin for pin in (expect, since) if pin}, since)
-    not_shown = [] if expect or since else [NO_PIN]
-    if since:
-        not_shown.append(
-            f"what lies below {since[:16]}… in {title_number}: taken on trust (--since)"
-        )
-    return Report(origin, 1, walk.entries, tuple(walk.findings), tuple(not_shown))
-
-
-class _Walk:
-    """The state of one walk: where it is, and what it has found."""
-
-    def __init__(
-        self, title_number: str, origin: str, keyring: Keyring, read: ReadEntry, now: datetime
-    ) -> None:
-        self.title_number = title_number
-        self.origin = origin
-        self.keyring = keyring
-        self.read = read
-        self.latest = times.format_time(now + CLOCK_SKEW)
-        self.entries = 0
-        self.findings: list[Finding] = []
-
-    def run(self, head: bytes, pins: set[str], since: str | None) -> None:
-        head_key = layout.head_key(self.title_number)
-        child = self._open(head, head_key, None)
-        if child is None:
-            return
-        self._check_time(child)
-        missing = pins - {child.address}
-        # The head is a copy: the entry must be there under its own name, too.
-        copy_key = layout.entry_key(self.title_number, child.address)
-        copy = self._read(child.address)
-        if copy == head:
-            self.entries += 1
-        elif copy is not None:
-            self._found("address-mismatch", copy_key, f"{copy_key}: its bytes are not the head's")
-        # Past ``since`` only for a pin that is older than it.
-        while child.parent is not None and (missing or since is None):
-            data = self._read(child.parent)
-            key = layout.entry_key(self.title_number, child.parent)
-            parent = self._open(data, key, child.parent) if data is not None else None
-            if parent is None:
-                return
-            self._check_linked(child, parent)
-            self.entries += 1
-            missing.discard(parent.address)
-            child = parent
-        for address in sorted(missing):
-            self._found(
-                "pin-missing", head_key, f"{head_key}: its chain lacks the pinned {address}"
-            )
-
-    def _read(self, address: str) -> bytes | None:
-        """Read an entry's bytes by the address that its child (or the head) gave."""
-        key = layout.entry_key(self.title_number, address)
-        try:
-            data = self.read(address)
-        except LedgerError as error:
-            self.findings.append(finding_of(error, key))
-            return None
-        if data is None:
-            self._found("entry-missing", key, f"{key}: missing, and the chain leads through it")
-        return data
-
-    def _open(self, data: bytes, key: str, address: str | None) -> Entry | None:
-        try:
-            return Entry.open(
-                data,
-                keyring=self.keyring,
-                ledger=self.origin,
-                title_number=self.title_number,
-                address=address,
-                object_key=key,
-            )
-        except (IntegrityError, TrustError, UnsupportedFormatError) as error:
-            self.findings.append(finding_of(error, key))
-            return None
-
-    def _check_linked(self, child: Entry, parent: Entry) -> None:
-        try:
-            check_link(child, parent)
-        except IntegrityError as error:
-            self.findings.append(finding_of(error, error.object_key))
-
-    def _check_time(self, head: Entry) -> None:
-        # Times never go back along a chain, so the head's is the latest.
-        if head.recorded_at > self.latest:
-            key = layout.head_key(self.title_number)
-            message = f"{key}: recorded {head.recorded_at}, which is in the future by this clock"
-            self.findings.append(Finding("warning", "time-in-future", key, message))
-
-    def _found(self, slug: str, key: str, message: str) -> None:
-        self.findings.append(Finding("tampering", slug, key, message))
+    chain = Chain(title_number, origin=origin, keyring=keyring, now=now, expect=expect, since=since)
+    for step in chain.steps(head, read):
+        chain.add(chain.check(step))
+    return chain.report()

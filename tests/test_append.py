@@ -523,7 +523,7 @@ def test_a_title_whose_head_is_gone_is_not_started_anew(store, ledger):
     store.inner._keys.remove(HEAD)
     before = written(store)
     for parent in (ANY, None):
-        with pytest.raises(HeadMissing, match=r"it has entries .* but no head") as caught:
+        with pytest.raises(HeadMissing, match=r"TN1 has entries .* but no head") as caught:
             ledger.append(TITLE, {}, parent=parent)
         assert "'ledger recover TN1'" in caught.value.hint
     with pytest.raises(HeadMoved):

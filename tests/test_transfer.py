@@ -16,6 +16,7 @@ from ledger.bundle import BundleReader, Header, pack
 from ledger.errors import (
     Forked,
     HeadMissing,
+    HeadMoved,
     IntegrityError,
     InvalidError,
     LedgerError,
@@ -174,6 +175,30 @@ def test_a_title_that_is_not_there_is_not_exported():
         bundle(filled(), ["TN404"])
     with pytest.raises(InvalidError):
         bundle(filled(), ["../TN1"])
+
+
+def test_a_first_append_that_was_cut_off_does_not_hinder_the_backup_of_all():
+    ledger = filled()
+    objects = objects_of(ledger.store)
+    first = memory_ledger(clock=NOW).append("TN2", {"v": 0})
+    whole = {k: v for k, v in objects.items() if "TN2" not in k}
+    store = MemoryStore()
+    store.create_many((whole | {entry_key("TN2", first.address): first.data}).items())
+    unfinished = Ledger.open(store, keyring=ledger.keyring, clock=NOW)
+    assert list(unfinished.titles()) == ["TN1", "TN2", "TN3"]
+    assert check(bundle(unfinished)).titles == 2
+    with pytest.raises(NotFoundError):
+        bundle(unfinished, ["TN2"])
+
+
+def test_a_title_that_lost_its_head_is_not_left_out_of_the_backup_of_all_without_a_word():
+    ledger = filled()
+    objects = objects_of(ledger.store)
+    del objects["TN2/head.json"]
+    store = MemoryStore()
+    store.create_many(objects.items())
+    with pytest.raises(HeadMissing, match="TN2 has entries"):
+        bundle(Ledger.open(store, keyring=ledger.keyring, clock=NOW))
 
 
 def test_the_real_tar_makes_a_folder_store_of_it(tmp_path):
@@ -619,7 +644,7 @@ def test_an_import_that_was_cut_off_anywhere_can_be_repeated(after):
             assert addresses(target) == addresses(ledger)
             assert target.fsck().findings == ()
         else:
-            assert failing == 2 * (2 + 1 + 1)  # entries; marker and head; the entry again, as head
+            assert failing == 2 * 5  # the entries; the newest again, and its marker; the head
             return
     raise AssertionError("never without a crash")
 
@@ -640,6 +665,25 @@ def test_an_import_writes_a_marker_before_a_head_moves():
     watching = Ledger.open(Watching(copy.store), keyring=copy.keyring, clock=NOW)
     watching.import_bundle(bundle(ledger))
     assert len(moved) == 1
+
+
+def test_a_title_that_is_appended_to_during_the_import_is_not_overwritten():
+    ledger = filled(["TN1"])
+    copy = memory_ledger(clock=NOW)
+    copy.import_bundle(bundle(ledger))
+    ledger.append("TN1", {"v": "theirs"})
+
+    class Raced(Wrapper):
+        def called(self, operation, key):
+            if operation == "replace":
+                copy.append("TN1", {"v": "ours"})
+
+    raced = Ledger.open(Raced(copy.store), keyring=copy.keyring, clock=NOW)
+    with pytest.raises(HeadMoved, match="TN1 was appended to during the import"):
+        raced.import_bundle(bundle(ledger))
+    assert copy.head("TN1").document == {"v": "ours"}
+    with pytest.raises(Forked):
+        copy.import_bundle(bundle(ledger))
 
 
 def test_an_import_needs_no_signer():

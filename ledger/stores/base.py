@@ -35,6 +35,9 @@ class Store(Protocol):
     url: str
     """How a person names this store: what ``open_store`` takes, without credentials."""
 
+    concurrency: int = 1
+    """How many reads are worth having under way at once: 1 where a read costs no waiting."""
+
     def get(self, key: str) -> Blob | None:
         """The object, or None where there is none."""
         ...

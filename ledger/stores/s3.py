@@ -78,7 +78,7 @@ class S3Store(Store):
         self.url = f"s3://{self._bucket}/{self._prefix}".rstrip("/")
         self._own_client = client is None
         self._client = make_client(connections) if client is None else _check_client(client)
-        self._connections = connections
+        self.concurrency = connections
         # Its threads are made as they are needed.
         self._pool = ThreadPoolExecutor(connections, thread_name_prefix="s3-store")
 
@@ -127,6 +127,18 @@ class S3Store(Store):
         """Create all the objects side by side; after a failure, none is under way any more."""
         for _ in self._side_by_side(lambda item: self.create(*item), objects):
             pass
+
+    def presign(self, key: str, seconds: int) -> str:
+        """A URL from which anybody can read this one object for so long: it is a credential."""
+        check_key(key)
+        try:
+            return self._client.generate_presigned_url(
+                "get_object",
+                Params={"Bucket": self._bucket, "Key": self._prefix + key},
+                ExpiresIn=seconds,
+            )
+        except FOREIGN as error:
+            raise explain(error, f"cannot presign {self._where(key)}", key) from error
 
     def _get(self, key: str) -> Blob | None:
         try:
@@ -220,7 +232,7 @@ class S3Store(Store):
         window: deque[Future[R]] = deque()
         try:
             for item in items:
-                if len(window) >= self._connections:
+                if len(window) >= self.concurrency:
                     yield window.popleft().result()
                 window.append(self._pool.submit(call, item))
             while window:

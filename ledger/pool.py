@@ -1,0 +1,58 @@
+"""Work in chunks, on several threads, with the results in order and few chunks in memory.
+
+Threads do: checking a signature, the bulk of the work, lets go of the interpreter's lock.
+"""
+
+from __future__ import annotations
+
+import os
+from collections import deque
+from concurrent.futures import ThreadPoolExecutor
+from itertools import islice
+from typing import TYPE_CHECKING, TypeVar
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterable, Iterator
+    from concurrent.futures import Future
+
+__all__ = ["CHUNK", "cores", "in_chunks"]
+
+CHUNK = 250
+"""How many items make a task: large enough that handing it over costs nothing."""
+
+T = TypeVar("T")
+R = TypeVar("R")
+
+
+def cores() -> int:
+    """How many processors this process may use."""
+    if hasattr(os, "sched_getaffinity"):
+        return len(os.sched_getaffinity(0))
+    return os.cpu_count() or 1
+
+
+def in_chunks(
+    items: Iterable[T], work: Callable[[list[T]], list[R]], jobs: int, chunk: int = CHUNK
+) -> Iterator[R]:
+    """The results of ``work`` on chunks of the items, in order, with ``jobs`` chunks under way.
+
+    The items are taken from this thread, a few chunks ahead of the results and no further.
+    """
+    source = iter(items)
+    chunks = iter(lambda: list(islice(source, chunk)), [])
+    if jobs <= 1:
+        for taken in chunks:
+            yield from work(taken)
+        return
+    under_way: deque[Future[list[R]]] = deque()
+    with ThreadPoolExecutor(jobs, thread_name_prefix="ledger-check") as pool:
+        try:
+            for taken in chunks:
+                under_way.append(pool.submit(work, taken))
+                if len(under_way) > 2 * jobs:
+                    yield from under_way.popleft().result()
+            while under_way:
+                yield from under_way.popleft().result()
+        finally:
+            for future in under_way:
+                future.cancel()
