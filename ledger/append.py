@@ -20,6 +20,7 @@ from ledger.errors import (
     HeadMissing,
     HeadMoved,
     IntegrityError,
+    KeyUnavailable,
     LedgerError,
     OutcomeUnknown,
     PreconditionFailed,
@@ -129,7 +130,13 @@ def seal(
         reference=draft.reference,
     )
     key = layout.entry_key(entry.title_number, entry.address)
-    return history.open(entry.data, entry.title_number, key, entry.address)
+    try:
+        return history.open(entry.data, entry.title_number, key, entry.address)
+    except IntegrityError as error:
+        raise KeyUnavailable(
+            f"cannot append to {draft.title_number}: what the signer signed doesn't verify",
+            hint="nothing was written; look after the device that signs",
+        ) from error
 
 
 def _recorded_at(now: datetime, parent: Entry | None, *, clamp: bool) -> str:

@@ -11,7 +11,7 @@ from ledger.entry import Entry
 from ledger.errors import LedgerError, NotFoundError
 from ledger.pool import in_chunks
 from ledger.report import Finding, Report
-from ledger.verify import Chain, finding_of
+from ledger.verify import Chain, Stored, finding_of
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator
@@ -149,13 +149,17 @@ def _carry_out(plans: Iterator[_Plan], jobs: int) -> Iterator[Report]:
                     yield chain, step
                 yield chain, None
 
-    for subject, checked in in_chunks(steps(), _check_all, jobs):
+    for subject, checked in in_chunks(steps(), _check_all, jobs, weigh=_weigh):
         if isinstance(subject, Report):
             yield subject
         elif checked is None:
             yield subject.report()
         else:
             subject.add(checked)
+
+
+def _weigh(step: tuple[Chain | Report, Step | None]) -> int:
+    return len(step[1].data) if isinstance(step[1], Stored) else 0
 
 
 def _check_all(
@@ -188,7 +192,7 @@ def _verify_headless(history: History, title_number: str, pin: str | None) -> Re
         what = f"{pin} was pinned"
     else:
         what = f"{keys[0]} is there" if keys else f"version {prepared} was prepared"
-    message = f"{key}: missing, though {what}"
+    message = f"{key}: missing, though {what} (if an import was cut off: import again)"
     return Report(history.origin, findings=(Finding("tampering", "head-missing", key, message),))
 
 

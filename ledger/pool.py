@@ -8,7 +8,6 @@ from __future__ import annotations
 import os
 from collections import deque
 from concurrent.futures import ThreadPoolExecutor
-from itertools import islice
 from typing import TYPE_CHECKING, TypeVar
 
 if TYPE_CHECKING:
@@ -19,6 +18,9 @@ __all__ = ["CHUNK", "cores", "in_chunks"]
 
 CHUNK = 250
 """How many items make a task: large enough that handing it over costs nothing."""
+
+CHUNK_BYTES = 4 << 20
+"""How many bytes are in a chunk at most, but for the last item: large ones must not pile up."""
 
 T = TypeVar("T")
 R = TypeVar("R")
@@ -32,14 +34,19 @@ def cores() -> int:
 
 
 def in_chunks(
-    items: Iterable[T], work: Callable[[list[T]], list[R]], jobs: int, chunk: int = CHUNK
+    items: Iterable[T],
+    work: Callable[[list[T]], list[R]],
+    jobs: int,
+    *,
+    chunk: int = CHUNK,
+    weigh: Callable[[T], int] = lambda _: 0,
 ) -> Iterator[R]:
     """The results of ``work`` on chunks of the items, in order, with ``jobs`` chunks under way.
 
-    The items are taken from this thread, a few chunks ahead of the results and no further.
+    The items are taken from this thread, a few chunks ahead of the results and no further. A chunk
+    ends at ``chunk`` items, or when they ``weigh`` CHUNK_BYTES together.
     """
-    source = iter(items)
-    chunks = iter(lambda: list(islice(source, chunk)), [])
+    chunks = _cut(items, chunk, weigh)
     if jobs <= 1:
         for taken in chunks:
             yield from work(taken)
@@ -56,3 +63,16 @@ def in_chunks(
         finally:
             for future in under_way:
                 future.cancel()
+
+
+def _cut(items: Iterable[T], chunk: int, weigh: Callable[[T], int]) -> Iterator[list[T]]:
+    taken: list[T] = []
+    weight = 0
+    for item in items:
+        taken.append(item)
+        weight += weigh(item)
+        if len(taken) >= chunk or weight >= CHUNK_BYTES:
+            yield taken
+            taken, weight = [], 0
+    if taken:
+        yield taken

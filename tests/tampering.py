@@ -158,8 +158,21 @@ def verify_title(world: World) -> Report:
     return world.open().verify(TITLE, expect=world.pin)
 
 
+def verify_title_reading_ahead(world: World) -> Report:
+    """As on a store where reading means waiting: what its listing names is read beforehand."""
+    store = world.store()
+    store.concurrency = 8
+    return world.open(store).verify(TITLE, expect=world.pin)
+
+
 def verify_all(world: World) -> Report:
     return world.open().verify_all()
+
+
+def verify_all_reading_ahead(world: World) -> Report:
+    store = world.store()
+    store.concurrency = 8
+    return world.open(store).verify_all()
 
 
 def fsck(world: World) -> Report:
