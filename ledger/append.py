@@ -22,12 +22,14 @@ from ledger.errors import (
     IntegrityError,
     KeyUnavailable,
     LedgerError,
+    NotDurable,
     OutcomeUnknown,
     PreconditionFailed,
     ReferenceConflict,
     StoreError,
     StoreUnavailable,
 )
+from ledger.identity import read_origin
 from ledger.verify import CLOCK_SKEW
 
 if TYPE_CHECKING:
@@ -38,7 +40,7 @@ if TYPE_CHECKING:
     from ledger.history import Head, History
     from ledger.keys import Signer
 
-__all__ = ["ANY", "Anything", "Appended", "Draft", "append", "check_new", "move_head", "seal"]
+__all__ = ["ANY", "Anything", "Appended", "Draft", "append", "check_new", "move_head", "preview"]
 
 
 class Anything(Enum):
@@ -86,19 +88,14 @@ def append(
     clamp_time: bool = False,
 ) -> Appended:
     """Add the draft to its title's chain; see ``Ledger.append``."""
-    if isinstance(parent, str):
-        layout.check_address(parent)
     for attempt in range(RACES):
-        head = history.find_head(draft.title_number)
-        repeated = _find_repeated(history, draft, head, parent)
-        if repeated:
-            return Appended(repeated, repeated=True)
-        _check_parent(draft.title_number, head, parent)
-        if head is None:
-            check_new(history, draft.title_number)
-        entry = seal(history, signer, clock(), draft, head, clamp_time=clamp_time)
+        head, prepared = _prepare(history, signer, clock, draft, parent, clamp_time)
+        entry = prepared.entry
+        if prepared.repeated:
+            _make_durable(history, entry)
+            return prepared
         if move_head(history, entry, head.version if head else None):
-            return Appended(entry, repeated=False)
+            return prepared
         # Even with a parent given: the entry that was first may be another try of this append.
         time.sleep(random.uniform(0, 0.002 * min(2**attempt, 64)))  # noqa: S311 -- no secret
     raise HeadMoved(
@@ -107,7 +104,50 @@ def append(
     )
 
 
-def seal(
+def _make_durable(history: History, entry: Entry) -> None:
+    """Create again what was read: whoever wrote it may have crashed before it was durable."""
+    try:
+        history.store.create(layout.entry_key(entry.title_number, entry.address), entry.data)
+    except OutcomeUnknown as error:
+        raise _unknown(entry, error) from error
+
+
+def preview(
+    history: History,
+    signer: Signer,
+    clock: Callable[[], datetime],
+    draft: Draft,
+    *,
+    parent: str | Anything | None = ANY,
+    clamp_time: bool = False,
+) -> Appended:
+    """What ``append`` would answer now, or raise; nothing is written."""
+    return _prepare(history, signer, clock, draft, parent, clamp_time)[1]
+
+
+def _prepare(  # noqa: PLR0917 -- two callers, next to it
+    history: History,
+    signer: Signer,
+    clock: Callable[[], datetime],
+    draft: Draft,
+    parent: str | Anything | None,
+    clamp_time: bool,
+) -> tuple[Head | None, Appended]:
+    """Read the head, see that the draft may follow it, and seal the entry that does."""
+    if isinstance(parent, str):
+        layout.check_address(parent)
+    head = history.find_head(draft.title_number)
+    repeated = _find_repeated(history, draft, head, parent)
+    if repeated:
+        return head, Appended(repeated, repeated=True)
+    _check_parent(draft.title_number, head, parent)
+    if head is None:
+        _check_first(history, draft.title_number)
+    entry = _seal(history, signer, clock(), draft, head, clamp_time=clamp_time)
+    return head, Appended(entry, repeated=False)
+
+
+def _seal(
     history: History,
     signer: Signer,
     now: datetime,
@@ -143,7 +183,7 @@ def _recorded_at(now: datetime, parent: Entry | None, *, clamp: bool) -> str:
     text = times.format_time(now)
     if parent is None or text >= parent.recorded_at:
         return text
-    if not clamp and now + CLOCK_SKEW < times.parse_time(parent.recorded_at):
+    if not clamp and times.parse_time(parent.recorded_at) - now > CLOCK_SKEW:
         raise ClockBehind(
             f"cannot append to {parent.title_number}: its head was recorded {parent.recorded_at},"
             f" but this clock says {text}",
@@ -191,6 +231,22 @@ def _find_repeated(
                 address=entry.address,
             )
     return None
+
+
+def _check_first(history: History, title_number: str) -> None:
+    """Refuse a first version where the ledger is gone, or where the title had later ones."""
+    # A disk that is not mounted, a folder that was moved: nothing is missing in an empty place.
+    if read_origin(history.store) != history.origin:
+        raise StoreUnavailable(
+            f"{history.store.url} holds another ledger than {history.origin} now"
+        )
+    check_new(history, title_number)
+    prepared = max((version for version, _ in history.markers(title_number)), default=0)
+    if prepared > 1:
+        raise HeadMissing(
+            f"{title_number} has no history, though its version {prepared} was prepared",
+            hint="its objects were lost: import a bundle of it",
+        )
 
 
 def check_new(
@@ -248,16 +304,14 @@ def move_head(history: History, entry: Entry, expected: str | None) -> bool:
 
 
 def _swap(history: History, entry: Entry, expected: str | None) -> bool:
-    key = layout.head_key(entry.title_number)
     unclear: Literal[False] | LedgerError = False
     for attempt in range(SWAPS):
         try:
-            if expected is None:
-                history.store.create(key, entry.data)
-            else:
-                history.store.replace(key, entry.data, expected)
+            _send(history, entry, expected)
         except PreconditionFailed:
             pass  # it may be our own success that is in the way, its answer lost
+        except NotDurable as error:
+            raise _unknown(entry, error) from error
         except OutcomeUnknown as error:
             unclear = error
         except StoreError as error:
@@ -271,8 +325,17 @@ def _swap(history: History, entry: Entry, expected: str | None) -> bool:
             return settled
         time.sleep(0.05 * attempt)
     if not unclear:
+        key = layout.head_key(entry.title_number)
         raise StoreUnavailable(f"{key}: the store refuses the version that it gave itself")
     raise _unknown(entry, unclear)
+
+
+def _send(history: History, entry: Entry, expected: str | None) -> None:
+    key = layout.head_key(entry.title_number)
+    if expected is None:
+        history.store.create(key, entry.data)
+    else:
+        history.store.replace(key, entry.data, expected)
 
 
 def _settle(history: History, entry: Entry, expected: str | None) -> bool | None:

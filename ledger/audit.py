@@ -47,7 +47,7 @@ def verify_titles(
 
 def _plan_known(history: History, title_number: str, now: datetime, *, listed: bool) -> _Plan:
     try:
-        return _plan(history, title_number, now)
+        return _plan(history, title_number, now, listed=listed)
     except NotFoundError as error:
         key = layout.head_key(title_number)
         if listed:
@@ -87,12 +87,13 @@ def _plan(
     expect: str | None = None,
     since: str | None = None,
     seen: set[str] | None = None,
+    listed: bool = False,
 ) -> _Plan:
     key = layout.head_key(layout.check_title_number(title_number))
     try:
         blob = history.store.get(key)
         if blob is None:
-            return _verify_headless(history, title_number, expect or since)
+            return _verify_headless(history, title_number, expect or since, listed=listed)
     except NotFoundError:
         raise
     except LedgerError as error:
@@ -171,8 +172,14 @@ def _check_all(
     ]
 
 
-def _verify_headless(history: History, title_number: str, pin: str | None) -> Report:
-    """A title without a head: never there, a first append that crashed, or a head taken away."""
+def _verify_headless(
+    history: History, title_number: str, pin: str | None, *, listed: bool
+) -> Report:
+    """A title without a head: never there, a first append that crashed, or a head taken away.
+
+    Which of the last two can't be told. Of a title that the store lists, that is a warning; of one
+    that somebody asks for by name, the answer can't be yes.
+    """
     key = layout.head_key(title_number)
     keys = [k for k in history.store.list(f"{title_number}/") if layout.parse_entry_key(k)]
     prepared = max((version for version, _ in history.markers(title_number)), default=0)
@@ -185,7 +192,9 @@ def _verify_headless(history: History, title_number: str, pin: str | None) -> Re
         )
         return Report(
             history.origin,
-            findings=(Finding("warning", "unfinished-append", key, message),),
+            findings=(
+                Finding("warning" if listed else "unchecked", "unfinished-append", key, message),
+            ),
             not_shown=(f"whether {title_number} ever had a head",),
         )
     if pin is not None:
@@ -217,8 +226,12 @@ def _fsck_title(
     history: History, title_number: str, keys: list[str], now: datetime
 ) -> Iterator[Report]:
     seen: set[str] = set()
+    whole = False
     with suppress(NotFoundError):  # only strays are there: they are named below
-        yield verify_title(history, title_number, now, seen=seen)
+        plan = _plan(history, title_number, now, seen=seen, listed=True)
+        report = next(_carry_out(iter([plan]), 1))
+        yield report
+        whole = bool(report) and report.titles == 1
     findings: list[Finding] = []
     for key in keys:
         parsed = layout.parse_entry_key(key)
@@ -226,16 +239,25 @@ def _fsck_title(
             if key != layout.head_key(title_number):
                 findings.append(_stray(key))
         elif parsed[1] not in seen:
-            findings.append(_check_dangling(history, key, parsed))
+            findings.append(_check_dangling(history, key, parsed, seen if whole else None))
     yield Report(history.origin, findings=tuple(findings))
 
 
-def _check_dangling(history: History, key: str, parsed: tuple[str, str]) -> Finding:
-    title_number, address = parsed
+def _check_dangling(
+    history: History, key: str, parsed: tuple[str, str], chain: set[str] | None
+) -> Finding:
+    """Look at an entry that no walk came by; ``chain``: the title's, if it could be walked."""
     try:
-        history.entry(title_number, address)
+        entry = history.entry(*parsed)
     except LedgerError as error:
         return finding_of(error, key)
+    if chain and entry.parent is not None and entry.parent not in chain:
+        # It was signed on top of a head that the chain does not lead through.
+        message = (
+            f"{key}: version {entry.version} was put on {entry.parent}, which was the head once and"
+            " is in the chain no more: it was set back (or an import was cut off: import again)"
+        )
+        return Finding("tampering", "set-back", key, message)
     message = f"{key}: valid, but in no chain (a race that was lost, or an append that was cut off)"
     return Finding("warning", "dangling-entry", key, message)
 

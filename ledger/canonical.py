@@ -19,6 +19,7 @@ from __future__ import annotations
 
 import json
 import math
+import re
 from typing import Any, NoReturn, TypeAlias
 
 import msgspec
@@ -173,7 +174,7 @@ def _integer(token: str) -> int:
 
 def _float(token: str) -> float:
     number = float(token)
-    if math.isinf(number):
+    if math.isinf(number) or (number == 0 and re.search(r"[1-9]", re.split("[eE]", token)[0])):
         raise InvalidError(f"number out of range: {token:.24}")
     return number
 

@@ -84,10 +84,12 @@ def _list_changes(old: list[JSONValue], new: list[JSONValue], path: Path) -> Ite
 
 
 def _same(old: JSONValue, new: JSONValue) -> bool:
+    if old != new:
+        return False
     if type(old) is bool or type(new) is bool:
         return old is new  # Python holds True == 1; JSON doesn't
     if type(old) is dict and type(new) is dict:
-        return old.keys() == new.keys() and all(_same(old[name], new[name]) for name in old)
+        return all(_same(old[name], new[name]) for name in old)
     if type(old) is list and type(new) is list:
-        return len(old) == len(new) and all(map(_same, old, new))
-    return bool(old == new)
+        return all(map(_same, old, new))
+    return True

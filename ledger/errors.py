@@ -23,6 +23,7 @@
         StoreDenied           no permission
         StoreUnsafe           the store ignores conditions: two writers would lose entries
       OutcomeUnknown          it may have been written
+        NotDurable            it was written, but a crash may still undo it
       UnsupportedFormatError  made by another version, or not by this software
 
 Each class carries its ``slug`` (stable, for machines), the shell's ``exit_code`` and the service's
@@ -45,6 +46,7 @@ __all__ = [
     "LedgerError",
     "LedgerExists",
     "MalformedError",
+    "NotDurable",
     "NotFoundError",
     "OriginNotPinned",
     "OutcomeUnknown",
@@ -244,6 +246,12 @@ class OutcomeUnknown(LedgerError):
     def __init__(self, message: str, *, hint: str = "", address: str = "") -> None:
         super().__init__(message, hint=hint)
         self.address = address
+
+
+class NotDurable(OutcomeUnknown):
+    """It was written, but not forced to the disk: that it can be read settles nothing."""
+
+    slug = "not-durable"
 
 
 class UnsupportedFormatError(LedgerError):

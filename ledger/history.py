@@ -117,10 +117,17 @@ class History:
             if parsed:
                 yield parsed[1:]
 
-    def at(self, title_number: str, moment: datetime, *, effective: bool = False) -> Entry:
+    def at(
+        self,
+        title_number: str,
+        moment: datetime,
+        *,
+        effective: bool = False,
+        head: Entry | None = None,
+    ) -> Entry:
         """The newest entry recorded (or, in law, effective) at that moment or before."""
         asked = times.format_time(moment)  # refuses one without an offset
-        for entry in self.walk(self.head(title_number)):
+        for entry in self.walk(head or self.head(title_number)):
             text = entry.effective_at if effective and entry.effective_at else entry.recorded_at
             if times.parse_time(text) <= moment:
                 return entry
@@ -129,8 +136,10 @@ class History:
             f"no entry of {title_number} was {what} at {asked}",
         )
 
-    def resolve(self, title_number: str, revision: str | Revision) -> Entry:
-        """The entry that a revision names (see ``ledger.revision``).
+    def resolve(
+        self, title_number: str, revision: str | Revision, head: Entry | None = None
+    ) -> Entry:
+        """The entry that a revision names (see ``ledger.revision``), seen from the head.
 
         Reads n + 1 objects for ``HEAD~n``, down to the entry for ``v3`` and ``@{date}``, and lists
         the title for a prefix.
@@ -138,7 +147,7 @@ class History:
         layout.check_title_number(title_number)
         if isinstance(revision, str):
             revision = parse_revision(revision)
-        entry = self._base(title_number, revision)
+        entry = self._base(title_number, revision, head)
         if revision.back >= entry.version:
             raise NotFoundError(
                 f"{title_number} has no entry {revision.back} before version {entry.version}"
@@ -146,12 +155,12 @@ class History:
         target = entry.version - revision.back
         return next(found for found in self.walk(entry) if found.version == target)
 
-    def _base(self, title_number: str, revision: Revision) -> Entry:
+    def _base(self, title_number: str, revision: Revision, head: Entry | None) -> Entry:
         if revision.prefix is not None:
             return self.entry(title_number, self._complete(title_number, revision.prefix))
         if revision.time is not None:
-            return self.at(title_number, revision.time)
-        head = self.head(title_number)
+            return self.at(title_number, revision.time, head=head)
+        head = head or self.head(title_number)
         if revision.version is None:
             return head
         if revision.version > head.version:

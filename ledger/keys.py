@@ -8,12 +8,13 @@ message, and small-order R.
 from __future__ import annotations
 
 import hashlib
+import re
 from functools import cached_property
 from typing import Protocol
 
 import nacl.bindings
 import nacl.exceptions
-from cryptography.exceptions import UnsupportedAlgorithm
+from cryptography.exceptions import InternalError, UnsupportedAlgorithm
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey, Ed25519PublicKey
 from cryptography.hazmat.primitives.serialization import (
     BestAvailableEncryption,
@@ -25,12 +26,18 @@ from cryptography.hazmat.primitives.serialization import (
     load_pem_public_key,
 )
 
-from ledger.errors import KeyUnavailable, MalformedError
+from ledger.errors import InvalidError, KeyUnavailable, MalformedError
 
 __all__ = ["PrivateKey", "PublicKey", "Signer"]
 
 SPKI_PREFIX = bytes.fromhex("302a300506032b6570032100")
 """What precedes the 32 bytes of an Ed25519 key in a SubjectPublicKeyInfo (RFC 8410, section 4)."""
+
+
+PRIVATE_LABELS = ("PRIVATE KEY", "ENCRYPTED PRIVATE KEY")
+
+MAX_PASSPHRASE = 1023
+"""The longest passphrase, in bytes, that OpenSSL encrypts a key with."""
 
 
 class Signer(Protocol):
@@ -60,13 +67,16 @@ class PublicKey:
     @classmethod
     def from_pem(cls, pem: bytes) -> PublicKey:
         """Read a SubjectPublicKeyInfo PEM; raise MalformedError for anything but Ed25519."""
+        label = _label(pem)
+        if label != "PUBLIC KEY":
+            hint = ""
+            if "PRIVATE" in label:
+                hint = "this is a private key; 'ledger key show' prints its public key"
+            raise MalformedError(f"not a public key in PEM form but {label}", hint=hint)
         try:
             key = load_pem_public_key(pem)
-        except (ValueError, UnsupportedAlgorithm):
-            hint = ""
-            if b"PRIVATE KEY" in pem:
-                hint = "this is a private key; 'ledger key show' prints its public key"
-            raise MalformedError("not a public key in PEM form", hint=hint) from None
+        except (ValueError, UnsupportedAlgorithm, InternalError):
+            raise MalformedError("not a public key in PEM form") from None
         if not isinstance(key, Ed25519PublicKey):
             raise MalformedError(f"not an Ed25519 key but {_kind_of(key)}")
         return cls(key.public_bytes_raw())
@@ -118,7 +128,13 @@ class PrivateKey:
         Raises KeyUnavailable for a passphrase that is missing or wrong, MalformedError for what is
         no Ed25519 private key.
         """
-        if b"ENCRYPTED" not in pem:
+        label = _label(pem)
+        if label not in PRIVATE_LABELS:
+            raise MalformedError(
+                f"not a private key in PEM form (PKCS#8) but {label}",
+                hint="'ledger key generate' makes one; 'openssl pkcs8 -topk8' converts others",
+            )
+        if label == "PRIVATE KEY":
             passphrase = None  # a passphrase that is not needed does no harm
         elif not passphrase:
             raise KeyUnavailable(
@@ -127,7 +143,7 @@ class PrivateKey:
             )
         try:
             key = load_pem_private_key(pem, passphrase)
-        except (ValueError, TypeError, UnsupportedAlgorithm):
+        except (ValueError, TypeError, UnsupportedAlgorithm, InternalError):
             if passphrase is not None:
                 raise KeyUnavailable(
                     "wrong passphrase for the private key, or it is damaged"
@@ -148,11 +164,19 @@ class PrivateKey:
 
     def pem(self, passphrase: bytes | None = None) -> bytes:
         """The PKCS#8 PEM, encrypted if there is a passphrase."""
+        if passphrase and len(passphrase) > MAX_PASSPHRASE:
+            raise InvalidError(f"a passphrase of more than {MAX_PASSPHRASE} bytes")
         encryption = BestAvailableEncryption(passphrase) if passphrase else NoEncryption()
         return self._key.private_bytes(Encoding.PEM, PrivateFormat.PKCS8, encryption)
 
     def __repr__(self) -> str:
         return f"PrivateKey({self.key_id[:16]}…)"
+
+
+def _label(pem: bytes) -> str:
+    """What a PEM says it is (RFC 7468): loaders do odd things with labels that are not expected."""
+    match = re.search(rb"-----BEGIN ([A-Z0-9 ]{1,40})-----", pem)
+    return match[1].decode() if match else "something else"
 
 
 def _kind_of(key: object) -> str:

@@ -15,6 +15,7 @@ import re
 from ledger.errors import InvalidError
 
 __all__ = [
+    "HEAD_NAME",
     "LEDGER_KEY",
     "LOG",
     "PENDING",
@@ -33,6 +34,7 @@ __all__ = [
 ]
 
 LEDGER_KEY = "ledger.json"
+HEAD_NAME = "head.json"
 PENDING = "_pending/"
 PROBE = "_probe/"
 LOG = "_log/"
@@ -82,7 +84,7 @@ def check_address(text: object) -> str:
 
 def head_key(title_number: str) -> str:
     """The key of a title's ref."""
-    return f"{title_number}/head.json"
+    return f"{title_number}/{HEAD_NAME}"
 
 
 def entry_key(title_number: str, address: str) -> str:

@@ -11,7 +11,7 @@ from ledger import audit, diff, identity, layout, transfer
 from ledger import recover as recovering
 from ledger.append import ANY, Anything, Appended, Draft
 from ledger.bundle import BundleReader
-from ledger.errors import KeyUnavailable, TrustError
+from ledger.errors import InvalidError, KeyUnavailable, TrustError
 from ledger.history import History
 from ledger.keyring import Keyring
 from ledger.keys import PrivateKey
@@ -182,11 +182,18 @@ class Ledger:
         message: str = "",
         effective_at: str | None = None,
         reference: str = "",
-    ) -> Entry:
-        """The entry that ``append`` would make now; nothing is written."""
-        draft = Draft(title_number, document, message, effective_at, reference)
-        head = self._history.find_head(title_number)
-        return appending.seal(self._history, self._registrar(), self._clock(), draft, head)
+        parent: str | Anything | None = ANY,
+        clamp_time: bool = False,
+    ) -> Appended:
+        """What ``submit`` would answer now, or raise; nothing is written."""
+        return appending.preview(
+            self._history,
+            self._registrar(),
+            self._clock,
+            Draft(title_number, document, message, effective_at, reference),
+            parent=parent,
+            clamp_time=clamp_time,
+        )
 
     def recover(
         self, title_number: str, *, to: str | None = None, expect: str | None = None
@@ -239,6 +246,7 @@ class Ledger:
         self, title_number: str, revision: str = "HEAD", *, limit: int | None = None
     ) -> Iterator[Entry]:
         """The history of a title from a revision down, newest first, one read an entry."""
+        _check_limit(limit)
         start = self._history.resolve(title_number, revision)
         return islice(self._history.walk(start), limit)
 
@@ -251,14 +259,16 @@ class Ledger:
 
     def diff(self, title_number: str, old: str = "HEAD~1", new: str = "HEAD") -> list[Change]:
         """The fields that differ between two revisions of a title."""
-        before = self._history.resolve(title_number, old)
-        after = self._history.resolve(title_number, new)
+        head = self.head(title_number)  # once: both revisions are seen from the same state
+        before = self._history.resolve(title_number, old, head)
+        after = self._history.resolve(title_number, new, head)
         return diff.changes(before.document, after.document)
 
     def titles(
         self, *, prefix: str = "", after: str = "", limit: int | None = None
     ) -> Iterator[str]:
         """The title numbers, in order, as the store lists them: a listing can't be verified."""
+        _check_limit(limit)
         start = f"{layout.check_title_number(after)}/" if after else ""
         found = self.store.list(prefix, after=start, delimiter="/")
         listed = (key.removesuffix("/") for key in found)
@@ -327,6 +337,11 @@ class Ledger:
             known = (known or {}) | transfer.heads_of(earlier, self.origin, self.keyring)
         chosen = self.titles() if titles is None else sorted(set(titles), key=layout.head_key)
         return transfer.export(self._history, out, chosen, known, listed=titles is None)
+
+
+def _check_limit(limit: int | None) -> None:
+    if limit is not None and limit < 0:
+        raise InvalidError(f"not a limit: {limit}")
 
 
 def verify_bundle(

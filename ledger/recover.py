@@ -31,14 +31,17 @@ def recover(
     a later version. Never moves a head that can be read, nor to an entry whose chain lacks the pin
     ``expect``. Raises ConflictError, naming the tips and the doubts, where one has to be chosen.
     """
-    version = _version_of_broken_head(history, title_number)
+    for address in (to, expect):
+        if address is not None:
+            layout.check_address(address)
+    version = _version_of_broken_head(history, title_number, chosen=to is not None)
     found, doubts = _survey(history, title_number)
     if not found:
         raise NotFoundError(
             f"nothing to recover {title_number} from: no entry of it holds together",
             hint="import a bundle of it",
         )
-    target = found.get(to or next(iter(found)))
+    target = found.get(next(iter(found)) if to is None else to)
     if target is None:
         raise ConflictError(
             f"{to} is no tip of {title_number}; these are: {', '.join(found)}",
@@ -57,7 +60,7 @@ def recover(
     return target
 
 
-def _version_of_broken_head(history: History, title_number: str) -> str | None:
+def _version_of_broken_head(history: History, title_number: str, *, chosen: bool) -> str | None:
     key = layout.head_key(layout.check_title_number(title_number))
     blob = history.store.get(key)
     if blob is None:
@@ -65,6 +68,11 @@ def _version_of_broken_head(history: History, title_number: str) -> str | None:
     try:
         head = history.open(blob.data, title_number, key)
     except IntegrityError:
+        return blob.version
+    except TrustError:
+        # That may be the keyring's fault: only a choice of the user's goes past it.
+        if not chosen:
+            raise
         return blob.version
     raise ConflictError(
         f"the head of {title_number} is readable: version {head.version} ({head.address[:8]})",
@@ -90,7 +98,7 @@ def _survey(history: History, title_number: str) -> tuple[dict[str, Entry], list
     tips.sort(key=lambda entry: (-entry.version, entry.address))
     highest = tips[0].version if tips else 0
     for version, address in history.markers(title_number):
-        if version > highest and address not in sound:
+        if version >= highest and address not in sound:
             doubts.append(f"{address} (version {version}) was about to be the head, and is missing")
     return {tip.address: tip for tip in tips}, doubts
 

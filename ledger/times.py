@@ -47,7 +47,11 @@ def format_time(moment: datetime) -> str:
     """The one spelling of a recorded time: ``2026-11-23T10:00:00.000000Z``."""
     if moment.tzinfo is None:
         raise InvalidError("a time without an offset: pass datetimes with tzinfo=UTC")
-    return moment.astimezone(UTC).strftime("%Y-%m-%dT%H:%M:%S.%fZ").rjust(27, "0")
+    try:
+        moment = moment.astimezone(UTC)
+    except OverflowError:
+        raise InvalidError(f"a time that UTC has no year for: {moment}") from None
+    return moment.strftime("%Y-%m-%dT%H:%M:%S.%fZ").rjust(27, "0")
 
 
 def is_recorded_time(text: object) -> bool:

@@ -72,6 +72,7 @@ def export(
     what does not hold together.
     """
     count = 0
+    left = set(known or ()) if listed else set()
 
     def objects() -> Iterator[tuple[str, bytes]]:
         nonlocal count
@@ -80,10 +81,18 @@ def export(
         for title_number in titles:
             stop = known.get(title_number) if known else None
             head = _head_to_export(history, title_number, listed=listed)
+            left.discard(title_number)
             if head is not None and head.address != stop:
                 count += 1
                 yield layout.head_key(title_number), head.data
                 yield from _entries_down_to(history, head, stop)
+        for title_number in sorted(left):
+            raise IntegrityError(
+                f"{title_number} is in the earlier bundle, and the store lists it no more",
+                hint="it was dropped: import the earlier bundle to bring it back",
+                reason="head-missing",
+                object_key=layout.head_key(title_number),
+            )
 
     out.writelines(pack(objects()))
     return count

@@ -109,7 +109,7 @@ class Chain:
         self.origin = origin
         self.keyring = keyring
         self.head_key = layout.head_key(title_number)
-        self.latest = times.format_time(now + CLOCK_SKEW)
+        self.now = now
         self.since = since
         self.pinned = expect is not None or since is not None
         self.missing = {pin for pin in (expect, since) if pin}
@@ -204,7 +204,7 @@ class Chain:
 
     def _check_time(self, head: Entry) -> None:
         # Times never go back along a chain, so the head's is the latest.
-        if head.recorded_at > self.latest:
+        if times.parse_time(head.recorded_at) - self.now > CLOCK_SKEW:
             what = f"recorded {head.recorded_at}, which is in the future by this clock"
             message = f"{self.head_key}: {what}"
             self.findings.append(Finding("warning", "time-in-future", self.head_key, message))

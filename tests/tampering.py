@@ -129,6 +129,15 @@ def objects_of(store: Store) -> dict[str, bytes]:
     return {key: blob.data for key in store.list() if (blob := store.get(key))}
 
 
+def without(store: Store, prefix: str) -> MemoryStore:
+    """A store with the same objects, but for those under a prefix: somebody deleted them."""
+    left = MemoryStore()
+    for key, data in objects_of(store).items():
+        if not key.startswith(prefix):
+            left.create(key, data)
+    return left
+
+
 def small_world() -> World:
     """Three versions of TITLE and one of OTHER_TITLE."""
     clock = FixedClock()

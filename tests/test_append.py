@@ -21,6 +21,8 @@ from ledger.errors import (
     KeyUnavailable,
     LedgerError,
     MalformedError,
+    NotDurable,
+    NotFoundError,
     OutcomeUnknown,
     PreconditionFailed,
     ReferenceConflict,
@@ -32,7 +34,7 @@ from ledger.layout import LEDGER_KEY, entry_key, head_key, pending_key
 from ledger.stores import FolderStore, MemoryStore
 from ledger.testing import ORIGIN, FixedClock, keyring_for, memory_ledger, signer
 from tests import corpora
-from tests.tampering import objects_of
+from tests.tampering import objects_of, without
 from tests.wrappers import CountingStore, CrashError, CrashingStore, FailingStore, Wrapper
 
 TITLE = "TN1"
@@ -105,13 +107,15 @@ def test_a_later_version_is_one_read_then_entry_and_marker_then_the_head(store, 
     ]
 
 
-def test_the_first_version_is_one_list_more(store, ledger):
+def test_the_first_version_also_asks_whether_the_ledger_is_there_and_the_title_new(store, ledger):
     entries = []
     calls = store.during(lambda: entries.append(ledger.append(TITLE, {})))
     address = entries[0].address
     assert calls == [
         ("get", HEAD),
+        ("get", LEDGER_KEY),
         ("list", f"{TITLE}/"),
+        ("list", f"_pending/{TITLE}."),
         ("create", entry_key(TITLE, address)),
         ("create", pending_key(TITLE, 1, address)),
         ("create", HEAD),
@@ -155,8 +159,11 @@ def test_a_preview_is_the_entry_that_an_append_would_make_and_writes_nothing(sto
     preview = ledger.preview(TITLE, {"a": 1}, message="m", reference="r", effective_at="2020-01-01")
     assert written(store) == before
     appended = ledger.append(TITLE, {"a": 1}, message="m", reference="r", effective_at="2020-01-01")
-    assert appended == preview
-    assert ledger.preview(TITLE, {}).parent == appended.address
+    assert (appended, False) == preview
+    assert ledger.preview(TITLE, {}).entry.parent == appended.address
+    assert ledger.preview(TITLE, {"a": 1}, reference="r") == (appended, True)
+    with pytest.raises(HeadMoved):
+        ledger.preview(TITLE, {}, parent=None)
 
 
 # --- parent --------------------------------------------------------------------------------------
@@ -540,11 +547,11 @@ def test_an_unreadable_entry_without_a_head_may_have_been_a_later_version(store,
 
 
 def test_other_bytes_under_the_entrys_address_are_no_lost_race(store, ledger, clock):
-    preview = ledger.preview(TITLE, {})
+    preview = ledger.preview(TITLE, {}).entry
     store.create(entry_key("TN2", preview.address), b"")  # another title: not in the way
     store.create(pending_key(TITLE, 1, preview.address), b"")  # the same marker: not in the way
     assert ledger.append(TITLE, {}) == preview
-    second = ledger.preview(TITLE, {})
+    second = ledger.preview(TITLE, {}).entry
     store.create(entry_key(TITLE, second.address), b"other bytes")
     with pytest.raises(IntegrityError, match="other bytes are stored under this address") as caught:
         ledger.append(TITLE, {})
@@ -770,3 +777,44 @@ def test_real_registers_are_appended(ledger, path):
         ledger.append(title, document | {"version": version})
     assert ledger.verify(title).entries == 3
     assert ledger.head(title).document == document | {"version": 2}
+
+
+# --- the disk and the place itself ---------------------------------------------------------------
+
+
+def test_what_could_not_be_forced_to_the_disk_is_not_acknowledged(store, ledger):
+    """It can be read back, from memory: reading settles nothing here."""
+    ledger.append(TITLE, {"a": 1})
+    failing = FailingStore(store, 2, after=True, error=NotDurable)
+    with pytest.raises(OutcomeUnknown, match="cannot tell") as caught:
+        reopened(failing).append(TITLE, {"a": 2}, reference="r")
+    assert failing.failed
+    assert caught.value.address == ledger.head(TITLE).address
+
+
+def test_an_append_that_was_there_already_is_made_durable_before_it_is_acknowledged(store, ledger):
+    entry = ledger.append(TITLE, {"a": 1}, reference="r")
+    calls = store.during(lambda: ledger.append(TITLE, {"a": 1}, reference="r"))
+    assert calls == [("get", HEAD), ("create", entry_key(TITLE, entry.address))]
+
+
+@pytest.mark.parametrize("what", ["nothing", "another ledger"])
+def test_no_history_begins_where_the_ledger_is_gone(ledger, what):
+    """A disk that is no longer mounted: the title only seems new."""
+    now = MemoryStore()
+    if what == "another ledger":
+        memory_ledger(now, origin="example.org/other")
+    before = objects_of(now)
+    ledger._history.store = now  # the place changed under an open ledger
+    with pytest.raises((NotFoundError, StoreUnavailable)):
+        ledger.append(TITLE, {"a": 1})
+    assert objects_of(now) == before
+
+
+def test_no_history_begins_where_markers_tell_of_a_lost_one(store, ledger):
+    ledger.append(TITLE, {"a": 1})
+    ledger.append(TITLE, {"a": 2})
+    wiped = reopened(without(store, f"{TITLE}/"))
+    with pytest.raises(HeadMissing, match="its version 2 was prepared"):
+        wiped.append(TITLE, {"a": 3})
+    assert not wiped.verify_all([TITLE])

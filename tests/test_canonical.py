@@ -402,3 +402,10 @@ def test_numbers_are_printed_as_ecmascript_prints_them():
 def test_a_place_is_a_json_pointer():
     assert pointer(()) == ""
     assert pointer(("a", 0, "b/c~d", "")) == "/a/0/b~1c~0d/"
+
+
+@pytest.mark.parametrize("token", [b"1e-400", b"0.00001e-9999", b"-3E-325"])
+def test_a_number_too_small_to_keep_is_not_stored_as_zero(token):
+    with pytest.raises(InvalidError, match="out of range"):
+        decode(b'{"a":' + token + b"}")
+    assert decode(b'{"a":0e-400}') == {"a": 0.0}

@@ -35,6 +35,7 @@ TABLE = {
     "StoreDenied": (13, 503),
     "StoreUnsafe": (13, 503),
     "OutcomeUnknown": (15, 504),
+    "NotDurable": (15, 504),
     "UnsupportedFormatError": (14, 500),
 }
 
@@ -46,6 +47,7 @@ EVIDENCE = {
     "HeadMoved": {"expected": "a" * 64, "actual": None},
     "ReferenceConflict": {"address": "b" * 64},
     "OutcomeUnknown": {"address": "c" * 64},
+    "NotDurable": {"address": "c" * 64},
 }
 
 

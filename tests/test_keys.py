@@ -18,7 +18,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from ledger import PrivateKey, PublicKey
-from ledger.errors import KeyUnavailable, LedgerError, MalformedError
+from ledger.errors import InvalidError, KeyUnavailable, LedgerError, MalformedError
 from ledger.keys import SPKI_PREFIX
 from ledger.testing import signer
 from tests import corpora
@@ -321,3 +321,25 @@ def test_keys_are_not_pickled_by_accident():
     with pytest.raises(TypeError):
         pickle.dumps(PrivateKey(SEED))
     assert pickle.loads(pickle.dumps(signer().public_key)) == signer().public_key
+
+
+@pytest.mark.parametrize("label", ["EC PRIVATE KEY", "RSA PRIVATE KEY", "OPENSSH PRIVATE KEY"])
+def test_a_private_key_of_another_form_is_refused_by_its_label(label):
+    pem = f"-----BEGIN {label}-----\nDEK-Info: AES-256-CBC,00\n\nAAAA\n-----END {label}-----\n"
+    with pytest.raises(MalformedError, match=label):
+        PrivateKey.from_pem(pem.encode(), b"passphrase")
+
+
+def test_a_key_whose_parts_disagree_is_malformed_and_no_internal_error():
+    """The OID of Ed448 over 32 bytes."""
+    body = "MC4CAQAwBQYDK2VxBCIEIH3cjlb9rfIWmqBaNMdpi3EbOk4ITjG2HgGDcQoJ34BA"
+    pem = f"-----BEGIN PRIVATE KEY-----\n{body}\n-----END PRIVATE KEY-----\n"
+    with pytest.raises(MalformedError):
+        PrivateKey.from_pem(pem.encode())
+
+
+def test_a_passphrase_longer_than_openssl_takes_is_refused():
+    key = signer()
+    with pytest.raises(InvalidError, match="1023"):
+        key.pem(b"x" * 1024)
+    assert PrivateKey.from_pem(key.pem(b"x" * 1023), b"x" * 1023).key_id == key.key_id

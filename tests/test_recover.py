@@ -18,7 +18,7 @@ from ledger.errors import (
 from ledger.layout import entry_key, pending_key
 from ledger.stores import MemoryStore
 from ledger.testing import signer
-from tests.tampering import HEAD, TITLE, World, members, objects_of, sealed, small_world
+from tests.tampering import HEAD, TITLE, World, address, members, objects_of, sealed, small_world
 from tests.wrappers import Wrapper
 
 
@@ -194,3 +194,30 @@ def test_until_it_is_recovered_a_title_without_a_head_is_not_appended_to(world):
     entry = ledger.append(TITLE, {})
     assert entry.parent == world.entries[2].address
     assert ledger.store.get(entry_key(TITLE, entry.address)).data == entry.data
+
+
+def test_a_marker_of_the_same_version_makes_the_tip_uncertain(world):
+    """The newest entry is lost, and one that lost the race for its version is there."""
+    newest = world.entries[2]
+    sibling = sealed(world.key, members(newest, message="the loser"))
+    del world.objects[entry_key(TITLE, newest.address)], world.objects[HEAD]
+    world.objects[pending_key(TITLE, 3, newest.address)] = b""
+    world.objects[entry_key(TITLE, address(sibling))] = sibling
+    ledger = opened(world)
+    with pytest.raises(ConflictError, match=f"{newest.address}.* is missing"):
+        ledger.recover(TITLE)
+    assert ledger.recover(TITLE, to=address(sibling)).message == "the loser"
+
+
+@pytest.mark.parametrize("option", ["to", "expect"])
+def test_an_empty_choice_is_no_choice(world, option):
+    del world.objects[HEAD]
+    with pytest.raises(InvalidError, match="not an address"):
+        opened(world).recover(TITLE, **{option: ""})
+
+
+def test_a_head_signed_by_an_unknown_key_is_only_replaced_by_choice(world):
+    bob = signer("bob")
+    world.objects[HEAD] = sealed(bob, members(world.entries[2], key=bob.key_id))
+    newest = world.entries[2]
+    assert opened(world).recover(TITLE, to=newest.address) == newest

@@ -138,3 +138,15 @@ def test_a_recorded_time_has_no_other_spelling(text):
 def test_a_datetime_without_an_offset_is_refused():
     with pytest.raises(InvalidError, match="without an offset"):
         format_time(datetime(2026, 1, 1))  # noqa: DTZ001
+
+
+@pytest.mark.parametrize(
+    "moment",
+    [
+        datetime.max.replace(tzinfo=timezone(timedelta(hours=-1))),
+        datetime.min.replace(tzinfo=timezone(timedelta(hours=1))),
+    ],
+)
+def test_a_moment_beyond_the_years_that_there_are_is_refused(moment):
+    with pytest.raises(InvalidError, match="no year"):
+        format_time(moment)

@@ -41,6 +41,7 @@ from tests.tampering import (
     objects_of,
     sealed,
     small_world,
+    without,
 )
 from tests.wrappers import CrashError, CrashingStore, Wrapper
 
@@ -699,3 +700,18 @@ def test_a_bundle_is_read_from_where_the_file_stands():
     assert memory_ledger(clock=NOW).import_bundle(data).moved == 3
     data.seek(7)
     assert BundleReader(data).header == Header(ORIGIN, complete=True)
+
+
+def test_a_title_that_an_earlier_bundle_has_and_the_store_lists_no_more_is_named():
+    whole = memory_ledger()
+    for title_number in ("TN1", "TN2"):
+        whole.append(title_number, {"a": 1})
+    earlier = io.BytesIO()
+    whole.export(earlier)
+    ledger = memory_ledger(without(whole.store, "TN2/"))
+    earlier.seek(0)
+    with pytest.raises(IntegrityError, match="TN2 is in the earlier bundle") as caught:
+        ledger.export(io.BytesIO(), since=[earlier])
+    assert caught.value.reason == "head-missing"
+    earlier.seek(0)
+    assert ledger.export(io.BytesIO(), ["TN1"], since=[earlier]) == 0  # TN2 was not asked for

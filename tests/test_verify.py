@@ -299,10 +299,28 @@ def test_a_time_in_the_future_is_a_warning(world, verifier):
 
 def test_a_first_append_that_was_cut_off_is_a_warning_and_says_what_is_not_shown(world):
     del world.objects[head_key(OTHER_TITLE)]
-    report = world.open().verify(OTHER_TITLE)
+    report = world.open().verify_all()
     assert [(f.severity, f.slug) for f in report.findings] == [("warning", "unfinished-append")]
-    assert report.not_shown == (f"whether {OTHER_TITLE} ever had a head",)
-    assert (report.titles, report.entries) == (0, 0)
+    assert f"whether {OTHER_TITLE} ever had a head" in report.not_shown
+    assert (report.titles, report.entries) == (1, 3)
+
+
+def test_of_a_title_that_is_asked_for_by_name_a_missing_head_is_never_fine(world):
+    """Whoever names it knows of it: a first append that was cut off looks like a removed head."""
+    del world.objects[head_key(OTHER_TITLE)]
+    for report in (world.open().verify(OTHER_TITLE), world.open().verify_all([OTHER_TITLE])):
+        assert_named(report, "unfinished-append", head_key(OTHER_TITLE), severity="unchecked")
+
+
+@pytest.mark.parametrize("back_to", [1, 2])
+def test_fsck_sees_a_head_that_was_set_back_by_what_lies_beside_the_chain(world, back_to):
+    world.objects[HEAD] = world.entries[back_to - 1].data
+    assert world.open().verify(TITLE)  # a chain alone can't show it
+    newest = world.entries[2]
+    if back_to == 1:
+        assert_named(fsck(world), "set-back", entry_key(TITLE, newest.address))
+    else:  # one version back, it looks like a race that was lost
+        assert [f.slug for f in fsck(world).findings] == ["dangling-entry"]
 
 
 # --- pins, and what is not shown -----------------------------------------------------------------

@@ -26,12 +26,12 @@ from ledger.errors import (
     IntegrityError,
     InvalidError,
     LedgerError,
-    OutcomeUnknown,
+    NotDurable,
     PreconditionFailed,
     StoreDenied,
     StoreUnavailable,
 )
-from ledger.layout import check_deletable, check_key
+from ledger.layout import HEAD_NAME, check_deletable, check_key
 from ledger.stores.base import Blob, Store
 from ledger.stores.listing import check_listing, is_listed
 
@@ -104,6 +104,10 @@ class FolderStore(Store):
                         ) from None
             # Where another process created it too: it may not have come this far yet.
             self._settle(key, folder)
+            if folders and name == HEAD_NAME:
+                # Nor may the one that made this folder. Once per title, as a head is created once.
+                with self._made_folder(folders[:-1]) as above:
+                    self._settle(key, above)
         return _version(data)
 
     def replace(self, key: str, data: bytes, expected: str) -> str:
@@ -231,7 +235,7 @@ class FolderStore(Store):
         try:
             _sync(folder)
         except OSError as error:
-            raise OutcomeUnknown(
+            raise NotDurable(
                 f"{self.path}/{key} was written, but may not survive a crash: {error.strerror}",
                 hint="look after the disk, then read the object again",
             ) from error

@@ -29,6 +29,7 @@ from ledger.errors import (
     OutcomeUnknown,
     PreconditionFailed,
     StoreUnavailable,
+    StoreUnsafe,
 )
 from ledger.layout import check_deletable, check_key
 from ledger.stores.base import Blob, Store
@@ -36,7 +37,7 @@ from ledger.stores.listing import check_listing, is_listed
 from ledger.stores.s3_errors import FOREIGN, explain, is_missing_object
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterable, Iterator
+    from collections.abc import Callable, Iterable, Iterator, Mapping
     from concurrent.futures import Future
 
     from mypy_boto3_s3.client import S3Client
@@ -154,7 +155,7 @@ class S3Store(Store):
             raise explain(error, f"cannot read {self._where(key)}", key) from error
         if more:
             raise IntegrityError(f"{key} is larger than {LIMIT} bytes", object_key=key)
-        return Blob(data, answer.get("ETag", ""))
+        return Blob(data, self._version(key, answer))
 
     def _create(self, key: str, data: bytes) -> str:
         """Send a creation once, and if it is refused, see what is there.
@@ -188,7 +189,17 @@ class S3Store(Store):
             if is_missing_object(error):
                 raise PreconditionFailed(f"{action}: it is not there to be replaced") from error
             raise explain(error, action, key) from error
-        return str(answer.get("ETag", ""))
+        return self._version(key, answer)
+
+    def _version(self, key: str, answer: Mapping[str, Any]) -> str:
+        """The ETag of an answer: without one, the next replacement would carry no condition."""
+        version = str(answer.get("ETag", ""))
+        if not version:
+            raise StoreUnsafe(
+                f"{self._where(key)}: the server, or a gateway before it, leaves out the ETag",
+                hint="a ledger needs it, to replace what was read and nothing else",
+            )
+        return version
 
     def _delete(self, key: str) -> None:
         try:

@@ -28,12 +28,9 @@ __all__ = ["FOREIGN", "explain", "is_missing_object"]
 FOREIGN = (boto.BotoCoreError, boto.ClientError, HTTPError, OSError, ValueError)
 """Everything that botocore lets out: ValueError for an endpoint that is no address."""
 
-# Nobody heard the request: the connection could not be made.
-UNREACHABLE = (
-    boto.EndpointConnectionError,
-    boto.ConnectTimeoutError,
-    boto.ProxyConnectionError,
-)
+# Nobody heard the request: the connection could not be made. A ProxyConnectionError is not among
+# them: urllib3 gives it, too, where a request went through the proxy and the answer was lost.
+UNREACHABLE = (boto.EndpointConnectionError, boto.ConnectTimeoutError)
 NO_CREDENTIALS = (
     boto.NoCredentialsError,
     boto.PartialCredentialsError,
@@ -70,8 +67,11 @@ NOT_SO_SOON = {"RequestTimeout", "SlowDown", "Throttling", "ThrottlingException"
 
 
 def is_missing_object(error: Exception) -> bool:
-    """Whether a server says that there is no such object (the bucket being there)."""
-    return isinstance(error, boto.ClientError) and _status(error) == 404 and not _no_bucket(error)
+    """Whether a server says that there is no such object (the bucket being there).
+
+    A 404 that doesn't say so may be a proxy's own page, and says nothing of the object.
+    """
+    return isinstance(error, boto.ClientError) and _code(error) == "NoSuchKey"
 
 
 def explain(error: Exception, action: str, key: str = "") -> LedgerError:
@@ -133,4 +133,4 @@ def _first_line(text: object) -> str:
     A URL may hold some: in front of its host, or as a signature behind its question mark.
     """
     line = str(text or "no message").partition("\n")[0].partition("?")[0]
-    return re.sub(r"//[^/@\s]*@", "//", line)[:200]
+    return re.sub(r"//\S*@", "//", line)[:200]

@@ -225,13 +225,14 @@ def test_a_file_is_forced_to_the_disk_before_it_has_its_name_and_the_folder_afte
 
         monkeypatch.setattr(os, name, record)
     version = store.create(HEAD, b"x")
-    assert steps == ["sync file", "link", "sync folder"]
+    # With a head, the folder above, too: whoever made this one may not have come so far.
+    assert steps == ["sync file", "link", "sync folder", "sync folder"]
     steps.clear()
     store.replace(HEAD, b"y", version)
     assert steps == ["sync file", "rename", "sync folder"]
     steps.clear()
     store.create("TN2/head.json", b"x")  # here the root is forced too: it has a new folder
-    assert steps == ["sync folder", "sync file", "link", "sync folder"]
+    assert steps == ["sync folder", "sync file", "link", "sync folder", "sync folder"]
 
 
 def test_a_write_that_fails_before_it_is_visible_did_not_happen(store, root, monkeypatch):

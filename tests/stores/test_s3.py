@@ -209,6 +209,30 @@ def test_a_reading_that_is_never_answered_is_unavailable(store_at, trouble):
         assert server.methods() == ["GET"] * len(s3_module.WAITS)
 
 
+def test_a_404_that_does_not_say_what_is_missing_may_be_a_proxys(store_at):
+    """Could not check is never missing."""
+    page = answer(404, b"<html>not here</html>")
+    with wire(page) as server, pytest.raises(StoreUnavailable, match="404"):
+        store_at(server.url).get(HEAD)
+
+
+def test_without_an_etag_nothing_could_be_replaced_safely(store_at):
+    with wire(answer(200, b"x")) as server, pytest.raises(StoreUnsafe, match="ETag"):
+        store_at(server.url).get(HEAD)
+    with wire(answer(200)) as server, pytest.raises(StoreUnsafe, match="ETag"):
+        store_at(server.url).create(HEAD, b"x")
+
+
+def test_an_answer_lost_behind_a_proxy_is_in_doubt_like_any_other(store_at, monkeypatch):
+    """The proxy was reached, and may have passed the write on."""
+    with wire(DROP) as proxy:
+        monkeypatch.setenv("HTTP_PROXY", proxy.url)
+        monkeypatch.setenv("NO_PROXY", "")
+        with pytest.raises(OutcomeUnknown):
+            store_at("http://s3.example.org").replace(HEAD, b"y", ETAG)
+        assert proxy.methods() == ["PUT"]
+
+
 def test_an_object_cut_short_is_never_taken_for_the_whole(store_at):
     with wire(answer(200, b"half an en", length=20, ETag=ETAG)) as server:
         with pytest.raises(StoreUnavailable, match="cannot read"):
