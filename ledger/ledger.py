@@ -15,6 +15,7 @@ from ledger.errors import InvalidError, KeyUnavailable, TrustError
 from ledger.history import History
 from ledger.keyring import Keyring
 from ledger.keys import PrivateKey
+from ledger.pool import cores
 from ledger.report import Report
 from ledger.stores import open_store
 
@@ -288,7 +289,7 @@ class Ledger:
             if address is not None:
                 layout.check_address(address)
         return audit.verify_title(
-            self._history, title_number, self._clock(), expect=expect, since=since
+            self._history, title_number, self._clock(), expect=expect, since=since, jobs=cores()
         )
 
     def verify_all(
@@ -297,7 +298,9 @@ class Ledger:
         """Verify these titles, or all that the store lists; ``each`` hears of one at a time."""
         listed = titles is None
         chosen = self.titles() if titles is None else titles
-        reports = audit.verify_titles(self._history, chosen, self._clock(), listed=listed)
+        reports = audit.verify_titles(
+            self._history, chosen, self._clock(), listed=listed, jobs=cores()
+        )
         return self._gather(reports, [audit.FROM_A_LISTING] if listed else [], each)
 
     def fsck(self, *, each: Callable[[Report], None] | None = None) -> Report:

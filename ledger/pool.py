@@ -8,6 +8,7 @@ from __future__ import annotations
 import os
 from collections import deque
 from concurrent.futures import ThreadPoolExecutor
+from itertools import chain, islice
 from typing import TYPE_CHECKING, TypeVar
 
 if TYPE_CHECKING:
@@ -38,16 +39,19 @@ def in_chunks(
     work: Callable[[list[T]], list[R]],
     jobs: int,
     *,
-    chunk: int = CHUNK,
+    chunk: int | None = None,
     weigh: Callable[[T], int] = lambda _: 0,
 ) -> Iterator[R]:
     """The results of ``work`` on chunks of the items, in order, with ``jobs`` chunks under way.
 
     The items are taken from this thread, a few chunks ahead of the results and no further. A chunk
-    ends at ``chunk`` items, or when they ``weigh`` CHUNK_BYTES together.
+    ends at ``chunk`` items (CHUNK), or when they ``weigh`` CHUNK_BYTES together. One chunk, or one
+    job, takes no other thread.
     """
-    chunks = _cut(items, chunk, weigh)
-    if jobs <= 1:
+    chunks = _cut(items, chunk or CHUNK, weigh)
+    first = list(islice(chunks, 2)) if jobs > 1 else []
+    chunks = chain(first, chunks)
+    if len(first) < 2:
         for taken in chunks:
             yield from work(taken)
         return

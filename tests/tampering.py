@@ -16,7 +16,10 @@ import hashlib
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any, NamedTuple
 
-from ledger import Keyring, Ledger, PrivateKey, Report
+import pytest
+
+import ledger.ledger as ledger_module
+from ledger import Keyring, Ledger, PrivateKey, Report, pool
 from ledger.canonical import encode
 from ledger.entry import PAYLOAD_TYPE, Entry
 from ledger.layout import entry_key, head_key
@@ -172,6 +175,21 @@ def verify_title_reading_ahead(world: World) -> Report:
     store = world.store()
     store.concurrency = 8
     return world.open(store).verify(TITLE, expect=world.pin)
+
+
+def verify_title_in_threads(world: World) -> Report:
+    """Entries are checked in chunks, of one here, on several threads, ahead of the judgement."""
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(pool, "CHUNK", 1)
+        patch.setattr(ledger_module, "cores", lambda: 3)
+        return world.open().verify(TITLE, expect=world.pin)
+
+
+def verify_all_in_threads(world: World) -> Report:
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(pool, "CHUNK", 2)
+        patch.setattr(ledger_module, "cores", lambda: 3)
+        return world.open().verify_all()
 
 
 def verify_all(world: World) -> Report:

@@ -37,8 +37,10 @@ from tests.tampering import (
     sealed,
     small_world,
     verify_all,
+    verify_all_in_threads,
     verify_all_reading_ahead,
     verify_title,
+    verify_title_in_threads,
     verify_title_reading_ahead,
 )
 
@@ -46,11 +48,13 @@ from tests.tampering import (
 VERIFIERS = {
     "verify": verify_title,
     "verify, reading ahead": verify_title_reading_ahead,
+    "verify, in threads": verify_title_in_threads,
     "verify_all": verify_all,
+    "verify_all, in threads": verify_all_in_threads,
     "verify_all, reading ahead": verify_all_reading_ahead,
     "fsck": fsck,
 }
-TAKE_A_PIN = (verify_title, verify_title_reading_ahead)
+TAKE_A_PIN = (verify_title, verify_title_reading_ahead, verify_title_in_threads)
 
 
 @pytest.fixture(params=VERIFIERS)
