@@ -1,141 +1,132 @@
-"""The command ``ledger``: its commands, and the one place where errors become exit codes."""
+"""The command ``ledger``: runs one command line, and turns what goes wrong into an exit code.
+
+It imports next to nothing by itself, so that a Ctrl-C in the first moments is heard, too, and a
+command loads only what it needs.
+"""
 
 from __future__ import annotations
 
-import functools
+import errno
+import gc
 import os
 import sys
-import traceback
-from importlib.metadata import version
-from typing import TYPE_CHECKING, Annotated, Any
+from contextlib import suppress
+from typing import TextIO
 
-import typer
+__all__ = ["main", "run"]
 
-from cli.commands import (
-    append,
-    bundles,
-    demo,
-    diff,
-    fsck,
-    init,
-    key,
-    log,
-    recover,
-    show,
-    status,
-    titles,
-    verify,
-)
-from cli.output import printable
-from ledger import LedgerError
-
-if TYPE_CHECKING:
-    from collections.abc import Callable
-
-__all__ = ["app", "main"]
-
+OUTPUT_FAILED = 74
 UNEXPECTED = 70
 INTERRUPTED = 130
 
-app = typer.Typer(
-    name="ledger",
-    help="A signed, content-addressed, versioned store of land-title entries.",
-    no_args_is_help=True,
-    rich_markup_mode=None,  # a [word] in a help text is a word
-    pretty_exceptions_enable=False,
-)
-keys = typer.Typer(
-    help="Private keys, and whose signatures count.", no_args_is_help=True, rich_markup_mode=None
-)
+COMPLETE = "_LEDGER_COMPLETE"
+"""Set by the shell that asks for completions."""
 
-
-def _show_version(wanted: bool) -> None:
-    if wanted:
-        typer.echo(f"ledger {version('title-ledger')}")
-        raise typer.Exit
-
-
-@app.callback()
-def _options(
-    version: Annotated[
-        bool,
-        typer.Option("--version", callback=_show_version, is_eager=True, help="Show the version."),
-    ] = False,
-) -> None:
-    pass
-
-
-def _guarded(command: Callable[..., int | None]) -> Callable[..., None]:
-    """The command with its outcome turned into an exit code: its own, or that of its error."""
-
-    @functools.wraps(command)
-    def run(**options: Any) -> None:
-        try:
-            code = command(**options)
-            sys.stdout.flush()
-        except LedgerError as error:
-            _complain(str(error), error.hint)
-            code = error.exit_code
-        except BrokenPipeError:
-            # The reader has seen enough (| head). Nothing more may be written, at exit neither.
-            os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
-            code = 0
-        except KeyboardInterrupt:
-            _complain("interrupted", "")
-            code = INTERRUPTED
-        except typer.Exit:
-            raise
-        except Exception as error:
-            if isinstance(error, typer.BadParameter):
-                raise
-            name = f"{type(error).__name__}: {error}"
-            _complain(f"unexpected: {name}", "this is a defect; --debug shows where it happened")
-            code = UNEXPECTED
-        else:
-            raise typer.Exit(code or 0)
-        if options.get("debug"):
-            traceback.print_exc()
-        raise typer.Exit(code)
-
-    return run
-
-
-def _complain(message: str, hint: str) -> None:
-    typer.echo(f"ledger: error: {printable(message)}", err=True)
-    if hint:
-        typer.echo(f"ledger: hint: {printable(hint)}", err=True)
-
-
-COMMANDS: dict[str, Callable[..., int | None]] = {
-    "init": init.init,
-    "append": append.append,
-    "log": log.log,
-    "show": show.show,
-    "cat": show.cat,
-    "diff": diff.diff,
-    "verify": verify.verify,
-    "fsck": fsck.fsck,
-    "titles": titles.titles,
-    "status": status.status,
-    "export": bundles.export,
-    "import": bundles.import_,
-    "recover": recover.recover,
-    "demo": demo.demo,
-}
-KEY_COMMANDS: dict[str, Callable[..., int | None]] = {
-    "generate": key.generate,
-    "show": key.show,
-    "list": key.list_,
-    "trust": key.trust,
-    "untrust": key.untrust,
-}
-for _name, _command in COMMANDS.items():
-    app.command(_name)(_guarded(_command))
-for _name, _command in KEY_COMMANDS.items():
-    keys.command(_name)(_guarded(_command))
-app.add_typer(keys, name="key")
+OUTPUT_ERRORS = {errno.ENOSPC, errno.EIO, errno.EDQUOT, errno.EFBIG, errno.EBADF}
 
 
 def main() -> None:
-    """Run the command line."""
-    app()
+    """Run the command line of this process, and exit."""
+    _prepare_streams()
+    gc.set_threshold(50_000)  # imports make little garbage: to look for it costs a tenth of a start
+    sys.exit(run(sys.argv[1:]))
+
+
+def run(arguments: list[str]) -> int:
+    """Run one command line and return its exit code; docs/reference/cli.md lists them."""
+    try:
+        code = _dispatch(arguments)
+        sys.stdout.flush()
+    except BrokenPipeError:  # the reader has seen enough (| head)
+        hush()
+        return 0
+    except KeyboardInterrupt:
+        _complain("interrupted", "")
+        return INTERRUPTED
+    except Exception as error:  # noqa: BLE001 -- a user sees no traceback, unless asked for
+        return _fail(error, debug="--debug" in arguments)
+    return code
+
+
+def hush() -> None:
+    """Let nothing more go to stdout, at exit neither: nobody reads it, or it is full."""
+    with suppress(OSError, ValueError):
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+
+
+def _prepare_streams() -> None:
+    """Stand in for closed streams; escape what the terminal's encoding lacks."""
+    for name, mode in (("stdin", "r"), ("stdout", "w"), ("stderr", "w")):
+        stream: TextIO | None = getattr(sys, name)
+        if stream is None:
+            setattr(sys, name, open(os.devnull, mode))  # noqa: PTH123, SIM115 -- as a stream is
+        elif name != "stdin" and hasattr(stream, "reconfigure"):
+            stream.reconfigure(errors="backslashreplace")
+
+
+def _dispatch(arguments: list[str]) -> int:
+    from typer import Exit  # noqa: PLC0415
+    from typer.main import get_command  # noqa: PLC0415
+
+    from cli.commands import make_app  # noqa: PLC0415
+    from cli.plain import keep_texts  # noqa: PLC0415
+
+    command = get_command(make_app(arguments))
+    keep_texts(command)
+    if COMPLETE in os.environ:
+        command.main(arguments, prog_name="ledger")
+    try:
+        with command.make_context("ledger", list(arguments)) as context:
+            return command.invoke(context) or 0
+    except Exit as done:
+        return done.exit_code
+
+
+def _fail(error: Exception, *, debug: bool) -> int:
+    """Tell the user what went wrong, and return the exit code that stands for it."""
+    from typer import BadParameter  # noqa: PLC0415
+
+    from ledger.errors import LedgerError  # noqa: PLC0415
+
+    if debug:
+        import traceback  # noqa: PLC0415
+
+        traceback.print_exception(error)
+    if isinstance(error, LedgerError):
+        _complain(str(error), error.hint)
+        return error.exit_code
+    if isinstance(error, BadParameter.__bases__):  # all that typer says of a command line
+        return _fail_usage(error)
+    if isinstance(error, OSError) and error.errno in OUTPUT_ERRORS and error.filename is None:
+        hush()
+        _complain(f"cannot write the output: {error.strerror}", "")
+        return OUTPUT_FAILED
+    hint = "" if debug else "this is a defect; --debug shows where it happened"
+    _complain(f"unexpected: {type(error).__name__}: {error}", hint)
+    return UNEXPECTED
+
+
+def _fail_usage(error: Exception) -> int:
+    plain = getattr(error, "param", None) is None
+    message: str = error.message if plain and hasattr(error, "message") else ""
+    message = message or getattr(error, "format_message", error.__str__)()
+    context = getattr(error, "ctx", None)
+    if message.startswith("Usage:"):  # no command was given: what it prints is its help
+        sys.stderr.write(message + "\n")
+    else:
+        where = context.command_path if context is not None else "ledger"
+        hint = f"see '{where} --help'"
+        if context is not None and context.parent is None and message.startswith("No such option"):
+            hint = "options come after the command's name; " + hint
+        _complain(message[:1].lower() + message[1:].rstrip("."), hint)
+    return 2
+
+
+def _complain(message: str, hint: str) -> None:
+    from cli.text import printable  # noqa: PLC0415
+
+    with suppress(OSError):
+        sys.stderr.write(f"ledger: error: {printable(message)}\n")
+        if hint:
+            sys.stderr.write(f"ledger: hint: {printable(hint)}\n")
+        sys.stderr.flush()

@@ -23,16 +23,16 @@ TitleArgument = Annotated[
     str, typer.Argument(metavar="TITLE", help="A title number, such as TN1234567.")
 ]
 TitlesArgument = Annotated[
-    list[str] | None, typer.Argument(metavar="[TITLE]...", help="Title numbers; none: all.")
+    list[str] | None, typer.Argument(metavar="TITLE", help="Title numbers; none: all.")
 ]
 RevisionArgument = Annotated[
     str,
-    typer.Argument(metavar="[REV]", help="HEAD, HEAD~2, v3, a short address, or @{2026-01-31}."),
+    typer.Argument(metavar="REV", help="HEAD, HEAD~2, v3, a short address, or @{2026-01-31}."),
 ]
 StoreOption = Annotated[
     str | None,
     typer.Option(
-        "--store", metavar="STORE", help="A folder, s3://BUCKET/PREFIX, or memory: (LEDGER_STORE)."
+        "--store", metavar="STORE", help="A folder, or s3://BUCKET/PREFIX (LEDGER_STORE)."
     ),
 ]
 KeyOption = Annotated[

@@ -1,24 +1,18 @@
-"""What a person or a program reads: plain lines, JSON lines, colour and a pager on a terminal.
-
-Text that comes from a store is data: whatever could move the cursor, change the colour or turn the
-reading direction is shown as its escape.
-"""
+"""What a person or a program reads: plain lines, JSON lines, colour and a pager on a terminal."""
 
 from __future__ import annotations
 
-import json
 import os
-import shlex
-import shutil
-import subprocess
+import signal
 import sys
-import unicodedata
-from contextlib import contextmanager, suppress
+from contextlib import AbstractContextManager, contextmanager, suppress
 from typing import TYPE_CHECKING, Any
 
 import typer
 
-from ledger import ABSENT
+from cli.app import hush
+from cli.text import json_text, printable
+from ledger.plain import change_json, entry_json, report_json
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Iterator
@@ -29,31 +23,20 @@ __all__ = [
     "change_json",
     "change_lines",
     "counting",
+    "document_lines",
     "entry_json",
     "entry_lines",
     "pager",
     "print_json",
-    "printable",
     "report_json",
     "report_lines",
     "signer_name",
     "style",
+    "until_closed",
+    "working",
 ]
 
-HIDDEN = {"Cc", "Cf", "Cs", "Co", "Cn", "Zl", "Zp"}
-"""The Unicode categories that are shown as escapes."""
-
 SHORT = 16
-
-
-def printable(text: str) -> str:
-    """The text with everything that a terminal would act on, or hide, as an escape."""
-    if text.isascii() and text.isprintable():
-        return text
-    return "".join(
-        char.encode("unicode_escape").decode() if unicodedata.category(char) in HIDDEN else char
-        for char in text
-    )
 
 
 def style(text: str, colour: str, *, bold: bool = False) -> str:
@@ -64,38 +47,85 @@ def style(text: str, colour: str, *, bold: bool = False) -> str:
 
 
 def print_json(value: dict[str, Any]) -> None:
-    """One object on one line."""
-    sys.stdout.write(json.dumps(value, ensure_ascii=False, separators=(",", ":")) + "\n")
+    """One object on one line; plain ASCII where the output can't say more."""
+    unicode = "utf" in (sys.stdout.encoding or "").lower()
+    sys.stdout.write(json_text(value, ascii_only=not unicode) + "\n")
+
+
+@contextmanager
+def until_closed() -> Iterator[None]:
+    """Write until nobody reads on (| head), and go on then: the exit code says more than output."""
+    try:
+        yield
+        sys.stdout.flush()
+    except BrokenPipeError:
+        hush()
 
 
 def pager(lines: Iterable[str]) -> None:
     """Write the lines: through a pager on a terminal, as they come otherwise."""
-    command = shlex.split(os.environ.get("PAGER", "less"))
-    if not sys.stdout.isatty() or not command or shutil.which(command[0]) is None:
+    command = _pager_command()
+    if not command:
         for line in lines:
             sys.stdout.write(line + "\n")
         return
+    import subprocess  # noqa: PLC0415 -- only on a terminal
+
     environment = {"LESS": "FRX"} | os.environ  # as git does: quit if it fits, keep colours
-    with subprocess.Popen(command, stdin=subprocess.PIPE, text=True, env=environment) as process:  # noqa: S603 -- the user's own pager
+    with subprocess.Popen(  # noqa: S603 -- the user's own pager
+        command,
+        stdin=subprocess.PIPE,
+        encoding="utf-8",
+        env=environment,
+    ) as process:
         assert process.stdin is not None  # noqa: S101 -- for the type checker
-        with suppress(BrokenPipeError):  # the reader has seen enough
-            process.stdin.writelines(f"{line}\n" for line in lines)
-            process.stdin.close()
+        before = signal.signal(signal.SIGINT, signal.SIG_IGN)  # Ctrl-C is the pager's, as in git
+        try:
+            with suppress(BrokenPipeError):  # the reader has seen enough
+                process.stdin.writelines(f"{line}\n" for line in lines)
+                process.stdin.close()
+            process.wait()
+        finally:
+            signal.signal(signal.SIGINT, before)
+
+
+def _pager_command() -> list[str]:
+    """The pager's command line; empty where there is no use for one."""
+    if not sys.stdout.isatty():
+        return []
+    import shlex  # noqa: PLC0415
+    import shutil  # noqa: PLC0415
+
+    try:
+        command = shlex.split(os.environ.get("PAGER", "less"))
+    except ValueError:  # an open quotation
+        return []
+    return command if command and shutil.which(command[0]) else []
 
 
 @contextmanager
 def counting(what: str, *, quiet: bool) -> Iterator[Callable[[object], None]]:
-    """Show on stderr how many there were so far, and how fast; only on a terminal."""
+    """Show on stderr how many there were so far, and how long it took; only on a terminal."""
     if quiet or not sys.stderr.isatty():
         yield lambda _: None
         return
     from rich.console import Console  # noqa: PLC0415 -- slow to import, and seldom needed
     from rich.progress import Progress, SpinnerColumn, TextColumn, TimeElapsedColumn  # noqa: PLC0415
 
-    columns = (SpinnerColumn(), TextColumn("{task.completed:,} " + what), TimeElapsedColumn())
+    columns = (SpinnerColumn(), TextColumn("{task.description}"), TimeElapsedColumn())
     with Progress(*columns, console=Console(stderr=True), transient=True) as progress:
         task = progress.add_task(what, total=None)
-        yield lambda _: progress.advance(task)
+
+        def count(_: object) -> None:
+            done = int(progress.tasks[0].completed) + 1
+            progress.update(task, completed=done, description=f"{what}: {done:,}")
+
+        yield count
+
+
+def working(what: str, *, quiet: bool) -> AbstractContextManager[object]:
+    """Show on stderr that something is going on, and for how long; only on a terminal."""
+    return counting(what, quiet=quiet)
 
 
 def signer_name(entry: Entry, keyring: Keyring) -> str:
@@ -135,52 +165,12 @@ def change_lines(changes: Iterable[Change]) -> Iterator[str]:
 
 
 def _value(value: object) -> str:
-    return printable(json.dumps(value, ensure_ascii=False, sort_keys=True))
+    return json_text(value, spaced=True)
 
 
-def change_json(change: Change) -> dict[str, Any]:
-    """A change as an object; what was added has no ``old``, what was removed no ``new``."""
-    values = {"old": change.old, "new": change.new}
-    present = {name: value for name, value in values.items() if value is not ABSENT}
-    return {"path": change.path, "kind": change.kind, **present}
-
-
-def entry_json(entry: Entry, keyring: Keyring) -> dict[str, Any]:
-    """An entry as an object: the members of the format, but not the document."""
-    return {
-        "address": entry.address,
-        "title_number": entry.title_number,
-        "version": entry.version,
-        "parent": entry.parent,
-        "recorded_at": entry.recorded_at,
-        "effective_at": entry.effective_at,
-        "message": entry.message,
-        "reference": entry.reference,
-        "key": entry.key,
-        "key_name": keyring.name(entry.ledger, entry.key),
-        "ledger": entry.ledger,
-        "kind": entry.kind,
-    }
-
-
-def report_json(report: Report) -> dict[str, Any]:
-    """A report as an object."""
-    return {
-        "outcome": report.outcome,
-        "origin": report.origin,
-        "titles": report.titles,
-        "entries": report.entries,
-        "findings": [
-            {
-                "severity": finding.severity,
-                "slug": finding.slug,
-                "object": finding.object_key,
-                "message": finding.message,
-            }
-            for finding in report.findings
-        ],
-        "not_shown": list(report.not_shown),
-    }
+def document_lines(document: dict[str, Any]) -> list[str]:
+    """A document, indented."""
+    return json_text(document, indent=2).split("\n")
 
 
 def report_lines(report: Report) -> Iterator[str]:
@@ -204,7 +194,8 @@ def report_lines(report: Report) -> Iterator[str]:
             yield f"{verdict}; what could: {checked} of {report.origin}"
         case "tampered":
             verdict = style("NOT VERIFIED", typer.colors.RED, bold=True)
-            yield f"{verdict}: {report.origin} is not as it was signed (sound: {entries})"
+            what = report.origin or "this"
+            yield f"{verdict}: {what} is not as it was signed (sound: {entries})"
     for item in report.not_shown:
         yield f"not shown: {printable(item)}"
 

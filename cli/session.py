@@ -2,17 +2,19 @@
 
 from __future__ import annotations
 
+import shlex
 from typing import TYPE_CHECKING
 
-from cli.config import load_config
-from ledger import Ledger, PrivateKey, load_key
+from cli.config import FOUND, load_config
+from ledger import Ledger, PrivateKey, TrustError, load_key
+from ledger.stores import open_store
 
 if TYPE_CHECKING:
     from pathlib import Path
 
     from cli.config import Config
 
-__all__ = ["open_ledger", "own_key"]
+__all__ = ["check_place", "open_ledger", "own_key"]
 
 
 def own_key(config: Config, flag: Path | None = None) -> PrivateKey:
@@ -26,10 +28,42 @@ def open_ledger(
 ) -> Ledger:
     """Open the ledger that the options, the environment and the files name."""
     config = load_config()
-    url = config.store(store)
-    return Ledger.open(
-        url,
+    url, source = config.choose_store(store)
+    opened = open_store(url)
+    ledger = Ledger.open(
+        opened,
         keyring=config.keyring(),
-        origin=origin or config.origin_of(url),
+        origin=config.origin_of(opened) if origin is None else origin,
         signer=own_key(config, key) if sign else None,
     )
+    if sign:
+        check_place(config, ledger, store)
+    if source not in FOUND:
+        config.remember_link(opened)
+    return ledger
+
+
+def check_place(config: Config, ledger: Ledger, flag: str | None) -> None:
+    """Refuse to sign where nobody but the store itself says that it is the user's ledger.
+
+    A store can claim to be any ledger. Who fills a folder, or writes a project's file, could so
+    collect signatures that count in the true one.
+    """
+    source = config.choose_store(flag)[1]
+    if config.remembered(ledger.store) == ledger.origin:
+        return
+    if source in FOUND:
+        url = shlex.quote(ledger.store.url)
+        raise TrustError(
+            f"not signed: {source} leads to {ledger.store.url}, which says it is {ledger.origin};"
+            " you have not said so",
+            hint=f"if it is, name it: --store {url}, or LEDGER_STORE",
+            reason="wrong-ledger",
+        )
+    if config.origin is None and len(ledger.keyring.origins) > 1:
+        raise TrustError(
+            f"not signed: {ledger.store.url} says it is {ledger.origin}, but your keyring knows"
+            " other ledgers, too: it could be one of these in its place",
+            hint="set LEDGER_ORIGIN to the ledger that you mean; see 'ledger status'",
+            reason="wrong-ledger",
+        )

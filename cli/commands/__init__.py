@@ -1,1 +1,96 @@
-"""One file per command."""
+"""The commands, one file for each, and the app that is made of those that a command line needs."""
+
+from __future__ import annotations
+
+from importlib import import_module
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+__all__ = ["COMMANDS", "KEY_COMMANDS", "make_app"]
+
+COMMANDS = {
+    "init": "init:init",
+    "append": "append:append",
+    "log": "log:log",
+    "show": "show:show",
+    "cat": "show:cat",
+    "diff": "diff:diff",
+    "verify": "verify:verify",
+    "fsck": "fsck:fsck",
+    "titles": "titles:titles",
+    "status": "status:status",
+    "export": "bundles:export",
+    "import": "bundles:import_",
+    "recover": "recover:recover",
+    "serve": "serve:serve",
+    "demo": "demo:demo",
+}
+"""Where each command is: the module in this folder, and the function."""
+
+KEY_COMMANDS = {
+    "generate": "key:generate",
+    "show": "key:show",
+    "list": "key:list_",
+    "trust": "key:trust",
+    "untrust": "key:untrust",
+}
+
+
+def make_app(arguments: list[str]) -> typer.Typer:
+    """The app with the one command that these arguments name; with all, where they name none."""
+    app = typer.Typer(
+        name="ledger",
+        help="A signed, content-addressed, versioned store of land-title entries.",
+        no_args_is_help=True,
+        rich_markup_mode=None,  # a [word] in a help text is a word
+        pretty_exceptions_enable=False,
+    )
+    app.callback()(_ledger)
+    first = arguments[0] if arguments else ""
+    names = [first] if first in {*COMMANDS, "key"} else [*COMMANDS, "key"]
+    if first == "--version":
+        names = []
+    for name in names:
+        if name == "key":
+            app.add_typer(_make_key_app(), name="key")
+        else:
+            app.command(name)(_load(COMMANDS[name]))
+    return app
+
+
+def _make_key_app() -> typer.Typer:
+    app = typer.Typer(
+        help="Private keys, and whose signatures count.",
+        no_args_is_help=True,
+        rich_markup_mode=None,
+    )
+    for name, place in KEY_COMMANDS.items():
+        app.command(name)(_load(place))
+    return app
+
+
+def _load(place: str) -> Callable[..., int | None]:
+    module, _, function = place.partition(":")
+    command: Callable[..., int | None] = getattr(import_module(f"cli.commands.{module}"), function)
+    return command
+
+
+def _show_version(wanted: bool) -> None:
+    if wanted:
+        from importlib.metadata import version  # noqa: PLC0415 -- slow, and seldom asked for
+
+        typer.echo(f"ledger {version('title-ledger')}")
+        raise typer.Exit
+
+
+def _ledger(
+    version: Annotated[
+        bool,
+        typer.Option("--version", callback=_show_version, is_eager=True, help="Show the version."),
+    ] = False,
+) -> None:
+    pass

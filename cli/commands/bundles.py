@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import secrets
 import sys
 import tempfile
 from contextlib import ExitStack, contextmanager
@@ -13,11 +14,13 @@ import typer
 
 from cli.config import load_config
 from cli.options import DebugOption, JsonOption, QuietOption, StoreOption, TitlesArgument
-from cli.output import print_json
+from cli.output import print_json, working
 from cli.session import open_ledger
-from ledger import InvalidError, Ledger, NotFoundError
+from cli.text import printable
+from ledger import InvalidError, Ledger, NotFoundError, TrustError
 from ledger.errors import StoreUnavailable
 from ledger.ledger import bundle_origin
+from ledger.stores import open_store
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -42,15 +45,19 @@ def export(
     quiet: QuietOption = False,
     debug: DebugOption = False,
 ) -> None:
-    """Write the history of titles, or of all of them, as one file that verifies offline."""
+    """Write the history of titles as one file.
+
+    Of all titles, if none are named. The file verifies offline, and imports into another store.
+    """
     with open_ledger(store) as ledger, ExitStack() as stack:
         earlier = [stack.enter_context(_reading(path)) for path in since or []]
-        with _new_file(file) as out:
+        with _new_file(file) as out, working("exporting", quiet=quiet or as_json):
             count = ledger.export(out, title_numbers or None, since=earlier)
     if as_json and file != "-":
         print_json({"file": file, "titles": count})
     elif not quiet:
-        typer.echo(f"wrote {count:,} {'title' if count == 1 else 'titles'} to {file}", err=True)
+        titles = "title" if count == 1 else "titles"
+        typer.echo(f"wrote {count:,} {titles} to {printable(file)}", err=file == "-")
 
 
 def import_(
@@ -61,12 +68,16 @@ def import_(
     quiet: QuietOption = False,
     debug: DebugOption = False,
 ) -> None:
-    """Bring every title of a bundle to where the bundle has it, once all of it has verified.
+    """Bring the titles of a bundle into the store.
+
+    Each to where the bundle has it, once all of it has verified; titles that are further already
+    stay as they are.
 
     A store without a ledger becomes the bundle's, if you trust a registrar of its origin.
     """
     reading = _spooled_input() if file == "-" else _reading(Path(file))
-    with reading as source, _open_or_create(store, source) as ledger:
+    shown = working("importing", quiet=quiet or as_json)
+    with reading as source, _open_or_create(store, source) as ledger, shown:
         done = ledger.import_bundle(source)
     if as_json:
         print_json({"file": file, "moved": done.moved, "unchanged": done.unchanged})
@@ -79,10 +90,17 @@ def _open_or_create(store: str | None, source: BinaryIO) -> Ledger:
         return open_ledger(store)
     except NotFoundError:
         config = load_config()
-        url = config.store(store)
-        origin = bundle_origin(source)
-        ledger = Ledger.create(url, origin=origin, keyring=config.keyring())
-        config.remember_store(url, origin)
+        opened = open_store(config.store(store))
+        origin, expected = bundle_origin(source), config.origin_of(opened)
+        if expected not in {None, origin}:
+            raise TrustError(
+                f"a bundle of the ledger {origin}, but {opened.url} has to be {expected}",
+                hint="choose the right bundle, or another store",
+                reason="wrong-ledger",
+            ) from None
+        ledger = Ledger.create(opened, origin=origin, keyring=config.keyring())
+        with config.changing():
+            config.remember_store(opened, origin)
         return ledger
 
 
@@ -115,12 +133,15 @@ def _new_file(name: str) -> Iterator[BinaryIO]:
     target = Path(name)
     if target.exists():
         raise InvalidError(f"{name} exists already; a bundle is never overwritten")
+    temporary = target.with_name(f".{target.name}-{secrets.token_hex(4)}")
     try:
-        with tempfile.NamedTemporaryFile(dir=target.parent, prefix=f".{target.name}-") as file:
-            yield cast("BinaryIO", file)
-            file.flush()
-            os.fsync(file.fileno())
-            Path(file.name).chmod(0o644)
-            os.link(file.name, target)  # unlike a rename, this never replaces
+        with temporary.open("xb") as file:
+            try:
+                yield file
+                file.flush()
+                os.fsync(file.fileno())
+                os.link(temporary, target)  # unlike a rename, this never replaces
+            finally:
+                temporary.unlink()
     except OSError as error:
         raise StoreUnavailable(f"cannot write {name}: {error.strerror}") from error

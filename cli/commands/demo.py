@@ -13,8 +13,8 @@ from typing import Annotated
 import typer
 
 from cli.options import DebugOption, JsonOption, QuietOption
-from cli.output import style
-from ledger import Keyring, Ledger, LedgerError
+from cli.output import print_json, style
+from ledger import InvalidError, Keyring, Ledger
 
 __all__ = ["demo"]
 
@@ -28,23 +28,19 @@ REGISTRATIONS = (
 )
 
 
-class DemoFailedError(LedgerError):
-    """The demo did not go as it has to."""
-
-    slug = "demo-failed"
-
-
 def demo(
     folder: Annotated[
         Path | None,
-        typer.Argument(metavar="[FOLDER]", help="A new folder to play in; else a temporary one."),
+        typer.Argument(metavar="FOLDER", help="A new folder to play in; else a temporary one."),
     ] = None,
     *,
     as_json: JsonOption = False,
     quiet: QuietOption = False,
     debug: DebugOption = False,
 ) -> None:
-    """Mint three versions of a title, look at them, verify, change one byte, and see it named.
+    """Play the whole story in a folder of its own.
+
+    Mints three versions of a title, looks at them, verifies, changes one byte, and sees it named.
 
     Everything, the key too, is in a folder of its own: nothing of yours is read or changed.
     """
@@ -60,6 +56,8 @@ def demo(
     place.run(f"printf X | dd of={file} bs=1 seek={offset} conv=notrunc status=none")
     place.run("ledger verify", expected=TAMPERED)
     place.say(f"It has been named. All of this is in {place.folder}; look around, then delete it.")
+    if as_json:
+        print_json({"folder": str(place.folder), "title_number": TITLE, "tampered": str(file)})
 
 
 class _Place:
@@ -72,7 +70,7 @@ class _Place:
             try:
                 folder.mkdir(parents=True)
             except OSError as error:
-                raise DemoFailedError(f"cannot make {folder}: {error.strerror}") from error
+                raise InvalidError(f"cannot make {folder}: {error.strerror}") from error
             self.folder = folder.resolve()
         self.quiet = quiet
         kept = {k: v for k, v in os.environ.items() if not k.startswith(("LEDGER_", "S3_"))}
@@ -98,7 +96,7 @@ class _Place:
             stdout=subprocess.DEVNULL if self.quiet else None,
         )
         if done.returncode != expected:
-            raise DemoFailedError(f"'{command}' ended with {done.returncode}, not {expected}")
+            raise RuntimeError(f"'{command}' ended with {done.returncode}, not {expected}")
 
     def find_byte(self, text: str) -> tuple[Path, int]:
         """The file of the second version, and where in it this text begins."""

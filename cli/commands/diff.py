@@ -7,7 +7,7 @@ from typing import Annotated
 import typer
 
 from cli.options import DebugOption, JsonOption, QuietOption, StoreOption, TitleArgument
-from cli.output import change_json, change_lines, pager, print_json
+from cli.output import change_json, change_lines, pager, print_json, until_closed
 from cli.session import open_ledger
 
 __all__ = ["diff"]
@@ -17,8 +17,8 @@ DIFFERENT = 1
 
 def diff(
     title_number: TitleArgument,
-    old: Annotated[str, typer.Argument(metavar="[A]", help="The older revision.")] = "HEAD~1",
-    new: Annotated[str, typer.Argument(metavar="[B]", help="The newer revision.")] = "HEAD",
+    old: Annotated[str, typer.Argument(metavar="A", help="The older revision.")] = "HEAD~1",
+    new: Annotated[str, typer.Argument(metavar="B", help="The newer revision.")] = "HEAD",
     *,
     exit_code: Annotated[
         bool, typer.Option("--exit-code", help="Exit with 1 if there are differences.")
@@ -28,12 +28,17 @@ def diff(
     quiet: QuietOption = False,
     debug: DebugOption = False,
 ) -> int:
-    """Show what changed in TITLE from revision A to revision B: fields, with old and new values."""
+    """Show what changed between two versions of a title.
+
+    The fields that differ from revision A to revision B, with their old and new values.
+    """
     with open_ledger(store) as ledger:
         found = ledger.diff(title_number, old, new)
     if as_json:
-        for change in found:
-            print_json(change_json(change))
+        with until_closed():
+            for change in found:
+                print_json(change_json(change))
     elif not quiet:
-        pager(change_lines(found))
+        with until_closed():
+            pager(change_lines(found))
     return DIFFERENT if found and exit_code else 0

@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
-from cli.commands.verify import exit_code_of, print_report
+from cli.commands.verify import note_ambiguity, print_report, report_of
+from cli.config import load_config
 from cli.options import DebugOption, JsonOption, QuietOption, StoreOption
 from cli.output import counting
 from cli.session import open_ledger
+from ledger import Report
 
 __all__ = ["fsck"]
 
@@ -17,11 +19,15 @@ def fsck(
     quiet: QuietOption = False,
     debug: DebugOption = False,
 ) -> int:
-    """Check every object in the store: verify all titles, and look at what is in no chain.
+    """Check every object in the store.
 
-    Exits as verify does.
+    Verifies all titles, and looks at what is in no chain. Exits as verify does.
     """
-    with open_ledger(store) as ledger, counting("folders checked", quiet=quiet or as_json) as each:
+    report = report_of(lambda: _fsck(store, quiet=quiet or as_json))
+    return print_report(report, as_json=as_json, quiet=quiet)
+
+
+def _fsck(store: str | None, *, quiet: bool) -> Report:
+    with open_ledger(store) as ledger, counting("checked", quiet=quiet) as each:
         report = ledger.fsck(each=each)
-    print_report(report, as_json=as_json, quiet=quiet)
-    return exit_code_of(report)
+        return note_ambiguity(report, ledger.keyring, load_config().origin_of(ledger.store))

@@ -6,17 +6,20 @@ import getpass
 import platform
 import re
 import secrets
+import shlex
 from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from cli.config import load_config
+from cli.config import FOUND, load_config, make_folder
 from cli.options import DebugOption, JsonOption, KeyOption, QuietOption, StoreOption
-from cli.output import print_json, printable
+from cli.output import print_json
 from cli.session import own_key
-from ledger import Ledger, create_key
+from cli.text import printable
+from ledger import Ledger, LedgerError, create_key
 from ledger.errors import LedgerExists, NotFoundError
 from ledger.identity import read_origin
+from ledger.keyring import check_origin
 from ledger.stores import open_store
 
 if TYPE_CHECKING:
@@ -31,7 +34,7 @@ __all__ = ["init"]
 def init(
     place: Annotated[
         str | None,
-        typer.Argument(metavar="[STORE]", help="A folder, or s3://BUCKET/PREFIX."),
+        typer.Argument(metavar="STORE", help="A folder, or s3://BUCKET/PREFIX."),
     ] = None,
     *,
     origin: Annotated[
@@ -48,28 +51,37 @@ def init(
     quiet: QuietOption = False,
     debug: DebugOption = False,
 ) -> None:
-    """Make a ledger in STORE, after a test of whether it is safe for many writers.
+    """Make a ledger, and your key if you have none.
 
-    Makes your key if you have none, and trusts it for this ledger.
+    Tests whether the store is safe for many writers, and trusts your key for the new ledger.
     """
+    if place is not None and store is not None:
+        raise typer.BadParameter("give the store once: as STORE or as --store")
     config = load_config()
-    url = config.store(place or store)
+    url, source = config.choose_store(place if place is not None else store)
     opened = open_store(url)
     keyring = config.keyring()
-    _refuse_others(opened, origin, keyring)
-    name = origin or _new_origin()
+    known = _find_known(opened, origin, config)
+    name = known or (_new_origin() if origin is None else check_origin(origin))
     signer, made = _own_or_new_key(config, key)
-    if keyring.key(name, signer.key_id) is None:
-        keyring = keyring.trust(name, signer.public_key, name=_nickname())
-    Ledger.create(opened, origin=name, keyring=keyring, signer=signer)
-    config.save_keyring(keyring)
-    config.remember_store(url, name)
+
+    def trusting(keyring: Keyring) -> Keyring:
+        return keyring if known else keyring.trust(name, signer.public_key, name=_nickname())
+
+    Ledger.create(opened, origin=name, keyring=trusting(keyring), signer=signer)
+    with config.changing():  # and read again: making a ledger takes a while
+        config.save_keyring(trusting(config.keyring()))
+        if known is None or source not in FOUND:  # no folder vouches for what is in it
+            config.remember_store(opened, name)
     if as_json:
         print_json({"store": opened.url, "origin": name, "key": signer.key_id, "key_made": made})
     elif not quiet:
         if made:
             typer.echo(f"made your key {signer.key_id[:16]}: {config.key_file(key)}")
-        typer.echo(f"made the ledger {name} in {printable(opened.url)}")
+        verb = "made" if known is None else "there already:"
+        typer.echo(f"{verb} the ledger {name} in {printable(opened.url)}")
+        if _store_otherwise(config) != url:
+            typer.echo(f"to use it: export LEDGER_STORE={shlex.quote(url)}")
 
 
 def _new_origin() -> str:
@@ -77,18 +89,28 @@ def _new_origin() -> str:
     return f"{host}/ledger-{secrets.token_hex(4)}"
 
 
-def _refuse_others(store: Store, origin: str | None, keyring: Keyring) -> None:
-    """Refuse a store that holds a ledger, unless it is the one asked for, and known."""
+def _store_otherwise(config: Config) -> str | None:
+    """The store that the next command will use."""
+    try:
+        return config.store()
+    except LedgerError:
+        return None
+
+
+def _find_known(store: Store, origin: str | None, config: Config) -> str | None:
+    """The ledger that is there, if it is the one asked for, and known; any other is refused."""
     try:
         existing = read_origin(store)
     except NotFoundError:
-        return
-    if existing != origin or existing not in keyring.origins:
-        raise LedgerExists(
-            f"{store.url} holds a ledger already: {existing}",
-            hint="to join it, trust its registrar's key: "
-            f"ledger key trust FILE --origin {existing}",
-        )
+        return None
+    keyring = config.keyring()
+    if existing in keyring.origins and origin in (None, existing):
+        Ledger.open(store, keyring=keyring, origin=origin or config.origin_of(store))
+        return existing
+    raise LedgerExists(
+        f"{store.url} holds a ledger already: {existing}",
+        hint=f"to join it, trust its registrar's key: ledger key trust FILE --origin {existing}",
+    )
 
 
 def _nickname() -> str:
@@ -103,5 +125,5 @@ def _own_or_new_key(config: Config, flag: Path | None) -> tuple[PrivateKey, bool
     path = config.key_file(flag)
     if path.exists() or flag is not None:
         return own_key(config, flag), False
-    path.parent.mkdir(parents=True, exist_ok=True, mode=0o700)
+    make_folder(path.parent)
     return create_key(path, config.given_passphrase()), True

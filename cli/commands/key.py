@@ -2,17 +2,22 @@
 
 from __future__ import annotations
 
+import re
 from pathlib import Path
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from cli.config import load_config
+from cli.config import load_config, make_folder
 from cli.options import DebugOption, JsonOption, KeyOption, QuietOption
-from cli.output import print_json, printable
+from cli.output import print_json
 from cli.session import own_key
+from cli.text import printable
 from ledger import InvalidError, NotFoundError, PublicKey, TrustError, create_key
 from ledger.keyring import ROLES
+
+if TYPE_CHECKING:
+    from ledger import Keyring
 
 __all__ = ["generate", "list_", "show", "trust", "untrust"]
 
@@ -31,10 +36,13 @@ def generate(
     quiet: QuietOption = False,
     debug: DebugOption = False,
 ) -> None:
-    """Make your private key. A key that is there is never overwritten."""
+    """Make your private key.
+
+    A key that is there is never overwritten.
+    """
     config = load_config()
     path = config.key_file(key)
-    path.parent.mkdir(parents=True, exist_ok=True, mode=0o700)
+    make_folder(path.parent)
     passphrase = config.new_passphrase() if encrypt else config.given_passphrase()
     made = create_key(path, passphrase)
     if as_json:
@@ -51,7 +59,10 @@ def show(
     quiet: QuietOption = False,
     debug: DebugOption = False,
 ) -> None:
-    """Print your public key (PEM), for others to trust; its id goes to stderr."""
+    """Print your public key (PEM), for others to trust.
+
+    Its id goes to stderr: tell it to them over another channel.
+    """
     public = own_key(load_config(), key).public_key
     pem = public.pem().decode()
     if as_json:
@@ -67,18 +78,12 @@ def list_(
 ) -> None:
     """List the keys that count, by ledger and role."""
     for trusted in load_config().keyring():
+        key_id, role, name = trusted.key.key_id, trusted.role, trusted.name
         if as_json:
-            print_json(
-                {
-                    "origin": trusted.origin,
-                    "role": trusted.role,
-                    "key": trusted.key.key_id,
-                    "name": trusted.name,
-                }
-            )
-        else:
-            name = f"  {printable(trusted.name)}" if trusted.name else ""
-            typer.echo(f"{trusted.key.key_id}  {trusted.role:<9}  {trusted.origin}{name}")
+            print_json({"origin": trusted.origin, "role": role, "key": key_id, "name": name})
+        elif not quiet:
+            line = f"{key_id}  {role:<9}  {trusted.origin}  {printable(name)}"
+            typer.echo(line.rstrip())
 
 
 def trust(
@@ -99,7 +104,10 @@ def trust(
     quiet: QuietOption = False,
     debug: DebugOption = False,
 ) -> None:
-    """Let a public key count for a ledger. Ask its owner for the key id, over another channel."""
+    """Let a public key count for a ledger.
+
+    First ask its owner for the key id, over another channel, and compare: --fingerprint does.
+    """
     if role not in ROLES:
         raise InvalidError(f"not a role: {role!a:.40} (one of {', '.join(ROLES)})")
     try:
@@ -112,8 +120,8 @@ def trust(
             hint="do not trust it; ask its owner for the file and the id again",
         )
     config = load_config()
-    keyring = config.keyring().trust(origin, public, role=role, name=name)
-    config.save_keyring(keyring)
+    with config.changing():
+        config.save_keyring(config.keyring().trust(origin, public, role=role, name=name))
     if as_json:
         print_json({"key": public.key_id, "origin": origin, "role": role, "name": name})
     elif not quiet:
@@ -131,15 +139,37 @@ def untrust(
     quiet: QuietOption = False,
     debug: DebugOption = False,
 ) -> None:
-    """Let a key count no more: what it signed doesn't verify any longer."""
+    """Let a key count no more.
+
+    What it signed, before or after, doesn't verify any longer.
+    """
+    if not re.fullmatch("[0-9a-f]{4,64}", key_id):
+        raise InvalidError(
+            f"not a key id: {key_id!a:.80} (expected 4 to 64 lower-case hex digits)",
+            hint="'ledger key list' shows the ids",
+        )
     config = load_config()
-    keyring = config.keyring()
-    found = sorted({t.key.key_id for t in keyring if t.key.key_id.startswith(key_id)})
-    if len(found) > 1:
-        raise InvalidError(f"{key_id} is ambiguous: {', '.join(found)}")
-    full = found[0] if found else key_id
-    config.save_keyring(keyring.untrust(full, origin=origin))
+    with config.changing():
+        keyring = config.keyring()
+        full = _find_key(keyring, key_id, origin)
+        config.save_keyring(keyring.untrust(full, origin=origin))
     if as_json:
         print_json({"key": full, "origin": origin})
     elif not quiet:
         typer.echo(f"key {full} counts no more" + (f" for {origin}" if origin else ""))
+
+
+def _find_key(keyring: Keyring, begins: str, origin: str | None) -> str:
+    """The key id that begins so; where none does, what was given."""
+    found = sorted(
+        {
+            trusted.key.key_id
+            for trusted in keyring
+            if trusted.key.key_id.startswith(begins) and origin in (None, trusted.origin)
+        }
+    )
+    if len(found) > 1:
+        raise InvalidError(
+            f"{begins} is ambiguous: {', '.join(found)}", hint="write more of its digits"
+        )
+    return found[0] if found else begins

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import deque
 from datetime import timedelta
 from itertools import islice
 from typing import TYPE_CHECKING, Annotated, TypeAlias
@@ -23,11 +24,11 @@ from cli.output import (
     entry_lines,
     pager,
     print_json,
-    printable,
     signer_name,
     style,
 )
 from cli.session import open_ledger
+from cli.text import printable
 from ledger.diff import changes
 from ledger.times import format_time, parse_time
 
@@ -64,9 +65,13 @@ def log(
     quiet: QuietOption = False,
     debug: DebugOption = False,
 ) -> None:
-    """Show the history of TITLE, newest first: who signed what, when, why, and what changed."""
-    earliest = format_time(parse_time(since)) if since else ""
-    before = _day_after(until) if until else ""
+    """Show the history of a title, newest first.
+
+    Who signed what, when and why, and what changed. Exits with 20 where the history does not hold
+    together; 'ledger verify' says more.
+    """
+    earliest = format_time(parse_time(since)) if since is not None else ""
+    before = _day_after(until) if until is not None else ""
     with open_ledger(store) as ledger:
         entries = ledger.log(title_number, revision)
         steps = ((entry, None) for entry in entries) if oneline else _with_parents(entries)
@@ -79,7 +84,9 @@ def log(
                 if not oneline:
                     shown["changes"] = [change_json(c) for c in _changes(entry, parent)]
                 print_json(shown)
-        elif not quiet:
+        elif quiet:
+            deque(chosen, maxlen=0)  # what is read is checked
+        else:
             head = ledger.head(title_number).address
             one = _oneline if oneline else _in_full
             pager(line for step in chosen for line in one(step, ledger.keyring, head))
@@ -88,7 +95,11 @@ def log(
 def _day_after(date: str) -> str:
     """The first recorded time that is after a date or a time."""
     moment = parse_time(date)
-    return format_time(moment + (timedelta(days=1) if len(date) == 10 else timedelta.resolution))
+    try:
+        later = moment + (timedelta(days=1) if len(date) == 10 else timedelta.resolution)
+    except OverflowError:
+        return ""  # the end of all time
+    return format_time(later)
 
 
 def _with_parents(entries: Iterator[Entry]) -> Iterator[Step]:

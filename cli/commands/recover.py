@@ -16,6 +16,7 @@ from cli.options import (
 )
 from cli.output import entry_json, print_json
 from cli.session import open_ledger
+from ledger.layout import check_address
 
 __all__ = ["recover"]
 
@@ -33,7 +34,13 @@ def recover(
     quiet: QuietOption = False,
     debug: DebugOption = False,
 ) -> None:
-    """Mend the head of TITLE, if it is missing or unreadable, from the entries that are left."""
+    """Mend the head of a title from the entries that are left.
+
+    Only a head that is missing or unreadable: one that can be read is never moved.
+    """
+    for address in (to, expect):
+        if address is not None:
+            check_address(address)
     with open_ledger(store) as ledger:
         entry = ledger.recover(title_number, to=to, expect=expect)
         if as_json:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import sys
 from typing import TYPE_CHECKING, Annotated
 
@@ -16,7 +15,7 @@ from cli.options import (
     StoreOption,
     TitleArgument,
 )
-from cli.output import entry_json, entry_lines, pager, print_json, printable
+from cli.output import document_lines, entry_json, entry_lines, pager, print_json
 from cli.session import open_ledger
 from ledger.times import parse_time
 
@@ -39,7 +38,7 @@ def show(
     quiet: QuietOption = False,
     debug: DebugOption = False,
 ) -> None:
-    """Show one version of TITLE with its document."""
+    """Show one version of a title with its document."""
     if in_law is not None and revision != "HEAD":
         raise typer.BadParameter("REV and --effective exclude each other")
     with open_ledger(store) as ledger:
@@ -48,9 +47,9 @@ def show(
             shown = entry_json(entry, ledger.keyring)
             print_json(shown | {"digest": entry.digest, "document": entry.document})
         elif not quiet:
-            text = json.dumps(entry.document, indent=2, ensure_ascii=False)
-            lines = [*entry_lines(entry, ledger.keyring), "", *map(printable, text.split("\n"))]
-            pager(lines)
+            pager(
+                [*entry_lines(entry, ledger.keyring), "", *document_lines(entry.document)],
+            )
 
 
 def _find(ledger: Ledger, title_number: str, revision: str, in_law: str | None) -> Entry:
@@ -68,7 +67,10 @@ def cat(
     quiet: QuietOption = False,
     debug: DebugOption = False,
 ) -> None:
-    """Write the exact bytes of an entry: their sha256 is its address. They are JSON already."""
+    """Write the exact bytes of an entry.
+
+    Their sha256 is its address. They are JSON already, with or without --json.
+    """
     with open_ledger(store) as ledger:
         data = ledger.entry(title_number, revision).data
     if not quiet:

@@ -8,9 +8,11 @@ import typer
 
 from cli.config import load_config
 from cli.options import DebugOption, JsonOption, KeyOption, QuietOption, StoreOption
-from cli.output import print_json, printable
-from cli.session import own_key
-from ledger import Ledger, LedgerError
+from cli.output import print_json
+from cli.session import check_place
+from cli.text import printable
+from ledger import Ledger, LedgerError, TrustError, load_key
+from ledger.stores import open_store
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -28,42 +30,69 @@ def status(
     as_json: JsonOption = False,
     quiet: QuietOption = False,
     debug: DebugOption = False,
-) -> int:
-    """Show which store, ledger and key these options, files and variables lead to."""
+) -> None:
+    """Show which store, ledger and key are in use.
+
+    What the options, the environment and the files lead to. Fails as any command would that opens
+    this ledger, once it has shown what there is.
+    """
     config = load_config()
-    url = config.store(store)
+    url, source = config.choose_store(store)
     keyring = config.keyring()
     problem: LedgerError | None = None
-    origin = None
+    shown_url = origin = None
+    mine = False
     try:
-        with Ledger.open(url, keyring=keyring, origin=config.origin_of(url)) as ledger:
-            url, origin = ledger.store.url, ledger.origin
+        opened = open_store(url)
+        shown_url = opened.url  # what is no store's name may hold credentials
+        with Ledger.open(opened, keyring=keyring, origin=config.origin_of(opened)) as ledger:
+            origin = ledger.origin
+            mine = _is_mine(config, ledger, store)
     except LedgerError as error:
         problem = error
+    about_key = _key_status(config, key, keyring, origin)
     shown: dict[str, Any] = {
-        "store": url,
+        "store": shown_url,
+        "store_from": source,
         "ledger": origin,
-        "problem": str(problem) if problem else None,
         "configuration": str(config.folder),
         "registrars": sum(t.origin == origin and t.role == "registrar" for t in keyring),
-        **_key_status(config, key, keyring, origin),
+        **about_key,
+        "may_append": mine and about_key["may_append"],
+        "problem": str(problem) if problem else None,
     }
     if as_json:
         print_json(shown)
     elif not quiet:
         for name, value in shown.items():
-            if value is not None:
-                typer.echo(f"{name + ':':<15}{printable(str(value))}")
-    return problem.exit_code if problem else 0
+            if value is not None and name != "problem":
+                label = name.replace("_", " ") + ":"
+                typer.echo(f"{label:<15}{printable(_said(value))}")
+    if problem is not None:
+        raise problem
+
+
+def _is_mine(config: Config, ledger: Ledger, flag: str | None) -> bool:
+    try:
+        check_place(config, ledger, flag)
+    except TrustError:
+        return False
+    return True
+
+
+def _said(value: object) -> str:
+    return {True: "yes", False: "no"}[value] if isinstance(value, bool) else str(value)
 
 
 def _key_status(
     config: Config, flag: Path | None, keyring: Keyring, origin: str | None
 ) -> dict[str, Any]:
     path = config.key_file(flag)
+    shown: dict[str, Any] = {"key_file": str(path), "key": None, "key_problem": None}
     try:
-        key_id = own_key(config, flag).key_id
+        # Without a prompt: to look around needs no secret.
+        shown["key"] = load_key(path, config.given_passphrase()).key_id
     except LedgerError as error:
-        return {"key_file": str(path), "key": str(error), "may_append": False}
-    trusted = origin is not None and keyring.key(origin, key_id) is not None
-    return {"key_file": str(path), "key": key_id, "may_append": trusted}
+        shown["key_problem"] = str(error)
+    trusted = origin and shown["key"] and keyring.key(origin, shown["key"]) is not None
+    return {**shown, "may_append": bool(trusted)}

@@ -16,15 +16,23 @@ from cli.options import (
     StoreOption,
     TitlesArgument,
 )
-from cli.output import counting, print_json, report_json, report_lines
+from cli.output import (
+    counting,
+    print_json,
+    report_json,
+    report_lines,
+    until_closed,
+    working,
+)
 from cli.session import open_ledger
-from ledger import NotFoundError, verify_bundle
-from ledger.report import Report
+from ledger import Finding, IntegrityError, NotFoundError, Report, TrustError, verify_bundle
 
 if TYPE_CHECKING:
-    from ledger import Ledger
+    from collections.abc import Callable
 
-__all__ = ["exit_code_of", "print_report", "verify"]
+    from ledger import Keyring
+
+__all__ = ["note_ambiguity", "print_report", "report_of", "verify"]
 
 EXIT_CODES = {"verified": 0, "unchecked": 3, "tampered": 20}
 
@@ -51,70 +59,103 @@ def verify(
     quiet: QuietOption = False,
     debug: DebugOption = False,
 ) -> int:
-    """Verify titles, or all of them: every address, signature and link, from head to root.
+    """Verify titles, or all of them, from head to root.
+
+    Checks every address, signature and link.
 
     Exits with 0 if everything was checked and held, 20 if something does not hold, 3 if something
     could not be checked.
     """
     chosen = title_numbers or []
-    if (expect or since) and len(chosen) != 1 and bundle is None:
+    pinned = expect is not None or since is not None
+    if pinned and len(chosen) != 1 and bundle is None:
         raise typer.BadParameter("--expect and --since are about one TITLE: name it")
     if bundle is not None:
-        if chosen or since:
-            raise typer.BadParameter("--bundle verifies a whole file: no TITLE, no --since")
-        report = _verify_bundle(bundle, origin, expect)
+        if chosen or since is not None or store is not None:
+            raise typer.BadParameter("--bundle verifies a whole file: no TITLE, --since or --store")
+        report = report_of(lambda: _verify_bundle(bundle, origin, expect, quiet=quiet or as_json))
     else:
-        with open_ledger(store, origin=origin) as ledger:
-            report = _verify(ledger, chosen, expect=expect, since=since, quiet=quiet or as_json)
-            report = _note_ambiguity(report, ledger, store, origin)
-    print_report(report, as_json=as_json, quiet=quiet)
-    return exit_code_of(report)
+        report = report_of(
+            lambda: _verify(
+                chosen,
+                expect=expect,
+                since=since,
+                origin=origin,
+                store=store,
+                quiet=quiet or as_json,
+            )
+        )
+    return print_report(report, as_json=as_json, quiet=quiet)
 
 
-def exit_code_of(report: Report) -> int:
-    """What the shell hears of a report."""
+def report_of(verification: Callable[[], Report]) -> Report:
+    """The report of a verification.
+
+    Where it could not even begin, as the store is not what it should be, that is its finding.
+    """
+    try:
+        return verification()
+    except (IntegrityError, TrustError) as error:
+        if not error.object_key:
+            raise
+        message = str(error)
+        if error.object_key not in message:
+            message = f"{error.object_key}: {message}"
+        finding = Finding("tampering", error.reason, error.object_key, message)
+        return Report("", findings=(finding,))
+
+
+def print_report(report: Report, *, as_json: bool, quiet: bool) -> int:
+    """Print a report, a quiet one only where it isn't good, and return the exit code for it."""
+    with until_closed():
+        if as_json:
+            print_json(report_json(report))
+        elif not (quiet and report):
+            for line in report_lines(report):
+                typer.echo(line)
     return EXIT_CODES[report.outcome]
 
 
-def print_report(report: Report, *, as_json: bool, quiet: bool) -> None:
-    """Print a report; a quiet one only where it isn't good."""
-    if as_json:
-        print_json(report_json(report))
-    elif not (quiet and report):
-        for line in report_lines(report):
-            typer.echo(line)
-
-
 def _verify(
-    ledger: Ledger, chosen: list[str], *, expect: str | None, since: str | None, quiet: bool
+    chosen: list[str],
+    *,
+    expect: str | None,
+    since: str | None,
+    origin: str | None,
+    store: str | None,
+    quiet: bool,
 ) -> Report:
-    if len(chosen) == 1:
-        return ledger.verify(chosen[0], expect=expect, since=since)
-    with counting("titles verified", quiet=quiet) as count:
-        return ledger.verify_all(chosen or None, each=count)
+    with open_ledger(store, origin=origin) as ledger:
+        if len(chosen) == 1:
+            with working("verifying", quiet=quiet):
+                report = ledger.verify(chosen[0], expect=expect, since=since)
+        else:
+            with counting("verified", quiet=quiet) as count:
+                report = ledger.verify_all(chosen or None, each=count)
+        known = origin or load_config().origin_of(ledger.store)
+        return note_ambiguity(report, ledger.keyring, known)
 
 
-def _verify_bundle(bundle: Path, origin: str | None, expect: str | None) -> Report:
+def _verify_bundle(bundle: Path, origin: str | None, expect: str | None, *, quiet: bool) -> Report:
+    config = load_config()
+    keyring = config.keyring()
+    known = config.origin if origin is None else origin
     try:
-        with bundle.open("rb") as source:
-            return verify_bundle(
-                source, keyring=load_config().keyring(), origin=origin, expect=expect
-            )
+        with bundle.open("rb") as source, working("verifying", quiet=quiet):
+            report = verify_bundle(source, keyring=keyring, origin=known, expect=expect)
     except OSError as error:
         raise NotFoundError(f"cannot read {bundle}: {error.strerror}") from error
+    return note_ambiguity(report, keyring, known)
 
 
-def _note_ambiguity(
-    report: Report, ledger: Ledger, store: str | None, origin: str | None
-) -> Report:
-    """Say so where nothing but the store itself told which of the known ledgers this is."""
-    config = load_config()
-    others = len(ledger.keyring.origins) - 1
-    if others == 0 or origin or config.origin_of(config.store(store)):
+def note_ambiguity(report: Report, keyring: Keyring, known: str | None) -> Report:
+    """Say so where only what was verified itself told which of the known ledgers it is."""
+    others = len(keyring.origins) - 1
+    if known or others < 1:
         return report
     note = (
         f"which ledger this should be: your keyring knows {others} more, and another one of theirs"
-        " could be in its place (--origin, LEDGER_ORIGIN)"
+        " could be in its place (LEDGER_ORIGIN)"
     )
     return Report(
         report.origin,

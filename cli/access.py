@@ -1,0 +1,117 @@
+"""Who may call a service, and where it listens: the tokens, the hosts, the socket."""
+
+from __future__ import annotations
+
+import ipaddress
+import os
+import socket
+from pathlib import Path
+from typing import TYPE_CHECKING
+from urllib.parse import urlsplit
+
+from ledger import InvalidError, LedgerError
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+    from ledger.service import Token
+
+__all__ = [
+    "CannotServeError",
+    "check_proxies",
+    "hosts_to_answer_to",
+    "is_loopback",
+    "listen",
+    "read_tokens",
+]
+
+READABLE_BY_ALL = 0o004
+BACKLOG = 2048
+
+
+class CannotServeError(LedgerError):
+    """The service can't be started like this."""
+
+    slug = "cannot-serve"
+    exit_code = 2
+
+
+def read_tokens(environment: Mapping[str, str]) -> tuple[Token, ...]:
+    """The tokens in LEDGER_TOKENS_FILE, and the login of the original service."""
+    from ledger.service import basic_login, parse_tokens  # noqa: PLC0415 -- only who serves waits
+
+    tokens: tuple[Token, ...] = ()
+    if file := environment.get("LEDGER_TOKENS_FILE"):
+        tokens = parse_tokens(_read_secret(Path(file)))
+    username = environment.get("BASIC_AUTH_USERNAME", "")
+    password = environment.get("BASIC_AUTH_PASSWORD", "")
+    if username or password:
+        tokens += (basic_login(username, password),)
+    return tokens
+
+
+def _read_secret(path: Path) -> str:
+    try:
+        with path.open("rb") as file:
+            if os.fstat(file.fileno()).st_mode & READABLE_BY_ALL:
+                raise CannotServeError(
+                    f"{path}: everybody on this machine can read the tokens",
+                    hint=f"chmod 600 {path}",
+                )
+            return file.read().decode()
+    except OSError as error:
+        raise CannotServeError(f"cannot read the tokens: {path}: {error.strerror}") from error
+    except UnicodeDecodeError:
+        raise InvalidError(f"{path}: not UTF-8") from None
+
+
+def is_loopback(host: str) -> bool:
+    """Whether only this machine can call there."""
+    try:
+        return host == "localhost" or ipaddress.ip_address(host).is_loopback
+    except ValueError:
+        return False
+
+
+def hosts_to_answer_to(named: list[str], public_url: str, *, local: bool) -> frozenset[str]:
+    """The host names to answer to: those named; on loopback, those of this machine; else any."""
+    hosts = {name.lower() for name in named}
+    if local:
+        # A page elsewhere may point its own name at 127.0.0.1, and then call as if from here.
+        hosts |= {"localhost", "127.0.0.1", "[::1]"}
+    if hosts and public_url:
+        hosts.add((urlsplit(public_url).hostname or "").lower())
+    return frozenset(hosts)
+
+
+def check_proxies(addresses: list[str]) -> None:
+    """Refuse what is no address or network of a proxy: uvicorn would compare it as a text."""
+    for address in addresses:
+        try:
+            ipaddress.ip_network(address)
+        except ValueError:
+            raise InvalidError(
+                f"not an address of a proxy: {address!a:.60}", hint="write 10.0.0.2 or 10.0.0.0/24"
+            ) from None
+
+
+def listen(host: str, port: int) -> socket.socket:
+    """A socket that listens there; raises CannotServeError with another port to try."""
+    try:
+        [(family, kind, protocol, _, address), *_] = socket.getaddrinfo(
+            host, port, type=socket.SOCK_STREAM, flags=socket.AI_PASSIVE
+        )
+        listener = socket.socket(family, kind, protocol)
+        try:
+            listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+            listener.bind(address)
+            listener.listen(BACKLOG)
+        except OSError:
+            listener.close()
+            raise
+    except OSError as error:
+        raise CannotServeError(
+            f"cannot listen on {host}, port {port}: {error.strerror}",
+            hint=f"choose another port: 'ledger serve --port {min(port + 1, 65535)}'; 0 is any",
+        ) from error
+    return listener

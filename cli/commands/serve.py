@@ -1,0 +1,181 @@
+"""``ledger serve``: the ledger over HTTP."""
+
+from __future__ import annotations
+
+import sys
+from importlib.util import find_spec
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+from cli.access import (
+    CannotServeError,
+    check_proxies,
+    hosts_to_answer_to,
+    is_loopback,
+    listen,
+    read_tokens,
+)
+from cli.config import load_config
+from cli.logs import LogFormat, configure_log
+from cli.options import DebugOption, JsonOption, KeyOption, QuietOption, StoreOption
+from cli.output import print_json
+from cli.session import check_place, own_key
+from cli.text import printable
+from ledger import Ledger
+from ledger.entry import MAX_BYTES
+from ledger.errors import KeyUnavailable
+
+if TYPE_CHECKING:
+    from socket import socket
+
+    from cli.config import Config
+    from ledger import PrivateKey
+
+__all__ = ["serve"]
+
+NEEDED = ("fastapi", "uvicorn", "h11", "jinja2", "prometheus_client")
+
+HostOption = Annotated[
+    str, typer.Option("--host", metavar="ADDRESS", help="The address to listen on.")
+]
+PortOption = Annotated[
+    int, typer.Option("--port", metavar="PORT", min=0, max=65535, help="0: any free one.")
+]
+PublicUrlOption = Annotated[
+    str, typer.Option("--public-url", metavar="URL", help="What clients see: https://example.org.")
+]
+TrustedProxyOption = Annotated[
+    list[str] | None,
+    typer.Option(
+        "--trusted-proxy",
+        metavar="ADDRESS",
+        help="A proxy whose X-Forwarded-For and X-Forwarded-Proto are believed.",
+    ),
+]
+AllowedHostOption = Annotated[
+    list[str] | None,
+    typer.Option("--allowed-host", metavar="NAME", help="A host name to answer to; any, else."),
+]
+PublicReadOption = Annotated[
+    bool, typer.Option("--public-read", help="Reading needs no token, from anywhere.")
+]
+InsecureOption = Annotated[
+    bool, typer.Option("--insecure", help="Listen on other addresses without any tokens.")
+]
+RequireMatchOption = Annotated[
+    bool, typer.Option("--require-match", help="No write without If-Match or If-None-Match.")
+]
+MaxBodyOption = Annotated[
+    int, typer.Option("--max-body", metavar="BYTES", min=1, help="The largest body.")
+]
+CorsOriginOption = Annotated[
+    list[str] | None,
+    typer.Option("--cors-origin", metavar="ORIGIN", help="A site whose scripts may call."),
+]
+PresignOption = Annotated[
+    int | None,
+    typer.Option(
+        "--presign",
+        metavar="SECONDS",
+        min=1,
+        help="List titles as presigned S3 URLs that hold for so long; each is a credential.",
+    ),
+]
+LogFormatOption = Annotated[
+    LogFormat, typer.Option("--log-format", help="How the log on stderr is written.")
+]
+
+
+def serve(
+    *,
+    host: HostOption = "127.0.0.1",
+    port: PortOption = 5000,
+    public_url: PublicUrlOption = "",
+    trusted_proxy: TrustedProxyOption = None,
+    allowed_host: AllowedHostOption = None,
+    public_read: PublicReadOption = False,
+    insecure: InsecureOption = False,
+    require_match: RequireMatchOption = False,
+    max_body: MaxBodyOption = 4 * MAX_BYTES,
+    cors_origin: CorsOriginOption = None,
+    presign: PresignOption = None,
+    log_format: LogFormatOption = LogFormat.TEXT,
+    store: StoreOption = None,
+    key: KeyOption = None,
+    as_json: JsonOption = False,
+    quiet: QuietOption = False,
+    debug: DebugOption = False,
+) -> None:
+    """Serve the ledger over HTTP: an API, and pages for people.
+
+    Tokens come from LEDGER_TOKENS_FILE, one login from BASIC_AUTH_USERNAME and BASIC_AUTH_PASSWORD.
+    """
+    _check_installed()
+    from ledger.service import Settings, create_app  # noqa: PLC0415 -- only who serves waits
+    from ledger.service.server import run_server  # noqa: PLC0415
+
+    config = load_config()
+    tokens = read_tokens(config.environment)
+    local = is_loopback(host)
+    if not (local or tokens or insecure):
+        raise CannotServeError(
+            f"anybody who reaches {host} could write: there are no tokens",
+            hint="set LEDGER_TOKENS_FILE, or say --insecure",
+        )
+    settings = Settings(
+        public_url=public_url.rstrip("/"),
+        allowed_hosts=hosts_to_answer_to(allowed_host or [], public_url, local=local),
+        tokens=tokens,
+        public_read=public_read or local,
+        require_match=require_match,
+        max_body=max_body,
+        cors_origins=tuple(cors_origin or ()),
+        presign_seconds=presign,
+    )
+    check_proxies(trusted_proxy or [])
+    with _open_ledger(config, store, key) as ledger:
+        app = create_app(ledger, settings)
+        with listen(host, port) as listener:
+            configure_log(log_format, quiet=quiet)
+            if not quiet:
+                _announce(ledger, listener, as_json=as_json)
+            run_server(app, listener, trusted_proxy or [])
+
+
+def _check_installed() -> None:
+    missing = [name for name in NEEDED if find_spec(name) is None]
+    if missing:
+        raise CannotServeError(
+            f"the service needs what is not installed: {', '.join(missing)}",
+            hint="pip install 'title-ledger[serve]'",
+        )
+
+
+def _open_ledger(config: Config, store: str | None, key: Path | None) -> Ledger:
+    """Open the ledger to write with the key, if there is one that may; else to read."""
+    url = config.store(store)
+    signer: PrivateKey | None = None
+    try:
+        signer = own_key(config, key)
+    except KeyUnavailable:
+        if key is not None or config.key_file().exists():
+            raise
+    ledger = Ledger.open(url, keyring=config.keyring(), origin=config.origin_of(url), signer=signer)
+    if signer is None or ledger.keyring.key(ledger.origin, signer.key_id) is None:
+        why = "there is no key" if signer is None else f"{signer.key_id[:16]} is no registrar of it"
+        typer.echo(f"ledger: read-only: {why}", err=True)
+    else:
+        check_place(config, ledger, store)
+    return ledger
+
+
+def _announce(ledger: Ledger, listener: socket, *, as_json: bool) -> None:
+    host, port = listener.getsockname()[:2]
+    url = f"http://[{host}]:{port}" if ":" in host else f"http://{host}:{port}"
+    if as_json:
+        print_json({"url": url, "origin": ledger.origin, "store": ledger.store.url})
+    else:
+        typer.echo(f"serving {ledger.origin} from {printable(ledger.store.url)} at {url}/titles")
+    sys.stdout.flush()

@@ -1,0 +1,18 @@
+"""The ledger over HTTP: a thin face over ``Ledger``, with no rule of its own.
+
+::
+
+    import uvicorn
+    from ledger.service import Settings, create_app
+
+    app = create_app(ledger, Settings(public_url="https://titles.example.org"))
+    uvicorn.run(app)
+
+Needs the extra: ``pip install 'title-ledger[serve]'``. Nothing else of the library imports it.
+"""
+
+from ledger.service.app import create_app
+from ledger.service.settings import Settings
+from ledger.service.tokens import Token, basic_login, parse_tokens
+
+__all__ = ["Settings", "Token", "basic_login", "create_app", "parse_tokens"]

@@ -1,0 +1,122 @@
+"""The application: routes inside, then problems, CORS, and what is true of every answer."""
+
+from __future__ import annotations
+
+from functools import cache
+from importlib.metadata import version
+from typing import TYPE_CHECKING, Any, NoReturn
+
+from fastapi import Depends, FastAPI
+from fastapi.exceptions import RequestValidationError
+from starlette.exceptions import HTTPException
+from starlette.middleware import Middleware
+from starlette.middleware.cors import CORSMiddleware
+from starlette.responses import Response
+from starlette.routing import Match
+
+from ledger.errors import InvalidError
+from ledger.service.edge import Edge, Guard
+from ledger.service.errors import MethodNotAllowed, RequestError, UnknownPath
+from ledger.service.face import Face
+from ledger.service.listing import Listing
+from ledger.service.metrics import Metrics
+from ledger.service.openapi import build_contract
+from ledger.service.operations import Operations
+from ledger.service.parameters import only_known_parameters
+from ledger.service.problems import Problems
+from ledger.service.reads import Reads
+from ledger.service.settings import Settings
+from ledger.service.work import Work
+from ledger.service.writes import Writes
+
+if TYPE_CHECKING:
+    from starlette.requests import Request
+
+    from ledger.ledger import Ledger
+
+__all__ = ["create_app"]
+
+SENT = ["Authorization", "Content-Type", "If-Match", "If-None-Match", "Idempotency-Key"]
+SHOWN = ["ETag", "Ledger-Address", "Link", "Location", "Retry-After", "X-Request-Id"]
+DEFAULTS = Settings()
+
+
+def create_app(ledger: Ledger, settings: Settings = DEFAULTS) -> FastAPI:
+    """The service of a ledger, as an ASGI application: run it with any server, or mount it.
+
+    Whoever passes a ledger in closes it. Raises InvalidError for settings that don't fit the store.
+    """
+    metrics = Metrics()
+    face = Face(ledger, settings, Work(settings.concurrency, settings.patience, metrics), metrics)
+    app = FastAPI(
+        title="Title Ledger",
+        version=version("title-ledger"),
+        openapi_url=None,  # ours is complete, and /docs needs no CDN
+        docs_url=None,
+        redoc_url=None,
+        redirect_slashes=False,
+        middleware=_layers(face),
+        dependencies=[Depends(only_known_parameters)],
+        exception_handlers={
+            HTTPException: _refuse_route,
+            RequestValidationError: _refuse_parameters,
+        },
+    )
+
+    @cache
+    def contract() -> dict[str, Any]:
+        return build_contract(app, settings)
+
+    app.openapi = contract  # type: ignore[method-assign]
+    for part in (Listing(face), Writes(face), Reads(face), Operations(face, contract)):
+        part.add_to(app)
+    return app
+
+
+def _layers(face: Face) -> list[Middleware]:
+    """From the outside in. CORS is outside of Problems, for scripts have to read problems, too."""
+    layers = [Middleware(Edge, face.metrics)]
+    if face.settings.cors_origins:
+        layers.append(
+            Middleware(
+                CORSMiddleware,
+                allow_origins=face.settings.cors_origins,
+                allow_methods=["GET", "HEAD", "POST"],
+                allow_headers=[*SENT, "Ledger-Message", "Ledger-Message*", "Ledger-Effective"],
+                expose_headers=SHOWN,
+            )
+        )
+    return [*layers, Middleware(Problems, face), Middleware(Guard, face.settings)]
+
+
+async def _refuse_route(request: Request, error: Exception) -> Response:
+    """No such page, or not this method: OPTIONS is told what there is (RFC 9110, 9.3.7)."""
+    assert isinstance(error, HTTPException)  # noqa: S101 -- for the type checker
+    path = request.scope["path"]
+    if error.status_code == 404:
+        raise UnknownPath(f"there is nothing at {path!a:.200}", hint="see /docs") from None
+    if error.status_code != 405:
+        raise RequestError(str(error.detail)) from None
+    allow = ", ".join(sorted(_methods(request)))
+    if request.method == "OPTIONS":
+        return Response(status_code=204, headers={"Allow": allow})
+    raise MethodNotAllowed(
+        f"{request.method!a:.20} is not for {path!a:.200}",
+        hint=f"it answers {allow}",
+        headers=(("Allow", allow),),
+    ) from None
+
+
+def _methods(request: Request) -> set[str]:
+    methods = {"OPTIONS"}
+    for route in request.app.routes:
+        if route.matches(request.scope)[0] is not Match.NONE:
+            methods |= getattr(route, "methods", set())
+    return methods | {"HEAD"} if "GET" in methods else methods
+
+
+async def _refuse_parameters(_request: Request, error: Exception) -> NoReturn:
+    """A parameter that FastAPI found wanting."""
+    assert isinstance(error, RequestValidationError)  # noqa: S101 -- for the type checker
+    wrong = [f"{each['loc'][-1]}: {each['msg']}" for each in error.errors()]
+    raise InvalidError(f"not acceptable: {'; '.join(wrong)!s:.400}") from None

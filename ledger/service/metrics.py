@@ -1,0 +1,77 @@
+"""What Prometheus may scrape, in a registry of each application's own."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram, generate_latest
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+__all__ = ["Metrics"]
+
+METHODS = {"GET", "HEAD", "POST", "OPTIONS"}
+SECONDS = (0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 10, 30)
+
+
+class Metrics:
+    """Counts requests, appends and conflicts, and times the work on the store."""
+
+    content_type = "text/plain; version=0.0.4; charset=utf-8"
+
+    def __init__(self) -> None:
+        self._registry = CollectorRegistry()
+        self._requests = Counter(
+            "ledger_http_requests",
+            "Requests answered, by route template, method and status",
+            ("route", "method", "status"),
+            registry=self._registry,
+        )
+        self._appends = Counter(
+            "ledger_appends",
+            "Appends that succeeded; repeated: an Idempotency-Key found its entry again",
+            ("outcome",),
+            registry=self._registry,
+        )
+        self._conflicts = Counter(
+            "ledger_conflicts",
+            "Appends refused because somebody was first",
+            ("slug",),
+            registry=self._registry,
+        )
+        self._seconds = Histogram(
+            "ledger_store_seconds",
+            "Time on the store and on checking what it gave, without waiting for a turn",
+            ("operation",),
+            buckets=SECONDS,
+            registry=self._registry,
+        )
+        self._in_use = Gauge(
+            "ledger_store_in_use", "Calls that use the store now", registry=self._registry
+        )
+
+    def watch_work(self, in_use: Callable[[], float]) -> None:
+        """Say where to read how much work is under way."""
+        self._in_use.set_function(in_use)
+
+    def answered(self, route: str, method: str, status: int) -> None:
+        """Count a request; ``route`` is a template, so that nobody can make up new series."""
+        known = method if method in METHODS else "other"
+        self._requests.labels(route, known, str(status)).inc()
+
+    def appended(self, *, repeated: bool) -> None:
+        """Count an append."""
+        self._appends.labels("repeated" if repeated else "appended").inc()
+
+    def conflicted(self, slug: str) -> None:
+        """Count an append that was refused as somebody was first."""
+        self._conflicts.labels(slug).inc()
+
+    def worked(self, operation: str, seconds: float) -> None:
+        """Time a call."""
+        self._seconds.labels(operation).observe(seconds)
+
+    def exposition(self) -> bytes:
+        """Everything, in the text format of Prometheus."""
+        return generate_latest(self._registry)

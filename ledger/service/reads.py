@@ -1,0 +1,263 @@
+"""Reading one title: its current and earlier versions, its history, and what proves them."""
+
+from __future__ import annotations
+
+import re
+from contextlib import ExitStack, suppress
+from tempfile import SpooledTemporaryFile
+from typing import TYPE_CHECKING, BinaryIO, cast
+
+from anyio import to_thread
+from fastapi.responses import RedirectResponse, Response, StreamingResponse
+from starlette.requests import Request  # noqa: TC002 -- FastAPI reads the annotations
+
+from ledger import canonical, plain
+from ledger.diff import changes
+from ledger.errors import IntegrityError, InvalidError, TrustError
+from ledger.layout import is_address
+from ledger.service import openapi
+from ledger.service.answers import answer, html, to_json
+from ledger.service.bodies import representation
+from ledger.service.parameters import (
+    MANY_ENTRIES,
+    Address,
+    AddressOrPrefix,
+    Expect,
+    Limit,
+    Moment,
+    NewRevision,
+    OldRevision,
+    TitleNumber,
+    Version,
+)
+from ledger.times import parse_time
+
+if TYPE_CHECKING:
+    from collections.abc import AsyncIterator
+
+    from fastapi import FastAPI
+
+    from ledger.diff import Change
+    from ledger.entry import Entry
+    from ledger.service.face import Face
+
+    Page = tuple[list[tuple[Entry, list[Change]]], str | None]
+    """Entries with what changed in each, newest first, and the address to go on from."""
+
+__all__ = ["BUNDLE_TYPE", "Reads"]
+
+TITLE = "/titles/{title_number}"
+BUNDLE_TYPE = "application/x-tar"
+CHUNK = 1 << 16
+IN_MEMORY = 1 << 20
+PREFIX = re.compile(r"[0-9a-f]{4,64}")
+# The head is looked up once, so that both sides of a comparison are seen from the same state.
+HEAD = re.compile(r"\A(?:HEAD|@(?!\{))")
+
+
+class Reads:
+    """The routes below ``/titles/{title_number}`` that only read."""
+
+    def __init__(self, face: Face) -> None:
+        self._face = face
+        self._ledger = face.ledger
+        public = face.settings.public_read or not face.settings.tokens
+        # What may be seen only with a token is nothing for a shared cache (RFC 9111, 3.5).
+        self._for_ever = f"{'public' if public else 'private'}, max-age=31536000, immutable"
+
+    def add_to(self, app: FastAPI) -> None:
+        """Add the routes, as the contract has them."""
+        for path, endpoint, contract in (
+            ("", self.title, openapi.TITLE),
+            ("/entries", self.entries, openapi.ENTRIES),
+            ("/entries/{address}", self.entry, openapi.ENTRY),
+            ("/diff", self.diff, openapi.DIFF),
+            ("/verification", self.verification, openapi.VERIFICATION),
+            ("/bundle", self.bundle, openapi.BUNDLE),
+        ):
+            app.add_api_route(TITLE + path, endpoint, methods=["GET"], **contract)
+
+    async def title(
+        self,
+        request: Request,
+        title_number: TitleNumber,
+        version: Version = None,
+        at: Moment = None,
+    ) -> Response:
+        """One version of a title: the current one, a numbered one, or what stood at a moment."""
+
+        def read() -> Response:
+            entry = self._find(title_number, version, at)
+            if self._face.wants_html(request.scope):
+                return html(request, self._title_page(request, entry))
+            body = canonical.encode(representation(entry))
+            named = {"Ledger-Address": entry.address}
+            return answer(request, body, tag=entry.address, headers=named)
+
+        return await self._face.work.run("title", read)
+
+    def _find(self, title_number: str, version: int | None, at: str | None) -> Entry:
+        if version is not None and at is not None:
+            raise InvalidError("version and at exclude each other")
+        if at is not None:
+            return self._ledger.at(title_number, parse_time(at))
+        return self._ledger.entry(title_number, "HEAD" if version is None else f"v{version}")
+
+    def _title_page(self, request: Request, shown: Entry) -> str:
+        title_number = shown.title_number
+        history, older = self._history(title_number, "HEAD", MANY_ENTRIES, broken=True)
+        return self._face.pages(request.scope).title(
+            shown=shown,
+            head=history[0][0],
+            history=history,
+            older_url=self._older(request, title_number, older, MANY_ENTRIES),
+            report=self._ledger.verify(title_number),
+        )
+
+    async def entries(
+        self,
+        request: Request,
+        title_number: TitleNumber,
+        start: Address = None,
+        limit: Limit = MANY_ENTRIES,
+    ) -> Response:
+        """The history of a title, newest first, from its head or from an address down."""
+
+        def read() -> Response:
+            history, older = self._history(title_number, start or "HEAD", limit)
+            url = self._older(request, title_number, older, limit)
+            if self._face.wants_html(request.scope):
+                page = self._face.pages(request.scope).entries(
+                    title_number=title_number, history=history, older_url=url
+                )
+                return html(request, page)
+            shown = [
+                {
+                    **plain.entry_json(entry, self._ledger.keyring),
+                    "changes": [plain.change_json(change) for change in differing],
+                }
+                for entry, differing in history
+            ]
+            body = to_json({"title_number": title_number, "entries": shown})
+            return answer(request, body, headers={"Link": f'<{url}>; rel="next"'} if url else {})
+
+        return await self._face.work.run("entries", read)
+
+    def _history(self, title_number: str, start: str, limit: int, *, broken: bool = False) -> Page:
+        """A page of history; ``broken``: as far as it holds together, for the report says why."""
+        found: list[Entry] = []
+        ends = (IntegrityError, TrustError) if broken else ()
+        with suppress(*ends):
+            found.extend(self._ledger.log(title_number, start, limit=limit + 1))
+        documents = [entry.document for entry in found] + [{}]
+        steps = zip(found[:limit], documents, documents[1:], strict=False)
+        history = [(entry, changes(old, new)) for entry, new, old in steps]
+        return history, found[limit].address if len(found) > limit else None
+
+    def _older(
+        self, request: Request, title_number: str, address: str | None, limit: int
+    ) -> str | None:
+        path = f"/titles/{title_number}/entries"
+        if address is None:
+            return None
+        return self._face.url(request.scope, path, **{"from": address}, limit=limit)
+
+    async def entry(
+        self, request: Request, title_number: TitleNumber, address: AddressOrPrefix
+    ) -> Response:
+        """The exact bytes of an entry: their sha256 is its address."""
+
+        def read() -> Response:
+            if not PREFIX.fullmatch(address):
+                raise InvalidError(
+                    f"not an address: {address!a:.80}", hint="4 to 64 lower-case hex digits"
+                )
+            entry = self._ledger.entry(title_number, address)
+            if not is_address(address):
+                path = f"/titles/{title_number}/entries/{entry.address}"
+                return RedirectResponse(self._face.url(request.scope, path), 307)
+            if self._face.wants_html(request.scope):
+                return html(request, self._entry_page(request, entry))
+            return answer(request, entry.data, tag=entry.address, cache=self._for_ever)
+
+        return await self._face.work.run("entry", read)
+
+    def _entry_page(self, request: Request, entry: Entry) -> str:
+        [(_, differing)], _ = self._history(entry.title_number, entry.address, 1)
+        head = self._ledger.head(entry.title_number)
+        return self._face.pages(request.scope).entry(
+            entry=entry, changes=differing, is_head=entry.address == head.address
+        )
+
+    async def diff(
+        self,
+        request: Request,
+        title_number: TitleNumber,
+        old: OldRevision = "HEAD~1",
+        new: NewRevision = "HEAD",
+    ) -> Response:
+        """What changed between two revisions of a title."""
+
+        def read() -> Response:
+            head = self._ledger.head(title_number).address
+            before = self._ledger.entry(title_number, HEAD.sub(head, old))
+            after = self._ledger.entry(title_number, HEAD.sub(head, new))
+            differing = changes(before.document, after.document)
+            if self._face.wants_html(request.scope):
+                pages = self._face.pages(request.scope)
+                return html(request, pages.diff(old=before, new=after, changes=differing))
+            shown = {
+                "title_number": title_number,
+                "from": {"address": before.address, "version": before.version},
+                "to": {"address": after.address, "version": after.version},
+                "changes": [plain.change_json(change) for change in differing],
+            }
+            return answer(request, to_json(shown))
+
+        return await self._face.work.run("diff", read)
+
+    async def verification(
+        self, request: Request, title_number: TitleNumber, expect: Expect = None
+    ) -> Response:
+        """The report of a verification, made now; 200 also when it says no."""
+
+        def read() -> Response:
+            report = self._ledger.verify(title_number, expect=expect or None)
+            headers = {"Vary": "Accept", "Cache-Control": "no-store"}
+            if self._face.wants_html(request.scope):
+                page = self._face.pages(request.scope).verification(
+                    title_number=title_number, report=report, pin=expect or None
+                )
+                return Response(page, headers=headers, media_type="text/html")
+            shown = {"title_number": title_number, "expect": expect or None}
+            body = to_json(shown | plain.report_json(report))
+            return Response(body, headers=headers, media_type="application/json")
+
+        return await self._face.work.run("verification", read)
+
+    async def bundle(self, title_number: TitleNumber) -> Response:
+        """The title with all its history, as a file to verify offline."""
+
+        def read() -> tuple[BinaryIO, int]:
+            # Whole before the first byte is sent: a history that doesn't hold is an error.
+            with ExitStack() as undo:
+                out = cast("BinaryIO", undo.enter_context(SpooledTemporaryFile(IN_MEMORY)))
+                self._ledger.export(out, [title_number])
+                size = out.tell()
+                out.seek(0)
+                undo.pop_all()  # _chunks closes it
+            return out, size
+
+        out, size = await self._face.work.run("bundle", read)
+        headers = {
+            "Content-Disposition": f'attachment; filename="{title_number}.bundle"',
+            "Content-Length": str(size),
+            "Cache-Control": "no-store",
+        }
+        return StreamingResponse(_chunks(out), media_type=BUNDLE_TYPE, headers=headers)
+
+
+async def _chunks(source: BinaryIO) -> AsyncIterator[bytes]:
+    with source:
+        while chunk := await to_thread.run_sync(source.read, CHUNK):
+            yield chunk

@@ -1,0 +1,110 @@
+"""Running the service: uvicorn, with deadlines for slow clients and an orderly end.
+
+h11 rather than httptools reads the requests: it bounds the size of a head, and takes RFC 9112 at
+its word. docs/decisions/0011-service.md has what that costs.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import signal
+from contextlib import contextmanager
+from typing import TYPE_CHECKING
+
+import h11
+import uvicorn
+from uvicorn.protocols.http.h11_impl import H11Protocol
+
+if TYPE_CHECKING:
+    import socket
+    from collections.abc import Iterator, Sequence
+
+    from starlette.types import ASGIApp
+
+__all__ = ["run_server"]
+
+HEAD_SECONDS = 10
+"""From when a request may come until all of its head is there."""
+BODY_SECONDS = 60
+"""From its head until all of its body is there."""
+KEEP_ALIVE_SECONDS = 5
+GRACE_SECONDS = 30
+"""How long a stopping server waits for clients to take their answers. Work that has begun on the
+store is finished in any case."""
+MAX_CONNECTIONS = 1000
+
+
+def run_server(app: ASGIApp, listener: socket.socket, trusted_proxies: Sequence[str] = ()) -> None:
+    """Serve until SIGTERM or SIGINT, then finish what is in flight, take nothing new, and return.
+
+    Behind ``trusted_proxies``, X-Forwarded-For and X-Forwarded-Proto say who calls, and how.
+    Logs to ``uvicorn.error``; configures no logging.
+    """
+    config = uvicorn.Config(
+        app,
+        http=_Protocol,
+        ws="none",
+        lifespan="off",
+        log_config=None,
+        access_log=False,  # the application writes a better one
+        server_header=False,
+        proxy_headers=bool(trusted_proxies),
+        forwarded_allow_ips=list(trusted_proxies),
+        workers=1,
+        limit_concurrency=MAX_CONNECTIONS,
+        timeout_keep_alive=KEEP_ALIVE_SECONDS,
+        timeout_graceful_shutdown=GRACE_SECONDS,
+    )
+    _Server(config).run(sockets=[listener])
+
+
+class _Server(uvicorn.Server):
+    @contextmanager
+    def capture_signals(self) -> Iterator[None]:
+        """Stop in order on a signal; uvicorn itself would raise it again at the end."""
+        loop = asyncio.get_running_loop()
+        for number in (signal.SIGINT, signal.SIGTERM):
+            loop.add_signal_handler(number, self.handle_exit, number, None)
+        try:
+            yield
+        finally:
+            for number in (signal.SIGINT, signal.SIGTERM):
+                loop.remove_signal_handler(number)
+
+
+class _Protocol(H11Protocol):
+    """uvicorn's protocol with deadlines: who sends a byte a minute doesn't keep a connection."""
+
+    _watched: object = None
+    _deadline: asyncio.TimerHandle | None = None
+
+    def connection_made(self, transport: asyncio.Transport) -> None:  # type: ignore[override]
+        super().connection_made(transport)
+        self._watch()
+
+    def data_received(self, data: bytes) -> None:
+        super().data_received(data)
+        self._watch()
+
+    def on_response_complete(self) -> None:
+        super().on_response_complete()
+        self._watch()
+
+    def connection_lost(self, exc: Exception | None) -> None:
+        self._set_deadline(None)
+        super().connection_lost(exc)
+
+    def _watch(self) -> None:
+        """Begin a deadline where the client is to send what comes next; more bytes move it not."""
+        state = self.conn.their_state
+        if state is not self._watched:
+            self._watched = state
+            self._set_deadline({h11.IDLE: HEAD_SECONDS, h11.SEND_BODY: BODY_SECONDS}.get(state))
+
+    def _set_deadline(self, seconds: float | None) -> None:
+        if self._deadline is not None:
+            self._deadline.cancel()
+        self._deadline = self.loop.call_later(seconds, self._too_slow) if seconds else None
+
+    def _too_slow(self) -> None:
+        self.transport.abort()

@@ -1,0 +1,63 @@
+"""What whoever runs the service decides. The environment and the flags are for ``cli`` to read."""
+
+from __future__ import annotations
+
+import re
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+from urllib.parse import urlsplit
+
+from ledger.entry import MAX_BYTES
+from ledger.errors import InvalidError
+
+if TYPE_CHECKING:
+    from ledger.service.tokens import Token
+
+__all__ = ["Settings"]
+
+URL = re.compile(r"https?://[A-Za-z0-9.:\[\]-]+(/[A-Za-z0-9._~/-]*)?")
+MAX_PRESIGN = 7 * 24 * 3600  # what Signature Version 4 allows
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Settings:
+    """How to face the world. The defaults are safe where there are tokens, or nobody else can call.
+
+    Raises InvalidError for what can't be meant.
+    """
+
+    public_url: str = ""
+    """What the service's URLs begin with, as clients see them; else what each request says."""
+    allowed_hosts: frozenset[str] = frozenset()
+    """The host names to answer to, without ports; none: any."""
+    tokens: tuple[Token, ...] = ()
+    """Who may read and write; none: anybody."""
+    public_read: bool = False
+    """Whether reading needs no token where there are any."""
+    require_match: bool = False
+    """Whether every write has to say on top of what (RFC 6585, section 3)."""
+    max_body: int = 4 * MAX_BYTES
+    """The largest body in bytes: some more than an entry, for indentation and escapes."""
+    cors_origins: tuple[str, ...] = ()
+    """The origins whose scripts may call (``https://app.example.org``); none: no script may."""
+    presign_seconds: int | None = None
+    """List titles as presigned S3 URLs that hold for so long. Each of them is a credential."""
+    concurrency: int = 32
+    """How many calls may use the store at once: an ``S3Store`` has 32 connections."""
+    patience: float = 5.0
+    """How many seconds a request waits for its turn before it is refused."""
+
+    def __post_init__(self) -> None:
+        url = self.public_url
+        if url and (not URL.fullmatch(url) or url.endswith("/")):
+            raise InvalidError(
+                f"not a public URL: {url!a:.120}",
+                hint="write https://titles.example.org, or with a path; no slash at the end",
+            )
+        if self.presign_seconds is not None and not 0 < self.presign_seconds <= MAX_PRESIGN:
+            raise InvalidError(f"presigned URLs hold for 1 to {MAX_PRESIGN} seconds")
+
+    @property
+    def base_path(self) -> str:
+        """The path in the public URL: "" or ``/titles-of-tonga``."""
+        return urlsplit(self.public_url).path

@@ -1,0 +1,66 @@
+"""Shells to run command lines in: with nothing, with a ledger, with a title of three versions.
+
+A ledger is made once in each worker, and copied: to make one syncs the disk many times.
+"""
+
+from __future__ import annotations
+
+import shutil
+from typing import TYPE_CHECKING
+
+import pytest
+
+from tests.cli.shell import ORIGIN, TITLE, Shell
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+    from pathlib import Path
+
+
+@pytest.fixture
+def new_shell(tmp_path: Path) -> Callable[[str], Shell]:
+    """Makes a shell for somebody, with a home and a folder of their own."""
+    return lambda name: Shell.make(tmp_path / name)
+
+
+@pytest.fixture
+def bare(tmp_path: Path) -> Shell:
+    """A shell of somebody who has nothing yet."""
+    return Shell.make(tmp_path / "work")
+
+
+@pytest.fixture
+def shell(ledger_made: Shell, tmp_path: Path) -> Shell:
+    """A shell with an empty ledger in ./ledger-data."""
+    return _copy(ledger_made, tmp_path / "work")
+
+
+@pytest.fixture
+def title(title_made: Shell, tmp_path: Path) -> Shell:
+    """A shell whose ledger has the title TN1234567 in three versions."""
+    return _copy(title_made, tmp_path / "work")
+
+
+@pytest.fixture(scope="session")
+def ledger_made(tmp_path_factory: pytest.TempPathFactory) -> Shell:
+    made = Shell.make(tmp_path_factory.mktemp("ledger") / "made")
+    made(f"init --origin {ORIGIN}")
+    return made
+
+
+@pytest.fixture(scope="session")
+def title_made(ledger_made: Shell, tmp_path_factory: pytest.TempPathFactory) -> Shell:
+    made = _copy(ledger_made, tmp_path_factory.mktemp("title") / "made")
+    made(f"append {TITLE} --set proprietor='Ada Lovelace' --set price:=185000 -m first")
+    made(f"append {TITLE} --set proprietor='Grace Hopper' -m sale --reference case-7")
+    made(f"append {TITLE} --set charge=Bank -m mortgage --effective 2026-01-31")
+    return made
+
+
+def _copy(made: Shell, place: Path) -> Shell:
+    shutil.copytree(made.folder, place)
+    shell = Shell.make(place)
+    shutil.copytree(made.home, shell.home, dirs_exist_ok=True)
+    known = shell.config / "stores.json"
+    known.write_text(known.read_text().replace(str(made.folder), str(shell.folder)))
+    return shell

@@ -1,0 +1,184 @@
+"""A shell for the tests: runs command lines in a folder and a home of their own."""
+
+from __future__ import annotations
+
+import io
+import json
+import os
+import select
+import shlex
+import subprocess
+import sys
+import time
+from contextlib import chdir, redirect_stderr, redirect_stdout
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+from unittest import mock
+
+from cli.app import run
+from ledger import Keyring, Ledger, load_key
+from ledger.testing import FixedClock
+
+if TYPE_CHECKING:
+    from datetime import datetime
+    from pathlib import Path
+
+TITLE = "TN1234567"
+ORIGIN = "example.org/titles"
+PATIENCE = 30
+
+
+@dataclass(frozen=True)
+class Result:
+    """What a command left behind."""
+
+    code: int
+    data: bytes
+    err: str
+
+    @property
+    def out(self) -> str:
+        return self.data.decode()
+
+    @property
+    def lines(self) -> list[str]:
+        return self.out.splitlines()
+
+    @property
+    def json(self) -> Any:
+        """The one object that was printed."""
+        (line,) = self.lines
+        return json.loads(line)
+
+    @property
+    def objects(self) -> list[Any]:
+        """The objects that were printed, one a line."""
+        return [json.loads(line) for line in self.lines]
+
+
+class Shell:
+    """Runs ``ledger`` in a folder; nothing of the developer's own configuration is seen."""
+
+    def __init__(self, folder: Path, home: Path) -> None:
+        self.folder = folder
+        self.home = home
+        self.config = home / ".config" / "title-ledger"
+        self.environment = {"HOME": str(home), "XDG_CONFIG_HOME": str(home / ".config")}
+
+    @classmethod
+    def make(cls, folder: Path) -> Shell:
+        """A shell in a folder, its home beside it; both are made where they are missing."""
+        home = folder.with_name(f"home of {folder.name}")
+        for path in (folder, home):
+            path.mkdir(exist_ok=True)
+        return cls(folder, home)
+
+    def __call__(
+        self, line: str, *words: str, stdin: bytes = b"", code: int | None = 0, **environment: str
+    ) -> Result:
+        """Run ``ledger LINE WORDS…`` in this process; the exit code has to be ``code``, if any."""
+        out, err = io.TextIOWrapper(io.BytesIO(), "utf-8"), io.StringIO()
+        with (
+            chdir(self.folder),
+            mock.patch.dict(os.environ, self.environment | environment),
+            mock.patch("sys.stdin", io.TextIOWrapper(io.BytesIO(stdin), "utf-8")),
+            redirect_stdout(out),
+            redirect_stderr(err),
+        ):
+            got = run([*shlex.split(line), *words])
+        out.flush()
+        result = Result(got, out.buffer.getvalue(), err.getvalue())  # type: ignore[attr-defined]
+        said = f"ledger {line} ended with {got}:\n{result.out}\n{result.err}"
+        assert code is None or got == code, said
+        return result
+
+    def fails(self, code: int, line: str, *words: str, **options: Any) -> str:
+        """Run a command that has to fail with this code, and return what it says."""
+        return self(line, *words, code=code, **options).err
+
+    # -- Real processes ------------------------------------------------------------------------
+
+    def command(self, line: str) -> list[str]:
+        return [sys.executable, "-m", "cli", *shlex.split(line)]
+
+    def popen(self, line: str, **options: Any) -> subprocess.Popen[bytes]:
+        environment = os.environ | self.environment | options.pop("environment", {})
+        return subprocess.Popen(self.command(line), cwd=self.folder, env=environment, **options)
+
+    def bash(self, script: str) -> Result:
+        """Run a script in which ``ledger`` is the command."""
+        ledger = f'ledger() {{ {shlex.quote(sys.executable)} -m cli "$@"; }}\nset -o pipefail\n'
+        done = subprocess.run(
+            ["bash", "-c", ledger + script],
+            cwd=self.folder,
+            env=os.environ | self.environment,
+            stdin=subprocess.DEVNULL,
+            capture_output=True,
+            timeout=PATIENCE,
+            check=False,
+        )
+        return Result(done.returncode, done.stdout, done.stderr.decode())
+
+    def terminal(self, line: str, *replies: str, **environment: str) -> Result:
+        """Run on a terminal of 80 columns; each reply is typed when a line ends with a colon."""
+        ours, theirs = os.openpty()
+        size = {"COLUMNS": "80", "LINES": "24", "TERM": "xterm"}
+        process = self.popen(
+            line,
+            stdin=theirs,
+            stdout=theirs,
+            stderr=theirs,
+            start_new_session=True,
+            environment=size | environment,
+        )
+        os.close(theirs)
+        seen, waiting = b"", list(replies)
+        deadline = time.monotonic() + PATIENCE
+        while time.monotonic() < deadline:
+            if not select.select([ours], [], [], 0.1)[0]:
+                continue
+            try:
+                chunk = os.read(ours, 1 << 16)
+            except OSError:  # how Linux says that the other side has gone
+                break
+            if not chunk:
+                break
+            seen += chunk
+            if waiting and seen.endswith(b": "):
+                os.write(ours, waiting.pop(0).encode() + b"\n")
+        else:
+            process.kill()
+        os.close(ours)
+        return Result(process.wait(), seen.replace(b"\r\n", b"\n"), "")
+
+    # -- What is there -------------------------------------------------------------------------
+
+    @property
+    def store(self) -> Path:
+        return self.folder / "ledger-data"
+
+    def keyring(self) -> Keyring:
+        return Keyring.decode((self.config / "keyring.json").read_bytes())
+
+    def listing(self) -> dict[str, bytes]:
+        """Every file in the store, with its bytes."""
+        files = (path for path in sorted(self.store.rglob("*")) if path.is_file())
+        return {str(path.relative_to(self.store)): path.read_bytes() for path in files}
+
+    def append_at(self, *moments: datetime, title_number: str = TITLE) -> list[str]:
+        """Append a version at each of these moments; returns the addresses."""
+        clock = FixedClock()
+        signer = load_key(self.config / "key.pem")
+        with Ledger.open(
+            str(self.store), keyring=self.keyring(), signer=signer, clock=clock
+        ) as ledger:
+            addresses = []
+            for number, clock.now in enumerate(moments, 1):
+                entry = ledger.append(title_number, {"n": number}, message=f"number {number}")
+                addresses.append(entry.address)
+        return addresses
+
+    def addresses(self, title_number: str = TITLE) -> list[str]:
+        """The addresses of a title, oldest first."""
+        found = self(f"log {title_number} --oneline --reverse --json").objects
+        return [entry["address"] for entry in found]

@@ -1,0 +1,312 @@
+"""``append``: what is registered, what is refused, and that nothing is written then."""
+
+from __future__ import annotations
+
+import json
+import os
+import tempfile
+from datetime import UTC, datetime, timedelta
+from pathlib import Path
+
+import pytest
+
+from tests.cli.shell import TITLE, Shell
+
+NESTED = "[" * 64 + "]" * 64
+HUGE = "1" + "0" * 400
+
+
+def test_from_a_file_and_from_stdin(shell: Shell) -> None:
+    (shell.folder / "a.json").write_text('{"proprietor": "Ada"}')
+    said = shell(f"append {TITLE} a.json -m first").out
+    assert said == f"{TITLE} version 1 is {shell.addresses()[-1]}\n"
+    shell(f"append {TITLE} -", stdin=b'{"proprietor": "Grace"}')
+    assert shell(f"show {TITLE} --json").json["document"] == {"proprietor": "Grace"}
+
+
+def test_as_json(shell: Shell) -> None:
+    entry = shell(
+        f"append {TITLE} --set a=b -m why --reference case-1 --effective 2026-01-31 --json"
+    ).json
+    assert entry["title_number"] == TITLE
+    assert entry["version"] == 1
+    assert entry["parent"] is None
+    assert entry["message"] == "why"
+    assert entry["reference"] == "case-1"
+    assert entry["effective_at"] == "2026-01-31"
+    assert entry["kind"] == "registration"
+    assert len(entry["address"]) == 64
+
+
+def test_quietly(shell: Shell) -> None:
+    assert shell(f"append {TITLE} --set a=b -q").out == ""
+
+
+# -- --set ---------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    ("settings", "expected"),
+    [
+        (["a=1"], {"a": "1"}),
+        (["a:=1"], {"a": 1}),
+        (["a="], {"a": ""}),
+        (["a=b=c"], {"a": "b=c"}),
+        (['a:={"b": [true, null]}'], {"a": {"b": [True, None]}}),
+        (["a:=[1,2]", "/a/0=x"], {"a": ["x", 2]}),
+        (["a:=[1]", "/a/-:=2"], {"a": [1, 2]}),
+        (["a:={}", "/a/b=x"], {"a": {"b": "x"}}),
+        (["/a~1b=x"], {"a/b": "x"}),
+        (["/a~01=x"], {"a~1": "x"}),
+        (["/=x"], {"": "x"}),
+        (["a.b=x"], {"a.b": "x"}),
+        (["naïve=é"], {"naïve": "é"}),
+    ],
+)
+def test_set(shell: Shell, settings: list[str], expected: object) -> None:
+    words = [word for setting in settings for word in ("--set", setting)]
+    shell(f"append {TITLE}", *words)
+    assert shell(f"show {TITLE} --json").json["document"] == expected
+
+
+def test_set_keeps_the_rest_of_the_head(title: Shell) -> None:
+    document = title(f"show {TITLE} --json").json["document"]
+    assert document == {"charge": "Bank", "price": 185000, "proprietor": "Grace Hopper"}
+
+
+@pytest.mark.parametrize(
+    ("setting", "place"),
+    [
+        ("/x/y=1", "'/x/y'"),
+        ("/list/2=1", "'/list/2'"),
+        ("/list/-1=1", "'/list/-1'"),
+        ("/list/01=1", "'/list/01'"),
+        ("/list/\u0661=1", "/list/"),
+        ("/list/one=1", "'/list/one'"),
+        ("/text/0=1", "'/text/0'"),
+        ("/a~2b=1", "'/a~2b'"),
+        ("a:=nope", "'a'"),
+        ('a:={"b":1,"b":2}', "duplicate member 'b'"),
+    ],
+)
+def test_set_refuses_what_is_no_place_or_no_value(shell: Shell, setting: str, place: str) -> None:
+    shell(f"append {TITLE}", "--set", "list:=[1,2]", "--set", "text=t")
+    before = shell.listing()
+    said = shell.fails(65, f"append {TITLE}", "--set", setting)
+    assert said.startswith("ledger: error: --set ")
+    assert place in said
+    assert shell.listing() == before
+
+
+@pytest.mark.parametrize("setting", ["a", "=b", ":=1"])
+def test_set_without_a_name_or_a_value_is_a_usage_error(shell: Shell, setting: str) -> None:
+    assert "NAME=TEXT or NAME:=JSON" in shell.fails(2, f"append {TITLE}", "--set", setting)
+
+
+def test_a_document_comes_from_one_place(shell: Shell) -> None:
+    assert "either" in shell.fails(2, f"append {TITLE}")
+    assert "either" in shell.fails(2, f"append {TITLE} a.json --set a=b")
+
+
+# -- Parents, references, dry runs ---------------------------------------------------------------
+
+
+def test_on_top_of_the_head_that_was_named(title: Shell) -> None:
+    first, _, head = title.addresses()
+    title(f"append {TITLE} --set a=1 --parent {head}")
+    said = title.fails(11, f"append {TITLE} --set a=2 --parent {first}")
+    now = title.addresses()[-1]
+    assert said == (
+        f"ledger: error: cannot append to {TITLE}: head moved from {first[:8]} to {now[:8]}\n"
+        f"ledger: hint: another writer was first; see 'ledger log {TITLE}', then append again\n"
+    )
+
+
+def test_only_if_there_is_none_yet(shell: Shell) -> None:
+    shell(f"append {TITLE} --set a=1 --new")
+    assert "exists already" in shell.fails(11, f"append {TITLE} --set a=1 --new")
+    assert "exclude" in shell.fails(2, f"append {TITLE} --set a=1 --new --parent {'0' * 64}")
+
+
+def test_a_parent_is_an_address(title: Shell) -> None:
+    for wrong in ("abcd", ""):  # an empty variable must not mean: on top of anything
+        said = title.fails(65, f"append {TITLE} --set a=1 --parent", wrong)
+        assert "not an address" in said
+
+
+def test_the_same_append_again_is_the_same_entry(title: Shell) -> None:
+    again = title(f"append {TITLE} --set proprietor='Grace Hopper' --reference case-7 --json").json
+    assert again["address"] == title.addresses()[1]
+    assert again["repeated"] is True
+    said = title(f"append {TITLE} --set proprietor='Grace Hopper' --reference case-7").out
+    assert said == f"{TITLE} version 2 was there already: {again['address']}\n"
+    assert len(title.addresses()) == 3
+
+
+def test_the_same_reference_for_another_document(title: Shell) -> None:
+    said = title.fails(11, f"append {TITLE} --set proprietor=Eve --reference case-7")
+    assert "'case-7' is taken" in said
+
+
+def test_a_change_is_made_to_the_head_that_was_read_and_to_no_other(
+    title: Shell, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Another writer between reading the head and appending must not be undone."""
+    from cli.commands import append
+
+    def slowly(document: dict[str, object], settings: list[str]) -> dict[str, object]:
+        monkeypatch.undo()
+        title(f"append {TITLE} --set proprietor=Hedy")
+        return original(document, settings)
+
+    original = append.apply_settings
+    monkeypatch.setattr(append, "apply_settings", slowly)
+    said = title.fails(11, f"append {TITLE} --set charge=none --reference case-9")
+    assert "head moved from" in said
+    assert title(f"show {TITLE} --json").json["document"]["proprietor"] == "Hedy"
+
+
+def test_a_dry_run_writes_nothing(title: Shell) -> None:
+    before = title.listing()
+    shown = title(f"append {TITLE} --set charge=none -m 'paid off' --dry-run").out
+    assert "not written" in shown
+    assert f"{TITLE} version 4" in shown
+    assert '~ /charge: "Bank" -> "none"' in shown
+    preview = title(f"append {TITLE} --set charge=none --dry-run --json").json
+    assert preview["dry_run"] is True
+    assert preview["version"] == 4
+    assert preview["changes"] == [
+        {"path": "/charge", "kind": "changed", "old": "Bank", "new": "none"}
+    ]
+    assert title(f"append {TITLE} --set charge=none --dry-run -q").out == ""
+    assert title.listing() == before
+
+
+def test_a_dry_run_is_refused_where_the_append_would_be(title: Shell) -> None:
+    first, *_ = title.addresses()
+    dry = f"append {TITLE} --dry-run --set a=b"
+    assert "head moved" in title.fails(11, f"{dry} --parent {first}")
+    assert "exists already" in title.fails(11, f"{dry} --new")
+    title.append_at(datetime.now(UTC) + timedelta(hours=1), title_number="TN2")
+    behind = "append TN2 --dry-run --set a=b"
+    assert "--clamp-time" in title.fails(11, behind)
+    head = title("show TN2 --json").json
+    clamped = title(f"{behind} --clamp-time --json").json
+    assert clamped["recorded_at"] == head["recorded_at"]
+    (title.store / TITLE / "head.json").unlink()
+    assert f"ledger recover {TITLE}" in title.fails(11, dry)
+
+
+def test_a_dry_run_of_an_append_that_was_there_already(shell: Shell) -> None:
+    line = f"append {TITLE} --set a=b --reference case-1"
+    made = shell(f"{line} --json").json
+    shown = shell(f"{line} --dry-run --json").json
+    assert shown == made | {"repeated": True}
+    assert "was there already" in shell(f"{line} --dry-run").out
+
+
+# -- What is refused -----------------------------------------------------------------------------
+
+BAD_DOCUMENTS = {
+    "duplicate member": (b'{"a": 1, "a": 2}', "duplicate member 'a' at /a"),
+    "duplicate, spelled otherwise": (rb'{"a": 1, "\u0061": 2}', "duplicate member 'a' at /a"),
+    "nested duplicate": (b'{"x": [{"b": 1, "b": 1}]}', "duplicate member 'b' at /x/0/b"),
+    "NaN": (b'{"a": NaN}', "NaN"),
+    "infinity": (b'{"a": -Infinity}', "Infinity"),
+    "beyond a double": (b'{"a": 1e400}', "1e400"),
+    "integer beyond 2^53-1": (b'{"a": {"b": 9007199254740992}}', "/a/b"),
+    "a very long integer": (b'{"a": ' + HUGE.encode() + b"}", "integer beyond 2^53-1"),
+    "float beyond 2^53-1": (b'{"a": 1e30}', "/a"),
+    "lone surrogate": (rb'{"a": "\ud800"}', "lone surrogate in the text at /a"),
+    "lone surrogate in a name": (rb'{"\udfff": 1}', "lone surrogate"),
+    "BOM": (b'\xef\xbb\xbf{"a": 1}', "byte order mark"),
+    "UTF-16": ('{"a": 1}'.encode("utf-16"), "UTF-8"),
+    "invalid UTF-8": (b'{"a": "\xff"}', "UTF-8"),
+    "too deep": (b'{"a": ' + NESTED.encode() + b"}", "deeper than allowed, at /a/0/0"),
+    "much too deep": (b'{"a": ' + b"[" * 100_000, "deep"),
+    "over-size": (b'{"a": "' + b"x" * (1 << 20) + b'"}', "too large"),
+    "far over-size": (b'{"a": "' + b"x" * (9 << 20) + b'"}', "too large"),
+    "a list": (b"[1]", "object"),
+    "a text": (b'"a"', "object"),
+    "nothing": (b"", "JSON"),
+    "no JSON": (b"{'a': 1}", "line 1, column 2"),
+    "two documents": (b"{} {}", "JSON"),
+    "another title's": (b'{"title_number": "TN7"}', "'TN7'"),
+    "title number of another type": (b'{"title_number": 7}', "title_number"),
+    "a member sha256": (b'{"sha256": "x"}', "sha256"),
+}
+
+
+@pytest.mark.parametrize("name", BAD_DOCUMENTS)
+def test_a_bad_document_is_refused_by_name(shell: Shell, name: str) -> None:
+    document, words = BAD_DOCUMENTS[name]
+    before = shell.listing()
+    said = shell.fails(65, f"append {TITLE} -", stdin=document)
+    assert words in said
+    assert said.startswith("ledger: error: ")
+    assert shell.listing() == before
+
+
+@pytest.mark.parametrize(
+    "title_number",
+    [
+        *("../x", "TN1/../X", "TN%2e", "TN1\x00", "TN1\n", "tn1", "\uff34N1", "\u0422N1", "COM1"),
+        *("CON", "", "TN 1", "-TN1", "_log", "T" * 33, "TN1.json", "TN\u0661"),
+    ],
+)
+def test_a_bad_title_number_is_refused_by_every_command(shell: Shell, title_number: str) -> None:
+    before = shell.listing()
+    for command in ("append --set a=b", "log", "show", "cat", "diff", "verify", "recover"):
+        said = shell.fails(65, f"{command} --", title_number)
+        assert "not a title number" in said, command
+    assert shell.listing() == before
+
+
+@pytest.mark.parametrize(
+    "date", ["yesterday", "2026-13-01", "2026-02-30", "26-1-1", "", "\uff12026-01-01"]
+)
+def test_a_bad_date_is_refused(shell: Shell, date: str) -> None:
+    said = shell.fails(65, f"append {TITLE} --set a=b", "--effective", date)
+    assert "not a date or time" in said
+
+
+def test_a_file_that_is_not_there(shell: Shell) -> None:
+    assert "cannot read none.json" in shell.fails(10, f"append {TITLE} none.json")
+    assert "cannot read ." in shell.fails(10, f"append {TITLE} .")
+
+
+def test_the_error_names_the_file(shell: Shell) -> None:
+    (shell.folder / "double.json").write_text('{"a":1,"a":2}')
+    assert "double.json: duplicate member" in shell.fails(65, f"append {TITLE} double.json")
+
+
+def test_a_folder_that_may_not_be_written() -> None:
+    root = os.geteuid() == 0
+    with tempfile.TemporaryDirectory() as place:
+        Path(place).chmod(0o755)
+        (Path(place) / "home").mkdir()
+        shell = Shell(Path(place), Path(place) / "home")
+        if root:  # who may write everywhere
+            os.chown(place, 65534, -1)
+            os.chown(shell.home, 65534, -1)
+            os.seteuid(65534)
+        try:
+            shell("init")
+            before = shell.listing()
+            folders = [shell.store, *(path for path in shell.store.rglob("*") if path.is_dir())]
+            for folder in folders:
+                folder.chmod(0o555)
+            said = shell.fails(13, f"append {TITLE} --set a=b")
+            for folder in folders:
+                folder.chmod(0o755)
+        finally:
+            if root:
+                os.seteuid(0)
+        assert "ermission denied" in said
+        assert shell.listing() == before
+
+
+def test_the_stored_bytes_are_what_was_registered(shell: Shell) -> None:
+    shell(f"append {TITLE} -", stdin=b'{"b": 1.0, "a": "\xc3\xa9"}')
+    stored = json.loads(shell(f"cat {TITLE}").data)
+    assert stored["entry"]["document"] == {"a": "é", "b": 1}

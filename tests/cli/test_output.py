@@ -1,0 +1,260 @@
+"""What reaches a terminal, a pipe, a full disk; and how the command ends then."""
+
+from __future__ import annotations
+
+import json
+import signal
+import subprocess
+import sys
+import time
+import unicodedata
+from datetime import UTC, datetime, timedelta
+from pathlib import Path
+
+import pytest
+
+from cli.commands import COMMANDS, KEY_COMMANDS
+from cli.text import json_text, printable
+from tests.cli.shell import TITLE, Shell
+
+ALL = [*COMMANDS, *(f"key {name}" for name in KEY_COMMANDS)]
+HOSTILE = "\x1b[2J\x07a\rb\u202ec\u2066d\u200be\x9b31m\x7f\u2028f\U000e0041\x00"
+
+
+def hidden(text: str) -> list[str]:
+    """The characters that a terminal would act on, or hide."""
+    return [c for c in text if c == "\u2028" or (c != "\n" and unicodedata.category(c)[0] == "C")]
+
+
+# -- Hostile text --------------------------------------------------------------------------------
+
+
+@pytest.fixture
+def hostile(shell: Shell) -> Shell:
+    """A title in which everything that may hold a text holds the worst of it."""
+    text = HOSTILE
+    document = {text: text, "deep": [{text: [text]}]}
+    message = f"first{text}\nsecond{text}"
+    (shell.folder / "a.json").write_text(json.dumps(document))
+    from ledger import Ledger, load_key
+
+    key = load_key(shell.config / "key.pem")
+    with Ledger.open(str(shell.store), keyring=shell.keyring(), signer=key) as ledger:
+        ledger.append(TITLE, {}, message="nothing yet")
+        ledger.append(TITLE, document, message=message, reference=text)
+    return shell
+
+
+@pytest.mark.parametrize("command", ["log", "log --oneline", "show", "diff"])
+@pytest.mark.parametrize("options", ["", "--json"])
+def test_hostile_text_is_shown_escaped(hostile: Shell, command: str, options: str) -> None:
+    shown = hostile(f"{command} {TITLE} {options}").out
+    assert not hidden(shown)
+    if command != "log --oneline":
+        assert r"\u202e" in shown
+    if "json" in options:
+        for line in shown.splitlines():
+            json.loads(line)
+
+
+def test_escaping_keeps_the_meaning_of_json() -> None:
+    value = {HOSTILE: [HOSTILE, "naïve 𝄞 日本"]}
+    for text in (json_text(value), json_text(value, indent=2), json_text(value, spaced=True)):
+        assert json.loads(text) == value
+        assert "naïve 𝄞 日本" in text
+        assert not hidden(text)
+    assert json_text(value, ascii_only=True).isascii()
+
+
+def test_what_is_printable_stays_as_it_is() -> None:
+    assert printable("Zoë 𝄞 日本 [bold]") == "Zoë 𝄞 日本 [bold]"
+    assert printable("a\x1b\n\u202e") == r"a\x1b\n\u202e"
+
+
+def test_an_error_does_not_repeat_hostile_words(title: Shell) -> None:
+    for line in ("show TN1", f"log {TITLE} --since", f"log {TITLE}", f"append {TITLE} --set"):
+        said = title(line, HOSTILE.replace("\x00", ""), code=None).err
+        assert not hidden(said)
+    for words in ([HOSTILE], [f"--{HOSTILE}"], ["append", TITLE, HOSTILE.replace("\x00", "")]):
+        result = title("", *words, code=None)
+        assert result.code
+        assert not hidden(result.err)
+
+
+# -- Usage ---------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    ("line", "words"),
+    [
+        ("log", "missing argument 'TITLE'"),
+        ("log TN1 v1 v2", "unexpected extra argument"),
+        ("log TN1 --nope", "no such option: --nope"),
+        ("log TN1 -n x", "'-n'"),
+        ("nope", "no such command 'nope'"),
+        ("key nope", "no such command 'nope'"),
+        ("--store x titles", "options come after the command's name"),
+        ("key trust x", "--origin"),
+    ],
+)
+def test_usage_errors_are_short(bare: Shell, line: str, words: str) -> None:
+    said = bare.fails(2, line)
+    assert said.startswith("ledger: error: ")
+    assert words in said
+    assert "--help'\n" in said
+    assert len(said.splitlines()) == 2
+
+
+def test_without_a_command_it_shows_what_there_is(bare: Shell) -> None:
+    assert all(f"\n  {name} " in bare.fails(2, "") for name in COMMANDS)
+    assert all(f"\n  {name} " in bare.fails(2, "key") for name in KEY_COMMANDS)
+
+
+@pytest.mark.parametrize("name", ALL)
+def test_every_command_has_help_and_the_common_options(bare: Shell, name: str) -> None:
+    text = bare(f"{name} --help").out
+    assert text.startswith(f"Usage: ledger {name} ")
+    for option in ("--json", "-q, --quiet", "--debug", "--help"):
+        assert f"\n  {option} " in text
+    if name != "demo" and not name.startswith("key "):
+        assert "\n  --store STORE " in text
+
+
+def test_the_list_of_commands_is_not_cut_short(bare: Shell) -> None:
+    assert "..." not in bare("--help").out.split("Commands:")[1]
+    assert "..." not in bare("key --help").out.split("Commands:")[1]
+
+
+def test_version(bare: Shell) -> None:
+    from importlib.metadata import version
+
+    assert bare("--version").out == f"ledger {version('title-ledger')}\n"
+
+
+# -- Errors --------------------------------------------------------------------------------------
+
+
+def test_no_traceback_unless_asked_for(title: Shell) -> None:
+    assert title.fails(10, "log TN404").count("\n") == 2
+    said = title.fails(10, "log TN404 --debug")
+    assert said.startswith("Traceback (most recent call last):\n")
+    assert said.endswith("mends a head that was lost\n")
+
+
+def test_what_nobody_expected(title: Shell, monkeypatch: pytest.MonkeyPatch) -> None:
+    def broken(*_: object, **__: object) -> None:
+        raise ZeroDivisionError("division by zero")
+
+    monkeypatch.setattr("ledger.Ledger.titles", broken)
+    assert title.fails(70, "titles") == (
+        "ledger: error: unexpected: ZeroDivisionError: division by zero\n"
+        "ledger: hint: this is a defect; --debug shows where it happened\n"
+    )
+    assert "in broken\n" in title.fails(70, "titles --debug")
+
+
+# -- Pipes, disks, signals -----------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("command", ["log", "log --json", "cat", "show", "diff"])
+def test_a_reader_who_has_seen_enough(title: Shell, command: str) -> None:
+    done = title.bash(f"ledger {command} {TITLE} | true")
+    assert (done.code, done.err) == (0, "")
+
+
+def test_a_reader_who_has_seen_enough_of_thousands_of_lines(shell: Shell) -> None:
+    start = datetime(2026, 1, 1, tzinfo=UTC)
+    shell.append_at(*(start + timedelta(hours=n) for n in range(40)))
+    document = {"lines": [f"line {n}" for n in range(4000)]}
+    shell(f"append {TITLE} -", stdin=json.dumps(document).encode())
+    done = shell.bash(f"ledger log {TITLE} | head -1")
+    assert (done.code, done.err, len(done.lines)) == (0, "", 1)
+    done = shell.bash(f"ledger show {TITLE} | head -1; ledger export - -q | head -c 1")
+    assert (done.code, done.err) == (0, "")
+
+
+def test_a_verdict_that_nobody_read_is_one_all_the_same(title: Shell) -> None:
+    (title.store / TITLE / "head.json").write_text("{}")
+    done = title.bash("ledger verify | true")
+    assert (done.code, done.err) == (20, "")
+
+
+@pytest.mark.skipif(not Path("/dev/full").exists(), reason="this system has no /dev/full")
+def test_a_full_disk(title: Shell) -> None:
+    done = title.bash(
+        f"for c in 'log {TITLE}' 'cat {TITLE}' verify --help --version 'export - -q'; do"
+        " ledger $c >/dev/full; echo $?; done"
+    )
+    assert done.lines == ["74"] * 6
+    assert done.err == "ledger: error: cannot write the output: No space left on device\n" * 6
+
+
+def test_closed_streams(title: Shell) -> None:
+    done = title.bash("ledger verify >&-; echo $?; ledger nope 2>&-; echo $?; ledger titles <&-")
+    assert done.lines == ["0", "2", TITLE]
+    assert done.err == ""
+
+
+def test_an_encoding_that_lacks_the_characters(shell: Shell) -> None:
+    shell(f"append {TITLE} --set 'Straße=Zoë 𝄞' -m née")
+    done = shell.bash(
+        f"export PYTHONIOENCODING=ascii; ledger log {TITLE} --json; ledger show {TITLE}"
+    )
+    assert done.err == ""
+    assert json.loads(done.lines[0])["changes"][0]["new"] == "Zoë 𝄞"
+    assert r"n\xe9e" in done.out
+
+
+def test_an_interrupt(shell: Shell) -> None:
+    process = shell.popen("import -", stdin=-1, stdout=-1, stderr=-1)
+    time.sleep(2)  # it waits for its input then; before, it has to end in the same way
+    process.send_signal(signal.SIGINT)
+    out, err = process.communicate(timeout=30)
+    assert (process.returncode, out, err) == (130, b"", b"ledger: error: interrupted\n")
+
+
+# -- On a terminal -------------------------------------------------------------------------------
+
+
+def test_colour_and_pager_only_on_a_terminal(title: Shell) -> None:
+    assert "\x1b" not in title(f"log {TITLE}").out
+    pager = f"{sys.executable} -c 'import sys; print(\"paged\", *sys.stdin)'"
+    shown = title.terminal(f"log {TITLE}", PAGER=pager).out
+    assert shown.startswith("paged \x1b[33m")
+    plain = title.terminal(f"log {TITLE} --oneline", PAGER="cat", NO_COLOR="1").out
+    assert plain == title(f"log {TITLE} --oneline").out
+
+
+@pytest.mark.parametrize("pager", ["", "no-such-pager", "'", "true"])
+def test_a_pager_that_is_none(title: Shell, pager: str) -> None:
+    result = title.terminal("titles", PAGER=pager)
+    assert result.code == 0
+    assert result.out == ("" if pager == "true" else f"{TITLE}\n")
+
+
+def test_progress_only_on_a_terminal(title: Shell) -> None:
+    assert title("verify").err == ""
+    shown = title.terminal("verify").out
+    assert "verified: 1" in shown
+    assert shown.count("not shown") == 2
+    assert "\x1b" not in title.terminal("verify --json", NO_COLOR="1").out
+
+
+# -- Completion ----------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("shell_name", ["bash", "zsh", "fish"])
+def test_completion(bare: Shell, shell_name: str) -> None:
+    ask = {
+        "bash": {"COMP_WORDS": "ledger lo", "COMP_CWORD": "1"},
+        "zsh": {"_TYPER_COMPLETE_ARGS": "ledger lo"},
+        "fish": {"_TYPER_COMPLETE_ARGS": "ledger lo", "_TYPER_COMPLETE_FISH_ACTION": "get-args"},
+    }
+    environment = {"_LEDGER_COMPLETE": f"complete_{shell_name}", **ask[shell_name]}
+    process = bare.popen("", stdout=subprocess.PIPE, environment=environment)
+    assert b"log" in process.communicate(timeout=30)[0]
+
+
+def test_the_completion_script(bare: Shell) -> None:
+    done = bare.bash("ledger --show-completion; true")
+    assert "_LEDGER_COMPLETE=complete_bash" in done.out

@@ -1,0 +1,1 @@
+"""Tests of ``ledger.service``: the API and the pages."""

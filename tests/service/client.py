@@ -1,0 +1,158 @@
+"""Calling a service: in this process, or a real one with sockets and signals."""
+
+from __future__ import annotations
+
+import asyncio
+import json
+import subprocess
+import sys
+import time
+from contextlib import contextmanager
+from typing import TYPE_CHECKING, Any
+
+import httpx
+
+from ledger import Keyring
+from ledger.service import Settings, create_app
+from ledger.testing import memory_ledger
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+    from pathlib import Path
+
+    from ledger import Ledger
+
+TITLE = "TN1234567"
+DOCUMENT = {"address": "1 low street", "title_number": TITLE}
+DIGEST = "78f08a9bb7e01441832a50e9dc9938ccae6bf5359c6efa2312fa4aa652a8747d"
+HTML = {"Accept": "text/html,application/xhtml+xml,application/xml;q=0.9,*/*;q=0.8"}
+
+
+class Client:
+    """Calls an application without a socket, one request at a time."""
+
+    def __init__(self, ledger: Ledger | None = None, **settings: Any) -> None:
+        self.ledger = ledger or memory_ledger()
+        self.app = create_app(self.ledger, Settings(**settings))
+
+    def request(self, method: str, path: str, **options: Any) -> httpx.Response:
+        return asyncio.run(self.later(method, path, **options))
+
+    async def later(self, method: str, path: str, **options: Any) -> httpx.Response:
+        transport = httpx.ASGITransport(self.app)
+        base = "http://localhost:5000"
+        async with httpx.AsyncClient(transport=transport, base_url=base) as client:
+            return await client.request(method, path, **options)
+
+    def get(self, path: str, **options: Any) -> httpx.Response:
+        return self.request("GET", path, **options)
+
+    def post(self, path: str, document: Any = None, **options: Any) -> httpx.Response:
+        return self.request("POST", path, json=document, **options)
+
+    def send(self, path: str, body: bytes | str, media: str = "application/json") -> httpx.Response:
+        return self.request("POST", path, content=body, headers={"Content-Type": media})
+
+
+def problem(answer: httpx.Response, status: int, slug: str) -> dict[str, Any]:
+    """The problem details in an answer, which has to be of this status and slug."""
+    assert answer.status_code == status, answer.text
+    assert answer.headers["content-type"] == "application/problem+json"
+    members: dict[str, Any] = answer.json()
+    assert members["status"] == status
+    assert members["slug"] == slug, members
+    assert members["type"].endswith(f"/docs#{slug}")
+    assert members["title"]
+    assert members["detail"]
+    return members
+
+
+def tag(address: str) -> str:
+    return f'"{address}"'
+
+
+# -- A real one ----------------------------------------------------------------------------------
+
+
+class Server:
+    """A ``ledger serve`` that runs."""
+
+    def __init__(self, process: subprocess.Popen[bytes], url: str, log: Path) -> None:
+        self.process = process
+        self.url = url
+        self.log = log
+
+    @property
+    def port(self) -> int:
+        return int(self.url.rpartition(":")[2])
+
+    def stop(self, signal: int | None = None) -> int:
+        """Stop it as an init system would, and return its exit code."""
+        if signal is None:
+            self.process.terminate()
+        else:
+            self.process.send_signal(signal)
+        return self.process.wait(30)
+
+
+def shell(*arguments: str, **environment: str) -> subprocess.CompletedProcess[str]:
+    """A command line of ours, to its end."""
+    return subprocess.run(
+        [sys.executable, "-m", "cli", *arguments],
+        env=_environment(environment),
+        capture_output=True,
+        text=True,
+        timeout=60,
+        check=False,
+    )
+
+
+def _environment(more: dict[str, str]) -> dict[str, str]:
+    import os
+
+    return os.environ | more
+
+
+@contextmanager
+def serving(
+    store: str, home: Path, *options: str, before: str = "", **environment: str
+) -> Iterator[Server]:
+    """``ledger serve`` on a free port, until the end of the block, which runs ``before`` first."""
+    log = home / "serve.log"
+    code = f"{before}\nfrom cli.app import main; main()"
+    command = [sys.executable, "-c", code, "serve", "--port", "0", "--json", *options]
+    with log.open("wb") as stderr:
+        process = subprocess.Popen(
+            command,
+            env=_environment({"LEDGER_STORE": store, "XDG_CONFIG_HOME": str(home), **environment}),
+            stdout=subprocess.PIPE,
+            stderr=stderr,
+        )
+    assert process.stdout is not None
+    try:
+        line = process.stdout.readline()
+        assert line, log.read_text()
+        server = Server(process, json.loads(line)["url"], log)
+        _wait_until_it_answers(server)
+        yield server
+    finally:
+        process.kill()
+        process.wait()
+        process.stdout.close()
+
+
+def _wait_until_it_answers(server: Server) -> None:
+    deadline = time.monotonic() + 20
+    while time.monotonic() < deadline:
+        try:
+            httpx.get(f"{server.url}/healthz")
+        except httpx.TransportError:
+            time.sleep(0.05)
+        else:
+            return
+    raise AssertionError(server.log.read_text())
+
+
+def keyring_in(home: Path) -> Keyring:
+    """The keyring that ``ledger init`` made."""
+    return Keyring.decode((home / "title-ledger" / "keyring.json").read_bytes())

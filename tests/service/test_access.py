@@ -1,0 +1,349 @@
+"""Who may call: tokens, the login, hosts, other sites' scripts; and what the log keeps of it."""
+
+from __future__ import annotations
+
+import base64
+import hashlib
+import json
+import logging
+from typing import TYPE_CHECKING
+
+import pytest
+
+from ledger import InvalidError
+from ledger.service import Settings, basic_login, parse_tokens
+from ledger.service.tokens import find_token
+from tests.service.client import DOCUMENT, HTML, TITLE, Client, problem, shell
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+READ, WRITE = "r" * 20, "w" * 20
+HASHED = "h" * 20
+TOKENS = f"""
+# who, what, with what
+auditor read  {READ}
+intake  write {WRITE}
+
+vault   write sha256:{hashlib.sha256(HASHED.encode()).hexdigest()}
+"""
+LOGIN = basic_login("alice", "opensesame")
+
+
+def bearer(token: str) -> str:
+    return f"Bearer {token}"
+
+
+def basic(login: str) -> str:
+    return f"Basic {base64.b64encode(login.encode()).decode()}"
+
+
+# -- The file ------------------------------------------------------------------------------------
+
+
+def test_the_tokens_file() -> None:
+    tokens = parse_tokens(TOKENS)
+    assert [(token.name, token.may_write) for token in tokens] == [
+        ("auditor", False),
+        ("intake", True),
+        ("vault", True),
+    ]
+    for secret, name in ((READ, "auditor"), (WRITE, "intake"), (HASHED, "vault")):
+        found = find_token(tokens, f"bearer  {secret} ".encode())
+        assert found is not None
+        assert found.name == name
+        assert secret not in repr(tokens)
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "",
+        "# nothing",
+        "auditor read",
+        "auditor read short",
+        f"auditor admin {READ}",
+        f"audi/tor read {READ}",
+        f"auditor read {READ} {READ}",
+        f"auditor read {READ}\nauditor write {WRITE}",
+        "auditor read sha256:abcd",
+        f"auditor read sha256:{'A' * 64}",
+        f"auditor read {READ}\N{SNOWMAN}",
+    ],
+)
+def test_a_tokens_file_that_is_refused_is_not_repeated(text: str) -> None:
+    with pytest.raises(InvalidError) as raised:
+        parse_tokens(text)
+    assert READ not in str(raised.value)
+
+
+@pytest.mark.parametrize("login", [("", "x"), ("a", ""), ("a:b", "x")])
+def test_a_login_that_can_be_none(login: tuple[str, str]) -> None:
+    with pytest.raises(InvalidError):
+        basic_login(*login)
+
+
+# -- The matrix ----------------------------------------------------------------------------------
+
+WHO = {
+    "nobody": None,
+    "reader": bearer(READ),
+    "writer": bearer(WRITE),
+    "vault": bearer(HASHED),
+    "login": basic("alice:opensesame"),
+}
+STRANGERS = {
+    "unknown": bearer("x" * 20),
+    "empty": "Bearer ",
+    "digest": bearer(hashlib.sha256(HASHED.encode()).hexdigest()),
+    "wrong scheme": basic(WRITE),
+    "login as token": bearer("alice:opensesame"),
+    "wrong password": basic("alice:opensesame2"),
+    "no base64": "Basic ???",
+    "no scheme": WRITE,
+}
+
+
+def call(client: Client, method: str, authorization: str | None) -> int:
+    headers = {"Authorization": authorization} if authorization is not None else {}
+    if method == "POST":
+        return client.post("/titles", DOCUMENT, headers=headers).status_code
+    return client.request(method, "/titles", headers=headers).status_code
+
+
+@pytest.mark.parametrize("public_read", [False, True])
+@pytest.mark.parametrize("who", [*WHO, *STRANGERS])
+def test_who_may_do_what(who: str, public_read: bool) -> None:
+    client = Client(tokens=(*parse_tokens(TOKENS), LOGIN), public_read=public_read)
+    authorization = (WHO | STRANGERS)[who]
+    read = 200 if who in WHO and (who != "nobody" or public_read) else 401
+    write = {"nobody": 401, "reader": 403}.get(who, 201 if who in WHO else 401)
+    assert call(client, "GET", authorization) == read
+    assert call(client, "HEAD", authorization) == read
+    assert call(client, "POST", authorization) == write
+
+
+def test_without_tokens_everybody_may(client: Client) -> None:
+    assert call(client, "POST", None) == 201
+    assert call(client, "GET", bearer("whatever")) == 200
+
+
+def test_what_a_refusal_says() -> None:
+    client = Client(tokens=(*parse_tokens(TOKENS), LOGIN))
+    refused = client.get("/titles")
+    problem(refused, 401, "unauthorized")
+    assert refused.headers.get_list("www-authenticate") == [
+        'Basic realm="title ledger", charset="UTF-8"',
+        'Bearer realm="title ledger"',
+    ]
+    wrong = client.get("/titles", headers={"Authorization": bearer("x" * 20)})
+    assert 'error="invalid_token"' in wrong.headers["www-authenticate"]
+    reader = client.post("/titles", DOCUMENT, headers={"Authorization": bearer(READ)})
+    problem(reader, 403, "read-only-token")
+    assert 'error="insufficient_scope"' in reader.headers["www-authenticate"]
+    twice = [("Authorization", bearer(READ)), ("Authorization", bearer(WRITE))]
+    problem(client.request("GET", "/titles", headers=twice), 400, "bad-request")
+
+
+def test_what_is_open_to_all() -> None:
+    client = Client(tokens=parse_tokens(TOKENS))
+    for path in ("/healthz", "/readyz", "/static/style.css"):
+        assert client.get(path).status_code == 200
+    for path in ("/", "/titles", "/metrics", "/docs", "/openapi.json", "/nope", "/healthz/x"):
+        assert client.get(path).status_code == 401
+
+
+def test_what_needs_a_token_is_nothing_for_a_shared_cache() -> None:
+    client = Client(tokens=parse_tokens(TOKENS))
+    address = client.ledger.append(TITLE, {}).address
+    headers = {"Authorization": bearer(READ)}
+    answer = client.get(f"/titles/{TITLE}/entries/{address}", headers=headers)
+    assert answer.headers["cache-control"].startswith("private, ")
+
+
+# -- Hosts and URLs ------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("host", ["localhost", "LOCALHOST:5000", "127.0.0.1", "[::1]:5000"])
+def test_a_host_that_is_answered_to(host: str) -> None:
+    client = Client(allowed_hosts=frozenset({"localhost", "127.0.0.1", "[::1]"}))
+    assert client.get("/titles", headers={"Host": host}).status_code == 200
+
+
+def test_a_host_that_is_not(client: Client) -> None:
+    picky = Client(allowed_hosts=frozenset({"localhost"}))
+    problem(picky.get("/titles", headers={"Host": "evil.example:5000"}), 400, "unknown-host")
+    assert picky.get("/healthz", headers={"Host": "10.0.0.7"}).status_code == 200
+    for host in ("a/b", "a b", 'a"b', "a@b", "<x>"):
+        problem(client.get("/titles", headers={"Host": host}), 400, "bad-request")
+
+
+def test_a_public_url_is_what_all_urls_begin_with() -> None:
+    client = Client(public_url="https://example.org/land")
+    posted = client.post("/titles", DOCUMENT)
+    assert posted.headers["location"] == f"https://example.org/land/titles/{TITLE}"
+    assert client.get("/titles").json()["titles"] == [posted.headers["location"]]
+    assert client.get("/").headers["location"] == "https://example.org/land/titles"
+    assert client.get("/nope").json()["type"] == "/land/docs#unknown-path"
+    assert 'href="https://example.org/land/' in client.get("/titles", headers=HTML).text
+    assert client.get("/openapi.json").json()["servers"] == [{"url": "https://example.org/land"}]
+
+
+@pytest.mark.parametrize(
+    "url", ["example.org", "ftp://example.org", "https://example.org/", "https://a/?q", "https://"]
+)
+def test_a_public_url_that_is_none(url: str) -> None:
+    with pytest.raises(InvalidError):
+        Settings(public_url=url)
+
+
+def test_mounted_below_another_application(client: Client) -> None:
+    from starlette.applications import Starlette
+    from starlette.routing import Mount
+
+    inner = client.app
+    client.app = Starlette(routes=[Mount("/land", inner)])  # type: ignore[assignment]
+    posted = client.post("/land/titles", DOCUMENT)
+    assert posted.headers["location"] == f"http://localhost:5000/land/titles/{TITLE}"
+    assert 'href="/land/titles' in client.get("/land/titles", headers=HTML).text
+
+
+def test_a_server_may_ask_for_a_start_and_an_end(client: Client) -> None:
+    import asyncio
+
+    events = [{"type": "lifespan.startup"}, {"type": "lifespan.shutdown"}]
+    said: list[str] = []
+
+    async def receive() -> dict[str, str]:
+        return events.pop(0)
+
+    async def send(message: dict[str, str]) -> None:
+        said.append(message["type"])
+
+    asyncio.run(client.app({"type": "lifespan", "asgi": {"version": "3.0"}}, receive, send))
+    assert said == ["lifespan.startup.complete", "lifespan.shutdown.complete"]
+
+
+# -- Other sites' scripts ------------------------------------------------------------------------
+
+PREFLIGHT = {
+    "Origin": "https://app.example",
+    "Access-Control-Request-Method": "POST",
+    "Access-Control-Request-Headers": "content-type,if-match",
+}
+
+
+def test_no_script_may_call_unless_it_was_said(client: Client) -> None:
+    asked = client.request("OPTIONS", "/titles", headers=PREFLIGHT)
+    answered = client.get("/titles", headers={"Origin": "https://app.example"})
+    for answer in (asked, answered):
+        assert not [name for name in answer.headers if name.startswith("access-control")]
+
+
+def test_a_script_that_may_call() -> None:
+    client = Client(cors_origins=("https://app.example",), tokens=parse_tokens(TOKENS))
+    asked = client.request("OPTIONS", "/titles", headers=PREFLIGHT)
+    assert asked.status_code == 200
+    assert asked.headers["access-control-allow-origin"] == "https://app.example"
+    refused = client.get("/titles", headers={"Origin": "https://app.example"})
+    problem(refused, 401, "unauthorized")
+    assert refused.headers["access-control-allow-origin"] == "https://app.example"
+    assert "ETag" in refused.headers["access-control-expose-headers"]
+    other = client.request("OPTIONS", "/titles", headers=PREFLIGHT | {"Origin": "https://evil"})
+    assert "access-control-allow-origin" not in other.headers
+
+
+# -- Ids and the log -----------------------------------------------------------------------------
+
+
+def test_request_ids(client: Client) -> None:
+    assert client.get("/healthz", headers={"X-Request-Id": "a-1"}).headers["x-request-id"] == "a-1"
+    made = [client.get("/healthz").headers["x-request-id"] for _ in range(2)]
+    assert made[0] != made[1]
+    for bad in ("", "a b", "x" * 65, "a;b", "\xff"):
+        given = client.get("/healthz", headers=[(b"X-Request-Id", bad.encode("latin-1"))])
+        assert given.headers["x-request-id"] != bad
+
+
+def test_the_log_has_one_line_a_request_and_no_secret(caplog: pytest.LogCaptureFixture) -> None:
+    caplog.set_level(logging.DEBUG)
+    client = Client(tokens=(*parse_tokens(TOKENS), LOGIN))
+    secret = {"Ledger-Message": "msgsecret", "Cookie": "cookiesecret", "X-Request-Id": "id-1"}
+    writer = {"Authorization": bearer(WRITE)}
+    client.post("/titles", {**DOCUMENT, "s": "bodysecret"}, headers=secret | writer)
+    client.get("/titles?q=QUERYSECRET", headers={"Authorization": WHO["login"] or ""})
+    client.get("/titles?nope=querysecret", headers={"Authorization": bearer("strangersecret00")})
+    client.get("/titles/%0Aforged?x=1")
+    records = [record for record in caplog.records if record.name == "ledger.service.access"]
+    fields = [record.__dict__["request"] for record in records]
+    assert [f["token"] for f in fields] == ["intake", "alice", "-", "-"]
+    assert [f["status"] for f in fields] == [201, 200, 401, 401]
+    assert fields[0]["request_id"] == "id-1"
+    assert fields[0]["method"] == "POST"
+    assert fields[0]["ms"] >= 0
+    assert fields[3]["path"] == "/titles/%0Aforged"
+    ours = [record for record in caplog.records if record.name.startswith("ledger")]
+    text = "\n".join(record.getMessage() for record in ours) + json.dumps(fields)
+    assert "secret" not in text.lower()
+    for hidden in (READ, WRITE, HASHED, "opensesame", "1 low street"):
+        assert hidden not in text
+    assert "\nforged" not in text
+
+
+# -- The command ---------------------------------------------------------------------------------
+
+
+def refusal(*options: str, **environment: str) -> str:
+    done = shell("serve", *options, **environment)
+    assert done.returncode == 2, done.stderr
+    assert "Traceback" not in done.stderr
+    return done.stderr
+
+
+def test_other_addresses_need_tokens(folder: str, home: Path) -> None:
+    environment = {"LEDGER_STORE": folder, "XDG_CONFIG_HOME": str(home)}
+    said = refusal("--host", "0.0.0.0", **environment)
+    assert "--insecure" in said
+    tokens = home / "tokens"
+    tokens.write_text(TOKENS)
+    tokens.chmod(0o644)
+    said = refusal(LEDGER_TOKENS_FILE=str(tokens), **environment)
+    assert f"chmod 600 {tokens}" in said
+    said = refusal(LEDGER_TOKENS_FILE=str(home / "none"), **environment)
+    assert "cannot read the tokens" in said
+
+
+def test_a_busy_port_says_how_to_choose_another(folder: str, home: Path) -> None:
+    import socket
+
+    with socket.socket() as taken:
+        taken.bind(("127.0.0.1", 0))
+        taken.listen()
+        port = taken.getsockname()[1]
+        said = refusal("--port", str(port), LEDGER_STORE=folder, XDG_CONFIG_HOME=str(home))
+    assert f"port {port}" in said
+    assert f"--port {port + 1}" in said
+
+
+def test_without_the_extra_the_command_says_what_to_install(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    from cli.access import CannotServeError
+    from cli.commands import serve
+
+    monkeypatch.setattr(serve, "find_spec", lambda name: None if name == "fastapi" else object())
+    with pytest.raises(CannotServeError) as raised:
+        serve.serve()
+    assert raised.value.hint == "pip install 'title-ledger[serve]'"
+
+
+@pytest.mark.parametrize("module", ["ledger", "cli.commands.log", "cli.commands.serve"])
+def test_nobody_loads_a_web_framework_who_does_not_serve(module: str) -> None:
+    import subprocess
+    import sys
+
+    code = f"import {module}, sys; print({{'fastapi', 'uvicorn', 'jinja2'}} & {{*sys.modules}})"
+    done = subprocess.run(
+        [sys.executable, "-c", code], capture_output=True, text=True, timeout=30, check=True
+    )
+    assert done.stdout.strip() == "set()"

@@ -1,0 +1,365 @@
+"""The pages in a real browser, Debian's Chromium: clicked through, tabbed through, printed."""
+
+from __future__ import annotations
+
+import base64
+import shutil
+import threading
+import time
+from contextlib import contextmanager
+from itertools import pairwise
+from typing import TYPE_CHECKING, Any
+
+import pytest
+
+from ledger import Ledger
+from ledger.testing import ORIGIN, FixedClock, keyring_for, signer
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+    from pathlib import Path
+
+    from selenium.webdriver import Chrome
+    from selenium.webdriver.remote.webelement import WebElement
+
+CHROMIUM, DRIVER = shutil.which("chromium"), shutil.which("chromedriver")
+
+pytestmark = [
+    pytest.mark.xdist_group("browser"),
+    pytest.mark.skipif(
+        not (CHROMIUM and DRIVER),
+        reason="needs Chromium and its driver (Debian: chromium, chromium-driver)",
+    ),
+]
+
+TITLE, TAMPERED = "TN1234567", "TN666"
+SCRIPT = "12 Mill Lane <script>alert(1)</script>"
+DESKTOP, PHONE = 1280, 390
+
+FLAGS = (
+    "--headless",
+    "--no-sandbox",
+    "--disable-gpu",
+    "--disable-quic",
+    "--no-first-run",
+    "--disable-background-networking",
+    "--disable-component-update",
+    "--disable-sync",
+)
+
+# The contrast of every element that has text of its own with what is behind it (WCAG 2.2, 1.4.3).
+CONTRAST = """
+const channel = c => (c /= 255) <= 0.04045 ? c / 12.92 : ((c + 0.055) / 1.055) ** 2.4;
+const parse = text => text.match(/[\\d.]+/g).map(Number);
+const luminance = ([r, g, b]) => 0.2126 * channel(r) + 0.7152 * channel(g) + 0.0722 * channel(b);
+const behind = element => {
+    for (let at = element; at; at = at.parentElement) {
+        const colour = parse(getComputedStyle(at).backgroundColor);
+        if (colour.length === 3 || colour[3] === 1) return colour;
+    }
+    return [255, 255, 255];
+};
+return [...document.querySelectorAll("body *")]
+    .filter(e => e.checkVisibility())
+    .filter(e => [...e.childNodes].some(n => n.nodeType === 3 && n.data.trim()))
+    .map(e => {
+        const [low, high] = [getComputedStyle(e).color, behind(e)]
+            .map(c => luminance(typeof c === "string" ? parse(c) : c)).sort((a, b) => a - b);
+        return [(high + 0.05) / (low + 0.05), e.outerHTML.slice(0, 120)];
+    })
+    .filter(([contrast]) => contrast < 4.5);
+"""
+
+
+# -- A register, a service in front of it, a browser -------------------------------------------
+
+
+def _fill(ledger: Ledger, clock: FixedClock) -> None:
+    document: dict[str, Any] = {
+        "title_number": TITLE,
+        "property": {"address": SCRIPT, "easements": ["Right of way over the lane"]},
+        "proprietors": [
+            {"name": "Ada Lovelace", "share": "1/2"},
+            {"name": "Charles Babbage", "share": "1/2"},
+        ],
+        "price_paid": 185000,
+    }
+    ledger.append(TITLE, document, message="first registration", effective_at="1995-03-01")
+    clock.forward(days=30)
+    document["proprietors"] = [{"name": "Grace Hopper", "share": "1"}]
+    document["price_paid"] = 240000
+    ledger.append(TITLE, document, message="sale", reference="A-2026/1841")
+    clock.forward(days=30)
+    document["charges"] = [{"lender": "Bank of " + "Llanfair" * 20, "rate": 0.0425}]
+    ledger.append(TITLE, document, message="mortgage")
+    for number in range(3):
+        ledger.append(TAMPERED, {"proprietor": f"Ada {number}"}, message="a change")
+    for number in range(40):
+        ledger.append(f"DN{number}", {"proprietor": "Ada"})
+
+
+@pytest.fixture(scope="module")
+def site(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
+    """The address of a service; one byte of a middle entry of a title in it was changed."""
+    uvicorn = pytest.importorskip("uvicorn")
+    from ledger.service import Settings, create_app
+
+    folder, clock = tmp_path_factory.mktemp("register"), FixedClock()
+    with Ledger.create(
+        str(folder),
+        origin=ORIGIN,
+        keyring=keyring_for(signer()),
+        signer=signer(),
+        clock=clock,
+    ) as ledger:
+        _fill(ledger, clock)
+        middle = folder / TAMPERED / f"{ledger.entry(TAMPERED, 'v2').address}.json"
+        _change_a_byte(middle)
+        app = create_app(ledger, Settings())
+        server = uvicorn.Server(
+            uvicorn.Config(app, port=0, log_config=None, ws="none", timeout_graceful_shutdown=1)
+        )
+        thread = threading.Thread(target=server.run)
+        thread.start()
+        while not server.started and thread.is_alive():
+            time.sleep(0.01)
+        _, port = server.servers[0].sockets[0].getsockname()
+        yield f"http://127.0.0.1:{port}"
+        server.should_exit = True
+        thread.join()
+
+
+def _change_a_byte(file: Path) -> None:
+    file.chmod(0o600)
+    file.write_bytes(file.read_bytes().replace(b"Ada 1", b"Bob 1"))
+
+
+@pytest.fixture(scope="module")
+def chrome(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Chrome]:
+    webdriver = pytest.importorskip("selenium.webdriver")
+    options = webdriver.ChromeOptions()
+    options.binary_location = CHROMIUM
+    options.set_capability("goog:loggingPrefs", {"browser": "ALL"})
+    for flag in FLAGS:
+        options.add_argument(flag)
+    options.add_argument(f"--user-data-dir={tmp_path_factory.mktemp('chromium')}")
+    service = webdriver.ChromeService(DRIVER)
+    with webdriver.Chrome(options=options, service=service) as driver:
+        yield driver
+
+
+class Person:
+    """Somebody in front of the browser; on every page that they see, nothing is amiss."""
+
+    def __init__(self, chrome: Chrome, site: str) -> None:
+        self.chrome = chrome
+        self.site = site
+        self.look(DESKTOP)
+
+    def look(self, width: int, *, scheme: str = "light", media: str = "") -> None:
+        """At a screen of this width, in these colours, or at paper."""
+        size = {"width": width, "height": 844, "deviceScaleFactor": 1, "mobile": width == PHONE}
+        self.chrome.execute_cdp_cmd("Emulation.setDeviceMetricsOverride", size)
+        features = [{"name": "prefers-color-scheme", "value": scheme}]
+        self.chrome.execute_cdp_cmd(
+            "Emulation.setEmulatedMedia", {"media": media, "features": features}
+        )
+
+    def open(self, path: str) -> None:
+        self.chrome.get(self.site + path)
+        self.check()
+
+    def click(self, text: str) -> None:
+        with self.new_page():
+            self.chrome.find_element("link text", text).click()
+
+    def type(self, field: str, text: str) -> None:
+        element = self.chrome.find_element("id", field)
+        element.clear()
+        element.send_keys(text)
+        with self.new_page():
+            element.submit()
+
+    @contextmanager
+    def new_page(self) -> Iterator[None]:
+        """Wait until what is done in here has led to another page, and look it over."""
+        from selenium.webdriver.support.expected_conditions import staleness_of
+        from selenium.webdriver.support.wait import WebDriverWait
+
+        wait = WebDriverWait(self.chrome, timeout=30, poll_frequency=0.02)
+        page = self.chrome.find_element("tag name", "html")
+        yield
+        wait.until(staleness_of(page))
+        wait.until(lambda _: self.script("return document.readyState === 'complete'"))
+        self.check()
+
+    def check(self) -> None:
+        wide = self.script("return document.documentElement.scrollWidth - innerWidth")
+        assert wide <= 0, f"{self.chrome.current_url} is {wide} too wide"
+        unpainted = self.script("return document.styleSheets.length !== 1")
+        assert not unpainted, "the stylesheet was not loaded"
+        said = [line["message"] for line in self.chrome.get_log("browser")]
+        assert not said, f"the console says {said}"
+
+    def script(self, code: str) -> Any:
+        return self.chrome.execute_script(code)
+
+    @property
+    def heading(self) -> str:
+        return self.chrome.find_element("tag name", "h1").text
+
+    @property
+    def verdict(self) -> str:
+        return self.chrome.find_element("css selector", ".verdict .word").text
+
+    @property
+    def text(self) -> str:
+        return self.chrome.find_element("tag name", "main").text
+
+    def address_of(self, version: int) -> str:
+        self.open(f"/titles/{TITLE}")
+        code = self.chrome.find_element("css selector", f"#v{version} .line code")
+        return str(code.get_attribute("data-full"))
+
+    # -- Only the keyboard
+
+    def press(self, key: str) -> WebElement:
+        self.chrome.switch_to.active_element.send_keys(key)
+        return self.chrome.switch_to.active_element
+
+    def tab_to(self, text: str) -> None:
+        """Press Tab until the focus is on a link or button with this text, and seen to be."""
+        from selenium.webdriver.common.keys import Keys
+
+        for _ in range(80):
+            element = self.press(Keys.TAB)
+            assert element.value_of_css_property("outline-style") != "none", "an unseen focus"
+            if element.text == text:
+                return
+        raise AssertionError(f"no {text!r} within 80 tabs")
+
+
+@pytest.fixture
+def person(chrome: Chrome, site: str) -> Person:
+    return Person(chrome, site)
+
+
+# -- What a person does ------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("width", [DESKTOP, PHONE])
+def test_from_the_list_to_a_title_a_version_a_comparison_and_the_verification(
+    person: Person, width: int
+) -> None:
+    person.look(width)
+    person.open("/titles")
+    assert person.heading == "Titles"
+    person.type("q", "TN12")
+    assert "DN1" not in person.text
+    person.click(TITLE)
+    assert (person.heading, person.verdict) == (TITLE, "Verified")
+    assert "Version 3 of 3 current" in person.text
+    person.click("Show version 1")
+    assert "This is not the current version." in person.text
+    assert "Ada Lovelace" in person.text
+    person.click("What has changed since")
+    assert "version 1 and version 3 compared" in person.heading
+    cells = [cell.text for cell in person.chrome.find_elements("css selector", "del, ins")]
+    assert ("185000", "240000") in pairwise(cells)
+    person.click(TITLE)
+    person.click("All about the verification")
+    assert person.verdict == "Verified"
+    assert "Without" not in person.text
+    assert "that this is the newest state" in person.text
+
+
+def test_an_address_remembered_from_before(person: Person) -> None:
+    pin = person.address_of(1)
+    person.click("All about the verification")
+    person.type("expect", pin)
+    assert person.verdict == "Verified"
+    assert "that you remember is in the chain" in person.text
+    person.type("expect", "0" * 64)
+    assert person.verdict == "NOT as it was signed"
+    assert "pin-missing" in person.text
+
+
+@pytest.mark.parametrize("width", [DESKTOP, PHONE])
+def test_a_title_that_was_tampered_with(person: Person, width: int) -> None:
+    person.look(width)
+    person.open(f"/titles/{TAMPERED}")
+    assert person.verdict == "NOT as it was signed"
+    assert "address-mismatch" in person.text
+    assert "what changed is not known" in person.text
+    assert not person.chrome.find_elements("class name", "verified")
+    person.open(f"/titles/{TAMPERED}/verification")
+    assert person.verdict == "NOT as it was signed"
+
+
+def test_script_in_a_document_is_text(person: Person) -> None:
+    for path in ("", "?version=1", "/entries"):
+        person.open(f"/titles/{TITLE}{path}")
+        assert path == "/entries" or SCRIPT in person.text
+        assert not person.chrome.find_elements("tag name", "script")
+
+
+def test_every_page_fits_a_phone_and_can_be_read(person: Person) -> None:
+    entry = person.address_of(2)
+    paths = [
+        "/titles",
+        f"/titles/{TITLE}",
+        f"/titles/{TAMPERED}",
+        f"/titles/{TITLE}?version=1",
+        f"/titles/{TITLE}/entries",
+        f"/titles/{TITLE}/diff?from=v1&to=v3",
+        f"/titles/{TAMPERED}/verification",
+        f"/titles/{TITLE}/entries/{entry}",
+        "/titles/NONE",
+        "/docs",
+    ]
+    for scheme in ("light", "dark"):
+        for width in (PHONE, 360, DESKTOP):
+            person.look(width, scheme=scheme)
+            for path in paths:
+                person.chrome.get(person.site + path)
+                person.chrome.get_log("browser")  # a 404 is said there, too
+                person.script("document.querySelectorAll('details').forEach(d => d.open = true)")
+                person.check()
+                assert person.script(CONTRAST) == [], (path, scheme, width)
+
+
+def test_the_keyboard_is_enough(person: Person) -> None:
+    from selenium.webdriver.common.keys import Keys
+
+    person.open("/titles")
+    assert person.press(Keys.TAB).text == "Skip to the content"
+    person.press(Keys.ENTER)
+    assert person.script("return document.activeElement.id") == "main"
+    assert person.press(Keys.TAB).get_attribute("id") == "q"
+    person.press("TN12")
+    with person.new_page():
+        person.chrome.switch_to.active_element.send_keys(Keys.ENTER)
+    for text, heading in (
+        (TITLE, TITLE),
+        ("Show version 2", TITLE),
+        ("What has changed since", "compared"),
+        (TITLE, TITLE),
+        ("All about the verification", "Verification"),
+    ):
+        person.tab_to(text)
+        with person.new_page():
+            person.chrome.switch_to.active_element.send_keys(Keys.ENTER)
+        assert heading in person.heading
+    assert person.verdict == "Verified"
+
+
+def test_a_title_on_paper(person: Person) -> None:
+    person.open(f"/titles/{TITLE}")
+    person.look(DESKTOP, media="print")
+    assert not person.chrome.find_element("css selector", "header nav").is_displayed()
+    full = person.script(
+        "return getComputedStyle(document.querySelector('#v1 .line .hash'), '::after').content"
+    )
+    assert len(full.strip('"')) == 64
+    paper = person.chrome.execute_cdp_cmd("Page.printToPDF", {"printBackground": False})
+    assert base64.b64decode(paper["data"]).startswith(b"%PDF")

@@ -1,0 +1,292 @@
+"""``ledger serve`` over real sockets: races, signals, slow clients, what is on the wire."""
+
+from __future__ import annotations
+
+import asyncio
+import json
+import signal
+import socket
+import time
+from typing import TYPE_CHECKING
+
+import httpx
+import pytest
+
+from ledger import Ledger
+from tests.service.client import (
+    DOCUMENT,
+    TITLE,
+    Server,
+    keyring_in,
+    problem,
+    serving,
+    shell,
+)
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+CLIENTS = 8
+
+
+# -- A race --------------------------------------------------------------------------------------
+
+
+async def race(url: str, rounds: int) -> list[str]:
+    """All clients want to be next, again and again; returns who won each round."""
+    winners: list[str] = []
+    condition = {"If-None-Match": "*"}
+    async with httpx.AsyncClient(base_url=url, timeout=60) as client:
+
+        async def post(number: int) -> httpx.Response:
+            document = {"round": len(winners), "client": number}
+            return await client.post(f"/titles/{TITLE}", json=document, headers=condition)
+
+        for _ in range(rounds):
+            answers = await asyncio.gather(*(post(number) for number in range(CLIENTS)))
+            [won] = [answer for answer in answers if answer.status_code == 201]
+            for answer in answers:
+                if answer is not won:
+                    said = problem(answer, 412, "head-moved")
+                    assert said["address"] == won.headers["ledger-address"]
+            winners.append(won.headers["ledger-address"])
+            condition = {"If-Match": won.headers["etag"]}
+    return winners
+
+
+def check_race(folder: str, home: Path, rounds: int) -> None:
+    with serving(folder, home) as server:
+        winners = asyncio.run(race(server.url, rounds))
+        answer = httpx.get(f"{server.url}/titles/{TITLE}/verification", timeout=60).json()
+        assert (answer["outcome"], answer["entries"]) == ("verified", rounds)
+        assert server.stop() == 0
+    with Ledger.open(folder, keyring=keyring_in(home)) as ledger:
+        assert [entry.address for entry in ledger.log(TITLE)] == winners[::-1]
+        assert ledger.verify(TITLE, expect=winners[0])
+
+
+def test_one_of_eight_wins_each_round(folder: str, home: Path) -> None:
+    check_race(folder, home, rounds=8)
+
+
+@pytest.mark.slow
+def test_one_of_eight_wins_each_of_fifty_rounds(folder: str, home: Path) -> None:
+    check_race(folder, home, rounds=50)
+
+
+# -- Signals -------------------------------------------------------------------------------------
+
+
+class Slow:
+    """A client that sends a request in two parts."""
+
+    def __init__(self, server: Server, number: int) -> None:
+        self.title = f"TN{number}"
+        body = json.dumps({"n": number}).encode()
+        request = (
+            f"POST /titles/{self.title} HTTP/1.1\r\nHost: localhost\r\n"
+            f"Content-Type: application/json\r\nContent-Length: {len(body)}\r\n\r\n"
+        )
+        self.rest = body[3:]
+        self.socket = socket.create_connection(("127.0.0.1", server.port), timeout=20)
+        self.socket.sendall(request.encode() + body[:3])
+
+    def finish(self) -> str:
+        """Send the rest, and return the address that was acknowledged."""
+        self.socket.sendall(self.rest)
+        answer = b""
+        while chunk := self.socket.recv(1 << 16):  # to the end: the server closes after it
+            answer += chunk
+        self.socket.close()
+        head = answer.decode().lower()
+        assert head.startswith("http/1.1 201"), head
+        return head.partition("ledger-address: ")[2][:64]
+
+
+@pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT])
+def test_a_stop_finishes_what_is_in_flight_and_takes_nothing_new(
+    folder: str, home: Path, number: int
+) -> None:
+    with serving(folder, home) as server:
+        clients = [Slow(server, n) for n in range(20)]
+        idle = socket.create_connection(("127.0.0.1", server.port), timeout=20)
+        time.sleep(0.5)  # all of them have arrived
+        server.process.send_signal(number)
+        time.sleep(0.5)
+        with pytest.raises(OSError, match="refused"):
+            socket.create_connection(("127.0.0.1", server.port), timeout=5)
+        assert idle.recv(1) == b""  # nothing was in flight there
+        idle.close()
+        acknowledged = {client.title: client.finish() for client in clients}
+        assert server.process.wait(20) == 0
+        assert "Traceback" not in server.log.read_text()
+    with Ledger.open(folder, keyring=keyring_in(home)) as ledger:
+        assert {name: ledger.head(name).address for name in ledger.titles()} == acknowledged
+
+
+def test_a_stop_under_load_loses_nothing_that_was_acknowledged(folder: str, home: Path) -> None:
+    acknowledged: list[tuple[str, str]] = []
+
+    async def write(url: str, number: int) -> None:
+        async with httpx.AsyncClient(base_url=url, timeout=30) as client:
+            while True:
+                try:
+                    answer = await client.post(f"/titles/TN{number}", json={"n": number})
+                except httpx.TransportError:
+                    return
+                assert answer.status_code == 201
+                acknowledged.append((f"TN{number}", answer.headers["ledger-address"]))
+
+    async def scene(server: Server) -> None:
+        writers = [asyncio.create_task(write(server.url, n)) for n in range(20)]
+        while len(acknowledged) < 40:
+            await asyncio.sleep(0.01)
+        server.process.terminate()
+        await asyncio.gather(*writers)
+
+    with serving(folder, home) as server:
+        asyncio.run(scene(server))
+        assert server.process.wait(30) == 0
+    with Ledger.open(folder, keyring=keyring_in(home)) as ledger:
+        chains = {name: [e.address for e in ledger.log(name)] for name in ledger.titles()}
+        assert all(address in chains[name] for name, address in acknowledged)
+        assert ledger.verify_all()
+
+
+# -- Slow clients --------------------------------------------------------------------------------
+
+IMPATIENT = (
+    "import ledger.service.server as s; s.HEAD_SECONDS = 0.6; s.BODY_SECONDS = 0.6;"
+    " s.KEEP_ALIVE_SECONDS = 2"
+)
+HEAD = b"POST /titles HTTP/1.1\r\nHost: localhost\r\nContent-Type: application/json\r\n"
+
+
+def seconds_until_closed(server: Server, beginning: bytes, drip: bytes) -> float:
+    """How long a client may go on that sends a byte now and then."""
+    with socket.create_connection(("127.0.0.1", server.port), timeout=0.1) as client:
+        started = time.monotonic()
+        client.sendall(beginning)
+        while (taken := time.monotonic() - started) < 10:
+            try:
+                if drip:
+                    client.sendall(drip)
+                if client.recv(1) == b"":
+                    return taken
+            except TimeoutError:
+                continue
+            except OSError:
+                return taken
+    return taken
+
+
+def test_slow_clients_are_not_waited_for(folder: str, home: Path) -> None:
+    with serving(folder, home, before=IMPATIENT) as server:
+        for beginning, drip in (
+            (b"", b""),
+            (b"GET / HTT", b""),
+            (HEAD, b"X"),
+            (HEAD + b"Content-Length: 9999\r\n\r\n", b" "),
+            (HEAD + b"Transfer-Encoding: chunked\r\n\r\n", b"1\r\n \r\n"),
+        ):
+            assert 0.4 < seconds_until_closed(server, beginning, drip) < 5, beginning
+        # Who has asked properly may come again after a pause.
+        with httpx.Client(base_url=server.url) as client:
+            for _ in range(3):
+                assert client.get("/healthz").status_code == 200
+                time.sleep(0.3)
+        assert server.stop() == 0
+
+
+# -- On the wire ---------------------------------------------------------------------------------
+
+
+def wire(server: Server, request: bytes) -> bytes:
+    """All that a server answers to some bytes, until it closes."""
+    with socket.create_connection(("127.0.0.1", server.port), timeout=10) as client:
+        client.sendall(request)
+        answer = b""
+        try:
+            while chunk := client.recv(1 << 16):
+                answer += chunk
+        except ConnectionResetError:
+            pass
+    return answer
+
+
+def test_the_wire(folder: str, home: Path) -> None:
+    with serving(folder, home, "--max-body", "1000", "--log-format", "json") as server:
+        url = server.url
+        # A large body is refused before it comes, and the connection ends there.
+        refused = wire(server, HEAD + b"Content-Length: 1000000000\r\n\r\n{")
+        assert refused.startswith(b"HTTP/1.1 413 ")
+        # HEAD has the length, and no body.
+        close = b"Host: localhost\r\nConnection: close\r\n\r\n"
+        headed = wire(server, b"HEAD /titles HTTP/1.1\r\n" + close)
+        assert headed.endswith(b"\r\n\r\n")
+        assert b"content-length: 13\r\n" in headed
+        assert b"server:" not in headed
+        # A page that has pointed its own name here is not answered.
+        rebound = httpx.get(f"{url}/titles", headers={"Host": "evil.example"})
+        problem(rebound, 400, "unknown-host")
+        assert wire(server, b"nonsense\r\n\r\n").startswith(b"HTTP/1.1 400 ")
+        assert wire(server, b"GET /" + b"x" * 100_000).startswith(b"HTTP/1.1 400 ")
+        assert server.stop() == 0
+        lines = server.log.read_text().splitlines()
+        [line] = [entry for entry in map(json.loads, lines) if entry.get("status") == 413]
+        assert line.keys() == {
+            *("time", "level", "logger", "method", "path", "status", "ms"),
+            *("request_id", "client", "token"),
+        }
+
+
+def test_a_trusted_proxy_says_who_calls_and_how(folder: str, home: Path) -> None:
+    forwarded = {"X-Forwarded-For": "192.0.2.7", "X-Forwarded-Proto": "https"}
+    for options, scheme, caller in (
+        ((), "http", "127.0.0.1"),
+        (("--trusted-proxy", "127.0.0.1"), "https", "192.0.2.7"),
+    ):
+        with serving(folder, home, *options) as server:
+            root = httpx.get(server.url, headers=forwarded)
+            assert root.headers["location"] == f"{scheme}://127.0.0.1:{server.port}/titles"
+            assert server.stop() == 0
+            assert f" {caller} -" in server.log.read_text().splitlines()[-1]
+
+
+def test_tokens_from_the_environment(folder: str, home: Path) -> None:
+    tokens = home / "tokens"
+    tokens.write_text("intake write " + "w" * 20)
+    tokens.chmod(0o600)
+    environment = {
+        "LEDGER_TOKENS_FILE": str(tokens),
+        "BASIC_AUTH_USERNAME": "alice",
+        "BASIC_AUTH_PASSWORD": "opensesame",
+    }
+    with serving(folder, home, **environment) as server:
+        url = f"{server.url}/titles"
+        assert httpx.get(url).status_code == 200  # on loopback, reading is open
+        problem(httpx.post(url, json=DOCUMENT), 401, "unauthorized")
+        bearer = {"Authorization": f"Bearer {'w' * 20}"}
+        assert httpx.post(url, json=DOCUMENT, headers=bearer).status_code == 201
+        assert httpx.post(url, json=DOCUMENT, auth=("alice", "opensesame")).status_code == 201
+        problem(httpx.post(url, json=DOCUMENT, auth=("alice", "x")), 401, "unauthorized")
+    with serving(folder, home, "--host", "0.0.0.0", **environment) as server:
+        here = f"http://127.0.0.1:{server.port}/titles"
+        assert httpx.get(here).status_code == 401
+        assert httpx.get(here, headers=bearer).status_code == 200
+    with serving(folder, home, "--host", "0.0.0.0", "--public-read", **environment) as server:
+        here = f"http://127.0.0.1:{server.port}/titles"
+        assert httpx.get(here).status_code == 200
+        assert httpx.post(here, json=DOCUMENT).status_code == 401
+
+
+def test_without_a_key_it_only_reads(folder: str, home: Path) -> None:
+    added = home / "deed.json"
+    added.write_text("{}")
+    environment = {"LEDGER_STORE": folder, "XDG_CONFIG_HOME": str(home)}
+    assert shell("append", TITLE, str(added), **environment).returncode == 0
+    (home / "title-ledger" / "key.pem").unlink()
+    with serving(folder, home) as server:
+        assert "read-only: there is no key" in server.log.read_text()
+        assert httpx.get(f"{server.url}/titles/{TITLE}").status_code == 200
+        problem(httpx.post(f"{server.url}/titles", json=DOCUMENT), 500, "key-unavailable")

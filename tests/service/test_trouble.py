@@ -1,0 +1,263 @@
+"""A store that is slow, that fails, that loses answers; bodies that are too large; defects."""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+import threading
+from typing import TYPE_CHECKING, Any
+
+import pytest
+
+from ledger.errors import OutcomeUnknown, StoreDenied, StoreUnavailable
+from ledger.stores import MemoryStore
+from ledger.testing import memory_ledger
+from tests.service.client import DOCUMENT, HTML, TITLE, Client, problem
+from tests.wrappers import FailingStore, Wrapper
+
+if TYPE_CHECKING:
+    from collections.abc import AsyncIterator
+
+    from ledger.stores import Blob
+
+PATH = f"/titles/{TITLE}"
+REPEATABLE = {"Idempotency-Key": "A-17"}
+
+
+# -- What failed, and whether it was written -----------------------------------------------------
+
+
+class Unreachable(Wrapper):
+    """A store that does nothing any more from some moment on."""
+
+    error: type[Exception] | None = None
+
+    def called(self, operation: str, key: str) -> None:
+        if self.error is not None:
+            raise self.error("the store is down")
+
+
+@pytest.mark.parametrize("error", [StoreUnavailable, StoreDenied])
+def test_503_says_to_try_again_as_nothing_was_written(error: type[Exception]) -> None:
+    store = Unreachable(MemoryStore())
+    client = Client(memory_ledger(store))
+    client.post(PATH, DOCUMENT)
+    store.error = error
+    for method in ("GET", "POST"):
+        options: dict[str, Any] = {"json": DOCUMENT} if method == "POST" else {}
+        answer = client.request(method, PATH, **options)
+        problem(answer, 503, getattr(error, "slug", ""))
+        assert answer.headers["retry-after"] == "5"
+    ready = client.get("/readyz")
+    problem(ready, 503, "not-ready")
+    assert ready.headers["retry-after"] == "5"
+    assert client.get("/healthz").json() == {"status": "ok"}
+    store.error = None
+    assert client.get("/readyz").json()["status"] == "ok"
+    assert client.ledger.head(TITLE).version == 1
+
+
+class LosingStore(Wrapper):
+    """Swaps heads and never says so; from then on, nothing can be read."""
+
+    lost = False
+
+    def returned(self, operation: str, key: str) -> None:
+        if operation in {"create", "replace"} and key.endswith("head.json"):
+            self.lost = True
+            raise OutcomeUnknown("the connection was reset")
+
+    def called(self, operation: str, key: str) -> None:
+        if self.lost:
+            raise StoreUnavailable("unreachable")
+
+
+def test_504_names_what_to_look_for_and_does_not_say_to_try_again() -> None:
+    store = LosingStore(MemoryStore())
+    client = Client(memory_ledger(store))
+    answer = client.post(PATH, DOCUMENT, headers=REPEATABLE)
+    said = problem(answer, 504, "outcome-unknown")
+    assert "retry-after" not in answer.headers
+    store.lost = False
+    assert client.ledger.head(TITLE).address == said["address"]
+    again = client.post(PATH, DOCUMENT, headers=REPEATABLE)
+    assert (again.status_code, again.headers["ledger-address"]) == (200, said["address"])
+
+
+@pytest.mark.parametrize("after", [False, True])
+@pytest.mark.parametrize("failing", range(4))
+def test_one_lost_answer_is_settled_or_can_be_asked_for_again(failing: int, after: bool) -> None:
+    store = FailingStore(MemoryStore(), None, after=after)
+    client = Client(memory_ledger(store))
+    store.failing, store.count = failing, 0
+    first = client.post(PATH, DOCUMENT, headers=REPEATABLE)
+    assert first.status_code in {201, 503}, first.text
+    if first.status_code == 503:
+        first = client.post(PATH, DOCUMENT, headers=REPEATABLE)
+        assert first.status_code == 201
+    store.failing = None
+    assert client.post(PATH, DOCUMENT, headers=REPEATABLE).status_code == 200
+    assert client.ledger.head(TITLE).version == 1
+
+
+class Defective(Wrapper):
+    """A store with a defect."""
+
+    defective = False
+
+    def get(self, key: str) -> Blob | None:
+        if self.defective:
+            raise ZeroDivisionError("a secret of the inside")
+        return super().get(key)
+
+
+@pytest.mark.parametrize("headers", [{}, HTML])
+def test_a_defect_is_logged_and_not_shown(
+    headers: dict[str, str], caplog: pytest.LogCaptureFixture
+) -> None:
+    store = Defective(MemoryStore())
+    client = Client(memory_ledger(store))
+    store.defective = True
+    answer = client.get(PATH, headers=headers)
+    assert answer.status_code == 500
+    assert "secret" not in answer.text
+    assert answer.headers["x-content-type-options"] == "nosniff"
+    if not headers:
+        problem(answer, 500, "unexpected")
+    assert "ZeroDivisionError" in caplog.text
+
+
+# -- A slow store --------------------------------------------------------------------------------
+
+
+class SlowStore(Wrapper):
+    """Reads wait until they are let go."""
+
+    def __init__(self) -> None:
+        super().__init__(MemoryStore())
+        self.gate = threading.Event()
+        self.gate.set()
+        self.waiting = 0
+
+    def called(self, operation: str, key: str) -> None:
+        if operation == "get":
+            self.waiting += 1
+            assert self.gate.wait(20)
+            self.waiting -= 1
+
+
+def test_a_slow_store_does_not_stop_the_service() -> None:
+    store = SlowStore()
+    client = Client(memory_ledger(store), concurrency=3, patience=0.3)
+    client.ledger.append(TITLE, {})
+
+    async def scene() -> None:
+        store.gate.clear()
+        readers = [asyncio.create_task(client.later("GET", PATH)) for _ in range(3)]
+        while store.waiting < 3:
+            await asyncio.sleep(0.01)
+        # The store is busy with three: health answers, one more waits for its turn in vain.
+        assert (await client.later("GET", "/healthz")).status_code == 200
+        metrics = (await client.later("GET", "/metrics")).text
+        assert "ledger_store_in_use 3.0" in metrics
+        refused = await client.later("GET", PATH)
+        problem(refused, 503, "busy")
+        assert refused.headers["retry-after"] == "5"
+        assert store.waiting == 3
+        store.gate.set()
+        assert [answer.status_code for answer in await asyncio.gather(*readers)] == [200] * 3
+        assert (await client.later("GET", PATH)).status_code == 200
+
+    asyncio.run(scene())
+
+
+# -- Bodies --------------------------------------------------------------------------------------
+
+
+def test_a_body_that_says_it_is_too_large_is_not_read() -> None:
+    client = Client(max_body=100)
+
+    async def never() -> AsyncIterator[bytes]:
+        raise AssertionError("it was read")
+        yield b""
+
+    headers = {"Content-Type": "application/json", "Content-Length": "101"}
+    answer = client.request("POST", PATH, content=never(), headers=headers)
+    problem(answer, 413, "too-large")
+    assert answer.headers["connection"] == "close"
+
+
+def test_a_body_that_turns_out_too_large_is_read_no_further() -> None:
+    client, chunks = Client(max_body=100), 0
+
+    async def endless() -> AsyncIterator[bytes]:
+        nonlocal chunks
+        while True:
+            chunks += 1
+            yield b" " * 40
+
+    headers = {"Content-Type": "application/json"}
+    answer = client.request("POST", PATH, content=endless(), headers=headers)
+    problem(answer, 413, "too-large")
+    assert chunks == 3
+
+
+def test_a_body_at_the_limit_is_taken() -> None:
+    body = b'{"title_number":"TN1"}'
+    client = Client(max_body=len(body))
+    assert client.send("/titles", body).status_code == 201
+    problem(client.send("/titles", body + b" "), 413, "too-large")
+
+
+def test_an_entry_that_would_be_too_large_is_refused(client: Client) -> None:
+    problem(client.post(PATH, {"a": "x" * (1 << 20)}), 422, "invalid")
+
+
+def test_an_encoded_body_is_refused(client: Client) -> None:
+    headers = {"Content-Type": "application/json", "Content-Encoding": "gzip"}
+    answer = client.request("POST", PATH, content=b"{}", headers=headers)
+    problem(answer, 415, "unsupported-media-type")
+
+
+# -- Metrics -------------------------------------------------------------------------------------
+
+
+def test_metrics(client: Client) -> None:
+    head = client.post(PATH, DOCUMENT, headers=REPEATABLE).headers["etag"]
+    client.post(PATH, DOCUMENT, headers=REPEATABLE)
+    client.post(PATH, {"n": 2}, headers={"If-Match": head})
+    client.post(PATH, {"n": 3}, headers={"If-Match": head})
+    client.get(PATH)
+    client.request("BREW", "/titles/TN7")
+    client.get("/nope/1")
+    answer = client.get("/metrics")
+    assert answer.headers["content-type"].startswith("text/plain; version=")
+    told = answer.text.splitlines()
+    for line in (
+        'ledger_http_requests_total{method="POST",route="/titles/{title_number}",status="201"} 2.0',
+        'ledger_http_requests_total{method="GET",route="/titles/{title_number}",status="200"} 1.0',
+        'ledger_http_requests_total{method="GET",route="unmatched",status="404"} 1.0',
+        'ledger_appends_total{outcome="appended"} 2.0',
+        'ledger_appends_total{outcome="repeated"} 1.0',
+        'ledger_conflicts_total{slug="head-moved"} 1.0',
+        'ledger_store_seconds_count{operation="append"} 4.0',
+        "ledger_store_in_use 0.0",
+    ):
+        assert line in told, answer.text
+    assert 'method="other"' in answer.text
+    assert "BREW" not in answer.text
+    assert TITLE not in answer.text
+
+
+def test_two_services_count_apart(client: Client) -> None:
+    client.post(PATH, DOCUMENT)
+    assert "ledger_appends_total{" not in Client().get("/metrics").text
+
+
+def test_readers_who_were_refused_are_no_errors_of_ours(
+    client: Client, caplog: pytest.LogCaptureFixture
+) -> None:
+    caplog.set_level(logging.WARNING)
+    for path in (PATH, "/nope", "/titles/x"):
+        client.get(path)
+    assert not caplog.records

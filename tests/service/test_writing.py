@@ -1,0 +1,265 @@
+"""POST: what a document may be, what its headers say, and the conditions it is written under."""
+
+from __future__ import annotations
+
+import json
+from typing import Any
+
+import pytest
+
+from ledger.entry import digest
+from ledger.testing import memory_ledger
+from tests.service.client import DIGEST, DOCUMENT, TITLE, Client, problem, tag
+
+PATH = f"/titles/{TITLE}"
+
+
+def post(client: Client, document: Any = DOCUMENT, **headers: Any) -> Any:
+    named = {name.replace("_", "-"): value for name, value in headers.items()}
+    return client.post(PATH, document, headers=named)
+
+
+def address(answer: Any) -> str:
+    assert answer.status_code in {200, 201}, answer.text
+    return str(answer.headers["ledger-address"])
+
+
+# -- Documents -----------------------------------------------------------------------------------
+
+
+def test_what_was_appended_in_a_shell_can_be_got_and_posted_again(client: Client) -> None:
+    client.ledger.append(TITLE, {"address": "1 low street"})
+    got = client.get(PATH).json()
+    assert got == {**DOCUMENT, "sha256": DIGEST}
+    assert client.post("/titles", got).status_code == 201
+
+
+def test_the_document_is_stored_as_it_was_posted_without_its_digest(client: Client) -> None:
+    post(client, {"address": "1 low street", "sha256": DIGEST})
+    entry = client.ledger.head(TITLE)
+    assert entry.document == {"address": "1 low street"}
+    post(client, {**DOCUMENT, "sha256": DIGEST})
+    assert client.ledger.head(TITLE).digest == DIGEST
+
+
+@pytest.mark.parametrize("claimed", [None, 7, "", DIGEST.upper(), [DIGEST]])
+def test_a_digest_that_is_none_is_refused(client: Client, claimed: object) -> None:
+    said = problem(post(client, {**DOCUMENT, "sha256": claimed}), 422, "invalid")
+    assert DIGEST in said["detail"]
+
+
+@pytest.mark.parametrize("document", [[], "text", 7, None, True])
+def test_a_document_is_an_object(client: Client, document: object) -> None:
+    answer = client.send("/titles", json.dumps(document))
+    problem(answer, 422, "invalid")
+
+
+@pytest.mark.parametrize("name", [None, 7, "", "tn1", "../x", "TN1\n", "CON", "TN1/head"])
+def test_a_title_number_is_checked_before_the_store_is_touched(name: object) -> None:
+    client = Client()
+    problem(client.post("/titles", {"title_number": name}), 422, "invalid")
+    assert list(client.ledger.store.list()) == ["ledger.json"]
+
+
+@pytest.mark.parametrize("number", [b"9007199254740992", b"1e30", b"1e400"])
+def test_numbers_that_would_not_survive_are_refused(client: Client, number: bytes) -> None:
+    problem(client.send(PATH, b'{"price":%b}' % number), 422, "invalid")
+
+
+def test_a_document_that_is_too_deep_is_refused(client: Client) -> None:
+    problem(client.send(PATH, b'{"a":' * 100 + b"1" + b"}" * 100), 422, "invalid")
+    problem(client.send(PATH, b"[" * 100_000), 422, "invalid")
+
+
+def test_text_beyond_ascii_comes_back_as_it_was(client: Client) -> None:
+    document = {"title_number": TITLE, "ä": "Straße 𝄞 \u202e", "n": 0.1, "z": None}
+    assert client.post("/titles", document).status_code == 201
+    got = client.get(PATH).json()
+    assert got == {**document, "sha256": digest(document)}
+
+
+# -- Headers -------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    ("name", "value", "message"),
+    [
+        ("Ledger-Message", b"first registration", "first registration"),
+        ("Ledger-Message", "Übertragung 𝄞".encode(), "Übertragung 𝄞"),
+        ("Ledger-Message*", b"UTF-8''%C3%9Cbertragung%0Aheute", "Übertragung\nheute"),
+        ("Ledger-Message*", b"utf-8'de'plain", "plain"),
+    ],
+)
+def test_a_message(client: Client, name: str, value: bytes, message: str) -> None:
+    answer = client.post("/titles", DOCUMENT, headers=[(name.encode(), value)])
+    assert answer.status_code == 201
+    assert client.ledger.head(TITLE).message == message
+
+
+def test_the_extended_message_is_preferred(client: Client) -> None:
+    headers = {"Ledger-Message": "plain", "Ledger-Message*": "UTF-8''extended"}
+    client.post("/titles", DOCUMENT, headers=headers)
+    assert client.ledger.head(TITLE).message == "extended"
+
+
+@pytest.mark.parametrize(
+    ("name", "value"),
+    [
+        ("Ledger-Message", b"\xff\xfe"),
+        ("Ledger-Message", b"caf\xe9"),
+        ("Ledger-Message*", b"plain"),
+        ("Ledger-Message*", b"ISO-8859-1''%E9"),
+        ("Ledger-Message*", b"UTF-8''%E9"),
+        ("Ledger-Message*", b"UTF-8''%4"),
+        ("Idempotency-Key", b""),
+        ("Idempotency-Key", b'""'),
+        ("Idempotency-Key", b"\xff"),
+        ("Ledger-Effective", b"\xff"),
+        ("If-Match", b"abc"),
+        ("If-Match", b'"abc'),
+        ("If-None-Match", b"*, *"),
+    ],
+)
+def test_a_header_that_cannot_be_understood(client: Client, name: str, value: bytes) -> None:
+    answer = client.post("/titles", DOCUMENT, headers=[(name.encode(), value)])
+    problem(answer, 400, "bad-request")
+    assert client.get("/titles").json() == {"titles": []}
+
+
+@pytest.mark.parametrize("name", ["Ledger-Message", "Idempotency-Key", "Content-Type"])
+def test_a_header_twice(client: Client, name: str) -> None:
+    headers = [("Content-Type", "application/json"), (name, "text/json"), (name, "b")]
+    answer = client.request("POST", PATH, content=b"{}", headers=headers)
+    problem(answer, 400, "bad-request")
+
+
+def test_effective_dates(client: Client) -> None:
+    post(client, Ledger_Effective="1995-06-01")
+    assert client.ledger.head(TITLE).effective_at == "1995-06-01"
+    problem(post(client, Ledger_Effective="yesterday"), 422, "invalid")
+
+
+# -- Idempotency-Key -----------------------------------------------------------------------------
+
+
+def test_sent_again_the_same_answer_and_nothing_is_written(client: Client) -> None:
+    first = post(client, Idempotency_Key="A-2026-17")
+    post(client, {**DOCUMENT, "address": "2"})
+    again = post(client, Idempotency_Key="A-2026-17")
+    assert (first.status_code, again.status_code) == (201, 200)
+    assert first.content == again.content
+    same = {"etag", "location", "ledger-address"}
+    assert all(first.headers[name] == again.headers[name] for name in same)
+    assert client.ledger.head(TITLE).version == 2
+
+
+def test_a_quoted_key_is_the_same_key(client: Client) -> None:
+    first = post(client, Idempotency_Key='"A-\\"17"')
+    assert post(client, Idempotency_Key='A-"17').status_code == 200
+    assert client.ledger.head(TITLE).reference == 'A-"17'
+    assert address(first) == client.ledger.head(TITLE).address
+
+
+def test_a_key_that_is_taken_by_another_document(client: Client) -> None:
+    first = post(client, Idempotency_Key="A-17")
+    said = problem(
+        post(client, {"address": "2"}, Idempotency_Key="A-17"), 409, "reference-conflict"
+    )
+    assert said["address"] == address(first)
+
+
+# -- If-Match and If-None-Match ------------------------------------------------------------------
+
+
+def test_on_top_of_what_was_read(client: Client) -> None:
+    first = address(post(client))
+    second = address(post(client, If_Match=tag(first)))
+    refused = post(client, {"address": "lost"}, If_Match=tag(first), Idempotency_Key="new")
+    said = problem(refused, 412, "head-moved")
+    head = client.ledger.head(TITLE)
+    assert said["expected"] == first
+    assert said["actual"] == said["address"] == second == head.address
+    assert (said["parent"], said["version"], said["digest"]) == (first, 2, DIGEST)
+
+
+@pytest.mark.parametrize("path", ["/titles", PATH])
+def test_both_routes_heed_conditions(client: Client, path: str) -> None:
+    none = {"If-None-Match": "*"}
+    assert client.post(path, DOCUMENT, headers=none).status_code == 201
+    problem(client.post(path, DOCUMENT, headers=none), 412, "head-moved")
+
+
+def test_a_retry_under_the_old_condition_finds_its_own_entry(client: Client) -> None:
+    first = address(post(client))
+    mine = post(client, If_Match=tag(first), Idempotency_Key="A-17")
+    again = post(client, If_Match=tag(first), Idempotency_Key="A-17")
+    assert (again.status_code, address(again)) == (200, address(mine))
+    listed = post(client, If_Match=f'"x", {tag(first)}', Idempotency_Key="A-17")
+    assert (listed.status_code, address(listed)) == (200, address(mine))
+
+
+def conditions() -> list[tuple[str, str, int]]:
+    """A header, its value where {head} is the head of a title, and the status."""
+    other = tag("0" * 64)
+    return [
+        ("If-Match", "{head}", 201),
+        ("If-Match", f"{other}, {{head}}", 201),
+        ("If-Match", f' , {{head}},{other} ,"x"', 201),
+        ("If-Match", "*", 201),
+        ("If-Match", "W/{head}", 412),  # strong comparison (RFC 9110, section 13.1.1)
+        ("If-Match", other, 412),
+        ("If-Match", f"{other}, {other}", 412),
+        ("If-Match", '"not-an-address"', 412),
+        ("If-Match", '""', 412),
+        ("If-None-Match", "*", 412),
+        ("If-None-Match", other, 201),
+        ("If-None-Match", "{head}", 412),
+        ("If-None-Match", f"W/{{head}}, {other}", 412),  # weak comparison (13.1.2)
+    ]
+
+
+@pytest.mark.parametrize(("name", "value", "status"), conditions())
+def test_a_condition_on_a_title_that_is_there(name: str, value: str, status: int) -> None:
+    client = Client()
+    head = tag(address(post(client)))
+    answer = client.post(PATH, {"a": 1}, headers={name: value.format(head=head)})
+    assert answer.status_code == status, answer.text
+    assert client.ledger.head(TITLE).version == (2 if status == 201 else 1)
+
+
+@pytest.mark.parametrize(
+    ("name", "value", "status"),
+    [
+        ("If-Match", "*", 412),
+        ("If-Match", tag("0" * 64), 412),
+        ("If-None-Match", "*", 201),
+        ("If-None-Match", tag("0" * 64), 201),
+    ],
+)
+def test_a_condition_on_a_title_that_is_not_there(name: str, value: str, status: int) -> None:
+    client = Client()
+    answer = client.post(PATH, {"a": 1}, headers={name: value})
+    assert answer.status_code == status
+    assert (client.get(PATH).status_code == 200) == (status == 201)
+
+
+def test_both_conditions(client: Client) -> None:
+    head = tag(address(post(client)))
+    problem(post(client, If_Match=head, If_None_Match="*"), 412, "head-moved")
+    problem(post(client, If_Match=head, If_None_Match=head), 412, "head-moved")
+    assert post(client, If_Match=head, If_None_Match='"x"').status_code == 201
+
+
+def test_a_condition_can_be_required() -> None:
+    client = Client(require_match=True)
+    problem(post(client), 428, "match-required")
+    assert post(client, If_None_Match="*").status_code == 201
+    problem(client.post("/titles", DOCUMENT), 428, "match-required")
+
+
+def test_a_service_without_a_key_only_reads() -> None:
+    ledger = memory_ledger()
+    ledger.append(TITLE, DOCUMENT)
+    client = Client(type(ledger).open(ledger.store, keyring=ledger.keyring))
+    problem(post(client), 500, "key-unavailable")
+    assert client.get(PATH).json() == {**DOCUMENT, "sha256": DIGEST}
