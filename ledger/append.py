@@ -215,19 +215,24 @@ def _short(address: str | None) -> str:
 def _find_repeated(
     history: History, draft: Draft, head: Head | None, parent: str | Anything | None
 ) -> Entry | None:
-    """The entry that an earlier try of the same append left; see DESIGN: reference."""
+    """The entry that an earlier try of the same append left, searched down to the parent given.
+
+    What is registered is a document from a day on: a repeat with another of either is no repeat.
+    """
     if not draft.reference or head is None:
         return None
     for entry in history.walk(head.entry):
         if entry.address == parent:
             return None
         if entry.reference == draft.reference:
-            if canonical.encode(draft.document) == canonical.encode(entry.document):
+            same_day = draft.effective_at == entry.effective_at
+            if same_day and canonical.encode(draft.document) == canonical.encode(entry.document):
                 return entry
             raise ReferenceConflict(
                 f"the reference {draft.reference!a:.80} is taken: {draft.title_number} has it at"
-                f" version {entry.version} ({_short(entry.address)}), with another document",
-                hint="use a new reference for a new document",
+                f" version {entry.version} ({_short(entry.address)}), with another "
+                + ("document" if same_day else "effective date"),
+                hint="use a new reference for a new registration",
                 address=entry.address,
             )
     return None

@@ -153,7 +153,7 @@ class Ledger:
 
         ``parent``: ANY, on top of whatever is there; an address, which has to be the head; None:
         this has to be version 1. ``reference`` makes it repeatable: if the title's chain has it
-        already with the same document, that entry is returned and nothing is written.
+        already with the same document and ``effective_at``, it is returned, and nothing is written.
 
         Raises InvalidError for what can't be registered, HeadMoved, HeadMissing, ReferenceConflict
         or ClockBehind (see ``clamp_time``) where it doesn't fit what is there, StoreError where

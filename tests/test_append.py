@@ -161,7 +161,8 @@ def test_a_preview_is_the_entry_that_an_append_would_make_and_writes_nothing(sto
     appended = ledger.append(TITLE, {"a": 1}, message="m", reference="r", effective_at="2020-01-01")
     assert (appended, False) == preview
     assert ledger.preview(TITLE, {}).entry.parent == appended.address
-    assert ledger.preview(TITLE, {"a": 1}, reference="r") == (appended, True)
+    repeated = ledger.preview(TITLE, {"a": 1}, reference="r", effective_at="2020-01-01")
+    assert repeated == (appended, True)
     with pytest.raises(HeadMoved):
         ledger.preview(TITLE, {}, parent=None)
 
@@ -818,3 +819,12 @@ def test_no_history_begins_where_markers_tell_of_a_lost_one(store, ledger):
     with pytest.raises(HeadMissing, match="its version 2 was prepared"):
         wiped.append(TITLE, {"a": 3})
     assert not wiped.verify_all([TITLE])
+
+
+def test_a_reference_repeated_with_another_effective_date_is_a_conflict(ledger):
+    """A legal date must not be dropped in silence."""
+    ledger.append(TITLE, {"a": 1}, reference="r", effective_at="2026-01-01")
+    with pytest.raises(ReferenceConflict, match="another effective date"):
+        ledger.append(TITLE, {"a": 1}, reference="r", effective_at="2026-02-01")
+    again = ledger.append(TITLE, {"a": 1}, reference="r", effective_at="2026-01-01", message="m")
+    assert again.version == 1
