@@ -25,7 +25,8 @@ __all__ = [
     "read_tokens",
 ]
 
-READABLE_BY_ALL = 0o004
+TOO_OPEN = 0o026
+"""Everybody may read, or others than the owner may write."""
 BACKLOG = 2048
 
 
@@ -37,25 +38,31 @@ class CannotServeError(LedgerError):
 
 
 def read_tokens(environment: Mapping[str, str]) -> tuple[Token, ...]:
-    """The tokens in LEDGER_TOKENS_FILE, and the login of the original service."""
+    """The tokens in LEDGER_TOKENS_FILE, and the login of the original service.
+
+    What is set but empty is an error: somebody has meant to protect the service.
+    """
     from ledger.service import basic_login, parse_tokens  # noqa: PLC0415 -- only who serves waits
 
     tokens: tuple[Token, ...] = ()
-    if file := environment.get("LEDGER_TOKENS_FILE"):
+    file = environment.get("LEDGER_TOKENS_FILE")
+    if file == "":
+        raise CannotServeError("LEDGER_TOKENS_FILE is empty", hint="unset it, or name a file")
+    if file is not None:
         tokens = parse_tokens(_read_secret(Path(file)))
-    username = environment.get("BASIC_AUTH_USERNAME", "")
-    password = environment.get("BASIC_AUTH_PASSWORD", "")
-    if username or password:
-        tokens += (basic_login(username, password),)
+    username = environment.get("BASIC_AUTH_USERNAME")
+    password = environment.get("BASIC_AUTH_PASSWORD")
+    if username is not None or password is not None:
+        tokens += (basic_login(username or "", password or ""),)
     return tokens
 
 
 def _read_secret(path: Path) -> str:
     try:
         with path.open("rb") as file:
-            if os.fstat(file.fileno()).st_mode & READABLE_BY_ALL:
+            if os.fstat(file.fileno()).st_mode & TOO_OPEN:
                 raise CannotServeError(
-                    f"{path}: everybody on this machine can read the tokens",
+                    f"{path}: others on this machine can read or change the tokens",
                     hint=f"chmod 600 {path}",
                 )
             return file.read().decode()

@@ -6,11 +6,13 @@ end with alike is set aside, so an item put in or taken out shows as just that.
 
 from __future__ import annotations
 
+import json
 from dataclasses import dataclass
 from enum import Enum
 from typing import TYPE_CHECKING, Final, Literal
 
 from ledger import canonical
+from ledger.errors import InvalidError
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -31,6 +33,9 @@ ABSENT: Final = Absent.ABSENT
 
 Path = tuple[str | int, ...]
 
+AROUND = 64
+"""What a change takes in JSON besides its path and its values, about."""
+
 
 @dataclass(frozen=True, slots=True)
 class Change:
@@ -47,13 +52,33 @@ class Change:
             return "added"
         return "removed" if self.new is ABSENT else "changed"
 
+    @property
+    def size(self) -> int:
+        """How many bytes it takes to tell of it in JSON, about."""
+        values = [value for value in (self.old, self.new) if value is not ABSENT]
+        return AROUND + len(self.path) + sum(len(json.dumps(value)) for value in values)
 
-def changes(old: JSONValue, new: JSONValue) -> list[Change]:
+
+def changes(old: JSONValue, new: JSONValue, *, limit: int | None = None) -> list[Change]:
     """The changes that lead from one document to another; empty only if they are the same.
 
     An item's place is its index in the list it is in; a changed one has the same index in both.
+
+    ``limit``: how many bytes they may take, else InvalidError. Every change repeats its path, so
+    they can take thousands of times what the documents do.
     """
-    return list(_changes(old, new, ()))
+    found: list[Change] = []
+    size = 0
+    for change in _changes(old, new, ()):
+        if limit is not None:
+            size += change.size
+            if size > limit:
+                raise InvalidError(
+                    f"too much changed: to tell of it takes more than {limit:,} bytes",
+                    hint="read both entries, and compare them yourself",
+                )
+        found.append(change)
+    return found
 
 
 def _changes(old: JSONValue, new: JSONValue, path: Path) -> Iterator[Change]:

@@ -11,6 +11,7 @@ from hypothesis import strategies as st
 from ledger import ABSENT, Change
 from ledger.canonical import MAX_INTEGER, encode
 from ledger.diff import changes
+from ledger.errors import InvalidError
 
 law = settings(deadline=None, max_examples=150)
 
@@ -121,3 +122,18 @@ def test_a_changed_item_of_a_list_of_objects_is_compared_field_by_field():
     old = {"owners": [{"name": "Ada", "share": 1}, {"name": "Bo", "share": 1}]}
     new = {"owners": [{"name": "Ada", "share": 2}, {"name": "Bo", "share": 1}]}
     assert changes(old, new) == [Change("/owners/0/share", 1, 2)]
+
+
+def test_a_limit_counts_the_path_that_every_change_repeats():
+    name = "x" * 1000
+    old, new = ({name: dict.fromkeys("abcdefgh", value)} for value in (1, 2))
+    assert len(changes(old, new, limit=9000)) == len(changes(old, new)) == 8
+    with pytest.raises(InvalidError, match="too much changed"):
+        changes(old, new, limit=8000)
+
+
+def test_a_limit_counts_the_values():
+    [change] = changes({}, {"a": ["b" * 1000]}, limit=1100)
+    assert change.size > 1000
+    with pytest.raises(InvalidError):
+        changes({}, {"a": ["b" * 1000]}, limit=1000)

@@ -62,7 +62,7 @@ PublicReadOption = Annotated[
     bool, typer.Option("--public-read", help="Reading needs no token, from anywhere.")
 ]
 InsecureOption = Annotated[
-    bool, typer.Option("--insecure", help="Listen on other addresses without any tokens.")
+    bool, typer.Option("--insecure", help="Let others than this machine in without any tokens.")
 ]
 RequireMatchOption = Annotated[
     bool, typer.Option("--require-match", help="No write without If-Match or If-None-Match.")
@@ -98,7 +98,7 @@ def serve(
     public_read: PublicReadOption = False,
     insecure: InsecureOption = False,
     require_match: RequireMatchOption = False,
-    max_body: MaxBodyOption = 4 * MAX_BYTES,
+    max_body: MaxBodyOption = 2 * MAX_BYTES,
     cors_origin: CorsOriginOption = None,
     presign: PresignOption = None,
     log_format: LogFormatOption = LogFormat.TEXT,
@@ -118,15 +118,16 @@ def serve(
 
     config = load_config()
     tokens = read_tokens(config.environment)
-    local = is_loopback(host)
+    # Who publishes a URL or has a proxy in front lets others in, wherever this listens.
+    local = is_loopback(host) and not (public_url or trusted_proxy)
     if not (local or tokens or insecure):
         raise CannotServeError(
-            f"anybody who reaches {host} could write: there are no tokens",
+            f"anybody who reaches {public_url or host} could write: there are no tokens",
             hint="set LEDGER_TOKENS_FILE, or say --insecure",
         )
     settings = Settings(
         public_url=public_url.rstrip("/"),
-        allowed_hosts=hosts_to_answer_to(allowed_host or [], public_url, local=local),
+        allowed_hosts=hosts_to_answer_to(allowed_host or [], public_url, local=is_loopback(host)),
         tokens=tokens,
         public_read=public_read or local,
         require_match=require_match,

@@ -67,6 +67,7 @@ def create_app(ledger: Ledger, settings: Settings = DEFAULTS) -> FastAPI:
     def contract() -> dict[str, Any]:
         return build_contract(app, settings)
 
+    app.state.work = face.work  # for whoever stops the service
     app.openapi = contract  # type: ignore[method-assign]
     for part in (Listing(face), Writes(face), Reads(face), Operations(face, contract)):
         part.add_to(app)

@@ -57,25 +57,21 @@ def parse_document(data: bytes, title_number: str | None) -> tuple[str, dict[str
     has_digest = "sha256" in value
     claimed = value.pop("sha256", None)
     check_document(value, name)
-    if has_digest:
-        _check_digest(claimed, title_digest(value, name))
-    return name, value
-
-
-def _check_digest(claimed: object, computed: str) -> None:
-    if claimed != computed:
+    # As it will be shown, with the title number; or just as it was sent, perhaps without.
+    if has_digest and claimed not in (shown := title_digest(value, name), digest(value)):
         raise InvalidError(
-            f"sha256 is {claimed!a:.80}, but the document's is {computed}",
-            hint="it is the sha256 of the canonical JSON (RFC 8785) of all but itself;"
-            " leave it out to have it computed",
+            f"sha256 is {claimed!a:.80}, but the document's is {shown}",
+            hint="it is the sha256 of the canonical JSON (RFC 8785) of all other members,"
+            " with or without the title_number of the path; leave it out to have it computed",
         )
+    return name, value
 
 
 def title_digest(document: dict[str, JSONValue], title_number: str) -> str:
     """The ``sha256`` of a representation: of the canonical JSON of everything else in it.
 
-    Where the document has its title_number, as all that come over HTTP to ``/titles`` do, it is
-    the document digest.
+    It is the document digest only where the document has its title_number, which one that came to
+    ``/titles/{title_number}`` need not have.
     """
     return digest({**document, "title_number": title_number})
 

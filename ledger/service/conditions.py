@@ -40,6 +40,7 @@ class Tags:
             return cls(anything=True)
         found: dict[bool, list[str]] = {True: [], False: []}
         position = 0
+        value = value.rstrip(" \t,")
         while position < len(value):
             match = TAG.match(value, position)
             if match is None:
@@ -67,6 +68,12 @@ class Conditions:
 
     def __bool__(self) -> bool:
         return self.match is not None or self.none_match is not None
+
+    def say_on_what(self) -> bool:
+        """Whether a write under these names what it is on top of: an address, or nothing yet."""
+        if self.match is not None and any(map(is_address, self.match.strong)):
+            return True
+        return self.none_match is not None and self.none_match.anything
 
 
 def is_not_modified(conditions: Conditions, tag: str) -> bool:

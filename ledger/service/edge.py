@@ -112,7 +112,7 @@ def _log(scope: Scope, call: Call, status: int, milliseconds: float) -> None:
 
 
 class Guard:
-    """Lets a request pass if it is for this host, and its token may do what it wants to."""
+    """Lets a request pass if it is one, is for this host, and its token may do what it wants to."""
 
     def __init__(self, app: ASGIApp, settings: Settings) -> None:
         self._app = app
@@ -126,6 +126,7 @@ class Guard:
         await self._app(scope, receive, send)
 
     def _check(self, scope: Scope, path: str) -> None:
+        _check_framing(scope)
         if path in PROBES:  # a probe has no token, and calls whatever address it knows
             return
         self._check_host(scope)
@@ -172,3 +173,13 @@ class Guard:
         bearer = f"Bearer {REALM}, {error}" if error else f"Bearer {REALM}"
         challenges = {"bearer": bearer, "basic": f'Basic {REALM}, charset="UTF-8"'}
         return tuple(("WWW-Authenticate", challenges[scheme]) for scheme in self._schemes)
+
+
+def _check_framing(scope: Scope) -> None:
+    """Refuse a body with two lengths: a proxy may have taken the other (RFC 9112, section 6.1)."""
+    names = {name for name, _ in scope["headers"]}
+    if {b"content-length", b"transfer-encoding"} <= names:
+        raise RequestError(
+            "Content-Length and Transfer-Encoding exclude each other",
+            headers=(("Connection", "close"),),
+        )

@@ -98,7 +98,7 @@ IF_NONE_MATCH = {
 WRITE_HEADERS = [
     ("If-Match", 'Only on top of this head: "ADDRESS", several, or * for any.'),
     ("If-None-Match", "*: only if there is no such title yet."),
-    ("Idempotency-Key", "The entry's reference: sent again, the same answer, nothing written."),
+    ("Idempotency-Key", "The entry's reference: sent again, the same answer, nothing is written."),
     ("Ledger-Message", "Why this version exists, in UTF-8."),
     ("Ledger-Message*", "The same by RFC 8187: UTF-8''percent%20encoded. Preferred if both come."),
     ("Ledger-Effective", "From when it holds in law: 2026-01-31, or an RFC 3339 time."),
@@ -143,7 +143,7 @@ APPEND = _write("append", "DocumentOfTitle")
 ENTRIES = _read("listEntries", "Entries", "The history, newest first", "Link")
 ENTRY = _read("getEntry", "Entry", "The exact bytes of the entry")
 ENTRY["responses"][307] = REDIRECT
-DIFF = _read("diff", "Diff", "The fields that differ, with old and new")
+DIFF = _read("diff", "Diff", "The fields that differ, with old and new; 422 if too much does")
 VERIFICATION = _contract(
     "verify", {200: _ok("The report, whatever it says", {**_json("Report"), **HTML})}, STORE
 )

@@ -5,9 +5,12 @@ from __future__ import annotations
 import hashlib
 import json
 import mimetypes
+from functools import cache, lru_cache
 from pathlib import Path
+from time import monotonic
 from typing import TYPE_CHECKING, Any
 
+from anyio import Lock
 from fastapi.responses import Response
 from starlette.requests import Request  # noqa: TC002 -- FastAPI reads the annotations
 
@@ -23,10 +26,13 @@ if TYPE_CHECKING:
     from fastapi import FastAPI
 
     from ledger.service.face import Face
+    from ledger.service.pages import Pages
 
 __all__ = ["Operations"]
 
 STATIC = Path(__file__).parent / "static"
+PROBE_SECONDS = 1.0
+"""How long a probe of the store answers for others, so that nobody keeps the store busy with it."""
 
 
 class Operations:
@@ -34,7 +40,17 @@ class Operations:
 
     def __init__(self, face: Face, contract: Callable[[], dict[str, Any]]) -> None:
         self._face = face
-        self._contract = contract
+        self._probing = Lock()
+        self._probed_until = 0.0
+        self._probed: str | LedgerError = ""
+        # Rendering takes long enough for others to notice.
+        self._contract = cache(lambda: json.dumps(contract(), indent=2).encode())
+
+        @lru_cache(maxsize=8)
+        def docs(pages: Pages) -> str:
+            return pages.docs(openapi=contract())
+
+        self._docs = docs
         self._files = {file.name: file.read_bytes() for file in STATIC.iterdir() if file.is_file()}
 
     def add_to(self, app: FastAPI) -> None:
@@ -54,16 +70,22 @@ class Operations:
         return Response(to_json({"status": "ok"}), media_type=JSON_TYPE)
 
     async def readyz(self) -> Response:
-        """Whether the ledger can be read."""
+        """Whether the ledger can be read, or could a moment ago."""
+        async with self._probing:  # who comes meanwhile has the same answer
+            if monotonic() >= self._probed_until:
+                self._probed = await self._probe()
+                self._probed_until = monotonic() + PROBE_SECONDS
+        found = self._probed
+        if isinstance(found, LedgerError):
+            raise NotReady(f"the ledger can't be read: {found}", hint=found.hint) from found
+        return Response(to_json({"status": "ok", "origin": found}), media_type=JSON_TYPE)
 
-        def read() -> str:
-            try:
-                return read_origin(self._face.ledger.store)
-            except LedgerError as error:
-                raise NotReady(f"the ledger can't be read: {error}", hint=error.hint) from error
-
-        origin = await self._face.work.run("readyz", read)
-        return Response(to_json({"status": "ok", "origin": origin}), media_type=JSON_TYPE)
+    async def _probe(self) -> str | LedgerError:
+        store = self._face.ledger.store
+        try:
+            return await self._face.work.run("readyz", lambda: read_origin(store))
+        except LedgerError as error:
+            return error
 
     async def metrics(self) -> Response:
         """Counters and timings, for Prometheus."""
@@ -72,12 +94,11 @@ class Operations:
 
     async def openapi(self, request: Request) -> Response:
         """The contract, for machines."""
-        text = json.dumps(self._contract(), indent=2)
-        return answer(request, text.encode())
+        return answer(request, self._contract())
 
     async def docs(self, request: Request) -> Response:
         """The contract, for people."""
-        return html(request, self._face.pages(request.scope).docs(openapi=self._contract()))
+        return html(request, self._docs(self._face.pages(request.scope)))
 
     async def static(self, request: Request, name: str, v: str = "") -> Response:  # noqa: ARG002 -- not to be refused as unknown
         """A stylesheet or a picture; ``v`` is its hash, so that another version is another URL."""

@@ -28,7 +28,7 @@ if TYPE_CHECKING:
     from ledger.keyring import Keyring
     from ledger.report import Finding, Report
 
-    History = list[tuple[Entry, list[Change]]]
+    History = list[tuple[Entry, list[Change] | None]]
 
 __all__ = ["Pages", "Urls"]
 
@@ -123,7 +123,7 @@ class Pages:
             "entries.html", title_number=title_number, history=history, older_url=older_url
         )
 
-    def entry(self, *, entry: Entry, changes: list[Change], is_head: bool) -> str:
+    def entry(self, *, entry: Entry, changes: list[Change] | None, is_head: bool) -> str:
         """One entry, with what it changed and how to check it by hand."""
         return self._render(
             "entry.html",

@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import re
 from typing import Annotated, TypeAlias
 
 from fastapi import Path, Query
+from pydantic import BeforeValidator
 from starlette.requests import Request  # noqa: TC002 -- FastAPI reads the annotations
 
 from ledger.errors import InvalidError
@@ -33,6 +35,16 @@ MANY_ENTRIES = 20
 """Entries on a page: each is one read."""
 MANY_TITLES = 100
 
+NUMBER = re.compile(r"[1-9][0-9]{0,15}")
+
+
+def _plain_number(value: object) -> object:
+    """Refuse what only Python takes for a number: 1_0, +1, 1.0, 01, or one with spaces."""
+    if isinstance(value, str) and not NUMBER.fullmatch(value):
+        raise ValueError("not a number from 1 up, in digits")
+    return value
+
+
 _TITLE = {"pattern": f"^{TITLE_NUMBER.pattern}$", "example": "TN1234567"}
 _ADDRESS = f"^{ADDRESS.pattern}$"
 _REVISION = "A revision: HEAD, HEAD~2, v3, an address or its first digits, @{2026-01-31}."
@@ -48,7 +60,9 @@ AddressOrPrefix: TypeAlias = Annotated[
     ),
 ]
 Version: TypeAlias = Annotated[
-    int | None, Query(ge=1, le=10**15, description="The version with this number.")
+    int | None,
+    BeforeValidator(_plain_number),
+    Query(ge=1, le=10**15, description="The version with this number."),
 ]
 Moment: TypeAlias = Annotated[
     str | None,
@@ -58,13 +72,15 @@ Address: TypeAlias = Annotated[
     str | None,
     Query(alias="from", pattern=_ADDRESS, description="The address to begin with."),
 ]
-Limit: TypeAlias = Annotated[int, Query(ge=1, le=100, description="How many at most.")]
+Limit: TypeAlias = Annotated[
+    int, BeforeValidator(_plain_number), Query(ge=1, le=100, description="How many at most.")
+]
 OldRevision: TypeAlias = Annotated[str, Query(alias="from", description=_REVISION)]
 NewRevision: TypeAlias = Annotated[str, Query(alias="to", description=_REVISION)]
 Expect: TypeAlias = Annotated[
     str | None,
     Query(
-        pattern=f"^({ADDRESS.pattern})?$",
+        pattern=_ADDRESS,
         description="A pin: an address remembered from before, which has to be in the chain.",
     ),
 ]
@@ -78,7 +94,9 @@ Prefix: TypeAlias = Annotated[
     str,
     Query(pattern=f"^({TITLE_NUMBER.pattern})?$", description="Only titles that begin like this."),
 ]
-ManyTitles: TypeAlias = Annotated[int, Query(ge=1, le=1000, description="How many at most.")]
+ManyTitles: TypeAlias = Annotated[
+    int, BeforeValidator(_plain_number), Query(ge=1, le=1000, description="How many at most.")
+]
 
 
 async def only_known_parameters(request: Request) -> None:

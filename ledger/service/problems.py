@@ -10,6 +10,7 @@ from starlette.requests import ClientDisconnect
 from starlette.responses import Response
 
 from ledger.errors import LedgerError, StoreError, TrustError
+from ledger.service.bodies import title_digest
 from ledger.service.errors import Busy, NotReady, RequestError, WriteRefused
 
 if TYPE_CHECKING:
@@ -55,7 +56,7 @@ def problem_members(error: LedgerError, *, docs: str = "/docs") -> dict[str, Any
             "address": head.address,
             "parent": head.parent,
             "version": head.version,
-            "digest": head.digest,
+            "digest": title_digest(head.document, head.title_number),
         }
     return members
 

@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import re
-from contextlib import ExitStack, suppress
+from contextlib import ExitStack
+from dataclasses import replace
 from tempfile import SpooledTemporaryFile
 from typing import TYPE_CHECKING, BinaryIO, cast
 
@@ -31,18 +32,22 @@ from ledger.service.parameters import (
     Version,
 )
 from ledger.times import parse_time
+from ledger.verify import NO_PIN
 
 if TYPE_CHECKING:
-    from collections.abc import AsyncIterator
+    from collections.abc import AsyncIterator, Iterator
 
     from fastapi import FastAPI
 
+    from ledger.canonical import JSONValue
     from ledger.diff import Change
     from ledger.entry import Entry
     from ledger.service.face import Face
 
-    Page = tuple[list[tuple[Entry, list[Change]]], str | None]
-    """Entries with what changed in each, newest first, and the address to go on from."""
+    Step = tuple[Entry, dict[str, JSONValue], dict[str, JSONValue]]
+    Page = tuple[list[tuple[Entry, list[Change] | None]], str | None]
+    """Entries, newest first, with what changed in each (None: too much to show), and the address
+    to go on from."""
 
 __all__ = ["BUNDLE_TYPE", "Reads"]
 
@@ -50,6 +55,8 @@ TITLE = "/titles/{title_number}"
 BUNDLE_TYPE = "application/x-tar"
 CHUNK = 1 << 16
 IN_MEMORY = 1 << 20
+MAX_CHANGES = 4 << 20
+"""How many bytes of changes an answer has: each repeats its path, which can be long."""
 PREFIX = re.compile(r"[0-9a-f]{4,64}")
 # The head is looked up once, so that both sides of a comparison are seen from the same state.
 HEAD = re.compile(r"\A(?:HEAD|@(?!\{))")
@@ -106,12 +113,16 @@ class Reads:
     def _title_page(self, request: Request, shown: Entry) -> str:
         title_number = shown.title_number
         history, older = self._history(title_number, "HEAD", MANY_ENTRIES, broken=True)
+        # The head is read anew by each: what is shown has to be in the chain that is verified.
+        report = self._ledger.verify(title_number, expect=shown.address)
+        # But nobody remembered it.
+        report = replace(report, not_shown=(NO_PIN, *report.not_shown))
         return self._face.pages(request.scope).title(
             shown=shown,
             head=history[0][0],
             history=history,
             older_url=self._older(request, title_number, older, MANY_ENTRIES),
-            report=self._ledger.verify(title_number),
+            report=report,
         )
 
     async def entries(
@@ -134,7 +145,9 @@ class Reads:
             shown = [
                 {
                     **plain.entry_json(entry, self._ledger.keyring),
-                    "changes": [plain.change_json(change) for change in differing],
+                    "changes": None
+                    if differing is None
+                    else [plain.change_json(change) for change in differing],
                 }
                 for entry, differing in history
             ]
@@ -145,14 +158,35 @@ class Reads:
 
     def _history(self, title_number: str, start: str, limit: int, *, broken: bool = False) -> Page:
         """A page of history; ``broken``: as far as it holds together, for the report says why."""
-        found: list[Entry] = []
-        ends = (IntegrityError, TrustError) if broken else ()
-        with suppress(*ends):
-            found.extend(self._ledger.log(title_number, start, limit=limit + 1))
-        documents = [entry.document for entry in found] + [{}]
-        steps = zip(found[:limit], documents, documents[1:], strict=False)
-        history = [(entry, changes(old, new)) for entry, new, old in steps]
-        return history, found[limit].address if len(found) > limit else None
+        history: list[tuple[Entry, list[Change] | None]] = []
+        left = MAX_CHANGES
+        for entry, old, new in self._steps(title_number, start, limit + 1, broken=broken):
+            if len(history) == limit:
+                return history, entry.address
+            try:
+                differing = changes(old, new, limit=left)
+            except InvalidError:
+                history.append((entry, None))
+            else:
+                history.append((entry, differing))
+                left -= sum(change.size for change in differing)
+        return history, None
+
+    def _steps(self, title_number: str, start: str, limit: int, *, broken: bool) -> Iterator[Step]:
+        """Each entry with the document before it and its own; no more than two are held."""
+        child: Entry | None = None
+        new: dict[str, JSONValue] = {}
+        try:
+            for entry in self._ledger.log(title_number, start, limit=limit):
+                old = entry.document
+                if child is not None:
+                    yield child, old, new
+                child, new = entry, old
+        except (IntegrityError, TrustError):
+            if not broken or child is None:
+                raise
+        if child is not None:
+            yield child, {}, new
 
     def _older(
         self, request: Request, title_number: str, address: str | None, limit: int
@@ -202,7 +236,7 @@ class Reads:
             head = self._ledger.head(title_number).address
             before = self._ledger.entry(title_number, HEAD.sub(head, old))
             after = self._ledger.entry(title_number, HEAD.sub(head, new))
-            differing = changes(before.document, after.document)
+            differing = changes(before.document, after.document, limit=MAX_CHANGES)
             if self._face.wants_html(request.scope):
                 pages = self._face.pages(request.scope)
                 return html(request, pages.diff(old=before, new=after, changes=differing))
@@ -222,14 +256,14 @@ class Reads:
         """The report of a verification, made now; 200 also when it says no."""
 
         def read() -> Response:
-            report = self._ledger.verify(title_number, expect=expect or None)
+            report = self._ledger.verify(title_number, expect=expect)
             headers = {"Vary": "Accept", "Cache-Control": "no-store"}
             if self._face.wants_html(request.scope):
                 page = self._face.pages(request.scope).verification(
-                    title_number=title_number, report=report, pin=expect or None
+                    title_number=title_number, report=report, pin=expect
                 )
                 return Response(page, headers=headers, media_type="text/html")
-            shown = {"title_number": title_number, "expect": expect or None}
+            shown = {"title_number": title_number, "expect": expect}
             body = to_json(shown | plain.report_json(report))
             return Response(body, headers=headers, media_type="application/json")
 

@@ -95,7 +95,12 @@ SCHEMAS: dict[str, Schema] = {
             "address": ADDRESS_,
             "key_name": TEXT,
             **MEMBERS,
-            "changes": _array(ref("schemas", "Change")),
+            "changes": {
+                "type": ["array", "null"],
+                "items": ref("schemas", "Change"),
+                "description": "null: too much changed to show, as an answer has 4 MiB of changes"
+                " at most. Read both entries.",
+            },
         }
     ),
     "Entries": _object(
@@ -174,7 +179,7 @@ PROBLEMS: dict[int, str] = {
     413: "The body is too large",
     415: "The body is no JSON",
     422: "Readable, but not acceptable: a title number, a document, a digest, a parameter",
-    428: "A condition is needed: If-Match or If-None-Match",
+    428: "It has to say on top of what: If-Match with an address, or If-None-Match: *",
     500: "What is stored doesn't hold together, or the service isn't set up for this",
     503: "The store can't be used, or is busy; nothing was written",
     504: "It may have been written: address is what to look for",

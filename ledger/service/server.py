@@ -19,7 +19,7 @@ if TYPE_CHECKING:
     import socket
     from collections.abc import Iterator, Sequence
 
-    from starlette.types import ASGIApp
+    from fastapi import FastAPI
 
 __all__ = ["run_server"]
 
@@ -27,15 +27,19 @@ HEAD_SECONDS = 10
 """From when a request may come until all of its head is there."""
 BODY_SECONDS = 60
 """From its head until all of its body is there."""
+WRITE_SECONDS = 60
+"""Until the client has taken what was written."""
 KEEP_ALIVE_SECONDS = 5
 GRACE_SECONDS = 30
-"""How long a stopping server waits for clients to take their answers. Work that has begun on the
-store is finished in any case."""
+"""How long a stopping server keeps connections. Work that has begun on the store is finished in any
+case, and whoever waits for its outcome any longer gets no answer: no other would be true."""
 MAX_CONNECTIONS = 1000
 
 
-def run_server(app: ASGIApp, listener: socket.socket, trusted_proxies: Sequence[str] = ()) -> None:
+def run_server(app: FastAPI, listener: socket.socket, trusted_proxies: Sequence[str] = ()) -> None:
     """Serve until SIGTERM or SIGINT, then finish what is in flight, take nothing new, and return.
+
+    The app is one of ``create_app``. When this returns, nothing uses its ledger any more.
 
     Behind ``trusted_proxies``, X-Forwarded-For and X-Forwarded-Proto say who calls, and how.
     Logs to ``uvicorn.error``; configures no logging.
@@ -53,9 +57,12 @@ def run_server(app: ASGIApp, listener: socket.socket, trusted_proxies: Sequence[
         workers=1,
         limit_concurrency=MAX_CONNECTIONS,
         timeout_keep_alive=KEEP_ALIVE_SECONDS,
-        timeout_graceful_shutdown=GRACE_SECONDS,
+        timeout_graceful_shutdown=None,  # it would cancel writes that happen all the same
     )
-    _Server(config).run(sockets=[listener])
+    try:
+        _Server(config).run(sockets=[listener])
+    finally:
+        app.state.work.wait_until_idle()
 
 
 class _Server(uvicorn.Server):
@@ -71,15 +78,30 @@ class _Server(uvicorn.Server):
             for number in (signal.SIGINT, signal.SIGTERM):
                 loop.remove_signal_handler(number)
 
+    async def shutdown(self, sockets: list[socket.socket] | None = None) -> None:
+        """Wait for all that has begun; for the connections not longer than the grace."""
+        grace = asyncio.get_running_loop().call_later(GRACE_SECONDS, self._abort_connections)
+        try:
+            await super().shutdown(sockets)
+        finally:
+            grace.cancel()
+            self._abort_connections()  # there are some after a second SIGINT
+
+    def _abort_connections(self) -> None:
+        for connection in list(self.server_state.connections):
+            connection.transport.abort()
+
 
 class _Protocol(H11Protocol):
-    """uvicorn's protocol with deadlines: who sends a byte a minute doesn't keep a connection."""
+    """uvicorn's protocol with deadlines: who sends or takes a byte a minute keeps no connection."""
 
     _watched: object = None
     _deadline: asyncio.TimerHandle | None = None
+    _write_deadline: asyncio.TimerHandle | None = None
 
     def connection_made(self, transport: asyncio.Transport) -> None:  # type: ignore[override]
         super().connection_made(transport)
+        transport.set_write_buffer_limits(high=0)  # pause while anything at all is not taken
         self._watch()
 
     def data_received(self, data: bytes) -> None:
@@ -92,7 +114,22 @@ class _Protocol(H11Protocol):
 
     def connection_lost(self, exc: Exception | None) -> None:
         self._set_deadline(None)
+        self._end_write_deadline()
         super().connection_lost(exc)
+
+    def pause_writing(self) -> None:
+        super().pause_writing()
+        self._end_write_deadline()
+        self._write_deadline = self.loop.call_later(WRITE_SECONDS, self._too_slow)
+
+    def resume_writing(self) -> None:
+        super().resume_writing()
+        self._end_write_deadline()
+
+    def _end_write_deadline(self) -> None:
+        if self._write_deadline is not None:
+            self._write_deadline.cancel()
+            self._write_deadline = None
 
     def _watch(self) -> None:
         """Begin a deadline where the client is to send what comes next; more bytes move it not."""

@@ -36,7 +36,7 @@ class Settings:
     """Whether reading needs no token where there are any."""
     require_match: bool = False
     """Whether every write has to say on top of what (RFC 6585, section 3)."""
-    max_body: int = 4 * MAX_BYTES
+    max_body: int = 2 * MAX_BYTES
     """The largest body in bytes: some more than an entry, for indentation and escapes."""
     cors_origins: tuple[str, ...] = ()
     """The origins whose scripts may call (``https://app.example.org``); none: no script may."""

@@ -29,6 +29,8 @@ MONTHS = (
     *("August", "September", "October", "November", "December"),
 )
 MAX_COLUMNS = 6
+MAX_CHARS = 10_000
+"""How much of one text is shown."""
 
 
 @cache
@@ -54,8 +56,11 @@ def visible(value: object) -> object:
 def text(value: str) -> Markup:
     """A stored text: lines kept, its direction its own, escapes told apart from what was written.
 
-    A space at either end, which nobody would see, is marked too.
+    A space at either end, which nobody would see, is marked too; one that is very long is cut.
     """
+    if len(value) > MAX_CHARS:
+        cut = Markup('<span class="lit">… (the JSON has it all)</span>')
+        return text(value[:MAX_CHARS]) + cut
     body = value.strip(" ")
     start = len(value) - len(value.lstrip(" ")) if body else 0
     edges = "␣" * start, "␣" * (len(value) - len(body) - start)
@@ -103,10 +108,14 @@ def pretty(value: JSONValue) -> Markup:
     written = json.dumps(value, ensure_ascii=False, indent=2)
     return escape(
         "".join(
-            json.dumps(char)[1:-1] if char != "\n" and _is_hidden(char) else char
-            for char in written
+            _json_escaped(char) if char != "\n" and _is_hidden(char) else char for char in written
         )
     )
+
+
+def _json_escaped(char: str) -> str:
+    # json escapes all of them but U+007F, which is ASCII.
+    return "\\u007f" if char == "\x7f" else json.dumps(char)[1:-1]
 
 
 def moment(value: str) -> Markup:

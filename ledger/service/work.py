@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from threading import Condition
 from time import perf_counter
 from typing import TYPE_CHECKING, TypeVar
 
@@ -33,6 +34,8 @@ class Work:
         self._threads = CapacityLimiter(math.inf)  # the places are what limits them
         self._patience = patience
         self._metrics = metrics
+        self._running = 0
+        self._idle = Condition()
         metrics.watch_work(lambda: self._places.borrowed_tokens)
 
     async def run(self, name: str, call: Callable[[], T]) -> T:
@@ -44,10 +47,25 @@ class Work:
             await self._wait_for(place)
         started = perf_counter()
         try:
-            return await to_thread.run_sync(call, limiter=self._threads)
+            return await to_thread.run_sync(self._counted, call, limiter=self._threads)
         finally:
             self._places.release_on_behalf_of(place)
             self._metrics.worked(name, perf_counter() - started)
+
+    def wait_until_idle(self) -> None:
+        """Block until no thread is in a call, also one whose event loop has ended."""
+        with self._idle:
+            self._idle.wait_for(lambda: not self._running)
+
+    def _counted(self, call: Callable[[], T]) -> T:
+        with self._idle:
+            self._running += 1
+        try:
+            return call()
+        finally:
+            with self._idle:
+                self._running -= 1
+                self._idle.notify_all()
 
     async def _wait_for(self, place: object) -> None:
         try:

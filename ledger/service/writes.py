@@ -9,8 +9,8 @@ from fastapi.responses import Response
 from starlette.requests import Request  # noqa: TC002 -- FastAPI reads the annotations
 
 from ledger import canonical
-from ledger.append import Draft
-from ledger.errors import ConflictError, HeadMoved, LedgerError
+from ledger.append import ANY, Draft
+from ledger.errors import ConflictError, HeadMoved, LedgerError, NotFoundError
 from ledger.service import headers, openapi
 from ledger.service.answers import JSON_TYPE
 from ledger.service.bodies import parse_document, read_body, representation
@@ -50,9 +50,10 @@ class Writes:
 
     async def _append(self, request: Request, title_number: str | None) -> Response:
         conditions = headers.conditions(request)
-        if self._face.settings.require_match and not conditions:
+        if self._face.settings.require_match and not conditions.say_on_what():
             raise MatchRequired(
-                "this service takes no write without If-Match or If-None-Match",
+                "every write has to say on top of what: If-Match with an address,"
+                " or If-None-Match: *",
                 hint="send If-Match with the ETag of what you have read, or If-None-Match: *",
             )
         message = headers.message(request)
@@ -69,7 +70,9 @@ class Writes:
 
     def _submit(self, draft: Draft, conditions: Conditions) -> Appended:
         try:
-            parent = expected_parent(self._ledger, draft.title_number, conditions)
+            # A reference that is there decides, whatever the condition: it is never written twice.
+            known = bool(conditions) and self._is_known(draft)
+            parent = ANY if known else expected_parent(self._ledger, draft.title_number, conditions)
             appended = self._ledger.submit(draft, parent=parent)
         except ConflictError as error:
             self._face.metrics.conflicted(error.slug)
@@ -78,6 +81,16 @@ class Writes:
             raise
         self._face.metrics.appended(repeated=appended.repeated)
         return appended
+
+    def _is_known(self, draft: Draft) -> bool:
+        """Whether the title's chain has the reference, as far down as it goes."""
+        if not draft.reference:
+            return False
+        try:
+            chain = self._ledger.log(draft.title_number)
+            return any(entry.reference == draft.reference for entry in chain)
+        except NotFoundError:
+            return False  # no such title yet
 
     def _explain(self, error: HeadMoved, title_number: str) -> WriteRefused:
         head = None

@@ -8,12 +8,14 @@ import json
 import logging
 from typing import TYPE_CHECKING
 
+import httpx
 import pytest
 
-from ledger import InvalidError
+from cli.access import read_tokens
+from ledger import InvalidError, LedgerError
 from ledger.service import Settings, basic_login, parse_tokens
 from ledger.service.tokens import find_token
-from tests.service.client import DOCUMENT, HTML, TITLE, Client, problem, shell
+from tests.service.client import DOCUMENT, HTML, TITLE, Client, problem, serving, shell
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -224,6 +226,13 @@ def test_a_server_may_ask_for_a_start_and_an_end(client: Client) -> None:
     assert said == ["lifespan.startup.complete", "lifespan.shutdown.complete"]
 
 
+def test_the_contract_is_rendered_once(client: Client, monkeypatch: pytest.MonkeyPatch) -> None:
+    first = [client.get(path).content for path in ("/docs", "/openapi.json")]
+    monkeypatch.delattr("ledger.service.pages.Pages.docs")
+    monkeypatch.delattr("ledger.service.operations.json.dumps")
+    assert [client.get(path).content for path in ("/docs", "/openapi.json")] == first
+
+
 # -- Other sites' scripts ------------------------------------------------------------------------
 
 PREFLIGHT = {
@@ -306,11 +315,36 @@ def test_other_addresses_need_tokens(folder: str, home: Path) -> None:
     assert "--insecure" in said
     tokens = home / "tokens"
     tokens.write_text(TOKENS)
-    tokens.chmod(0o644)
-    said = refusal(LEDGER_TOKENS_FILE=str(tokens), **environment)
-    assert f"chmod 600 {tokens}" in said
+    for mode in (0o644, 0o620, 0o602):
+        tokens.chmod(mode)
+        said = refusal(LEDGER_TOKENS_FILE=str(tokens), **environment)
+        assert f"chmod 600 {tokens}" in said
     said = refusal(LEDGER_TOKENS_FILE=str(home / "none"), **environment)
     assert "cannot read the tokens" in said
+
+
+@pytest.mark.parametrize(
+    "options", [("--trusted-proxy", "127.0.0.1"), ("--public-url", "https://titles.example.org")]
+)
+def test_a_service_behind_a_proxy_is_not_only_for_this_machine(
+    options: tuple[str, str], folder: str, home: Path
+) -> None:
+    environment = {"LEDGER_STORE": folder, "XDG_CONFIG_HOME": str(home)}
+    assert "--insecure" in refusal(*options, **environment)
+    login = {"BASIC_AUTH_USERNAME": "alice", "BASIC_AUTH_PASSWORD": "opensesame"}
+    with serving(folder, home, *options, **login) as server:
+        assert httpx.get(f"{server.url}/titles").status_code == 401
+    with serving(folder, home, *options, "--public-read", **login) as server:
+        assert httpx.get(f"{server.url}/titles").status_code == 200
+
+
+@pytest.mark.parametrize(
+    "name", ["LEDGER_TOKENS_FILE", "BASIC_AUTH_USERNAME", "BASIC_AUTH_PASSWORD"]
+)
+def test_an_empty_setting_is_no_service_without_tokens(name: str) -> None:
+    with pytest.raises(LedgerError):
+        read_tokens({name: ""})
+    assert read_tokens({}) == ()
 
 
 def test_a_busy_port_says_how_to_choose_another(folder: str, home: Path) -> None:

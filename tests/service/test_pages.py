@@ -315,8 +315,14 @@ def test_a_wide_document_says_what_it_leaves_out() -> None:
     assert "field04999" in page.text  # the JSON has all
 
 
-def test_a_long_value_is_there_to_the_end() -> None:
-    assert check(_title_of({"plan": "x" * 200_000 + "the end"})).text.count("the end") >= 2
+def test_a_long_value_is_cut_but_in_the_json() -> None:
+    page = check(_title_of({"plan": "x" * 200_000 + "the end"}))
+    assert page.text.count("x" * 10_000 + "… (the JSON has it all)") >= 1
+    assert page.text.count("the end") == 1
+
+
+def test_json_shows_what_is_hidden_by_its_own_escapes() -> None:
+    assert html.unescape(shown.pretty("a\x7f\u202e\x00")) == r'"a\u007f\u202e\u0000"'
 
 
 def test_many_changes_lead_to_the_comparison() -> None:

@@ -45,6 +45,7 @@ def test_a_version_by_its_number_and_by_a_moment(client: Client) -> None:
         ("version=4", 404),
         ("at=1995-01-01", 404),
         ("version=0", 422),
+        *((f"version={odd}", 422) for odd in ("1_0", "%2B1", "1.0", "%201", "01", "1" * 17)),
         ("version=x", 422),
         ("version=", 422),
         ("at=", 422),
@@ -121,9 +122,26 @@ def test_the_history_page_by_page(client: Client) -> None:
     assert found == client.get(f"{PATH}/entries").json()["entries"]
 
 
-@pytest.mark.parametrize("query", ["limit=0", "limit=101", "limit=x", "from=HEAD", "from=abcd"])
+@pytest.mark.parametrize(
+    "query",
+    ["limit=0", "limit=101", "limit=x", "limit=1_0", "limit=%2B1", "from=HEAD", "from=abcd"],
+)
 def test_pages_that_cannot_be_had(client: Client, query: str) -> None:
     problem(client.get(f"{PATH}/entries?{query}"), 422, "invalid")
+
+
+def test_changes_that_would_fill_the_memory_are_not_shown(client: Client) -> None:
+    for value in (1, 2):
+        client.ledger.append(TITLE, {"x" * 50_000: {str(n): value for n in range(100)}})
+    found = client.get(f"{PATH}/entries").json()["entries"]
+    assert [entry["changes"] is None for entry in found] == [True, False, False, False, False]
+    problem(client.get(f"{PATH}/diff"), 422, "invalid")
+    assert client.get(f"{PATH}/diff", headers=HTML).status_code == 422
+    address = addresses(client)[0]
+    for path in ("", "/entries", f"/entries/{address}"):
+        page = client.get(PATH + path, headers=HTML)
+        assert page.status_code == 200
+        assert "Too much changed" in page.text
 
 
 # -- Exact bytes ---------------------------------------------------------------------------------
@@ -200,7 +218,29 @@ def test_a_verification(client: Client) -> None:
         "tampered",
         "pin-missing",
     )
-    problem(client.get(f"{PATH}/verification?expect=x"), 422, "invalid")
+    for query in ("expect=x", "expect="):
+        problem(client.get(f"{PATH}/verification?{query}"), 422, "invalid")
+
+
+def test_the_page_of_what_is_in_no_chain_is_not_verified(client: Client) -> None:
+    store, head = client.ledger.store, f"{TITLE}/head.json"
+    objects = store._objects  # type: ignore[attr-defined]
+    before = objects[head]
+    client.ledger.append(TITLE, {"n": "lost"})
+    lost = objects[head]
+    objects[head] = before
+    client.ledger.append(TITLE, {"n": "kept"})
+    heads = [lost]  # for who asks first; then the other one
+    get = store.get
+    store.get = lambda key: heads.pop() if key == head and heads else get(key)  # type: ignore[method-assign]
+    page = client.get(PATH, headers=HTML).text
+    assert not heads
+    assert "pin-missing" in page
+    assert "superseded" not in page
+    assert "NOT as it was signed" in page
+    honest = client.get(f"{PATH}?version=1", headers=HTML).text
+    assert "superseded" in honest
+    assert "without an address remembered" in honest
 
 
 def tamper(client: Client, version: int) -> None:

@@ -153,11 +153,49 @@ def test_a_stop_under_load_loses_nothing_that_was_acknowledged(folder: str, home
         assert ledger.verify_all()
 
 
+SLOW_STORE = """
+import sys, time
+import ledger.service.server
+from ledger.stores.folder import FolderStore
+
+ledger.service.server.GRACE_SECONDS = 0.5
+create, close = FolderStore.create, FolderStore.close
+
+def slow_create(store, key, data):
+    if key.endswith("/head.json"):
+        time.sleep(3)
+    created = create(store, key, data)
+    print("wrote", key, file=sys.stderr)
+    return created
+
+def noted_close(store):
+    print("closed", file=sys.stderr)
+    close(store)
+
+FolderStore.create, FolderStore.close = slow_create, noted_close
+"""
+
+
+def test_a_stop_ends_no_write_and_makes_up_no_answer_to_it(folder: str, home: Path) -> None:
+    with serving(folder, home, before=SLOW_STORE) as server:
+        client = Slow(server, 1)
+        client.socket.sendall(client.rest)
+        time.sleep(0.5)  # the write has begun
+        server.process.terminate()
+        assert client.socket.recv(1) == b""
+        client.socket.close()
+        assert server.process.wait(20) == 0
+        log = server.log.read_text()
+    assert log.index("/head.json") < log.rindex("closed")
+    with Ledger.open(folder, keyring=keyring_in(home)) as ledger:
+        assert ledger.head(client.title).version == 1
+
+
 # -- Slow clients --------------------------------------------------------------------------------
 
 IMPATIENT = (
     "import ledger.service.server as s; s.HEAD_SECONDS = 0.6; s.BODY_SECONDS = 0.6;"
-    " s.KEEP_ALIVE_SECONDS = 2"
+    " s.KEEP_ALIVE_SECONDS = 2; s.WRITE_SECONDS = 0.6"
 )
 HEAD = b"POST /titles HTTP/1.1\r\nHost: localhost\r\nContent-Type: application/json\r\n"
 
@@ -198,6 +236,27 @@ def test_slow_clients_are_not_waited_for(folder: str, home: Path) -> None:
         assert server.stop() == 0
 
 
+def everything_from(client: socket.socket) -> bytes:
+    """All that comes, until the server closes."""
+    answer = bytearray()
+    try:
+        while chunk := client.recv(1 << 16):
+            answer += chunk
+    except ConnectionResetError:
+        pass
+    return bytes(answer)
+
+
+def test_who_takes_no_answer_is_not_waited_for(folder: str, home: Path) -> None:
+    request = b"GET /openapi.json HTTP/1.1\r\nHost: localhost\r\n\r\n"
+    with serving(folder, home, before=IMPATIENT) as server:
+        with socket.create_connection(("127.0.0.1", server.port), timeout=10) as client:
+            client.sendall(request * 1000)  # more in return than all buffers hold
+            time.sleep(2)
+            assert everything_from(client).count(b"HTTP/1.1 200 ") < 1000
+        assert server.stop() == 0
+
+
 # -- On the wire ---------------------------------------------------------------------------------
 
 
@@ -205,13 +264,7 @@ def wire(server: Server, request: bytes) -> bytes:
     """All that a server answers to some bytes, until it closes."""
     with socket.create_connection(("127.0.0.1", server.port), timeout=10) as client:
         client.sendall(request)
-        answer = b""
-        try:
-            while chunk := client.recv(1 << 16):
-                answer += chunk
-        except ConnectionResetError:
-            pass
-    return answer
+        return everything_from(client)
 
 
 def test_the_wire(folder: str, home: Path) -> None:
@@ -220,6 +273,14 @@ def test_the_wire(folder: str, home: Path) -> None:
         # A large body is refused before it comes, and the connection ends there.
         refused = wire(server, HEAD + b"Content-Length: 1000000000\r\n\r\n{")
         assert refused.startswith(b"HTTP/1.1 413 ")
+        # Two lengths are one too many: the connection ends there, too.
+        lengths = b"Content-Length: 2\r\nTransfer-Encoding: chunked\r\n\r\n"
+        smuggled = wire(
+            server, HEAD + lengths + b"2\r\n{}\r\n0\r\n\r\nGET /healthz HTTP/1.1\r\n\r\n"
+        )
+        assert smuggled.startswith(b"HTTP/1.1 400 ")
+        assert b"connection: close" in smuggled.lower()
+        assert smuggled.count(b"HTTP/1.1") == 1
         # HEAD has the length, and no body.
         close = b"Host: localhost\r\nConnection: close\r\n\r\n"
         headed = wire(server, b"HEAD /titles HTTP/1.1\r\n" + close)
@@ -244,7 +305,7 @@ def test_a_trusted_proxy_says_who_calls_and_how(folder: str, home: Path) -> None
     forwarded = {"X-Forwarded-For": "192.0.2.7", "X-Forwarded-Proto": "https"}
     for options, scheme, caller in (
         ((), "http", "127.0.0.1"),
-        (("--trusted-proxy", "127.0.0.1"), "https", "192.0.2.7"),
+        (("--trusted-proxy", "127.0.0.1", "--insecure"), "https", "192.0.2.7"),
     ):
         with serving(folder, home, *options) as server:
             root = httpx.get(server.url, headers=forwarded)

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any
 import pytest
 
 from ledger.errors import OutcomeUnknown, StoreDenied, StoreUnavailable
+from ledger.service import operations
 from ledger.stores import MemoryStore
 from ledger.testing import memory_ledger
 from tests.service.client import DOCUMENT, HTML, TITLE, Client, problem
@@ -38,7 +39,10 @@ class Unreachable(Wrapper):
 
 
 @pytest.mark.parametrize("error", [StoreUnavailable, StoreDenied])
-def test_503_says_to_try_again_as_nothing_was_written(error: type[Exception]) -> None:
+def test_503_says_to_try_again_as_nothing_was_written(
+    error: type[Exception], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(operations, "PROBE_SECONDS", 0)
     store = Unreachable(MemoryStore())
     client = Client(memory_ledger(store))
     client.post(PATH, DOCUMENT)
@@ -167,6 +171,29 @@ def test_a_slow_store_does_not_stop_the_service() -> None:
         store.gate.set()
         assert [answer.status_code for answer in await asyncio.gather(*readers)] == [200] * 3
         assert (await client.later("GET", PATH)).status_code == 200
+
+    asyncio.run(scene())
+
+
+def test_many_probes_are_one_call_of_the_store() -> None:
+    store = SlowStore()
+    client = Client(memory_ledger(store), concurrency=2, patience=0.3)
+    client.ledger.append(TITLE, {})
+
+    async def scene() -> None:
+        store.gate.clear()
+        probes = [asyncio.create_task(client.later("GET", "/readyz")) for _ in range(20)]
+        while not store.waiting:
+            await asyncio.sleep(0.01)
+        reader = asyncio.create_task(client.later("GET", PATH))  # for whom there is a place
+        while store.waiting < 2:
+            await asyncio.sleep(0.01)
+        store.gate.set()
+        assert [answer.status_code for answer in await asyncio.gather(*probes)] == [200] * 20
+        assert (await reader).status_code == 200
+        assert (await client.later("GET", "/readyz")).status_code == 200
+        told = (await client.later("GET", "/metrics")).text
+        assert 'ledger_store_seconds_count{operation="readyz"} 1.0' in told
 
     asyncio.run(scene())
 

@@ -42,6 +42,12 @@ def test_the_document_is_stored_as_it_was_posted_without_its_digest(client: Clie
     assert client.ledger.head(TITLE).digest == DIGEST
 
 
+def test_a_digest_may_be_that_of_what_was_sent_without_its_title_number(client: Client) -> None:
+    sent = {"address": "1 low street"}
+    assert post(client, {**sent, "sha256": digest(sent)}).status_code == 201
+    assert client.get(PATH).json()["sha256"] == DIGEST
+
+
 @pytest.mark.parametrize("claimed", [None, 7, "", DIGEST.upper(), [DIGEST]])
 def test_a_digest_that_is_none_is_refused(client: Client, claimed: object) -> None:
     said = problem(post(client, {**DOCUMENT, "sha256": claimed}), 422, "invalid")
@@ -160,6 +166,17 @@ def test_a_quoted_key_is_the_same_key(client: Client) -> None:
     assert address(first) == client.ledger.head(TITLE).address
 
 
+def test_a_key_is_never_written_twice_whatever_the_condition(client: Client) -> None:
+    first = post(client, Idempotency_Key="A-17")
+    head = address(post(client, {"address": "2"}))
+    for fresh in ({"If_Match": tag(head)}, {"If_Match": "*"}, {"If_None_Match": "*"}):
+        again = post(client, Idempotency_Key="A-17", **fresh)
+        assert (again.status_code, address(again)) == (200, address(first))
+        other = post(client, {"address": "3"}, Idempotency_Key="A-17", **fresh)
+        problem(other, 409, "reference-conflict")
+    assert client.ledger.head(TITLE).version == 2
+
+
 def test_a_key_that_is_taken_by_another_document(client: Client) -> None:
     first = post(client, Idempotency_Key="A-17")
     said = problem(
@@ -180,6 +197,12 @@ def test_on_top_of_what_was_read(client: Client) -> None:
     assert said["expected"] == first
     assert said["actual"] == said["address"] == second == head.address
     assert (said["parent"], said["version"], said["digest"]) == (first, 2, DIGEST)
+
+
+def test_the_digest_of_a_refusal_is_the_one_that_is_shown(client: Client) -> None:
+    post(client, {"address": "1 low street"})
+    said = problem(post(client, If_None_Match="*"), 412, "head-moved")
+    assert said["digest"] == client.get(PATH).json()["sha256"] == DIGEST
 
 
 @pytest.mark.parametrize("path", ["/titles", PATH])
@@ -205,6 +228,7 @@ def conditions() -> list[tuple[str, str, int]]:
         ("If-Match", "{head}", 201),
         ("If-Match", f"{other}, {{head}}", 201),
         ("If-Match", f' , {{head}},{other} ,"x"', 201),
+        ("If-Match", "{head},, , ", 201),
         ("If-Match", "*", 201),
         ("If-Match", "W/{head}", 412),  # strong comparison (RFC 9110, section 13.1.1)
         ("If-Match", other, 412),
@@ -255,6 +279,10 @@ def test_a_condition_can_be_required() -> None:
     problem(post(client), 428, "match-required")
     assert post(client, If_None_Match="*").status_code == 201
     problem(client.post("/titles", DOCUMENT), 428, "match-required")
+    for vague in ({"If_Match": "*"}, {"If_Match": '"x"'}, {"If_None_Match": tag("0" * 64)}):
+        problem(post(client, **vague), 428, "match-required")
+    head = client.ledger.head(TITLE).address
+    assert post(client, If_Match=tag(head)).status_code == 201
 
 
 def test_a_service_without_a_key_only_reads() -> None:
