@@ -1,4 +1,4 @@
-"""Verification of what a store holds: brings the bytes, ``verify_chain`` judges them."""
+"""Verification of what a store holds: brings the bytes, ``Chain`` judges them."""
 
 from __future__ import annotations
 
@@ -64,14 +64,10 @@ def verify_title(
     *,
     expect: str | None = None,
     since: str | None = None,
-    seen: set[str] | None = None,
     jobs: int = 1,
 ) -> Report:
-    """Verify one title; raises NotFoundError where nothing is known of it.
-
-    ``seen`` collects the addresses that the chain leads through.
-    """
-    plan = _plan(history, title_number, now, expect=expect, since=since, seen=seen)
+    """Verify one title; raises NotFoundError where nothing is known of it."""
+    plan = _plan(history, title_number, now, expect=expect, since=since)
     return next(_carry_out(iter([plan]), jobs))
 
 
@@ -89,6 +85,7 @@ def _plan(
     seen: set[str] | None = None,
     listed: bool = False,
 ) -> _Plan:
+    """Read the head and make a plan; ``seen`` collects the addresses that the walk asks for."""
     key = layout.head_key(layout.check_title_number(title_number))
     try:
         blob = history.store.get(key)

@@ -159,23 +159,29 @@ def verify_bundle(
         _check_origins(reader, keyring, origin)
     except MalformedError as error:
         return _not_a_bundle(origin or "", str(error))
-    reports = []
+    # One report of a title at a time: a bundle may hold millions.
+    merged = Report.merge(reader.header.origin, _reports(reader, keyring, now, expect))
+    not_shown = ["that the bundle holds every title, and all there is of them by now"]
+    return Report(merged.origin, merged.titles, merged.entries, merged.findings, tuple(not_shown))
+
+
+def _reports(
+    reader: BundleReader, keyring: Keyring, now: datetime, expect: str | None
+) -> Iterator[Report]:
+    """A report for each title in turn, and one for what is wrong with the bundle as a whole."""
     seen: set[str] = set()
     try:
         for section in reader.sections():
             read = _declaring(reader, _noting(section.read, expect, seen))
-            reports.append(_verify_section(reader, section, keyring, now, read))
+            yield _verify_section(reader, section, keyring, now, read)
     except MalformedError as error:
-        reports.append(_not_a_bundle(reader.header.origin, str(error)))
+        yield _not_a_bundle(reader.header.origin, str(error))
     if expect is not None and expect not in seen:
         message = f"no chain of the bundle leads through the pinned {expect}"
         # Below an incremental bundle it may well be.
         severity: Severity = "tampering" if reader.header.complete else "unchecked"
         finding = Finding(severity, "pin-missing", BUNDLE_KEY, message)
-        reports.append(Report(reader.header.origin, findings=(finding,)))
-    merged = Report.merge(reader.header.origin, reports)
-    not_shown = ["that the bundle holds every title, and all there is of them by now"]
-    return Report(merged.origin, merged.titles, merged.entries, merged.findings, tuple(not_shown))
+        yield Report(reader.header.origin, findings=(finding,))
 
 
 def _check_origins(reader: BundleReader, keyring: Keyring, origin: str | None) -> None:
