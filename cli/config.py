@@ -22,7 +22,7 @@ from typing import TYPE_CHECKING, Any
 
 from ledger import InvalidError, Keyring, MalformedError, TrustError
 from ledger.errors import KeyUnavailable, StoreUnavailable
-from ledger.stores import SCHEME, Store, open_store
+from ledger.stores import CONNECTIONS, MAX_CONNECTIONS, SCHEME, Store, open_store
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping
@@ -32,7 +32,8 @@ __all__ = ["Config", "load_config", "make_folder"]
 DEFAULT_STORE = "ledger-data"
 PROJECT_FILE = "ledger.toml"
 USER_FILE = "config.toml"
-USER_MEMBERS = {"store", "key"}
+USER_MEMBERS: dict[str, type] = {"store": str, "key": str, "connections": int}
+PROJECT_MEMBERS: dict[str, type] = {"store": str}
 
 THE_DEFAULT = "the default"
 FOUND = {PROJECT_FILE, THE_DEFAULT}
@@ -46,7 +47,7 @@ class Config:
     environment: Mapping[str, str]
     folder: Path
     """The user's side."""
-    user: dict[str, str]
+    user: dict[str, Any]
 
     def store(self, flag: str | None = None) -> str:
         """The store to use, as ``open_store`` takes it."""
@@ -68,6 +69,19 @@ class Config:
             if store is not None:
                 return _check_store(store, source), source
         return DEFAULT_STORE, THE_DEFAULT
+
+    def connections(self, flag: int | None = None) -> int:
+        """How many requests to a bucket may be under way at once."""
+        if flag is not None:
+            return flag
+        if named := self.environment.get("LEDGER_CONNECTIONS"):
+            number, source = _number(named), "LEDGER_CONNECTIONS"
+        else:
+            number = self.user.get("connections", CONNECTIONS)
+            source = str(self.folder / USER_FILE)
+        if not 1 <= number <= MAX_CONNECTIONS:
+            raise InvalidError(f"{source}: connections are a number from 1 to {MAX_CONNECTIONS}")
+        return number
 
     def key_file(self, flag: Path | None = None) -> Path:
         """The private key to sign with."""
@@ -208,7 +222,7 @@ def _use_original_names(environment: Mapping[str, str]) -> None:
         os.environ["AWS_SECRET_ACCESS_KEY"] = environment["AWS_SECRET"]
 
 
-def _find_project() -> dict[str, str]:
+def _find_project() -> dict[str, Any]:
     try:
         here = Path.cwd()
     except OSError:
@@ -217,7 +231,7 @@ def _find_project() -> dict[str, str]:
         path = folder / PROJECT_FILE
         if path.is_file():
             _check_owners(path)
-            settings = _read_toml(path, {"store"})
+            settings = _read_toml(path, PROJECT_MEMBERS)
             if store := _path_in(settings.get("store", "")):
                 settings["store"] = str(folder / store)
             return settings
@@ -244,7 +258,7 @@ def _check_owners(path: Path) -> None:
     )
 
 
-def _read_toml(path: Path, members: set[str]) -> dict[str, str]:
+def _read_toml(path: Path, members: dict[str, type]) -> dict[str, Any]:
     data = _read(path)
     if data is None:
         return {}
@@ -260,8 +274,9 @@ def _read_toml(path: Path, members: set[str]) -> dict[str, str]:
                 f"{path}: unknown setting {name!a}",
                 hint=f"it may set: {', '.join(sorted(members))}",
             )
-        if not isinstance(value, str):
-            raise InvalidError(f"{path}: {name} is no string")
+        if type(value) is not members[name]:  # True is an int, too
+            what = "string" if members[name] is str else "number"
+            raise InvalidError(f"{path}: {name} is no {what}")
     return values
 
 
@@ -274,6 +289,11 @@ def _check_store(store: str, source: str) -> str:
             hint="it is for programs that embed a ledger; here, name a folder or s3://BUCKET/PREFIX",
         )
     return store
+
+
+def _number(text: str) -> int:
+    """The number that a text is, or 0, which is none that anything may be set to."""
+    return int(text) if re.fullmatch("[0-9]{1,9}", text) else 0
 
 
 def _expand(path: str) -> str:

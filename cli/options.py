@@ -7,9 +7,13 @@ from typing import Annotated
 
 import typer
 
+from ledger.stores import MAX_CONNECTIONS
+
 __all__ = [
+    "ConnectionsOption",
     "DebugOption",
     "ExpectOption",
+    "JobsOption",
     "JsonOption",
     "KeyOption",
     "QuietOption",
@@ -33,6 +37,22 @@ StoreOption = Annotated[
     str | None,
     typer.Option(
         "--store", metavar="STORE", help="A folder, or s3://BUCKET/PREFIX (LEDGER_STORE)."
+    ),
+]
+ConnectionsOption = Annotated[
+    int | None,
+    typer.Option(
+        "--connections",
+        metavar="N",
+        min=1,
+        max=MAX_CONNECTIONS,
+        help="How many requests to a bucket are under way at once (LEDGER_CONNECTIONS).",
+    ),
+]
+JobsOption = Annotated[
+    int | None,
+    typer.Option(
+        "--jobs", metavar="N", min=1, max=1000, help="How many threads check; default: all cores."
     ),
 ]
 KeyOption = Annotated[

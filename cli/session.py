@@ -24,12 +24,17 @@ def own_key(config: Config, flag: Path | None = None) -> PrivateKey:
 
 
 def open_ledger(
-    store: str | None, *, key: Path | None = None, sign: bool = False, origin: str | None = None
+    store: str | None,
+    *,
+    key: Path | None = None,
+    sign: bool = False,
+    origin: str | None = None,
+    connections: int | None = None,
 ) -> Ledger:
     """Open the ledger that the options, the environment and the files name."""
     config = load_config()
     url, source = config.choose_store(store)
-    opened = open_store(url)
+    opened = open_store(url, connections=config.connections(connections))
     ledger = Ledger.open(
         opened,
         keyring=config.keyring(),

@@ -26,6 +26,7 @@ from cli.text import printable
 from ledger import Ledger
 from ledger.entry import MAX_BYTES
 from ledger.errors import KeyUnavailable
+from ledger.stores import open_store
 
 if TYPE_CHECKING:
     from socket import socket
@@ -163,7 +164,10 @@ def _open_ledger(config: Config, store: str | None, key: Path | None) -> Ledger:
     except KeyUnavailable:
         if key is not None or config.key_file().exists():
             raise
-    ledger = Ledger.open(url, keyring=config.keyring(), origin=config.origin_of(url), signer=signer)
+    opened = open_store(url, connections=config.connections())
+    ledger = Ledger.open(
+        opened, keyring=config.keyring(), origin=config.origin_of(url), signer=signer
+    )
     if signer is None or ledger.keyring.key(ledger.origin, signer.key_id) is None:
         why = "there is no key" if signer is None else f"{signer.key_id[:16]} is no registrar of it"
         typer.echo(f"ledger: read-only: {why}", err=True)

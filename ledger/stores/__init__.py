@@ -13,19 +13,32 @@ from ledger.stores.memory import MemoryStore
 if TYPE_CHECKING:
     import os
 
-__all__ = ["Blob", "FolderStore", "MemoryStore", "Store", "open_store"]
+__all__ = [
+    "CONNECTIONS",
+    "MAX_CONNECTIONS",
+    "Blob",
+    "FolderStore",
+    "MemoryStore",
+    "Store",
+    "open_store",
+]
 
+CONNECTIONS = 32
+MAX_CONNECTIONS = 1000
 # Two letters or more: "C:\titles" is nobody's scheme.
 SCHEME = re.compile(r"([A-Za-z][A-Za-z0-9+.-]+):(.*)", re.DOTALL)
 EXPECTED = "a store is a folder's path, file:PATH, s3://BUCKET/PREFIX or memory:"
 
 
-def open_store(url: str | os.PathLike[str]) -> Store:
+def open_store(url: str | os.PathLike[str], *, connections: int = CONNECTIONS) -> Store:
     """The store of a name: ``memory:``, ``file:PATH``, a plain path, or ``s3://BUCKET/PREFIX``.
 
-    Nothing is read or made yet. InvalidError for anything else; it does not repeat what it was
-    given, for a URL may hold credentials.
+    ``connections``: how many requests to a bucket may be under way at once. Nothing is read or made
+    yet. InvalidError for anything else; it does not repeat what it was given, for a URL may hold
+    credentials.
     """
+    if not 1 <= connections <= MAX_CONNECTIONS:
+        raise InvalidError(f"not a number of connections from 1 to {MAX_CONNECTIONS}")
     match = SCHEME.fullmatch(url) if isinstance(url, str) else None
     if match is None:
         return FolderStore(url)
@@ -35,7 +48,7 @@ def open_store(url: str | os.PathLike[str]) -> Store:
     if scheme == "file":
         return FolderStore(_file_path(rest))
     if scheme == "s3" and rest.startswith("//"):
-        return _open_s3(rest.removeprefix("//"))
+        return _open_s3(rest.removeprefix("//"), connections)
     raise InvalidError(
         f"not a store: {scheme}:…", hint=f"{EXPECTED}; for a path with a colon, write ./PATH"
     )
@@ -51,9 +64,9 @@ def _file_path(rest: str) -> str:
     return f"/{path}"
 
 
-def _open_s3(rest: str) -> Store:
+def _open_s3(rest: str, connections: int) -> Store:
     # boto3 takes longer to import than everything else together: only those who use it wait.
     from ledger.stores.s3 import S3Store  # noqa: PLC0415
 
     bucket, _, prefix = rest.partition("/")
-    return S3Store(bucket, prefix)
+    return S3Store(bucket, prefix, connections=connections)

@@ -6,6 +6,9 @@ sent again, the server refuses our own success. So botocore never sends anything
 (``total_max_attempts=1``); this module does, for reads and for creations, which come to the same
 however often they are sent, and never for a replacement: that one is OutcomeUnknown, and the ledger
 settles it by reading.
+
+Many objects are read through ``s3_bulk`` where that is possible; what is said here of single ones
+holds for them, too.
 """
 
 from __future__ import annotations
@@ -21,6 +24,7 @@ from typing import TYPE_CHECKING, Any, TypeVar
 from boto3.session import Session
 from botocore.config import Config
 from botocore.handlers import add_expect_header
+from botocore.session import get_session
 
 from ledger.errors import (
     IntegrityError,
@@ -34,6 +38,8 @@ from ledger.errors import (
 from ledger.layout import check_deletable, check_key
 from ledger.stores.base import Blob, Store
 from ledger.stores.listing import check_listing, is_listed
+from ledger.stores.readers import Readers
+from ledger.stores.s3_bulk import BulkReader
 from ledger.stores.s3_errors import FOREIGN, explain, is_missing_object
 
 if TYPE_CHECKING:
@@ -62,8 +68,9 @@ class S3Store(Store):
 
     Credentials, region and endpoint come from the standard AWS configuration (AWS_PROFILE,
     AWS_ENDPOINT_URL_S3 …). A ``client`` that is given instead must have been made with
-    ``Config(retries={"total_max_attempts": 1})``. At most ``connections`` requests of ``get_many``
-    and ``create_many`` are under way at once.
+    ``Config(retries={"total_max_attempts": 1})``; all requests are its own then, while else
+    ``get_many`` takes the short cut of ``title-ledger[fast]``. At most ``connections`` requests of
+    ``get_many`` and ``create_many`` are under way at once.
     """
 
     def __init__(
@@ -78,17 +85,25 @@ class S3Store(Store):
         self._prefix = _check_prefix(prefix)
         self.url = f"s3://{self._bucket}/{self._prefix}".rstrip("/")
         self._own_client = client is None
-        self._client = make_client(connections) if client is None else _check_client(client)
+        if connections < 1:
+            raise InvalidError(f"not a number of connections: {connections}")
+        self._bulk: BulkReader | None = None
+        if client is None:
+            self._client, self._bulk = _connect(connections)
+        else:  # how it was made can't all be seen, so nothing else may stand in for it
+            self._client = _check_client(client)
         self.concurrency = connections
-        # Its threads are made as they are needed.
-        self._pool = ThreadPoolExecutor(connections, thread_name_prefix="s3-store")
+        # The threads of both are made as they are needed.
+        self._readers = Readers(connections)
+        self._writers = ThreadPoolExecutor(connections, thread_name_prefix="s3-store")
 
     def __repr__(self) -> str:
         return f"S3Store({self.url!r})"
 
     def close(self) -> None:
         """End the threads, and the connections of a client that was not given."""
-        self._pool.shutdown(cancel_futures=True)
+        self._readers.close()
+        self._writers.shutdown(cancel_futures=True)
         if self._own_client:
             self._client.close()
 
@@ -116,17 +131,18 @@ class S3Store(Store):
         return self._list(prefix, after, delimiter)
 
     def delete(self, key: str) -> None:
-        """Delete a marker, a probe or a staging object; anything else is an InvalidError."""
+        """Delete a marker, probe, pack or staging object; anything else is an InvalidError."""
         check_deletable(key)
         _again(lambda: self._delete(key))
 
     def get_many(self, keys: Iterable[str]) -> Iterator[tuple[str, Blob | None]]:
         """Every key with its object, in the order asked for; the next ones are read ahead."""
-        return self._side_by_side(lambda key: (key, self.get(key)), keys)
+        return self._side_by_side(self._readers.submit, self._read_one, keys)
 
     def create_many(self, objects: Iterable[tuple[str, bytes]]) -> None:
         """Create all the objects side by side; after a failure, none is under way any more."""
-        for _ in self._side_by_side(lambda item: self.create(*item), objects):
+        submit = self._writers.submit
+        for _ in self._side_by_side(submit, lambda it: self.create(*it), objects, finish=True):
             pass
 
     def presign(self, key: str, seconds: int) -> str:
@@ -140,6 +156,15 @@ class S3Store(Store):
             )
         except FOREIGN as error:
             raise explain(error, f"cannot presign {self._where(key)}", key) from error
+
+    def _read_one(self, key: str) -> tuple[str, Blob | None]:
+        bulk = self._bulk
+        blob = bulk.get(self._prefix + check_key(key), LIMIT) if bulk else None
+        if blob is None:
+            blob = self.get(key)
+            if bulk is not None and blob is not None:
+                bulk.miss()
+        return key, blob
 
     def _get(self, key: str) -> Blob | None:
         try:
@@ -155,7 +180,10 @@ class S3Store(Store):
             raise explain(error, f"cannot read {self._where(key)}", key) from error
         if more:
             raise IntegrityError(f"{key} is larger than {LIMIT} bytes", object_key=key)
-        return Blob(data, self._version(key, answer))
+        blob = Blob(data, self._version(key, answer))
+        if self._bulk is not None:
+            self._bulk.learn(self._prefix + key)
+        return blob
 
     def _create(self, key: str, data: bytes) -> str:
         """Send a creation once, and if it is refused, see what is there.
@@ -238,25 +266,47 @@ class S3Store(Store):
         names += [common["Prefix"] for common in page.get("CommonPrefixes", ())]
         return filter(is_listed, sorted(name.removeprefix(self._prefix) for name in names))
 
-    def _side_by_side(self, call: Callable[[T], R], items: Iterable[T]) -> Iterator[R]:
-        """The results in order, with ``connections`` calls under way, and no more items taken."""
+    def _side_by_side(
+        self,
+        submit: Callable[[Callable[[T], R], T], Future[R]],
+        call: Callable[[T], R],
+        items: Iterable[T],
+        *,
+        finish: bool = False,
+    ) -> Iterator[R]:
+        """The results in order, with ``connections`` calls under way, and no more items taken.
+
+        At an early end, what is under way is let go; or, to ``finish``, waited for.
+        """
         window: deque[Future[R]] = deque()
         try:
             for item in items:
                 if len(window) >= self.concurrency:
-                    yield window.popleft().result()
-                window.append(self._pool.submit(call, item))
+                    yield _first_result(window)
+                window.append(submit(call, item))
             while window:
-                yield window.popleft().result()
+                yield _first_result(window)
         finally:
-            wait([future for future in window if not future.cancel()])
+            under_way = [future for future in window if not future.cancel()]
+            if finish:
+                wait(under_way)
 
     def _where(self, key: str) -> str:
         return f"{self.url}/{key}"
 
 
+def _first_result(window: deque[Future[R]]) -> R:
+    result = window[0].result()  # until it is there, it is under way: Ctrl-C may come meanwhile
+    window.popleft()
+    return result
+
+
 def make_client(connections: int = 32) -> S3Client:
     """A client of the standard AWS configuration, set up as ``S3Store`` needs it."""
+    return _connect(connections)[0]
+
+
+def _connect(connections: int) -> tuple[S3Client, BulkReader]:
     config = Config(
         signature_version="s3v4",
         retries={"total_max_attempts": 1, "mode": "standard"},
@@ -265,7 +315,9 @@ def make_client(connections: int = 32) -> S3Client:
         max_pool_connections=connections,
     )
     try:
-        client: S3Client = Session().client("s3", config=config)
+        session = get_session()
+        client: S3Client = Session(botocore_session=session).client("s3", config=config)
+        bulk = BulkReader(session, client, connect=CONNECT_TIMEOUT, read=READ_TIMEOUT)
     except FOREIGN as error:
         failure = explain(error, "cannot use the AWS configuration")
         if isinstance(failure, OutcomeUnknown):  # it isn't: nothing was sent
@@ -273,7 +325,7 @@ def make_client(connections: int = 32) -> S3Client:
         raise failure from error
     # "Expect: 100-continue" costs a round trip per write, for bodies of a few KB.
     client.meta.events.unregister("before-call.s3", add_expect_header)
-    return client
+    return client, bulk
 
 
 def _check_client(client: S3Client) -> S3Client:

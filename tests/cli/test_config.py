@@ -305,3 +305,38 @@ def test_an_untrust_outlasts_a_power_cut(shell: Shell, monkeypatch: pytest.Monke
     monkeypatch.setattr(os, "fsync", fsync)
     shell(f"key untrust {own.key.key_id}")
     assert synced == [Keyring().encode()]
+
+
+def connections(shell: Shell, flag: int | None = None, **environment: str) -> int:
+    with chdir(shell.folder), mock.patch.dict(os.environ, shell.environment | environment):
+        return load_config().connections(flag)
+
+
+def test_how_many_connections_is_said_by_option_variable_or_file(bare: Shell) -> None:
+    assert connections(bare) == 32
+    user_file(bare, "connections = 5\n")
+    assert connections(bare) == 5
+    assert connections(bare, LEDGER_CONNECTIONS="") == 5
+    assert connections(bare, LEDGER_CONNECTIONS="6") == 6
+    assert connections(bare, 7, LEDGER_CONNECTIONS="6") == 7
+
+
+@pytest.mark.parametrize("number", ["0", "-1", "1001", "many", "1.5", "9" * 5000, "\u0663"])
+def test_a_number_of_connections_that_is_none_is_a_mistake(bare: Shell, number: str) -> None:
+    assert "LEDGER_CONNECTIONS" in bare.fails(65, "titles", LEDGER_CONNECTIONS=number)
+
+
+@pytest.mark.parametrize("number", ["0", "1001", '"32"', "true", "1.5"])
+def test_the_file_has_to_give_a_number_of_connections(bare: Shell, number: str) -> None:
+    user_file(bare, f"connections = {number}\n")
+    assert "config.toml" in bare.fails(65, "titles")
+
+
+def test_an_option_out_of_range_is_a_wrong_command_line(bare: Shell) -> None:
+    assert "--connections" in bare.fails(2, "fsck --connections 0")
+    assert "--connections" in bare.fails(2, "export x.bundle --connections 1001")
+
+
+def test_a_project_does_not_say_how_many_connections(bare: Shell) -> None:
+    (bare.folder / "ledger.toml").write_text("connections = 1000\n")
+    assert "ledger.toml" in bare.fails(65, "titles")

@@ -207,10 +207,8 @@ def fail_to_sync(monkeypatch, *, folders: bool) -> None:
     monkeypatch.setattr(os, "fsync", fsync)
 
 
-def test_a_file_is_forced_to_the_disk_before_it_has_its_name_and_the_folder_after(
-    store, monkeypatch
-):
-    store.create("TN1/first.json", b"")
+def recorded(monkeypatch) -> list[str]:
+    """The steps that force bytes and names to the disk, as they are taken."""
     steps = []
     for name in ("fsync", "link", "rename"):
         call = getattr(os, name)
@@ -224,6 +222,19 @@ def test_a_file_is_forced_to_the_disk_before_it_has_its_name_and_the_folder_afte
             return call(*arguments, **options)
 
         monkeypatch.setattr(os, name, record)
+    return steps
+
+
+def files(root) -> dict[str, bytes]:
+    found = (path for path in root.rglob("*") if path.is_file())
+    return {str(path.relative_to(root)): path.read_bytes() for path in found}
+
+
+def test_a_file_is_forced_to_the_disk_before_it_has_its_name_and_the_folder_after(
+    store, monkeypatch
+):
+    store.create("TN1/first.json", b"")
+    steps = recorded(monkeypatch)
     version = store.create(HEAD, b"x")
     # With a head, the folder above, too: whoever made this one may not have come so far.
     assert steps == ["sync file", "link", "sync folder", "sync folder"]
@@ -233,6 +244,36 @@ def test_a_file_is_forced_to_the_disk_before_it_has_its_name_and_the_folder_afte
     steps.clear()
     store.create("TN2/head.json", b"x")  # here the root is forced too: it has a new folder
     assert steps == ["sync folder", "sync file", "link", "sync folder", "sync folder"]
+
+
+def test_objects_created_together_are_forced_to_the_disk_together(store, root, monkeypatch):
+    """First all files, then all names: a journal writes the second of each with the first."""
+    steps = recorded(monkeypatch)
+    store.create_many([("TN1/a.json", b"a"), ("_pending/b", b"")])
+    made = ["sync folder"] * 2
+    assert steps == [*made, *["sync file"] * 2, *["link"] * 2, *["sync folder"] * 2]
+    assert files(root) == {"TN1/a.json": b"a", "_pending/b": b""}
+
+
+def test_of_objects_created_together_a_failing_one_leaves_nothing_unfinished(store, root):
+    store.create("TN1/b.json", b"mine")
+    objects = [("TN1/a.json", b"a"), ("TN1/b.json", b"theirs"), ("TN1/c.json", b"c")]
+    with pytest.raises(PreconditionFailed, match="TN1/b"):
+        store.create_many(objects)
+    assert files(root) == {"TN1/a.json": b"a", "TN1/b.json": b"mine"}
+    (root / "TN1" / "d.json").mkdir()
+    with pytest.raises(IntegrityError, match="TN1/d"):
+        store.create_many([("TN1/c.json", b"c"), ("TN1/d.json", b"d")])
+    assert not list(root.glob("**/.tmp*"))
+
+
+def test_any_number_of_objects_is_created_with_few_files_open(store):
+    code = (
+        "resource.setrlimit(resource.RLIMIT_NOFILE, (100, 100))\n"
+        "store.create_many((f'TN1/{n}.json', b'x') for n in range(300))"
+    )
+    assert run(code, store.path) == ""
+    assert len(list(store.list("TN1/"))) == 300
 
 
 def test_a_write_that_fails_before_it_is_visible_did_not_happen(store, root, monkeypatch):

@@ -143,3 +143,21 @@ def test_boto3_is_imported_only_for_a_bucket():
         "assert 'boto3' in sys.modules"
     )
     subprocess.run([sys.executable, "-c", code], cwd=REPOSITORY, check=True, timeout=30)
+
+
+def test_a_bucket_has_as_many_connections_as_are_asked_for():
+    assert open_store("s3://bucket").concurrency == 32
+    assert open_store("s3://bucket", connections=5).concurrency == 5
+    assert open_store("x", connections=5).concurrency == open_store("x").concurrency
+
+
+@pytest.mark.parametrize("name", ["s3://bucket", "memory:", "x"])
+@pytest.mark.parametrize("number", [0, -1, 1001])
+def test_no_store_has_none_or_thousands_of_connections(name, number):
+    with pytest.raises(InvalidError, match="connections"):
+        open_store(name, connections=number)
+
+
+def test_a_store_that_is_made_directly_has_connections_too():
+    with pytest.raises(InvalidError, match="connections"):
+        S3Store("bucket", connections=0)

@@ -57,18 +57,6 @@ class TestS3StoreUnderAPrefix(StoreContract):
         store.close()
 
 
-@pytest.fixture
-def store_at(monkeypatch):
-    """Make a store on the server of a URL, as a user would who set the endpoint."""
-    monkeypatch.setattr(s3_module, "WAITS", (0.0, 0.0, 0.0, 0.0))
-
-    def make(url: str, **options: object) -> S3Store:
-        monkeypatch.setenv("AWS_ENDPOINT_URL_S3", url)
-        return S3Store("bucket", **options)
-
-    return make
-
-
 # --- what is in the bucket -----------------------------------------------------------------------
 
 
@@ -383,26 +371,10 @@ def test_after_a_failure_no_creation_is_under_way(store_at):
         assert len(server.requests) == sent <= 8
 
 
-def test_an_abandoned_reading_of_a_closed_store_waits_for_nothing(store_at):
-    with wire(found(b"x")) as server:
-        store = store_at(server.url, connections=2)
-        answers = store.get_many(f"A/{number}" for number in range(100))
-        next(answers)
-        store.close()
-        answers.close()
-
-
 def test_a_listing_that_cannot_go_on_is_unavailable_not_short(store_at):
     page = b"<ListBucketResult><IsTruncated>true</IsTruncated></ListBucketResult>"
     with wire(answer(200, page)) as server, pytest.raises(StoreUnavailable, match="go on"):
         list(store_at(server.url).list())
-
-
-def test_a_closed_store_has_no_threads_left(s3_bucket, s3_client):
-    store = S3Store(s3_bucket, client=s3_client)
-    list(store.get_many([HEAD, HEAD]))
-    store.close()
-    assert not [thread for thread in store._pool._threads if thread.is_alive()]
 
 
 # --- the client ----------------------------------------------------------------------------------

@@ -5,7 +5,7 @@ from __future__ import annotations
 import socket
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field
-from threading import Thread
+from threading import Lock, Thread
 from typing import TYPE_CHECKING, NamedTuple
 
 if TYPE_CHECKING:
@@ -28,6 +28,8 @@ class Wire:
     answers: list[bytes]
     requests: list[Request] = field(default_factory=list)
     url: str = ""
+    stalls_at: str | None = None
+    """How the paths end for which nothing happens, whatever the answers."""
 
     def methods(self) -> list[str]:
         return [request.method for request in self.requests]
@@ -64,28 +66,45 @@ def wire(*answers: bytes) -> Iterator[Wire]:
 
 
 def _serve(listener: socket.socket, state: Wire) -> None:
-    stalled = []
+    # A thread each: some clients open a connection ahead, and may never use it.
+    connections, threads, turn = [], [], Lock()
     with suppress(OSError):  # the listener is shut down
         while True:
-            connection, _ = listener.accept()
-            with suppress(ConnectionError):
-                state.requests.append(_read(connection))
-            given = state.answers.pop(0) if len(state.answers) > 1 else state.answers[0]
-            if given is STALL:
-                stalled.append(connection)
-                continue
-            with suppress(ConnectionError):
-                connection.sendall(given)
-            connection.close()
-    for connection in stalled:
+            connections.append(listener.accept()[0])
+            threads.append(Thread(target=_answer, args=(connections[-1], state, turn)))
+            threads[-1].start()
+    for connection in connections:
+        with suppress(OSError):
+            connection.shutdown(socket.SHUT_RDWR)
+    for thread in threads:
+        thread.join()
+    for connection in connections:
         connection.close()
 
 
-def _read(connection: socket.socket) -> Request:
+def _answer(connection: socket.socket, state: Wire, turn: Lock) -> None:
+    with suppress(OSError):
+        request = _read(connection)
+        if request is None:
+            return
+        with turn:
+            state.requests.append(request)
+            given = state.answers.pop(0) if len(state.answers) > 1 else state.answers[0]
+        stalled = state.stalls_at is not None and request.path.endswith(state.stalls_at)
+        if given is not STALL and not stalled:
+            connection.sendall(given)
+            connection.close()
+
+
+def _read(connection: socket.socket) -> Request | None:
+    """A request, or None where the connection is closed without one."""
     with connection.makefile("rb") as lines:
-        method, path, _ = next(lines).decode().split()
+        first = lines.readline().decode()
+        if not first:
+            return None
+        method, path, _ = first.split()
         headers = {}
-        while line := next(lines).strip().decode():
+        while line := lines.readline().strip().decode():
             name, _, value = line.partition(":")
             headers[name.lower()] = value.strip()
         lines.read(int(headers.get("content-length", 0)))

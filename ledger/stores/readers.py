@@ -1,0 +1,90 @@
+"""Threads that read, and for which nobody waits: a reading that is not wanted any more is let go.
+
+The threads of ``concurrent.futures`` are waited for at the end of a program, which after Ctrl-C
+would go on for as long as a server hangs. These are not.
+"""
+
+from __future__ import annotations
+
+import atexit
+import weakref
+from concurrent.futures import Future, wait
+from queue import SimpleQueue
+from threading import Event, Lock, Thread
+from typing import TYPE_CHECKING, Any, TypeAlias, TypeVar
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+__all__ = ["Readers"]
+
+T = TypeVar("T")
+R = TypeVar("R")
+
+GRACE = 0.5
+"""Seconds that readings under way are given at the end of a program.
+
+A thread that comes back to an interpreter that is no more is not safe in code of other languages.
+One that hangs longer than this is most unlikely to come back just then.
+"""
+
+_Task: TypeAlias = "tuple[Future[Any], Callable[[Any], Any], Any]"
+_Tasks: TypeAlias = "SimpleQueue[_Task | None]"
+
+_under_way: set[Future[Any]] = set()
+_ending = Event()
+
+
+class Readers:
+    """At most ``most`` threads, each started when it is needed."""
+
+    def __init__(self, most: int) -> None:
+        self._most = most
+        self._tasks: _Tasks = SimpleQueue()
+        self._threads: list[Thread] = []
+        self._lock = Lock()
+        # The threads know the queue alone: they also end when this is forgotten without a close.
+        self._finish = weakref.finalize(self, _finish, self._tasks, self._threads)
+
+    def submit(self, call: Callable[[T], R], item: T) -> Future[R]:
+        """Have a thread call it."""
+        future: Future[R] = Future()
+        with self._lock:
+            if not self._finish.alive:
+                raise RuntimeError("the store is closed")
+            self._tasks.put((future, call, item))
+            if len(self._threads) < self._most:
+                thread = Thread(target=_work, args=(self._tasks,), name="s3-reader", daemon=True)
+                self._threads.append(thread)
+                thread.start()
+        return future
+
+    def close(self) -> None:
+        """Let the threads end, each after what it is reading; nobody waits for that."""
+        with self._lock:
+            self._finish()
+
+
+def _work(tasks: _Tasks) -> None:
+    while (task := tasks.get()) is not None and not _ending.is_set():
+        future, call, item = task
+        if future.set_running_or_notify_cancel():
+            _under_way.add(future)
+            try:
+                future.set_result(call(item))
+            except BaseException as error:  # noqa: BLE001 -- whoever asks for the result gets it
+                future.set_exception(error)
+            finally:
+                _under_way.discard(future)
+        del task, future, call, item  # what was read is not held until the next reading
+
+
+def _finish(tasks: _Tasks, threads: list[Thread]) -> None:
+    for _ in threads:
+        tasks.put(None)
+
+
+@atexit.register
+def _end() -> None:
+    _ending.set()
+    wait(_under_way.copy(), GRACE)
