@@ -29,7 +29,18 @@ def main() -> None:
     """Run the command line of this process, and exit."""
     _prepare_streams()
     gc.set_threshold(50_000)  # imports make little garbage: to look for it costs a tenth of a start
-    sys.exit(run(sys.argv[1:]))
+    code = run(sys.argv[1:])
+    if code == INTERRUPTED:
+        _leave(code)
+    sys.exit(code)
+
+
+def _leave(code: int) -> None:
+    """End at once: the interpreter would wait for reads under way, that nobody wants any more."""
+    for stream in (sys.stdout, sys.stderr):
+        with suppress(OSError, ValueError):
+            stream.flush()
+    os._exit(code)
 
 
 def run(arguments: list[str]) -> int:

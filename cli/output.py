@@ -12,20 +12,23 @@ import typer
 
 from cli.app import hush
 from cli.text import json_text, printable
-from ledger.plain import change_json, entry_json, report_json
+from ledger.plain import change_json, entry_json, finding_json, report_json
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Iterator
 
-    from ledger import Change, Entry, Keyring, Report
+    from ledger import Change, Entry, Finding, Keyring, Report
 
 __all__ = [
     "change_json",
     "change_lines",
+    "counted",
     "counting",
     "document_lines",
     "entry_json",
     "entry_lines",
+    "finding_json",
+    "finding_lines",
     "pager",
     "print_json",
     "report_json",
@@ -173,18 +176,23 @@ def document_lines(document: dict[str, Any]) -> list[str]:
     return json_text(document, indent=2).split("\n")
 
 
-def report_lines(report: Report) -> Iterator[str]:
-    """A report for people: what was found, the verdict, and what it does not say."""
+def finding_lines(findings: Iterable[Finding]) -> Iterator[str]:
+    """What was found, a line each."""
     colours = {
         "tampering": typer.colors.RED,
         "unchecked": typer.colors.YELLOW,
         "warning": typer.colors.YELLOW,
     }
-    for finding in report.findings:
+    for finding in findings:
         label = style(f"{finding.severity}: {finding.slug}", colours[finding.severity], bold=True)
         yield f"{label}: {printable(finding.message)}"
-    entries = _count(report.entries, "entry")
-    checked = f"{_count(report.titles, 'title')}, {entries}"
+
+
+def report_lines(report: Report) -> Iterator[str]:
+    """A report for people: what was found, the verdict, and what it does not say."""
+    yield from finding_lines(report.findings)
+    entries = counted(report.entries, "entry")
+    checked = f"{counted(report.titles, 'title')}, {entries}"
     match report.outcome:
         case "verified":
             verdict = style("verified", typer.colors.GREEN, bold=True)
@@ -200,6 +208,7 @@ def report_lines(report: Report) -> Iterator[str]:
         yield f"not shown: {printable(item)}"
 
 
-def _count(number: int, noun: str) -> str:
+def counted(number: int, noun: str) -> str:
+    """So many of these: ``1 entry``, ``1,200 titles``."""
     plural = noun[:-1] + "ies" if noun.endswith("y") else noun + "s"
     return f"{number:,} {noun if number == 1 else plural}"

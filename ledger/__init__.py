@@ -10,7 +10,7 @@
     assert ledger.verify("TN1234567", expect=entry.address)
 """
 
-from ledger.append import ANY
+from ledger.append import ANY, Draft
 from ledger.diff import ABSENT, Change
 from ledger.entry import Entry
 from ledger.errors import (
@@ -31,7 +31,8 @@ from ledger.errors import (
 from ledger.keyfile import create_key, load_key
 from ledger.keyring import Keyring
 from ledger.keys import PrivateKey, PublicKey, Signer
-from ledger.ledger import Ledger, verify_bundle
+from ledger.ledger import Ledger
+from ledger.offline import verify_bundle
 from ledger.report import Finding, Report
 from ledger.stores import Store, open_store
 
@@ -40,6 +41,7 @@ __all__ = [
     "ANY",
     "Change",
     "ConflictError",
+    "Draft",
     "Entry",
     "Finding",
     "HeadMissing",

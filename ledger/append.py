@@ -30,6 +30,8 @@ from ledger.errors import (
     StoreUnavailable,
 )
 from ledger.identity import read_origin
+from ledger.keys import PrivateKey
+from ledger.tip import Tip
 from ledger.verify import CLOCK_SKEW
 
 if TYPE_CHECKING:
@@ -40,7 +42,17 @@ if TYPE_CHECKING:
     from ledger.history import Head, History
     from ledger.keys import Signer
 
-__all__ = ["ANY", "Anything", "Appended", "Draft", "append", "check_new", "move_head", "preview"]
+__all__ = [
+    "ANY",
+    "Anything",
+    "Appended",
+    "Draft",
+    "Moved",
+    "append",
+    "check_new",
+    "move_head",
+    "preview",
+]
 
 
 class Anything(Enum):
@@ -78,6 +90,13 @@ class Draft:
     reference: str = ""
 
 
+class Moved(NamedTuple):
+    """A head that was moved, and the version to replace it by."""
+
+    version: str | None
+    """None where only reading told that it moved: it may have moved on since."""
+
+
 def append(
     history: History,
     signer: Signer,
@@ -86,16 +105,26 @@ def append(
     *,
     parent: str | Anything | None = ANY,
     clamp_time: bool = False,
+    tip: Tip | None = None,
 ) -> Appended:
-    """Add the draft to its title's chain; see ``Ledger.append``."""
+    """Add the draft to its title's chain; see ``Ledger.append``.
+
+    ``tip``: what an earlier append to this title, on top of ANY, has left of its reading.
+    """
+    tip = tip or Tip(history, draft.title_number)
     for attempt in range(RACES):
-        head, prepared = _prepare(history, signer, clock, draft, parent, clamp_time)
+        prepared = _prepare(history, signer, clock, draft, parent, clamp_time, tip)
         entry = prepared.entry
         if prepared.repeated:
             _make_durable(history, entry)
             return prepared
-        if move_head(history, entry, head.version if head else None):
+        head = tip.head()
+        moved = move_head(history, entry, head.version if head else None)
+        if moved:
+            tip.grow(entry, moved.version)
+            history.remember(entry)
             return prepared
+        tip.forget()
         # Even with a parent given: the entry that was first may be another try of this append.
         time.sleep(random.uniform(0, 0.002 * min(2**attempt, 64)))  # noqa: S311 -- no secret
     raise HeadMoved(
@@ -122,7 +151,8 @@ def preview(
     clamp_time: bool = False,
 ) -> Appended:
     """What ``append`` would answer now, or raise; nothing is written."""
-    return _prepare(history, signer, clock, draft, parent, clamp_time)[1]
+    tip = Tip(history, draft.title_number)
+    return _prepare(history, signer, clock, draft, parent, clamp_time, tip)
 
 
 def _prepare(  # noqa: PLR0917 -- two callers, next to it
@@ -132,19 +162,20 @@ def _prepare(  # noqa: PLR0917 -- two callers, next to it
     draft: Draft,
     parent: str | Anything | None,
     clamp_time: bool,
-) -> tuple[Head | None, Appended]:
+    tip: Tip,
+) -> Appended:
     """Read the head, see that the draft may follow it, and seal the entry that does."""
     if isinstance(parent, str):
         layout.check_address(parent)
-    head = history.find_head(draft.title_number)
-    repeated = _find_repeated(history, draft, head, parent)
+    head = tip.head()
+    repeated = _find_repeated(tip, draft, parent)
     if repeated:
-        return head, Appended(repeated, repeated=True)
+        return Appended(repeated, repeated=True)
     _check_parent(draft.title_number, head, parent)
     if head is None:
         _check_first(history, draft.title_number)
     entry = _seal(history, signer, clock(), draft, head, clamp_time=clamp_time)
-    return head, Appended(entry, repeated=False)
+    return Appended(entry, repeated=False)
 
 
 def _seal(
@@ -156,7 +187,10 @@ def _seal(
     *,
     clamp_time: bool = False,
 ) -> Entry:
-    """Sign the entry that puts the draft on top of the head, and check it as a reader will."""
+    """Sign the entry that puts the draft on top of the head.
+
+    What a device signs (an HSM, a KMS) is checked as a reader will check it.
+    """
     parent = head.entry if head else None
     entry = Entry.seal(
         signer,
@@ -169,6 +203,8 @@ def _seal(
         effective_at=draft.effective_at,
         reference=draft.reference,
     )
+    if isinstance(signer, PrivateKey):
+        return entry  # signed here, by the key whose id it carries
     key = layout.entry_key(entry.title_number, entry.address)
     try:
         return history.open(entry.data, entry.title_number, key, entry.address)
@@ -212,30 +248,25 @@ def _short(address: str | None) -> str:
     return address[:8] if address else "nothing"
 
 
-def _find_repeated(
-    history: History, draft: Draft, head: Head | None, parent: str | Anything | None
-) -> Entry | None:
+def _find_repeated(tip: Tip, draft: Draft, parent: str | Anything | None) -> Entry | None:
     """The entry that an earlier try of the same append left, searched down to the parent given.
 
     What is registered is a document from a day on: a repeat with another of either is no repeat.
     """
-    if not draft.reference or head is None:
+    above = parent if isinstance(parent, str) else None
+    entry = tip.find(draft.reference, above) if draft.reference else None
+    if entry is None:
         return None
-    for entry in history.walk(head.entry):
-        if entry.address == parent:
-            return None
-        if entry.reference == draft.reference:
-            same_day = draft.effective_at == entry.effective_at
-            if same_day and canonical.encode(draft.document) == canonical.encode(entry.document):
-                return entry
-            raise ReferenceConflict(
-                f"the reference {draft.reference!a:.80} is taken: {draft.title_number} has it at"
-                f" version {entry.version} ({_short(entry.address)}), with another "
-                + ("document" if same_day else "effective date"),
-                hint="use a new reference for a new registration",
-                address=entry.address,
-            )
-    return None
+    same_day = draft.effective_at == entry.effective_at
+    if same_day and canonical.encode(draft.document) == canonical.encode(entry.document):
+        return entry
+    raise ReferenceConflict(
+        f"the reference {draft.reference!a:.80} is taken: {draft.title_number} has it at"
+        f" version {entry.version} ({_short(entry.address)}), with another "
+        + ("document" if same_day else "effective date"),
+        hint="use a new reference for a new registration",
+        address=entry.address,
+    )
 
 
 def _check_first(history: History, title_number: str) -> None:
@@ -283,10 +314,10 @@ def check_new(
             )
 
 
-def move_head(history: History, entry: Entry, expected: str | None) -> bool:
+def move_head(history: History, entry: Entry, expected: str | None) -> Moved | None:
     """Store the entry and swap the head to it, if the head is still the ``expected`` version.
 
-    True: the head is or was this entry, durably. False: another writer was first, and this entry is
+    Moved: the head is or was this entry, durably. None: another writer was first, and this entry is
     in no chain. Raises StoreError where nothing happened, OutcomeUnknown where nobody can tell.
     """
     title_number, address = entry.title_number, entry.address
@@ -308,11 +339,11 @@ def move_head(history: History, entry: Entry, expected: str | None) -> bool:
     return _swap(history, entry, expected)
 
 
-def _swap(history: History, entry: Entry, expected: str | None) -> bool:
+def _swap(history: History, entry: Entry, expected: str | None) -> Moved | None:
     unclear: Literal[False] | LedgerError = False
     for attempt in range(SWAPS):
         try:
-            _send(history, entry, expected)
+            return Moved(_send(history, entry, expected))
         except PreconditionFailed:
             pass  # it may be our own success that is in the way, its answer lost
         except NotDurable as error:
@@ -323,11 +354,9 @@ def _swap(history: History, entry: Entry, expected: str | None) -> bool:
             if not unclear:
                 raise
             unclear = error
-        else:
-            return True
         settled = _settle(history, entry, expected)
         if settled is not None:
-            return settled
+            return Moved(None) if settled else None
         time.sleep(0.05 * attempt)
     if not unclear:
         key = layout.head_key(entry.title_number)
@@ -335,12 +364,11 @@ def _swap(history: History, entry: Entry, expected: str | None) -> bool:
     raise _unknown(entry, unclear)
 
 
-def _send(history: History, entry: Entry, expected: str | None) -> None:
+def _send(history: History, entry: Entry, expected: str | None) -> str:
     key = layout.head_key(entry.title_number)
     if expected is None:
-        history.store.create(key, entry.data)
-    else:
-        history.store.replace(key, entry.data, expected)
+        return history.store.create(key, entry.data)
+    return history.store.replace(key, entry.data, expected)
 
 
 def _settle(history: History, entry: Entry, expected: str | None) -> bool | None:

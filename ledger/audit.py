@@ -2,59 +2,147 @@
 
 from __future__ import annotations
 
+import hashlib
 import itertools
 from contextlib import suppress
-from typing import TYPE_CHECKING, TypeAlias
+from dataclasses import replace
+from typing import TYPE_CHECKING, NamedTuple, TypeAlias
 
 from ledger import layout
 from ledger.entry import Entry
 from ledger.errors import LedgerError, NotFoundError
+from ledger.fetch import Fetched, Near, Wanted, fetch
+from ledger.packs import FROM_PACKS, PackReader, check_packs
 from ledger.pool import in_chunks
 from ledger.report import Finding, Report
-from ledger.verify import Chain, Stored, finding_of
+from ledger.verify import Chain, finding_of
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Iterator
+    from collections.abc import Iterable, Iterator, Mapping
     from datetime import datetime
 
     from ledger.history import History
-    from ledger.verify import Held, Step
+    from ledger.verify import Step
 
-__all__ = ["FROM_A_LISTING", "fsck", "verify_title", "verify_titles"]
+__all__ = [
+    "FROM_A_LISTING",
+    "Known",
+    "Subject",
+    "Verified",
+    "fsck",
+    "verify_title",
+    "verify_titles",
+]
 
-PREFETCH = 20_000
-"""How many entries of a title are read ahead at most: they are held in memory."""
+TITLES = 16
+"""How many titles make a task."""
 
 FROM_A_LISTING = "that no title is missing: the titles come from the store's own listing"
 
 
+class Known(NamedTuple):
+    """A version of a title that an earlier verification vouched for, with all below it."""
+
+    version: int
+    address: str
+
+
+class Subject(NamedTuple):
+    """A title to be verified."""
+
+    title_number: str
+    known: Known | None = None
+    """It has to be in the chain; what lies below it is taken on trust."""
+    listed: bool = False
+    """The store itself named the title. Otherwise somebody remembers it, and to be gone is a
+    finding."""
+    expect: str | None = None
+    """An address that has to be in the chain; nothing is taken on trust."""
+
+
+class Verified(NamedTuple):
+    """What came of a subject."""
+
+    title_number: str
+    head: Known | None
+    """Its head, where everything held."""
+    report: Report
+
+
 def verify_titles(
-    history: History, titles: Iterable[str], now: datetime, *, listed: bool, jobs: int = 1
-) -> Iterator[Report]:
-    """A report for each of the titles, in turn; reading and checking overlap.
+    history: History,
+    subjects: Iterable[Subject],
+    now: datetime,
+    *,
+    jobs: int = 1,
+    packs: bool = False,
+) -> Iterator[Verified]:
+    """Verify the titles, each as a whole, and say in turn what came of them.
 
-    ``listed``: the store itself named them. Otherwise somebody remembers them, and one that is gone
-    is a finding.
+    Where reading means waiting, it is waited for many at once, while others are checked. ``packs``:
+    entries may be read from packs; that pays where most titles are verified, in order.
     """
+    if not packs:
+        yield from _verify_tasks(history, ((s, _wanted(s)) for s in subjects), now, jobs)
+        return
+    with PackReader(history.store, history.origin) as reader:
+        tasks = ((s, _wanted(s, reader.entries_of(s.title_number))) for s in subjects)
+        for verified in _verify_tasks(history, tasks, now, jobs):
+            findings, reader.findings = reader.findings, []
+            report = verified.report
+            yield (
+                verified._replace(report=replace(report, findings=(*report.findings, *findings)))
+                if findings
+                else verified
+            )
 
-    def plan(taken: list[str]) -> list[_Plan]:
-        return [_plan_known(history, title_number, now, listed=listed) for title_number in taken]
 
-    # Where reading means waiting, several titles are waited for at once.
-    plans = in_chunks(titles, plan, history.store.concurrency // 2, chunk=1)
-    yield from _carry_out(plans, jobs)
+def _wanted(subject: Subject, packed: Mapping[str, bytes] | None = None) -> Wanted:
+    version, until = subject.known or (0, None)
+    return Wanted(subject.title_number, packed or {}, until, version)
 
 
-def _plan_known(history: History, title_number: str, now: datetime, *, listed: bool) -> _Plan:
+def _verify_tasks(
+    history: History, tasks: Iterable[tuple[Subject, Wanted]], now: datetime, jobs: int
+) -> Iterator[Verified]:
+    store = history.store
+
+    def bring(taken: list[tuple[Subject, Wanted]]) -> list[tuple[Subject, Fetched]]:
+        found = fetch(store, [wanted for _, wanted in taken])
+        return [(subject, fetched) for (subject, _), fetched in zip(taken, found, strict=True)]
+
+    def check(taken: list[tuple[Subject, Fetched]]) -> list[Verified]:
+        return [_verify(history, subject, fetched, now) for subject, fetched in taken]
+
+    if store.concurrency > 1:
+        brought = in_chunks(tasks, bring, max(2, store.concurrency // 8), chunk=TITLES)
+    else:
+        brought = ((subject, Fetched(None, Near(wanted.packed))) for subject, wanted in tasks)
+    return in_chunks(brought, check, jobs, chunk=TITLES)
+
+
+def _verify(history: History, subject: Subject, fetched: Fetched, now: datetime) -> Verified:
+    title_number, known, listed, expect = subject
     try:
-        return _plan(history, title_number, now, listed=listed)
+        plan = _plan(
+            history, title_number, now, known=known, expect=expect, fetched=fetched, listed=listed
+        )
     except NotFoundError as error:
         key = layout.head_key(title_number)
         if listed:
             finding = _stray(f"{title_number}/")
         else:
             finding = Finding("tampering", "head-missing", key, f"{key}: {error}")
-        return Report(history.origin, findings=(finding,))
+        plan = Report(history.origin, findings=(finding,))
+    report = _carry_out(plan)
+    if known:
+        report = replace(report, not_shown=())  # what was known is said once, for all titles
+    if fetched.near.used_packs:
+        report = replace(report, not_shown=(*report.not_shown, FROM_PACKS))
+    if not report or report.titles == 0:
+        return Verified(title_number, None, report)
+    head = plan[0].head if isinstance(plan, tuple) else None
+    return Verified(title_number, Known(head.version, head.address) if head else known, report)
 
 
 def verify_title(
@@ -67,8 +155,32 @@ def verify_title(
     jobs: int = 1,
 ) -> Report:
     """Verify one title; raises NotFoundError where nothing is known of it."""
-    plan = _plan(history, title_number, now, expect=expect, since=since)
-    return next(_carry_out(iter([plan]), jobs))
+    fetched = None
+    if history.store.concurrency > 1 and since is None:
+        fetched = fetch(history.store, [Wanted(layout.check_title_number(title_number))])[0]
+    return _carry_out(
+        _plan(history, title_number, now, expect=expect, since=since, fetched=fetched), jobs
+    )
+
+
+def _carry_out(plan: _Plan, jobs: int = 1) -> Report:
+    """Walk a chain: read in this thread, check in the pool, judge in order."""
+    if isinstance(plan, Report):
+        return plan
+    chain, steps = plan
+    if jobs == 1:
+        for step in steps:
+            chain.add(chain.check(step))
+    else:
+        for checked in in_chunks(
+            steps, lambda taken: list(map(chain.check, taken)), jobs, weigh=_weigh
+        ):
+            chain.add(checked)
+    return chain.report()
+
+
+def _weigh(step: Step) -> int:
+    return len(step[2]) if isinstance(step, tuple) else 0
 
 
 _Plan: TypeAlias = "Report | tuple[Chain, Iterator[Step]]"
@@ -82,29 +194,34 @@ def _plan(
     *,
     expect: str | None = None,
     since: str | None = None,
+    known: Known | None = None,
+    fetched: Fetched | None = None,
     seen: set[str] | None = None,
     listed: bool = False,
 ) -> _Plan:
     """Read the head and make a plan; ``seen`` collects the addresses that the walk asks for."""
     key = layout.head_key(layout.check_title_number(title_number))
+    near = fetched.near if fetched else None
     try:
-        blob = history.store.get(key)
+        blob = (fetched and fetched.head) or history.store.get(key)
         if blob is None:
-            return _verify_headless(history, title_number, expect or since, listed=listed)
+            pin = known.address if known else expect or since
+            return _verify_headless(history, title_number, pin, listed=listed)
     except NotFoundError:
         raise
     except LedgerError as error:
         return Report(history.origin, findings=(finding_of(error, key),))
-
-    near = {} if since else _prefetch(history, title_number)
+    if known and hashlib.sha256(blob.data).hexdigest() == known.address:
+        return Report(history.origin, titles=1)
 
     def read(address: str) -> bytes | None:
         if seen is not None:
             seen.add(address)
-        if address in near:
-            return near.pop(address)
-        stored = history.store.get(layout.entry_key(title_number, address))
-        return stored.data if stored else None
+        data = near.get(address) if near else None
+        if data is None:
+            stored = history.store.get(layout.entry_key(title_number, address))
+            data = stored.data if stored else None
+        return data
 
     chain = Chain(
         title_number,
@@ -112,61 +229,9 @@ def _plan(
         keyring=history.keyring,
         now=now,
         expect=expect,
-        since=since,
+        since=known.address if known else since,
     )
     return chain, chain.steps(blob.data, read)
-
-
-def _prefetch(history: History, title_number: str) -> dict[str, bytes]:
-    """The entries that the store lists for a title, where a walk would wait for one after another.
-
-    The listing is not believed: what it lacks, the walk reads; what it has too much, nobody asks
-    for.
-    """
-    near: dict[str, bytes] = {}
-    if history.store.concurrency > 1:
-        with suppress(LedgerError):  # the walk meets it again, and says so
-            keys = itertools.islice(history.store.list(f"{title_number}/"), PREFETCH)
-            for key, blob in history.store.get_many(filter(layout.parse_entry_key, keys)):
-                parsed = layout.parse_entry_key(key)
-                if blob is not None and parsed is not None:
-                    near[parsed[1]] = blob.data
-    return near
-
-
-def _carry_out(plans: Iterator[_Plan], jobs: int) -> Iterator[Report]:
-    """Carry out the plans: read in this thread, check in the pool, judge in order."""
-
-    def steps() -> Iterator[tuple[Chain | Report, Step | None]]:
-        for plan in plans:
-            if isinstance(plan, Report):
-                yield plan, None
-            else:
-                chain, walk = plan
-                for step in walk:
-                    yield chain, step
-                yield chain, None
-
-    for subject, checked in in_chunks(steps(), _check_all, jobs, weigh=_weigh):
-        if isinstance(subject, Report):
-            yield subject
-        elif checked is None:
-            yield subject.report()
-        else:
-            subject.add(checked)
-
-
-def _weigh(step: tuple[Chain | Report, Step | None]) -> int:
-    return len(step[1].data) if isinstance(step[1], Stored) else 0
-
-
-def _check_all(
-    steps: list[tuple[Chain | Report, Step | None]],
-) -> list[tuple[Chain | Report, Entry | Finding | Held | None]]:
-    return [
-        (subject, subject.check(step) if isinstance(subject, Chain) and step is not None else None)
-        for subject, step in steps
-    ]
 
 
 def _verify_headless(
@@ -210,13 +275,25 @@ def _is_first_version(history: History, key: str) -> bool:
         return False
 
 
-def fsck(history: History, now: datetime) -> Iterator[Report]:
+def fsck(history: History, now: datetime, *, jobs: int = 1) -> Iterator[Report]:
     """Check every object of the store, those that no chain leads through, too."""
-    for folder, keys in itertools.groupby(history.store.list(), lambda key: key.partition("/")[0]):
-        if layout.is_title_number(folder):
-            yield from _fsck_title(history, folder, list(keys), now)
-        else:
-            yield Report(history.origin, findings=tuple(_strays(keys)))
+
+    def check(folders: list[tuple[str, list[str]]]) -> list[Report]:
+        return [report for folder in folders for report in _fsck_folder(history, *folder, now)]
+
+    listing = itertools.groupby(history.store.list(), lambda key: key.partition("/")[0])
+    folders = ((folder, list(keys)) for folder, keys in listing)
+    workers = max(jobs, history.store.concurrency // 2)
+    yield from in_chunks(folders, check, workers, chunk=1 if jobs < workers else TITLES)
+
+
+def _fsck_folder(history: History, folder: str, keys: list[str], now: datetime) -> Iterator[Report]:
+    if layout.is_title_number(folder):
+        yield from _fsck_title(history, folder, keys, now)
+    elif f"{folder}/" == layout.PACKS:
+        yield from check_packs(history)
+    else:
+        yield Report(history.origin, findings=tuple(_strays(keys)))
 
 
 def _fsck_title(
@@ -224,9 +301,12 @@ def _fsck_title(
 ) -> Iterator[Report]:
     seen: set[str] = set()
     whole = False
+    fetched = None
+    if history.store.concurrency > 1:
+        fetched = fetch(history.store, [Wanted(title_number)])[0]
     with suppress(NotFoundError):  # only strays are there: they are named below
-        plan = _plan(history, title_number, now, seen=seen, listed=True)
-        report = next(_carry_out(iter([plan]), 1))
+        plan = _plan(history, title_number, now, fetched=fetched, seen=seen, listed=True)
+        report = _carry_out(plan)
         yield report
         whole = bool(report) and report.titles == 1
     findings: list[Finding] = []

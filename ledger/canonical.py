@@ -18,6 +18,7 @@ other than those that every shortest-form printer spells alike.
 from __future__ import annotations
 
 import json
+import marshal
 import math
 import re
 from typing import Any, NoReturn, TypeAlias
@@ -64,10 +65,20 @@ def encode(value: JSONValue, *, depth: int = MAX_DEPTH) -> bytes:
     Raises InvalidError, naming the place, for anything else: another type (Decimal, datetime,
     tuple, a subclass) is refused by name, never guessed.
     """
-    plain = _check(value, (), depth)
-    # The numbers and texts have passed; what is left to fail is the order of astral names.
-    data: bytes = orjson.dumps(value, option=ORJSON) if plain else rfc8785.dumps(value)
-    return rfc8785.dumps(value) if plain and _has_astral(data) else data
+    try:
+        data = orjson.dumps(value, option=ORJSON)
+        # Equal to what its bytes are read as, and made of Python's own types (marshal takes no
+        # other; an enum could be equal to its value): nothing was guessed, nothing got lost.
+        if _load_plain(data, depth) == value and marshal.dumps(value):
+            return data
+    except ODD:
+        pass  # the reference way says what is wrong, if anything, and where
+    return _encode_reference(value, depth)
+
+
+def _encode_reference(value: JSONValue, depth: int) -> bytes:
+    _check(value, (), depth)
+    return rfc8785.dumps(value)
 
 
 def decode(data: bytes, *, depth: int = MAX_DEPTH) -> JSONValue:
@@ -87,24 +98,29 @@ def load(data: bytes, *, depth: int = MAX_DEPTH) -> JSONValue:
     Raises MalformedError for every other spelling, and what ``decode`` raises.
     """
     try:
-        value = _PLAIN_DECODER.decode(data)
+        value = _load_plain(data, depth)
         # Equal bytes prove spelling, order, distinct names and integers in range, all at once.
-        if (
-            orjson.dumps(value, option=ORJSON) == data
-            and not _has_astral(data)
-            and not _deeper_than(depth, value, data)
-        ):
+        if value is not _NOT_PLAIN and orjson.dumps(value, option=ORJSON) == data:
             return value
-    except (_UnusualFloatError, msgspec.DecodeError, orjson.JSONEncodeError, *ODD_DATA):
+    except ODD:
         pass  # the reference way says what is wrong, if anything, and where
     return _load_reference(data, depth)
 
 
 def _load_reference(data: bytes, depth: int) -> JSONValue:
     value = decode(data, depth=depth)
-    if encode(value, depth=depth) != data:
+    if _encode_reference(value, depth) != data:
         raise MalformedError("not canonical JSON (RFC 8785): another spelling of the same value")
     return value
+
+
+def _load_plain(data: bytes, depth: int) -> JSONValue:
+    """The value of JSON that the fast way spells as RFC 8785 does, else _NOT_PLAIN, or an error."""
+    value = _PLAIN_DECODER.decode(data)
+    return _NOT_PLAIN if _has_astral(data) or _deeper_than(depth, value, data) else value
+
+
+_NOT_PLAIN = object()
 
 
 class _UnusualFloatError(Exception):
@@ -113,23 +129,24 @@ class _UnusualFloatError(Exception):
 
 def _plain_float(token: str) -> float:
     number = float(token)
-    if not _is_plain(number):
+    # In this range repr, orjson and ECMAScript's Number::toString print the same digits.
+    if number.is_integer() or not 1e-4 <= abs(number) < 1e16:
         raise _UnusualFloatError
     return number
 
 
 _PLAIN_DECODER = msgspec.json.Decoder(float_hook=_plain_float)
-ODD_DATA = (UnicodeError, RecursionError)
-"""What decoders raise, beside their own errors, for bytes that are no text or nest without end."""
-
-
-def _is_plain(number: float) -> bool:
-    # In this range repr, orjson and ECMAScript's Number::toString print the same digits.
-    return 1e-4 <= abs(number) < 1e16 and not number.is_integer()
+ODD = (
+    *(_UnusualFloatError, msgspec.DecodeError, orjson.JSONEncodeError),
+    # For bytes that are no text, what nests without end, and types that are not Python's own.
+    *(UnicodeError, RecursionError, ValueError),
+)
+"""What the fast way raises where it does not apply."""
 
 
 def _deeper_than(depth: int, value: JSONValue, data: bytes) -> bool:
-    if data.count(b"{") + data.count(b"[") <= depth:
+    # How many containers there are: without them the bytes are shorter (counting takes longer).
+    if 2 * len(data) - len(data.replace(b"{", b"")) - len(data.replace(b"[", b"")) <= depth:
         return False
     level = [value]
     while level and depth >= 0:
@@ -211,47 +228,40 @@ def _place(path: tuple[str | int, ...]) -> str:
 # -- Any value -----------------------------------------------------------------------------------
 
 
-def _check(value: JSONValue, path: tuple[str | int, ...], depth: int) -> bool:
-    """Refuse what JSON can't keep. True where the fast way prints it as RFC 8785 does."""
+def _check(value: JSONValue, path: tuple[str | int, ...], depth: int) -> None:
+    """Refuse what JSON can't keep, naming the place."""
     kind = type(value)
     if kind is str:
         _check_text(value, path)
-        return True
-    if kind is dict or kind is list or kind is _Duplicate:
+    elif kind is dict or kind is list or kind is _Duplicate:
         if depth <= 0:
             raise InvalidError(f"nested deeper than allowed, at {_place(path)}")
         check = _check_items if kind is list else _check_members
-        return check(value, path, depth)
-    if kind is int:
+        check(value, path, depth)
+    elif kind is int:
         if not -MAX_INTEGER <= value <= MAX_INTEGER:
             raise InvalidError(f"integer beyond 2^53-1 at {_place(path)}: write it as a string")
-        return True
-    if kind is float:
-        return _check_float(value, path)
-    if value is None or kind is bool:
-        return True
-    raise InvalidError(f"{kind.__name__} at {_place(path)} is no JSON value; convert it first")
+    elif kind is float:
+        _check_float(value, path)
+    elif value is not None and kind is not bool:
+        raise InvalidError(f"{kind.__name__} at {_place(path)} is no JSON value; convert it first")
 
 
-def _check_members(value: dict[str, Any], path: tuple[str | int, ...], depth: int) -> bool:
+def _check_members(value: dict[str, Any], path: tuple[str | int, ...], depth: int) -> None:
     if isinstance(value, _Duplicate):
         raise MalformedError(f"duplicate member {value.name!r} at {_place((*path, value.name))}")
-    plain = True
     for name, member in value.items():
         if type(name) is not str:
             raise InvalidError(
                 f"{type(name).__name__} as a member name at {_place(path)}; names are strings"
             )
         _check_text(name, path)
-        plain &= _check(member, (*path, name), depth - 1)
-    return plain
+        _check(member, (*path, name), depth - 1)
 
 
-def _check_items(value: list[Any], path: tuple[str | int, ...], depth: int) -> bool:
-    plain = True
+def _check_items(value: list[Any], path: tuple[str | int, ...], depth: int) -> None:
     for index, item in enumerate(value):
-        plain &= _check(item, (*path, index), depth - 1)
-    return plain
+        _check(item, (*path, index), depth - 1)
 
 
 def _check_text(text: str, path: tuple[str | int, ...]) -> None:
@@ -262,9 +272,8 @@ def _check_text(text: str, path: tuple[str | int, ...]) -> None:
             raise InvalidError(f"lone surrogate in the text at {_place(path)}") from None
 
 
-def _check_float(number: float, path: tuple[str | int, ...]) -> bool:
+def _check_float(number: float, path: tuple[str | int, ...]) -> None:
     if not math.isfinite(number):
         raise InvalidError(f"{number} at {_place(path)} is no JSON value")
     if number.is_integer() and MAX_INTEGER < abs(number) < EXPONENT_FROM:
         raise InvalidError(f"number beyond 2^53-1 at {_place(path)}: write it as a string")
-    return _is_plain(number)

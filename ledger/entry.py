@@ -8,11 +8,11 @@ format; this is its code.
 
 from __future__ import annotations
 
-import base64
-import binascii
 import hashlib
-from dataclasses import dataclass, field
+from binascii import a2b_base64, b2a_base64
 from typing import TYPE_CHECKING, Any
+
+import msgspec
 
 from ledger import canonical, layout, times
 from ledger.errors import (
@@ -29,7 +29,15 @@ if TYPE_CHECKING:
     from ledger.keyring import Keyring
     from ledger.keys import Signer
 
-__all__ = ["MAX_BYTES", "PAYLOAD_TYPE", "Entry", "digest", "parent_hint", "signed_bytes"]
+__all__ = [
+    "MAX_BYTES",
+    "PAYLOAD_TYPE",
+    "Entry",
+    "digest",
+    "parent_hint",
+    "signed_bytes",
+    "version_hint",
+]
 
 MAX_BYTES = 1 << 20
 """The largest stored object."""
@@ -41,9 +49,11 @@ START = b'{"entry":'
 MIDDLE = b',"signature":"'
 END = b'"}'
 PARENT = b'"parent":'
+VERSION = b',"version":'
 SIGNATURE_CHARS = 88  # the base64 of 64 bytes
 TAIL = len(MIDDLE) + SIGNATURE_CHARS + len(END)
 
+ENVELOPE = {"entry", "signature"}
 MEMBERS = {
     "document",
     "effective_at",
@@ -80,8 +90,13 @@ def parent_hint(data: bytes) -> str | None:
     return text[1:65] if text.startswith('"') else None
 
 
-@dataclass(frozen=True, slots=True)
-class Entry:
+def version_hint(data: bytes) -> int:
+    """Which version an entry's bytes say they are; a hint, as nothing was checked. 0: none."""
+    digits = data[:-TAIL].rpartition(VERSION)[2].removesuffix(b"}")
+    return int(digits) if digits.isdigit() and len(digits) < 17 else 0
+
+
+class Entry(msgspec.Struct, frozen=True, gc=False):
     """One version of a title. The members are those of the format, in the format's own texts."""
 
     address: str
@@ -101,8 +116,11 @@ class Entry:
     ledger: str
     """The ledger's origin."""
     kind: str
-    data: bytes = field(repr=False)
+    data: bytes
     """The stored object."""
+
+    def __repr__(self) -> str:
+        return f"Entry({self.title_number} version {self.version}: {self.address})"
 
     @property
     def payload(self) -> bytes:
@@ -112,7 +130,7 @@ class Entry:
     @property
     def signature(self) -> bytes:
         """The 64 bytes of the signature."""
-        return base64.b64decode(self.data[-SIGNATURE_CHARS - len(END) : -len(END)])
+        return a2b_base64(self.data[-SIGNATURE_CHARS - len(END) : -len(END)])
 
     @property
     def document(self) -> dict[str, JSONValue]:
@@ -154,6 +172,7 @@ class Entry:
             "title_number": title_number,
             "version": parent.version + 1 if parent else 1,
         }
+        _check_key_id(signer.key_id)
         _check_members(members)
         try:
             payload = canonical.encode(members, depth=canonical.MAX_DEPTH + 1)
@@ -162,7 +181,7 @@ class Entry:
             raise
         _check_numbers(document, payload)
         signature = signer.sign(signed_bytes(payload))
-        data = START + payload + MIDDLE + base64.b64encode(signature) + END
+        data = START + payload + MIDDLE + b2a_base64(signature, newline=False) + END
         if len(data) > MAX_BYTES:
             raise InvalidError(
                 f"too large: the entry would be {len(data):,} bytes of {MAX_BYTES:,}"
@@ -177,6 +196,7 @@ class Entry:
         """
         payload, _, members = _split(data)
         _check_kind(members)
+        _check_key_id(members.get("key"))
         _check_members(members)
         _check_numbers(members["document"], payload)
         return cls._from_members(members, data, hashlib.sha256(data).hexdigest())
@@ -208,7 +228,7 @@ class Entry:
                 members, payload, signature, keyring=keyring, ledger=ledger, where=where
             )
             _check_kind(members)
-            _check_members(members)
+            _check_members(members, ledger, title_number)
             _check_numbers(members["document"], payload)
             entry = cls._from_members(members, data, found)
         except MalformedError as error:
@@ -245,20 +265,24 @@ def _split(data: bytes) -> tuple[bytes, bytes, dict[str, Any]]:
     """The payload, the signature and the members of an object that is canonical throughout."""
     if len(data) > MAX_BYTES:
         raise MalformedError(f"too large: {len(data):,} bytes, at most {MAX_BYTES:,}")
-    middle = len(data) - TAIL
-    if not (data.startswith(START) and data[middle:].startswith(MIDDLE) and data.endswith(END)):
-        raise MalformedError('not an entry: expected {"entry":…,"signature":"…"}')
-    text = data[middle + len(MIDDLE) : -len(END)]
-    try:
-        signature = base64.b64decode(text, validate=True)
-    except binascii.Error:
-        raise MalformedError("the signature is no base64") from None
-    if len(signature) != 64 or base64.b64encode(signature) != text:
-        raise MalformedError("the signature is not the canonical base64 of 64 bytes")
     value = canonical.load(data, depth=canonical.MAX_DEPTH + 2)
-    if value.keys() != {"entry", "signature"} or not isinstance(value["entry"], dict):
-        raise MalformedError("not an entry: expected the members entry and signature")
-    return data[len(START) : middle], signature, value["entry"]
+    if type(value) is not dict or value.keys() != ENVELOPE or type(value["entry"]) is not dict:
+        raise MalformedError('not an entry: expected {"entry":{…},"signature":"…"}')
+    # Being canonical, the bytes are START, the payload, MIDDLE, this text and END.
+    return data[len(START) : -TAIL], _decode_signature(value["signature"]), value["entry"]
+
+
+def _decode_signature(text: object) -> bytes:
+    if type(text) is not str or len(text) != SIGNATURE_CHARS:
+        raise MalformedError("the signature is not the base64 of 64 bytes")
+    try:
+        signature = a2b_base64(text)
+    except ValueError:
+        raise MalformedError("the signature is no base64") from None
+    # Decoders take several spellings of the same bytes; there is one that encoding gives.
+    if len(signature) != 64 or b2a_base64(signature, newline=False) != text.encode():
+        raise MalformedError("the signature is not the canonical base64 of 64 bytes")
+    return signature
 
 
 def _check_signature(
@@ -270,12 +294,10 @@ def _check_signature(
     ledger: str,
     where: str,
 ) -> None:
-    key_id = members.get("key")
-    if not layout.is_address(key_id):
-        raise MalformedError("the member key is no key id (64 lower-case hex digits)")
-    assert isinstance(key_id, str)  # noqa: S101 -- for the type checker
-    key = keyring.key(ledger, key_id)
+    named = members.get("key")
+    key = keyring.key(ledger, named) if type(named) is str else None
     if key is None:
+        key_id = _check_key_id(named)
         known = keyring.has_key(key_id)
         raise TrustError(
             f"{where}: signed by key {key_id[:16]}…, which "
@@ -285,7 +307,9 @@ def _check_signature(
             object_key=where,
         )
     if not key.verify(signature, signed_bytes(payload)):
-        raise _broken(where, "bad-signature", f"the signature is not that of key {key_id[:16]}…")
+        raise _broken(
+            where, "bad-signature", f"the signature is not that of key {key.key_id[:16]}…"
+        )
 
 
 def _check_kind(members: dict[str, Any]) -> None:
@@ -298,30 +322,40 @@ def _check_kind(members: dict[str, Any]) -> None:
         )
 
 
-def _check_members(members: dict[str, Any]) -> None:
-    """Check every member of the format, in the order of ``docs/spec.md``; raises MalformedError."""
+def _check_members(members: dict[str, Any], ledger: str = "", title_number: str = "") -> None:
+    """Check every member of the format, in the order of ``docs/spec.md``; raises MalformedError.
+
+    A ledger and a title number that are known to be well spelled need no look when they are met.
+    """
     if members.keys() != MEMBERS:
         odd = ", ".join(sorted(members.keys() ^ MEMBERS))
         raise MalformedError(f"missing or unknown members: {odd!a:.200}")
-    for name in ("message", "reference", "kind"):
-        if not isinstance(members[name], str):
-            raise MalformedError(f"the member {name} is no string")
+    message, reference, kind = members["message"], members["reference"], members["kind"]
+    if not (type(message) is type(reference) is type(kind) is str):
+        raise MalformedError("one of the members kind, message and reference is no string")
     version, parent = members["version"], members["parent"]
     if type(version) is not int or version < 1:
         raise MalformedError("the member version is no integer from 1 on")
     if (parent is None) != (version == 1) or not (parent is None or layout.is_address(parent)):
         raise MalformedError("the member parent is no address, or null other than at version 1")
-    if not layout.is_address(members["key"]):
-        raise MalformedError("the member key is no key id (64 lower-case hex digits)")
     if not times.is_recorded_time(members["recorded_at"]):
         raise MalformedError("the member recorded_at is no UTC time with microseconds")
     effective_at = members["effective_at"]
-    if not (effective_at is None or isinstance(effective_at, str)):
-        raise MalformedError("the member effective_at is no string and not null")
-    times.check_effective(effective_at)
-    check_origin(members["ledger"])
-    layout.check_title_number(members["title_number"])
+    if effective_at is not None:
+        if type(effective_at) is not str:
+            raise MalformedError("the member effective_at is no string and not null")
+        times.check_effective(effective_at)
+    if members["ledger"] != ledger:
+        check_origin(members["ledger"])
+    if members["title_number"] != title_number:
+        layout.check_title_number(members["title_number"])
     check_document(members["document"], members["title_number"])
+
+
+def _check_key_id(key_id: object) -> str:
+    if isinstance(key_id, str) and layout.is_address(key_id):
+        return key_id
+    raise MalformedError("the member key is no key id (64 lower-case hex digits)")
 
 
 def check_document(document: object, title_number: str) -> None:

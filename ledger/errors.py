@@ -16,6 +16,7 @@
         ReferenceConflict     the reference is taken by another document
         Forked                two histories of one title, neither a continuation of the other
         LedgerExists          the store holds a ledger of another origin
+        Skipped               an earlier draft of its title failed in the same batch
         ClockBehind           this clock is far behind the parent's time
         PreconditionFailed    a store's condition did not hold (stores raise it)
       StoreError              the store could not be used; nothing was written
@@ -52,6 +53,7 @@ __all__ = [
     "OutcomeUnknown",
     "PreconditionFailed",
     "ReferenceConflict",
+    "Skipped",
     "StoreDenied",
     "StoreError",
     "StoreUnavailable",
@@ -195,6 +197,16 @@ class LedgerExists(ConflictError):
     """The store holds a ledger already, of another origin."""
 
     slug = "ledger-exists"
+
+
+class Skipped(ConflictError):
+    """An earlier draft of the title (``draft``, from 1 on) failed in this batch."""
+
+    slug = "skipped"
+
+    def __init__(self, message: str, *, hint: str = "", draft: int = 0) -> None:
+        super().__init__(message, hint=hint)
+        self.draft = draft
 
 
 class ClockBehind(ConflictError):

@@ -6,6 +6,7 @@ bytes are checked by ``Entry.open``, neighbours by ``check_link``; what does not
 
 from __future__ import annotations
 
+from contextlib import suppress
 from typing import TYPE_CHECKING, NamedTuple
 
 from ledger import layout, times
@@ -23,6 +24,12 @@ if TYPE_CHECKING:
 
 __all__ = ["Head", "History"]
 
+HEADS = 256
+"""How many checked heads are remembered,"""
+
+LARGE = 1 << 16
+"""of this many bytes at most."""
+
 
 class Head(NamedTuple):
     """A title's newest entry, and the version of ``head.json`` to replace it by."""
@@ -38,6 +45,7 @@ class History:
         self.store = store
         self.origin = origin
         self.keyring = keyring
+        self._heads: dict[str, Entry] = {}
 
     def open(
         self, data: bytes, title_number: str, object_key: str, address: str | None = None
@@ -56,7 +64,22 @@ class History:
         """The head, or None where the title has none."""
         key = layout.head_key(layout.check_title_number(title_number))
         blob = self.store.get(key)
-        return Head(self.open(blob.data, title_number, key), blob.version) if blob else None
+        if blob is None:
+            return None
+        checked = self._heads.get(title_number)
+        # The same bytes again, by the same keys for the same title: nothing else could come of it.
+        if checked is None or checked.data != blob.data:
+            checked = self.open(blob.data, title_number, key)
+            self.remember(checked)
+        return Head(checked, blob.version)
+
+    def remember(self, head: Entry) -> None:
+        """Keep a head that was checked, or made, so that its bytes need no second check."""
+        if len(head.data) <= LARGE:
+            while len(self._heads) >= HEADS:
+                with suppress(KeyError, StopIteration, RuntimeError):  # another thread was first
+                    del self._heads[next(iter(self._heads))]
+            self._heads[head.title_number] = head
 
     def head(self, title_number: str) -> Entry:
         """The newest entry; raises NotFoundError where there is no such title."""

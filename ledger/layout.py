@@ -6,11 +6,13 @@
     TN1234567/head.json                     the ref: byte for byte the newest entry object
     TN1234567/<sha256>.json                 every entry, immutable
     _pending/TN1234567.<version>-<sha256>   a head is about to move (an empty object)
+    _packs/<first title>.<last title>.<size>-<sha256>   entries of these titles, once more
 """
 
 from __future__ import annotations
 
 import re
+from typing import NamedTuple
 
 from ledger.errors import InvalidError
 
@@ -18,8 +20,10 @@ __all__ = [
     "HEAD_NAME",
     "LEDGER_KEY",
     "LOG",
+    "PACKS",
     "PENDING",
     "PROBE",
+    "PackName",
     "check_address",
     "check_deletable",
     "check_key",
@@ -28,7 +32,9 @@ __all__ = [
     "head_key",
     "is_address",
     "is_title_number",
+    "pack_key",
     "parse_entry_key",
+    "parse_pack_key",
     "parse_pending_key",
     "pending_key",
 ]
@@ -38,14 +44,31 @@ HEAD_NAME = "head.json"
 PENDING = "_pending/"
 PROBE = "_probe/"
 LOG = "_log/"
-DELETABLE = (PENDING, PROBE, f"{LOG}staging/")
+PACKS = "_packs/"
+DELETABLE = (PENDING, PROBE, PACKS, f"{LOG}staging/")
 
 TITLE_NUMBER = re.compile(r"[A-Z0-9][A-Z0-9_-]{0,31}")
 ADDRESS = re.compile(r"[0-9a-f]{64}")
 DEVICE_NAME = re.compile(r"CON|PRN|AUX|NUL|COM[0-9]|LPT[0-9]")
 PENDING_NAME = re.compile(rf"({TITLE_NUMBER.pattern})\.([1-9][0-9]{{0,15}})-({ADDRESS.pattern})")
+PACK_NAME = re.compile(
+    rf"({TITLE_NUMBER.pattern})\.({TITLE_NUMBER.pattern})\.([1-9][0-9]{{0,15}})-({ADDRESS.pattern})"
+)
 # No empty, hidden or climbing part; what remains is safe on every disk and in every bucket.
 KEY = re.compile(r"[A-Za-z0-9_][A-Za-z0-9_.-]*(/[A-Za-z0-9_][A-Za-z0-9_.-]*){0,7}")
+
+
+class PackName(NamedTuple):
+    """What a pack's key says of it: the range of its titles, its size and sha256.
+
+    As "." sorts beside "/", packs are listed in the order of their first title's keys.
+    """
+
+    first: str
+    last: str
+    size: int
+    """In bytes."""
+    digest: str
 
 
 def is_title_number(text: object) -> bool:
@@ -110,6 +133,21 @@ def parse_pending_key(key: str) -> tuple[str, int, str] | None:
     """The title number, version and address in a marker's key; None where it is no marker's."""
     match = PENDING_NAME.fullmatch(key.removeprefix(PENDING)) if key.startswith(PENDING) else None
     return (match[1], int(match[2]), match[3]) if match else None
+
+
+def pack_key(name: PackName) -> str:
+    """The key of a pack."""
+    return f"{PACKS}{name.first}.{name.last}.{name.size}-{name.digest}"
+
+
+def parse_pack_key(key: str) -> PackName | None:
+    """What a pack's key says of it; None where the key is no pack's."""
+    match = PACK_NAME.fullmatch(key.removeprefix(PACKS)) if key.startswith(PACKS) else None
+    if match is None or not (is_title_number(match[1]) and is_title_number(match[2])):
+        return None
+    if head_key(match[1]) > head_key(match[2]):
+        return None
+    return PackName(match[1], match[2], int(match[3]), match[4])
 
 
 def check_key(key: str) -> str:

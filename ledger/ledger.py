@@ -7,10 +7,11 @@ from itertools import islice
 from typing import TYPE_CHECKING, BinaryIO
 
 from ledger import append as appending
-from ledger import audit, diff, identity, layout, transfer
+from ledger import audit, diff, identity, layout, packing, transfer
+from ledger import batch as batching
 from ledger import recover as recovering
 from ledger.append import ANY, Anything, Appended, Draft
-from ledger.bundle import BundleReader
+from ledger.audit_run import Audit
 from ledger.errors import InvalidError, KeyUnavailable, TrustError
 from ledger.history import History
 from ledger.keyring import Keyring
@@ -20,14 +21,17 @@ from ledger.report import Report
 from ledger.stores import open_store
 
 if TYPE_CHECKING:
+    import os
     from collections.abc import Callable, Iterable, Iterator
     from types import TracebackType
     from typing import Self
 
+    from ledger.batch import Outcome
     from ledger.canonical import JSONValue
     from ledger.diff import Change
     from ledger.entry import Entry
     from ledger.keys import Signer
+    from ledger.packing import Packed
     from ledger.stores import Store
     from ledger.transfer import Imported
 
@@ -175,6 +179,28 @@ class Ledger:
             clamp_time=clamp_time,
         )
 
+    def append_many(
+        self,
+        drafts: Iterable[Draft],
+        *,
+        clamp_time: bool = False,
+        stop: Callable[[], bool] = lambda: False,
+    ) -> Iterator[Outcome]:
+        """Append every draft on top of what is there, and yield the outcomes, in their order.
+
+        Titles are written side by side, the drafts of one title in the order given. An outcome has
+        what ``submit`` would return, durable by then, or the LedgerError it would raise. After an
+        error the later drafts of the same title are not appended: their error is Skipped. Drafts
+        are taken a little ahead of the outcomes, and are to be left unchanged by then; what taking
+        them raises is raised when those before it have had their outcomes.
+
+        Closing the iterator starts nothing new and waits for what is being written; so does
+        ``stop``, asked between appends, but those outcomes are still yielded.
+        """
+        return batching.append_many(
+            self._history, self._registrar(), self._clock, drafts, clamp_time=clamp_time, stop=stop
+        )
+
     def preview(
         self,
         title_number: str,
@@ -214,6 +240,13 @@ class Ledger:
         NotFoundError for an incremental one whose earlier bundles are not in the store yet.
         """
         return transfer.import_bundle(self._history, source, self._clock())
+
+    def pack(self, *, rebuild: bool = False, each: Callable[[str], None] | None = None) -> Packed:
+        """Put entries that are in no pack yet, or all, into packs, to be read hundreds at once.
+
+        Only what verifies is packed; ``each`` hears of every title that was looked at.
+        """
+        return packing.pack(self._history, rebuild=rebuild, each=each)
 
     def _registrar(self) -> Signer:
         if self._signer is None:
@@ -278,30 +311,70 @@ class Ledger:
     # -- Verify --------------------------------------------------------------------------------
 
     def verify(
-        self, title_number: str, *, expect: str | None = None, since: str | None = None
+        self,
+        title_number: str,
+        *,
+        expect: str | None = None,
+        since: str | None = None,
+        jobs: int | None = None,
     ) -> Report:
         """Verify one title from its head to its root, or down to the address ``since``.
 
         ``expect`` is a pin: an address remembered from before, which has to be in the chain.
-        Raises NotFoundError for a title of which nothing is known.
+        ``jobs``: how many threads check signatures; all cores, if not given. Raises NotFoundError
+        for a title of which nothing is known.
         """
         for address in (expect, since):
             if address is not None:
                 layout.check_address(address)
         return audit.verify_title(
-            self._history, title_number, self._clock(), expect=expect, since=since, jobs=cores()
+            self._history,
+            title_number,
+            self._clock(),
+            expect=expect,
+            since=since,
+            jobs=jobs or cores(),
         )
 
     def verify_all(
-        self, titles: Iterable[str] | None = None, *, each: Callable[[Report], None] | None = None
+        self,
+        titles: Iterable[str] | None = None,
+        *,
+        each: Callable[[Report], None] | None = None,
+        state: str | os.PathLike[str] | None = None,
+        jobs: int | None = None,
     ) -> Report:
-        """Verify these titles, or all that the store lists; ``each`` hears of one at a time."""
-        listed = titles is None
-        chosen = self.titles() if titles is None else titles
-        reports = audit.verify_titles(
-            self._history, chosen, self._clock(), listed=listed, jobs=cores()
+        """Verify these titles, or all that the store lists; ``each`` hears of one at a time.
+
+        ``state`` is a file that remembers what verified, from one audit to the next: what lies
+        below is taken on trust, and a title that is gone or was set back is found. Raises what
+        ``audit`` does.
+        """
+        return self.audit(titles, state=state, jobs=jobs).run(each)
+
+    def audit(
+        self,
+        titles: Iterable[str] | None = None,
+        *,
+        listed: bool = False,
+        state: str | os.PathLike[str] | None = None,
+        jobs: int | None = None,
+    ) -> Audit:
+        """``verify_all`` as something under way, which can be stopped; nothing is read yet.
+
+        ``listed``: the titles were chosen from the store's own listing. Raises MalformedError for a
+        damaged state, TrustError for that of another ledger or one that others can write,
+        InvalidError for one inside the store, StoreUnavailable where it can't be written.
+        """
+        return Audit(
+            self._history,
+            titles,
+            self._clock(),
+            listing=self.titles,
+            listed=listed,
+            state=state,
+            jobs=jobs or cores(),
         )
-        return self._gather(reports, [audit.FROM_A_LISTING] if listed else [], each)
 
     def fsck(self, *, each: Callable[[Report], None] | None = None) -> Report:
         """Verify all titles, and check every other object, those in no chain, too."""
@@ -345,23 +418,3 @@ class Ledger:
 def _check_limit(limit: int | None) -> None:
     if limit is not None and limit < 0:
         raise InvalidError(f"not a limit: {limit}")
-
-
-def verify_bundle(
-    source: BinaryIO,
-    *,
-    keyring: Keyring,
-    origin: str | None = None,
-    expect: str | None = None,
-    clock: Callable[[], datetime] = _now,
-) -> Report:
-    """Verify a bundle where it lies, offline; see ``Ledger.verify``."""
-    return transfer.verify_bundle(source, keyring, clock(), origin=origin, expect=expect)
-
-
-def bundle_origin(source: BinaryIO) -> str:
-    """What a bundle says its origin is: a claim, to be compared with a keyring."""
-    start = source.tell()
-    origin = BundleReader(source).header.origin
-    source.seek(start)
-    return origin

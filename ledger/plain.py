@@ -10,9 +10,9 @@ if TYPE_CHECKING:
     from ledger.diff import Change
     from ledger.entry import Entry
     from ledger.keyring import Keyring
-    from ledger.report import Report
+    from ledger.report import Finding, Report
 
-__all__ = ["change_json", "entry_json", "report_json"]
+__all__ = ["change_json", "entry_json", "finding_json", "report_json"]
 
 
 def change_json(change: Change) -> dict[str, Any]:
@@ -40,6 +40,16 @@ def entry_json(entry: Entry, keyring: Keyring) -> dict[str, Any]:
     }
 
 
+def finding_json(finding: Finding) -> dict[str, Any]:
+    """A finding as an object."""
+    return {
+        "severity": finding.severity,
+        "slug": finding.slug,
+        "object": finding.object_key,
+        "message": finding.message,
+    }
+
+
 def report_json(report: Report) -> dict[str, Any]:
     """A report as an object."""
     return {
@@ -47,14 +57,6 @@ def report_json(report: Report) -> dict[str, Any]:
         "origin": report.origin,
         "titles": report.titles,
         "entries": report.entries,
-        "findings": [
-            {
-                "severity": finding.severity,
-                "slug": finding.slug,
-                "object": finding.object_key,
-                "message": finding.message,
-            }
-            for finding in report.findings
-        ],
+        "findings": [finding_json(finding) for finding in report.findings],
         "not_shown": list(report.not_shown),
     }

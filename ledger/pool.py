@@ -56,17 +56,17 @@ def in_chunks(
             yield from work(taken)
         return
     under_way: deque[Future[list[R]]] = deque()
-    with ThreadPoolExecutor(jobs, thread_name_prefix="ledger-check") as pool:
-        try:
-            for taken in chunks:
-                under_way.append(pool.submit(work, taken))
-                if len(under_way) > 2 * jobs:
-                    yield from under_way.popleft().result()
-            while under_way:
+    pool = ThreadPoolExecutor(jobs, thread_name_prefix="ledger-check")
+    try:
+        for taken in chunks:
+            under_way.append(pool.submit(work, taken))
+            if len(under_way) > 2 * jobs:
                 yield from under_way.popleft().result()
-        finally:
-            for future in under_way:
-                future.cancel()
+        while under_way:
+            yield from under_way.popleft().result()
+    finally:
+        # Who wants no more results (Ctrl-C) does not wait for those under way.
+        pool.shutdown(wait=not under_way, cancel_futures=True)
 
 
 def _cut(items: Iterable[T], chunk: int, weigh: Callable[[T], int]) -> Iterator[list[T]]:

@@ -216,9 +216,9 @@ class StoreContract:
 
     # --- delete ----------------------------------------------------------------------------------
 
-    def test_markers_probes_and_staging_objects_can_be_deleted(self, store: Store) -> None:
+    def test_markers_probes_packs_and_staging_objects_can_be_deleted(self, store: Store) -> None:
         """Twice as well; then they can be created anew, with other bytes."""
-        for key in (MARKER, PROBE, "_log/staging/1"):
+        for key in (MARKER, PROBE, "_packs/A.B.1-0", "_log/staging/1"):
             store.delete(key)
             store.create(key, b"1")
             store.delete(key)

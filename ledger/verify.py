@@ -11,7 +11,7 @@ import hashlib
 from collections.abc import Callable
 from datetime import datetime, timedelta
 from enum import Enum
-from typing import TYPE_CHECKING, NamedTuple, TypeAlias
+from typing import TYPE_CHECKING, TypeAlias
 
 from ledger import layout, times
 from ledger.entry import Entry, parent_hint
@@ -69,12 +69,8 @@ def finding_of(error: LedgerError, object_key: str) -> Finding:
     return Finding("unchecked", error.slug, object_key, f"{object_key}: {error}")
 
 
-class Stored(NamedTuple):
-    """Bytes as they were read, to be checked: where they were, and the address they should have."""
-
-    object_key: str
-    address: str | None
-    data: bytes
+Stored: TypeAlias = "tuple[str, str | None, bytes]"
+"""Bytes as they were read, to be checked: their key, the address they should have, themselves."""
 
 
 class Held(Enum):
@@ -116,11 +112,12 @@ class Chain:
         self.findings: list[Finding] = []
         self.entries = 0
         self.broken = False
+        self.head: Entry | None = None
         self.child: Entry | None = None
 
     def steps(self, head: bytes, read: ReadEntry) -> Iterator[Step]:
         """Everything that the walk meets, from the head to the root, or down to ``since``."""
-        yield Stored(self.head_key, None, head)
+        yield self.head_key, None, head
         own = hashlib.sha256(head).hexdigest()
         yield self._copy(own, head, read)
         left = self.missing - {own}
@@ -129,18 +126,21 @@ class Chain:
         while address is not None and (left or self.since is None) and not self.broken:
             step = self._read(address, read)
             yield step
-            if not isinstance(step, Stored):
+            if isinstance(step, Finding):
                 return
             left.discard(address)
-            address = parent_hint(step.data)
+            address = parent_hint(step[2])
 
     def _copy(self, address: str, head: bytes, read: ReadEntry) -> Step:
         """The head is a copy: the entry must be there under its own name, too."""
         step = self._read(address, read)
-        if isinstance(step, Stored) and step.data != head:
-            message = f"{step.object_key}: its bytes are not the head's"
-            return Finding("tampering", "address-mismatch", step.object_key, message)
-        return Held.COPY if isinstance(step, Stored) else step
+        if isinstance(step, Finding):
+            return step
+        key, _, data = step
+        if data != head:
+            message = f"{key}: its bytes are not the head's"
+            return Finding("tampering", "address-mismatch", key, message)
+        return Held.COPY
 
     def _read(self, address: str, read: ReadEntry) -> Stored | Finding:
         key = layout.entry_key(self.title_number, address)
@@ -151,23 +151,24 @@ class Chain:
         if data is None:
             message = f"{key}: missing, and the chain leads through it"
             return Finding("tampering", "entry-missing", key, message)
-        return Stored(key, address, data)
+        return key, address, data
 
     def check(self, step: Step) -> Entry | Finding | Held:
         """Check all that can be told from one entry's bytes; touches nothing."""
-        if not isinstance(step, Stored):
+        if not isinstance(step, tuple):
             return step
+        key, address, data = step
         try:
             return Entry.open(
-                step.data,
+                data,
                 keyring=self.keyring,
                 ledger=self.origin,
                 title_number=self.title_number,
-                address=step.address,
-                object_key=step.object_key,
+                address=address,
+                object_key=key,
             )
         except (IntegrityError, TrustError, UnsupportedFormatError) as error:
-            return finding_of(error, step.object_key)
+            return finding_of(error, key)
 
     def add(self, checked: Entry | Finding | Held) -> None:
         """Take in what came of the next step."""
@@ -188,6 +189,7 @@ class Chain:
     def _add_entry(self, entry: Entry) -> None:
         self.missing.discard(entry.address)
         if self.child is None:
+            self.head = entry
             self._check_time(entry)
         else:
             self._check_linked(self.child, entry)

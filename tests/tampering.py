@@ -14,15 +14,18 @@ from __future__ import annotations
 import base64
 import hashlib
 from dataclasses import dataclass, field
+from pathlib import Path
+from tempfile import TemporaryDirectory
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 import pytest
 
 import ledger.ledger as ledger_module
-from ledger import Keyring, Ledger, PrivateKey, Report, pool
+from ledger import Keyring, Ledger, PrivateKey, Report, fetch, pool
 from ledger.canonical import encode
 from ledger.entry import PAYLOAD_TYPE, Entry
-from ledger.layout import entry_key, head_key
+from ledger.layout import PACKS, entry_key, head_key, pack_key, parse_entry_key
+from ledger.packfile import Packable, make_pack
 from ledger.stores import MemoryStore
 from ledger.testing import ORIGIN, FixedClock, keyring_for, memory_ledger, signer
 
@@ -200,6 +203,47 @@ def verify_all_reading_ahead(world: World) -> Report:
     store = world.store()
     store.concurrency = 8
     return world.open(store).verify_all()
+
+
+def verify_title_from_a_listing(world: World) -> Report:
+    """As with a long title, where reading means waiting: all that is listed is read beforehand."""
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(fetch, "LONG", 0)
+        patch.setattr(fetch, "NEAR_BYTES", 1)  # and kept in a temporary file
+        return verify_title_reading_ahead(world)
+
+
+def verify_all_from_packs(world: World) -> Report:
+    """All that the ledger holds now is in a pack, too, made by somebody who checks nothing."""
+    entries = sorted(
+        (Packable(parsed[0], address(data), data))
+        for key, data in world.objects.items()
+        if (parsed := parse_entry_key(key))
+    )
+    name, pack = make_pack(world.origin, list(dict.fromkeys(entries)))
+    store = world.store()
+    store.create(pack_key(name), pack)
+    return world.open(store).verify_all()
+
+
+def verify_all_from_packs_of_before(world: World) -> Report:
+    """The ledger was packed before anybody tampered with it."""
+    before = small_world()
+    packed = before.open()
+    packed.pack()
+    store = world.store()
+    for key, data in objects_of(packed.store).items():
+        if key.startswith(PACKS):
+            store.create(key, data)
+    return world.open(store).verify_all()
+
+
+def verify_all_again(world: World) -> Report:
+    """After an audit of the world as it was, which remembers it."""
+    with TemporaryDirectory() as folder:
+        state = Path(folder) / "state"
+        assert small_world().open().verify_all(state=state)
+        return world.open().verify_all(state=state)
 
 
 def fsck(world: World) -> Report:

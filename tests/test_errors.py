@@ -26,6 +26,7 @@ TABLE = {
     "HeadMoved": (11, 412),
     "HeadMissing": (11, 409),
     "ReferenceConflict": (11, 409),
+    "Skipped": (11, 409),
     "Forked": (11, 409),
     "LedgerExists": (11, 409),
     "ClockBehind": (11, 409),
@@ -46,6 +47,7 @@ EVIDENCE = {
     "KeyUnavailable": {"reason": "unknown-key", "object_key": ""},
     "HeadMoved": {"expected": "a" * 64, "actual": None},
     "ReferenceConflict": {"address": "b" * 64},
+    "Skipped": {"draft": 3},
     "OutcomeUnknown": {"address": "c" * 64},
     "NotDurable": {"address": "c" * 64},
 }

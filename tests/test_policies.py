@@ -21,6 +21,8 @@ MARKER = layout.pending_key(TITLE, 1, ADDRESS)
 PROBE = f"{layout.PROBE}0123"
 LOG = f"{layout.LOG}tile/0/000"
 STAGING = f"{layout.LOG}staging/1"
+PACK = layout.pack_key(layout.PackName(TITLE, TITLE, 1, ADDRESS))
+KEYS = (layout.LEDGER_KEY, ENTRY, HEAD, MARKER, PROBE, LOG, STAGING, PACK)
 
 CREATE, SWAP = "if-none-match", "if-match"
 
@@ -59,10 +61,9 @@ def allowed(role: str, action: str, key: str, header: str | None = None) -> bool
 
 
 def may_write(role: str) -> set[tuple[str, str]]:
-    keys = [layout.LEDGER_KEY, ENTRY, HEAD, MARKER, PROBE, LOG, STAGING]
     return {
         (key, header)
-        for key in keys
+        for key in KEYS
         for header in (CREATE, SWAP)
         if allowed(role, "PutObject", key, header)
     }
@@ -70,7 +71,7 @@ def may_write(role: str) -> set[tuple[str, str]]:
 
 APPEND = {(ENTRY, CREATE), (HEAD, CREATE), (HEAD, SWAP), (MARKER, CREATE)}
 INIT = {(layout.LEDGER_KEY, CREATE), (PROBE, CREATE), (PROBE, SWAP)}
-SEAL = {(LOG, CREATE), (LOG, SWAP), (STAGING, CREATE), (STAGING, SWAP)}
+SEAL = {(LOG, CREATE), (LOG, SWAP), (STAGING, CREATE), (STAGING, SWAP), (PACK, CREATE)}
 
 
 @pytest.mark.parametrize(
@@ -79,18 +80,17 @@ SEAL = {(LOG, CREATE), (LOG, SWAP), (STAGING, CREATE), (STAGING, SWAP)}
         ("writer", APPEND | INIT, {PROBE}),
         ("service", APPEND, set()),
         ("auditor", set(), set()),
-        ("sealer", SEAL, {MARKER, STAGING}),
+        ("sealer", SEAL, {MARKER, STAGING, PACK}),
     ],
 )
 def test_a_role_may_do_its_work_and_no_more(
     role: str, writes: set[tuple[str, str]], deletes: set[str]
 ) -> None:
-    keys = (layout.LEDGER_KEY, ENTRY, HEAD, MARKER, PROBE, LOG, STAGING)
     assert may_write(role) == writes
-    assert {key for key in keys if allowed(role, "DeleteObject", key)} == deletes
-    assert all(allowed(role, "GetObject", key) for key in keys)
-    assert not any(allowed(role, "PutObject", key) for key in keys), "a write without a condition"
-    assert not any(allowed(role, "DeleteObjectVersion", key) for key in keys)
+    assert {key for key in KEYS if allowed(role, "DeleteObject", key)} == deletes
+    assert all(allowed(role, "GetObject", key) for key in KEYS)
+    assert not any(allowed(role, "PutObject", key) for key in KEYS), "a write without a condition"
+    assert not any(allowed(role, "DeleteObjectVersion", key) for key in KEYS)
 
 
 def test_every_role_may_list_the_bucket() -> None:

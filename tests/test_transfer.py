@@ -27,7 +27,7 @@ from ledger.errors import (
     UnsupportedFormatError,
 )
 from ledger.layout import entry_key, head_key
-from ledger.ledger import bundle_origin
+from ledger.offline import bundle_origin
 from ledger.stores import FolderStore, MemoryStore
 from ledger.testing import ORIGIN, FixedClock, keyring_for, memory_ledger, signer
 from tests.tampering import (

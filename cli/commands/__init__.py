@@ -25,6 +25,7 @@ COMMANDS = {
     "status": "status:status",
     "export": "bundles:export",
     "import": "bundles:import_",
+    "pack": "pack:pack",
     "recover": "recover:recover",
     "serve": "serve:serve",
     "demo": "demo:demo",

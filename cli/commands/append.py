@@ -3,18 +3,19 @@
 from __future__ import annotations
 
 import sys
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
 from cli.options import (
+    ConnectionsOption,
     DebugOption,
     JsonOption,
     KeyOption,
     QuietOption,
     StoreOption,
-    TitleArgument,
 )
 from cli.output import change_json, change_lines, entry_json, entry_lines, print_json
 from cli.session import open_ledger
@@ -33,8 +34,17 @@ if TYPE_CHECKING:
 __all__ = ["append"]
 
 
+TitleArgument = Annotated[
+    str | None, typer.Argument(metavar="TITLE", help="A title number, such as TN1234567.")
+]
 FileArgument = Annotated[
     str | None, typer.Argument(metavar="FILE", help="The document (JSON); - is stdin.")
+]
+BatchOption = Annotated[
+    str | None,
+    typer.Option(
+        "--batch", metavar="FILE.jsonl", help="A document a line, with title_number; - is stdin."
+    ),
 ]
 SetOption = Annotated[
     list[str] | None,
@@ -69,9 +79,10 @@ DryRunOption = Annotated[
 
 
 def append(
-    title_number: TitleArgument,
+    title_number: TitleArgument = None,
     file: FileArgument = None,
     *,
+    batch: BatchOption = None,
     settings: SetOption = None,
     message: MessageOption = "",
     reference: ReferenceOption = "",
@@ -82,28 +93,43 @@ def append(
     dry_run: DryRunOption = False,
     store: StoreOption = None,
     key: KeyOption = None,
+    connections: ConnectionsOption = None,
     as_json: JsonOption = False,
     quiet: QuietOption = False,
     debug: DebugOption = False,
-) -> None:
-    """Register a new version of a title.
+) -> int:
+    """Register a new version of a title; with --batch, of many.
 
     The document in FILE, or the head's with --set applied. Without --parent, a document from a file
     goes on top of whatever is there; one made by --set only on top of the head it was made from.
+
+    The lines of a batch are checked first, all of them. What is there already stays as it is, so
+    the same file can be given again.
     """
+    about: Any = {"message": message, "effective_at": effective}
+    if batch is not None:
+        if title_number is not None or settings or new or parent is not None:
+            raise typer.BadParameter("--batch excludes TITLE, --set, --parent and --new")
+        from cli.commands.batch import Shown, append_batch  # noqa: PLC0415 -- seldom needed
+
+        opening = partial(open_ledger, store, key=key, sign=True, connections=connections)
+        shown = Shown(as_json, quiet, dry_run)
+        return append_batch(batch, opening, shown, reference, clamp_time=clamp_time, **about)
+    if title_number is None:
+        raise typer.BadParameter("give a TITLE, or --batch FILE.jsonl")
     if (file is None) == (not settings):
         raise typer.BadParameter("give either a FILE (- is stdin) or --set")
     if new and parent is not None:
         raise typer.BadParameter("--new and --parent exclude each other")
     check_title_number(title_number)
     given = _read_document(file) if file is not None else None
-    with open_ledger(store, key=key, sign=True) as ledger:
+    with open_ledger(store, key=key, sign=True, connections=connections) as ledger:
         expected: str | Anything | None = ANY if parent is None else parent
         if given is None:
             base, head = _find_base(ledger, title_number, reference)
             expected = head if parent is None else parent
             given = apply_settings(base.document if base else {}, settings or [])
-        about: Any = {"message": message, "effective_at": effective, "reference": reference}
+        about["reference"] = reference
         how: Any = {"parent": None if new else expected, "clamp_time": clamp_time}
         if dry_run:
             entry, repeated = ledger.preview(title_number, given, **about, **how)
@@ -112,11 +138,19 @@ def append(
         if dry_run and not repeated:
             if not quiet or as_json:
                 _show_preview(entry, ledger, as_json=as_json)
-        elif as_json:
-            print_json(entry_json(entry, ledger.keyring) | {"repeated": repeated})
-        elif not quiet:
-            verb = "was there already:" if repeated else "is"
-            typer.echo(f"{title_number} version {entry.version} {verb} {entry.address}")
+        else:
+            _show_entry(entry, ledger, repeated=repeated, as_json=as_json, quiet=quiet)
+    return 0
+
+
+def _show_entry(
+    entry: Entry, ledger: Ledger, *, repeated: bool, as_json: bool, quiet: bool
+) -> None:
+    if as_json:
+        print_json(entry_json(entry, ledger.keyring) | {"repeated": repeated})
+    elif not quiet:
+        verb = "was there already:" if repeated else "is"
+        typer.echo(f"{entry.title_number} version {entry.version} {verb} {entry.address}")
 
 
 def _read_document(file: str) -> dict[str, Any]:

@@ -13,13 +13,20 @@ from typing import TYPE_CHECKING, Annotated, BinaryIO, cast
 import typer
 
 from cli.config import load_config
-from cli.options import DebugOption, JsonOption, QuietOption, StoreOption, TitlesArgument
+from cli.options import (
+    ConnectionsOption,
+    DebugOption,
+    JsonOption,
+    QuietOption,
+    StoreOption,
+    TitlesArgument,
+)
 from cli.output import print_json, working
 from cli.session import open_ledger
 from cli.text import printable
 from ledger import InvalidError, Ledger, NotFoundError, TrustError
 from ledger.errors import StoreUnavailable
-from ledger.ledger import bundle_origin
+from ledger.offline import bundle_origin
 from ledger.stores import open_store
 
 if TYPE_CHECKING:
@@ -41,6 +48,7 @@ def export(
         ),
     ] = None,
     store: StoreOption = None,
+    connections: ConnectionsOption = None,
     as_json: JsonOption = False,
     quiet: QuietOption = False,
     debug: DebugOption = False,
@@ -49,7 +57,7 @@ def export(
 
     Of all titles, if none are named. The file verifies offline, and imports into another store.
     """
-    with open_ledger(store) as ledger, ExitStack() as stack:
+    with open_ledger(store, connections=connections) as ledger, ExitStack() as stack:
         earlier = [stack.enter_context(_reading(path)) for path in since or []]
         with _new_file(file) as out, working("exporting", quiet=quiet or as_json):
             count = ledger.export(out, title_numbers or None, since=earlier)
@@ -64,6 +72,7 @@ def import_(
     file: Annotated[str, typer.Argument(metavar="FILE", help="A bundle; - is stdin.")],
     *,
     store: StoreOption = None,
+    connections: ConnectionsOption = None,
     as_json: JsonOption = False,
     quiet: QuietOption = False,
     debug: DebugOption = False,
@@ -77,7 +86,7 @@ def import_(
     """
     reading = _spooled_input() if file == "-" else _reading(Path(file))
     shown = working("importing", quiet=quiet or as_json)
-    with reading as source, _open_or_create(store, source) as ledger, shown:
+    with reading as source, _open_or_create(store, connections, source) as ledger, shown:
         done = ledger.import_bundle(source)
     if as_json:
         print_json({"file": file, "moved": done.moved, "unchanged": done.unchanged})
@@ -85,12 +94,12 @@ def import_(
         typer.echo(f"titles moved: {done.moved:,}; there already: {done.unchanged:,}")
 
 
-def _open_or_create(store: str | None, source: BinaryIO) -> Ledger:
+def _open_or_create(store: str | None, connections: int | None, source: BinaryIO) -> Ledger:
     try:
-        return open_ledger(store)
+        return open_ledger(store, connections=connections)
     except NotFoundError:
         config = load_config()
-        opened = open_store(config.store(store))
+        opened = open_store(config.store(store), connections=config.connections(connections))
         origin, expected = bundle_origin(source), config.origin_of(opened)
         if expected not in {None, origin}:
             raise TrustError(

@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
-from cli.commands.verify import note_ambiguity, print_report, report_of
+from contextlib import ExitStack
+
+from cli.commands.verify import note_ambiguity, print_report, report_of, was_interrupted
 from cli.config import load_config
-from cli.options import DebugOption, JsonOption, QuietOption, StoreOption
-from cli.output import counting
+from cli.options import ConnectionsOption, DebugOption, JsonOption, QuietOption, StoreOption
+from cli.progress import auditing, heeding
 from cli.session import open_ledger
-from ledger import Report
+from ledger import Ledger, Report
+from ledger.audit_run import Tally
 
 __all__ = ["fsck"]
 
@@ -15,6 +18,7 @@ __all__ = ["fsck"]
 def fsck(
     *,
     store: StoreOption = None,
+    connections: ConnectionsOption = None,
     as_json: JsonOption = False,
     quiet: QuietOption = False,
     debug: DebugOption = False,
@@ -23,11 +27,28 @@ def fsck(
 
     Verifies all titles, and looks at what is in no chain. Exits as verify does.
     """
-    report = report_of(lambda: _fsck(store, quiet=quiet or as_json))
+    report = report_of(lambda: _fsck(store, connections, quiet=quiet or as_json))
     return print_report(report, as_json=as_json, quiet=quiet)
 
 
-def _fsck(store: str | None, *, quiet: bool) -> Report:
-    with open_ledger(store) as ledger, counting("checked", quiet=quiet) as each:
-        report = ledger.fsck(each=each)
+def _fsck(asked: str | None, connections: int | None, *, quiet: bool) -> Report:
+    with ExitStack() as stack:
+        ledger = stack.enter_context(open_ledger(asked, connections=connections))
+        report = _run(ledger, quiet=quiet)
+        if was_interrupted(report):
+            stack.pop_all()  # closing could wait for the reads under way
         return note_ambiguity(report, ledger.keyring, load_config().origin_of(ledger.store))
+
+
+def _run(ledger: Ledger, *, quiet: bool) -> Report:
+    tally = Tally(ledger.origin)
+    try:
+        with auditing(quiet=quiet) as show:
+
+            def each(report: Report) -> None:
+                tally.add(report)
+                show(report)
+
+            return heeding(lambda: ledger.fsck(each=each))
+    except KeyboardInterrupt:
+        return tally.report(interrupted=True)

@@ -2,39 +2,62 @@
 
 from __future__ import annotations
 
+import hashlib
+from contextlib import ExitStack
+from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
 from cli.config import load_config
+from cli.evidence import Evidence, keys_of
 from cli.options import (
+    ConnectionsOption,
     DebugOption,
     ExpectOption,
+    JobsOption,
     JsonOption,
     QuietOption,
     StoreOption,
     TitlesArgument,
 )
-from cli.output import (
-    counting,
-    print_json,
-    report_json,
-    report_lines,
-    until_closed,
-    working,
-)
+from cli.output import print_json, report_json, report_lines, until_closed, working
+from cli.progress import auditing, heeding
+from cli.selection import Sample, draw, read_titles
 from cli.session import open_ledger
-from ledger import Finding, IntegrityError, NotFoundError, Report, TrustError, verify_bundle
+from ledger import Finding, IntegrityError, Ledger, NotFoundError, Report, TrustError, verify_bundle
+from ledger.audit import FROM_A_LISTING
+from ledger.audit_run import Tally
 
 if TYPE_CHECKING:
     from collections.abc import Callable
+    from io import BufferedReader
 
     from ledger import Keyring
+    from ledger.audit_run import Audit
 
 __all__ = ["note_ambiguity", "print_report", "report_of", "verify"]
 
 EXIT_CODES = {"verified": 0, "unchecked": 3, "tampered": 20}
+INTERRUPTED = 130
+
+
+@dataclass(frozen=True)
+class Asked:
+    """What the command line asks for."""
+
+    titles: list[str]
+    expect: str | None
+    since: str | None
+    origin: str | None
+    state: Path | None
+    sample: int | None
+    seed: str | None
+    jobs: int | None
+    store: str | None
+    connections: int | None
+    silent: bool
 
 
 def verify(
@@ -47,13 +70,37 @@ def verify(
             "--since", metavar="ADDRESS", help="Verified before: take what is below it on trust."
         ),
     ] = None,
+    state: Annotated[
+        Path | None,
+        typer.Option(
+            "--state", metavar="FILE", help="Remembers what verified: only what is new is read."
+        ),
+    ] = None,
+    titles_from: Annotated[
+        str | None,
+        typer.Option("--titles-from", metavar="FILE", help="Titles, one a line; - is stdin."),
+    ] = None,
+    sample: Annotated[
+        int | None,
+        typer.Option("--sample", metavar="N", min=1, help="N titles of all, drawn by lot."),
+    ] = None,
+    seed: Annotated[
+        str | None,
+        typer.Option("--seed", metavar="TEXT", help="Draw the sample that this text gives."),
+    ] = None,
     bundle: Annotated[
         Path | None, typer.Option("--bundle", metavar="FILE", help="Verify a bundle, offline.")
+    ] = None,
+    report_file: Annotated[
+        Path | None,
+        typer.Option("--report", metavar="FILE", help="Keep the report in a new file, as JSON."),
     ] = None,
     origin: Annotated[
         str | None,
         typer.Option("--origin", metavar="NAME", help="The ledger that this has to be."),
     ] = None,
+    jobs: JobsOption = None,
+    connections: ConnectionsOption = None,
     store: StoreOption = None,
     as_json: JsonOption = False,
     quiet: QuietOption = False,
@@ -67,25 +114,51 @@ def verify(
     could not be checked.
     """
     chosen = title_numbers or []
-    pinned = expect is not None or since is not None
-    if pinned and len(chosen) != 1 and bundle is None:
-        raise typer.BadParameter("--expect and --since are about one TITLE: name it")
-    if bundle is not None:
-        if chosen or since is not None or store is not None:
-            raise typer.BadParameter("--bundle verifies a whole file: no TITLE, --since or --store")
-        report = report_of(lambda: _verify_bundle(bundle, origin, expect, quiet=quiet or as_json))
-    else:
-        report = report_of(
-            lambda: _verify(
-                chosen,
-                expect=expect,
-                since=since,
-                origin=origin,
-                store=store,
-                quiet=quiet or as_json,
-            )
-        )
+    asked = Asked(
+        titles=chosen if titles_from is None else read_titles(titles_from),
+        expect=expect,
+        since=since,
+        origin=origin,
+        state=state,
+        sample=sample,
+        seed=seed,
+        jobs=jobs,
+        store=store,
+        connections=connections,
+        silent=quiet or as_json,
+    )
+    if titles_from is not None and chosen:
+        raise typer.BadParameter("--titles-from names the titles: no TITLE beside it")
+    if report_file is not None and report_file == state:
+        raise typer.BadParameter("--report and --state are two files")
+    (_check_bundle if bundle is not None else _check_titles)(asked)
+    with Evidence(report_file) as evidence:
+        if bundle is not None:
+            report = report_of(lambda: _verify_bundle(bundle, asked, evidence))
+        else:
+            report = report_of(lambda: _verify_store(asked, evidence))
+        evidence.write(report, interrupted=was_interrupted(report))
     return print_report(report, as_json=as_json, quiet=quiet)
+
+
+def _check_titles(asked: Asked) -> None:
+    pinned = asked.expect is not None or asked.since is not None
+    if pinned and len(asked.titles) != 1:
+        raise typer.BadParameter("--expect and --since are about one TITLE: name it")
+    if pinned and asked.state is not None:
+        raise typer.BadParameter("--state has pins of its own: no --expect or --since beside it")
+    if asked.sample is not None and asked.titles:
+        raise typer.BadParameter("--sample draws from all titles: name none")
+    if asked.seed is not None and asked.sample is None:
+        raise typer.BadParameter("--seed is for --sample")
+
+
+def _check_bundle(asked: Asked) -> None:
+    others = (asked.since, asked.store, asked.state, asked.sample, asked.seed)
+    if asked.titles or any(other is not None for other in others):
+        raise typer.BadParameter(
+            "--bundle verifies a whole file: no TITLE, --since, --state, --sample or --store"
+        )
 
 
 def report_of(verification: Callable[[], Report]) -> Report:
@@ -105,47 +178,119 @@ def report_of(verification: Callable[[], Report]) -> Report:
         return Report("", findings=(finding,))
 
 
+def was_interrupted(report: Report) -> bool:
+    """Whether a Ctrl-C ended the verification before it was through."""
+    return any(finding.slug == "interrupted" for finding in report.findings)
+
+
 def print_report(report: Report, *, as_json: bool, quiet: bool) -> int:
     """Print a report, a quiet one only where it isn't good, and return the exit code for it."""
+    interrupted = was_interrupted(report)
     with until_closed():
         if as_json:
-            print_json(report_json(report))
+            print_json(report_json(report) | ({"interrupted": True} if interrupted else {}))
         elif not (quiet and report):
             for line in report_lines(report):
                 typer.echo(line)
-    return EXIT_CODES[report.outcome]
+    return INTERRUPTED if interrupted else EXIT_CODES[report.outcome]
 
 
-def _verify(
-    chosen: list[str],
-    *,
-    expect: str | None,
-    since: str | None,
-    origin: str | None,
-    store: str | None,
-    quiet: bool,
-) -> Report:
-    with open_ledger(store, origin=origin) as ledger:
-        if len(chosen) == 1:
-            with working("verifying", quiet=quiet):
-                report = ledger.verify(chosen[0], expect=expect, since=since)
+def _verify_store(asked: Asked, evidence: Evidence) -> Report:
+    with ExitStack() as stack:
+        ledger = stack.enter_context(
+            open_ledger(asked.store, origin=asked.origin, connections=asked.connections)
+        )
+        evidence.note_ledger(ledger)
+        evidence.note(expect=asked.expect, since=asked.since)
+        if len(asked.titles) == 1 and asked.state is None:
+            evidence.note(titles_chosen=asked.titles)
+            report = _verify_title(ledger, asked)
         else:
-            with counting("verified", quiet=quiet) as count:
-                report = ledger.verify_all(chosen or None, each=count)
-        known = origin or load_config().origin_of(ledger.store)
+            report = _audit(ledger, asked, evidence)
+        if was_interrupted(report):
+            stack.pop_all()  # closing could wait for the reads under way
+        known = asked.origin or load_config().origin_of(ledger.store)
         return note_ambiguity(report, ledger.keyring, known)
 
 
-def _verify_bundle(bundle: Path, origin: str | None, expect: str | None, *, quiet: bool) -> Report:
+def _verify_title(ledger: Ledger, asked: Asked) -> Report:
+    (title_number,) = asked.titles
+    try:
+        with working("verifying", quiet=asked.silent):
+            return heeding(
+                lambda: ledger.verify(
+                    title_number, expect=asked.expect, since=asked.since, jobs=asked.jobs
+                )
+            )
+    except KeyboardInterrupt:
+        return Tally(ledger.origin).report(interrupted=True)
+
+
+def _audit(ledger: Ledger, asked: Asked, evidence: Evidence) -> Report:
+    sample = None
+    titles: list[str] | None = asked.titles or None
+    if asked.sample is not None:
+        size = asked.sample
+        sample = heeding(lambda: draw(ledger.titles(), size, asked.seed))
+        titles = sample.titles
+    audit = ledger.audit(titles, listed=sample is not None, state=asked.state, jobs=asked.jobs)
+    report = _run(ledger, audit, titles, silent=asked.silent)
+    evidence.note(titles_chosen=titles, sample=_facts_of(sample), state=audit.facts())
+    return report if sample is None else _note(report, _note_of(sample))
+
+
+def _run(ledger: Ledger, audit: Audit, titles: list[str] | None, *, silent: bool) -> Report:
+    def count() -> int:
+        return sum(1 for _ in ledger.titles())
+
+    shown = auditing(
+        quiet=silent,
+        total=None if titles is None else len(titles),
+        count=count if titles is None else None,
+    )
+    try:
+        with shown as each:
+            return heeding(lambda: audit.run(each))
+    except KeyboardInterrupt:
+        return audit.stop()
+
+
+def _facts_of(sample: Sample | None) -> dict[str, Any] | None:
+    if sample is None:
+        return None
+    return {"drawn": len(sample.titles), "of": sample.total, "seed": sample.seed}
+
+
+def _note_of(sample: Sample) -> str:
+    if len(sample.titles) == sample.total:
+        return FROM_A_LISTING
+    return (
+        f"the titles that were not drawn: {len(sample.titles):,} of {sample.total:,} titles that"
+        f" the store lists were, with the seed {sample.seed}; nothing is known of the others"
+    )
+
+
+def _verify_bundle(bundle: Path, asked: Asked, evidence: Evidence) -> Report:
     config = load_config()
     keyring = config.keyring()
-    known = config.origin if origin is None else origin
+    known = config.origin if asked.origin is None else asked.origin
     try:
-        with bundle.open("rb") as source, working("verifying", quiet=quiet):
-            report = verify_bundle(source, keyring=keyring, origin=known, expect=expect)
+        with bundle.open("rb") as source, working("verifying", quiet=asked.silent):
+            report = heeding(
+                lambda: verify_bundle(source, keyring=keyring, origin=known, expect=asked.expect)
+            )
+            evidence.note(bundle={"file": str(bundle), "sha256": _sha256(source)})
     except OSError as error:
         raise NotFoundError(f"cannot read {bundle}: {error.strerror}") from error
+    except KeyboardInterrupt:
+        report = Tally(known or "").report(interrupted=True)
+    evidence.note(expect=asked.expect, keys=keys_of(keyring, report.origin))
     return note_ambiguity(report, keyring, known)
+
+
+def _sha256(source: BufferedReader) -> str:
+    source.seek(0)
+    return hashlib.file_digest(source, "sha256").hexdigest()
 
 
 def note_ambiguity(report: Report, keyring: Keyring, known: str | None) -> Report:
@@ -153,14 +298,12 @@ def note_ambiguity(report: Report, keyring: Keyring, known: str | None) -> Repor
     others = len(keyring.origins) - 1
     if known or others < 1:
         return report
-    note = (
+    return _note(
+        report,
         f"which ledger this should be: your keyring knows {others} more, and another one of theirs"
-        " could be in its place (LEDGER_ORIGIN)"
+        " could be in its place (LEDGER_ORIGIN)",
     )
-    return Report(
-        report.origin,
-        report.titles,
-        report.entries,
-        report.findings,
-        (*report.not_shown, note),
-    )
+
+
+def _note(report: Report, note: str) -> Report:
+    return replace(report, not_shown=(*report.not_shown, note))

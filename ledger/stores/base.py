@@ -67,7 +67,7 @@ class Store(Protocol):
         ...
 
     def delete(self, key: str) -> None:
-        """Delete a marker, a probe or a staging object; success where there is none.
+        """Delete a marker, a probe, a pack or a staging object; success where there is none.
 
         Entries, heads and ``ledger.json`` are refused with InvalidError.
         """

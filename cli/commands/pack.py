@@ -1,0 +1,68 @@
+"""``ledger pack``: put entries together, so that an audit reads hundreds of them at once."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+from cli.commands.verify import EXIT_CODES
+from cli.options import ConnectionsOption, DebugOption, JsonOption, QuietOption, StoreOption
+from cli.output import counted, counting, finding_json, finding_lines, print_json
+from cli.session import open_ledger
+from ledger import Report
+
+if TYPE_CHECKING:
+    from ledger.packing import Packed
+
+__all__ = ["pack"]
+
+
+def pack(
+    *,
+    rebuild: Annotated[
+        bool, typer.Option("--rebuild", help="Pack everything anew, and delete the old packs.")
+    ] = False,
+    store: StoreOption = None,
+    connections: ConnectionsOption = None,
+    as_json: JsonOption = False,
+    quiet: QuietOption = False,
+    debug: DebugOption = False,
+) -> int:
+    """Put entries that are in no pack yet into packs.
+
+    Packs are copies, of which an audit of all titles reads hundreds of entries at once. Nothing is
+    signed, and no entry is moved. Titles that don't verify are left out, and end in verify's exit
+    codes.
+    """
+    opened = open_ledger(store, connections=connections)
+    with opened as ledger, counting("looked at", quiet=quiet or as_json) as each:
+        done = ledger.pack(rebuild=rebuild, each=each)
+    if as_json:
+        print_json(_as_json(done))
+    else:
+        for line in finding_lines(done.findings):
+            typer.echo(line, err=True)
+        if not quiet:
+            typer.echo(_summary(done))
+    return EXIT_CODES[Report("", findings=done.findings).outcome]
+
+
+def _as_json(done: Packed) -> dict[str, object]:
+    return {
+        "titles": done.titles,
+        "entries": done.entries,
+        "packs": done.packs,
+        "bytes": done.size,
+        "deleted": done.deleted,
+        "findings": [finding_json(finding) for finding in done.findings],
+    }
+
+
+def _summary(done: Packed) -> str:
+    if not done.packs and not done.deleted:
+        return "nothing new to pack"
+    packed = f"{counted(done.entries, 'entry')} of {counted(done.titles, 'title')}"
+    replaced = f", in place of {done.deleted:,} earlier" if done.deleted else ""
+    into = f"{counted(done.packs, 'pack')} ({done.size / 1e6:,.1f} MB)"
+    return f"packed {packed} into {into}{replaced}"

@@ -1,0 +1,118 @@
+"""How far a verification is, on a terminal; and a Ctrl-C that is heard, whatever is waited for."""
+
+from __future__ import annotations
+
+import sys
+import time
+from contextlib import contextmanager, suppress
+from queue import SimpleQueue
+from threading import Thread
+from typing import TYPE_CHECKING, TypeVar
+
+from ledger.errors import LedgerError
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterator
+
+    from ledger import Report
+
+__all__ = ["Meter", "auditing", "heeding"]
+
+EVERY = 0.1
+"""Seconds between two pictures: to draw one for each title would cost more than to verify it."""
+
+T = TypeVar("T")
+
+
+class Meter:
+    """What was checked so far, and how long the rest will take."""
+
+    def __init__(self, total: int | None = None) -> None:
+        self.total = total
+        """How many titles there are, once that is known."""
+        self.titles = 0
+        self.entries = 0
+        self.handled = 0
+        """How many titles were looked at, those that could not be walked, too."""
+
+    def add(self, report: Report) -> None:
+        """Count what came of one title."""
+        self.handled += 1
+        self.titles += report.titles
+        self.entries += report.entries
+
+    def text(self, seconds: float) -> str:
+        """One line, after so many seconds; shorter than a terminal is wide."""
+        total = f" of {self.total:,}" if self.total is not None else ""
+        parts = [f"verified: {self.titles:,}{total} titles", f"{self.entries:,} entries"]
+        if seconds >= 1:
+            parts.append(f"{self.entries / seconds:,.0f}/s")
+        if self.total is not None and self.handled and seconds >= 1:
+            left = max(self.total - self.handled, 0) * seconds / self.handled
+            parts.append(f"{_clock(left)} left")
+        return ", ".join(parts)
+
+
+def _clock(seconds: float) -> str:
+    minutes, rest = divmod(round(seconds), 60)
+    hours, minutes = divmod(minutes, 60)
+    return f"{hours}:{minutes:02}:{rest:02}"
+
+
+@contextmanager
+def auditing(
+    *, quiet: bool, total: int | None = None, count: Callable[[], int] | None = None
+) -> Iterator[Callable[[Report], None]]:
+    """Show on stderr what was verified so far, how fast, and what is left; only on a terminal.
+
+    ``count`` tells the total where it takes time to find out: it runs beside the verification.
+    """
+    if quiet or not sys.stderr.isatty():
+        yield lambda _: None
+        return
+    from rich.console import Console  # noqa: PLC0415 -- slow to import, and seldom needed
+    from rich.progress import Progress, SpinnerColumn, TextColumn  # noqa: PLC0415
+
+    meter = Meter(total)
+    if count is not None:
+        Thread(target=_count, args=(meter, count), daemon=True).start()
+    start = time.monotonic()
+    drawn = start
+    columns = (SpinnerColumn(), TextColumn("{task.description}", markup=False))
+    with Progress(*columns, console=Console(stderr=True), transient=True) as progress:
+        task = progress.add_task(meter.text(0))
+
+        def each(report: Report) -> None:
+            nonlocal drawn
+            meter.add(report)
+            now = time.monotonic()
+            if now - drawn >= EVERY or meter.handled == 1:
+                drawn = now
+                progress.update(task, description=meter.text(now - start))
+
+        yield each
+
+
+def _count(meter: Meter, count: Callable[[], int]) -> None:
+    with suppress(LedgerError):  # the verification meets it, too, and says so
+        meter.total = count()
+
+
+def heeding(work: Callable[[], T]) -> T:
+    """Do the work in a thread of its own, so that a Ctrl-C is heard while it waits for a store.
+
+    KeyboardInterrupt then leaves the work where it is: end the process soon.
+    """
+    answers: SimpleQueue[tuple[T, None] | tuple[None, BaseException]] = SimpleQueue()
+
+    def answer() -> None:
+        try:
+            answers.put((work(), None))
+        except BaseException as error:  # noqa: BLE001 -- it is raised where somebody waits for it
+            answers.put((None, error))
+
+    Thread(target=answer, daemon=True).start()
+    result, error = answers.get()
+    if error is not None:
+        raise error
+    return result  # type: ignore[return-value]  # there is no error, so it is one

@@ -1,0 +1,227 @@
+"""Many titles under verification: what came of them so far, and what is remembered of them."""
+
+from __future__ import annotations
+
+from collections import deque
+from threading import Lock
+from typing import TYPE_CHECKING, Any
+
+from ledger import audit, layout
+from ledger.audit_state import open_state
+from ledger.errors import LedgerError
+from ledger.report import Finding, Report
+
+if TYPE_CHECKING:
+    import os
+    from collections.abc import Callable, Iterable, Iterator
+    from datetime import datetime
+
+    from ledger.audit import Known, Subject, Verified
+    from ledger.history import History
+
+__all__ = ["Audit", "Tally"]
+
+
+class Tally:
+    """Adds reports up as they come; keeps their findings, not the reports."""
+
+    def __init__(self, origin: str) -> None:
+        self.origin = origin
+        self.titles = 0
+        self.entries = 0
+        self._findings: list[Finding] = []
+        self._not_shown: dict[str, None] = {}
+
+    def add(self, report: Report) -> None:
+        """Add one report."""
+        self.titles += report.titles
+        self.entries += report.entries
+        self._findings += report.findings
+        self.note(*report.not_shown)
+
+    def note(self, *not_shown: str) -> None:
+        """Add something that this verification can't show."""
+        self._not_shown.update(dict.fromkeys(not_shown))
+
+    def report(self, *, interrupted: bool = False) -> Report:
+        """The sum; one that was interrupted is never true."""
+        findings = tuple(self._findings)
+        if interrupted:
+            message = "it ended before all was checked: nothing is known of the rest"
+            findings += (Finding("unchecked", "interrupted", "", message),)
+        return Report(self.origin, self.titles, self.entries, findings, tuple(self._not_shown))
+
+
+def _in_order(titles: Iterable[str]) -> list[str]:
+    return sorted(map(layout.check_title_number, set(titles)), key=layout.head_key)
+
+
+class Audit:
+    """A verification of many titles: ``run`` it in one thread, ``stop`` it from another.
+
+    Either way the state, if there is one, then holds what was checked.
+    """
+
+    def __init__(
+        self,
+        history: History,
+        titles: Iterable[str] | None,
+        now: datetime,
+        *,
+        listing: Callable[[], Iterable[str]],
+        listed: bool,
+        state: str | os.PathLike[str] | None,
+        jobs: int,
+    ) -> None:
+        """Use ``Ledger.audit``."""
+        self._history = history
+        self._now = now
+        self._jobs = jobs
+        self._every = titles is None
+        self._listed = listed or titles is None
+        chosen = None if titles is None else _in_order(titles)
+        self.state = None if state is None else open_state(state, history, now)
+        self._titles = listing() if chosen is None else chosen
+        self._under_way: deque[Subject] = deque()
+        self._lock = Lock()
+        self._over: Report | None = None
+        self._tally = Tally(history.origin)
+        self._trusted_titles = self._trusted_entries = 0
+        self.state_digest: str | None = None
+        """The sha256 of the state as it was written, once it was."""
+
+    def run(self, each: Callable[[Report], None] | None = None) -> Report:
+        """Verify the titles, one after the other; ``each`` hears of one at a time.
+
+        What ends it early (an error of the store's listing, a Ctrl-C) is raised, once the state was
+        written.
+        """
+        self._note_listing()
+        found = audit.verify_titles(
+            self._history,
+            self._subjects(),
+            self._now,
+            jobs=self._jobs,
+            # Where most was vouched for already, reading whole packs would be more, not less.
+            packs=self._every and not self._vouched,
+        )
+        try:
+            for verified in found:
+                with self._lock:
+                    if self._over is not None:
+                        return self._over
+                    self._take(verified)
+                if each is not None:
+                    each(verified.report)
+        except BaseException:
+            self.stop()
+            raise
+        else:
+            return self._end(interrupted=False)
+        finally:
+            self._close()
+
+    def stop(self) -> Report:
+        """End it here, from any thread, whatever it waits for; the report says what is missing."""
+        return self._end(interrupted=True)
+
+    def facts(self) -> dict[str, Any] | None:
+        """The state as evidence: what it was before, and after; None where there is none."""
+        if self.state is None:
+            return None
+        before = self.state.header
+        return {
+            "file": str(self.state.path),
+            "audited_at": before.audited_at if before else None,
+            "sha256_before": self.state.digest,
+            "sha256_after": self.state_digest,
+        }
+
+    @property
+    def _vouched(self) -> bool:
+        return self.state is not None and self.state.header is not None and not self.state.lost_keys
+
+    def _end(self, *, interrupted: bool) -> Report:
+        with self._lock:
+            if self._over is None:
+                self._note_state()
+                self._finish_state()
+                self._over = self._tally.report(interrupted=interrupted)
+            return self._over
+
+    def _finish_state(self) -> None:
+        """Write the state. That it can't be is a finding: the rest of the report is not lost."""
+        if self.state is None:
+            return
+        try:
+            self.state_digest = self.state.finish()
+        except LedgerError as error:
+            message = f"{error}: {self.state.path} is as it was, this audit is not remembered"
+            finding = Finding("unchecked", "state-not-written", str(self.state.path), message)
+            self._tally.add(Report(self._tally.origin, findings=(finding,)))
+
+    def _close(self) -> None:
+        with self._lock:  # another thread may be at the end of it
+            if self.state is not None:
+                self.state.close()
+
+    def _subjects(self) -> Iterator[Subject]:
+        if self.state is None:
+            subjects: Iterable[Subject] = (
+                audit.Subject(title_number, listed=self._listed) for title_number in self._titles
+            )
+        else:
+            subjects = self.state.subjects(self._titles, listed=self._listed, every=self._every)
+        for subject in subjects:
+            self._under_way.append(subject)  # what is verified comes back in this order
+            yield subject
+
+    def _take(self, verified: Verified) -> None:
+        subject = self._under_way.popleft()
+        self._tally.add(verified.report)
+        if self.state is None:
+            return
+        tampered = verified.report.outcome == "tampered"
+        self.state.add(subject.title_number, verified.head, tampered=tampered)
+        if verified.head is not None and subject.known is not None:
+            self._count_trusted(subject.known, verified.head)
+
+    def _count_trusted(self, known: Known, head: Known) -> None:
+        # A head that is still the same one was compared, and nothing else read.
+        entries = known.version if head == known else known.version - 1
+        self._trusted_entries += entries
+        self._trusted_titles += entries > 0
+
+    def _note_listing(self) -> None:
+        if not self._every:
+            return
+        if self.state is None or self.state.header is None:
+            self._tally.note(audit.FROM_A_LISTING)
+        else:
+            self._tally.note(
+                f"that no title is missing that {self.state.path} does not remember: the others"
+                " come from the store's own listing"
+            )
+
+    def _note_state(self) -> None:
+        state = self.state
+        if state is None:
+            return
+        if state.header is None:
+            self._tally.note(
+                f"what was there before: {state.path} did not exist, so nothing was remembered"
+            )
+        elif state.lost_keys:
+            keys = ", ".join(key[:16] for key in state.lost_keys)
+            self._tally.note(
+                f"what {state.path} vouched for: it relied on a key that counts no more ({keys}),"
+                " so nothing was taken from it on trust, and all was verified anew"
+            )
+        elif self._trusted_entries:
+            entries = "entry" if self._trusted_entries == 1 else "entries"
+            titles = "title" if self._trusted_titles == 1 else "titles"
+            self._tally.note(
+                f"{self._trusted_entries:,} {entries} of {self._trusted_titles:,} {titles}, up to"
+                f" what {state.path} remembers of {state.header.audited_at}: taken on trust"
+                " (--state)"
+            )

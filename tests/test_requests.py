@@ -1,0 +1,211 @@
+"""What each operation asks of a bucket: these requests, for these keys, and no other.
+
+A request takes longer than everything else that a ledger does, and is paid for: the numbers in
+docs/how-to/s3.md are promises. They are counted between the store and a server. What is asked of
+any store, in which order, test_append and test_history tell.
+"""
+
+from __future__ import annotations
+
+import http.client
+import secrets
+import sys
+from collections import Counter
+from contextlib import contextmanager
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from threading import Thread
+from typing import TYPE_CHECKING
+from urllib.parse import parse_qs, unquote, urlsplit
+
+import pytest
+
+from ledger.layout import LEDGER_KEY, entry_key, head_key, pending_key
+from ledger.stores.s3 import S3Store
+from ledger.testing import memory_ledger
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterator
+
+    from ledger import Ledger
+
+pytestmark = pytest.mark.xdist_group("moto")
+
+TITLE = "TN1"
+HEAD = head_key(TITLE)
+PASSED_ON = ("ETag", "Content-Type", "Last-Modified")
+
+Asked = tuple[str, str]  # a method, or LIST, and a key or a prefix
+
+
+class Counted:
+    """Passes requests on to a server and notes them; a listing has ``page`` keys at most."""
+
+    def __init__(self, server: str) -> None:
+        self.asked: list[Asked] = []
+        self.page = 1000
+        self.server = urlsplit(server).netloc
+        self.url = ""
+
+    def during(self, work: Callable[[], object]) -> list[Asked]:
+        """The requests that some work takes."""
+        start = len(self.asked)
+        work()
+        return self.asked[start:]
+
+    def note(self, method: str, path: str) -> str:
+        """Note a request, and return the path to ask the server for."""
+        url = urlsplit(path)
+        query = parse_qs(url.query, keep_blank_values=True)
+        if "list-type" in query:
+            self.asked.append(("LIST", query["prefix"][0]))
+            return f"{path}&max-keys={self.page}"
+        self.asked.append((method, unquote(url.path).split("/", 2)[2]))
+        return path
+
+
+@contextmanager
+def counted(server: str) -> Iterator[Counted]:
+    counts = Counted(server)
+
+    class Handler(BaseHTTPRequestHandler):
+        protocol_version = "HTTP/1.1"
+
+        def pass_on(self) -> None:
+            path = counts.note(self.command, self.path)
+            body = self.rfile.read(int(self.headers.get("Content-Length", 0)))
+            connection = http.client.HTTPConnection(counts.server)
+            connection.request(self.command, path, body, dict(self.headers))
+            answer = connection.getresponse()
+            data = answer.read()
+            connection.close()
+            self.send_response_only(answer.status)
+            for name in PASSED_ON:
+                if name in answer.headers:
+                    self.send_header(name, answer.headers[name])
+            self.send_header("Content-Length", str(len(data)))
+            self.end_headers()
+            self.wfile.write(data)
+
+        do_GET = do_PUT = do_DELETE = pass_on  # noqa: N815  as the standard library spells them
+
+        def log_message(self, *_: object) -> None:
+            """Say nothing."""
+
+    with ThreadingHTTPServer(("127.0.0.1", 0), Handler) as proxy:
+        proxy.daemon_threads = True
+        counts.url = f"http://127.0.0.1:{proxy.server_port}"
+        thread = Thread(target=proxy.serve_forever)
+        thread.start()
+        try:
+            yield counts
+        finally:
+            proxy.shutdown()
+            thread.join()
+
+
+@pytest.fixture
+def counts(moto_url) -> Iterator[Counted]:
+    with counted(moto_url) as counts:
+        yield counts
+
+
+@pytest.fixture(params=["obstore", "boto3"])
+def ledger(request, counts, moto_client, monkeypatch) -> Iterator[Ledger]:
+    """A ledger in a bucket, read in bulk through obstore, or with nothing but boto3."""
+    if request.param == "boto3":
+        monkeypatch.setitem(sys.modules, "obstore", None)
+        monkeypatch.setitem(sys.modules, "obstore.store", None)
+    bucket = f"test-{secrets.token_hex(8)}"
+    moto_client.create_bucket(Bucket=bucket)
+    monkeypatch.setenv("AWS_ENDPOINT_URL_S3", counts.url)
+    with memory_ledger(S3Store(bucket)) as ledger:
+        yield ledger
+
+
+def appended(ledger: Ledger, count: int, title_number: str = TITLE) -> list[str]:
+    """Append so many versions; the keys of the entries."""
+    entries = [ledger.append(title_number, {"v": number}) for number in range(count)]
+    return [entry_key(title_number, entry.address) for entry in entries]
+
+
+# --- writing -------------------------------------------------------------------------------------
+
+
+def test_a_first_version_looks_whether_it_is_one(ledger, counts):
+    asked = counts.during(lambda: appended(ledger, 1))
+    address = ledger.head(TITLE).address
+    assert asked[:4] == [
+        ("GET", HEAD),
+        ("GET", LEDGER_KEY),
+        ("LIST", f"{TITLE}/"),
+        ("LIST", f"_pending/{TITLE}."),
+    ]
+    assert set(asked[4:6]) == {
+        ("PUT", entry_key(TITLE, address)),
+        ("PUT", pending_key(TITLE, 1, address)),
+    }
+    assert asked[6:] == [("PUT", HEAD)]
+
+
+def test_a_later_version_is_one_get_two_puts_side_by_side_and_one_put(ledger, counts):
+    appended(ledger, 1)
+    asked = counts.during(lambda: appended(ledger, 1))
+    address = ledger.head(TITLE).address
+    assert asked[0] == ("GET", HEAD)
+    assert set(asked[1:3]) == {
+        ("PUT", entry_key(TITLE, address)),
+        ("PUT", pending_key(TITLE, 2, address)),
+    }
+    assert asked[3:] == [("PUT", HEAD)]
+
+
+# --- reading -------------------------------------------------------------------------------------
+
+
+def test_the_head_is_one_get(ledger, counts):
+    appended(ledger, 3)
+    assert counts.during(lambda: ledger.head(TITLE)) == [("GET", HEAD)]
+
+
+def test_a_log_is_a_get_for_each_entry_that_is_shown(ledger, counts):
+    keys = appended(ledger, 15)
+    asked = counts.during(lambda: list(ledger.log(TITLE, limit=10)))
+    assert asked == [("GET", HEAD), *[("GET", key) for key in reversed(keys[5:14])]]
+
+
+def test_five_before_the_head_is_six_gets(ledger, counts):
+    keys = appended(ledger, 8)
+    asked = counts.during(lambda: ledger.entry(TITLE, "HEAD~5"))
+    assert asked == [("GET", HEAD), *[("GET", key) for key in reversed(keys[2:7])]]
+
+
+def test_titles_are_pages_of_a_listing_and_nothing_else(ledger, counts):
+    for number in range(5):
+        appended(ledger, 1, f"TN{number}")
+    counts.page = 2
+    asked = counts.during(lambda: list(ledger.titles()))
+    assert asked == [("LIST", "")] * 4  # ledger.json and _pending/ are there, too
+
+
+# --- verifying -----------------------------------------------------------------------------------
+
+
+def test_a_title_is_verified_with_its_head_a_listing_and_each_entry_once(ledger, counts):
+    keys = appended(ledger, 20)
+    asked = counts.during(lambda: ledger.verify(TITLE))
+    assert Counter(asked) == Counter(
+        [("GET", HEAD), ("LIST", f"{TITLE}/"), *[("GET", key) for key in keys]]
+    )
+
+
+def test_all_titles_are_verified_with_each_head_and_each_entry_once(ledger, counts):
+    keys = [key for n in (1, 2, 20) for key in appended(ledger, n, f"TN{n}")]
+    asked = counts.during(ledger.verify_all)
+    heads = [head_key(title_number) for title_number in ("TN1", "TN2", "TN20")]
+    read = Counter(key for method, key in asked if method == "GET")
+    assert read == Counter([*heads, *keys])
+    listed = [key for method, key in asked if method == "LIST"]
+    assert listed[0] == ""  # the titles
+    assert set(listed) <= {"", "_packs/", "TN1/", "TN2/", "TN20/"}
+    assert len(listed) == len(set(listed))
+    assert {method for method, _ in asked} == {"GET", "LIST"}
