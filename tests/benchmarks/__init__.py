@@ -1,1 +1,1 @@
-"""Measurements: plain scripts, run by hand; no timed tests."""
+"""Measurements: plain scripts, run by hand; no timed tests. See docs/benchmarks.md."""

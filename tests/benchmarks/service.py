@@ -1,9 +1,8 @@
-"""How much of a bare handler's speed is left: ``python -m tests.benchmarks.service``.
+"""How much of a bare handler's speed the HTTP service keeps.
 
 One process of the service each for a folder and for memory, and one of a bare FastAPI handler
 that returns the same bytes, all under the same server of ours and without an access log. They are
-loaded in turn, round after round, so that what else the machine does falls on all of them alike;
-what counts is the ratio. ``wrk`` is the load (Debian: ``apt install wrk``).
+loaded in turn; what counts is the ratio. ``wrk`` is the load (Debian: ``apt install wrk``).
 """
 
 from __future__ import annotations
@@ -11,29 +10,40 @@ from __future__ import annotations
 import multiprocessing
 import re
 import shutil
-import statistics
 import subprocess
-import sys
 import tempfile
 import time
-from contextlib import contextmanager
+from contextlib import ExitStack, contextmanager
+from functools import partial
 from pathlib import Path
+from types import SimpleNamespace
 from typing import TYPE_CHECKING
 
 import httpx
-from fastapi import Request  # noqa: TC002 -- FastAPI looks for it among this module's names
+from fastapi import FastAPI, Request  # FastAPI looks for Request among this module's names
 
 from cli.access import listen
 from ledger import canonical
 from ledger.stores import MemoryStore, open_store
 from ledger.testing import memory_ledger
+from tests.benchmarks.harness import (
+    Case,
+    Claim,
+    NeedsTool,
+    claims_table,
+    take_turns,
+    times_table,
+)
 from tests.service.client import DIGEST, DOCUMENT, TITLE
 
 if TYPE_CHECKING:
     import socket
     from collections.abc import Iterator
 
-ROUNDS, SECONDS, CONNECTIONS = 5, 2, 8
+    from tests.benchmarks.harness import Size, Table
+
+SECONDS, CONNECTIONS = 2, 8
+BARE, MEMORY, FOLDER = "a bare handler", "the service, memory", "the service, folder"
 
 # Each thread of wrk posts to titles of its own, or every post would be a race for one head.
 POST = """
@@ -52,22 +62,23 @@ def _serve(kind: str, listener: socket.socket) -> None:
     from ledger.service.server import run_server
 
     logging.disable(logging.CRITICAL)
-    run_server(_bare() if kind == "bare" else _service(kind), listener)
+    run_server(_bare() if kind == BARE else _service(kind), listener)
 
 
-def _service(kind: str) -> object:
+def _service(kind: str) -> FastAPI:
     from ledger.service import create_app
 
-    store = MemoryStore() if kind == "memory" else open_store(tempfile.mkdtemp())
+    store = MemoryStore() if kind == MEMORY else open_store(tempfile.mkdtemp())
     ledger = memory_ledger(store)
     ledger.append(TITLE, DOCUMENT)
     return create_app(ledger)
 
 
-def _bare() -> object:
-    from fastapi import FastAPI, Response
+def _bare() -> FastAPI:
+    from fastapi import Response
 
     app = FastAPI()
+    app.state.work = SimpleNamespace(wait_until_idle=lambda: None)  # the server waits for it
     answer = canonical.encode({**DOCUMENT, "sha256": DIGEST})
 
     @app.get("/titles/{title_number}")
@@ -101,31 +112,29 @@ def running(kind: str) -> Iterator[str]:
         process.join()
 
 
-def load(url: str, *script: str) -> float:
-    """Requests a second; a request that fails ends it all."""
-    command = ["wrk", "-t1", f"-c{CONNECTIONS}", f"-d{SECONDS}", *script, f"{url}/titles/{TITLE}"]
+def load(url: str, seconds: int, *script: str) -> float:
+    """Seconds for a request; one that fails ends it all."""
+    command = ["wrk", "-t1", f"-c{CONNECTIONS}", f"-d{seconds}", *script, f"{url}/titles/{TITLE}"]
     told = subprocess.run(command, capture_output=True, text=True, check=True).stdout
     assert "Non-2xx" not in told, told
     found = re.search(r"Requests/sec:\s+([0-9.]+)", told)
     assert found, told
-    return float(found[1])
+    return 1 / float(found[1])
 
 
-def main() -> None:
+def run(size: Size) -> Iterator[Table]:
     if shutil.which("wrk") is None:
-        sys.exit("this needs wrk (Debian: apt install wrk)")
-    with tempfile.TemporaryDirectory() as scratch:
+        raise NeedsTool("no wrk (Debian: apt install wrk)")
+    seconds = min(size.rounds, SECONDS)
+    with tempfile.TemporaryDirectory() as scratch, ExitStack() as stack:
         script = Path(scratch) / "post.lua"
         script.write_text(POST)
-        with running("bare") as bare, running("memory") as memory, running("folder") as folder:
-            urls = {"bare": bare, "memory": memory, "folder": folder}
-            for method, options in (("GET", ()), ("POST", ("-s", str(script)))):
-                rounds = [{k: load(u, *options) for k, u in urls.items()} for _ in range(ROUNDS)]
-                for kind in urls:
-                    rate = statistics.median(each[kind] for each in rounds)
-                    ratio = statistics.median(each[kind] / each["bare"] for each in rounds)
-                    print(f"{method:5} {kind:7} {rate:7.0f}/s  {ratio:5.2f} of bare")
-
-
-if __name__ == "__main__":
-    main()
+        urls = {kind: stack.enter_context(running(kind)) for kind in (BARE, MEMORY, FOLDER)}
+        for method, options in (("GET", ()), ("POST", ("-s", str(script)))):
+            cases = [
+                Case(kind, 1, partial(load, url, seconds, *options)) for kind, url in urls.items()
+            ]
+            times = take_turns(cases, size.rounds, warm_up=False)
+            yield times_table(f"{method}, with {CONNECTIONS} connections", times)
+            claims = [Claim(MEMORY, BARE), Claim(FOLDER, BARE)]
+            yield claims_table(f"{method} against a bare handler", times, claims)
