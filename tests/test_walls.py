@@ -22,7 +22,7 @@ FLOORS = [
     ["canonical", "layout", "report", "times"],
     ["diff", "keys", "revision"],
     ["keyring"],
-    ["entry"],
+    ["entry", "tlog"],
     ["bundle", "plain", "verify"],
     ["pool", "stores"],
     ["history", "identity", "keyfile", "pool"],
@@ -35,7 +35,8 @@ FLOORS = [
 ]
 FLOOR = {name: number for number, names in enumerate(FLOORS) for name in names}
 
-PURE = [name for names in FLOORS[:6] for name in names]
+PURE = [name for names in FLOORS[:6] for name in names if name != "tlog"]
+PURE += [f"tlog/{name}" for name in ("checkpoint", "leaf", "merkle", "note", "proof", "tiles")]
 WORLDLY = {
     *("asyncio", "boto3", "botocore", "builtins", "concurrent", "ctypes", "fcntl", "glob", "http"),
     *("importlib", "io", "locale", "logging", "multiprocessing", "os", "pathlib", "platform"),
