@@ -15,7 +15,7 @@ from __future__ import annotations
 import re
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
-from typing import TypeAlias
+from typing import TYPE_CHECKING, TypeAlias
 
 from ledger.errors import IntegrityError, InvalidError, MalformedError
 from ledger.tlog.merkle import (
@@ -28,6 +28,9 @@ from ledger.tlog.merkle import (
     root_of,
 )
 
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
 __all__ = [
     "ENTRIES",
     "MAX_LEAF_BYTES",
@@ -36,8 +39,10 @@ __all__ = [
     "Tile",
     "TileBuilder",
     "check_tile",
+    "cut_tile",
     "decode_entries",
     "encode_entries",
+    "entries_tiles",
     "hash_reader",
     "parse_tile",
     "unfinished_tiles",
@@ -73,12 +78,17 @@ class Tile:
         number = "/".join([f"x{group:0>3}" for group in groups[:-1]] + [f"{groups[-1]:0>3}"])
         return f"tile/{level}/{number}" + ("" if self.width == WIDTH else f".p/{self.width}")
 
+    @property
+    def full(self) -> Tile:
+        """What this tile becomes when it is full."""
+        return Tile(self.level, self.index)
+
 
 ReadTiles: TypeAlias = Callable[[Sequence[Tile]], Iterable[bytes]]
 """Answers the bytes of tiles, in the order asked for.
 
-Where a partial tile is gone, the first of the full tile's hashes are the same: a log may remove
-partial tiles that are full by now.
+A log may remove partial tiles that are full by now: where one is gone, ``cut_tile`` makes it of the
+full one.
 """
 
 
@@ -106,6 +116,12 @@ def unfinished_tiles(size: int) -> list[Tile]:
     return [tile for tile in tiles if tile.width]
 
 
+def entries_tiles(size: int, start: int = 0) -> Iterator[Tile]:
+    """The tiles that hold the leaves of a tree from ``start`` to the end, in order."""
+    for first in range(start - start % WIDTH, size, WIDTH):
+        yield Tile(ENTRIES, first // WIDTH, min(WIDTH, size - first))
+
+
 def check_tile(tile: Tile, data: bytes) -> bytes:
     """Return the bytes of a tile of hashes, or raise MalformedError if there are more or less."""
     if len(data) != tile.width * HASH_BYTES:
@@ -113,6 +129,13 @@ def check_tile(tile: Tile, data: bytes) -> bytes:
             f"{tile.path} has {len(data)} bytes, expected {tile.width * HASH_BYTES}"
         )
     return data
+
+
+def cut_tile(tile: Tile, data: bytes) -> bytes:
+    """The bytes of a partial tile, from those of the full one; raises MalformedError."""
+    if tile.level == ENTRIES:
+        return encode_entries(decode_entries(tile.full, data)[: tile.width])
+    return check_tile(tile.full, data)[: tile.width * HASH_BYTES]
 
 
 def encode_entries(leaves: Iterable[bytes]) -> bytes:

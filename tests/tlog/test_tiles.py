@@ -20,7 +20,9 @@ from ledger.tlog import (
     check_consistency,
     check_inclusion,
     consistency_proof,
+    cut_tile,
     decode_entries,
+    entries_tiles,
     hash_leaf,
     hash_reader,
     inclusion_proof,
@@ -159,6 +161,17 @@ def test_a_builder_gives_every_tile_once_each_when_it_is_full():
     ]
 
 
+def test_the_tiles_that_hold_the_leaves():
+    assert [tile.path for tile in entries_tiles(513)] == [
+        "tile/entries/000",
+        "tile/entries/001",
+        "tile/entries/002.p/1",
+    ]
+    assert [tile.index for tile in entries_tiles(513, start=256)] == [1, 2]
+    assert [tile.index for tile in entries_tiles(513, start=255)] == [0, 1, 2]
+    assert list(entries_tiles(512, start=512)) == list(entries_tiles(0)) == []
+
+
 # --- the leaves in tiles -------------------------------------------------------------------------
 
 
@@ -265,6 +278,17 @@ def test_a_builder_does_not_go_on_from_tiles_of_another_tree(log, size):
 def test_an_empty_log_goes_on_from_nothing():
     builder = TileBuilder.resume(0, [], EMPTY_ROOT)
     assert (builder.size, builder.unfinished(), builder.root()) == (0, [], EMPTY_ROOT)
+
+
+def test_a_partial_tile_can_be_cut_from_the_full_one():
+    """A log may remove the partial tiles of old checkpoints."""
+    log = Log([1, 200, 255, 512])
+    partial = [path for path in log.files if ".p/" in path and "tile/1" not in path]
+    assert len(partial) == 6
+    for tile in map(parse_tile, partial):
+        assert cut_tile(tile, log.files[tile.full.path]) == log.files[tile.path]
+        with pytest.raises(MalformedError):
+            cut_tile(tile, log.files[tile.path])
 
 
 # --- reading hashes ------------------------------------------------------------------------------
