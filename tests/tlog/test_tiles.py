@@ -269,6 +269,8 @@ def test_a_builder_does_not_go_on_from_tiles_of_another_tree(log, size):
         with pytest.raises(IntegrityError) as caught:
             TileBuilder.resume(size, changed, log.roots[size])
         assert caught.value.reason == "wrong-root"
+        if at == 0:
+            assert caught.value.object_key == unfinished_tiles(size)[0].path
         with pytest.raises(MalformedError):
             TileBuilder.resume(size, [*written[:at], data[:-1], *written[at + 1 :]], b"")
     with pytest.raises(IntegrityError):
