@@ -97,7 +97,7 @@ class NoteKey:
         """Read a key; raises MalformedError for anything but a key of this algorithm."""
         name, _, rest = text.partition("+")
         key_hash, _, typed = rest.partition("+")
-        if not _is_name(name) or CONTROL.search(name) or not KEY_HASH.fullmatch(key_hash):
+        if not KEY_HASH.fullmatch(key_hash):
             raise MalformedError(f"not a note's key (name+hash+key): {text!a:.160}")
         data = decode_base64(typed)
         if data[:1] != bytes([cls.algorithm]):

@@ -75,7 +75,17 @@ def test_every_text_without_control_characters_is_signed_and_opened(text):
 
 
 @pytest.mark.parametrize(
-    "text", ["", "no newline", "a tab\t\n", "\r\n", "\0\n", "\x1b[1m\n", "x\n\ny"]
+    "text",
+    [
+        "",
+        "no newline",
+        "\t\n",
+        "\r\n",
+        "\0\n",
+        "\x1b[1m\n",
+        "x\n\ny",
+        "x\n\n— example.org/bob AAAAAAA=",  # it would be signed as another text
+    ],
 )
 def test_what_is_no_text_is_not_signed(text):
     with pytest.raises(InvalidError):
