@@ -85,6 +85,11 @@ def test_every_receipt_comes_back(index, proof, extra):
     assert Receipt.decode(receipt.encode()) == receipt
 
 
+def test_the_longest_proof_is_of_63_hashes():
+    receipt = Receipt(2**63 - 2, (bytes(32),) * 63, NOTE)
+    assert Receipt.decode(receipt.encode()) == receipt
+
+
 @pytest.mark.parametrize(
     ("index", "proof", "note"),
     [

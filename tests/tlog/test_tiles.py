@@ -108,6 +108,13 @@ def test_every_other_path_is_refused(path):
         parse_tile(path)
 
 
+def test_an_index_is_as_large_as_the_largest_log_needs():
+    last = (2**63 - 1) // 256
+    assert parse_tile(Tile(0, last).path).index == last
+    with pytest.raises(MalformedError):
+        parse_tile(Tile(0, last + 1).path)
+
+
 @law
 @given(st.from_regex(r"tile/[0-9a-z]{1,7}/[x0-9/]{1,12}(\.p/[0-9]{1,4})?", fullmatch=True))
 def test_a_path_that_is_read_is_the_path_of_its_tile(path):
