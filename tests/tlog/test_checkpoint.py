@@ -252,6 +252,8 @@ def test_a_witness_may_sign_again_and_others_too():
 
 @pytest.mark.parametrize("timestamp", [-1, 2**63])
 def test_a_time_is_from_1970_and_fits_into_63_bits(timestamp):
+    last = add_signatures(SIGNED, cosign(CHECKPOINT, WITNESS_KEY, WITNESS, 2**63 - 1))
+    assert opened(last).cosignatures == ((WITNESS_KEY, 2**63 - 1),)
     with pytest.raises(InvalidError):
         cosign(CHECKPOINT, WITNESS_KEY, WITNESS, timestamp)
 

@@ -191,7 +191,9 @@ def test_leaves_come_back_out_of_a_tile(leaves):
 
 def test_a_leaf_has_a_length_of_16_bits_before_it():
     assert encode_entries([b"a", b"", b"b" * 258]) == b"\0\1a\0\0\1\2" + b"b" * 258
-    assert decode_entries(Tile(ENTRIES, 0, 1), b"\xff\xff" + bytes(65_535)) == [bytes(65_535)]
+    largest = b"\xff\xff" + bytes(65_535)
+    assert encode_entries([bytes(65_535)]) == largest
+    assert decode_entries(Tile(ENTRIES, 0, 1), largest) == [bytes(65_535)]
     with pytest.raises(InvalidError):
         encode_entries([bytes(65_536)])
     with pytest.raises(InvalidError):
