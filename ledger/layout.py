@@ -7,6 +7,10 @@
     TN1234567/<sha256>.json                 every entry, immutable
     _pending/TN1234567.<version>-<sha256>   a head is about to move (an empty object)
     _packs/<first title>.<last title>.<size>-<sha256>   entries of these titles, once more
+    _log/state                              what the log is committed to, swapped as a whole
+    _log/staging/<base size>-<sha256>       the leaves of one commit, until they are published
+    _log/checkpoint, _log/tile/…            what the log publishes
+    _log/sealed/TN1234567                   how far the title is logged
 """
 
 from __future__ import annotations
@@ -20,9 +24,12 @@ __all__ = [
     "HEAD_NAME",
     "LEDGER_KEY",
     "LOG",
+    "LOG_CHECKPOINT",
+    "LOG_STATE",
     "PACKS",
     "PENDING",
     "PROBE",
+    "STAGING",
     "PackName",
     "check_address",
     "check_deletable",
@@ -37,6 +44,9 @@ __all__ = [
     "parse_pack_key",
     "parse_pending_key",
     "pending_key",
+    "sealed_key",
+    "staging_key",
+    "tile_key",
 ]
 
 LEDGER_KEY = "ledger.json"
@@ -44,8 +54,12 @@ HEAD_NAME = "head.json"
 PENDING = "_pending/"
 PROBE = "_probe/"
 LOG = "_log/"
+LOG_STATE = f"{LOG}state"
+LOG_CHECKPOINT = f"{LOG}checkpoint"
+SEALED = f"{LOG}sealed/"
+STAGING = f"{LOG}staging/"
 PACKS = "_packs/"
-DELETABLE = (PENDING, PROBE, PACKS, f"{LOG}staging/")
+DELETABLE = (PENDING, PROBE, PACKS, STAGING)
 
 TITLE_NUMBER = re.compile(r"[A-Z0-9][A-Z0-9_-]{0,31}")
 ADDRESS = re.compile(r"[0-9a-f]{64}")
@@ -118,6 +132,21 @@ def entry_key(title_number: str, address: str) -> str:
 def pending_key(title_number: str, version: int, address: str) -> str:
     """The key of the marker that is written before a head moves."""
     return f"{PENDING}{title_number}.{version}-{address}"
+
+
+def sealed_key(title_number: str) -> str:
+    """The key of the record of how far a title is logged."""
+    return f"{SEALED}{title_number}"
+
+
+def staging_key(name: str) -> str:
+    """The key of the leaves of one commit; the name is that of a ``Staging``."""
+    return f"{STAGING}{name}"
+
+
+def tile_key(path: str) -> str:
+    """The key of a tile of the log, from its path."""
+    return f"{LOG}{path}"
 
 
 def parse_entry_key(key: str) -> tuple[str, str] | None:

@@ -23,7 +23,7 @@ UNREADABLE = {
     errors.StoreDenied,
     errors.StoreUnavailable,
 }
-SOURCES = sorted((ROOT / "ledger").glob("*.py"))
+SOURCES = sorted([*(ROOT / "ledger").glob("*.py"), *(ROOT / "ledger" / "tlog").glob("*.py")])
 
 
 def texts(node: ast.expr | None) -> Iterator[str]:

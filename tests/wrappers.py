@@ -55,6 +55,7 @@ class Wrapper(Store):
     def delete(self, key: str) -> None:
         self.called("delete", key)
         self.inner.delete(key)
+        self.returned("delete", key)
 
 
 class CountingStore(Wrapper):

