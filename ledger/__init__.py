@@ -10,6 +10,8 @@
     assert ledger.verify("TN1234567", expect=entry.address)
 """
 
+from typing import TYPE_CHECKING
+
 from ledger.append import ANY, Draft
 from ledger.diff import ABSENT, Change
 from ledger.entry import Entry
@@ -36,6 +38,9 @@ from ledger.offline import verify_bundle
 from ledger.report import Finding, Report
 from ledger.stores import Store, open_store
 
+if TYPE_CHECKING:
+    from ledger.tlog.log import Log, check_entry
+
 __all__ = [
     "ABSENT",
     "ANY",
@@ -51,6 +56,7 @@ __all__ = [
     "Keyring",
     "Ledger",
     "LedgerError",
+    "Log",
     "MalformedError",
     "NotFoundError",
     "OutcomeUnknown",
@@ -63,8 +69,20 @@ __all__ = [
     "StoreError",
     "TrustError",
     "UnsupportedFormatError",
+    "check_entry",
     "create_key",
     "load_key",
     "open_store",
     "verify_bundle",
 ]
+
+
+def __getattr__(name: str) -> object:
+    """Load the log only for those who use it: every command of the shell would wait for it."""
+    if name not in {"Log", "check_entry"}:
+        raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+    from ledger.tlog import log  # noqa: PLC0415
+
+    found: object = getattr(log, name)
+    globals()[name] = found
+    return found

@@ -34,6 +34,7 @@ FLOORS = [
     ["audit_run", "tlog/commit"],
     ["tlog/seal"],
     ["ledger", "offline"],
+    ["tlog/log"],
     ["store_contract"],
     ["__init__", "testing"],
     ["service"],

@@ -1,0 +1,284 @@
+"""The transparency log of a ledger: seal it, read its checkpoint, hand out receipts.
+
+::
+
+    log = Log(ledger)
+    log.seal(load_key("log-key.pem"), "/var/lib/titles/sealer.json", genesis=True)
+    receipt = log.receipt("TN1234567")
+    Path("TN1234567.receipt").write_bytes(receipt.encode())
+
+Anybody checks a receipt offline, with the log's public key and the entry:
+``check_entry``, or any tool for C2SP's tlog-proof.
+"""
+
+from __future__ import annotations
+
+from itertools import islice
+from typing import TYPE_CHECKING, NamedTuple
+
+from ledger import layout
+from ledger.entry import Entry
+from ledger.errors import (
+    IntegrityError,
+    LedgerError,
+    MalformedError,
+    NotFoundError,
+    OriginNotPinned,
+)
+from ledger.history import History
+from ledger.pool import cores
+from ledger.tlog.due import pending_titles
+from ledger.tlog.leaf import Leaf
+from ledger.tlog.proof import Receipt, check_receipt
+from ledger.tlog.read import LogReader
+from ledger.tlog.seal import Sealed, seal
+
+if TYPE_CHECKING:
+    import os
+    from collections.abc import Iterable, Iterator
+
+    from ledger.keyring import Keyring, Role
+    from ledger.keys import PublicKey, Signer
+    from ledger.ledger import Ledger
+    from ledger.tlog.checkpoint import SignedCheckpoint, WitnessKey
+    from ledger.tlog.due import Moved
+    from ledger.tlog.state import SealedRecord
+
+__all__ = ["Log", "Pending", "Proven", "check_entry", "leaf_of"]
+
+ENTRY = "the entry"
+RECEIPT = "the receipt"
+"""What findings call files that only their reader knows the names of."""
+
+_TRUST_THE_LOG = (
+    "ask for it, and compare its id over another channel:"
+    " ledger key trust FILE --origin {} --role log"
+)
+
+LOOKED_AT = 1000
+"""Of so many titles at most it is asked how long they have been waiting."""
+
+
+class Pending(NamedTuple):
+    """What waits to be logged."""
+
+    moves: int
+    """How many moves of heads were prepared, and not settled by a seal yet."""
+    oldest: str | None
+    """When the oldest entry that waits was recorded (RFC 3339); None: none does.
+
+    A move that was prepared and never came to be waits for nothing. Of many thousand titles only
+    the first are looked at.
+    """
+
+
+class Log:
+    """The transparency log of a ledger, in the same store, by the same keyring and clock.
+
+    What is signed is checked before it is handed out; so is a receipt.
+    """
+
+    def __init__(self, ledger: Ledger) -> None:
+        self._history = History(ledger.store, ledger.origin, ledger.keyring)
+        self._clock = ledger._clock  # noqa: SLF001 -- the log is the ledger's own
+        self._reader = LogReader(ledger.store, ledger.origin, ledger.keyring)
+
+    @property
+    def origin(self) -> str:
+        """The name of the log: the ledger's."""
+        return self._history.origin
+
+    def seal(
+        self,
+        signer: Signer,
+        memory: str | os.PathLike[str],
+        *,
+        genesis: bool = False,
+        adopt: bool = False,
+        restored: str = "",
+        every_title: bool = False,
+        jobs: int | None = None,
+    ) -> Sealed:
+        """Log every entry that a head has moved to, and publish the log.
+
+        ``signer`` is the log's own key, ``memory`` the file of this sealer, on a disk that the
+        writers of the store can't reach. ``genesis`` begins the log; ``adopt`` goes on with one
+        that this sealer has no memory of; ``restored`` says in words why the log was set back.
+        ``every_title``: not only those that were appended to since. Titles that don't verify are
+        left out, and are in the report of what it returns. Raises what ``ledger.tlog.seal`` does.
+        """
+        return seal(
+            self._history,
+            signer,
+            memory,
+            self._clock(),
+            genesis=genesis,
+            adopt=adopt,
+            restored=restored,
+            every_title=every_title,
+            jobs=jobs or cores(),
+        )
+
+    def checkpoint(self, *, verify: bool = False) -> SignedCheckpoint:
+        """The published checkpoint, signed by the log's key.
+
+        ``verify``: check that the newest tiles lead to its root, too; that all others do is for
+        an audit to say. Raises NotFoundError where there is no log yet, TrustError or
+        IntegrityError where a key of the log did not sign it.
+        """
+        self._check_pinned()
+        signed = self._reader.checkpoint()
+        if signed is None:
+            raise NotFoundError(
+                f"there is no log in {self._history.store.url}",
+                hint="'ledger seal --genesis' begins it; 'ledger key generate --for log' first",
+            )
+        if verify:
+            self._reader.builder(signed.checkpoint.size, signed.checkpoint.root)
+        return signed
+
+    def receipt(self, title_number: str, revision: str = "HEAD") -> Receipt:
+        """The receipt of an entry: that it is in the log, provable without the store.
+
+        At once for the newest logged version of a title; for an earlier one the log is searched.
+        Raises NotFoundError where it is not in the published log yet.
+        """
+        signed = self.checkpoint()
+        entry = self._history.resolve(title_number, revision)
+        return self._reader.receipt(leaf_of(entry), signed)
+
+    def where(self, title_number: str) -> SealedRecord | None:
+        """Which version of a title was logged last, and as which leaf; None: none was.
+
+        As the store says: a receipt proves it.
+        """
+        found = self._reader.record(title_number)
+        return found[0] if found else None
+
+    def newest(self) -> Leaf | None:
+        """The last leaf of the published log; None: it is empty. As the store says."""
+        size = self.checkpoint().checkpoint.size
+        leaves = list(self._reader.leaves(size, size - 1)) if size else []
+        return Leaf.decode(leaves[0]) if leaves else None
+
+    def pending(self) -> Pending:
+        """What waits for the next seal. Lists the markers, and reads the heads that they are of."""
+        moves = 0
+
+        def counted() -> Iterator[Moved]:
+            nonlocal moves
+            for moved in pending_titles(self._history.store):
+                moves += len(moved[1])
+                yield moved
+
+        waiting = counted()
+        oldest = self._find_oldest(list(islice(waiting, LOOKED_AT)))
+        for _ in waiting:
+            pass
+        return Pending(moves, oldest)
+
+    def _find_oldest(self, moved: list[Moved]) -> str | None:
+        """When the first of these was recorded that a head has reached."""
+        store = self._history.store
+        heads = store.get_many([layout.head_key(title_number) for title_number, _ in moved])
+        oldest: str | None = None
+        for (title_number, markers), (key, blob) in zip(moved, heads, strict=True):
+            if blob is None:
+                continue
+            try:
+                head = self._history.open(blob.data, title_number, key)
+                first = min(marker.version for marker in markers)
+                while first < head.version and (parent := self._history.parent(head)):
+                    head = parent
+            except LedgerError:
+                continue  # the seal reports it
+            if first == head.version:
+                oldest = min(oldest or head.recorded_at, head.recorded_at)
+        return oldest
+
+    def _check_pinned(self) -> None:
+        if not self._reader.log_keys:
+            raise OriginNotPinned(
+                f"your keyring has no key of the log of {self.origin}",
+                hint=_TRUST_THE_LOG.format(self.origin),
+            )
+
+
+def leaf_of(entry: Entry) -> Leaf:
+    """The leaf of an entry."""
+    return Leaf(entry.title_number, entry.version, entry.address)
+
+
+class Proven(NamedTuple):
+    """What a receipt showed of an entry."""
+
+    entry: Entry
+    signed: SignedCheckpoint
+    """The checkpoint of a log that has the entry, with the cosignatures of known witnesses."""
+    leaf: int
+    """Which leaf of the log it is, from 0 on."""
+    is_signed: bool
+    """Whether a registrar's signature was checked: False where the keyring has no registrar."""
+
+
+def check_entry(
+    receipt: bytes,
+    entry: bytes,
+    *,
+    keyring: Keyring,
+    origin: str | None = None,
+    witnesses: Iterable[WitnessKey] = (),
+) -> Proven:
+    """Check, without any store, that the log of a ledger has an entry; both as bytes of files.
+
+    ``keyring`` has a key of the log, and should have the registrars': then the entry's signature is
+    checked, too. ``origin``: which ledger it has to be of, where the keyring knows several. How
+    many cosignatures are enough is the caller's policy.
+
+    Raises IntegrityError or TrustError (``reason`` is the finding's slug) where it does not hold,
+    OriginNotPinned where the keyring has no key of that log.
+    """
+    read = _read_entry(entry)
+    name = read.ledger if origin is None else origin
+    log_keys = _keys(keyring, name, "log")
+    if not log_keys:
+        raise OriginNotPinned(
+            f"your keyring has no key of the log of {name}", hint=_TRUST_THE_LOG.format(name)
+        )
+    is_signed = bool(_keys(keyring, name, "registrar"))
+    if is_signed:
+        Entry.open(
+            entry, keyring=keyring, ledger=name, title_number=read.title_number, object_key=ENTRY
+        )
+    elif read.ledger != name:
+        raise IntegrityError(
+            f"{ENTRY}: it belongs to the ledger {read.ledger}, not {name}",
+            reason="wrong-ledger",
+            object_key=ENTRY,
+        )
+    parsed = _read_receipt(receipt)
+    leaf = leaf_of(read).encode()
+    signed = check_receipt(parsed, leaf, origin=name, log_keys=log_keys, witnesses=witnesses)
+    return Proven(read, signed, parsed.index, is_signed)
+
+
+def _read_entry(data: bytes) -> Entry:
+    try:
+        return Entry.unverified(data)
+    except MalformedError as error:
+        raise IntegrityError(
+            f"{ENTRY}: {error}", reason="malformed-entry", object_key=ENTRY
+        ) from error
+
+
+def _read_receipt(data: bytes) -> Receipt:
+    try:
+        return Receipt.decode(data)
+    except MalformedError as error:
+        raise IntegrityError(
+            f"{RECEIPT}: {error}", reason="malformed-receipt", object_key=RECEIPT
+        ) from error
+
+
+def _keys(keyring: Keyring, origin: str, role: Role) -> list[PublicKey]:
+    return [t.key for t in keyring if (t.origin, t.role) == (origin, role)]
