@@ -11,16 +11,30 @@ import typer
 from cli.config import load_config, make_folder
 from cli.options import DebugOption, JsonOption, KeyOption, QuietOption
 from cli.output import print_json
+from cli.sealing import log_key, log_key_file
 from cli.session import own_key
 from cli.text import printable
 from ledger import InvalidError, NotFoundError, PublicKey, TrustError, create_key
-from ledger.keyring import ROLES
+from ledger.keyring import ROLES, check_origin
+from ledger.tlog import NoteKey
 
 if TYPE_CHECKING:
+    from cli.config import Config
     from ledger import Keyring
+    from ledger.keyring import Role
 
 __all__ = ["generate", "list_", "show", "trust", "untrust"]
 
+LOG: Role = "log"
+
+ForOption = Annotated[
+    str,
+    typer.Option("--for", metavar="ROLE", help="registrar, or log: the transparency log's own."),
+]
+OwnOriginOption = Annotated[
+    str | None,
+    typer.Option("--origin", metavar="NAME", help="The ledger; else that of your store."),
+]
 OriginOption = Annotated[
     str, typer.Option("--origin", metavar="NAME", help="The ledger for which it counts.")
 ]
@@ -28,6 +42,8 @@ OriginOption = Annotated[
 
 def generate(
     *,
+    role: ForOption = "registrar",
+    origin: OwnOriginOption = None,
     key: KeyOption = None,
     encrypt: Annotated[
         bool, typer.Option("--encrypt", help="Ask for a passphrase (or LEDGER_PASSPHRASE_FILE).")
@@ -36,41 +52,80 @@ def generate(
     quiet: QuietOption = False,
     debug: DebugOption = False,
 ) -> None:
-    """Make your private key.
+    """Make your private key; with --for log, the one that signs the transparency log.
 
-    A key that is there is never overwritten.
+    A key that is there is never overwritten. The log's counts at once for your ledger, as its log's
+    key and nothing else.
     """
     config = load_config()
-    path = config.key_file(key)
+    path = _own_file(config, role, key)
+    name = _own_origin(config, origin) if role == LOG else origin
+    if name is not None and role != LOG:
+        raise typer.BadParameter("--origin is for --for log: 'ledger key trust' does the others")
     make_folder(path.parent)
     passphrase = config.new_passphrase() if encrypt else config.given_passphrase()
     made = create_key(path, passphrase)
+    if name is not None:
+        with config.changing():
+            config.save_keyring(config.keyring().trust(name, made.public_key, role=LOG, name=LOG))
     if as_json:
-        print_json({"key": made.key_id, "file": str(path), "encrypted": passphrase is not None})
+        shown = {"key": made.key_id, "file": str(path), "encrypted": passphrase is not None}
+        print_json(shown | ({"origin": name, "role": LOG} if name is not None else {}))
     elif not quiet:
         typer.echo(f"made the key {made.key_id}")
         typer.echo(f"in {path}" + (", encrypted" if passphrase else ""))
+        if name is not None:
+            typer.echo(f"it counts as {LOG} of {name} now")
 
 
 def show(
     *,
+    role: ForOption = "registrar",
+    vkey: Annotated[
+        bool, typer.Option("--vkey", help="The log's key as others' tools for logs take it.")
+    ] = False,
+    origin: OwnOriginOption = None,
     key: KeyOption = None,
     as_json: JsonOption = False,
     quiet: QuietOption = False,
     debug: DebugOption = False,
 ) -> None:
-    """Print your public key (PEM), for others to trust.
+    """Print your public key (PEM), for others to trust; with --for log, that of the log.
 
     Its id goes to stderr: tell it to them over another channel.
     """
-    public = own_key(load_config(), key).public_key
+    config = load_config()
+    _own_file(config, role, key)
+    if vkey != (role == LOG) and (vkey or origin is not None):
+        raise typer.BadParameter("--vkey and --origin are for --for log")
+    public = (log_key if role == LOG else own_key)(config, key).public_key
     pem = public.pem().decode()
+    name = _own_origin(config, origin) if vkey else ""
+    spelled = NoteKey(name, public).vkey if vkey else ""
     if as_json:
-        print_json({"key": public.key_id, "public_key": pem})
+        print_json({"key": public.key_id, "public_key": pem} | ({"vkey": spelled} if vkey else {}))
     else:
         if not quiet:
             typer.echo(f"key id {public.key_id}", err=True)
-        typer.echo(pem, nl=False)
+        typer.echo(f"{spelled}\n" if vkey else pem, nl=False)
+
+
+def _own_file(config: Config, role: str, key: Path | None) -> Path:
+    """Where the key of this role is, or will be."""
+    if role not in {"registrar", LOG}:
+        raise InvalidError(f"not a role for your own key: {role!a:.40} (registrar or log)")
+    return log_key_file(config, key) if role == LOG else config.key_file(key)
+
+
+def _own_origin(config: Config, given: str | None) -> str:
+    """The ledger whose log it is: named, or that of the store in use."""
+    origin = given or config.origin_of(config.store())
+    if origin is None:
+        raise InvalidError(
+            "the log of which ledger? Its name is in what the log's key signs",
+            hint="name it: --origin NAME; 'ledger status' shows the one in use",
+        )
+    return check_origin(origin)
 
 
 def list_(

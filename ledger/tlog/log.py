@@ -26,7 +26,9 @@ from ledger.errors import (
     OriginNotPinned,
 )
 from ledger.history import History
+from ledger.newfile import check_outside
 from ledger.pool import cores
+from ledger.stores import FolderStore
 from ledger.tlog.due import pending_titles
 from ledger.tlog.leaf import Leaf
 from ledger.tlog.proof import Receipt, check_receipt
@@ -105,8 +107,11 @@ class Log:
         writers of the store can't reach. ``genesis`` begins the log; ``adopt`` goes on with one
         that this sealer has no memory of; ``restored`` says in words why the log was set back.
         ``every_title``: not only those that were appended to since. Titles that don't verify are
-        left out, and are in the report of what it returns. Raises what ``ledger.tlog.seal`` does.
+        left out, and are in the report of what it returns. Raises what ``ledger.tlog.seal`` does,
+        and InvalidError for a memory inside the store.
         """
+        if isinstance(self._history.store, FolderStore):
+            check_outside(memory, self._history.store.path)
         return seal(
             self._history,
             signer,

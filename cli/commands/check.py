@@ -1,0 +1,133 @@
+"""``ledger check``: a receipt and its entry, offline."""
+
+from __future__ import annotations
+
+import sys
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Any
+
+import typer
+
+from cli.commands.verify import EXIT_CODES, note_ambiguity
+from cli.config import load_config
+from cli.options import DebugOption, JsonOption, QuietOption
+from cli.output import print_json, report_json, report_lines, style
+from cli.text import printable
+from ledger import Finding, IntegrityError, Keyring, NotFoundError, Report, TrustError, check_entry
+from ledger.entry import MAX_BYTES
+from ledger.errors import OriginNotPinned
+from ledger.tlog import NoteKey
+from ledger.tlog.log import RECEIPT
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+    from ledger.tlog.log import Proven
+
+__all__ = ["check"]
+
+FORKS = (
+    "that the log is the same for everybody: no witness's word is asked for;"
+    " an auditor who remembers checkpoints can tell"
+)
+
+
+def check(
+    receipt: Annotated[str, typer.Argument(metavar="RECEIPT", help="A receipt; - is stdin.")],
+    *,
+    entry: Annotated[
+        str,
+        typer.Option("--entry", metavar="FILE", help="The entry, as 'ledger cat' writes it."),
+    ],
+    vkey: Annotated[
+        str | None,
+        typer.Option("--vkey", metavar="VKEY", help="The log's key; else your keyring's count."),
+    ] = None,
+    origin: Annotated[
+        str | None,
+        typer.Option("--origin", metavar="NAME", help="The ledger that this has to be."),
+    ] = None,
+    as_json: JsonOption = False,
+    quiet: QuietOption = False,
+    debug: DebugOption = False,
+) -> int:
+    """Check a receipt offline: that the log has this entry.
+
+    The entry's own signature is checked, too, where your keyring has the registrars' keys.
+
+    Exits with 0 if it holds, 20 if not.
+    """
+    if receipt == entry == "-":
+        raise typer.BadParameter("only one of RECEIPT and --entry is stdin")
+    config = load_config()
+    keyring = config.keyring()
+    known = config.origin if origin is None else origin
+    if vkey is not None:
+        key = NoteKey.from_vkey(vkey.strip())
+        keyring = _with_only_log_key(keyring, key)
+        known = key.name if known is None else known
+    files = _read(receipt), _read(entry)
+    proven: Proven | None = None
+    try:
+        proven = check_entry(*files, keyring=keyring, origin=known)
+        report = Report(proven.entry.ledger, entries=1, not_shown=_not_shown(proven))
+    except OriginNotPinned:
+        raise  # nothing was checked
+    except (IntegrityError, TrustError) as error:
+        finding = Finding("tampering", error.reason, error.object_key or RECEIPT, str(error))
+        report = Report(known or "", findings=(finding,))
+    report = note_ambiguity(report, keyring, known)
+    if as_json:
+        print_json(report_json(report) | _facts(proven))
+    elif proven is None or not quiet:
+        for line in _lines(report, proven):
+            typer.echo(line)
+    return EXIT_CODES[report.outcome]
+
+
+def _read(file: str) -> bytes:
+    try:
+        if file == "-":
+            return sys.stdin.buffer.read(MAX_BYTES + 1)
+        with Path(file).open("rb") as source:
+            return source.read(MAX_BYTES + 1)  # one byte more than could be right
+    except OSError as error:
+        raise NotFoundError(f"cannot read {file}: {error.strerror}") from error
+
+
+def _with_only_log_key(keyring: Keyring, log: NoteKey) -> Keyring:
+    """A keyring in which this is the log's one key."""
+    others = (t for t in keyring if (t.origin, t.role) != (log.name, "log"))
+    return Keyring(others).trust(log.name, log.key, role="log")
+
+
+def _not_shown(proven: Proven) -> tuple[str, ...]:
+    if proven.is_signed:
+        return (FORKS,)
+    unsigned = f"whose entry it is: your keyring has no registrar of {proven.entry.ledger}"
+    return unsigned, FORKS
+
+
+def _facts(proven: Proven | None) -> dict[str, Any]:
+    if proven is None:
+        return {}
+    entry = proven.entry
+    return {
+        "title_number": entry.title_number,
+        "version": entry.version,
+        "address": entry.address,
+        "leaf": proven.leaf,
+        "size": proven.signed.checkpoint.size,
+    }
+
+
+def _lines(report: Report, proven: Proven | None) -> Iterator[str]:
+    if proven is None:
+        yield from report_lines(report)
+        return
+    entry, size = proven.entry, proven.signed.checkpoint.size
+    verdict = style("verified", typer.colors.GREEN, bold=True)
+    yield f"{verdict}: {entry.title_number} version {entry.version} is {entry.address}"
+    yield f"leaf {proven.leaf:,} of the log of {entry.ledger}, at {size:,} leaves"
+    for item in report.not_shown:
+        yield f"not shown: {printable(item)}"

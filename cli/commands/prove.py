@@ -1,0 +1,83 @@
+"""``ledger prove``: the receipt of an entry, that anybody can check without this store."""
+
+from __future__ import annotations
+
+import sys
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Any
+
+import typer
+
+from cli.options import (
+    ConnectionsOption,
+    DebugOption,
+    JsonOption,
+    QuietOption,
+    RevisionArgument,
+    StoreOption,
+    TitleArgument,
+)
+from cli.output import print_json
+from cli.session import open_ledger
+from cli.text import printable
+from ledger import Log
+from ledger.newfile import NewFile
+
+if TYPE_CHECKING:
+    from ledger import Entry
+    from ledger.tlog import Receipt
+
+__all__ = ["prove", "receipt_json", "write_receipt"]
+
+
+def prove(
+    title_number: TitleArgument,
+    revision: RevisionArgument = "HEAD",
+    *,
+    output: Annotated[
+        Path | None,
+        typer.Option("--output", "-o", metavar="FILE", help="The new file; else to stdout."),
+    ] = None,
+    store: StoreOption = None,
+    connections: ConnectionsOption = None,
+    as_json: JsonOption = False,
+    quiet: QuietOption = False,
+    debug: DebugOption = False,
+) -> None:
+    """Write the receipt of an entry: that it is in the log.
+
+    'ledger check' checks it offline, with the entry and the log's key; so do others' tools.
+    """
+    with open_ledger(store, connections=connections) as ledger:
+        entry = ledger.entry(title_number, revision)
+        receipt = Log(ledger).receipt(title_number, entry.address)
+    if output is not None:
+        write_receipt(receipt, output)
+    if as_json:
+        print_json(receipt_json(entry, receipt))
+    elif output is None:
+        sys.stdout.flush()
+        sys.stdout.buffer.write(receipt.encode())
+    elif not quiet:
+        typer.echo(
+            f"{entry.title_number} version {entry.version} is leaf {receipt.index:,}", nl=False
+        )
+        typer.echo(f" of the log: wrote {printable(str(output))}")
+
+
+def receipt_json(entry: Entry, receipt: Receipt) -> dict[str, Any]:
+    """A receipt for programs."""
+    return {
+        "title_number": entry.title_number,
+        "version": entry.version,
+        "address": entry.address,
+        "leaf": receipt.index,
+        "receipt": receipt.encode().decode(),
+    }
+
+
+def write_receipt(receipt: Receipt, path: Path) -> None:
+    """Write a receipt to a new file; raises InvalidError where there is one, StoreUnavailable."""
+    with NewFile(path) as file:
+        file.write(receipt.encode())
+        file.commit()

@@ -1,0 +1,111 @@
+"""``ledger seal``: write what was appended into the transparency log."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Any
+
+import typer
+
+from cli.commands.verify import EXIT_CODES
+from cli.config import load_config
+from cli.options import (
+    ConnectionsOption,
+    DebugOption,
+    JobsOption,
+    JsonOption,
+    QuietOption,
+    StoreOption,
+)
+from cli.output import counted, finding_json, finding_lines, print_json, working
+from cli.sealing import log_key, memory_file
+from cli.session import check_place, open_ledger
+from ledger import Log
+from ledger.tlog.note import encode_base64
+
+if TYPE_CHECKING:
+    from ledger.tlog.seal import Sealed
+
+__all__ = ["seal"]
+
+
+def seal(
+    *,
+    genesis: Annotated[bool, typer.Option("--genesis", help="Begin the log; once, ever.")] = False,
+    adopt: Annotated[
+        bool,
+        typer.Option("--adopt", help="Go on with a log that this machine has never sealed."),
+    ] = False,
+    restored: Annotated[
+        str | None,
+        typer.Option(
+            "--restored", metavar="WORDS", help="Accept that the log was set back; say why."
+        ),
+    ] = None,
+    every_title: Annotated[
+        bool, typer.Option("--all", help="Look at every title, not only at what was appended.")
+    ] = False,
+    memory: Annotated[
+        Path | None,
+        typer.Option("--memory", metavar="FILE", help="What this sealer remembers."),
+    ] = None,
+    key: Annotated[
+        Path | None,
+        typer.Option("--key", metavar="FILE", help="The log's key (LEDGER_LOG_KEY_FILE)."),
+    ] = None,
+    jobs: JobsOption = None,
+    store: StoreOption = None,
+    connections: ConnectionsOption = None,
+    as_json: JsonOption = False,
+    quiet: QuietOption = False,
+    debug: DebugOption = False,
+) -> int:
+    """Write what was appended into the transparency log.
+
+    Each title is verified first. One that doesn't hold is named and left out, and ends in verify's
+    exit codes; the others are sealed.
+
+    It remembers on this machine what it signed, and never signs what contradicts that.
+    """
+    if restored is not None and not restored.strip():
+        raise typer.BadParameter("--restored says in words why the log was set back")
+    config = load_config()
+    with open_ledger(store, connections=connections) as ledger:
+        check_place(config, ledger, store)
+        with working("sealing", quiet=quiet or as_json):
+            done = Log(ledger).seal(
+                log_key(config, key),
+                memory_file(config, ledger.origin, memory),
+                genesis=genesis,
+                adopt=adopt,
+                restored=restored or "",
+                every_title=every_title,
+                jobs=jobs,
+            )
+    if as_json:
+        print_json(_as_json(done))
+    else:
+        for line in finding_lines(done.report.findings):
+            typer.echo(line, err=True)
+        if not quiet:
+            typer.echo(_summary(done))
+    return EXIT_CODES[done.report.outcome]
+
+
+def _as_json(done: Sealed) -> dict[str, Any]:
+    checkpoint = done.signed.checkpoint
+    return {
+        "origin": checkpoint.origin,
+        "sealed": done.leaves,
+        "settled": done.markers,
+        "size": checkpoint.size,
+        "root": encode_base64(checkpoint.root),
+        "findings": [finding_json(finding) for finding in done.report.findings],
+    }
+
+
+def _summary(done: Sealed) -> str:
+    checkpoint = done.signed.checkpoint
+    sealed = f"sealed {counted(done.leaves, 'entry')}" if done.leaves else "nothing new to seal"
+    leaves = counted(checkpoint.size, "leaf").replace("leafs", "leaves")
+    return f"{sealed}: {leaves}, checkpoint {encode_base64(checkpoint.root)}"
