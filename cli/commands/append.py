@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import sys
+from contextlib import ExitStack
 from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
@@ -18,6 +19,7 @@ from cli.options import (
     StoreOption,
 )
 from cli.output import change_json, change_lines, entry_json, entry_lines, print_json
+from cli.receipts import waiting
 from cli.session import open_ledger
 from cli.settings import apply_settings
 from ledger import ANY, InvalidError, MalformedError, NotFoundError
@@ -73,6 +75,18 @@ NewOption = Annotated[bool, typer.Option("--new", help="Only if there is no such
 ClampOption = Annotated[
     bool, typer.Option("--clamp-time", help="Accept that this clock is far behind the head's.")
 ]
+WaitOption = Annotated[
+    Path | None,
+    typer.Option(
+        "--wait-receipt", metavar="FILE", help="Wait until it is in the log; keep the receipt."
+    ),
+]
+TimeoutOption = Annotated[
+    float | None,
+    typer.Option(
+        "--timeout", metavar="SECONDS", min=0, help="How long to wait for it; default: 60."
+    ),
+]
 DryRunOption = Annotated[
     bool, typer.Option("--dry-run", help="Show what would be registered; write nothing.")
 ]
@@ -90,6 +104,8 @@ def append(
     parent: ParentOption = None,
     new: NewOption = False,
     clamp_time: ClampOption = False,
+    wait_receipt: WaitOption = None,
+    timeout: TimeoutOption = None,
     dry_run: DryRunOption = False,
     store: StoreOption = None,
     key: KeyOption = None,
@@ -105,8 +121,12 @@ def append(
 
     The lines of a batch are checked first, all of them. What is there already stays as it is, so
     the same file can be given again.
+
+    An entry that was acknowledged survives a crash. A receipt binds: it shows that the log has the
+    entry, whatever becomes of the store.
     """
     about: Any = {"message": message, "effective_at": effective}
+    _check_waiting(wait_receipt, timeout, one=batch is None and not dry_run)
     if batch is not None:
         if title_number is not None or settings or new or parent is not None:
             raise typer.BadParameter("--batch excludes TITLE, --set, --parent and --new")
@@ -123,7 +143,11 @@ def append(
         raise typer.BadParameter("--new and --parent exclude each other")
     check_title_number(title_number)
     given = _read_document(file) if file is not None else None
-    with open_ledger(store, key=key, sign=True, connections=connections) as ledger:
+    with ExitStack() as stack:
+        ledger = stack.enter_context(
+            open_ledger(store, key=key, sign=True, connections=connections)
+        )
+        wait = stack.enter_context(waiting(ledger, wait_receipt, timeout))
         expected: str | Anything | None = ANY if parent is None else parent
         if given is None:
             base, head = _find_base(ledger, title_number, reference)
@@ -140,7 +164,15 @@ def append(
                 _show_preview(entry, ledger, as_json=as_json)
         else:
             _show_entry(entry, ledger, repeated=repeated, as_json=as_json, quiet=quiet)
+        wait(entry)
     return 0
+
+
+def _check_waiting(wait_receipt: Path | None, timeout: float | None, *, one: bool) -> None:
+    if wait_receipt is not None and not one:
+        raise typer.BadParameter("--wait-receipt is for one entry, and one that is written")
+    if timeout is not None and wait_receipt is None:
+        raise typer.BadParameter("--timeout is for --wait-receipt")
 
 
 def _show_entry(

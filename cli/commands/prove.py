@@ -27,7 +27,7 @@ if TYPE_CHECKING:
     from ledger import Entry
     from ledger.tlog import Receipt
 
-__all__ = ["prove", "receipt_json", "write_receipt"]
+__all__ = ["prove"]
 
 
 def prove(
@@ -52,9 +52,11 @@ def prove(
         entry = ledger.entry(title_number, revision)
         receipt = Log(ledger).receipt(title_number, entry.address)
     if output is not None:
-        write_receipt(receipt, output)
+        with NewFile(output) as file:
+            file.write(receipt.encode())
+            file.commit()
     if as_json:
-        print_json(receipt_json(entry, receipt))
+        print_json(_as_json(entry, receipt))
     elif output is None:
         sys.stdout.flush()
         sys.stdout.buffer.write(receipt.encode())
@@ -65,7 +67,7 @@ def prove(
         typer.echo(f" of the log: wrote {printable(str(output))}")
 
 
-def receipt_json(entry: Entry, receipt: Receipt) -> dict[str, Any]:
+def _as_json(entry: Entry, receipt: Receipt) -> dict[str, Any]:
     """A receipt for programs."""
     return {
         "title_number": entry.title_number,
@@ -74,10 +76,3 @@ def receipt_json(entry: Entry, receipt: Receipt) -> dict[str, Any]:
         "leaf": receipt.index,
         "receipt": receipt.encode().decode(),
     }
-
-
-def write_receipt(receipt: Receipt, path: Path) -> None:
-    """Write a receipt to a new file; raises InvalidError where there is one, StoreUnavailable."""
-    with NewFile(path) as file:
-        file.write(receipt.encode())
-        file.commit()

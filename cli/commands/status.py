@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Any
 
 import typer
@@ -11,8 +12,9 @@ from cli.options import DebugOption, JsonOption, KeyOption, QuietOption, StoreOp
 from cli.output import print_json
 from cli.session import check_place
 from cli.text import printable
-from ledger import Ledger, LedgerError, TrustError, load_key
+from ledger import Ledger, LedgerError, NotFoundError, TrustError, load_key
 from ledger.stores import open_store
+from ledger.times import parse_time
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -21,6 +23,9 @@ if TYPE_CHECKING:
     from ledger import Keyring
 
 __all__ = ["status"]
+
+UNSAID = {"problem", "oldest_pending_seconds"}
+"""What people are told otherwise."""
 
 
 def status(
@@ -31,7 +36,7 @@ def status(
     quiet: QuietOption = False,
     debug: DebugOption = False,
 ) -> None:
-    """Show which store, ledger and key are in use.
+    """Show which store, ledger and key are in use, and how far the log is.
 
     What the options, the environment and the files lead to. Fails as any command would that opens
     this ledger, once it has shown what there is.
@@ -42,12 +47,14 @@ def status(
     problem: LedgerError | None = None
     shown_url = origin = None
     mine = False
+    about_log: dict[str, Any] = {}
     try:
         opened = open_store(url)
         shown_url = opened.url  # what is no store's name may hold credentials
         with Ledger.open(opened, keyring=keyring, origin=config.origin_of(opened)) as ledger:
             origin = ledger.origin
             mine = _is_mine(config, ledger, store)
+            about_log = _log_status(ledger)
     except LedgerError as error:
         problem = error
     about_key = _key_status(config, key, keyring, origin)
@@ -59,13 +66,14 @@ def status(
         "registrars": sum(t.origin == origin and t.role == "registrar" for t in keyring),
         **about_key,
         "may_append": mine and about_key["may_append"],
+        **about_log,
         "problem": str(problem) if problem else None,
     }
     if as_json:
         print_json(shown)
     elif not quiet:
         for name, value in shown.items():
-            if value is not None and name != "problem":
+            if value is not None and name not in UNSAID:
                 label = name.replace("_", " ") + ":"
                 typer.echo(f"{label:<15}{printable(_said(value))}")
     if problem is not None:
@@ -82,6 +90,35 @@ def _is_mine(config: Config, ledger: Ledger, flag: str | None) -> bool:
 
 def _said(value: object) -> str:
     return {True: "yes", False: "no"}[value] if isinstance(value, bool) else str(value)
+
+
+def _log_status(ledger: Ledger) -> dict[str, Any]:
+    """How large the log is, what it got last, and what waits for it.
+
+    A checkpoint has no time: the last seal was no earlier than the newest entry was recorded.
+    """
+    from ledger import Log  # noqa: PLC0415 -- slow to load: after what may fail at once
+
+    log = Log(ledger)
+    shown: dict[str, Any] = {"log_size": None, "log_newest": None, "log_problem": None}
+    try:
+        shown["log_size"] = log.checkpoint().checkpoint.size
+        newest = log.newest()
+        if newest is not None:
+            entry = ledger.entry(newest.title_number, newest.address)
+            named = f"{newest.title_number} version {newest.version}"
+            shown["log_newest"] = f"{named}, recorded {entry.recorded_at}"
+    except NotFoundError:
+        return shown  # no log yet: nothing waits for it
+    except LedgerError as error:
+        shown["log_problem"] = str(error)
+    moves, oldest = log.pending()
+    age = None if oldest is None else _seconds_since(oldest)
+    return {**shown, "pending": moves, "waiting_since": oldest, "oldest_pending_seconds": age}
+
+
+def _seconds_since(moment: str) -> int:
+    return max(0, round((datetime.now(UTC) - parse_time(moment)).total_seconds()))
 
 
 def _key_status(

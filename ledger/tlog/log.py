@@ -13,6 +13,7 @@ Anybody checks a receipt offline, with the log's public key and the entry:
 
 from __future__ import annotations
 
+import time
 from itertools import islice
 from typing import TYPE_CHECKING, NamedTuple
 
@@ -56,6 +57,10 @@ _TRUST_THE_LOG = (
     "ask for it, and compare its id over another channel:"
     " ledger key trust FILE --origin {} --role log"
 )
+
+FIRST_PAUSE = 0.1
+LONGEST_PAUSE = 2.0
+"""Seconds between two looks at the log."""
 
 LOOKED_AT = 1000
 """Of so many titles at most it is asked how long they have been waiting."""
@@ -131,8 +136,7 @@ class Log:
         an audit to say. Raises NotFoundError where there is no log yet, TrustError or
         IntegrityError where a key of the log did not sign it.
         """
-        self._check_pinned()
-        signed = self._reader.checkpoint()
+        signed = self._published()
         if signed is None:
             raise NotFoundError(
                 f"there is no log in {self._history.store.url}",
@@ -151,6 +155,20 @@ class Log:
         signed = self.checkpoint()
         entry = self._history.resolve(title_number, revision)
         return self._reader.receipt(leaf_of(entry), signed)
+
+    def wait(self, entry: Entry, timeout: float) -> Receipt | None:
+        """The receipt of an entry as soon as it is in the log; None: not within these seconds."""
+        end = time.monotonic() + timeout
+        pause = FIRST_PAUSE
+        while True:
+            try:
+                return self._reader.receipt(leaf_of(entry), self.checkpoint())
+            except NotFoundError:
+                left = end - time.monotonic()
+                if left <= 0:
+                    return None
+                time.sleep(min(pause, left))
+                pause = min(2 * pause, LONGEST_PAUSE)
 
     def where(self, title_number: str) -> SealedRecord | None:
         """Which version of a title was logged last, and as which leaf; None: none was.
@@ -201,12 +219,13 @@ class Log:
                 oldest = min(oldest or head.recorded_at, head.recorded_at)
         return oldest
 
-    def _check_pinned(self) -> None:
-        if not self._reader.log_keys:
-            raise OriginNotPinned(
-                f"your keyring has no key of the log of {self.origin}",
-                hint=_TRUST_THE_LOG.format(self.origin),
-            )
+    def _published(self) -> SignedCheckpoint | None:
+        if self._reader.log_keys or self._history.store.get(layout.LOG_CHECKPOINT) is None:
+            return self._reader.checkpoint()
+        raise OriginNotPinned(
+            f"your keyring has no key of the log of {self.origin}",
+            hint=_TRUST_THE_LOG.format(self.origin),
+        )
 
 
 def leaf_of(entry: Entry) -> Leaf:
