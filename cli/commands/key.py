@@ -96,8 +96,8 @@ def show(
     """
     config = load_config()
     _own_file(config, role, key)
-    if vkey != (role == LOG) and (vkey or origin is not None):
-        raise typer.BadParameter("--vkey and --origin are for --for log")
+    if (vkey and role != LOG) or (origin is not None and not vkey):
+        raise typer.BadParameter("--vkey is for --for log, and --origin for --vkey")
     public = (log_key if role == LOG else own_key)(config, key).public_key
     pem = public.pem().decode()
     name = _own_origin(config, origin) if vkey else ""
