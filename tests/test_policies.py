@@ -19,10 +19,13 @@ ENTRY = layout.entry_key(TITLE, ADDRESS)
 HEAD = layout.head_key(TITLE)
 MARKER = layout.pending_key(TITLE, 1, ADDRESS)
 PROBE = f"{layout.PROBE}0123"
-LOG = f"{layout.LOG}tile/0/000"
-STAGING = f"{layout.LOG}staging/1"
+TILE = layout.tile_key("tile/0/000")
+STAGING = layout.staging_key(f"0-{ADDRESS}")
+RECORD = layout.sealed_key(TITLE)
+STATE, CHECKPOINT = layout.LOG_STATE, layout.LOG_CHECKPOINT
+LOG = (TILE, STAGING, RECORD, STATE, CHECKPOINT)
 PACK = layout.pack_key(layout.PackName(TITLE, TITLE, 1, ADDRESS))
-KEYS = (layout.LEDGER_KEY, ENTRY, HEAD, MARKER, PROBE, LOG, STAGING, PACK)
+KEYS = (layout.LEDGER_KEY, ENTRY, HEAD, MARKER, PROBE, PACK, *LOG)
 
 CREATE, SWAP = "if-none-match", "if-match"
 
@@ -71,7 +74,8 @@ def may_write(role: str) -> set[tuple[str, str]]:
 
 APPEND = {(ENTRY, CREATE), (HEAD, CREATE), (HEAD, SWAP), (MARKER, CREATE)}
 INIT = {(layout.LEDGER_KEY, CREATE), (PROBE, CREATE), (PROBE, SWAP)}
-SEAL = {(LOG, CREATE), (LOG, SWAP), (STAGING, CREATE), (STAGING, SWAP), (PACK, CREATE)}
+SEAL = {(key, CREATE) for key in (*LOG, PACK)}
+SEAL |= {(key, SWAP) for key in (RECORD, STATE, CHECKPOINT)}
 
 
 @pytest.mark.parametrize(

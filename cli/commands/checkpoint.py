@@ -38,7 +38,7 @@ def checkpoint(
         root, note = encode_base64(found.root), signed.note.decode()
         print_json({"origin": found.origin, "size": found.size, "root": root, "note": note})
         return
-    sys.stdout.flush()
     sys.stdout.buffer.write(signed.note)
+    sys.stdout.buffer.flush()
     if verify and not quiet:
         typer.echo("verified: signed by the log's key, and its newest tiles lead to it", err=True)

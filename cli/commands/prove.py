@@ -58,8 +58,8 @@ def prove(
     if as_json:
         print_json(_as_json(entry, receipt))
     elif output is None:
-        sys.stdout.flush()
         sys.stdout.buffer.write(receipt.encode())
+        sys.stdout.buffer.flush()
     elif not quiet:
         typer.echo(
             f"{entry.title_number} version {entry.version} is leaf {receipt.index:,}", nl=False

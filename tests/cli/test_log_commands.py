@@ -352,3 +352,17 @@ def test_status_shows_how_far_the_log_is(title: Shell) -> None:
     assert (shown["pending"], shown["waiting_since"]) == (1, entry["recorded_at"])
     assert shown["oldest_pending_seconds"] >= 0
     assert "pending:       1" in title("status").lines
+
+
+# --- another key ---------------------------------------------------------------------------------
+
+
+def test_a_new_log_key_goes_on_where_the_old_one_ended(logged: Shell) -> None:
+    prove(logged, "v1")
+    logged("key generate --for log --key new-log-key.pem")
+    (logged.config / "log-key.pem").unlink()
+    logged(f"append {TITLE} --set a=b")
+    assert logged("seal --key new-log-key.pem --json").json["size"] == 4
+    assert logged("seal", LEDGER_LOG_KEY_FILE="new-log-key.pem").out.startswith("nothing new")
+    logged("check receipt --entry entry.json -q")
+    logged("checkpoint --verify -q")
