@@ -211,4 +211,5 @@ def report_lines(report: Report) -> Iterator[str]:
 def counted(number: int, noun: str) -> str:
     """So many of these: ``1 entry``, ``1,200 titles``."""
     plural = noun[:-1] + "ies" if noun.endswith("y") else noun + "s"
+    plural = plural.replace("leafs", "leaves")
     return f"{number:,} {noun if number == 1 else plural}"

@@ -9,8 +9,11 @@ and nothing between or after them::
     ledger.json              as in the store
     TN1/head.json            for every title, in order: its head,
     TN1/<address>.json       and its entries, newest first
+    _log/checkpoint          where there is a log, and these are all titles: its checkpoint,
+    _log/tile/…              and its tiles, in the order in which they become full
 
-Where ``complete`` is false, chains may end above their root: the rest is in an earlier bundle.
+A bundle with a log is of format 2. Where ``complete`` is false, chains may end above their root:
+the rest is in an earlier bundle.
 """
 
 from __future__ import annotations
@@ -29,6 +32,8 @@ if TYPE_CHECKING:
 __all__ = ["BUNDLE_KEY", "BundleReader", "Header", "Section", "pack"]
 
 BUNDLE_KEY = "bundle.json"
+FORMAT = 1
+WITH_LOG = 2
 BLOCK = 512
 END = bytes(2 * BLOCK)
 
@@ -46,10 +51,15 @@ class Header(NamedTuple):
 
     origin: str
     complete: bool
+    has_log: bool = False
+    """Whether the log's part comes after the titles."""
 
     def encode(self) -> bytes:
         """The bytes of ``bundle.json``."""
-        return canonical.encode({"complete": self.complete, "format": 1, "origin": self.origin})
+        number = WITH_LOG if self.has_log else FORMAT
+        return canonical.encode(
+            {"complete": self.complete, "format": number, "origin": self.origin}
+        )
 
     @classmethod
     def decode(cls, data: bytes) -> Header:
@@ -57,11 +67,14 @@ class Header(NamedTuple):
         value = canonical.load(data)
         if not isinstance(value, dict) or type(value.get("format")) is not int:
             raise MalformedError("not a bundle: bundle.json has no format number")
-        if value["format"] != 1:
-            raise UnsupportedFormatError(f"a bundle of format {value['format']}; this knows 1")
+        if value["format"] not in {FORMAT, WITH_LOG}:
+            raise UnsupportedFormatError(
+                f"a bundle of format {value['format']}; this knows {FORMAT} and {WITH_LOG}"
+            )
         if value.keys() != {"complete", "format", "origin"} or type(value["complete"]) is not bool:
             raise MalformedError("not a bundle: bundle.json has missing or unknown members")
-        return cls(check_origin(value["origin"]), value["complete"])
+        origin = check_origin(value["origin"])
+        return cls(origin, value["complete"], value["format"] == WITH_LOG)
 
 
 class Section(NamedTuple):
@@ -106,6 +119,8 @@ class BundleReader:
         previous = ""
         while self._next is not None:
             key = self._next[0]
+            if self.header.has_log and key.startswith(layout.LOG):
+                return
             title_number = key.partition("/")[0]
             if not layout.is_title_number(title_number) or key != layout.head_key(title_number):
                 raise MalformedError(f"not a bundle: {key!a} where a head should be")
@@ -114,6 +129,20 @@ class BundleReader:
             head = self._take(key)
             yield Section(title_number, head, self._reader(title_number))
             previous = key
+
+    def log(self) -> Iterator[tuple[str, bytes]]:
+        """The members of the log's part, to the end; to be called after all sections.
+
+        None where the header says that there is no log. That they are a log is not checked here.
+        """
+        if self.header.has_log and self._next is None:
+            raise MalformedError("not a bundle: it lacks its log")
+        while self._next is not None:
+            member = self._next
+            if not member[0].startswith(layout.LOG):
+                raise MalformedError(f"not a bundle: {member[0]!a} within its log")
+            self._advance()
+            yield member
 
     def skip(self, section: Section) -> None:
         """Pass over what is left of the title that the reader stands at."""

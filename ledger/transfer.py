@@ -32,6 +32,7 @@ if TYPE_CHECKING:
     from ledger.history import Head, History
     from ledger.keyring import Keyring
     from ledger.report import Severity
+    from ledger.tlog.carry import LogImport
 
 __all__ = ["Imported", "export", "heads_of", "import_bundle", "verify_bundle"]
 
@@ -44,6 +45,10 @@ class Imported(NamedTuple):
 
     moved: int
     unchanged: int
+    leaves: int = 0
+    """How many leaves the log got."""
+    left_out: bool = False
+    """Whether the bundle's log was left out: the keyring has no key of it."""
 
 
 class NotInBundle(NotFoundError):
@@ -71,12 +76,16 @@ def export(
     without anything new are left out. What is exported has been checked: raises IntegrityError for
     what does not hold together.
     """
+    from ledger.tlog.carry import published_log, write_log  # noqa: PLC0415 -- slow to load
+
     count = 0
     left = set(known or ()) if listed else set()
 
     def objects() -> Iterator[tuple[str, bytes]]:
         nonlocal count
-        yield BUNDLE_KEY, Header(history.origin, complete=known is None).encode()
+        # First of all: titles that are read later are as far as the log, or further.
+        log = published_log(history) if listed else None
+        yield BUNDLE_KEY, Header(history.origin, known is None, log is not None).encode()
         yield layout.LEDGER_KEY, encode_identity(history.origin)
         for title_number in titles:
             stop = known.get(title_number) if known else None
@@ -93,6 +102,8 @@ def export(
                 reason="head-missing",
                 object_key=layout.head_key(title_number),
             )
+        if log is not None:
+            yield from write_log(history, log)
 
     out.writelines(pack(objects()))
     return count
@@ -135,6 +146,8 @@ def heads_of(source: BinaryIO, origin: str, keyring: Keyring) -> dict[str, str]:
         )
         heads[section.title_number] = entry.address
         reader.skip(section)
+    for _ in reader.log():
+        pass
     return heads
 
 
@@ -160,20 +173,26 @@ def verify_bundle(
     except MalformedError as error:
         return _not_a_bundle(origin or "", str(error))
     # One report of a title at a time: a bundle may hold millions.
-    merged = Report.merge(reader.header.origin, _reports(reader, keyring, now, expect))
     not_shown = ["that the bundle holds every title, and all there is of them by now"]
+    merged = Report.merge(reader.header.origin, _reports(reader, keyring, now, expect, not_shown))
     return Report(merged.origin, merged.titles, merged.entries, merged.findings, tuple(not_shown))
 
 
 def _reports(
-    reader: BundleReader, keyring: Keyring, now: datetime, expect: str | None
+    reader: BundleReader, keyring: Keyring, now: datetime, expect: str | None, unseen: list[str]
 ) -> Iterator[Report]:
-    """A report for each title in turn, and one for what is wrong with the bundle as a whole."""
+    """A report for each title in turn, one for the log, and one for the bundle as a whole."""
     seen: set[str] = set()
     try:
         for section in reader.sections():
             read = _declaring(reader, _noting(section.read, expect, seen))
             yield _verify_section(reader, section, keyring, now, read)
+        if reader.header.has_log:
+            from ledger.tlog.carry import carried_report  # noqa: PLC0415 -- slow to load
+
+            report = carried_report(reader, keyring)
+            unseen += report.not_shown
+            yield report
     except MalformedError as error:
         yield _not_a_bundle(reader.header.origin, str(error))
     if expect is not None and expect not in seen:
@@ -257,12 +276,15 @@ def import_bundle(history: History, source: BinaryIO, now: datetime) -> Imported
     another history. Titles that the store has further are left as they are. Entries that the store
     lost are put back.
     """
+    from ledger.tlog.carry import LogImport  # noqa: PLC0415 -- slow to load
+
     start = source.tell()
-    for _ in _titles(history, source, now, keep=False):
+    log = LogImport(history)
+    for _ in _titles(history, source, now, log, keep=False):
         pass
     source.seek(start)
     moved = unchanged = 0
-    for head, target in _titles(history, source, now, keep=True):
+    for head, target in _titles(history, source, now, log, keep=True):
         if target is not None and target.entry.version >= head.version:
             unchanged += 1
             continue
@@ -272,13 +294,13 @@ def import_bundle(history: History, source: BinaryIO, now: datetime) -> Imported
                 hint="import again: what is there already stays as it is",
             )
         moved += 1
-    return Imported(moved, unchanged)
+    return Imported(moved, unchanged, log.leaves, log.left_out)
 
 
 def _titles(
-    history: History, source: BinaryIO, now: datetime, *, keep: bool
+    history: History, source: BinaryIO, now: datetime, log: LogImport, *, keep: bool
 ) -> Iterator[tuple[Entry, Head | None]]:
-    """Verify each title of the bundle against the store; with ``keep``, store its entries."""
+    """Verify each title of the bundle, then its log, against the store; ``keep``: store them."""
     try:
         reader = BundleReader(source)
         _check_origins(reader, history.keyring, history.origin)
@@ -292,6 +314,7 @@ def _titles(
             yield head, target
             if not reader.header.complete:
                 reader.skip(section)  # an incremental bundle may begin below what the store has
+        log.take(reader, keep=keep)
     except MalformedError as error:
         raise IntegrityError(str(error), reason="malformed-bundle", object_key=BUNDLE_KEY) from None
 

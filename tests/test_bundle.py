@@ -215,15 +215,15 @@ def test_what_a_bundle_says_of_itself_has_one_form(header):
 
 
 def test_a_bundle_of_another_format_is_named_as_such():
-    header = b'{"format":2,"origin":"x"}'
-    with pytest.raises(UnsupportedFormatError, match="a bundle of format 2"):
+    header = b'{"format":3,"origin":"x"}'
+    with pytest.raises(UnsupportedFormatError, match="a bundle of format 3"):
         read(packed([(BUNDLE_KEY, header), START[1]]))
 
 
 @law
-@given(st.booleans(), st.sampled_from([ORIGIN, "x", "example.org/other"]))
-def test_a_header_survives_its_bytes(complete, origin):
-    header = Header(origin, complete)
+@given(st.booleans(), st.booleans(), st.sampled_from([ORIGIN, "x", "example.org/other"]))
+def test_a_header_survives_its_bytes(complete, has_log, origin):
+    header = Header(origin, complete, has_log)
     assert Header.decode(header.encode()) == header
 
 

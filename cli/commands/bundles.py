@@ -21,7 +21,7 @@ from cli.options import (
     StoreOption,
     TitlesArgument,
 )
-from cli.output import print_json, working
+from cli.output import counted, print_json, working
 from cli.session import open_ledger
 from cli.text import printable
 from ledger import InvalidError, Ledger, NotFoundError, TrustError
@@ -89,9 +89,16 @@ def import_(
     with reading as source, _open_or_create(store, connections, source) as ledger, shown:
         done = ledger.import_bundle(source)
     if as_json:
-        print_json({"file": file, "moved": done.moved, "unchanged": done.unchanged})
+        facts = {"moved": done.moved, "unchanged": done.unchanged}
+        print_json(
+            {"file": file, **facts, "log_leaves": done.leaves, "log_left_out": done.left_out}
+        )
     elif not quiet:
         typer.echo(f"titles moved: {done.moved:,}; there already: {done.unchanged:,}")
+        if done.leaves:
+            typer.echo(f"the log has {counted(done.leaves, 'leaf')} more")
+        if done.left_out:
+            typer.echo("the log was left out: your keyring has no key of it", err=True)
 
 
 def _open_or_create(store: str | None, connections: int | None, source: BinaryIO) -> Ledger:

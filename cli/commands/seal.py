@@ -107,5 +107,5 @@ def _as_json(done: Sealed) -> dict[str, Any]:
 def _summary(done: Sealed) -> str:
     checkpoint = done.signed.checkpoint
     sealed = f"sealed {counted(done.leaves, 'entry')}" if done.leaves else "nothing new to seal"
-    leaves = counted(checkpoint.size, "leaf").replace("leafs", "leaves")
+    leaves = counted(checkpoint.size, "leaf")
     return f"{sealed}: {leaves}, checkpoint {encode_base64(checkpoint.root)}"

@@ -39,8 +39,11 @@ __all__ = [
     "extend",
     "is_published",
     "publish",
+    "publish_records",
+    "publish_tiles",
     "recover_commit",
     "replace_checkpoint",
+    "replace_if_behind",
 ]
 
 TRIES = 10
@@ -137,24 +140,33 @@ def publish(
 
     ``versions``: of the records of titles, where they are known; None: there was no record.
     """
-    store = log.store
+    publish_tiles(log.store, commit.tiles)
+    publish_records(log.store, commit.records(), versions, jobs)
+    replace_if_behind(log, state.signed)
+
+
+def publish_tiles(store: Store, tiles: Iterable[tuple[Tile, bytes]]) -> None:
+    """Write tiles, side by side; raises IntegrityError (``foreign-tile``) for one of others'."""
     try:
-        store.create_many((layout.tile_key(tile.path), data) for tile, data in commit.tiles)
+        store.create_many((layout.tile_key(tile.path), data) for tile, data in tiles)
     except PreconditionFailed as error:
         raise IntegrityError(
             f"a tile of the log cannot be published: {error}",
             hint="this log never wrote it: keep it as evidence, take it away, and seal again",
             reason="foreign-tile",
         ) from error
-    _publish_records(store, commit.records(), versions or {}, jobs)
+
+
+def replace_if_behind(log: LogReader, signed: SignedCheckpoint) -> None:
+    """Publish a checkpoint, unless a later one is published already."""
 
     def is_behind(data: bytes) -> bool:
         try:
-            return log.open(data).checkpoint.size < state.checkpoint.size
+            return log.open(data).checkpoint.size < signed.checkpoint.size
         except LedgerError:
             return True  # nobody of ours wrote it
 
-    _move_forward(store, layout.LOG_CHECKPOINT, state.signed.note, is_behind)
+    _move_forward(log.store, layout.LOG_CHECKPOINT, signed.note, is_behind)
 
 
 def replace_checkpoint(log: LogReader, state: LogState) -> None:
@@ -162,15 +174,18 @@ def replace_checkpoint(log: LogReader, state: LogState) -> None:
     _move_forward(log.store, layout.LOG_CHECKPOINT, state.signed.note, lambda _: True)
 
 
-def _publish_records(
+def publish_records(
     store: Store,
     records: Mapping[str, SealedRecord],
-    versions: Mapping[str, str | None],
-    jobs: int,
+    versions: Mapping[str, str | None] | None = None,
+    jobs: int = 1,
 ) -> None:
+    """Move the records of titles forward; ``versions``: see ``publish``."""
+    known = versions or {}
+
     def write(taken: list[tuple[str, SealedRecord]]) -> list[None]:
         for title_number, record in taken:
-            _publish_record(store, title_number, record, versions)
+            _publish_record(store, title_number, record, known)
         return []
 
     workers = max(jobs, store.concurrency)

@@ -34,7 +34,9 @@ def test_there_and_back(title: Shell, new_shell: Callable[[str], Shell]) -> None
     assert auditor.addresses() == title.addresses()
     assert auditor("verify").lines[0] == f"verified: 2 titles, 4 entries of {ORIGIN}"
     before = auditor.listing()
-    assert auditor("import --json", bundle).json == {"file": bundle, "moved": 0, "unchanged": 2}
+    done = auditor("import --json", bundle).json
+    assert (done["file"], done["moved"], done["unchanged"]) == (bundle, 0, 2)
+    assert (done["log_leaves"], done["log_left_out"]) == (0, False)
     assert auditor.listing() == before
     assert "registry (" in auditor(f"log {TITLE} --oneline").out
 

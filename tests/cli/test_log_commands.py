@@ -366,3 +366,26 @@ def test_a_new_log_key_goes_on_where_the_old_one_ended(logged: Shell) -> None:
     assert logged("seal", LEDGER_LOG_KEY_FILE="new-log-key.pem").out.startswith("nothing new")
     logged("check receipt --entry entry.json -q")
     logged("checkpoint --verify -q")
+
+
+# --- bundles -------------------------------------------------------------------------------------
+
+
+def test_a_bundle_carries_the_log(logged: Shell) -> None:
+    logged("export all.bundle")
+    logged("verify --bundle all.bundle -q")
+    done = logged("import all.bundle --store copy")
+    assert done.lines[-1] == "the log has 3 leaves more"
+    assert logged("checkpoint --verify --store copy").data == logged("checkpoint").data
+    logged(f"append {TITLE} --set a=b --store copy")
+    assert logged("seal --store copy --json").json["size"] == 4
+
+
+def test_a_log_that_nobody_can_check_is_left_out(logged: Shell) -> None:
+    logged("export all.bundle")
+    registrars = [t for t in logged.keyring() if t.role == "registrar"]
+    (logged.config / "keyring.json").write_bytes(Keyring(registrars).encode())
+    assert "no key of the log" in logged("verify --bundle all.bundle").out
+    assert "the log was left out" in logged("import all.bundle --store copy").err
+    assert "no key of the log" in logged.fails(12, "export again.bundle")
+    assert not (logged.folder / "again.bundle").exists()
