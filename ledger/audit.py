@@ -214,13 +214,14 @@ def _plan(
     if known and hashlib.sha256(blob.data).hexdigest() == known.address:
         return Report(history.origin, titles=1)
 
+    get, key_of = history.store.get, layout.entry_key
+
     def read(address: str) -> bytes | None:
         if seen is not None:
             seen.add(address)
-        data = near.get(address) if near else None
-        if data is None:
-            stored = history.store.get(layout.entry_key(title_number, address))
-            data = stored.data if stored else None
+        data = near.get(address) if near is not None else None
+        if data is None and (stored := get(key_of(title_number, address))) is not None:
+            data = stored.data
         return data
 
     chain = Chain(
