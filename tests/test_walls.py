@@ -24,7 +24,7 @@ FLOORS = [
     ["keyring"],
     ["entry"],
     ["bundle", "packfile", "plain", "verify"],
-    ["pool", "stores"],
+    ["pool", "stores", "workers"],
     ["fetch", "history", "identity", "keyfile", "newfile"],
     ["packs", "tip"],
     ["append", "audit", "packing"],
