@@ -46,13 +46,13 @@ def check_link(child: Entry, parent: Entry) -> None:
     """Check what two neighbours say of each other; raises IntegrityError naming the child."""
     if child.version != parent.version + 1:
         why = f"it is version {child.version} on top of version {parent.version}"
-        raise _broken_link(child, "wrong-version", why)
+        raise _broken_link(child, why, reason="wrong-version")
     if child.recorded_at < parent.recorded_at:
         why = f"recorded {child.recorded_at}, before its parent ({parent.recorded_at})"
-        raise _broken_link(child, "time-reversed", why)
+        raise _broken_link(child, why, reason="time-reversed")
 
 
-def _broken_link(child: Entry, reason: str, why: str) -> IntegrityError:
+def _broken_link(child: Entry, why: str, *, reason: str) -> IntegrityError:
     where = layout.entry_key(child.title_number, child.address)
     return IntegrityError(f"{where}: {why}", reason=reason, object_key=where)
 
