@@ -90,16 +90,24 @@ def verify_titles(
     Where reading means waiting, it is waited for many at once, while others are checked. ``packs``:
     entries may be read from packs; that pays where most titles are verified, in order.
     """
-    if packs and next(pack_names(history.store), None) is not None:
+    if packs and _is_packed(history):
         yield from _verify_packed(history, subjects, now, jobs)
         return
-    subjects = iter(subjects)
-    first = list(islice(subjects, MANY))
-    subjects = chain(first, subjects)
-    if jobs > 1 and len(first) == MANY and type(history.store) is FolderStore:
-        yield from _verify_elsewhere(history, subjects, now, jobs)
-    else:
-        yield from _verify_tasks(history, ((s, _wanted(s)) for s in subjects), now, jobs)
+    if jobs > 1 and type(history.store) is FolderStore:
+        subjects = iter(subjects)
+        first = list(islice(subjects, MANY))
+        subjects = chain(first, subjects)
+        if len(first) == MANY:
+            yield from _verify_elsewhere(history, subjects, now, jobs)
+            return
+    yield from _verify_tasks(history, ((s, _wanted(s)) for s in subjects), now, jobs)
+
+
+def _is_packed(history: History) -> bool:
+    try:
+        return next(pack_names(history.store), None) is not None
+    except LedgerError:
+        return True  # who knows; the reader of packs says what is wrong
 
 
 def _verify_packed(

@@ -18,7 +18,7 @@ from ledger.errors import (
     TrustError,
     UnsupportedFormatError,
 )
-from ledger.layout import entry_key, head_key
+from ledger.layout import PACKS, entry_key, head_key
 from ledger.packs import FROM_PACKS
 from ledger.stores import FolderStore, MemoryStore
 from ledger.testing import ORIGIN, keyring_for, signer
@@ -113,6 +113,21 @@ def test_tampering_is_found_and_named(scenario, world, verifier):
         assert FROM_PACKS in report.not_shown
         report = fsck(world)
     assert_named(report, scenario.slug, named)
+
+
+def test_packs_that_can_not_be_listed_are_a_warning_and_no_harm(world):
+    class NoPacks(MemoryStore):
+        def list(self, prefix="", **how):
+            if prefix == PACKS:
+                raise StoreDenied("not yours")
+            return super().list(prefix, **how)
+
+    store = NoPacks()
+    store.create_many(world.objects.items())
+    report = world.open(store).verify_all()
+    assert report
+    assert report.entries == 4
+    assert [(f.severity, f.slug) for f in report.findings] == [("warning", "unread-pack")]
 
 
 def test_what_is_only_missing_by_itself_is_verified_from_a_pack_and_the_report_says_so(world):
