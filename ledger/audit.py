@@ -3,25 +3,30 @@
 from __future__ import annotations
 
 import hashlib
-import itertools
 from contextlib import suppress
 from dataclasses import replace
+from functools import partial
+from itertools import chain, groupby, islice
 from typing import TYPE_CHECKING, NamedTuple, TypeAlias
 
 from ledger import layout
 from ledger.entry import Entry
 from ledger.errors import LedgerError, NotFoundError
 from ledger.fetch import Fetched, Near, Wanted, fetch
-from ledger.packs import FROM_PACKS, PackReader, check_packs
+from ledger.history import History
+from ledger.packs import FROM_PACKS, PackReader, check_packs, pack_names
 from ledger.pool import in_chunks
 from ledger.report import Finding, Report
+from ledger.stores import open_store
+from ledger.stores.folder import FolderStore
 from ledger.verify import Chain, finding_of
+from ledger.workers import Workers
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Iterator, Mapping
+    from collections.abc import Callable, Iterable, Iterator, Mapping
     from datetime import datetime
 
-    from ledger.history import History
+    from ledger.keyring import Keyring
     from ledger.verify import Step
 
 __all__ = [
@@ -36,6 +41,9 @@ __all__ = [
 
 TITLES = 16
 """How many titles make a task."""
+
+MANY = 1_000
+"""From how many titles on it pays to start other processes."""
 
 FROM_A_LISTING = "that no title is missing: the titles come from the store's own listing"
 
@@ -82,9 +90,29 @@ def verify_titles(
     Where reading means waiting, it is waited for many at once, while others are checked. ``packs``:
     entries may be read from packs; that pays where most titles are verified, in order.
     """
-    if not packs:
-        yield from _verify_tasks(history, ((s, _wanted(s)) for s in subjects), now, jobs)
+    if packs and _is_packed(history):
+        yield from _verify_packed(history, subjects, now, jobs)
         return
+    if jobs > 1 and type(history.store) is FolderStore:
+        subjects = iter(subjects)
+        first = list(islice(subjects, MANY))
+        subjects = chain(first, subjects)
+        if len(first) == MANY:
+            yield from _verify_elsewhere(history, subjects, now, jobs)
+            return
+    yield from _verify_tasks(history, ((s, _wanted(s)) for s in subjects), now, jobs)
+
+
+def _is_packed(history: History) -> bool:
+    try:
+        return next(pack_names(history.store), None) is not None
+    except LedgerError:
+        return True  # who knows; the reader of packs says what is wrong
+
+
+def _verify_packed(
+    history: History, subjects: Iterable[Subject], now: datetime, jobs: int
+) -> Iterator[Verified]:
     with PackReader(history.store, history.origin) as reader:
         tasks = ((s, _wanted(s, reader.entries_of(s.title_number))) for s in subjects)
         for verified in _verify_tasks(history, tasks, now, jobs):
@@ -95,6 +123,27 @@ def verify_titles(
                 if findings
                 else verified
             )
+
+
+def _verify_elsewhere(
+    history: History, subjects: Iterable[Subject], now: datetime, jobs: int
+) -> Iterator[Verified]:
+    """Verify in other processes, which read the folder for themselves.
+
+    Of a title in a folder, reading and decoding take nearly as long as its signatures, and threads
+    would wait for each other there.
+    """
+    make = partial(_check_folder, history.store.url, history.origin, history.keyring, now)
+    with Workers(make, jobs) as workers:
+        yield from in_chunks(subjects, workers.work, jobs, chunk=TITLES)
+
+
+def _check_folder(
+    url: str, origin: str, keyring: Keyring, now: datetime
+) -> Callable[[list[Subject]], list[Verified]]:
+    history = History(open_store(url), origin, keyring)
+    nothing = Fetched(None, Near({}))
+    return lambda taken: [_verify(history, subject, nothing, now) for subject in taken]
 
 
 def _wanted(subject: Subject, packed: Mapping[str, bytes] | None = None) -> Wanted:
@@ -167,16 +216,16 @@ def _carry_out(plan: _Plan, jobs: int = 1) -> Report:
     """Walk a chain: read in this thread, check in the pool, judge in order."""
     if isinstance(plan, Report):
         return plan
-    chain, steps = plan
+    walk, steps = plan
     if jobs == 1:
         for step in steps:
-            chain.add(chain.check(step))
+            walk.add(walk.check(step))
     else:
         for checked in in_chunks(
-            steps, lambda taken: list(map(chain.check, taken)), jobs, weigh=_weigh
+            steps, lambda taken: list(map(walk.check, taken)), jobs, weigh=_weigh
         ):
-            chain.add(checked)
-    return chain.report()
+            walk.add(checked)
+    return walk.report()
 
 
 def _weigh(step: Step) -> int:
@@ -214,16 +263,17 @@ def _plan(
     if known and hashlib.sha256(blob.data).hexdigest() == known.address:
         return Report(history.origin, titles=1)
 
+    get, key_of = history.store.get, layout.entry_key
+
     def read(address: str) -> bytes | None:
         if seen is not None:
             seen.add(address)
-        data = near.get(address) if near else None
-        if data is None:
-            stored = history.store.get(layout.entry_key(title_number, address))
-            data = stored.data if stored else None
+        data = near.get(address) if near is not None else None
+        if data is None and (stored := get(key_of(title_number, address))) is not None:
+            data = stored.data
         return data
 
-    chain = Chain(
+    walk = Chain(
         title_number,
         origin=history.origin,
         keyring=history.keyring,
@@ -231,7 +281,7 @@ def _plan(
         expect=expect,
         since=known.address if known else since,
     )
-    return chain, chain.steps(blob.data, read)
+    return walk, walk.steps(blob.data, read)
 
 
 def _verify_headless(
@@ -281,7 +331,7 @@ def fsck(history: History, now: datetime, *, jobs: int = 1) -> Iterator[Report]:
     def check(folders: list[tuple[str, list[str]]]) -> list[Report]:
         return [report for folder in folders for report in _fsck_folder(history, *folder, now)]
 
-    listing = itertools.groupby(history.store.list(), lambda key: key.partition("/")[0])
+    listing = groupby(history.store.list(), lambda key: key.partition("/")[0])
     folders = ((folder, list(keys)) for folder, keys in listing)
     workers = max(jobs, history.store.concurrency // 2)
     yield from in_chunks(folders, check, workers, chunk=1 if jobs < workers else TITLES)

@@ -27,7 +27,7 @@ if TYPE_CHECKING:
 
 __all__ = ["Outcome", "append_many", "check_draft"]
 
-WRITERS = 16
+WRITERS = 8
 """How many appends are under way at least: a disk forces many files at once as fast as a few."""
 
 WINDOW = 1024

@@ -50,7 +50,7 @@ ORJSON = (
     | orjson.OPT_PASSTHROUGH_DATACLASS
     | orjson.OPT_PASSTHROUGH_DATETIME
 )
-ASTRAL_LEADS = bytes(range(0xF0, 0xF5))
+ASTRAL_LEADS = (b"\xf0", b"\xf1", b"\xf2", b"\xf3", b"\xf4")
 """The bytes that begin a character outside the basic plane in UTF-8."""
 
 
@@ -161,7 +161,7 @@ def _deeper_than(depth: int, value: JSONValue, data: bytes) -> bool:
 
 
 def _has_astral(data: bytes) -> bool:
-    return not data.isascii() and len(data.translate(None, ASTRAL_LEADS)) != len(data)
+    return not data.isascii() and any(lead in data for lead in ASTRAL_LEADS)
 
 
 # -- Any spelling --------------------------------------------------------------------------------

@@ -43,6 +43,7 @@ MAX_BYTES = 1 << 20
 """The largest stored object."""
 
 PAYLOAD_TYPE = b"application/vnd.title-ledger.entry.v1+json"
+PREFIX = b"DSSEv1 %d %b " % (len(PAYLOAD_TYPE), PAYLOAD_TYPE)
 KIND = "registration"
 
 START = b'{"entry":'
@@ -76,7 +77,7 @@ def digest(document: dict[str, JSONValue]) -> str:
 
 def signed_bytes(payload: bytes) -> bytes:
     """What is signed: the DSSE v1 pre-authentication encoding of the payload."""
-    return b"DSSEv1 %d %b %d %b" % (len(PAYLOAD_TYPE), PAYLOAD_TYPE, len(payload), payload)
+    return PREFIX + b"%d " % len(payload) + payload
 
 
 def parent_hint(data: bytes) -> str | None:

@@ -280,9 +280,8 @@ class Ledger:
         self, title_number: str, revision: str = "HEAD", *, limit: int | None = None
     ) -> Iterator[Entry]:
         """The history of a title from a revision down, newest first, one read an entry."""
-        _check_limit(limit)
         start = self._history.resolve(title_number, revision)
-        return islice(self._history.walk(start), limit)
+        return islice(self._history.walk(start), _check_limit(limit))
 
     def at(self, title_number: str, moment: datetime, *, effective: bool = False) -> Entry:
         """The version that stood at a moment: as recorded by then, or, ``effective``, as in law.
@@ -302,11 +301,10 @@ class Ledger:
         self, *, prefix: str = "", after: str = "", limit: int | None = None
     ) -> Iterator[str]:
         """The title numbers, in order, as the store lists them: a listing can't be verified."""
-        _check_limit(limit)
         start = f"{layout.check_title_number(after)}/" if after else ""
         found = self.store.list(prefix, after=start, delimiter="/")
-        listed = (key.removesuffix("/") for key in found)
-        return islice((name for name in listed if layout.is_title_number(name)), limit)
+        titles = filter(layout.is_title_number, (key.removesuffix("/") for key in found))
+        return islice(titles, _check_limit(limit))
 
     # -- Verify --------------------------------------------------------------------------------
 
@@ -378,7 +376,8 @@ class Ledger:
 
     def fsck(self, *, each: Callable[[Report], None] | None = None) -> Report:
         """Verify all titles, and check every other object, those in no chain, too."""
-        return self._gather(audit.fsck(self._history, self._clock()), [audit.FROM_A_LISTING], each)
+        reports = audit.fsck(self._history, self._clock(), jobs=cores())
+        return self._gather(reports, [audit.FROM_A_LISTING], each)
 
     def _gather(
         self,
@@ -415,6 +414,7 @@ class Ledger:
         return transfer.export(self._history, out, chosen, known, listed=titles is None)
 
 
-def _check_limit(limit: int | None) -> None:
+def _check_limit(limit: int | None) -> int | None:
     if limit is not None and limit < 0:
         raise InvalidError(f"not a limit: {limit}")
+    return limit

@@ -248,7 +248,7 @@ class StoreContract:
         asked = [*reversed(keys), keys[0], "B/missing"]
         answers = list(store.get_many(iter(asked)))
         assert [key for key, _ in answers] == asked
-        for key, there in answers:
+        for key, there in dict(answers).items():
             assert (there and there.data) == (key.encode() if key in keys[::2] else None)
             assert there is None or store.replace(key, there.data, there.version)
         assert list(store.get_many([])) == []

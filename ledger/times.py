@@ -51,7 +51,7 @@ def format_time(moment: datetime) -> str:
         moment = moment.astimezone(UTC)
     except OverflowError:
         raise InvalidError(f"a time that UTC has no year for: {moment}") from None
-    return moment.strftime("%Y-%m-%dT%H:%M:%S.%fZ").rjust(27, "0")
+    return moment.isoformat(timespec="microseconds").removesuffix("+00:00") + "Z"
 
 
 def is_recorded_time(text: object) -> bool:

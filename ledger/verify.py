@@ -44,19 +44,17 @@ NO_PIN = (
 
 def check_link(child: Entry, parent: Entry) -> None:
     """Check what two neighbours say of each other; raises IntegrityError naming the child."""
-    where = layout.entry_key(child.title_number, child.address)
     if child.version != parent.version + 1:
-        raise IntegrityError(
-            f"{where}: it is version {child.version} on top of version {parent.version}",
-            reason="wrong-version",
-            object_key=where,
-        )
+        why = f"it is version {child.version} on top of version {parent.version}"
+        raise _broken_link(child, why, reason="wrong-version")
     if child.recorded_at < parent.recorded_at:
-        raise IntegrityError(
-            f"{where}: recorded {child.recorded_at}, before its parent ({parent.recorded_at})",
-            reason="time-reversed",
-            object_key=where,
-        )
+        why = f"recorded {child.recorded_at}, before its parent ({parent.recorded_at})"
+        raise _broken_link(child, why, reason="time-reversed")
+
+
+def _broken_link(child: Entry, why: str, *, reason: str) -> IntegrityError:
+    where = layout.entry_key(child.title_number, child.address)
+    return IntegrityError(f"{where}: {why}", reason=reason, object_key=where)
 
 
 def finding_of(error: LedgerError, object_key: str) -> Finding:

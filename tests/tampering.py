@@ -21,12 +21,12 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 import pytest
 
 import ledger.ledger as ledger_module
-from ledger import Keyring, Ledger, PrivateKey, Report, fetch, pool
+from ledger import Keyring, Ledger, PrivateKey, Report, audit, fetch, pool
 from ledger.canonical import encode
 from ledger.entry import PAYLOAD_TYPE, Entry
 from ledger.layout import PACKS, entry_key, head_key, pack_key, parse_entry_key
 from ledger.packfile import Packable, make_pack
-from ledger.stores import MemoryStore
+from ledger.stores import FolderStore, MemoryStore
 from ledger.testing import ORIGIN, FixedClock, keyring_for, memory_ledger, signer
 
 if TYPE_CHECKING:
@@ -197,6 +197,16 @@ def verify_all_in_threads(world: World) -> Report:
 
 def verify_all(world: World) -> Report:
     return world.open().verify_all()
+
+
+def verify_all_in_other_processes(world: World) -> Report:
+    """As with many titles in a folder, of which each process verifies some."""
+    with TemporaryDirectory() as folder, pytest.MonkeyPatch.context() as patch:
+        patch.setattr(audit, "MANY", 1)
+        patch.setattr(audit, "TITLES", 1)
+        store = FolderStore(folder)
+        store.create_many(world.objects.items())
+        return world.open(store).verify_all(jobs=2)
 
 
 def verify_all_reading_ahead(world: World) -> Report:

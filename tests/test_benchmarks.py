@@ -30,7 +30,14 @@ def run(*arguments: str) -> subprocess.CompletedProcess[str]:
     )
 
 
-@pytest.mark.parametrize("name", BENCHMARKS)
+# Those that start servers and other programs take longer than all the others together.
+LENGTHY = {"latency", "service", "git", "start"}
+
+
+@pytest.mark.parametrize(
+    "name",
+    [pytest.param(n, marks=pytest.mark.slow) if n in LENGTHY else n for n in BENCHMARKS],
+)
 def test_a_benchmark_runs_and_prints_tables(name: str) -> None:
     done = run(name, "--entries", "2", "--rounds", "1")
     if "left out" in done.stderr:

@@ -18,7 +18,7 @@ from ledger.errors import (
     TrustError,
     UnsupportedFormatError,
 )
-from ledger.layout import entry_key, head_key
+from ledger.layout import PACKS, entry_key, head_key
 from ledger.packs import FROM_PACKS
 from ledger.stores import FolderStore, MemoryStore
 from ledger.testing import ORIGIN, keyring_for, signer
@@ -41,6 +41,7 @@ from tests.tampering import (
     verify_all_again,
     verify_all_from_packs,
     verify_all_from_packs_of_before,
+    verify_all_in_other_processes,
     verify_all_in_threads,
     verify_all_reading_ahead,
     verify_title,
@@ -57,6 +58,7 @@ VERIFIERS = {
     "verify, in threads": verify_title_in_threads,
     "verify_all": verify_all,
     "verify_all, in threads": verify_all_in_threads,
+    "verify_all, in other processes": verify_all_in_other_processes,
     "verify_all, reading ahead": verify_all_reading_ahead,
     "verify_all, from packs": verify_all_from_packs,
     "verify_all, from packs of before": verify_all_from_packs_of_before,
@@ -111,6 +113,21 @@ def test_tampering_is_found_and_named(scenario, world, verifier):
         assert FROM_PACKS in report.not_shown
         report = fsck(world)
     assert_named(report, scenario.slug, named)
+
+
+def test_packs_that_can_not_be_listed_are_a_warning_and_no_harm(world):
+    class NoPacks(MemoryStore):
+        def list(self, prefix="", **how):
+            if prefix == PACKS:
+                raise StoreDenied("not yours")
+            return super().list(prefix, **how)
+
+    store = NoPacks()
+    store.create_many(world.objects.items())
+    report = world.open(store).verify_all()
+    assert report
+    assert report.entries == 4
+    assert [(f.severity, f.slug) for f in report.findings] == [("warning", "unread-pack")]
 
 
 def test_what_is_only_missing_by_itself_is_verified_from_a_pack_and_the_report_says_so(world):

@@ -25,7 +25,7 @@ FLOORS = [
     ["keyring"],
     ["entry", "tlog"],
     ["bundle", "packfile", "plain", "verify"],
-    ["pool", "stores"],
+    ["pool", "stores", "workers"],
     ["fetch", "history", "identity", "keyfile", "newfile"],
     ["packs", "tip"],
     ["append", "audit", "packing"],

@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-import hashlib
 from bisect import bisect_left, insort
+from itertools import count
 from threading import Lock
 from typing import TYPE_CHECKING
 
@@ -29,6 +29,7 @@ class MemoryStore(Store):
         self._objects: dict[str, Blob] = {}
         self._keys: list[str] = []  # those of _objects, sorted
         self._lock = Lock()
+        self._versions = map(str, count(1))
 
     def __repr__(self) -> str:
         return f"<MemoryStore of {len(self._keys)} objects>"
@@ -40,7 +41,7 @@ class MemoryStore(Store):
     def create(self, key: str, data: bytes) -> str:
         """Create the object and return its version; PreconditionFailed if other bytes are there."""
         check_key(key)
-        new = _blob(data)
+        new = self._blob(data)
         with self._lock:
             there = self._objects.setdefault(key, new)
             if there is new:
@@ -52,7 +53,7 @@ class MemoryStore(Store):
     def replace(self, key: str, data: bytes, expected: str) -> str:
         """Replace the object if its version is ``expected``, else raise PreconditionFailed."""
         check_key(key)
-        new = _blob(data)
+        new = self._blob(data)
         with self._lock:
             there = self._objects.get(key)
             if there is None or there.version != expected:
@@ -75,7 +76,6 @@ class MemoryStore(Store):
             if self._objects.pop(key, None):
                 del self._keys[bisect_left(self._keys, key)]
 
-
-def _blob(data: bytes) -> Blob:
-    """The object, with a copy of the bytes: a bytearray must not change under the store."""
-    return Blob(bytes(data), hashlib.sha256(data).hexdigest())
+    def _blob(self, data: bytes) -> Blob:
+        """The object, with a copy of the bytes: a bytearray must not change under the store."""
+        return Blob(bytes(data), next(self._versions))
