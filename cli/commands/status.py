@@ -36,7 +36,7 @@ def status(
     quiet: QuietOption = False,
     debug: DebugOption = False,
 ) -> None:
-    """Show which store, ledger and key are in use, and how far the log is.
+    """Show which store, ledger, key and log are in use.
 
     What the options, the environment and the files lead to. Fails as any command would that opens
     this ledger, once it has shown what there is.
