@@ -52,7 +52,7 @@ def generate(
     quiet: QuietOption = False,
     debug: DebugOption = False,
 ) -> None:
-    """Make your private key; with --for log, the one that signs the transparency log.
+    """Make your private key, or with --for log that of the log.
 
     A key that is there is never overwritten. The log's counts at once for your ledger, as its log's
     key and nothing else.
@@ -90,7 +90,7 @@ def show(
     quiet: QuietOption = False,
     debug: DebugOption = False,
 ) -> None:
-    """Print your public key (PEM), for others to trust; with --for log, that of the log.
+    """Print your public key (PEM), or with --for log that of the log.
 
     Its id goes to stderr: tell it to them over another channel.
     """

@@ -19,6 +19,7 @@ from ledger.service.edge import Edge, Guard
 from ledger.service.errors import MethodNotAllowed, RequestError, UnknownPath
 from ledger.service.face import Face
 from ledger.service.listing import Listing
+from ledger.service.log import LogFiles
 from ledger.service.metrics import Metrics
 from ledger.service.openapi import build_contract
 from ledger.service.operations import Operations
@@ -69,7 +70,8 @@ def create_app(ledger: Ledger, settings: Settings = DEFAULTS) -> FastAPI:
 
     app.state.work = face.work  # for whoever stops the service
     app.openapi = contract  # type: ignore[method-assign]
-    for part in (Listing(face), Writes(face), Reads(face), Operations(face, contract)):
+    parts = (Listing(face), Writes(face), Reads(face), LogFiles(face), Operations(face, contract))
+    for part in parts:
         part.add_to(app)
     return app
 
