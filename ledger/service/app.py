@@ -19,7 +19,6 @@ from ledger.service.edge import Edge, Guard
 from ledger.service.errors import MethodNotAllowed, RequestError, UnknownPath
 from ledger.service.face import Face
 from ledger.service.listing import Listing
-from ledger.service.log import LogFiles
 from ledger.service.metrics import Metrics
 from ledger.service.openapi import build_contract
 from ledger.service.operations import Operations
@@ -70,8 +69,7 @@ def create_app(ledger: Ledger, settings: Settings = DEFAULTS) -> FastAPI:
 
     app.state.work = face.work  # for whoever stops the service
     app.openapi = contract  # type: ignore[method-assign]
-    parts = (Listing(face), Writes(face), Reads(face), LogFiles(face), Operations(face, contract))
-    for part in parts:
+    for part in (Listing(face), Writes(face), Reads(face), Operations(face, contract)):
         part.add_to(app)
     return app
 

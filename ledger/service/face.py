@@ -8,7 +8,6 @@ from typing import TYPE_CHECKING
 from urllib.parse import urlencode
 
 from ledger.service.headers import one_header
-from ledger.service.logged import Logged
 from ledger.service.negotiation import prefers_html
 from ledger.service.pages import Pages
 
@@ -59,18 +58,6 @@ class Face:
         """Whether this client would rather look at a page."""
         accept = b", ".join(value for name, value in scope["headers"] if name == b"accept")
         return prefers_html(accept.decode("latin-1"))
-
-    @cached_property
-    def for_ever(self) -> str:
-        """The Cache-Control of what never changes."""
-        public = self.settings.public_read or not self.settings.tokens
-        # What may be seen only with a token is nothing for a shared cache (RFC 9111, 3.5).
-        return f"{'public' if public else 'private'}, max-age=31536000, immutable"
-
-    @cached_property
-    def logged(self) -> Logged:
-        """What the transparency log has."""
-        return Logged(self.ledger)
 
     def pages(self, scope: Scope) -> Pages:
         """The pages, with links that work where the service is mounted."""
