@@ -203,7 +203,7 @@ def _seal(
         effective_at=draft.effective_at,
         reference=draft.reference,
     )
-    if isinstance(signer, PrivateKey):
+    if type(signer) is PrivateKey:
         return entry  # signed here, by the key whose id it carries
     key = layout.entry_key(entry.title_number, entry.address)
     try:

@@ -178,8 +178,10 @@ def _verify(history: History, subject: Subject, fetched: Fetched, now: datetime)
         )
     except NotFoundError as error:
         key = layout.head_key(title_number)
-        if listed:
+        if listed and any(history.store.list(f"{title_number}/")):
             finding = _stray(f"{title_number}/")
+        elif listed:
+            finding = finding_of(error, key)  # it was there a moment ago: a disk that went away
         else:
             finding = Finding("tampering", "head-missing", key, f"{key}: {error}")
         plan = Report(history.origin, findings=(finding,))

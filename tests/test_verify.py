@@ -504,6 +504,20 @@ def test_a_report_counts_the_entries_that_held(world):
     assert world.open().verify(TITLE).entries == 2
 
 
+def test_titles_that_vanish_after_they_were_listed_are_unchecked(world):
+    class Vanishing(MemoryStore):
+        def get(self, key):
+            return super().get(key) if key == "ledger.json" else None
+
+        def list(self, prefix="", **how):
+            return iter(()) if prefix else super().list(prefix, **how)
+
+    store = Vanishing()
+    MemoryStore.create_many(store, world.objects.items())
+    report = world.open(store).verify_all()
+    assert report.outcome == "unchecked"
+
+
 def test_a_title_of_which_nothing_is_known_is_not_found(world):
     with pytest.raises(NotFoundError, match="no such title: TN404"):
         world.open().verify("TN404")
