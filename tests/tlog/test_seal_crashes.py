@@ -20,6 +20,7 @@ from hypothesis import strategies as st
 
 from ledger import Ledger
 from ledger.errors import LedgerError, NotDurable, OutcomeUnknown, StoreUnavailable
+from ledger.layout import LOG_STATE, PENDING, STAGING
 from ledger.stores import FolderStore, MemoryStore
 from ledger.testing import FixedClock
 from ledger.tlog import Leaf
@@ -32,9 +33,10 @@ from tests.tlog.sealing import (
     assert_sealed,
     assert_signed_no_fork,
     ledger_in,
+    log_in,
     logged,
 )
-from tests.wrappers import CrashError, CrashingStore, FailingStore, Wrapper
+from tests.wrappers import CountingStore, CrashError, CrashingStore, FailingStore, Wrapper
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
@@ -211,6 +213,132 @@ def test_an_append_that_failed_anywhere_is_logged_if_it_happened(worlds, fault):
             world.ledger.append(title, {"n": "new"}, reference="case 7")
         world.one.seal(world.store)
         world.check()
+
+
+# --- one at a time, as a crash at the right moment is rare ---------------------------------------
+
+
+def test_a_sealer_that_comes_late_sets_nothing_back(tmp_path):
+    world = World(MemoryStore(), tmp_path)
+    world.begin()
+    log = log_in(world.store)
+
+    class Late(Wrapper):
+        """Between its swap and its publishing, another sealer goes on."""
+
+        done = False
+
+        def returned(self, operation: str, key: str) -> None:
+            if (operation, key) == ("replace", LOG_STATE) and not self.done:
+                self.done = True
+                world.two.seal(world.store)
+                world.ledger.append("A", {"n": 3})
+                world.two.seal(world.store)
+
+    before = log.record("A")
+    assert world.one.seal(Late(world.store)).leaves == 3
+    after = log.record("A")
+    assert before is not None
+    assert after is not None
+    assert (before[0].version, after[0].version) == (1, 4)
+    world.check()
+
+
+def test_a_sealer_whose_commit_is_published_by_another_meanwhile_goes_on(tmp_path):
+    world = World(MemoryStore(), tmp_path)
+    world.begin()
+    with pytest.raises(CrashError):  # at the first tile, after the swap
+        world.one.seal(AtKey(world.store, "create", "_log/tile/", CrashError("now")))
+
+    class Overtaken(Wrapper):
+        done = False
+
+        def called(self, operation: str, key: str) -> None:
+            if operation == "get" and key.startswith(STAGING) and not self.done:
+                self.done = True
+                world.one.seal(world.store)
+
+    store = Overtaken(world.store)
+    world.two.seal(store)
+    assert store.done
+    world.check()
+
+
+def test_a_sealer_that_is_overtaken_while_it_repeats_what_it_signed_gives_it_up(tmp_path):
+    world = World(MemoryStore(), tmp_path)
+    world.begin()
+    with pytest.raises(CrashError):  # signed and remembered, but not swapped
+        world.one.seal(AtKey(world.store, "replace", LOG_STATE, CrashError("now")))
+
+    class Overtaken(Wrapper):
+        done = False
+
+        def called(self, operation: str, key: str) -> None:
+            if operation == "get" and key.startswith(STAGING) and not self.done:
+                self.done = True
+                world.ledger.append("A", {"n": "later"})
+                world.two.seal(world.store)
+
+    store = Overtaken(world.store)
+    world.one.seal(store)
+    assert store.done
+    assert {state.checkpoint.size for state in world.store.states} == {0, 2, 6}
+    world.check()
+
+
+def test_a_record_that_may_not_survive_a_crash_settles_no_marker(tmp_path):
+    world = World(MemoryStore(), tmp_path)
+    world.begin()
+    markers = list(world.store.list(PENDING))
+    with pytest.raises(NotDurable):
+        world.one.seal(AtKey(world.store, "replace", "_log/sealed/", NotDurable("now"), after=True))
+    assert list(world.store.list(PENDING)) == markers
+    assert list(world.store.list(STAGING))
+    world.one.seal(world.store)
+    world.check()
+
+
+def test_a_state_that_may_not_survive_a_crash_is_made_durable_before_it_is_built_on(tmp_path):
+    world = World(MemoryStore(), tmp_path)
+    world.begin()
+    with pytest.raises(NotDurable):
+        world.one.seal(AtKey(world.store, "replace", LOG_STATE, NotDurable("now"), after=True))
+    assert not list(world.store.list("_log/tile/0/000.p/5"))
+    counting = CountingStore(world.store)
+    calls = counting.during(lambda: world.one.seal(counting))
+    assert ("create", LOG_STATE) in calls
+    world.check()
+
+
+class AtKey(Wrapper):
+    """Fails at one operation on keys that begin so, once, before it takes effect or after."""
+
+    def __init__(
+        self,
+        inner: Store,
+        operation: str,
+        prefix: str,
+        error: BaseException,
+        *,
+        after: bool = False,
+    ) -> None:
+        super().__init__(inner)
+        self.target = operation, prefix
+        self.error: BaseException | None = error
+        self.after = after
+
+    def called(self, operation: str, key: str) -> None:
+        if not self.after:
+            self._fail(operation, key)
+
+    def returned(self, operation: str, key: str) -> None:
+        if self.after:
+            self._fail(operation, key)
+
+    def _fail(self, operation: str, key: str) -> None:
+        if self.error and operation == self.target[0] and key.startswith(self.target[1]):
+            error, self.error = self.error, None
+            raise error
 
 
 # --- any order -----------------------------------------------------------------------------------
