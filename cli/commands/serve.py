@@ -18,9 +18,12 @@ from cli.access import (
     read_tokens,
 )
 from cli.config import load_config
+from cli.durations import parse_duration
 from cli.logs import LogFormat, configure_log
 from cli.options import DebugOption, JsonOption, KeyOption, QuietOption, StoreOption
 from cli.output import print_json
+from cli.sealing import log_key as own_log_key
+from cli.sealing import memory_file
 from cli.session import check_place, own_key
 from cli.text import printable
 from ledger import Ledger
@@ -33,6 +36,7 @@ if TYPE_CHECKING:
 
     from cli.config import Config
     from ledger import PrivateKey
+    from ledger.service import Sealer
 
 __all__ = ["serve"]
 
@@ -84,6 +88,22 @@ PresignOption = Annotated[
         help="List titles as presigned S3 URLs that hold for so long; each is a credential.",
     ),
 ]
+SealEveryOption = Annotated[
+    str | None,
+    typer.Option(
+        "--seal-every",
+        metavar="TIME",
+        help="Seal the transparency log so often: 5s, 1m. It has to have been begun.",
+    ),
+]
+LogKeyOption = Annotated[
+    Path | None,
+    typer.Option("--log-key", metavar="FILE", help="The log's key (LEDGER_LOG_KEY_FILE)."),
+]
+SealMemoryOption = Annotated[
+    Path | None,
+    typer.Option("--seal-memory", metavar="FILE", help="What this sealer remembers."),
+]
 LogFormatOption = Annotated[
     LogFormat, typer.Option("--log-format", help="How the log on stderr is written.")
 ]
@@ -102,6 +122,9 @@ def serve(
     max_body: MaxBodyOption = 2 * MAX_BYTES,
     cors_origin: CorsOriginOption = None,
     presign: PresignOption = None,
+    seal_every: SealEveryOption = None,
+    log_key: LogKeyOption = None,
+    seal_memory: SealMemoryOption = None,
     log_format: LogFormatOption = LogFormat.TEXT,
     store: StoreOption = None,
     key: KeyOption = None,
@@ -117,15 +140,13 @@ def serve(
     from ledger.service import Settings, create_app  # noqa: PLC0415 -- only who serves waits
     from ledger.service.server import run_server  # noqa: PLC0415
 
+    every = _seconds_between_seals(seal_every, log_key, seal_memory)
     config = load_config()
     tokens = read_tokens(config.environment)
     # Who publishes a URL or has a proxy in front lets others in, wherever this listens.
     local = is_loopback(host) and not (public_url or trusted_proxy)
     if not (local or tokens or insecure):
-        raise CannotServeError(
-            f"anybody who reaches {public_url or host} could write: there are no tokens",
-            hint="set LEDGER_TOKENS_FILE, or say --insecure",
-        )
+        raise _open_to_all(public_url or host)
     settings = Settings(
         public_url=public_url.rstrip("/"),
         allowed_hosts=hosts_to_answer_to(allowed_host or [], public_url, local=is_loopback(host)),
@@ -138,7 +159,12 @@ def serve(
     )
     check_proxies(trusted_proxy or [])
     with _open_ledger(config, store, key) as ledger:
-        app = create_app(ledger, settings)
+        sealer = None
+        if every is not None:
+            sealer = _make_sealer(
+                config, ledger, store, key=log_key, memory=seal_memory, every=every
+            )
+        app = create_app(ledger, settings, sealer)
         with listen(host, port) as listener:
             configure_log(log_format, quiet=quiet)
             if not quiet:
@@ -153,6 +179,40 @@ def _check_installed() -> None:
             f"the service needs what is not installed: {', '.join(missing)}",
             hint="pip install 'title-ledger[serve]'",
         )
+
+
+def _open_to_all(place: str) -> CannotServeError:
+    return CannotServeError(
+        f"anybody who reaches {place} could write: there are no tokens",
+        hint="set LEDGER_TOKENS_FILE, or say --insecure",
+    )
+
+
+def _seconds_between_seals(
+    every: str | None, key: Path | None, memory: Path | None
+) -> float | None:
+    if every is not None:
+        return parse_duration(every)
+    if key is not None or memory is not None:
+        raise typer.BadParameter("--log-key and --seal-memory are for --seal-every")
+    return None
+
+
+def _make_sealer(
+    config: Config,
+    ledger: Ledger,
+    store: str | None,
+    *,
+    key: Path | None,
+    memory: Path | None,
+    every: float,
+) -> Sealer:
+    """What seals while the service runs; raises where it could not even begin to."""
+    from ledger.service import Sealer  # noqa: PLC0415 -- only who serves waits
+
+    check_place(config, ledger, store)
+    remembered = memory_file(config, ledger.origin, memory)
+    return Sealer(ledger, own_log_key(config, key), remembered, every=every)
 
 
 def _open_ledger(config: Config, store: str | None, key: Path | None) -> Ledger:

@@ -12,7 +12,8 @@ Needs the extra: ``pip install 'title-ledger[serve]'``. Nothing else of the libr
 """
 
 from ledger.service.app import create_app
+from ledger.service.sealer import Sealer
 from ledger.service.settings import Settings
 from ledger.service.tokens import Token, basic_login, parse_tokens
 
-__all__ = ["Settings", "Token", "basic_login", "create_app", "parse_tokens"]
+__all__ = ["Sealer", "Settings", "Token", "basic_login", "create_app", "parse_tokens"]

@@ -19,6 +19,7 @@ from ledger.service.edge import Edge, Guard
 from ledger.service.errors import MethodNotAllowed, RequestError, UnknownPath
 from ledger.service.face import Face
 from ledger.service.listing import Listing
+from ledger.service.log import LogFiles
 from ledger.service.metrics import Metrics
 from ledger.service.openapi import build_contract
 from ledger.service.operations import Operations
@@ -33,6 +34,7 @@ if TYPE_CHECKING:
     from starlette.requests import Request
 
     from ledger.ledger import Ledger
+    from ledger.service.sealer import Sealer
 
 __all__ = ["create_app"]
 
@@ -41,13 +43,19 @@ SHOWN = ["ETag", "Ledger-Address", "Link", "Location", "Retry-After", "X-Request
 DEFAULTS = Settings()
 
 
-def create_app(ledger: Ledger, settings: Settings = DEFAULTS) -> FastAPI:
+def create_app(
+    ledger: Ledger, settings: Settings = DEFAULTS, sealer: Sealer | None = None
+) -> FastAPI:
     """The service of a ledger, as an ASGI application: run it with any server, or mount it.
 
-    Whoever passes a ledger in closes it. Raises InvalidError for settings that don't fit the store.
+    Whoever passes a ledger in closes it. How the ``sealer`` is doing is shown; whoever runs the
+    service starts and stops it. Raises InvalidError for settings that don't fit the store.
     """
     metrics = Metrics()
-    face = Face(ledger, settings, Work(settings.concurrency, settings.patience, metrics), metrics)
+    work = Work(settings.concurrency, settings.patience, metrics)
+    face = Face(ledger, settings, work, metrics, sealer)
+    if sealer is not None:
+        metrics.watch_sealing(sealer.sealing)
     app = FastAPI(
         title="Title Ledger",
         version=version("title-ledger"),
@@ -67,9 +75,10 @@ def create_app(ledger: Ledger, settings: Settings = DEFAULTS) -> FastAPI:
     def contract() -> dict[str, Any]:
         return build_contract(app, settings)
 
-    app.state.work = face.work  # for whoever stops the service
+    app.state.work, app.state.sealer = work, sealer  # for whoever runs the service
     app.openapi = contract  # type: ignore[method-assign]
-    for part in (Listing(face), Writes(face), Reads(face), Operations(face, contract)):
+    parts = (Listing(face), Writes(face), Reads(face), LogFiles(face), Operations(face, contract))
+    for part in parts:
         part.add_to(app)
     return app
 

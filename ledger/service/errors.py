@@ -18,6 +18,7 @@ __all__ = [
     "MatchRequired",
     "MethodNotAllowed",
     "NotReady",
+    "NotSealed",
     "RequestError",
     "TooLarge",
     "Unauthorized",
@@ -67,6 +68,13 @@ class UnknownPath(RequestError):
     """There is no such page."""
 
     slug = "unknown-path"
+    http_status = 404
+
+
+class NotSealed(RequestError):
+    """The transparency log has not got it, or not yet: a later seal will."""
+
+    slug = "not-sealed"
     http_status = 404
 
 

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 from urllib.parse import urlencode
 
 from ledger.service.headers import one_header
+from ledger.service.logged import Logged
 from ledger.service.negotiation import prefers_html
 from ledger.service.pages import Pages
 
@@ -18,6 +19,7 @@ if TYPE_CHECKING:
 
     from ledger.ledger import Ledger
     from ledger.service.metrics import Metrics
+    from ledger.service.sealer import Sealer
     from ledger.service.settings import Settings
     from ledger.service.work import Work
 
@@ -41,6 +43,8 @@ class Face:
     settings: Settings
     work: Work = field(repr=False)
     metrics: Metrics = field(repr=False)
+    sealer: Sealer | None = field(default=None, repr=False)
+    """What seals the log while this runs, if anything does."""
 
     def url(self, scope: Scope, path: str, **query: str | int) -> str:
         """The absolute URL of a page of this service, as this client sees it."""
@@ -58,6 +62,18 @@ class Face:
         """Whether this client would rather look at a page."""
         accept = b", ".join(value for name, value in scope["headers"] if name == b"accept")
         return prefers_html(accept.decode("latin-1"))
+
+    @cached_property
+    def for_ever(self) -> str:
+        """The Cache-Control of what never changes."""
+        public = self.settings.public_read or not self.settings.tokens
+        # What may be seen only with a token is nothing for a shared cache (RFC 9111, 3.5).
+        return f"{'public' if public else 'private'}, max-age=31536000, immutable"
+
+    @cached_property
+    def logged(self) -> Logged:
+        """What the transparency log has."""
+        return Logged(self.ledger)
 
     def pages(self, scope: Scope) -> Pages:
         """The pages, with links that work where the service is mounted."""

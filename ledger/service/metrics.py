@@ -2,17 +2,69 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, NamedTuple
 
 from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram, generate_latest
+from prometheus_client.core import CounterMetricFamily, GaugeMetricFamily
+from prometheus_client.registry import Collector
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Callable, Iterator
 
-__all__ = ["Metrics"]
+    from prometheus_client import Metric
+
+    from ledger.service.sealer import Sealing
+
+__all__ = ["LogFigures", "Metrics"]
 
 METHODS = {"GET", "HEAD", "POST", "OPTIONS"}
 SECONDS = (0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 10, 30)
+
+
+class LogFigures(NamedTuple):
+    """How the transparency log is doing."""
+
+    size: int | None
+    """In leaves; None: its checkpoint does not hold."""
+    pending: int
+    """How many moves of heads wait for a seal."""
+    oldest_seconds: float
+    """For how long the oldest of them has waited; 0 where none does."""
+
+
+class _Log(Collector):
+    """What is known of the log; a series is not there where nothing is."""
+
+    figures: LogFigures | None = None
+    sealing: Sealing | None = None
+
+    def collect(self) -> Iterator[Metric]:
+        if self.figures:
+            size, pending, oldest = self.figures
+            if size is not None:
+                yield GaugeMetricFamily("ledger_log_size", "Leaves of the published log", size)
+            yield GaugeMetricFamily(
+                "ledger_log_pending", "Moves of heads that wait for a seal", pending
+            )
+            yield GaugeMetricFamily(
+                "ledger_log_oldest_pending_seconds", "How long the oldest has waited", oldest
+            )
+        if self.sealing:
+            yield GaugeMetricFamily(
+                "ledger_log_sealed_timestamp_seconds",
+                "When a seal of this service last succeeded; 0: none did yet",
+                self.sealing.sealed_at or 0,
+            )
+            yield CounterMetricFamily(
+                "ledger_log_seal_failures",
+                "Seals of this service that failed",
+                self.sealing.failures,
+            )
+            yield GaugeMetricFamily(
+                "ledger_log_findings",
+                "What the last seal of this service found that keeps titles out of the log",
+                self.sealing.findings,
+            )
 
 
 class Metrics:
@@ -50,6 +102,17 @@ class Metrics:
         self._in_use = Gauge(
             "ledger_store_in_use", "Calls that use the store now", registry=self._registry
         )
+
+        self._log = _Log()
+        self._registry.register(self._log)
+
+    def watch_sealing(self, sealing: Sealing) -> None:
+        """Say where to read how sealing goes."""
+        self._log.sealing = sealing
+
+    def log_is(self, figures: LogFigures | None) -> None:
+        """Note how the log is doing; None: nobody can tell, or there is none."""
+        self._log.figures = figures
 
     def watch_work(self, in_use: Callable[[], float]) -> None:
         """Say where to read how much work is under way."""

@@ -21,6 +21,7 @@ __all__ = [
     "APPEND",
     "APPEND_ANY",
     "BUNDLE",
+    "CHECKPOINT",
     "DIFF",
     "DOCS",
     "ENTRIES",
@@ -29,7 +30,9 @@ __all__ = [
     "METRICS",
     "OPENAPI",
     "READYZ",
+    "RECEIPT",
     "ROOT",
+    "TILE",
     "TITLE",
     "TITLES",
     "VERIFICATION",
@@ -115,6 +118,15 @@ def _read(name: str, schema: str, what: str, *headers: str, html: bool = True) -
     )
 
 
+def _file(name: str, what: str, media_type: str, *headers: str) -> Contract:
+    return _contract(
+        name,
+        {200: _ok(what, {media_type: {"schema": TEXT}}, "ETag", *headers), 304: NOT_MODIFIED},
+        TAGGED,
+        openapi_extra={"parameters": [IF_NONE_MATCH]},
+    )
+
+
 def _write(name: str, schema: str) -> Contract:
     headers = ("Location", "ETag", "Ledger-Address")
     parameters = [
@@ -152,6 +164,9 @@ BUNDLE = _contract(
     {200: _ok("The offline file: a tar archive", {"application/x-tar": {}})},
     STORE,
 )
+CHECKPOINT = _file("getCheckpoint", "The signed note (c2sp.org/tlog-checkpoint)", "text/plain")
+TILE = _file("getTile", "The tile (c2sp.org/tlog-tiles)", "application/octet-stream")
+RECEIPT = _file("getReceipt", "The receipt (c2sp.org/tlog-proof)", "text/plain", "Ledger-Address")
 HEALTHZ = _contract("healthz", {200: _ok("The process answers", _json("Health"))}, (400, 422))
 READYZ = _contract(
     "readyz", {200: _ok("The ledger can be read", _json("Health"))}, (400, 422, 500, 503)

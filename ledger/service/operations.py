@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import json
+import logging
 import mimetypes
 from functools import cache, lru_cache
 from pathlib import Path
@@ -26,6 +27,7 @@ if TYPE_CHECKING:
     from fastapi import FastAPI
 
     from ledger.service.face import Face
+    from ledger.service.metrics import LogFigures
     from ledger.service.pages import Pages
 
 __all__ = ["Operations"]
@@ -33,6 +35,10 @@ __all__ = ["Operations"]
 STATIC = Path(__file__).parent / "static"
 PROBE_SECONDS = 1.0
 """How long a probe of the store answers for others, so that nobody keeps the store busy with it."""
+FIGURES_SECONDS = 15.0
+"""How long what was found of the log is shown for: finding it lists all that waits."""
+
+logger = logging.getLogger("ledger.service")
 
 
 class Operations:
@@ -43,6 +49,8 @@ class Operations:
         self._probing = Lock()
         self._probed_until = 0.0
         self._probed: str | LedgerError = ""
+        self._figuring = Lock()
+        self._figured_until = 0.0
         # Rendering takes long enough for others to notice.
         self._contract = cache(lambda: json.dumps(contract(), indent=2).encode())
 
@@ -67,7 +75,12 @@ class Operations:
 
     async def healthz(self) -> Response:
         """Whether the process answers; touches nothing else."""
-        return Response(to_json({"status": "ok"}), media_type=JSON_TYPE)
+        return Response(to_json({"status": "ok", **self._sealing()}), media_type=JSON_TYPE)
+
+    def _sealing(self) -> dict[str, str]:
+        """How sealing goes: a service that can't seal can still serve."""
+        sealer = self._face.sealer
+        return {"sealing": sealer.sealing.state} if sealer else {}
 
     async def readyz(self) -> Response:
         """Whether the ledger can be read, or could a moment ago."""
@@ -78,7 +91,8 @@ class Operations:
         found = self._probed
         if isinstance(found, LedgerError):
             raise NotReady(f"the ledger can't be read: {found}", hint=found.hint) from found
-        return Response(to_json({"status": "ok", "origin": found}), media_type=JSON_TYPE)
+        shown = {"status": "ok", "origin": found, **self._sealing()}
+        return Response(to_json(shown), media_type=JSON_TYPE)
 
     async def _probe(self) -> str | LedgerError:
         store = self._face.ledger.store
@@ -90,7 +104,18 @@ class Operations:
     async def metrics(self) -> Response:
         """Counters and timings, for Prometheus."""
         metrics = self._face.metrics
+        async with self._figuring:
+            if monotonic() >= self._figured_until:
+                metrics.log_is(await self._figure())
+                self._figured_until = monotonic() + FIGURES_SECONDS
         return Response(metrics.exposition(), headers={"Content-Type": metrics.content_type})
+
+    async def _figure(self) -> LogFigures | None:
+        try:
+            return await self._face.work.run("metrics", self._face.logged.figures)
+        except LedgerError as error:
+            logger.warning("no figures of the log: %s: %a", error.slug, str(error))
+            return None
 
     async def openapi(self, request: Request) -> Response:
         """The contract, for machines."""

@@ -19,6 +19,7 @@ from jinja2 import Environment, FileSystemLoader, StrictUndefined
 from ledger import layout
 from ledger.diff import ABSENT
 from ledger.service import contract, shown
+from ledger.service.logged import InLog
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
@@ -33,6 +34,7 @@ if TYPE_CHECKING:
 __all__ = ["Pages", "Urls"]
 
 HERE = Path(__file__).parent
+NO_LOG = InLog()
 
 LOCAL = "http://127.0.0.1:5000"
 """Where ``ledger serve`` listens if nothing else was said."""
@@ -72,6 +74,10 @@ class Urls:
         """The verification of a title."""
         return f"{self.title(title_number)}/verification"
 
+    def receipt(self, title_number: str, version: int) -> str:
+        """The receipt of a version."""
+        return f"{self.title(title_number)}/receipt?version={version}"
+
     def bundle(self, title_number: str) -> str:
         """The offline file."""
         return f"{self.title(title_number)}/bundle"
@@ -104,6 +110,7 @@ class Pages:
         history: History,
         older_url: str | None,
         report: Report,
+        log: InLog = NO_LOG,
     ) -> str:
         """A title as one of its entries has it: ``head``, or an older one, and marked as such."""
         return self._render(
@@ -114,13 +121,20 @@ class Pages:
             history=history,
             older_url=older_url,
             report=report,
+            log=log,
             flagged=_flagged(report.findings),
         )
 
-    def entries(self, *, title_number: str, history: History, older_url: str | None) -> str:
+    def entries(
+        self, *, title_number: str, history: History, older_url: str | None, log: InLog = NO_LOG
+    ) -> str:
         """A page of the history, newest first."""
         return self._render(
-            "entries.html", title_number=title_number, history=history, older_url=older_url
+            "entries.html",
+            title_number=title_number,
+            history=history,
+            older_url=older_url,
+            log=log,
         )
 
     def entry(self, *, entry: Entry, changes: list[Change] | None, is_head: bool) -> str:

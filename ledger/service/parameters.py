@@ -26,6 +26,7 @@ __all__ = [
     "NewRevision",
     "OldRevision",
     "Prefix",
+    "TilePath",
     "TitleNumber",
     "Version",
     "only_known_parameters",
@@ -57,6 +58,16 @@ AddressOrPrefix: TypeAlias = Annotated[
     Path(
         description="An entry's address, or enough of its first digits.",
         json_schema_extra={"pattern": "^[0-9a-f]{4,64}$"},
+    ),
+]
+TilePath: TypeAlias = Annotated[
+    str,
+    Path(
+        description="A level, 0 to 63 or `entries`, and an index in groups of three digits:"
+        " 0/x001/234, with .p/WIDTH if there are fewer than 256.",
+        json_schema_extra={
+            "pattern": "^([0-9]{1,2}|entries)/(x[0-9]{3}/)*[0-9]{3}(\\.p/[0-9]{1,3})?$"
+        },
     ),
 ]
 Version: TypeAlias = Annotated[

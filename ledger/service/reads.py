@@ -68,9 +68,6 @@ class Reads:
     def __init__(self, face: Face) -> None:
         self._face = face
         self._ledger = face.ledger
-        public = face.settings.public_read or not face.settings.tokens
-        # What may be seen only with a token is nothing for a shared cache (RFC 9111, 3.5).
-        self._for_ever = f"{'public' if public else 'private'}, max-age=31536000, immutable"
 
     def add_to(self, app: FastAPI) -> None:
         """Add the routes, as the contract has them."""
@@ -117,12 +114,14 @@ class Reads:
         report = self._ledger.verify(title_number, expect=shown.address)
         # But nobody remembered it.
         report = replace(report, not_shown=(NO_PIN, *report.not_shown))
+        entries = [entry for entry, _ in history]
         return self._face.pages(request.scope).title(
             shown=shown,
             head=history[0][0],
             history=history,
             older_url=self._older(request, title_number, older, MANY_ENTRIES),
             report=report,
+            log=self._face.logged.of(entries, shown),
         )
 
     async def entries(
@@ -139,7 +138,10 @@ class Reads:
             url = self._older(request, title_number, older, limit)
             if self._face.wants_html(request.scope):
                 page = self._face.pages(request.scope).entries(
-                    title_number=title_number, history=history, older_url=url
+                    title_number=title_number,
+                    history=history,
+                    older_url=url,
+                    log=self._face.logged.of([each for each, _ in history]),
                 )
                 return html(request, page)
             shown = [
@@ -212,7 +214,7 @@ class Reads:
                 return RedirectResponse(self._face.url(request.scope, path), 307)
             if self._face.wants_html(request.scope):
                 return html(request, self._entry_page(request, entry))
-            return answer(request, entry.data, tag=entry.address, cache=self._for_ever)
+            return answer(request, entry.data, tag=entry.address, cache=self._face.for_ever)
 
         return await self._face.work.run("entry", read)
 

@@ -134,7 +134,16 @@ SCHEMAS: dict[str, Schema] = {
             "not_shown": _array(TEXT),
         }
     ),
-    "Health": _object({"status": {"const": "ok"}}, {"origin": TEXT}),
+    "Health": _object(
+        {"status": {"const": "ok"}},
+        {
+            "origin": TEXT,
+            "sealing": {
+                "enum": ["ok", "failing", "starting"],
+                "description": "How the last seal of the log went, where the service seals it.",
+            },
+        },
+    ),
     "Problem": _object(
         {
             "type": {"type": "string", "format": "uri-reference"},
@@ -173,7 +182,7 @@ PROBLEMS: dict[int, str] = {
     400: "Malformed: no JSON, a header that can't be understood, a parameter given twice",
     401: "A token is needed, or nobody has this one",
     403: "The token may only read",
-    404: "No such title, version or entry",
+    404: "No such title, version or entry, or it is not in the log yet",
     409: "It doesn't fit: the reference is taken, the head is missing, the clock is behind",
     412: "The condition doesn't hold; address, parent, version and digest are those of the head",
     413: "The body is too large",

@@ -21,6 +21,8 @@ if TYPE_CHECKING:
 
     from fastapi import FastAPI
 
+    from ledger.service.sealer import Sealer
+
 __all__ = ["run_server"]
 
 HEAD_SECONDS = 10
@@ -39,7 +41,8 @@ MAX_CONNECTIONS = 1000
 def run_server(app: FastAPI, listener: socket.socket, trusted_proxies: Sequence[str] = ()) -> None:
     """Serve until SIGTERM or SIGINT, then finish what is in flight, take nothing new, and return.
 
-    The app is one of ``create_app``. When this returns, nothing uses its ledger any more.
+    The app is one of ``create_app``; its sealer seals meanwhile. When this returns, nothing uses
+    its ledger any more, but for a seal that did not end in time.
 
     Behind ``trusted_proxies``, X-Forwarded-For and X-Forwarded-Proto say who calls, and how.
     Logs to ``uvicorn.error``; configures no logging.
@@ -59,9 +62,14 @@ def run_server(app: FastAPI, listener: socket.socket, trusted_proxies: Sequence[
         timeout_keep_alive=KEEP_ALIVE_SECONDS,
         timeout_graceful_shutdown=None,  # it would cancel writes that happen all the same
     )
+    sealer: Sealer | None = app.state.sealer
+    if sealer is not None:
+        sealer.start()
     try:
         _Server(config).run(sockets=[listener])
     finally:
+        if sealer is not None:
+            sealer.stop()
         app.state.work.wait_until_idle()
 
 

@@ -33,7 +33,7 @@ from ledger.tlog.tiles import (
 )
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Sequence
+    from collections.abc import Iterable, Iterator, Sequence
 
     from ledger.keyring import Keyring
     from ledger.keys import PublicKey
@@ -182,8 +182,14 @@ class LogReader:
                 f"{leaf.title_number} version {leaf.version} ({leaf.address}) is not in the log",
                 hint="if it was appended just now, it will be there after the next 'ledger seal'",
             )
+        return self.prove(leaf, index, signed)
+
+    def prove(self, leaf: Leaf, index: int, signed: SignedCheckpoint) -> Receipt:
+        """The receipt of the leaf at this index; raises IntegrityError where it is not there."""
         try:
-            proof = inclusion_proof(index, size, self.hashes(size))
+            proof = inclusion_proof(
+                index, signed.checkpoint.size, self.hashes(signed.checkpoint.size)
+            )
         except MalformedError as error:
             raise _wrong_tile(f"{layout.LOG}tile/", error) from error
         receipt = Receipt(index, proof, signed.note)
@@ -199,14 +205,34 @@ class LogReader:
         if record.version == leaf.version:
             logged = record.address == leaf.address and record.leaf < size
             return record.leaf if logged else None
-        wanted = leaf.encode()
-        tiles = list(entries_tiles(min(size, record.leaf + 1)))
-        for tile in reversed(tiles):
-            whole = Tile(tile.level, tile.index, min(WIDTH, size - tile.index * WIDTH))
-            leaves = self._decode(whole, self.read_tiles([whole])[0])
-            if wanted in leaves:
-                return tile.index * WIDTH + leaves.index(wanted)
-        return None
+        return self.search([leaf], size, min(size, record.leaf + 1)).get(leaf)
+
+    def search(
+        self, leaves: Iterable[Leaf], size: int, below: int, *, most: int | None = None
+    ) -> dict[Leaf, int]:
+        """The indexes of these leaves, of those that are below an index in the log of this size.
+
+        Reads backwards, and no more than ``most`` tiles of 256 leaves each.
+        """
+        wanted = {leaf.encode(): leaf for leaf in leaves}
+        found: dict[Leaf, int] = {}
+        tiles = list(entries_tiles(below))[::-1][:most]
+        taken = 1  # what was logged last is asked for most
+        while tiles and wanted:
+            ahead = [_whole(tile, size) for tile in tiles[:taken]]
+            del tiles[:taken]
+            taken = min(2 * taken, AHEAD)
+            for tile, data in zip(ahead, self.read_tiles(ahead), strict=True):
+                if any(each in data for each in wanted):
+                    for index, each in enumerate(self._decode(tile, data), tile.index * WIDTH):
+                        if each in wanted:
+                            found[wanted.pop(each)] = index
+        return found
+
+
+def _whole(tile: Tile, size: int) -> Tile:
+    """The tile at the same place that a log of this size has."""
+    return Tile(tile.level, tile.index, min(WIDTH, size - tile.index * WIDTH))
 
 
 def _wrong_tile(key: str, error: LedgerError) -> IntegrityError:

@@ -10,10 +10,12 @@ from contextlib import contextmanager
 from itertools import pairwise
 from typing import TYPE_CHECKING, Any
 
+import httpx
 import pytest
 
-from ledger import Ledger
-from ledger.testing import ORIGIN, FixedClock, keyring_for, signer
+from ledger import Ledger, Log
+from ledger.testing import ORIGIN, FixedClock
+from tests.tlog.sealing import KEYRING, LOG_KEY, REGISTRAR
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -74,7 +76,7 @@ return [...document.querySelectorAll("body *")]
 # -- A register, a service in front of it, a browser -------------------------------------------
 
 
-def _fill(ledger: Ledger, clock: FixedClock) -> None:
+def _fill(ledger: Ledger, clock: FixedClock, memory: Path) -> None:
     document: dict[str, Any] = {
         "title_number": TITLE,
         "property": {"address": SCRIPT, "easements": ["Right of way over the lane"]},
@@ -89,6 +91,7 @@ def _fill(ledger: Ledger, clock: FixedClock) -> None:
     document["proprietors"] = [{"name": "Grace Hopper", "share": "1"}]
     document["price_paid"] = 240000
     ledger.append(TITLE, document, message="sale", reference="A-2026/1841")
+    Log(ledger).seal(LOG_KEY, memory, genesis=True)
     clock.forward(days=30)
     document["charges"] = [{"lender": "Bank of " + "Llanfair" * 20, "rate": 0.0425}]
     ledger.append(TITLE, document, message="mortgage")
@@ -108,11 +111,11 @@ def site(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
     with Ledger.create(
         str(folder),
         origin=ORIGIN,
-        keyring=keyring_for(signer()),
-        signer=signer(),
+        keyring=KEYRING,
+        signer=REGISTRAR,
         clock=clock,
     ) as ledger:
-        _fill(ledger, clock)
+        _fill(ledger, clock, tmp_path_factory.mktemp("sealer") / "memory")
         middle = folder / TAMPERED / f"{ledger.entry(TAMPERED, 'v2').address}.json"
         _change_a_byte(middle)
         app = create_app(ledger, Settings())
@@ -271,6 +274,20 @@ def test_from_the_list_to_a_title_a_version_a_comparison_and_the_verification(
     assert person.verdict == "Verified"
     assert "Without" not in person.text
     assert "that this is the newest state" in person.text
+
+
+@pytest.mark.parametrize("width", [DESKTOP, PHONE])
+def test_whether_a_version_is_in_the_log_and_its_receipt(person: Person, width: int) -> None:
+    person.look(width)
+    person.open(f"/titles/{TITLE}")
+    assert "Version 3 is not in the log yet." in person.text
+    person.click("Show version 2")
+    assert "Version 2 is in the log, as leaf 1 of the 2 that the log has" in person.text
+    links = person.chrome.find_elements("link text", "Receipt of version 2")
+    assert [link.get_attribute("download") for link in links] == [""]
+    receipt = httpx.get(links[0].get_attribute("href")).text
+    assert receipt.startswith("c2sp.org/tlog-proof@v1\nindex 1\n")
+    person.tab_to("Receipt of version 2")
 
 
 def test_an_address_remembered_from_before(person: Person) -> None:

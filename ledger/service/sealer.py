@@ -1,0 +1,142 @@
+"""Sealing the transparency log while the service runs, in a thread of its own."""
+
+from __future__ import annotations
+
+import logging
+import time
+from dataclasses import dataclass
+from threading import Event, Thread
+from typing import TYPE_CHECKING
+
+from ledger.errors import ConflictError, LedgerError, TrustError
+from ledger.newfile import check_outside
+from ledger.stores import FolderStore
+from ledger.tlog.log import Log
+from ledger.tlog.memory import Memory
+
+if TYPE_CHECKING:
+    import os
+
+    from ledger.keys import Signer
+    from ledger.ledger import Ledger
+    from ledger.report import Finding
+
+__all__ = ["Sealer", "Sealing"]
+
+PATIENCE = 30.0
+"""How many seconds a stop waits for the seal that is under way. What is cut off, the next seal of
+anybody finishes."""
+
+logger = logging.getLogger("ledger.service.sealer")
+
+
+@dataclass(slots=True)
+class Sealing:
+    """How it goes."""
+
+    sealed_at: float | None = None
+    """When a seal last succeeded, in seconds since 1970; None: none did since the start."""
+    failures: int = 0
+    """How many did not."""
+    problem: str = ""
+    """The slug of what the last one failed with; "": it succeeded."""
+    findings: int = 0
+    """How much the last one found that keeps titles out of the log."""
+
+    @property
+    def state(self) -> str:
+        """In a word: ``ok``, ``failing``, ``starting``."""
+        if self.problem:
+            return "failing"
+        return "starting" if self.sealed_at is None else "ok"
+
+
+class Sealer:
+    """Seals a ledger every few seconds, between ``start`` and ``stop``.
+
+    What fails is logged and tried again at the next turn: it never stops the service. The log has
+    to be there, and ``memory`` (see ``Log.seal``) to know it: neither a beginning nor a restore is
+    anything that a service could declare.
+
+    Raises TrustError where the signer's key is no key of the log, NotFoundError where there is no
+    log yet, ConflictError where the memory knows nothing of it, InvalidError where that is inside
+    the store.
+    """
+
+    def __init__(
+        self, ledger: Ledger, signer: Signer, memory: str | os.PathLike[str], *, every: float = 5.0
+    ) -> None:
+        self.sealing = Sealing()
+        self._log = Log(ledger)
+        self._signer = signer
+        self._memory = memory
+        self._every = every
+        self._stopping = Event()
+        self._thread: Thread | None = None
+        self._reported: set[Finding] = set()
+        self._check(ledger)
+
+    def _check(self, ledger: Ledger) -> None:
+        if ledger.keyring.key(ledger.origin, self._signer.key_id, "log") is None:
+            raise TrustError(
+                f"key {self._signer.key_id[:16]}… is no log's key of {ledger.origin}:"
+                " nobody would accept what it signs",
+                hint=f"ledger key trust FILE --origin {ledger.origin} --role log",
+            )
+        self._log.checkpoint()
+        if isinstance(ledger.store, FolderStore):
+            check_outside(self._memory, ledger.store.path)
+        if Memory(self._memory).read() is None:
+            raise ConflictError(
+                f"this sealer has no memory of the log ({self._memory}):"
+                " it can't tell whether the log was set back",
+                hint="bring the file back, or name it; if this is a new sealer, compare the"
+                " checkpoint with what others have seen, then: 'ledger seal --adopt'",
+            )
+
+    def start(self) -> None:
+        """Begin to seal, at once and then after every pause."""
+        # A daemon: a process that gives up waiting for a store has to be able to end.
+        self._thread = Thread(target=self._run, name="sealer", daemon=True)
+        self._thread.start()
+
+    def stop(self) -> None:
+        """Seal no more; waits for a seal that is under way, but not for ever."""
+        self._stopping.set()
+        if self._thread is not None:
+            self._thread.join(PATIENCE)
+            if self._thread.is_alive():
+                logger.warning("stopped in the middle of a seal: the next one will finish it")
+
+    def _run(self) -> None:
+        while not self._stopping.is_set():
+            self._seal()
+            self._stopping.wait(self._every)
+
+    def _seal(self) -> None:
+        try:
+            done = self._log.seal(self._signer, self._memory, jobs=1)
+        except LedgerError as error:
+            if self.sealing.problem != error.slug:  # once, not every few seconds
+                logger.warning("not sealed: %s: %a", error.slug, str(error))
+            self._failed(error.slug)
+        except Exception:
+            logger.exception("not sealed: unexpected")  # a defect of ours, which ends no sealing
+            self._failed("unexpected")
+        else:
+            if self.sealing.problem:
+                logger.warning("sealed again, after %d failures in all", self.sealing.failures)
+            self.sealing.problem = ""
+            self.sealing.sealed_at = time.time()
+            self._report(done.report.findings)
+
+    def _failed(self, slug: str) -> None:
+        self.sealing.failures += 1
+        self.sealing.problem = slug
+
+    def _report(self, findings: tuple[Finding, ...]) -> None:
+        self.sealing.findings = len(findings)
+        for finding in findings:
+            if finding not in self._reported:
+                logger.warning("left out of the log: %s: %a", finding.slug, finding.message)
+        self._reported = set(findings)
