@@ -28,7 +28,7 @@ if TYPE_CHECKING:
 
     from ledger.keyring import Keyring
 
-__all__ = ["CLOCK_SKEW", "ReadEntry", "check_link", "finding_of", "verify_chain"]
+__all__ = ["CLOCK_SKEW", "NO_PIN", "ReadEntry", "check_link", "finding_of", "verify_chain"]
 
 CLOCK_SKEW = timedelta(minutes=5)
 """How far honest clocks may differ."""
@@ -112,6 +112,8 @@ class Chain:
         self.broken = False
         self.head: Entry | None = None
         self.child: Entry | None = None
+        self.trace: bytearray | None = None
+        """Set it to have the addresses that are walked added to it, 32 bytes each."""
 
     def steps(self, head: bytes, read: ReadEntry) -> Iterator[Step]:
         """Everything that the walk meets, from the head to the root, or down to ``since``."""
@@ -186,6 +188,8 @@ class Chain:
 
     def _add_entry(self, entry: Entry) -> None:
         self.missing.discard(entry.address)
+        if self.trace is not None:
+            self.trace += bytes.fromhex(entry.address)
         if self.child is None:
             self.head = entry
             self._check_time(entry)
