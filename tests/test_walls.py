@@ -44,7 +44,7 @@ FLOOR = {name: number for number, names in enumerate(FLOORS) for name in names}
 PURE = [name for names in FLOORS[:6] for name in names if name != "tlog"]
 # The formats of the log are pure, too; what reads and seals it is not.
 PURE += [f"tlog/{name}" for name in ("checkpoint", "leaf", "merkle", "note", "proof")]
-PURE += ["tlog/state", "tlog/tiles"]
+PURE += ["tlog/state", "tlog/tiles", "tlog/witness"]
 WORLDLY = {
     *("asyncio", "boto3", "botocore", "builtins", "concurrent", "ctypes", "fcntl", "glob", "http"),
     *("importlib", "io", "locale", "logging", "multiprocessing", "os", "pathlib", "platform"),
