@@ -30,7 +30,7 @@ FLOORS = [
     ["packs", "tip"],
     ["append", "audit", "packing"],
     ["batch", "tlog/memory", "tlog/read"],
-    ["audit_state", "recover", "tlog/due", "tlog/publish"],
+    ["audit_state", "recover", "tlog/cosigned", "tlog/due", "tlog/publish", "tlog/since"],
     ["audit_run", "tlog/carry", "tlog/commit"],
     ["tlog/seal", "transfer"],
     ["ledger", "offline"],

@@ -30,11 +30,13 @@ from ledger.history import History
 from ledger.newfile import check_outside
 from ledger.pool import cores
 from ledger.stores import FolderStore
+from ledger.tlog.cosigned import add_cosignatures
 from ledger.tlog.due import pending_titles
 from ledger.tlog.leaf import Leaf
 from ledger.tlog.proof import Receipt, check_receipt
 from ledger.tlog.read import LogReader
 from ledger.tlog.seal import Sealed, seal
+from ledger.tlog.since import last_logged
 
 if TYPE_CHECKING:
     import os
@@ -129,14 +131,19 @@ class Log:
             jobs=jobs or cores(),
         )
 
-    def checkpoint(self, *, verify: bool = False) -> SignedCheckpoint:
+    def checkpoint(
+        self, *, verify: bool = False, witnesses: Iterable[WitnessKey] = ()
+    ) -> SignedCheckpoint:
         """The published checkpoint, signed by the log's key.
 
         ``verify``: check that the newest tiles lead to its root, too; that all others do is for
-        an audit to say. Raises NotFoundError where there is no log yet, TrustError or
-        IntegrityError where a key of the log did not sign it.
+        an audit to say. ``witnesses``: those whose cosignatures are looked at; how many are enough
+        is for a ``WitnessPolicy`` to say. Raises NotFoundError where there is no log yet,
+        TrustError or IntegrityError where a key of the log did not sign it, or a witness's
+        signature is wrong.
         """
-        signed = self._published()
+        self._check_pinned()
+        signed = self._reader.checkpoint(witnesses)
         if signed is None:
             raise NotFoundError(
                 f"there is no log in {self._history.store.url}",
@@ -145,6 +152,28 @@ class Log:
         if verify:
             self._reader.builder(signed.checkpoint.size, signed.checkpoint.root)
         return signed
+
+    def add_cosignatures(
+        self, cosigned: bytes, witnesses: Iterable[WitnessKey]
+    ) -> SignedCheckpoint:
+        """Publish what witnesses have signed: the checkpoint, as they returned it, with the log's.
+
+        Their cosignatures are verified, and what others wrote is left out. The next seal of
+        anything new publishes a checkpoint without them. Raises ConflictError where another
+        checkpoint is published by now, TrustError where none of the witnesses signed this one.
+        """
+        self._check_pinned()
+        return add_cosignatures(self._reader, cosigned, tuple(witnesses))
+
+    def known(self, title_number: str, kept: bytes) -> Leaf | None:
+        """The newest version of a title that the log had by a checkpoint kept from before.
+
+        None: it had none of it. That the log continues the checkpoint is checked, and the answer
+        is proved: the log is read from that version on. Raises IntegrityError (reason
+        ``log-set-back``, ``not-consistent``, or where tiles are missing or wrong).
+        """
+        self._check_pinned()
+        return last_logged(self._reader, title_number, kept)
 
     def receipt(self, title_number: str, revision: str = "HEAD") -> Receipt:
         """The receipt of an entry: that it is in the log, provable without the store.
@@ -219,9 +248,9 @@ class Log:
                 oldest = min(oldest or head.recorded_at, head.recorded_at)
         return oldest
 
-    def _published(self) -> SignedCheckpoint | None:
+    def _check_pinned(self) -> None:
         if self._reader.log_keys or self._history.store.get(layout.LOG_CHECKPOINT) is None:
-            return self._reader.checkpoint()
+            return
         raise OriginNotPinned(
             f"your keyring has no key of the log of {self.origin}",
             hint=_TRUST_THE_LOG.format(self.origin),

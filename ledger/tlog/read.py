@@ -38,9 +38,10 @@ if TYPE_CHECKING:
     from ledger.keyring import Keyring
     from ledger.keys import PublicKey
     from ledger.stores.base import Store
+    from ledger.tlog.checkpoint import WitnessKey
     from ledger.tlog.leaf import Leaf
 
-__all__ = ["LogReader"]
+__all__ = ["AHEAD", "LogReader"]
 
 AHEAD = 16
 """How many tiles of leaves are asked for at once."""
@@ -61,9 +62,11 @@ class LogReader:
 
     # -- What is signed ------------------------------------------------------------------------
 
-    def open(self, note: bytes) -> SignedCheckpoint:
+    def open(self, note: bytes, witnesses: Iterable[WitnessKey] = ()) -> SignedCheckpoint:
         """Check a signed checkpoint as one of this log; raises what ``open_checkpoint`` does."""
-        return open_checkpoint(note, origin=self.origin, log_keys=self.log_keys)
+        return open_checkpoint(
+            note, origin=self.origin, log_keys=self.log_keys, witnesses=witnesses
+        )
 
     def open_state(self, data: bytes) -> LogState:
         """Check the bytes of a state as one of this log."""
@@ -74,10 +77,10 @@ class LogReader:
         blob = self.store.get(layout.LOG_STATE)
         return (self.open_state(blob.data), blob.version) if blob else None
 
-    def checkpoint(self) -> SignedCheckpoint | None:
+    def checkpoint(self, witnesses: Iterable[WitnessKey] = ()) -> SignedCheckpoint | None:
         """The checkpoint that is published; None: there is none yet."""
         blob = self.store.get(layout.LOG_CHECKPOINT)
-        return self.open(blob.data) if blob else None
+        return self.open(blob.data, witnesses) if blob else None
 
     # -- What leads to it ----------------------------------------------------------------------
 

@@ -32,7 +32,7 @@ if TYPE_CHECKING:
 
     from ledger.tlog.checkpoint import SignedCheckpoint
 
-__all__ = ["Group", "WitnessPolicy"]
+__all__ = ["NONE", "Group", "WitnessPolicy"]
 
 MAX_POLICY_BYTES = 100_000
 NONE = "none"
