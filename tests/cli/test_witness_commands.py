@@ -244,6 +244,20 @@ def test_a_checkpoint_that_the_log_did_not_sign_is_tampering(logged: Shell) -> N
     assert [each["slug"] for each in report["findings"]] == ["bad-signature"]
 
 
+def test_a_checkpoint_that_is_none_is_tampering(logged: Shell) -> None:
+    (logged.store / LOG_CHECKPOINT).write_bytes(b"nothing of the kind\n")
+    report = logged("verify --witness policy --json", code=20).json
+    assert [each["slug"] for each in report["findings"]] == ["damaged"]
+
+
+def test_the_log_itself_is_no_witness(logged: Shell) -> None:
+    own = next(t.key for t in logged.keyring() if t.role == "log")
+    witness = WitnessKey(CITY, own)
+    (logged.folder / "policy").write_text(f"witness own {witness.vkey}\nquorum own\n")
+    for line in ("checkpoint", "verify"):
+        assert "the log's own key" in logged.fails(65, f"{line} --witness policy")
+
+
 def test_whoever_has_no_key_of_the_log_is_told(logged: Shell) -> None:
     registrars = [t for t in logged.keyring() if t.role == "registrar"]
     (logged.config / "keyring.json").write_bytes(Keyring(registrars).encode())

@@ -19,6 +19,8 @@ from tests.wrappers import Wrapper
 if TYPE_CHECKING:
     from pathlib import Path
 
+    from ledger.stores.s3 import S3Store
+
 W1, W2 = signer("w1"), signer("w2")
 KEY1 = WitnessKey("w1.example/w", W1.public_key)
 KEY2 = WitnessKey("w2.example/w", W2.public_key)
@@ -146,6 +148,16 @@ def test_the_log_goes_on_above_cosignatures(titles: Ledger, tmp_path: Path) -> N
     Sealer(tmp_path).seal(titles.store)
     assert times(titles, KEY1) == []
     assert_sealed(titles)
+
+
+def test_they_are_swapped_in_in_a_bucket(s3_store: S3Store, tmp_path: Path) -> None:
+    ledger = ledger_in(s3_store)
+    ledger.append("TN1", {})
+    Sealer(tmp_path).seal(s3_store, genesis=True)
+    first, second = cosigned(ledger, KEY1), cosigned(ledger, KEY2)
+    Log(ledger).add_cosignatures(first, [KEY1, KEY2])
+    Log(ledger).add_cosignatures(second, [KEY1, KEY2])
+    assert set(times(ledger, KEY1, KEY2)) == {(KEY1, NOON), (KEY2, NOON)}
 
 
 class Racing(Wrapper):
