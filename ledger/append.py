@@ -31,8 +31,8 @@ from ledger.errors import (
 )
 from ledger.identity import read_origin
 from ledger.keys import PrivateKey
+from ledger.times import CLOCK_SKEW
 from ledger.tip import Tip
-from ledger.verify import CLOCK_SKEW
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Container

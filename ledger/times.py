@@ -8,11 +8,14 @@ offset.
 from __future__ import annotations
 
 import re
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 
 from ledger.errors import InvalidError
 
-__all__ = ["check_effective", "format_time", "is_recorded_time", "parse_time"]
+__all__ = ["CLOCK_SKEW", "check_effective", "format_time", "is_recorded_time", "parse_time"]
+
+CLOCK_SKEW = timedelta(minutes=5)
+"""How far honest clocks may differ."""
 
 DATE = r"[0-9]{4}-[0-9]{2}-[0-9]{2}"
 # Spelled out, as Pythons differ: some take 24:00:00, or an offset of 99 minutes.

@@ -9,7 +9,6 @@ from __future__ import annotations
 
 import hashlib
 from collections.abc import Callable
-from datetime import datetime, timedelta
 from enum import Enum
 from typing import TYPE_CHECKING, TypeAlias
 
@@ -25,13 +24,11 @@ from ledger.report import Finding, Report
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
+    from datetime import datetime
 
     from ledger.keyring import Keyring
 
-__all__ = ["CLOCK_SKEW", "NO_PIN", "ReadEntry", "check_link", "finding_of", "verify_chain"]
-
-CLOCK_SKEW = timedelta(minutes=5)
-"""How far honest clocks may differ."""
+__all__ = ["NO_PIN", "ReadEntry", "check_link", "finding_of", "verify_chain"]
 
 ReadEntry = Callable[[str], bytes | None]
 """The bytes stored under an address of the title at hand; None: there are none. May raise."""
@@ -208,7 +205,7 @@ class Chain:
 
     def _check_time(self, head: Entry) -> None:
         # Times never go back along a chain, so the head's is the latest.
-        if times.parse_time(head.recorded_at) - self.now > CLOCK_SKEW:
+        if times.parse_time(head.recorded_at) - self.now > times.CLOCK_SKEW:
             what = f"recorded {head.recorded_at}, which is in the future by this clock"
             message = f"{self.head_key}: {what}"
             self.findings.append(Finding("warning", "time-in-future", self.head_key, message))

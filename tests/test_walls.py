@@ -30,15 +30,8 @@ FLOORS = [
     ["packs", "tip"],
     ["append", "audit", "packing"],
     ["audit_lines", "batch", "tlog/memory", "tlog/read"],
-    [
-        "audit_state",
-        "recover",
-        "tlog/leaf_index",
-        "tlog/rehash",
-        "tlog/remembered",
-        "tlog/due",
-        "tlog/publish",
-    ],
+    ["audit_state", "recover", "tlog/leaf_index", "tlog/rehash", "tlog/remembered"],
+    ["tlog/cosigned", "tlog/due", "tlog/publish", "tlog/since"],
     ["audit_run", "tlog/carry", "tlog/commit"],
     ["tlog/audit", "tlog/seal", "transfer"],
     ["ledger", "offline"],
@@ -52,7 +45,7 @@ FLOOR = {name: number for number, names in enumerate(FLOORS) for name in names}
 PURE = [name for names in FLOORS[:6] for name in names if name != "tlog"]
 # The formats of the log are pure, too; what reads and seals it is not.
 PURE += [f"tlog/{name}" for name in ("checkpoint", "leaf", "merkle", "note", "proof")]
-PURE += ["tlog/state", "tlog/tiles"]
+PURE += ["tlog/state", "tlog/tiles", "tlog/witness"]
 WORLDLY = {
     *("asyncio", "boto3", "botocore", "builtins", "concurrent", "ctypes", "fcntl", "glob", "http"),
     *("importlib", "io", "locale", "logging", "multiprocessing", "os", "pathlib", "platform"),

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import sys
+from datetime import UTC, datetime
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
@@ -13,15 +14,18 @@ from cli.config import load_config
 from cli.options import DebugOption, JsonOption, QuietOption
 from cli.output import print_json, report_json, report_lines, style
 from cli.text import printable
+from cli.witnesses import WitnessOption, read_policy
 from ledger import Finding, IntegrityError, Keyring, NotFoundError, Report, TrustError, check_entry
 from ledger.entry import MAX_BYTES
 from ledger.errors import OriginNotPinned
 from ledger.tlog import NoteKey
 from ledger.tlog.log import RECEIPT
+from ledger.tlog.witness import NONE
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
+    from ledger.tlog import WitnessPolicy
     from ledger.tlog.log import Proven
 
 __all__ = ["check"]
@@ -47,6 +51,7 @@ def check(
         str | None,
         typer.Option("--origin", metavar="NAME", help="The ledger that this has to be."),
     ] = None,
+    witness: WitnessOption = None,
     as_json: JsonOption = False,
     quiet: QuietOption = False,
     debug: DebugOption = False,
@@ -55,11 +60,12 @@ def check(
 
     The entry's own signature is checked, too, where your keyring has the registrars' keys.
 
-    Exits with 0 if it holds, 20 if not.
+    Exits with 0 if it holds, 20 if not, 3 if it is not cosigned as --witness asks.
     """
     if receipt == entry == "-":
         raise typer.BadParameter("only one of RECEIPT and --entry is stdin")
     config = load_config()
+    policy = read_policy(witness) if witness is not None else None
     keyring = config.keyring()
     known = config.origin if origin is None else origin
     if vkey is not None:
@@ -69,8 +75,9 @@ def check(
     files = _read(receipt), _read(entry)
     proven: Proven | None = None
     try:
-        proven = check_entry(*files, keyring=keyring, origin=known)
-        report = Report(proven.entry.ledger, entries=1, not_shown=_not_shown(proven))
+        witnesses = policy.witnesses if policy else ()
+        proven = check_entry(*files, keyring=keyring, origin=known, witnesses=witnesses)
+        report = _judge(proven, policy)
     except OriginNotPinned:
         raise  # nothing was checked
     except (IntegrityError, TrustError) as error:
@@ -79,7 +86,7 @@ def check(
     report = note_ambiguity(report, keyring, known)
     if as_json:
         print_json(report_json(report) | _facts(proven))
-    elif proven is None or not quiet:
+    elif report.findings or not quiet:
         for line in _lines(report, proven):
             typer.echo(line)
     return EXIT_CODES[report.outcome]
@@ -101,11 +108,17 @@ def _with_only_log_key(keyring: Keyring, log: NoteKey) -> Keyring:
     return Keyring(others).trust(log.name, log.key, role="log")
 
 
-def _not_shown(proven: Proven) -> tuple[str, ...]:
-    if proven.is_signed:
-        return (FORKS,)
-    unsigned = f"whose entry it is: your keyring has no registrar of {proven.entry.ledger}"
-    return unsigned, FORKS
+def _judge(proven: Proven, policy: WitnessPolicy | None) -> Report:
+    """What was shown of a receipt that holds, and what was asked for and was not."""
+    not_shown = []
+    if not proven.is_signed:
+        origin = proven.entry.ledger
+        not_shown.append(f"whose entry it is: your keyring has no registrar of {origin}")
+    if policy is None or policy.quorum == NONE:
+        not_shown.append(FORKS)
+    found = policy.judge(proven.signed, datetime.now(UTC), RECEIPT) if policy else None
+    findings = (found,) if found else ()
+    return Report(proven.entry.ledger, 0, 1, findings, tuple(not_shown))
 
 
 def _facts(proven: Proven | None) -> dict[str, Any]:
@@ -122,7 +135,7 @@ def _facts(proven: Proven | None) -> dict[str, Any]:
 
 
 def _lines(report: Report, proven: Proven | None) -> Iterator[str]:
-    if proven is None:
+    if proven is None or report.findings:
         yield from report_lines(report)
         return
     entry, size = proven.entry, proven.signed.checkpoint.size

@@ -3,17 +3,31 @@
 from __future__ import annotations
 
 import sys
-from typing import Annotated
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
+from cli.commands.verify import EXIT_CODES
 from cli.options import ConnectionsOption, DebugOption, JsonOption, QuietOption, StoreOption
-from cli.output import print_json
+from cli.output import finding_lines, print_json
 from cli.session import open_ledger
-from ledger import Log
+from cli.text import printable
+from cli.witnesses import WitnessOption, read_checkpoint, read_policy
+from ledger import Log, Report
+from ledger.plain import finding_json
+from ledger.times import format_time
 from ledger.tlog.note import encode_base64
 
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+    from ledger.tlog import SignedCheckpoint, WitnessPolicy
+
 __all__ = ["checkpoint"]
+
+VERIFIED = "verified: signed by the log's key, and its newest tiles lead to it"
 
 
 def checkpoint(
@@ -21,24 +35,71 @@ def checkpoint(
     verify: Annotated[
         bool, typer.Option("--verify", help="Check that the newest tiles lead to its root, too.")
     ] = False,
+    witness: WitnessOption = None,
+    add_cosignatures: Annotated[
+        Path | None,
+        typer.Option(
+            "--add-cosignatures", metavar="FILE", help="Publish what a witness signed, too."
+        ),
+    ] = None,
     store: StoreOption = None,
     connections: ConnectionsOption = None,
     as_json: JsonOption = False,
     quiet: QuietOption = False,
     debug: DebugOption = False,
-) -> None:
+) -> int:
     """Print the signed checkpoint of the log, to the byte.
 
     Its signature is checked; whoever keeps it can tell later whether the log lost anything.
+
+    Exits with 3 if it is not cosigned as --witness asks.
     """
+    if add_cosignatures is not None and witness is None:
+        raise typer.BadParameter("--add-cosignatures needs --witness: the keys to check them by")
+    policy = read_policy(witness) if witness is not None else None
+    keys = policy.witnesses if policy else ()
     with open_ledger(store, connections=connections) as ledger:
-        signed = Log(ledger).checkpoint(verify=verify)
-    found = signed.checkpoint
+        log = Log(ledger)
+        if add_cosignatures is not None:
+            log.add_cosignatures(read_checkpoint(add_cosignatures), keys)
+        signed = log.checkpoint(verify=verify, witnesses=keys)
+    now = datetime.now(UTC)
+    found = policy.judge(signed, now) if policy else None
+    report = Report(signed.checkpoint.origin, findings=(found,) if found else ())
+    counted = policy.counted(signed, now) if policy else {}
     if as_json:
-        root, note = encode_base64(found.root), signed.note.decode()
-        print_json({"origin": found.origin, "size": found.size, "root": root, "note": note})
-        return
-    sys.stdout.buffer.write(signed.note)
-    sys.stdout.buffer.flush()
-    if verify and not quiet:
-        typer.echo("verified: signed by the log's key, and its newest tiles lead to it", err=True)
+        print_json(_as_json(signed) | (_judged(policy, counted, report) if policy else {}))
+    else:
+        sys.stdout.buffer.write(signed.note)
+        sys.stdout.buffer.flush()
+        if verify and not quiet:
+            typer.echo(VERIFIED, err=True)
+        for line in () if quiet else _cosigned(counted):
+            typer.echo(line, err=True)
+        for line in finding_lines(report.findings):
+            typer.echo(line, err=True)
+    return EXIT_CODES[report.outcome]
+
+
+def _as_json(signed: SignedCheckpoint) -> dict[str, Any]:
+    found = signed.checkpoint
+    return {
+        "origin": found.origin,
+        "size": found.size,
+        "root": encode_base64(found.root),
+        "note": signed.note.decode(),
+    }
+
+
+def _judged(policy: WitnessPolicy, counted: dict[str, datetime], report: Report) -> dict[str, Any]:
+    cosigned = [
+        {"witness": policy.keys[name].name, "time": format_time(moment)}
+        for name, moment in counted.items()
+    ]
+    findings = [finding_json(finding) for finding in report.findings]
+    return {"outcome": report.outcome, "cosigned": cosigned, "findings": findings}
+
+
+def _cosigned(counted: dict[str, datetime]) -> Iterator[str]:
+    for name, moment in counted.items():
+        yield f"cosigned: by {printable(name)}, {moment:%Y-%m-%dT%H:%M:%SZ}"

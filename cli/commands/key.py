@@ -14,6 +14,7 @@ from cli.output import print_json
 from cli.sealing import log_key, log_key_file
 from cli.session import own_key
 from cli.text import printable
+from cli.witnesses import load_witness, new_name_file, witness_key_file, write_witness
 from ledger import InvalidError, NotFoundError, PublicKey, TrustError, create_key
 from ledger.keyring import ROLES, check_origin
 from ledger.tlog import NoteKey
@@ -26,10 +27,11 @@ if TYPE_CHECKING:
 __all__ = ["generate", "list_", "show", "trust", "untrust"]
 
 LOG: Role = "log"
+WITNESS: Role = "witness"
 
 ForOption = Annotated[
     str,
-    typer.Option("--for", metavar="ROLE", help="registrar, or log: the transparency log's own."),
+    typer.Option("--for", metavar="ROLE", help="registrar; log: the log's own; or witness."),
 ]
 OwnOriginOption = Annotated[
     str | None,
@@ -44,6 +46,10 @@ def generate(
     *,
     role: ForOption = "registrar",
     origin: OwnOriginOption = None,
+    witness_name: Annotated[
+        str | None,
+        typer.Option("--name", metavar="NAME", help="The witness, such as example.com/witness."),
+    ] = None,
     key: KeyOption = None,
     encrypt: Annotated[
         bool, typer.Option("--encrypt", help="Ask for a passphrase (or LEDGER_PASSPHRASE_FILE).")
@@ -52,37 +58,46 @@ def generate(
     quiet: QuietOption = False,
     debug: DebugOption = False,
 ) -> None:
-    """Make your private key, or with --for log that of the log.
+    """Make your private key, or with --for that of the log, or of a witness.
 
     A key that is there is never overwritten. The log's counts at once for your ledger, as its log's
     key and nothing else.
     """
     config = load_config()
     path = _own_file(config, role, key)
+    if (role == WITNESS) != (witness_name is not None):
+        raise typer.BadParameter("--for witness needs a --name, and nothing else has one")
+    if witness_name is not None:
+        check_origin(witness_name)  # names of witnesses are spelled as origins are
+        new_name_file(path)
     name = _own_origin(config, origin) if role == LOG else origin
     if name is not None and role != LOG:
         raise typer.BadParameter("--origin is for --for log: 'ledger key trust' does the others")
     make_folder(path.parent)
     passphrase = config.new_passphrase() if encrypt else config.given_passphrase()
     made = create_key(path, passphrase)
+    vkey = write_witness(path, witness_name, made.public_key).vkey if witness_name else ""
     if name is not None:
         with config.changing():
             config.save_keyring(config.keyring().trust(name, made.public_key, role=LOG, name=LOG))
     if as_json:
         shown = {"key": made.key_id, "file": str(path), "encrypted": passphrase is not None}
+        shown |= {"vkey": vkey, "role": WITNESS} if vkey else {}
         print_json(shown | ({"origin": name, "role": LOG} if name is not None else {}))
     elif not quiet:
         typer.echo(f"made the key {made.key_id}")
         typer.echo(f"in {path}" + (", encrypted" if passphrase else ""))
         if name is not None:
             typer.echo(f"it counts as {LOG} of {name} now")
+        if vkey:
+            typer.echo(f"others know it as {vkey}")
 
 
 def show(
     *,
     role: ForOption = "registrar",
     vkey: Annotated[
-        bool, typer.Option("--vkey", help="The log's key as others' tools for logs take it.")
+        bool, typer.Option("--vkey", help="The key as policies and others' tools take it.")
     ] = False,
     origin: OwnOriginOption = None,
     key: KeyOption = None,
@@ -90,18 +105,21 @@ def show(
     quiet: QuietOption = False,
     debug: DebugOption = False,
 ) -> None:
-    """Print your public key (PEM), or with --for log that of the log.
+    """Print your public key (PEM), or with --for that of the log, or of a witness.
 
     Its id goes to stderr: tell it to them over another channel.
     """
     config = load_config()
     _own_file(config, role, key)
-    if (vkey and role != LOG) or (origin is not None and not vkey):
-        raise typer.BadParameter("--vkey is for --for log, and --origin for --vkey")
-    public = (log_key if role == LOG else own_key)(config, key).public_key
+    if (vkey and role == "registrar") or (origin is not None and not (vkey and role == LOG)):
+        raise typer.BadParameter("--vkey is for --for log and witness, --origin for the log's")
+    if role == WITNESS:
+        witness = load_witness(config, key)[0]
+        public, spelled = witness.key, witness.vkey
+    else:
+        public = (log_key if role == LOG else own_key)(config, key).public_key
+        spelled = NoteKey(_own_origin(config, origin), public).vkey if vkey else ""
     pem = public.pem().decode()
-    name = _own_origin(config, origin) if vkey else ""
-    spelled = NoteKey(name, public).vkey if vkey else ""
     if as_json:
         print_json({"key": public.key_id, "public_key": pem} | ({"vkey": spelled} if vkey else {}))
     else:
@@ -112,8 +130,10 @@ def show(
 
 def _own_file(config: Config, role: str, key: Path | None) -> Path:
     """Where the key of this role is, or will be."""
-    if role not in {"registrar", LOG}:
-        raise InvalidError(f"not a role for your own key: {role!a:.40} (registrar or log)")
+    if role not in ROLES:
+        raise InvalidError(f"not a role for your own key: {role!a:.40} ({', '.join(ROLES)})")
+    if role == WITNESS:
+        return witness_key_file(config, key)
     return log_key_file(config, key) if role == LOG else config.key_file(key)
 
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import hashlib
 from contextlib import ExitStack
 from dataclasses import dataclass, replace
+from datetime import UTC, datetime
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
@@ -26,9 +27,11 @@ from cli.output import print_json, report_json, report_lines, until_closed, work
 from cli.progress import auditing, heeding
 from cli.selection import Sample, draw, read_titles
 from cli.session import open_ledger
+from cli.witnesses import WitnessOption, address_by, judge_published, read_policy
 from ledger import Finding, IntegrityError, Ledger, NotFoundError, Report, TrustError, verify_bundle
 from ledger.audit import FROM_A_LISTING
 from ledger.audit_run import Tally
+from ledger.layout import is_address
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -36,11 +39,14 @@ if TYPE_CHECKING:
 
     from ledger import Keyring
     from ledger.audit_run import Audit
+    from ledger.tlog import WitnessPolicy
 
 __all__ = ["note_ambiguity", "print_report", "report_of", "verify"]
 
 EXIT_CODES = {"verified": 0, "unchecked": 3, "tampered": 20}
 INTERRUPTED = 130
+
+AS_LOGGED = "that the titles are as the log has them: only its checkpoint was looked at"
 
 
 @dataclass(frozen=True)
@@ -58,6 +64,7 @@ class Asked:
     store: str | None
     connections: int | None
     silent: bool
+    witness: WitnessPolicy | None
 
 
 def verify(
@@ -67,7 +74,9 @@ def verify(
     since: Annotated[
         str | None,
         typer.Option(
-            "--since", metavar="ADDRESS", help="Verified before: take what is below it on trust."
+            "--since",
+            metavar="ADDRESS",
+            help="Verified before: take what is below it on trust. Or the FILE of a checkpoint.",
         ),
     ] = None,
     state: Annotated[
@@ -99,6 +108,7 @@ def verify(
         str | None,
         typer.Option("--origin", metavar="NAME", help="The ledger that this has to be."),
     ] = None,
+    witness: WitnessOption = None,
     jobs: JobsOption = None,
     connections: ConnectionsOption = None,
     store: StoreOption = None,
@@ -126,6 +136,7 @@ def verify(
         store=store,
         connections=connections,
         silent=quiet or as_json,
+        witness=read_policy(witness) if witness is not None else None,
     )
     if titles_from is not None and chosen:
         raise typer.BadParameter("--titles-from names the titles: no TITLE beside it")
@@ -154,10 +165,11 @@ def _check_titles(asked: Asked) -> None:
 
 
 def _check_bundle(asked: Asked) -> None:
-    others = (asked.since, asked.store, asked.state, asked.sample, asked.seed)
+    others = (asked.since, asked.store, asked.state, asked.sample, asked.seed, asked.witness)
     if asked.titles or any(other is not None for other in others):
         raise typer.BadParameter(
-            "--bundle verifies a whole file: no TITLE, --since, --state, --sample or --store"
+            "--bundle verifies a whole file:"
+            " no TITLE, --since, --state, --sample, --witness or --store"
         )
 
 
@@ -201,6 +213,7 @@ def _verify_store(asked: Asked, evidence: Evidence) -> Report:
             open_ledger(asked.store, origin=asked.origin, connections=asked.connections)
         )
         evidence.note_ledger(ledger)
+        judged = _judge_log(ledger, asked.witness)
         evidence.note(expect=asked.expect, since=asked.since)
         if len(asked.titles) == 1 and asked.state is None:
             evidence.note(titles_chosen=asked.titles)
@@ -209,17 +222,28 @@ def _verify_store(asked: Asked, evidence: Evidence) -> Report:
             report = _audit(ledger, asked, evidence)
         if was_interrupted(report):
             stack.pop_all()  # closing could wait for the reads under way
+        report = report if judged is None else Report.merge(report.origin, [report, judged])
         known = asked.origin or load_config().origin_of(ledger.store)
         return note_ambiguity(report, ledger.keyring, known)
 
 
+def _judge_log(ledger: Ledger, policy: WitnessPolicy | None) -> Report | None:
+    if policy is None:
+        return None
+    judged = judge_published(ledger, policy, datetime.now(UTC))
+    return _note(judged, AS_LOGGED)
+
+
 def _verify_title(ledger: Ledger, asked: Asked) -> Report:
     (title_number,) = asked.titles
+    since = asked.since
+    if since is not None and not is_address(since) and Path(since).is_file():
+        since = address_by(ledger, title_number, Path(since))
     try:
         with working("verifying", quiet=asked.silent):
             return heeding(
                 lambda: ledger.verify(
-                    title_number, expect=asked.expect, since=asked.since, jobs=asked.jobs
+                    title_number, expect=asked.expect, since=since, jobs=asked.jobs
                 )
             )
     except KeyboardInterrupt:

@@ -50,6 +50,7 @@ from ledger.tlog.tiles import (
     parse_tile,
     unfinished_tiles,
 )
+from ledger.tlog.witness import WitnessPolicy
 
 __all__ = [
     "EMPTY_ROOT",
@@ -68,6 +69,7 @@ __all__ = [
     "Tile",
     "TileBuilder",
     "WitnessKey",
+    "WitnessPolicy",
     "add_signatures",
     "check_consistency",
     "check_inclusion",

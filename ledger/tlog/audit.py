@@ -39,6 +39,7 @@ if TYPE_CHECKING:
     from ledger.tlog.checkpoint import SignedCheckpoint
     from ledger.tlog.leaf_index import Row
     from ledger.tlog.read import LogReader
+    from ledger.tlog.witness import WitnessPolicy
 
 __all__ = ["MAX_DELAY", "LogAudit"]
 
@@ -90,9 +91,9 @@ class LogAudit:
         now: datetime,
         *,
         max_delay: timedelta = MAX_DELAY,
-        witnessed: bool = False,
+        policy: WitnessPolicy | None = None,
     ) -> None:
-        """``checkpoint`` reads what is published; ``witnessed``: enough witnesses vouch for it."""
+        """``checkpoint`` reads what is published, with the cosignatures that count."""
         self.signed: SignedCheckpoint | None = None
         """The published checkpoint that the audit goes by, once it has begun."""
         self.remembered: str | None = None
@@ -102,7 +103,7 @@ class LogAudit:
         self._read_checkpoint = checkpoint
         self._now = now
         self._max_delay = max_delay
-        self._witnessed = witnessed
+        self._policy = policy
         self._index = LeafIndex()
         self._state: AuditState | None = None
         self._readable = False
@@ -148,6 +149,8 @@ class LogAudit:
                 base = old if isinstance(old, Checkpoint) else None
         if self.signed is None:
             return
+        if self._policy is not None and (lacks := self._policy.judge(self.signed, self._now)):
+            yield lacks
         self._audited = base.size if base else 0
         try:
             leaves = rehash(self._log, self.signed.checkpoint, base)
@@ -301,7 +304,7 @@ class LogAudit:
                 f"the first {self._audited:,} leaves of the log, and their tiles: taken on trust"
                 " (--state)"
             )
-        if self._witnessed:
+        if self._policy is not None:
             return tuple(notes)
         if self.remembered is None:
             notes.append(

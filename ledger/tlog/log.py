@@ -32,11 +32,13 @@ from ledger.newfile import check_outside
 from ledger.pool import cores
 from ledger.stores import FolderStore
 from ledger.tlog.audit import MAX_DELAY, LogAudit
+from ledger.tlog.cosigned import add_cosignatures
 from ledger.tlog.due import pending_titles
 from ledger.tlog.leaf import Leaf
 from ledger.tlog.proof import Receipt, check_receipt
 from ledger.tlog.read import LogReader
 from ledger.tlog.seal import Sealed, seal
+from ledger.tlog.since import last_logged
 
 if TYPE_CHECKING:
     import os
@@ -49,6 +51,7 @@ if TYPE_CHECKING:
     from ledger.tlog.checkpoint import SignedCheckpoint, WitnessKey
     from ledger.tlog.due import Moved
     from ledger.tlog.state import SealedRecord
+    from ledger.tlog.witness import WitnessPolicy
 
 __all__ = ["Log", "Pending", "Proven", "check_entry", "leaf_of"]
 
@@ -133,14 +136,19 @@ class Log:
             jobs=jobs or cores(),
         )
 
-    def checkpoint(self, *, verify: bool = False) -> SignedCheckpoint:
+    def checkpoint(
+        self, *, verify: bool = False, witnesses: Iterable[WitnessKey] = ()
+    ) -> SignedCheckpoint:
         """The published checkpoint, signed by the log's key.
 
         ``verify``: check that the newest tiles lead to its root, too; that all others do is for
-        an audit to say. Raises NotFoundError where there is no log yet, TrustError or
-        IntegrityError where a key of the log did not sign it.
+        an audit to say. ``witnesses``: those whose cosignatures are looked at; how many are enough
+        is for a ``WitnessPolicy`` to say. Raises NotFoundError where there is no log yet,
+        TrustError or IntegrityError where a key of the log did not sign it, or a witness's
+        signature is wrong.
         """
-        signed = self._published()
+        self._check_pinned()
+        signed = self._reader.checkpoint(witnesses)
         if signed is None:
             raise NotFoundError(
                 f"there is no log in {self._history.store.url}",
@@ -149,6 +157,28 @@ class Log:
         if verify:
             self._reader.builder(signed.checkpoint.size, signed.checkpoint.root)
         return signed
+
+    def add_cosignatures(
+        self, cosigned: bytes, witnesses: Iterable[WitnessKey]
+    ) -> SignedCheckpoint:
+        """Publish what witnesses have signed: the checkpoint, as they returned it, with the log's.
+
+        Their cosignatures are verified, and what others wrote is left out. The next seal of
+        anything new publishes a checkpoint without them. Raises ConflictError where another
+        checkpoint is published by now, TrustError where none of the witnesses signed this one.
+        """
+        self._check_pinned()
+        return add_cosignatures(self._reader, cosigned, tuple(witnesses))
+
+    def known(self, title_number: str, kept: bytes) -> Leaf | None:
+        """The newest version of a title that the log had by a checkpoint kept from before.
+
+        None: it had none of it. That the log continues the checkpoint is checked, and the answer
+        is proved: the log is read from that version on. Raises IntegrityError (reason
+        ``log-set-back``, ``not-consistent``, or where tiles are missing or wrong).
+        """
+        self._check_pinned()
+        return last_logged(self._reader, title_number, kept)
 
     def receipt(self, title_number: str, revision: str = "HEAD") -> Receipt:
         """The receipt of an entry: that it is in the log, provable without the store.
@@ -228,7 +258,7 @@ class Log:
         *,
         state: str | os.PathLike[str] | None = None,
         max_delay: timedelta = MAX_DELAY,
-        witnessed: bool = False,
+        policy: WitnessPolicy | None = None,
         jobs: int | None = None,
     ) -> Audit:
         """An audit of the whole ledger by its log, as something under way: nothing is read yet.
@@ -236,8 +266,8 @@ class Log:
         ``run`` it. Every leaf, tile, chain and signature is checked, and each against the others:
         what the log has, has to be in its title's chain; a head beyond the log needs a marker, and
         that for no longer than ``max_delay``. ``state``: as with ``Ledger.verify_all``; it also
-        remembers the checkpoint, and when a head was first seen to wait. ``witnessed``: the
-        published checkpoint is vouched for by witnesses (``WitnessPolicy``), so forks are visible.
+        remembers the checkpoint, and when a head was first seen to wait. ``policy``: who
+        has to have cosigned the checkpoint.
 
         Raises what ``checkpoint`` and ``Ledger.audit`` do.
         """
@@ -245,10 +275,10 @@ class Log:
         beside = LogAudit(
             self._history,
             self._reader,
-            self.checkpoint,
+            lambda: self.checkpoint(witnesses=policy.witnesses if policy else ()),
             now,
             max_delay=max_delay,
-            witnessed=witnessed,
+            policy=policy,
         )
         return Audit(
             self._history,
@@ -261,9 +291,9 @@ class Log:
             beside=beside,
         )
 
-    def _published(self) -> SignedCheckpoint | None:
+    def _check_pinned(self) -> None:
         if self._reader.log_keys or self._history.store.get(layout.LOG_CHECKPOINT) is None:
-            return self._reader.checkpoint()
+            return
         raise OriginNotPinned(
             f"your keyring has no key of the log of {self.origin}",
             hint=_TRUST_THE_LOG.format(self.origin),

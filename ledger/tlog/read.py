@@ -10,7 +10,14 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from ledger import layout
-from ledger.errors import IntegrityError, LedgerError, MalformedError, NotFoundError, TrustError
+from ledger.errors import (
+    IntegrityError,
+    InvalidError,
+    LedgerError,
+    MalformedError,
+    NotFoundError,
+    TrustError,
+)
 from ledger.tlog.checkpoint import Checkpoint, SignedCheckpoint, open_checkpoint
 from ledger.tlog.merkle import (
     Edge,
@@ -38,9 +45,10 @@ if TYPE_CHECKING:
     from ledger.keyring import Keyring
     from ledger.keys import PublicKey
     from ledger.stores.base import Store
+    from ledger.tlog.checkpoint import WitnessKey
     from ledger.tlog.leaf import Leaf
 
-__all__ = ["LogReader"]
+__all__ = ["AHEAD", "LogReader"]
 
 AHEAD = 16
 """How many tiles of leaves are asked for at once."""
@@ -61,9 +69,11 @@ class LogReader:
 
     # -- What is signed ------------------------------------------------------------------------
 
-    def open(self, note: bytes) -> SignedCheckpoint:
+    def open(self, note: bytes, witnesses: Iterable[WitnessKey] = ()) -> SignedCheckpoint:
         """Check a signed checkpoint as one of this log; raises what ``open_checkpoint`` does."""
-        return open_checkpoint(note, origin=self.origin, log_keys=self.log_keys)
+        return open_checkpoint(
+            note, origin=self.origin, log_keys=self.log_keys, witnesses=witnesses
+        )
 
     def open_state(self, data: bytes) -> LogState:
         """Check the bytes of a state as one of this log."""
@@ -74,20 +84,20 @@ class LogReader:
         blob = self.store.get(layout.LOG_STATE)
         return (self.open_state(blob.data), blob.version) if blob else None
 
-    def checkpoint(self) -> SignedCheckpoint | None:
+    def checkpoint(self, witnesses: Iterable[WitnessKey] = ()) -> SignedCheckpoint | None:
         """The checkpoint that is published; None: there is none yet.
 
         Raises what ``open_checkpoint`` does, but for what is no checkpoint at all: IntegrityError
-        (reason ``malformed-checkpoint``).
+        (reason ``damaged``).
         """
         key = layout.LOG_CHECKPOINT
         blob = self.store.get(key)
         try:
-            return self.open(blob.data) if blob else None
+            return self.open(blob.data, witnesses) if blob else None
+        except InvalidError:
+            raise  # it is the witnesses that were asked for
         except MalformedError as error:
-            raise IntegrityError(
-                f"{key}: {error}", reason="malformed-checkpoint", object_key=key
-            ) from error
+            raise IntegrityError(f"{key}: {error}", reason="damaged", object_key=key) from error
         except (IntegrityError, TrustError) as error:
             raise type(error)(
                 f"{key}: {error}", hint=error.hint, reason=error.reason, object_key=key

@@ -83,7 +83,7 @@ def test_it_is_shown_as_pem_and_as_others_tools_take_it(logged: Shell) -> None:
 def test_key_options_that_mean_nothing_are_refused(shell: Shell) -> None:
     for line in ("key show --vkey", "key show --origin a", "key generate --origin a"):
         shell.fails(2, line)
-    assert "registrar or log" in shell.fails(65, "key generate --for witness")
+    assert "not a role" in shell.fails(65, "key generate --for reeve")
 
 
 # --- seal ----------------------------------------------------------------------------------------

@@ -250,6 +250,14 @@ def test_a_witness_may_sign_again_and_others_too():
     assert found == ((WITNESS_KEY, NOON), (OTHER_KEY, 0), (WITNESS_KEY, NOON + 60))
 
 
+def test_a_log_is_no_witness_of_itself():
+    own = WitnessKey("witness.example/own", LOG.public_key)
+    note = add_signatures(SIGNED, cosign(CHECKPOINT, own, LOG, NOON))
+    with pytest.raises(InvalidError, match="the log's own key"):
+        opened(note, witnesses=[WITNESS_KEY, own])
+    assert opened(note).checkpoint == CHECKPOINT
+
+
 @pytest.mark.parametrize("timestamp", [-1, 2**63])
 def test_a_time_is_from_1970_and_fits_into_63_bits(timestamp):
     last = add_signatures(SIGNED, cosign(CHECKPOINT, WITNESS_KEY, WITNESS, 2**63 - 1))
