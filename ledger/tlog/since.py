@@ -10,7 +10,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from ledger import layout
-from ledger.errors import IntegrityError, MalformedError
+from ledger.errors import IntegrityError, MalformedError, TrustError
 from ledger.tlog.leaf import Leaf
 from ledger.tlog.merkle import Edge, hash_leaf
 from ledger.tlog.read import AHEAD
@@ -22,6 +22,8 @@ if TYPE_CHECKING:
 
 __all__ = ["check_kept", "last_logged"]
 
+KEPT = "the kept checkpoint"
+
 
 def last_logged(log: LogReader, title_number: str, note: bytes) -> Leaf | None:
     """The newest version of a title that was logged by a kept checkpoint; None: none was.
@@ -30,13 +32,25 @@ def last_logged(log: LogReader, title_number: str, note: bytes) -> Leaf | None:
     does, and IntegrityError (reason ``wrong-root``) where the leaves do not lead to the checkpoint.
     """
     sought = f'"title_number":"{layout.check_title_number(title_number)}",'.encode()
-    kept = log.open(note).checkpoint
+    kept = _open_kept(log, note)
     check_kept(log, kept)
     start = _last_tile(log, sought, kept.size)
     found = _prove(log, sought, start, kept)
     if found is None and start > 0:  # the store said so only once
         found = _prove(log, sought, 0, kept)
     return found
+
+
+def _open_kept(log: LogReader, note: bytes) -> Checkpoint:
+    """Open a kept checkpoint; what is wrong with it is not said of the one that is published."""
+    try:
+        return log.open(note).checkpoint
+    except MalformedError as error:
+        raise MalformedError(f"{KEPT}: {error}") from error
+    except TrustError as error:
+        raise TrustError(f"{KEPT}: {error}", reason=error.reason) from error
+    except IntegrityError as error:
+        raise IntegrityError(f"{KEPT}: {error}", reason=error.reason) from error
 
 
 def check_kept(log: LogReader, kept: Checkpoint) -> None:

@@ -73,7 +73,7 @@ class WitnessPolicy:
     def parse(cls, data: bytes | str) -> WitnessPolicy:
         """Read a policy file; raises MalformedError, naming the line, for all that is not one."""
         if isinstance(data, str):
-            data = data.encode()
+            data = data.encode("utf-8", "surrogatepass")
         if len(data) > MAX_POLICY_BYTES:
             raise MalformedError(f"a policy of {len(data)} bytes; at most {MAX_POLICY_BYTES}")
         # Names are octets to the format: what is no UTF-8 has to come through as it is.

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING
 import pytest
 
 from ledger import IntegrityError, Ledger, Log, TrustError
+from ledger.errors import MalformedError
 from ledger.layout import LOG_CHECKPOINT, LOG_STATE, sealed_key
 from ledger.stores import MemoryStore
 from ledger.testing import ORIGIN, signer
@@ -146,7 +147,10 @@ def test_a_kept_checkpoint_of_another_log_shows_a_fork(titles: Ledger, size: int
 def test_a_checkpoint_that_the_log_did_not_sign_says_nothing(titles: Ledger) -> None:
     other = signer("other log")
     note = sign_checkpoint(Checkpoint(ORIGIN, 1, bytes(32)), other.public_key, other)
-    with pytest.raises(TrustError):
+    with pytest.raises(TrustError, match=r"^the kept checkpoint: "):
         Log(titles).known("TN1", note)
-    with pytest.raises(IntegrityError):
+    with pytest.raises(IntegrityError, match=r"^the kept checkpoint: .*wrong signature") as caught:
         Log(titles).known("TN1", kept(titles).replace(b"\n3\n", b"\n2\n"))
+    assert caught.value.reason == "bad-signature"
+    with pytest.raises(MalformedError, match=r"^the kept checkpoint: "):
+        Log(titles).known("TN1", b"a receipt\n")

@@ -125,6 +125,43 @@ def test_more_cosignatures_never_make_it_worse(names, needed):
     assert (judge(policy, cosigned(*sorted(names))) is None) == (len(names) >= needed)
 
 
+nested = st.recursive(
+    st.none(), lambda below: st.tuples(st.floats(0, 1), st.lists(below, min_size=1, max_size=3))
+)
+
+
+def write(tree, lines, unused):
+    """The lines of a tree of groups, each witness in one place, and the name of its root."""
+    if tree is None:
+        return unused.pop() if unused else None
+    members = [name for below in tree[1] if (name := write(below, lines, unused))]
+    if not members:
+        return None
+    name = f"group-{len(lines)}"
+    needed = 1 + int(tree[0] * (len(members) - 1))
+    lines.append((name, needed, members))
+    return name
+
+
+def holds(name, groups, names):
+    """A group as the format describes it, from the top down."""
+    if name not in groups:
+        return name in names
+    needed, members = groups[name]
+    return sum(holds(member, groups, names) for member in members) >= needed
+
+
+@law
+@given(nested, st.sets(st.sampled_from(sorted(KEYS))))
+def test_groups_of_groups_are_as_the_format_says(tree, names):
+    lines: list[tuple[str, int, list[str]]] = []
+    quorum = write(tree, lines, sorted(KEYS))
+    text = "".join(f"group {name} {needed} {' '.join(of)}\n" for name, needed, of in lines)
+    found = judge(f"{WITNESSES}{text}quorum {quorum}\n", cosigned(*sorted(names)))
+    groups = {name: (needed, of) for name, needed, of in lines}
+    assert (found is None) == holds(quorum, groups, names)
+
+
 # --- how lately ----------------------------------------------------------------------------------
 
 
@@ -275,4 +312,4 @@ def test_a_policy_without_a_quorum_or_an_end_is_none(text):
 @given(st.text(st.sampled_from("\n \tadglnopqruwxy12#: ") | st.characters(), max_size=80))
 def test_no_text_does_any_harm(text):
     with suppress(MalformedError):
-        WitnessPolicy.parse(text.encode("utf-8", "surrogatepass"))
+        WitnessPolicy.parse(text)
