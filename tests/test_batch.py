@@ -429,3 +429,32 @@ def test_stopped_it_tells_of_all_that_was_written_and_begins_nothing_more():
     there = {(title, n) for title in ledger.titles() for n in chain(ledger, title)}
     assert set(told) == there
     assert 100 <= len(told) < 2000
+
+
+def test_stopped_every_outcome_still_says_which_draft_it_is_of():
+    go_on = Event()
+
+    class Slow(Wrapper):
+        def called(self, operation, key):
+            if (operation, key) == ("create", head_key("TN1")):
+                go_on.wait(PATIENCE)
+
+    store = MemoryStore()
+    memory_ledger(store)
+    drafts = [*(draft("TN1", n) for n in range(3)), draft("TN2", 3), draft("TN3", 4)]
+    taken = 0
+
+    def taking():
+        nonlocal taken
+        for taken, each in enumerate(drafts, 1):  # noqa: B007 -- counted
+            yield each
+
+    def stop():
+        if taken < len(drafts):
+            return False
+        go_on.set()
+        return True
+
+    outcomes = list(reopened(Slow(store)).append_many(taking(), stop=stop))
+    assert [outcome.draft for outcome in outcomes] == [drafts[o.number - 1] for o in outcomes]
+    assert [outcome.number for outcome in outcomes] == [1, 4, 5]  # 2 and 3 were never begun

@@ -7,7 +7,6 @@ import signal
 import stat
 import sys
 import tempfile
-from collections import deque
 from contextlib import closing, contextmanager
 from pathlib import Path
 from threading import Event
@@ -124,11 +123,11 @@ def _say_checked(lines: Lines, shown: Shown) -> int:
 
 
 def _append_lines(ledger: Ledger, lines: Lines, shown: Shown, *, clamp_time: bool) -> int:
-    numbers: deque[int] = deque()  # of the lines that were taken and have no outcome yet
+    taken: dict[int, int] = {}  # the lines that have no outcome yet, by which draft they are
 
     def drafts() -> Iterator[Draft]:
-        for number, draft in lines.drafts():
-            numbers.append(number)
+        for number, (line, draft) in enumerate(lines.drafts(), 1):
+            taken[number] = line
             yield draft
 
     tally = Tally(lines.total, shown)
@@ -139,7 +138,7 @@ def _append_lines(ledger: Ledger, lines: Lines, shown: Shown, *, clamp_time: boo
         with closing(cast("Generator[Outcome]", outcomes)):
             # Once stopped, those that were never begun have no outcome.
             for outcome in outcomes:
-                tally.add(numbers.popleft(), outcome)
+                tally.add(taken.pop(outcome.number), outcome)
     tally.close()
     if stopped.is_set() and tally.missing:
         raise KeyboardInterrupt

@@ -418,6 +418,24 @@ def test_interrupted_it_finishes_what_is_being_written_and_says_how_far_it_got(
     assert registered(shell) == expected(MANY * 4, 20)
 
 
+def test_interrupted_it_names_the_lines_that_were_appended_not_others(shell: Shell) -> None:
+    # Most of the first lines wait for their turn when it is stopped; later ones were appended.
+    pairs = [("TN0", n) for n in range(600)] + [(f"TN{n}", 0) for n in range(1, 600)]
+    write(shell, *(line(*pair) for pair in pairs))
+    process = shell.popen(
+        "append --batch deeds.jsonl --json", stdout=subprocess.PIPE, stderr=subprocess.DEVNULL
+    )
+    wait_for_entries(shell, 5)
+    process.send_signal(signal.SIGINT)
+    out, _ = process.communicate(timeout=PATIENCE)
+    assert process.returncode == 130
+    told = [json.loads(each) for each in out.splitlines()]
+    assert [pairs[each["line"] - 1] for each in told] == [
+        (each["title_number"], each["version"] - 1) for each in told
+    ]
+    assert {each["title_number"] for each in told} > {"TN0"}
+
+
 def test_the_same_file_from_two_processes_at_once_is_there_once(shell: Shell) -> None:
     write(shell, *(line(f"TN{n % 7}", n) for n in range(70)))
     processes = [shell.popen("append --batch deeds.jsonl -q") for _ in range(2)]
