@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any
 from ledger import audit, layout
 from ledger.audit_state import open_state
 from ledger.errors import LedgerError
+from ledger.listing import Listing
 from ledger.report import Finding, Report
 
 if TYPE_CHECKING:
@@ -93,13 +94,14 @@ class Audit:
     def run(self, each: Callable[[Report], None] | None = None) -> Report:
         """Verify the titles, one after the other; ``each`` hears of one at a time.
 
-        What ends it early (an error of the store's listing, a Ctrl-C) is raised, once the state was
-        written.
+        Where the store's listing breaks off, that is a finding. What ends it early (a Ctrl-C, a
+        store that lists nothing at all) is raised, once the state was written.
         """
         self._note_listing()
+        subjects = Listing(self._subjects())
         found = audit.verify_titles(
             self._history,
-            self._subjects(),
+            subjects,
             self._now,
             jobs=self._jobs,
             # Where most was vouched for already, reading whole packs would be more, not less.
@@ -113,6 +115,7 @@ class Audit:
                     self._take(verified)
                 if each is not None:
                     each(verified.report)
+            self._tally.add(Report(self._tally.origin, findings=subjects.findings))
         except BaseException:
             self.stop()
             raise
