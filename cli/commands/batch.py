@@ -6,7 +6,6 @@ import os
 import signal
 import stat
 import sys
-import tempfile
 from contextlib import closing, contextmanager
 from pathlib import Path
 from threading import Event
@@ -16,6 +15,7 @@ import typer
 
 from cli.lines import Lines
 from cli.output import print_json
+from cli.spool import spooled
 from cli.tally import Shown, Tally, complain
 from ledger import InvalidError, NotFoundError
 
@@ -51,7 +51,7 @@ def _open_lines(file: str, reference: str, **about: Any) -> Iterator[Lines]:
 def _open(file: str) -> Iterator[tuple[BinaryIO, str]]:
     """A file that can be read twice, and its name; what is no plain file has none."""
     if file == "-":
-        with _spooled(sys.stdin.buffer) as spool:
+        with spooled(sys.stdin.buffer) as spool:
             yield spool, ""
         return
     try:
@@ -63,16 +63,8 @@ def _open(file: str) -> Iterator[tuple[BinaryIO, str]]:
             # A name in bytes that are no text is no reference: it is spelled in escapes.
             yield source, os.fsencode(Path(file).name).decode(errors="backslashreplace")
         else:
-            with _spooled(source) as spool:
+            with spooled(source) as spool:
                 yield spool, ""
-
-
-@contextmanager
-def _spooled(source: BinaryIO) -> Iterator[BinaryIO]:
-    with tempfile.TemporaryFile() as spool:
-        while chunk := source.read(1 << 20):
-            spool.write(chunk)
-        yield cast("BinaryIO", spool)
 
 
 def _check(lines: Lines, where: str) -> None:

@@ -355,6 +355,15 @@ def test_the_exit_code_is_that_of_the_first_failure(shell: Shell) -> None:
         assert "2 failed" in shell.fails(code, "append --batch deeds.jsonl")
 
 
+def test_no_room_for_the_lines_of_a_pipe_is_said_before_anything_is_written(shell: Shell) -> None:
+    write(shell, *(line(f"TN{n}", "x" * 1000) for n in range(100)))
+    done = shell.bash("cat deeds.jsonl | (ulimit -f 8; ledger append --batch - --reference x)")
+    assert done.code == 13
+    assert "error: cannot keep the input in a temporary file: File too large" in done.err
+    assert "TMPDIR" in done.err
+    assert registered(shell) == {}
+
+
 def test_it_gives_up_where_the_store_fails_whatever_is_tried(shell: Shell) -> None:
     write(shell, *(line(f"TN{n}", n) for n in range(3000)))
     done = shell.bash("ulimit -f 0; ledger append --batch deeds.jsonl -q")  # no file may grow
