@@ -129,9 +129,11 @@ def _append_lines(ledger: Ledger, lines: Lines, shown: Shown, *, clamp_time: boo
         )
         with closing(cast("Generator[Outcome]", outcomes)):
             # Once stopped, those that were never begun have no outcome.
-            for outcome in outcomes:
-                tally.add(taken.pop(outcome.number), outcome)
-    tally.close()
+            try:
+                for outcome in outcomes:
+                    tally.add(taken.pop(outcome.number), outcome)
+            finally:
+                tally.close()
     if stopped.is_set() and tally.missing:
         raise KeyboardInterrupt
     return tally.code

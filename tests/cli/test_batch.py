@@ -8,20 +8,20 @@ import os
 import signal
 import subprocess
 import time
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, BinaryIO
 
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from cli.commands.batch import Shown, append_batch
 from cli.lines import LONGEST, Lines
+from ledger import InvalidError, Ledger, load_key
 from ledger.testing import memory_ledger
 from tests.cli.shell import PATIENCE, Shell
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
-
-    from ledger import Ledger
 
 MANY = 300
 
@@ -34,11 +34,15 @@ def write(shell: Shell, *lines: str, name: str = "deeds.jsonl") -> None:
     (shell.folder / name).write_text("".join(f"{each}\n" for each in lines))
 
 
+def ledger_of(shell: Shell) -> Ledger:
+    return Ledger.open(
+        str(shell.store), keyring=shell.keyring(), signer=load_key(shell.config / "key.pem")
+    )
+
+
 def registered(shell: Shell) -> dict[str, list[Any]]:
     """What was registered for every title, oldest first, seen through the library."""
-    from ledger import Ledger
-
-    with Ledger.open(str(shell.store), keyring=shell.keyring()) as ledger:
+    with ledger_of(shell) as ledger:
         assert ledger.fsck().outcome == "verified"
         return chains(ledger)
 
@@ -251,6 +255,72 @@ def test_however_often_it_was_begun_the_chains_are_the_lines_in_order(
     assert {k: sorted(v) for k, v in chains(ledger).items()} == {
         k: sorted(v) for k, v in expected.items()
     }
+
+
+def test_lines_whose_digests_begin_alike_are_counted_by_themselves(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    # Whoever looks long enough finds two lines whose digests share eight bytes.
+    monkeypatch.setattr("cli.lines._short", lambda _: 7)
+    ledger = memory_ledger()
+    run(ledger, [("TN1", "A"), ("TN1", "B")])
+    run(ledger, [("TN2", "A"), ("TN1", "B"), ("TN1", "A"), ("TN1", "A")])
+    assert chains(ledger) == {"TN1": ["A", "B", "A"], "TN2": ["A"]}
+
+
+# -- A file that changes -------------------------------------------------------------------------
+
+
+def checked(source: BinaryIO) -> Lines:
+    lines = Lines(source, "deeds.jsonl")
+    assert list(lines.check()) == []
+    return lines
+
+
+def add(shell: Shell, *lines: str) -> None:
+    with (shell.folder / "deeds.jsonl").open("a") as file:
+        file.writelines(f"{each}\n" for each in lines)
+
+
+def test_a_file_that_grew_after_it_was_checked_is_refused_before_anything_is_written(
+    shell: Shell,
+) -> None:
+    write(shell, line("TN1", 1))
+
+    def open_ledger() -> Ledger:
+        add(shell, line("TN1", 2))
+        return ledger_of(shell)
+
+    file = str(shell.folder / "deeds.jsonl")
+    with pytest.raises(InvalidError, match="after it was checked: nothing was written"):
+        append_batch(file, open_ledger, Shown(as_json=False, quiet=True), "", clamp_time=False)
+    assert registered(shell) == {}
+    shell("append --batch deeds.jsonl")
+    assert registered(shell) == {"TN1": [1, 2]}
+
+
+def test_lines_that_are_added_while_it_is_read_are_not_appended(shell: Shell) -> None:
+    write(shell, line("TN1", 1), line("TN1", 2))
+    with (shell.folder / "deeds.jsonl").open("rb") as source:
+        drafts = checked(source).drafts()
+        number, first = next(drafts)
+        assert (number, first.document["n"]) == (1, 1)
+        add(shell, line("TN1", 1), line("TN1", 3))
+        with pytest.raises(InvalidError, match="left at line 2") as told:
+            next(drafts)
+    assert "give it again" in told.value.hint
+
+
+@pytest.mark.parametrize("change", [b'{"title_number":"TN1","n":3}\n', b"{", b""])
+def test_a_change_that_no_time_tells_of_is_found_by_the_bytes(change: bytes) -> None:
+    first, second = b'{"title_number":"TN1","n":1}\n', b'{"title_number":"TN1","n":2}\n'
+    source = io.BytesIO(first + second)
+    lines = checked(source)
+    source.seek(len(first))
+    source.truncate()
+    source.write(change)
+    with pytest.raises(InvalidError, match="changed while it was read"):
+        list(lines.drafts())
 
 
 # -- Bad lines -----------------------------------------------------------------------------------
