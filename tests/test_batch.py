@@ -12,6 +12,7 @@ from hypothesis import strategies as st
 from ledger import Draft, Ledger
 from ledger.batch import WINDOW, WINDOW_BYTES, check_draft
 from ledger.errors import (
+    IntegrityError,
     InvalidError,
     KeyUnavailable,
     MalformedError,
@@ -22,7 +23,7 @@ from ledger.errors import (
     Skipped,
     StoreUnavailable,
 )
-from ledger.layout import head_key
+from ledger.layout import entry_key, head_key
 from ledger.stores import FolderStore, MemoryStore
 from ledger.testing import FixedClock, keyring_for, memory_ledger, signer
 from tests.wrappers import CountingStore, CrashError, CrashingStore, FailingStore, Wrapper
@@ -156,6 +157,30 @@ def test_a_title_that_failed_long_ago_is_still_left_out():
     last = list(ledger.append_many([bad, *between, draft("TN1", 1)]))[-1]
     assert isinstance(last.error, Skipped)
     assert "TN1" not in ledger.titles()
+
+
+def test_a_repeat_of_an_entry_that_has_gone_meanwhile_is_no_title_that_was_not_found():
+    store = MemoryStore()
+    ledger = memory_ledger(store)
+    first = ledger.append("TN1", {"n": 1}, reference="a")
+    entry = entry_key("TN1", first.address)
+
+    class Losing(Wrapper):
+        lost = False
+
+        def get(self, key):
+            return None if key == entry and self.lost else super().get(key)
+
+    losing = Losing(store)
+
+    def drafts():
+        yield draft("TN1", 2, reference="b")
+        losing.lost = True
+        yield draft("TN1", 1, reference="a")
+
+    *_, last = reopened(losing).append_many(drafts())
+    assert isinstance(last.error, IntegrityError)
+    assert (last.error.reason, last.error.object_key) == ("entry-missing", entry)
 
 
 def test_a_reference_that_is_taken_is_the_outcome_of_its_draft():
