@@ -7,6 +7,8 @@ member ``document``, and none but those of ``MEMBERS``.
 from __future__ import annotations
 
 import hashlib
+import os
+import sys
 from array import array
 from collections import Counter
 from dataclasses import replace
@@ -48,7 +50,7 @@ class Lines:
     def __init__(
         self, source: BinaryIO, prefix: str, *, message: str = "", effective_at: str | None = None
     ) -> None:
-        self._source = source
+        self._source = _Twice(source)
         self._prefix = prefix
         self._defaults = {"message": message, "effective_at": effective_at, "reference": ""}
         self._repeated: set[int] = set()
@@ -60,7 +62,7 @@ class Lines:
     def check(self) -> Iterator[BadLine]:
         """Every line that no append would accept; to be read to the end before ``drafts``."""
         occurrences = _Occurrences()
-        for number, line in _read(self._source):
+        for number, line in self._source.first():
             self.total += 1
             try:
                 draft, digest = self._draft(line)
@@ -74,15 +76,21 @@ class Lines:
         self._repeated = occurrences.repeated()
 
     def drafts(self) -> Iterator[tuple[int, Draft]]:
-        """The lines with their numbers, as what is to be appended."""
-        seen: Counter[int] = Counter()
-        for number, line in _read(self._source):
-            draft, digest = self._draft(line)
+        """The lines with their numbers, as what is to be appended.
+
+        Raises InvalidError where the file is no longer the one that was checked; a line that was
+        added to it is never among them.
+        """
+        seen: Counter[bytes] = Counter()
+        for number, line in self._source.again():
+            try:
+                draft, digest = self._draft(line)
+            except MalformedError as error:
+                raise _changed(number) from error
             if digest:
-                short = _short(digest)
-                if short in self._repeated:
-                    seen[short] += 1
-                draft = self._named(draft, digest, seen[short] or 1)
+                if _short(digest) in self._repeated:
+                    seen[digest] += 1
+                draft = self._named(draft, digest, seen[digest] or 1)
             yield number, draft
 
     def _draft(self, line: bytes) -> tuple[Draft, bytes]:
@@ -106,7 +114,7 @@ class Lines:
 
 
 class _Occurrences:
-    """Finds what occurs more than once among millions, in eight bytes of memory for each."""
+    """Finds the numbers that occur more than once among millions, in eight bytes each."""
 
     def __init__(self) -> None:
         # In buckets, so that only one of them at a time becomes a list of Python's own integers.
@@ -125,23 +133,82 @@ class _Occurrences:
 
 
 def _short(digest: bytes) -> int:
-    """The first eight bytes of a digest, to count by.
+    """The first eight bytes of a digest, to find by what may be there more than once.
 
-    Two lines that share them would be counted as one. Their references differ all the same, by the
-    whole digest, and are the same in every run.
+    Two lines that share them are no more than looked at: they are counted by their whole digests.
     """
     return int.from_bytes(digest[:8])
 
 
-def _read(source: BinaryIO) -> Iterator[tuple[int, bytes]]:
-    """Every line that is not blank, with its number; of a very long one only the beginning."""
+class _Twice:
+    """A file that is read twice, and has to be the same both times."""
+
+    def __init__(self, source: BinaryIO) -> None:
+        self._source = source
+        self._found: tuple[int, ...] = ()
+        self._size = 0
+        self._digest = b""
+
+    def first(self) -> Iterator[tuple[int, bytes]]:
+        """Every line that is not blank, with its number."""
+        self._found = self._stamp()
+        whole = hashlib.sha256()
+        yield from _read(self._source, sys.maxsize, whole)
+        self._size = self._source.tell()
+        self._digest = whole.digest()
+
+    def again(self) -> Iterator[tuple[int, bytes]]:
+        """The same lines; raises InvalidError as soon as it can tell that they are not."""
+        if self._stamp() != self._found:
+            raise _changed(0)
+        number, whole = 0, hashlib.sha256()
+        for number, line in _read(self._source, self._size, whole):
+            if self._stamp() != self._found:
+                raise _changed(number)
+            yield number, line
+        # A change too quick for the clock of the disk, or of what has none.
+        if whole.digest() != self._digest or self._source.read(1):
+            raise _changed(number + 1)
+
+    def _stamp(self) -> tuple[int, ...]:
+        try:
+            found = os.fstat(self._source.fileno())
+        except OSError:  # it is in memory only
+            return ()
+        return found.st_size, found.st_mtime_ns
+
+
+def _changed(number: int) -> InvalidError:
+    """``number``: of the first line that was not appended any more; 0: nothing was begun."""
+    again = "when it is complete, give it again: what is there already stays as it is"
+    if number:
+        return InvalidError(
+            f"the file was changed while it was read; it was left at line {number}",
+            hint=f"of the lines before it some may be changed, too; {again}",
+        )
+    return InvalidError(
+        "the file was changed after it was checked: nothing was written", hint=again
+    )
+
+
+def _read(source: BinaryIO, size: int, whole: hashlib._Hash) -> Iterator[tuple[int, bytes]]:
+    """Every line that is not blank, with its number; of a very long one only the beginning.
+
+    Of the first ``size`` bytes, all of which go into the digest.
+    """
     number = 0
+
+    def read(most: int) -> bytes:
+        part = source.readline(min(most, size - source.tell()))
+        whole.update(part)
+        return part
+
     try:
         source.seek(0)
-        while line := source.readline(LONGEST + 1):
+        while line := read(LONGEST + 1):
             number += 1
             rest = line
-            while not rest.endswith(b"\n") and (rest := source.readline(LONGEST)):
+            while not rest.endswith(b"\n") and (rest := read(LONGEST)):
                 pass
             if line.strip():
                 yield number, line

@@ -6,7 +6,7 @@ import hashlib
 from contextlib import suppress
 from dataclasses import replace
 from functools import partial
-from itertools import chain, groupby, islice
+from itertools import chain, islice
 from typing import TYPE_CHECKING, NamedTuple, TypeAlias
 
 from ledger import layout
@@ -14,11 +14,13 @@ from ledger.entry import Entry
 from ledger.errors import LedgerError, NotFoundError
 from ledger.fetch import Fetched, Near, Wanted, fetch
 from ledger.history import History
+from ledger.listing import Listing, by_folder
 from ledger.packs import FROM_PACKS, PackReader, check_packs, pack_names
 from ledger.pool import in_chunks
 from ledger.report import Finding, Report
 from ledger.stores import open_store
 from ledger.stores.folder import FolderStore
+from ledger.tlog.state import is_log_key
 from ledger.verify import Chain, finding_of
 from ledger.workers import Workers
 
@@ -191,7 +193,7 @@ def _verify(history: History, subject: Subject, fetched: Fetched, now: datetime)
         )
     except NotFoundError as error:
         key = layout.head_key(title_number)
-        if listed and any(history.store.list(f"{title_number}/")):
+        if listed and _has_only_strays(history, title_number):
             finding = _stray(f"{title_number}/")
         elif listed:
             finding = finding_of(error, key)  # it was there a moment ago: a disk that went away
@@ -210,6 +212,16 @@ def _verify(history: History, subject: Subject, fetched: Fetched, now: datetime)
         return Verified(title_number, known, report)
     head = Known(walk.head.version, walk.head.address)
     return Verified(title_number, head, report, bytes(walk.trace or b""))
+
+
+def _has_only_strays(history: History, title_number: str) -> bool:
+    """Whether the store names something below the title, and nothing that belongs there."""
+    try:
+        keys = list(history.store.list(f"{title_number}/"))
+    except LedgerError:
+        return False  # who knows
+    own = layout.head_key(title_number)
+    return bool(keys) and not any(key == own or layout.parse_entry_key(key) for key in keys)
 
 
 def verify_title(
@@ -352,10 +364,11 @@ def fsck(history: History, now: datetime, *, jobs: int = 1) -> Iterator[Report]:
     def check(folders: list[tuple[str, list[str]]]) -> list[Report]:
         return [report for folder in folders for report in _fsck_folder(history, *folder, now)]
 
-    listing = groupby(history.store.list(), lambda key: key.partition("/")[0])
-    folders = ((folder, list(keys)) for folder, keys in listing)
+    listing = Listing(history.store.list())
     workers = max(jobs, history.store.concurrency // 2)
-    yield from in_chunks(folders, check, workers, chunk=1 if jobs < workers else TITLES)
+    chunk = 1 if jobs < workers else TITLES
+    yield from in_chunks(by_folder(listing), check, workers, chunk=chunk)
+    yield Report(history.origin, findings=listing.findings)
 
 
 def _fsck_folder(history: History, folder: str, keys: list[str], now: datetime) -> Iterator[Report]:
@@ -412,8 +425,8 @@ def _check_dangling(
 
 def _strays(keys: Iterable[str]) -> Iterator[Finding]:
     for key in keys:
-        known = key == layout.LEDGER_KEY or layout.parse_pending_key(key)
-        if not known and not key.startswith((layout.PROBE, layout.LOG)):
+        known = key == layout.LEDGER_KEY or layout.parse_pending_key(key) or is_log_key(key)
+        if not known and not key.startswith(layout.PROBE):
             yield _stray(key)
 
 

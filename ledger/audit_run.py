@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any, Protocol
 from ledger import audit, layout
 from ledger.audit_state import open_state
 from ledger.errors import LedgerError
+from ledger.listing import Listing
 from ledger.report import Finding, Report
 from ledger.tlog.read import LogReader
 from ledger.tlog.remembered import judge_remembered
@@ -123,18 +124,20 @@ class Audit:
     def run(self, each: Callable[[Report], None] | None = None) -> Report:
         """Verify the titles, one after the other; ``each`` hears of one at a time.
 
-        What ends it early (an error of the store's listing, a Ctrl-C) is raised, once the state was
-        written.
+        Where the store's listing breaks off, that is a finding. What ends it early (a Ctrl-C, a
+        store that lists nothing at all) is raised, once the state was written.
         """
+        subjects = Listing(self._subjects())
         try:
             self._begin()
-            for verified in self._verify():
+            for verified in self._verify(subjects):
                 with self._lock:
                     if self._over is not None:
                         return self._over
                     self._take(verified)
                 if each is not None:
                     each(verified.report)
+            self._add(Report(self._tally.origin, findings=subjects.findings))
             self._finish()
         except BaseException:
             self.stop()
@@ -154,10 +157,10 @@ class Audit:
             findings = judge_remembered(log, self.state.header.checkpoint)
             self._add(Report(history.origin, findings=findings))
 
-    def _verify(self) -> Iterator[Verified]:
+    def _verify(self, subjects: Iterable[Subject]) -> Iterator[Verified]:
         return audit.verify_titles(
             self._history,
-            self._subjects(),
+            subjects,
             self._now,
             jobs=self._jobs,
             # Where most was vouched for already, reading whole packs would be more, not less.

@@ -43,6 +43,8 @@ class Outcome(NamedTuple):
     draft: Draft
     appended: Appended | None
     error: LedgerError | None
+    number: int
+    """Which draft of the batch it is, from 1 on: a batch that is stopped leaves some out."""
 
 
 def append_many(
@@ -179,7 +181,8 @@ class _Batch:
         """Queue the title for a writer, if it is free and has something to be written."""
         while title.waiting and (failed := self._failed.get(title.waiting[0].draft.title_number)):
             slot = title.waiting.popleft()
-            slot.outcome = Outcome(slot.draft, None, _skipped(slot.draft, failed))
+            skipped = _skipped(slot.draft, failed)
+            slot.outcome = Outcome(slot.draft, None, skipped, slot.number)
         if title.waiting and not title.busy:
             title.busy = True
             self._ready.append(title)
@@ -198,9 +201,9 @@ class _Batch:
         slot = self._under_way.pop(future)
         draft = slot.draft
         try:
-            slot.outcome = Outcome(draft, future.result(), None)
+            slot.outcome = Outcome(draft, future.result(), None, slot.number)
         except LedgerError as error:
-            slot.outcome = Outcome(draft, None, error)
+            slot.outcome = Outcome(draft, None, error, slot.number)
             self._failed[draft.title_number] = slot.number
         title = self._titles[draft.title_number]
         title.busy = False

@@ -9,12 +9,12 @@ from __future__ import annotations
 
 import hashlib
 from contextlib import suppress
-from tempfile import SpooledTemporaryFile
-from typing import TYPE_CHECKING, NamedTuple
+from tempfile import TemporaryFile
+from typing import IO, TYPE_CHECKING, NamedTuple
 
 from ledger import layout
 from ledger.entry import parent_hint, version_hint
-from ledger.errors import LedgerError
+from ledger.errors import LedgerError, StoreUnavailable
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping
@@ -49,32 +49,59 @@ class Near:
         self.used_packs = False
         """Whether any bytes were taken from ``packed``."""
         self._packed = packed
+        self._held: dict[str, bytes] = {}
+        self._room = NEAR_BYTES
         self._places: dict[str, tuple[int, int]] = {}
-        self._file: SpooledTemporaryFile[bytes] | None = None
+        self._file: IO[bytes] | None = None
 
     def __del__(self) -> None:
         if self._file is not None:
             self._file.close()
 
     def __contains__(self, address: str) -> bool:
-        return address in self._places or address in self._packed
+        return address in self._held or address in self._places or address in self._packed
 
     def add(self, address: str, data: bytes) -> None:
-        """Keep the bytes."""
+        """Keep the bytes; raises StoreUnavailable where there is no room, and keeps the others."""
+        if len(data) <= self._room:
+            self._room -= len(data)
+            self._held[address] = data
+            return
+        try:
+            self._places[address] = self._write(data)
+        except OSError as error:
+            raise StoreUnavailable(
+                f"cannot write a temporary file: {error.strerror}",
+                hint="make room where temporary files are, or name another folder in TMPDIR",
+            ) from error
+
+    def _write(self, data: bytes) -> tuple[int, int]:
         if self._file is None:
-            self._file = SpooledTemporaryFile(NEAR_BYTES)  # noqa: SIM115 -- see __del__
-        self._places[address] = (self._file.seek(0, 2), len(data))
-        self._file.write(data)
+            # Without a buffer: what is written is there, or its error comes here and not later.
+            self._file = TemporaryFile(buffering=0)  # noqa: SIM115 -- see __del__
+        start = self._file.seek(0, 2)
+        rest = memoryview(data)
+        while rest:
+            rest = rest[self._file.write(rest) :]
+        return start, len(data)
 
     def get(self, address: str) -> bytes | None:
         """The bytes, if they are near."""
+        if address in self._held:
+            return self._held[address]
         place = self._places.get(address)
         if place is None or self._file is None:
-            data = self._packed.get(address)
-            self.used_packs = self.used_packs or data is not None
-            return data
-        self._file.seek(place[0])
-        return self._file.read(place[1])
+            return self._from_packs(address)
+        try:
+            self._file.seek(place[0])
+            return self._file.read(place[1])
+        except OSError:
+            return None  # they are in the store all the same
+
+    def _from_packs(self, address: str) -> bytes | None:
+        data = self._packed.get(address)
+        self.used_packs = self.used_packs or data is not None
+        return data
 
 
 class Fetched(NamedTuple):

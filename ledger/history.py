@@ -22,7 +22,7 @@ if TYPE_CHECKING:
     from ledger.keyring import Keyring
     from ledger.stores.base import Store
 
-__all__ = ["Head", "History"]
+__all__ = ["Head", "History", "missing_entry"]
 
 HEADS = 256
 """How many checked heads are remembered,"""
@@ -106,13 +106,7 @@ class History:
         try:
             parent = self.entry(child.title_number, child.parent)
         except NotFoundError:
-            key = layout.entry_key(child.title_number, child.parent)
-            raise IntegrityError(
-                f"{key}: missing, and the chain leads through it",
-                hint=f"'ledger verify {child.title_number}' tells more; a bundle can bring it back",
-                reason="entry-missing",
-                object_key=key,
-            ) from None
+            raise missing_entry(child.title_number, child.parent) from None
         check_link(child, parent)
         return parent
 
@@ -208,3 +202,14 @@ class History:
                 hint="write more of its digits",
             )
         return found[0]
+
+
+def missing_entry(title_number: str, address: str) -> IntegrityError:
+    """The error of an entry that a chain leads through, and that is not there."""
+    key = layout.entry_key(title_number, address)
+    return IntegrityError(
+        f"{key}: missing, and the chain leads through it",
+        hint=f"'ledger verify {title_number}' tells more; a bundle can bring it back",
+        reason="entry-missing",
+        object_key=key,
+    )

@@ -186,7 +186,10 @@ def check_packs(history: History) -> Iterator[Report]:
     def check(keys: list[str]) -> list[Report]:
         return [Report(history.origin, findings=_check_key(history, key)) for key in keys]
 
-    return in_chunks(history.store.list(layout.PACKS), check, AHEAD, chunk=1)
+    try:
+        yield from in_chunks(history.store.list(layout.PACKS), check, AHEAD, chunk=1)
+    except LedgerError as error:
+        yield Report(history.origin, findings=(_finding(layout.PACKS, error),))
 
 
 def _check_key(history: History, key: str) -> tuple[Finding, ...]:

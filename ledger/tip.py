@@ -8,7 +8,8 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from ledger.history import Head
+from ledger.errors import NotFoundError
+from ledger.history import Head, missing_entry
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -50,7 +51,7 @@ class Tip:
         """The newest entry with this reference; above an address, the chain is of use once."""
         self.head()
         if reference in self._addresses:
-            return self._history.entry(self._title_number, self._addresses[reference])
+            return self._again(self._addresses[reference])
         for entry in self._below:
             if entry.address == above:
                 return None
@@ -59,6 +60,13 @@ class Tip:
             if entry.reference == reference:
                 return entry
         return None
+
+    def _again(self, address: str) -> Entry:
+        """An entry that the chain leads through, read once more."""
+        try:
+            return self._history.entry(self._title_number, address)
+        except NotFoundError:
+            raise missing_entry(self._title_number, address) from None
 
     def grow(self, entry: Entry, version: str | None) -> None:
         """The entry is the head now, to be replaced by this version; None: read it to know."""

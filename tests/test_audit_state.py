@@ -16,7 +16,6 @@ from ledger import Ledger, Report
 from ledger.audit import Known, Subject
 from ledger.audit_state import AuditState
 from ledger.errors import (
-    IntegrityError,
     InvalidError,
     LedgerError,
     MalformedError,
@@ -37,7 +36,7 @@ from tests.tampering import (
     objects_of,
     small_world,
 )
-from tests.wrappers import CountingStore
+from tests.wrappers import CountingStore, Wrapper
 
 GROUPS = 0o070
 
@@ -217,9 +216,61 @@ def test_a_store_that_lists_out_of_order_is_no_reason_to_lose_a_line(world, audi
     store = Disordered()
     store.create_many(world.objects.items())
     before = lines(audited)
-    with pytest.raises(IntegrityError, match="out of order"):
-        world.open(store).verify_all(state=audited)
+    report = world.open(store).verify_all(state=audited)
+    assert [(f.severity, f.slug) for f in report.findings] == [("tampering", "damaged")]
+    assert "out of order" in report.findings[0].message
     assert lines(audited) == before
+
+
+class BreaksOff(Wrapper):
+    """Its listing of everything ends with an error, after so many keys or folders."""
+
+    def __init__(self, inner, after):
+        super().__init__(inner)
+        self.after = after
+
+    def list(self, prefix="", *, after="", delimiter=""):
+        found = self.inner.list(prefix, after=after, delimiter=delimiter)
+        if prefix:
+            yield from found
+        else:
+            yield from islice(found, self.after)
+            raise StoreUnavailable("no answer to the request for page 2")
+
+
+def reopened(ledger, store):
+    return Ledger.open(store, keyring=ledger.keyring)
+
+
+@pytest.mark.parametrize("concurrency", [1, 8])
+def test_what_was_listed_before_the_listing_broke_off_is_checked_and_kept(path, concurrency):
+    ledger = many(10)
+    ledger.verify_all(["TN009"], state=path)
+    ledger.store.replace("TN003/head.json", b"", ledger.store.get("TN003/head.json").version)
+    store = BreaksOff(ledger.store, 6)
+    store.concurrency = concurrency
+    heard = []
+    report = reopened(ledger, store).verify_all(state=path, each=heard.append)
+    assert (report.outcome, report.titles, len(heard)) == ("tampered", 6, 6)
+    assert [f.slug for f in report.findings] == ["malformed-entry", "store-unavailable"]
+    assert "page 2" in report.findings[1].message
+    assert title_numbers(path) == [f"TN{n:03}" for n in (0, 1, 2, 4, 5, 9)]
+
+
+def test_a_store_that_lists_nothing_at_all_is_an_error_of_the_store(path):
+    ledger = many(2)
+    for verify in (lambda broken: broken.verify_all(state=path), Ledger.fsck):
+        with pytest.raises(StoreUnavailable, match="page 2"):
+            verify(reopened(ledger, BreaksOff(ledger.store, 0)))
+
+
+def test_fsck_keeps_what_it_found_before_the_listing_broke_off():
+    ledger = many(10)
+    ledger.store.replace("TN003/head.json", b"", ledger.store.get("TN003/head.json").version)
+    report = reopened(ledger, BreaksOff(ledger.store, 20)).fsck()
+    assert report.outcome == "tampered"
+    assert {f.slug for f in report.findings} >= {"malformed-entry", "store-unavailable"}
+    assert report.titles == 7  # the last of them was listed in part, and is walked as a whole
 
 
 # --- keys ----------------------------------------------------------------------------------------

@@ -12,6 +12,7 @@ from hypothesis import strategies as st
 from ledger import Draft, Ledger
 from ledger.batch import WINDOW, WINDOW_BYTES, check_draft
 from ledger.errors import (
+    IntegrityError,
     InvalidError,
     KeyUnavailable,
     MalformedError,
@@ -22,7 +23,7 @@ from ledger.errors import (
     Skipped,
     StoreUnavailable,
 )
-from ledger.layout import head_key
+from ledger.layout import entry_key, head_key
 from ledger.stores import FolderStore, MemoryStore
 from ledger.testing import FixedClock, keyring_for, memory_ledger, signer
 from tests.wrappers import CountingStore, CrashError, CrashingStore, FailingStore, Wrapper
@@ -156,6 +157,30 @@ def test_a_title_that_failed_long_ago_is_still_left_out():
     last = list(ledger.append_many([bad, *between, draft("TN1", 1)]))[-1]
     assert isinstance(last.error, Skipped)
     assert "TN1" not in ledger.titles()
+
+
+def test_a_repeat_of_an_entry_that_has_gone_meanwhile_is_no_title_that_was_not_found():
+    store = MemoryStore()
+    ledger = memory_ledger(store)
+    first = ledger.append("TN1", {"n": 1}, reference="a")
+    entry = entry_key("TN1", first.address)
+
+    class Losing(Wrapper):
+        lost = False
+
+        def get(self, key):
+            return None if key == entry and self.lost else super().get(key)
+
+    losing = Losing(store)
+
+    def drafts():
+        yield draft("TN1", 2, reference="b")
+        losing.lost = True
+        yield draft("TN1", 1, reference="a")
+
+    *_, last = reopened(losing).append_many(drafts())
+    assert isinstance(last.error, IntegrityError)
+    assert (last.error.reason, last.error.object_key) == ("entry-missing", entry)
 
 
 def test_a_reference_that_is_taken_is_the_outcome_of_its_draft():
@@ -429,3 +454,32 @@ def test_stopped_it_tells_of_all_that_was_written_and_begins_nothing_more():
     there = {(title, n) for title in ledger.titles() for n in chain(ledger, title)}
     assert set(told) == there
     assert 100 <= len(told) < 2000
+
+
+def test_stopped_every_outcome_still_says_which_draft_it_is_of():
+    go_on = Event()
+
+    class Slow(Wrapper):
+        def called(self, operation, key):
+            if (operation, key) == ("create", head_key("TN1")):
+                go_on.wait(PATIENCE)
+
+    store = MemoryStore()
+    memory_ledger(store)
+    drafts = [*(draft("TN1", n) for n in range(3)), draft("TN2", 3), draft("TN3", 4)]
+    taken = 0
+
+    def taking():
+        nonlocal taken
+        for taken, each in enumerate(drafts, 1):  # noqa: B007 -- counted
+            yield each
+
+    def stop():
+        if taken < len(drafts):
+            return False
+        go_on.set()
+        return True
+
+    outcomes = list(reopened(Slow(store)).append_many(taking(), stop=stop))
+    assert [outcome.draft for outcome in outcomes] == [drafts[o.number - 1] for o in outcomes]
+    assert [outcome.number for outcome in outcomes] == [1, 4, 5]  # 2 and 3 were never begun

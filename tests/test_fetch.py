@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+import resource
 from collections import Counter
+from contextlib import contextmanager
 
 import pytest
 
-from ledger import fetch
+from ledger import Ledger, fetch
+from ledger.errors import StoreUnavailable
 from ledger.layout import entry_key
 from ledger.stores import MemoryStore
 from ledger.testing import FixedClock, memory_ledger
@@ -109,3 +112,45 @@ def test_a_listing_that_fails_or_lies_is_no_harm():
     store = MemoryStore()
     store.create_many(world.objects.items())
     assert world.open(FarStore(store)).verify(TITLE).entries == 12
+
+
+@contextmanager
+def no_file_larger_than(size):
+    """As on a disk without room: what would make a file larger fails."""
+    soft, hard = resource.getrlimit(resource.RLIMIT_FSIZE)
+    resource.setrlimit(resource.RLIMIT_FSIZE, (size, hard))
+    try:
+        yield
+    finally:
+        resource.setrlimit(resource.RLIMIT_FSIZE, (soft, hard))
+
+
+def long_title(versions=14):
+    ledger = memory_ledger()
+    for number in range(versions):
+        ledger.append(TITLE, {"number": number, "plan": "x" * 900_000})
+    return Ledger.open(FarStore(ledger.store), keyring=ledger.keyring)
+
+
+def test_without_room_for_a_temporary_file_a_verification_only_takes_longer():
+    ledger = long_title()
+    with no_file_larger_than(1 << 20):
+        for report in (ledger.verify(TITLE), ledger.verify_all(), ledger.fsck()):
+            assert (report.entries, report.findings) == (14, ())
+
+
+def test_what_there_is_no_room_for_is_an_error_and_all_before_it_stays_near():
+    data = {number: bytes([number]) * 900_000 for number in range(14)}
+    near = fetch.Near({})
+
+    def fill():
+        for number, each in data.items():
+            near.add(str(number), each)
+
+    with no_file_larger_than(1_000_000), pytest.raises(StoreUnavailable, match="too large") as told:
+        fill()
+    assert "TMPDIR" in told.value.hint
+    kept = [number for number in data if str(number) in near]
+    assert kept == list(range(10))
+    assert all(near.get(str(number)) == data[number] for number in kept)
+    assert near.get("10") is None

@@ -6,7 +6,7 @@ from datetime import timedelta
 
 import pytest
 
-from ledger import Keyring, Ledger, Report
+from ledger import Keyring, Ledger, Report, audit
 from ledger.audit import FROM_A_LISTING
 from ledger.errors import (
     IntegrityError,
@@ -18,6 +18,7 @@ from ledger.errors import (
     TrustError,
     UnsupportedFormatError,
 )
+from ledger.history import History
 from ledger.layout import PACKS, entry_key, head_key
 from ledger.packs import FROM_PACKS
 from ledger.stores import FolderStore, MemoryStore
@@ -367,6 +368,40 @@ def test_markers_and_probes_are_known(world):
     assert any(key.startswith("_pending/") for key in world.objects)
     world.objects |= {"_probe/x": b"", "_log/checkpoint": b""}
     assert fsck(world).findings == ()
+
+
+def test_what_belongs_to_a_log_by_its_name_is_no_stray(world):
+    digest = "0" * 64
+    world.objects |= dict.fromkeys(
+        ("_log/state", "_log/sealed/TN1", f"_log/staging/256-{digest}", "_log/tile/0/x001/234"), b""
+    )
+    world.objects |= dict.fromkeys(("_log/tile/entries/000", "_log/tile/1/000.p/7"), b"")
+    assert fsck(world).findings == ()
+    strays = {"_log/notes", "_log/sealed/tn1", f"_log/staging/x-{digest}", "_log/tile/0/000.p/256"}
+    strays |= {"_log/tile/0/1", "_log/sealed/TN1/x", "_log/state/x", "_log/tile/64/000", "_log2/x"}
+    world.objects |= dict.fromkeys(strays, b"")
+    found = {(f.slug, f.object_key) for f in fsck(world).findings}
+    assert found == {("stray-object", key) for key in strays}
+
+
+def test_fsck_holds_few_of_the_markers_at_once(world):
+    listed = 0
+
+    class Marked(MemoryStore):
+        def list(self, prefix="", **how):
+            nonlocal listed
+            yield from super().list(prefix, **how)
+            for listed in range(1, 50_001):
+                yield f"_pending/TN9.{listed}-{'0' * 64}"
+
+    store = Marked()
+    store.create_many(world.objects.items())
+    seen, most = 0, 0
+    for report in audit.fsck(History(store, ORIGIN, world.keyring), world.clock(), jobs=1):
+        assert report
+        seen, most = listed, max(most, listed - seen)
+    assert seen == 50_000
+    assert most < 10_000
 
 
 def test_a_time_in_the_future_is_a_warning(world, verifier):

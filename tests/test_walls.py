@@ -26,7 +26,7 @@ FLOORS = [
     ["entry", "tlog"],
     ["bundle", "packfile", "plain", "verify"],
     ["pool", "stores", "workers"],
-    ["fetch", "history", "identity", "keyfile", "newfile"],
+    ["fetch", "history", "identity", "keyfile", "listing", "newfile"],
     ["packs", "tip"],
     ["append", "audit", "packing"],
     ["audit_lines", "batch", "tlog/memory", "tlog/read"],

@@ -6,8 +6,6 @@ import os
 import signal
 import stat
 import sys
-import tempfile
-from collections import deque
 from contextlib import closing, contextmanager
 from pathlib import Path
 from threading import Event
@@ -17,6 +15,7 @@ import typer
 
 from cli.lines import Lines
 from cli.output import print_json
+from cli.spool import spooled
 from cli.tally import Shown, Tally, complain
 from ledger import InvalidError, NotFoundError
 
@@ -52,7 +51,7 @@ def _open_lines(file: str, reference: str, **about: Any) -> Iterator[Lines]:
 def _open(file: str) -> Iterator[tuple[BinaryIO, str]]:
     """A file that can be read twice, and its name; what is no plain file has none."""
     if file == "-":
-        with _spooled(sys.stdin.buffer) as spool:
+        with spooled(sys.stdin.buffer) as spool:
             yield spool, ""
         return
     try:
@@ -64,16 +63,8 @@ def _open(file: str) -> Iterator[tuple[BinaryIO, str]]:
             # A name in bytes that are no text is no reference: it is spelled in escapes.
             yield source, os.fsencode(Path(file).name).decode(errors="backslashreplace")
         else:
-            with _spooled(source) as spool:
+            with spooled(source) as spool:
                 yield spool, ""
-
-
-@contextmanager
-def _spooled(source: BinaryIO) -> Iterator[BinaryIO]:
-    with tempfile.TemporaryFile() as spool:
-        while chunk := source.read(1 << 20):
-            spool.write(chunk)
-        yield cast("BinaryIO", spool)
 
 
 def _check(lines: Lines, where: str) -> None:
@@ -124,11 +115,11 @@ def _say_checked(lines: Lines, shown: Shown) -> int:
 
 
 def _append_lines(ledger: Ledger, lines: Lines, shown: Shown, *, clamp_time: bool) -> int:
-    numbers: deque[int] = deque()  # of the lines that were taken and have no outcome yet
+    taken: dict[int, int] = {}  # the lines that have no outcome yet, by which draft they are
 
     def drafts() -> Iterator[Draft]:
-        for number, draft in lines.drafts():
-            numbers.append(number)
+        for number, (line, draft) in enumerate(lines.drafts(), 1):
+            taken[number] = line
             yield draft
 
     tally = Tally(lines.total, shown)
@@ -138,9 +129,11 @@ def _append_lines(ledger: Ledger, lines: Lines, shown: Shown, *, clamp_time: boo
         )
         with closing(cast("Generator[Outcome]", outcomes)):
             # Once stopped, those that were never begun have no outcome.
-            for outcome in outcomes:
-                tally.add(numbers.popleft(), outcome)
-    tally.close()
+            try:
+                for outcome in outcomes:
+                    tally.add(taken.pop(outcome.number), outcome)
+            finally:
+                tally.close()
     if stopped.is_set() and tally.missing:
         raise KeyboardInterrupt
     return tally.code

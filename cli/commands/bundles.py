@@ -5,10 +5,9 @@ from __future__ import annotations
 import os
 import secrets
 import sys
-import tempfile
 from contextlib import ExitStack, contextmanager
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, BinaryIO, cast
+from typing import TYPE_CHECKING, Annotated, BinaryIO
 
 import typer
 
@@ -23,6 +22,7 @@ from cli.options import (
 )
 from cli.output import counted, print_json, working
 from cli.session import open_ledger
+from cli.spool import spooled
 from cli.text import printable
 from ledger import InvalidError, Ledger, NotFoundError, TrustError
 from ledger.errors import StoreUnavailable
@@ -84,7 +84,7 @@ def import_(
 
     A store without a ledger becomes the bundle's, if you trust a registrar of its origin.
     """
-    reading = _spooled_input() if file == "-" else _reading(Path(file))
+    reading = spooled(sys.stdin.buffer) if file == "-" else _reading(Path(file))
     shown = working("importing", quiet=quiet or as_json)
     with reading as source, _open_or_create(store, connections, source) as ledger, shown:
         done = ledger.import_bundle(source)
@@ -128,16 +128,6 @@ def _reading(path: Path) -> Iterator[BinaryIO]:
         raise NotFoundError(f"cannot read {path}: {error.strerror}") from error
     with file:
         yield file
-
-
-@contextmanager
-def _spooled_input() -> Iterator[BinaryIO]:
-    """Standard input as a file that can be read twice."""
-    with tempfile.TemporaryFile() as spool:
-        while chunk := sys.stdin.buffer.read(1 << 20):
-            spool.write(chunk)
-        spool.seek(0)
-        yield cast("BinaryIO", spool)
 
 
 @contextmanager

@@ -80,6 +80,8 @@ def init(
             typer.echo(f"made your key {signer.key_id[:16]}: {config.key_file(key)}")
         verb = "made" if known is None else "there already:"
         typer.echo(f"{verb} the ledger {name} in {printable(opened.url)}")
+        if known is None:
+            typer.echo("to log it: ledger key generate --for log, then ledger seal --genesis")
         if _store_otherwise(config) != url:
             typer.echo(f"to use it: export LEDGER_STORE={shlex.quote(url)}")
 

@@ -13,8 +13,8 @@ Anybody checks a receipt offline, with the log's public key and the entry:
 
 from __future__ import annotations
 
+import random
 import time
-from itertools import islice
 from typing import TYPE_CHECKING, NamedTuple
 
 from ledger import layout
@@ -42,7 +42,7 @@ from ledger.tlog.since import last_logged
 
 if TYPE_CHECKING:
     import os
-    from collections.abc import Iterable, Iterator
+    from collections.abc import Iterable
     from datetime import timedelta
 
     from ledger.keyring import Keyring, Role
@@ -69,7 +69,8 @@ LONGEST_PAUSE = 2.0
 """Seconds between two looks at the log."""
 
 LOOKED_AT = 1000
-"""Of so many titles at most it is asked how long they have been waiting."""
+"""Of so many titles at most it is asked how long they have been waiting: drawn by lot, as those of
+one part of the register may all be young while others wait."""
 
 
 class Pending(NamedTuple):
@@ -80,8 +81,9 @@ class Pending(NamedTuple):
     oldest: str | None
     """When the oldest entry that waits was recorded (RFC 3339); None: none does.
 
-    A move that was prepared and never came to be waits for nothing. Of many thousand titles only
-    the first are looked at.
+    A move that was prepared and never came to be waits for nothing. Of more than LOOKED_AT titles
+    so many are drawn by lot, anew each time: the oldest of all may be older then, by a little where
+    many have waited as long.
     """
 
 
@@ -221,18 +223,14 @@ class Log:
     def pending(self) -> Pending:
         """What waits for the next seal. Lists the markers, and reads the heads that they are of."""
         moves = 0
-
-        def counted() -> Iterator[Moved]:
-            nonlocal moves
-            for moved in pending_titles(self._history.store):
-                moves += len(moved[1])
-                yield moved
-
-        waiting = counted()
-        oldest = self._find_oldest(list(islice(waiting, LOOKED_AT)))
-        for _ in waiting:
-            pass
-        return Pending(moves, oldest)
+        drawn: list[Moved] = []
+        for count, moved in enumerate(pending_titles(self._history.store), 1):
+            moves += len(moved[1])
+            if count <= LOOKED_AT:
+                drawn.append(moved)
+            elif (place := random.randrange(count)) < LOOKED_AT:  # noqa: S311 -- no secret
+                drawn[place] = moved
+        return Pending(moves, self._find_oldest(drawn))
 
     def _find_oldest(self, moved: list[Moved]) -> str | None:
         """When the first of these was recorded that a head has reached."""

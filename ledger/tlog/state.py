@@ -26,14 +26,14 @@ from ledger.errors import (
 )
 from ledger.tlog.checkpoint import Checkpoint, SignedCheckpoint, open_checkpoint
 from ledger.tlog.merkle import MAX_SIZE
-from ledger.tlog.tiles import ENTRIES, Tile, decode_entries, encode_entries
+from ledger.tlog.tiles import ENTRIES, Tile, decode_entries, encode_entries, parse_tile
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
 
     from ledger.keys import PublicKey
 
-__all__ = ["LogState", "SealedRecord", "Staging"]
+__all__ = ["LogState", "SealedRecord", "Staging", "is_log_key"]
 
 FORMAT = 1
 NAME = re.compile(r"(0|[1-9][0-9]{0,18})-([0-9a-f]{64})")
@@ -154,3 +154,22 @@ class SealedRecord(NamedTuple):
 
 def _in_range(version: int, leaf: int) -> bool:
     return version >= 1 and leaf >= 0
+
+
+def is_log_key(key: str) -> bool:
+    """Whether this is the key of something that belongs to a log, by its name alone."""
+    if key in {layout.LOG_STATE, layout.LOG_CHECKPOINT}:
+        return True
+    if key.startswith(layout.STAGING):
+        return Staging.parse(key.removeprefix(layout.STAGING)) is not None
+    if key.startswith(layout.sealed_key("")):
+        return layout.is_title_number(key.removeprefix(layout.sealed_key("")))
+    return key.startswith(layout.LOG) and _is_tile(key.removeprefix(layout.LOG))
+
+
+def _is_tile(path: str) -> bool:
+    try:
+        parse_tile(path)
+    except MalformedError:
+        return False
+    return True

@@ -282,6 +282,7 @@ class Bucket(ThreadingHTTPServer):
         super().__init__(("127.0.0.1", 0), _Reader)
         self.objects = objects
         self.hanging = hanging
+        self.one_page_only = False  # of a listing: the second is refused
         self.hangs, self.ended = Event(), Event()
 
 
@@ -303,7 +304,7 @@ class _Reader(BaseHTTPRequestHandler):
             self.server.hangs.set()
             self.server.ended.wait(10 * PATIENCE)
         elif not key:
-            self._answer(200, self._listing(parse_qs(url.query)))
+            self._list(parse_qs(url.query))
         elif key in self.server.objects:
             self._answer(200, self.server.objects[key])
         else:
@@ -317,6 +318,12 @@ class _Reader(BaseHTTPRequestHandler):
         self.end_headers()
         self.wfile.write(body)
 
+    def _list(self, query: dict[str, list[str]]) -> None:
+        if "continuation-token" in query:
+            self._answer(403, b"<Error><Code>AccessDenied</Code><Message>no</Message></Error>")
+        else:
+            self._answer(200, self._listing(query))
+
     def _listing(self, query: dict[str, list[str]]) -> bytes:
         prefix = query.get("prefix", [""])[0]
         found, common = [], set()
@@ -328,6 +335,9 @@ class _Reader(BaseHTTPRequestHandler):
                 found.append(key)
         parts = [f"<Contents><Key>{escape(key)}</Key></Contents>" for key in found]
         parts += [f"<CommonPrefixes><Prefix>{p}</Prefix></CommonPrefixes>" for p in sorted(common)]
+        if self.server.one_page_only and not prefix:
+            more = "<IsTruncated>true</IsTruncated><NextContinuationToken>2</NextContinuationToken>"
+            parts = [more, *parts[: COUNT // 2]]
         return f"<ListBucketResult>{''.join(parts)}</ListBucketResult>".encode()
 
 
@@ -413,3 +423,23 @@ def test_whatever_is_verified_a_ctrl_c_ends_it_at_once(shell: Shell, line: str) 
     assert "unchecked: interrupted" in out
     assert "verified:" not in out
     assert [path.name for path in shell.folder.iterdir()] == ["ledger-data"]
+
+
+# -- A listing that breaks off -------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("line", ["verify --report report.json", "fsck"])
+def test_tampering_that_was_found_outlives_a_listing_that_breaks_off(
+    shell: Shell, line: str
+) -> None:
+    with hanging_bucket(shell) as bucket:
+        bucket.hanging, bucket.one_page_only = "nothing", True
+        bucket.objects["TN001/head.json"] = b"{}"
+        url = f"http://127.0.0.1:{bucket.server_address[1]}"
+        done = shell(f"{line} --store s3://bucket", code=20, AWS_ENDPOINT_URL_S3=url)
+    assert "tampering: malformed-entry: TN001/head.json" in done.out
+    assert "unchecked: store-denied: the store's listing broke off: " in done.out
+    if "--report" in line:
+        report = json.loads((shell.folder / "report.json").read_text())
+        assert [f["slug"] for f in report["findings"]] == ["malformed-entry", "store-denied"]
+        assert (report["outcome"], report["interrupted"]) == ("tampered", False)

@@ -8,20 +8,20 @@ import os
 import signal
 import subprocess
 import time
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, BinaryIO
 
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from cli.commands.batch import Shown, append_batch
 from cli.lines import LONGEST, Lines
+from ledger import InvalidError, Ledger, load_key
 from ledger.testing import memory_ledger
 from tests.cli.shell import PATIENCE, Shell
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
-
-    from ledger import Ledger
 
 MANY = 300
 
@@ -34,11 +34,15 @@ def write(shell: Shell, *lines: str, name: str = "deeds.jsonl") -> None:
     (shell.folder / name).write_text("".join(f"{each}\n" for each in lines))
 
 
+def ledger_of(shell: Shell) -> Ledger:
+    return Ledger.open(
+        str(shell.store), keyring=shell.keyring(), signer=load_key(shell.config / "key.pem")
+    )
+
+
 def registered(shell: Shell) -> dict[str, list[Any]]:
     """What was registered for every title, oldest first, seen through the library."""
-    from ledger import Ledger
-
-    with Ledger.open(str(shell.store), keyring=shell.keyring()) as ledger:
+    with ledger_of(shell) as ledger:
         assert ledger.fsck().outcome == "verified"
         return chains(ledger)
 
@@ -253,6 +257,72 @@ def test_however_often_it_was_begun_the_chains_are_the_lines_in_order(
     }
 
 
+def test_lines_whose_digests_begin_alike_are_counted_by_themselves(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    # Whoever looks long enough finds two lines whose digests share eight bytes.
+    monkeypatch.setattr("cli.lines._short", lambda _: 7)
+    ledger = memory_ledger()
+    run(ledger, [("TN1", "A"), ("TN1", "B")])
+    run(ledger, [("TN2", "A"), ("TN1", "B"), ("TN1", "A"), ("TN1", "A")])
+    assert chains(ledger) == {"TN1": ["A", "B", "A"], "TN2": ["A"]}
+
+
+# -- A file that changes -------------------------------------------------------------------------
+
+
+def checked(source: BinaryIO) -> Lines:
+    lines = Lines(source, "deeds.jsonl")
+    assert list(lines.check()) == []
+    return lines
+
+
+def add(shell: Shell, *lines: str) -> None:
+    with (shell.folder / "deeds.jsonl").open("a") as file:
+        file.writelines(f"{each}\n" for each in lines)
+
+
+def test_a_file_that_grew_after_it_was_checked_is_refused_before_anything_is_written(
+    shell: Shell,
+) -> None:
+    write(shell, line("TN1", 1))
+
+    def open_ledger() -> Ledger:
+        add(shell, line("TN1", 2))
+        return ledger_of(shell)
+
+    file = str(shell.folder / "deeds.jsonl")
+    with pytest.raises(InvalidError, match="after it was checked: nothing was written"):
+        append_batch(file, open_ledger, Shown(as_json=False, quiet=True), "", clamp_time=False)
+    assert registered(shell) == {}
+    shell("append --batch deeds.jsonl")
+    assert registered(shell) == {"TN1": [1, 2]}
+
+
+def test_lines_that_are_added_while_it_is_read_are_not_appended(shell: Shell) -> None:
+    write(shell, line("TN1", 1), line("TN1", 2))
+    with (shell.folder / "deeds.jsonl").open("rb") as source:
+        drafts = checked(source).drafts()
+        number, first = next(drafts)
+        assert (number, first.document["n"]) == (1, 1)
+        add(shell, line("TN1", 1), line("TN1", 3))
+        with pytest.raises(InvalidError, match="left at line 2") as told:
+            next(drafts)
+    assert "give it again" in told.value.hint
+
+
+@pytest.mark.parametrize("change", [b'{"title_number":"TN1","n":3}\n', b"{", b""])
+def test_a_change_that_no_time_tells_of_is_found_by_the_bytes(change: bytes) -> None:
+    first, second = b'{"title_number":"TN1","n":1}\n', b'{"title_number":"TN1","n":2}\n'
+    source = io.BytesIO(first + second)
+    lines = checked(source)
+    source.seek(len(first))
+    source.truncate()
+    source.write(change)
+    with pytest.raises(InvalidError, match="changed while it was read"):
+        list(lines.drafts())
+
+
 # -- Bad lines -----------------------------------------------------------------------------------
 
 BAD_LINES = {
@@ -355,6 +425,15 @@ def test_the_exit_code_is_that_of_the_first_failure(shell: Shell) -> None:
         assert "2 failed" in shell.fails(code, "append --batch deeds.jsonl")
 
 
+def test_no_room_for_the_lines_of_a_pipe_is_said_before_anything_is_written(shell: Shell) -> None:
+    write(shell, *(line(f"TN{n}", "x" * 1000) for n in range(100)))
+    done = shell.bash("cat deeds.jsonl | (ulimit -f 8; ledger append --batch - --reference x)")
+    assert done.code == 13
+    assert "error: cannot keep the input in a temporary file: File too large" in done.err
+    assert "TMPDIR" in done.err
+    assert registered(shell) == {}
+
+
 def test_it_gives_up_where_the_store_fails_whatever_is_tried(shell: Shell) -> None:
     write(shell, *(line(f"TN{n}", n) for n in range(3000)))
     done = shell.bash("ulimit -f 0; ledger append --batch deeds.jsonl -q")  # no file may grow
@@ -416,6 +495,24 @@ def test_interrupted_it_finishes_what_is_being_written_and_says_how_far_it_got(
     assert "give the same file again" in err.decode()
     shell("append --batch deeds.jsonl")
     assert registered(shell) == expected(MANY * 4, 20)
+
+
+def test_interrupted_it_names_the_lines_that_were_appended_not_others(shell: Shell) -> None:
+    # Most of the first lines wait for their turn when it is stopped; later ones were appended.
+    pairs = [("TN0", n) for n in range(600)] + [(f"TN{n}", 0) for n in range(1, 600)]
+    write(shell, *(line(*pair) for pair in pairs))
+    process = shell.popen(
+        "append --batch deeds.jsonl --json", stdout=subprocess.PIPE, stderr=subprocess.DEVNULL
+    )
+    wait_for_entries(shell, 5)
+    process.send_signal(signal.SIGINT)
+    out, _ = process.communicate(timeout=PATIENCE)
+    assert process.returncode == 130
+    told = [json.loads(each) for each in out.splitlines()]
+    assert [pairs[each["line"] - 1] for each in told] == [
+        (each["title_number"], each["version"] - 1) for each in told
+    ]
+    assert {each["title_number"] for each in told} > {"TN0"}
 
 
 def test_the_same_file_from_two_processes_at_once_is_there_once(shell: Shell) -> None:

@@ -15,13 +15,21 @@ def test_after_init_append_works(bare: Shell) -> None:
     said = bare("init").lines
     assert said[0].startswith("made your key ")
     assert said[1].startswith("made the ledger ")
-    assert len(said) == 2
+    assert said[2:] == ["to log it: ledger key generate --for log, then ledger seal --genesis"]
     bare(f"append {TITLE} --set a=b")
 
 
 def test_init_in_another_place_says_how_to_use_it(bare: Shell) -> None:
     assert bare("init titles").lines[-1] == "to use it: export LEDGER_STORE=titles"
     bare(f"append {TITLE} --set a=b", LEDGER_STORE="titles")
+
+
+def test_what_init_says_of_the_log_is_all_it_takes(bare: Shell) -> None:
+    begin = bare("init").lines[2].removeprefix("to log it: ")
+    for command in begin.split(", then "):
+        bare(command.removeprefix("ledger "))
+    assert bare("checkpoint").out
+    assert "to log it" not in bare("init").out
 
 
 def test_init_as_json(bare: Shell) -> None:

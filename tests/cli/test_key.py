@@ -254,3 +254,12 @@ def test_a_passphrase_may_be_any_bytes(bare: Shell) -> None:
     (bare.folder / "pass").write_bytes(b"sesam\xe9")
     bare("key generate", LEDGER_PASSPHRASE="sesam\udce9")
     bare("key show", LEDGER_PASSPHRASE_FILE="pass")
+
+
+def test_a_registrars_key_is_refused_as_a_key_of_the_same_ledgers_log(shell: Shell) -> None:
+    (shell.folder / "own.pub").write_bytes(shell("key show").data)
+    before = shell.keyring()
+    said = shell.fails(65, f"key trust own.pub --origin {ORIGIN} --role log")
+    assert f"is a registrar of {ORIGIN} already" in said
+    assert shell.keyring() == before
+    shell("key trust own.pub --origin example.org/other --role log")  # what it signs names it

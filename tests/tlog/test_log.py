@@ -184,6 +184,24 @@ def test_pending_counts_moves_and_tells_since_when_they_wait(memory: Path) -> No
     assert log.pending() == (0, None)
 
 
+def test_of_many_titles_that_wait_each_may_be_the_one_that_is_looked_at(
+    memory: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("ledger.tlog.log.LOOKED_AT", 3)
+    clock = FixedClock()
+    titles = ledger_in(MemoryStore(), clock)
+    log = Log(titles)
+    log.seal(LOG_KEY, memory, genesis=True)
+    recorded = set()
+    for number in range(9, 0, -1):  # the last in the listing has waited longest
+        recorded.add(titles.append(f"TN{number}", {}).recorded_at)
+        clock.now += timedelta(hours=1)
+    seen = {log.pending() for _ in range(200)}
+    assert {moves for moves, _ in seen} == {9}
+    # Of three drawn, the oldest is any but the two youngest.
+    assert {oldest for _, oldest in seen} == set(sorted(recorded)[:-2])
+
+
 def test_a_move_that_never_came_to_be_waits_for_nothing(log: Log, titles: Ledger) -> None:
     titles.store.create(pending_key("TN1", 9, "0" * 64), b"")
     titles.store.create(pending_key("TN9", 1, "0" * 64), b"")
