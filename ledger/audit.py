@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import hashlib
-from contextlib import suppress
 from dataclasses import replace
 from functools import partial
 from itertools import chain, islice
@@ -14,13 +13,11 @@ from ledger.entry import Entry
 from ledger.errors import LedgerError, NotFoundError
 from ledger.fetch import Fetched, Near, Wanted, fetch
 from ledger.history import History
-from ledger.listing import Listing, by_folder
-from ledger.packs import FROM_PACKS, PackReader, check_packs, pack_names
+from ledger.packs import FROM_PACKS, PackReader, pack_names
 from ledger.pool import in_chunks
 from ledger.report import Finding, Report
 from ledger.stores import open_store
 from ledger.stores.folder import FolderStore
-from ledger.tlog.state import is_log_key
 from ledger.verify import Chain, finding_of
 from ledger.workers import Workers
 
@@ -36,7 +33,9 @@ __all__ = [
     "Known",
     "Subject",
     "Verified",
-    "fsck",
+    "carry_out",
+    "plan_walk",
+    "stray",
     "verify_title",
     "verify_titles",
 ]
@@ -181,7 +180,7 @@ def _verify_tasks(
 def _verify(history: History, subject: Subject, fetched: Fetched, now: datetime) -> Verified:
     title_number, known, listed, expect, logged = subject
     try:
-        plan = _plan(
+        plan = plan_walk(
             history,
             title_number,
             now,
@@ -194,13 +193,13 @@ def _verify(history: History, subject: Subject, fetched: Fetched, now: datetime)
     except NotFoundError as error:
         key = layout.head_key(title_number)
         if listed and _has_only_strays(history, title_number):
-            finding = _stray(f"{title_number}/")
+            finding = stray(f"{title_number}/")
         elif listed:
             finding = finding_of(error, key)  # it was there a moment ago: a disk that went away
         else:
             finding = Finding("tampering", "head-missing", key, f"{key}: {error}")
         plan = Report(history.origin, findings=(finding,))
-    report = _carry_out(plan)
+    report = carry_out(plan)
     if known:
         report = replace(report, not_shown=())  # what was known is said once, for all titles
     if fetched.near.used_packs:
@@ -237,12 +236,12 @@ def verify_title(
     fetched = None
     if history.store.concurrency > 1 and since is None:
         fetched = fetch(history.store, [Wanted(layout.check_title_number(title_number))])[0]
-    return _carry_out(
-        _plan(history, title_number, now, expect=expect, since=since, fetched=fetched), jobs
+    return carry_out(
+        plan_walk(history, title_number, now, expect=expect, since=since, fetched=fetched), jobs
     )
 
 
-def _carry_out(plan: _Plan, jobs: int = 1) -> Report:
+def carry_out(plan: _Plan, jobs: int = 1) -> Report:
     """Walk a chain: read in this thread, check in the pool, judge in order."""
     if isinstance(plan, Report):
         return plan
@@ -266,7 +265,7 @@ _Plan: TypeAlias = "Report | tuple[Chain, Iterator[Step]]"
 """What is to be done for a title: walk a chain; or nothing, as the report is there already."""
 
 
-def _plan(
+def plan_walk(
     history: History,
     title_number: str,
     now: datetime,
@@ -358,77 +357,6 @@ def _is_first_version(history: History, key: str) -> bool:
         return False
 
 
-def fsck(history: History, now: datetime, *, jobs: int = 1) -> Iterator[Report]:
-    """Check every object of the store, those that no chain leads through, too."""
-
-    def check(folders: list[tuple[str, list[str]]]) -> list[Report]:
-        return [report for folder in folders for report in _fsck_folder(history, *folder, now)]
-
-    listing = Listing(history.store.list())
-    workers = max(jobs, history.store.concurrency // 2)
-    chunk = 1 if jobs < workers else TITLES
-    yield from in_chunks(by_folder(listing), check, workers, chunk=chunk)
-    yield Report(history.origin, findings=listing.findings)
-
-
-def _fsck_folder(history: History, folder: str, keys: list[str], now: datetime) -> Iterator[Report]:
-    if layout.is_title_number(folder):
-        yield from _fsck_title(history, folder, keys, now)
-    elif f"{folder}/" == layout.PACKS:
-        yield from check_packs(history)
-    else:
-        yield Report(history.origin, findings=tuple(_strays(keys)))
-
-
-def _fsck_title(
-    history: History, title_number: str, keys: list[str], now: datetime
-) -> Iterator[Report]:
-    seen: set[str] = set()
-    whole = False
-    fetched = None
-    if history.store.concurrency > 1:
-        fetched = fetch(history.store, [Wanted(title_number)])[0]
-    with suppress(NotFoundError):  # only strays are there: they are named below
-        plan = _plan(history, title_number, now, fetched=fetched, seen=seen, listed=True)
-        report = _carry_out(plan)
-        yield report
-        whole = bool(report) and report.titles == 1
-    findings: list[Finding] = []
-    for key in keys:
-        parsed = layout.parse_entry_key(key)
-        if parsed is None:
-            if key != layout.head_key(title_number):
-                findings.append(_stray(key))
-        elif parsed[1] not in seen:
-            findings.append(_check_dangling(history, key, parsed, seen if whole else None))
-    yield Report(history.origin, findings=tuple(findings))
-
-
-def _check_dangling(
-    history: History, key: str, parsed: tuple[str, str], chain: set[str] | None
-) -> Finding:
-    """Look at an entry that no walk came by; ``chain``: the title's, if it could be walked."""
-    try:
-        entry = history.entry(*parsed)
-    except LedgerError as error:
-        return finding_of(error, key)
-    if chain and entry.parent is not None and entry.parent not in chain:
-        # It was signed on top of a head that the chain does not lead through.
-        message = (
-            f"{key}: version {entry.version} was put on {entry.parent}, which was the head once and"
-            " is in the chain no more: it was set back (or an import was cut off: import again)"
-        )
-        return Finding("tampering", "set-back", key, message)
-    message = f"{key}: valid, but in no chain (a race that was lost, or an append that was cut off)"
-    return Finding("warning", "dangling-entry", key, message)
-
-
-def _strays(keys: Iterable[str]) -> Iterator[Finding]:
-    for key in keys:
-        known = key == layout.LEDGER_KEY or layout.parse_pending_key(key) or is_log_key(key)
-        if not known and not key.startswith(layout.PROBE):
-            yield _stray(key)
-
-
-def _stray(key: str) -> Finding:
+def stray(key: str) -> Finding:
+    """An object that no ledger has."""
     return Finding("warning", "stray-object", key, f"{key}: no object of a ledger")

@@ -7,12 +7,14 @@ from itertools import islice
 from typing import TYPE_CHECKING, BinaryIO
 
 from ledger import append as appending
-from ledger import audit, diff, identity, layout, packing, transfer
+from ledger import diff, identity, layout, packing, transfer
 from ledger import batch as batching
 from ledger import recover as recovering
 from ledger.append import ANY, Anything, Appended, Draft
+from ledger.audit import FROM_A_LISTING, verify_title
 from ledger.audit_run import Audit
 from ledger.errors import InvalidError, KeyUnavailable, TrustError
+from ledger.fsck import fsck
 from ledger.history import History
 from ledger.keyring import Keyring
 from ledger.keys import PrivateKey
@@ -325,7 +327,7 @@ class Ledger:
         for address in (expect, since):
             if address is not None:
                 layout.check_address(address)
-        return audit.verify_title(
+        return verify_title(
             self._history,
             title_number,
             self._clock(),
@@ -376,18 +378,10 @@ class Ledger:
 
     def fsck(self, *, each: Callable[[Report], None] | None = None) -> Report:
         """Verify all titles, and check every other object, those in no chain, too."""
-        reports = audit.fsck(self._history, self._clock(), jobs=cores())
-        return self._gather(reports, [audit.FROM_A_LISTING], each)
 
-    def _gather(
-        self,
-        reports: Iterator[Report],
-        not_shown: list[str],
-        each: Callable[[Report], None] | None,
-    ) -> Report:
         def heard() -> Iterator[Report]:
-            yield Report(self.origin, not_shown=tuple(not_shown))
-            for report in reports:
+            yield Report(self.origin, not_shown=(FROM_A_LISTING,))
+            for report in fsck(self._history, self._clock(), jobs=cores()):
                 if each is not None:
                     each(report)
                 yield report

@@ -6,7 +6,7 @@ from datetime import timedelta
 
 import pytest
 
-from ledger import Keyring, Ledger, Report, audit
+from ledger import Keyring, Ledger, Report
 from ledger.audit import FROM_A_LISTING
 from ledger.errors import (
     IntegrityError,
@@ -18,6 +18,7 @@ from ledger.errors import (
     TrustError,
     UnsupportedFormatError,
 )
+from ledger.fsck import fsck as check_store
 from ledger.history import History
 from ledger.layout import PACKS, entry_key, head_key
 from ledger.packs import FROM_PACKS
@@ -397,7 +398,7 @@ def test_fsck_holds_few_of_the_markers_at_once(world):
     store = Marked()
     store.create_many(world.objects.items())
     seen, most = 0, 0
-    for report in audit.fsck(History(store, ORIGIN, world.keyring), world.clock(), jobs=1):
+    for report in check_store(History(store, ORIGIN, world.keyring), world.clock(), jobs=1):
         assert report
         seen, most = listed, max(most, listed - seen)
     assert seen == 50_000

@@ -29,7 +29,7 @@ FLOORS = [
     ["fetch", "history", "identity", "keyfile", "listing", "newfile"],
     ["packs", "tip"],
     ["append", "audit", "packing"],
-    ["audit_lines", "batch", "tlog/memory", "tlog/read"],
+    ["audit_lines", "batch", "fsck", "tlog/memory", "tlog/read"],
     ["audit_state", "recover", "tlog/leaf_index", "tlog/rehash", "tlog/remembered"],
     ["tlog/cosigned", "tlog/due", "tlog/publish", "tlog/since"],
     ["audit_run", "tlog/carry", "tlog/commit"],

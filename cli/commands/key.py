@@ -105,7 +105,7 @@ def show(
     quiet: QuietOption = False,
     debug: DebugOption = False,
 ) -> None:
-    """Print your public key (PEM), or with --for that of the log, or of a witness.
+    """Print your public key (PEM), or one of another role.
 
     Its id goes to stderr: tell it to them over another channel.
     """
