@@ -66,6 +66,9 @@ class Subject(NamedTuple):
     finding."""
     expect: str | None = None
     """An address that has to be in the chain; nothing is taken on trust."""
+    logged: str | None = None
+    """The newest address of it in the log, if that has something to be compared with the chain: the
+    title can't be gone, and the trace is wanted."""
 
 
 class Verified(NamedTuple):
@@ -75,6 +78,9 @@ class Verified(NamedTuple):
     head: Known | None
     """Its head, where everything held."""
     report: Report
+    trace: bytes = b""
+    """Where it is wanted and everything held: the addresses of the chain as it was walked, 32 bytes
+    each, the head first."""
 
 
 def verify_titles(
@@ -171,10 +177,17 @@ def _verify_tasks(
 
 
 def _verify(history: History, subject: Subject, fetched: Fetched, now: datetime) -> Verified:
-    title_number, known, listed, expect = subject
+    title_number, known, listed, expect, logged = subject
     try:
         plan = _plan(
-            history, title_number, now, known=known, expect=expect, fetched=fetched, listed=listed
+            history,
+            title_number,
+            now,
+            known=known,
+            expect=expect,
+            logged=logged,
+            fetched=fetched,
+            listed=listed,
         )
     except NotFoundError as error:
         key = layout.head_key(title_number)
@@ -192,8 +205,11 @@ def _verify(history: History, subject: Subject, fetched: Fetched, now: datetime)
         report = replace(report, not_shown=(*report.not_shown, FROM_PACKS))
     if not report or report.titles == 0:
         return Verified(title_number, None, report)
-    head = plan[0].head if isinstance(plan, tuple) else None
-    return Verified(title_number, Known(head.version, head.address) if head else known, report)
+    walk = plan[0] if isinstance(plan, tuple) else None
+    if walk is None or walk.head is None:
+        return Verified(title_number, known, report)
+    head = Known(walk.head.version, walk.head.address)
+    return Verified(title_number, head, report, bytes(walk.trace or b""))
 
 
 def verify_title(
@@ -246,6 +262,7 @@ def _plan(
     expect: str | None = None,
     since: str | None = None,
     known: Known | None = None,
+    logged: str | None = None,
     fetched: Fetched | None = None,
     seen: set[str] | None = None,
     listed: bool = False,
@@ -256,7 +273,7 @@ def _plan(
     try:
         blob = (fetched and fetched.head) or history.store.get(key)
         if blob is None:
-            pin = known.address if known else expect or since
+            pin = known.address if known else expect or since or logged
             return _verify_headless(history, title_number, pin, listed=listed)
     except NotFoundError:
         raise
@@ -283,6 +300,8 @@ def _plan(
         expect=expect,
         since=known.address if known else since,
     )
+    if logged:
+        walk.trace = bytearray()
     return walk, walk.steps(blob.data, read)
 
 
@@ -312,7 +331,7 @@ def _verify_headless(
             not_shown=(f"whether {title_number} ever had a head",),
         )
     if pin is not None:
-        what = f"{pin} was pinned"
+        what = f"{pin} was there once"
     else:
         what = f"{keys[0]} is there" if keys else f"version {prepared} was prepared"
     message = f"{key}: missing, though {what} (if an import was cut off: import again)"

@@ -4,12 +4,14 @@ from __future__ import annotations
 
 from collections import deque
 from threading import Lock
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Protocol
 
 from ledger import audit, layout
 from ledger.audit_state import open_state
 from ledger.errors import LedgerError
 from ledger.report import Finding, Report
+from ledger.tlog.read import LogReader
+from ledger.tlog.remembered import judge_remembered
 
 if TYPE_CHECKING:
     import os
@@ -17,9 +19,35 @@ if TYPE_CHECKING:
     from datetime import datetime
 
     from ledger.audit import Known, Subject, Verified
+    from ledger.audit_state import AuditState, Logged
     from ledger.history import History
 
-__all__ = ["Audit", "Tally"]
+__all__ = ["Audit", "Beside", "Tally"]
+
+
+class Beside(Protocol):
+    """What is audited beside the chains, called in this order; ``ledger.tlog.audit`` is one."""
+
+    def begin(self, state: AuditState | None) -> Report:
+        """Before any head is read."""
+
+    def subjects(self, subjects: Iterable[Subject]) -> Iterator[Subject]:
+        """The titles to verify, in order: those given, and others between them."""
+
+    def take(self, verified: Verified) -> Report:
+        """The report of the next title, with what else there is to say of it."""
+
+    def end(self) -> Report:
+        """After the last title."""
+
+    def logged(self) -> Logged:
+        """What the state is to remember, if everything held."""
+
+    def facts(self) -> dict[str, Any]:
+        """What it went by, as evidence."""
+
+    def close(self) -> None:
+        """Let go of what is held."""
 
 
 class Tally:
@@ -72,8 +100,10 @@ class Audit:
         listed: bool,
         state: str | os.PathLike[str] | None,
         jobs: int,
+        beside: Beside | None = None,
     ) -> None:
-        """Use ``Ledger.audit``."""
+        """Use ``Ledger.audit``, or ``Log.audit``."""
+        self._beside = beside
         self._history = history
         self._now = now
         self._jobs = jobs
@@ -96,23 +126,16 @@ class Audit:
         What ends it early (an error of the store's listing, a Ctrl-C) is raised, once the state was
         written.
         """
-        self._note_listing()
-        found = audit.verify_titles(
-            self._history,
-            self._subjects(),
-            self._now,
-            jobs=self._jobs,
-            # Where most was vouched for already, reading whole packs would be more, not less.
-            packs=self._every and not self._vouched,
-        )
         try:
-            for verified in found:
+            self._begin()
+            for verified in self._verify():
                 with self._lock:
                     if self._over is not None:
                         return self._over
                     self._take(verified)
                 if each is not None:
                     each(verified.report)
+            self._finish()
         except BaseException:
             self.stop()
             raise
@@ -120,6 +143,34 @@ class Audit:
             return self._end(interrupted=False)
         finally:
             self._close()
+
+    def _begin(self) -> None:
+        self._note_listing()
+        if self._beside is not None:
+            self._add(self._beside.begin(self.state))
+        elif self.state is not None and self.state.header and self.state.header.checkpoint:
+            history = self._history
+            log = LogReader(history.store, history.origin, history.keyring)
+            findings = judge_remembered(log, self.state.header.checkpoint)
+            self._add(Report(history.origin, findings=findings))
+
+    def _verify(self) -> Iterator[Verified]:
+        return audit.verify_titles(
+            self._history,
+            self._subjects(),
+            self._now,
+            jobs=self._jobs,
+            # Where most was vouched for already, reading whole packs would be more, not less.
+            packs=self._every and not self._vouched,
+        )
+
+    def _finish(self) -> None:
+        if self._beside is not None:
+            self._add(self._beside.end())
+
+    def _add(self, report: Report) -> None:
+        with self._lock:
+            self._tally.add(report)
 
     def stop(self) -> Report:
         """End it here, from any thread, whatever it waits for; the report says what is missing."""
@@ -137,6 +188,10 @@ class Audit:
             "sha256_after": self.state_digest,
         }
 
+    def log_facts(self) -> dict[str, Any] | None:
+        """The checkpoints that it went by, as evidence; None where it went by none."""
+        return self._beside.facts() if self._beside else None
+
     @property
     def _vouched(self) -> bool:
         return self.state is not None and self.state.header is not None and not self.state.lost_keys
@@ -145,16 +200,19 @@ class Audit:
         with self._lock:
             if self._over is None:
                 self._note_state()
-                self._finish_state()
+                self._finish_state(interrupted=interrupted)
                 self._over = self._tally.report(interrupted=interrupted)
             return self._over
 
-    def _finish_state(self) -> None:
+    def _finish_state(self, *, interrupted: bool) -> None:
         """Write the state. That it can't be is a finding: the rest of the report is not lost."""
         if self.state is None:
             return
+        # What was read of the log is remembered only where nothing is left to be looked at again.
+        clean = self._tally.report(interrupted=interrupted).outcome == "verified"
+        logged = self._beside.logged() if self._beside and clean else None
         try:
-            self.state_digest = self.state.finish()
+            self.state_digest = self.state.finish(logged)
         except LedgerError as error:
             message = f"{error}: {self.state.path} is as it was, this audit is not remembered"
             finding = Finding("unchecked", "state-not-written", str(self.state.path), message)
@@ -164,6 +222,8 @@ class Audit:
         with self._lock:  # another thread may be at the end of it
             if self.state is not None:
                 self.state.close()
+            if self._beside is not None:
+                self._beside.close()
 
     def _subjects(self) -> Iterator[Subject]:
         if self.state is None:
@@ -172,12 +232,16 @@ class Audit:
             )
         else:
             subjects = self.state.subjects(self._titles, listed=self._listed, every=self._every)
+        if self._beside is not None:
+            subjects = self._beside.subjects(subjects)
         for subject in subjects:
             self._under_way.append(subject)  # what is verified comes back in this order
             yield subject
 
     def _take(self, verified: Verified) -> None:
         subject = self._under_way.popleft()
+        if self._beside is not None:
+            verified = verified._replace(report=self._beside.take(verified))
         self._tally.add(verified.report)
         if self.state is None:
             return
@@ -193,7 +257,7 @@ class Audit:
         self._trusted_titles += entries > 0
 
     def _note_listing(self) -> None:
-        if not self._every:
+        if not self._every or self._beside is not None:
             return
         if self.state is None or self.state.header is None:
             self._tally.note(audit.FROM_A_LISTING)

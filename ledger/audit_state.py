@@ -1,82 +1,50 @@
 """What audits remember: for each title, the version and the address of the head that verified.
 
-A repeated audit then costs what is new, not what exists. The file is text, sorted as titles are
-(by their keys, "A-1/" before "A/"), so that it can be joined with a store's listing line by line,
-whatever the size::
-
-    {"audited_at":"2026-11-23T10:00:00.000000Z","format":1,"keys":["<key id>"],
-     "kind":"title-ledger-audit-state","ledger":"example.org/titles"}       (one line)
-    TN1234567 3 <address>
-    TN1234568 1 <address> pin
-    {"sha256":"<of all before this line>","titles":2}
-
-A line vouches for all that lies below its address. One that ends with ``pin`` does not: the address
-has to be in the chain, but the title is verified from head to root.
-
-The digest shows damage, not malice: whoever can write the file can make another one. So it belongs
-to the auditor, and a file that others can write is refused.
+A repeated audit then costs what is new, not what exists. ``ledger.audit_lines`` has the format.
 """
 
 from __future__ import annotations
 
 import hashlib
-import os
-import re
-import stat
 import tempfile
 from pathlib import Path
 from typing import IO, TYPE_CHECKING, NamedTuple
 
-from ledger import canonical, layout, times
+from ledger import layout, times
 from ledger.audit import Known, Subject
-from ledger.errors import (
-    IntegrityError,
-    InvalidError,
-    LedgerError,
-    MalformedError,
-    StoreUnavailable,
-    TrustError,
-    UnsupportedFormatError,
+from ledger.audit_lines import (
+    Header,
+    Remembered,
+    check_header,
+    check_whole,
+    lines_of,
+    open_file,
+    read_lines,
+    read_titles,
+    sort_key,
 )
+from ledger.errors import IntegrityError, StoreUnavailable
 from ledger.newfile import NewFile, check_name, check_outside
 from ledger.stores import FolderStore
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Iterator
+    import os
+    from collections.abc import Callable, Iterable, Iterator
     from datetime import datetime
 
     from ledger.history import History
     from ledger.keyring import Keyring
 
-__all__ = ["AuditState", "Header", "Remembered", "open_state"]
-
-KIND = "title-ledger-audit-state"
-BLOCK = 1 << 20
-"""How much is read at once, and the longest line that is looked at."""
-
-LINE = re.compile(rb"([A-Z0-9][A-Z0-9_-]{0,31}) ([1-9][0-9]{0,15}) ([0-9a-f]{64})( pin)?")
-DECIDE = (
-    "bring back a copy of it; or move it away, and everything is verified anew,"
-    " with nothing remembered"
-)
+__all__ = ["AuditState", "Logged", "open_state"]
 
 
-class Header(NamedTuple):
-    """What the first line of a state says."""
+class Logged(NamedTuple):
+    """What a clean audit by the log leaves to be remembered."""
 
-    origin: str
-    keys: tuple[str, ...]
-    """The ids of the registrars' keys that counted when it was written, sorted."""
-    audited_at: str
-
-
-class Remembered(NamedTuple):
-    """One title's line. Version 0: only that nothing vouches for the title any more."""
-
-    title_number: str
-    version: int
-    address: str
-    vouched: bool = True
+    checkpoint: str
+    """The signed note."""
+    versions: Callable[[], Iterator[tuple[str, int]]]
+    """Titles, in order, and the last version of each among the leaves that were new to it."""
 
 
 class AuditState:
@@ -106,10 +74,11 @@ class AuditState:
         self._failed: StoreUnavailable | None = None
         self._file: IO[bytes] | None = None
         try:
-            self._file = _open(self.path)
+            self._file = open_file(self.path)
             if self._file is not None:
-                self.header = _check_header(self._file, self.path, origin)
-                self.digest = _check_whole(self._file, self.path)
+                self.header = check_header(self._file, self.path, origin)
+                self._next = self._next._replace(checkpoint=self.header.checkpoint)
+                self.digest = check_whole(self._file, self.path)
         except BaseException:
             self.close()
             raise
@@ -128,7 +97,7 @@ class AuditState:
     def remembered(self) -> Iterator[Remembered]:
         """Every title that it knows, in order."""
         if self._file is not None:
-            titles = _titles(self._file, self.path)
+            titles = read_titles(self._file, self.path)
             yield from (
                 (found._replace(vouched=False) for found in titles) if self.lost_keys else titles
             )
@@ -174,8 +143,10 @@ class AuditState:
         except OSError as error:  # the verification goes on: ``finish`` says so
             self._failed = self._failure(error)
 
-    def finish(self) -> str:
+    def finish(self, logged: Logged | None = None) -> str:
         """Replace the file, durably; return its sha256. It may be called again if it was cut off.
+
+        ``logged``: what the log had, if everything held; otherwise the checkpoint stays.
 
         Raises StoreUnavailable where that failed: the file is as it was.
 
@@ -190,7 +161,11 @@ class AuditState:
             raise self._failed
         whole = hashlib.sha256()
         with NewFile(self.path, replace=True, mode=0o600) as new:
-            for line in _lines_of(self._next, self._joined()):
+            header, titles = self._next, self._joined()
+            if logged is not None:
+                header = header._replace(checkpoint=logged.checkpoint)
+                titles = _advance(titles, logged.versions(), header.audited_at)
+            for line in lines_of(header, titles):
                 whole.update(line)
                 new.write(line)
             new.commit()
@@ -200,12 +175,16 @@ class AuditState:
         old = self.remembered()
         known = next(old, None)
         for new in self._noted():
-            while known is not None and _key(known) < _key(new):
+            while known is not None and sort_key(known) < sort_key(new):
                 yield known
                 known = next(old, None)
             same = known is not None and known.title_number == new.title_number
             if new.version > 0:
-                yield new
+                yield (
+                    known._replace(version=new.version, address=new.address, vouched=True)
+                    if same and known
+                    else new
+                )
             elif same and known is not None:
                 yield known._replace(vouched=False)
             if same:
@@ -216,7 +195,7 @@ class AuditState:
 
     def _noted(self) -> Iterator[Remembered]:
         # A line without its end is one that a Ctrl-C came in the middle of.
-        for line in _lines(self._notes, self.path, cut=True):
+        for line in read_lines(self._notes, self.path, cut=True):
             title_number, version, address = line.decode().split(" ")
             yield Remembered(title_number, int(version), address)
 
@@ -244,134 +223,15 @@ def _subject(known: Remembered) -> Subject:
     return Subject(known.title_number, expect=known.address)
 
 
-def _key(found: Remembered) -> str:
-    return f"{found.title_number}/"
-
-
-# -- The bytes -------------------------------------------------------------------------------------
-
-
-def _lines_of(header: Header, titles: Iterable[Remembered]) -> Iterator[bytes]:
-    """The lines of a file, each with its end."""
-    before = hashlib.sha256()
-    first = {
-        "audited_at": header.audited_at,
-        "format": 1,
-        "keys": list(header.keys),
-        "kind": KIND,
-        "ledger": header.origin,
-    }
-    line = canonical.encode(first) + b"\n"
-    before.update(line)
-    yield line
-    count = 0
-    for count, found in enumerate(titles, 1):  # noqa: B007 -- the last one counts
-        pin = "" if found.vouched else " pin"
-        line = f"{found.title_number} {found.version} {found.address}{pin}\n".encode()
-        before.update(line)
-        yield line
-    yield canonical.encode({"sha256": before.hexdigest(), "titles": count}) + b"\n"
-
-
-def _lines(file: IO[bytes], path: Path, *, cut: bool = False) -> Iterator[bytes]:
-    """The lines, without their ends; several readers of one file don't disturb each other.
-
-    ``cut``: the last line may be, and is left out then.
-    """
-    offset, rest = 0, b""
-    while block := os.pread(file.fileno(), BLOCK, offset):
-        offset += len(block)
-        *whole, rest = (rest + block).split(b"\n")
-        yield from whole
-        if len(rest) > BLOCK:
-            raise _damaged(path, "a line without an end")
-    if rest and not cut:
-        raise _damaged(path, "its last line has no end: it was cut")
-
-
-def _titles(file: IO[bytes], path: Path) -> Iterator[Remembered]:
-    """The titles of a file; that it is whole is known once the last of them was taken."""
-    lines = _lines(file, path)
-    before = hashlib.sha256(next(lines, b"") + b"\n")
-    last = ""
-    for count, line in enumerate(lines):
-        match = LINE.fullmatch(line)
-        if match is None or not layout.is_title_number(match[1].decode()):
-            end = canonical.encode({"sha256": before.hexdigest(), "titles": count})
-            if line != end:
-                raise _damaged(path, f"line {count + 2} is no title, nor the digest of all above")
-            if next(lines, None) is not None:
-                raise _damaged(path, f"it goes on below its end, line {count + 2}")
-            return
-        found = Remembered(match[1].decode(), int(match[2]), match[3].decode(), not match[4])
-        if _key(found) <= last:
-            raise _damaged(path, f"line {count + 2}: {found.title_number} is out of order")
-        last = _key(found)
-        before.update(line + b"\n")
-        yield found
-    raise _damaged(path, "it has no end: it was cut")
-
-
-def _parse_header(line: bytes, path: Path) -> Header:
-    try:
-        value = canonical.load(line)
-    except LedgerError as error:
-        raise _damaged(path, f"its first line: {error}") from error
-    if not isinstance(value, dict) or value.get("kind") != KIND:
-        raise _damaged(path, "its first line is not that of an audit's state")
-    if type(value.get("format")) is not int or value["format"] != 1:  # True is 1, too
-        raise UnsupportedFormatError(f"{path}: a state of format {value.get('format')!a:.20}")
-    if value.keys() != {"audited_at", "format", "keys", "kind", "ledger"}:
-        raise _damaged(path, "its first line has other members than a state's")
-    origin, keys, audited_at = value["ledger"], value["keys"], value["audited_at"]
-    if not isinstance(origin, str) or not isinstance(keys, list):
-        raise _damaged(path, "its first line: not a ledger and keys")
-    texts = [key for key in keys if isinstance(key, str) and layout.is_address(key)]
-    if texts != keys or texts != sorted(set(texts)) or not times.is_recorded_time(audited_at):
-        raise _damaged(path, "its first line: not key ids and a time")
-    return Header(origin, tuple(texts), str(audited_at))
-
-
-def _check_header(file: IO[bytes], path: Path, origin: str) -> Header:
-    header = _parse_header(next(_lines(file, path), b""), path)
-    if header.origin != origin:
-        raise TrustError(
-            f"{path} remembers the ledger {header.origin}, not {origin}",
-            hint="each ledger has a state of its own: name the right one",
-            reason="wrong-ledger",
-        )
-    return header
-
-
-def _check_whole(file: IO[bytes], path: Path) -> str:
-    """Check that it is neither cut nor changed; return its sha256."""
-    whole = hashlib.sha256()
-    for line in _lines(file, path):
-        whole.update(line + b"\n")
-    for _ in _titles(file, path):
-        pass
-    return whole.hexdigest()
-
-
-def _open(path: Path) -> IO[bytes] | None:
-    """Open the file for reading, if it is there."""
-    try:
-        descriptor = os.open(path, os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK)
-    except FileNotFoundError:
-        return None
-    except OSError as error:
-        raise InvalidError(f"cannot read {path}: {error.strerror}") from error
-    info = os.fstat(descriptor)
-    ours = info.st_uid in {0, os.geteuid()}
-    if ours and stat.S_ISREG(info.st_mode) and not info.st_mode & (stat.S_IWGRP | stat.S_IWOTH):
-        return os.fdopen(descriptor, "rb", buffering=0)
-    os.close(descriptor)
-    raise TrustError(
-        f"others can write {path} (mode {stat.S_IMODE(info.st_mode):04o}, user {info.st_uid}):"
-        " what it remembers may be theirs",
-        hint=f"compare it with a copy, or its sha256 with one on paper; then chmod 600 {path}",
-    )
-
-
-def _damaged(path: Path, why: str) -> MalformedError:
-    return MalformedError(f"{path} is damaged: {why}", hint=DECIDE)
+def _advance(
+    titles: Iterable[Remembered], versions: Iterator[tuple[str, int]], now: str
+) -> Iterator[Remembered]:
+    """The lines, with how far the log has each title now."""
+    new = next(versions, None)
+    for found in titles:
+        while new is not None and f"{new[0]}/" < sort_key(found):
+            new = next(versions, None)
+        same = new is not None and new[0] == found.title_number
+        logged = max(found.logged, new[1]) if new is not None and same else found.logged
+        since = (found.since if logged == found.logged else "") or now
+        yield found._replace(logged=logged, since=since if found.version > logged else "")

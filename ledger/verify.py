@@ -28,7 +28,7 @@ if TYPE_CHECKING:
 
     from ledger.keyring import Keyring
 
-__all__ = ["ReadEntry", "check_link", "finding_of", "verify_chain"]
+__all__ = ["NO_PIN", "ReadEntry", "check_link", "finding_of", "verify_chain"]
 
 ReadEntry = Callable[[str], bytes | None]
 """The bytes stored under an address of the title at hand; None: there are none. May raise."""
@@ -109,6 +109,8 @@ class Chain:
         self.broken = False
         self.head: Entry | None = None
         self.child: Entry | None = None
+        self.trace: bytearray | None = None
+        """Set it to have the addresses that are walked added to it, 32 bytes each."""
 
     def steps(self, head: bytes, read: ReadEntry) -> Iterator[Step]:
         """Everything that the walk meets, from the head to the root, or down to ``since``."""
@@ -183,6 +185,8 @@ class Chain:
 
     def _add_entry(self, entry: Entry) -> None:
         self.missing.discard(entry.address)
+        if self.trace is not None:
+            self.trace += bytes.fromhex(entry.address)
         if self.child is None:
             self.head = entry
             self._check_time(entry)

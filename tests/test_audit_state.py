@@ -455,7 +455,7 @@ def test_a_line_of_another_form_or_order_is_refused(world, audited, titles):
 @pytest.mark.parametrize(
     ("change", "error"),
     [
-        ({"format": 2}, UnsupportedFormatError),
+        ({"format": 3}, UnsupportedFormatError),
         ({"format": True}, UnsupportedFormatError),
         ({"kind": "something else"}, MalformedError),
         ({"more": 1}, MalformedError),

@@ -18,6 +18,7 @@ from itertools import islice
 from typing import TYPE_CHECKING, NamedTuple
 
 from ledger import layout
+from ledger.audit_run import Audit
 from ledger.entry import Entry
 from ledger.errors import (
     IntegrityError,
@@ -30,6 +31,7 @@ from ledger.history import History
 from ledger.newfile import check_outside
 from ledger.pool import cores
 from ledger.stores import FolderStore
+from ledger.tlog.audit import MAX_DELAY, LogAudit
 from ledger.tlog.cosigned import add_cosignatures
 from ledger.tlog.due import pending_titles
 from ledger.tlog.leaf import Leaf
@@ -41,6 +43,7 @@ from ledger.tlog.since import last_logged
 if TYPE_CHECKING:
     import os
     from collections.abc import Iterable, Iterator
+    from datetime import timedelta
 
     from ledger.keyring import Keyring, Role
     from ledger.keys import PublicKey, Signer
@@ -89,6 +92,7 @@ class Log:
 
     def __init__(self, ledger: Ledger) -> None:
         self._history = History(ledger.store, ledger.origin, ledger.keyring)
+        self._titles = ledger.titles
         self._clock = ledger._clock  # noqa: SLF001 -- the log is the ledger's own
         self._reader = LogReader(ledger.store, ledger.origin, ledger.keyring)
 
@@ -247,6 +251,44 @@ class Log:
             if first == head.version:
                 oldest = min(oldest or head.recorded_at, head.recorded_at)
         return oldest
+
+    def audit(
+        self,
+        *,
+        state: str | os.PathLike[str] | None = None,
+        max_delay: timedelta = MAX_DELAY,
+        witnessed: bool = False,
+        jobs: int | None = None,
+    ) -> Audit:
+        """An audit of the whole ledger by its log, as something under way: nothing is read yet.
+
+        ``run`` it. Every leaf, tile, chain and signature is checked, and each against the others:
+        what the log has, has to be in its title's chain; a head beyond the log needs a marker, and
+        that for no longer than ``max_delay``. ``state``: as with ``Ledger.verify_all``; it also
+        remembers the checkpoint, and when a head was first seen to wait. ``witnessed``: the
+        published checkpoint is vouched for by witnesses (``WitnessPolicy``), so forks are visible.
+
+        Raises what ``checkpoint`` and ``Ledger.audit`` do.
+        """
+        now = self._clock()
+        beside = LogAudit(
+            self._history,
+            self._reader,
+            self.checkpoint,
+            now,
+            max_delay=max_delay,
+            witnessed=witnessed,
+        )
+        return Audit(
+            self._history,
+            None,
+            now,
+            listing=self._titles,
+            listed=True,
+            state=state,
+            jobs=jobs or cores(),
+            beside=beside,
+        )
 
     def _check_pinned(self) -> None:
         if self._reader.log_keys or self._history.store.get(layout.LOG_CHECKPOINT) is None:

@@ -10,7 +10,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from ledger import layout
-from ledger.errors import IntegrityError, LedgerError, MalformedError, NotFoundError
+from ledger.errors import IntegrityError, LedgerError, MalformedError, NotFoundError, TrustError
 from ledger.tlog.checkpoint import Checkpoint, SignedCheckpoint, open_checkpoint
 from ledger.tlog.merkle import (
     Edge,
@@ -78,9 +78,23 @@ class LogReader:
         return (self.open_state(blob.data), blob.version) if blob else None
 
     def checkpoint(self, witnesses: Iterable[WitnessKey] = ()) -> SignedCheckpoint | None:
-        """The checkpoint that is published; None: there is none yet."""
-        blob = self.store.get(layout.LOG_CHECKPOINT)
-        return self.open(blob.data, witnesses) if blob else None
+        """The checkpoint that is published; None: there is none yet.
+
+        Raises what ``open_checkpoint`` does, but for what is no checkpoint at all: IntegrityError
+        (reason ``malformed-checkpoint``).
+        """
+        key = layout.LOG_CHECKPOINT
+        blob = self.store.get(key)
+        try:
+            return self.open(blob.data, witnesses) if blob else None
+        except MalformedError as error:
+            raise IntegrityError(
+                f"{key}: {error}", reason="malformed-checkpoint", object_key=key
+            ) from error
+        except (IntegrityError, TrustError) as error:
+            raise type(error)(
+                f"{key}: {error}", hint=error.hint, reason=error.reason, object_key=key
+            ) from error
 
     # -- What leads to it ----------------------------------------------------------------------
 

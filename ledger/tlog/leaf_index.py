@@ -1,0 +1,138 @@
+"""The leaves of a log in the order of titles, in flat memory: a temporary database on the disk.
+
+Log order is the order of sealing; an audit goes by title. SQLite sorts what does not fit into
+memory in files of its own, below TMPDIR.
+"""
+
+from __future__ import annotations
+
+import sqlite3
+from contextlib import contextmanager
+from itertools import groupby
+from typing import TYPE_CHECKING, Any, NamedTuple
+
+from ledger.errors import StoreUnavailable
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Iterator
+
+    from ledger.tlog.leaf import Leaf
+
+__all__ = ["Beyond", "LeafIndex", "Row"]
+
+TABLES = """
+CREATE TABLE leaf (title TEXT, version INTEGER, address TEXT, at INTEGER);
+CREATE TABLE later (title TEXT, version INTEGER, address TEXT);
+CREATE TABLE beyond (title TEXT, version INTEGER, address TEXT, logged INTEGER, since TEXT);
+"""
+MANY = 1024
+
+
+class Row(NamedTuple):
+    """A leaf, of a title that is known."""
+
+    version: int
+    address: str
+    at: int
+    """Its index in the log."""
+
+
+class Beyond(NamedTuple):
+    """A title whose head is beyond what the log has of it."""
+
+    title_number: str
+    version: int
+    address: str
+    logged: int
+    """The last version in the log; 0: none."""
+    since: str
+    """When an audit first saw that the next one is not there; "": this one."""
+
+
+class LeafIndex:
+    """Leaves and heads, each kind added in its own order and read in that of titles."""
+
+    def __init__(self) -> None:
+        with _failing():
+            # From one thread at a time, if not always the same.
+            self._database = sqlite3.connect("", isolation_level=None, check_same_thread=False)
+            self._database.executescript(TABLES)
+            self._database.execute("BEGIN")
+
+    def close(self) -> None:
+        """Delete the database."""
+        self._database.close()
+
+    def add_leaves(self, leaves: Iterable[Leaf], start: int) -> None:
+        """Add the leaves of the log from an index on."""
+        self._add(
+            "INSERT INTO leaf VALUES (?, ?, ?, ?)",
+            (
+                (f"{t}/", version, address, at)
+                for at, (t, version, address) in enumerate(leaves, start)
+            ),
+        )
+
+    def add_later(self, leaves: Iterable[Leaf]) -> None:
+        """Add leaves of a later checkpoint than the one that is audited."""
+        self._add(
+            "INSERT INTO later VALUES (?, ?, ?)",
+            ((f"{t}/", version, address) for t, version, address in leaves),
+        )
+        with _failing():
+            self._database.execute("CREATE INDEX IF NOT EXISTS by_title ON later (title, version)")
+
+    def add_beyond(self, found: Beyond) -> None:
+        """Add a title whose head is beyond the log; titles come in order."""
+        self._add("INSERT INTO beyond VALUES (?, ?, ?, ?, ?)", [(*found,)])
+
+    def _add(self, statement: str, rows: Iterable[tuple[object, ...]]) -> None:
+        # What the rows raise while they are read is not the database's: it goes through.
+        with _failing():
+            self._database.executemany(statement, rows)
+
+    def titles(self) -> Iterator[tuple[str, Iterator[Row]]]:
+        """The titles that have leaves, in order, each with its leaves by version and index."""
+        rows = self._read(
+            "SELECT title, version, address, at FROM leaf ORDER BY title, version, at"
+        )
+        for key, group in groupby(rows, lambda row: str(row[0])):
+            yield key[:-1], (Row(*row[1:]) for row in group)
+
+    def newest(self) -> Iterator[tuple[str, int]]:
+        """The titles that have leaves, in order, each with the last version of them."""
+        rows = self._read("SELECT title, MAX(version) FROM leaf GROUP BY title ORDER BY title")
+        return ((str(key)[:-1], int(version)) for key, version in rows)
+
+    def beyond(self) -> Iterator[Beyond]:
+        """The titles whose heads are beyond the log, in order."""
+        return (Beyond(*row) for row in self._read("SELECT * FROM beyond ORDER BY rowid"))
+
+    def has_later(self, found: Beyond) -> bool:
+        """Whether a later checkpoint has the head."""
+        where = (f"{found.title_number}/", found.version, found.address)
+        rows = self._read(
+            "SELECT 1 FROM later WHERE title = ? AND version = ? AND address = ? LIMIT 1", where
+        )
+        return any(rows)
+
+    def _read(self, query: str, values: tuple[object, ...] = ()) -> Iterator[Any]:
+        with _failing():
+            cursor = self._database.execute(query, values)
+        while True:
+            with _failing():
+                rows = cursor.fetchmany(MANY)
+            if not rows:
+                return
+            yield from rows
+
+
+@contextmanager
+def _failing() -> Iterator[None]:
+    try:
+        yield
+    except sqlite3.Error as error:
+        raise StoreUnavailable(
+            f"cannot sort the leaves of the log in a temporary file: {error}",
+            hint="there may be no room: TMPDIR names another place for it",
+        ) from error

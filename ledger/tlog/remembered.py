@@ -1,0 +1,70 @@
+"""Whether the log that is published continues a checkpoint that somebody kept."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from ledger import layout
+from ledger.errors import IntegrityError, LedgerError, TrustError
+from ledger.report import Finding
+from ledger.verify import finding_of
+
+if TYPE_CHECKING:
+    from ledger.tlog.checkpoint import Checkpoint, SignedCheckpoint
+    from ledger.tlog.read import LogReader
+
+__all__ = ["check_remembered", "judge_remembered", "open_remembered"]
+
+BOTH = "the log's key signed both: keep both, they are the evidence"
+
+
+def open_remembered(log: LogReader, note: str) -> Checkpoint | Finding:
+    """A checkpoint out of a file of the auditor's own; a finding where no key vouches for it."""
+    try:
+        return log.open(note.encode()).checkpoint
+    except (IntegrityError, TrustError) as error:
+        message = f"the remembered checkpoint can't be compared with the log: {error}"
+        return Finding("unchecked", "unknown-key", layout.LOG_CHECKPOINT, message)
+
+
+def check_remembered(log: LogReader, published: SignedCheckpoint | None, old: Checkpoint) -> None:
+    """Check that what is published has all that the old checkpoint had, and in its order.
+
+    Raises IntegrityError: ``log-set-back`` where it is gone or smaller, ``not-consistent`` where
+    it is another log, or what is wrong with the tiles that should tell.
+    """
+    key = layout.LOG_CHECKPOINT
+    new = published.checkpoint if published else None
+    if new is None or new.size < old.size:
+        what = f"it has {new.size} leaves" if new else "missing"
+        raise IntegrityError(
+            f"{key}: {what}, and had {old.size} when it was audited: an older state is served, or"
+            " the log was set back",
+            hint=BOTH,
+            reason="log-set-back",
+            object_key=key,
+        )
+    try:
+        log.check_continues(new, old)
+    except IntegrityError as error:
+        if error.reason != "not-consistent":
+            raise
+        raise IntegrityError(
+            f"{key}: its {new.size} leaves do not continue the {old.size} that were audited:"
+            f" the log was rewritten, or forked ({error})",
+            hint=BOTH,
+            reason="not-consistent",
+            object_key=key,
+        ) from error
+
+
+def judge_remembered(log: LogReader, note: str) -> tuple[Finding, ...]:
+    """``check_remembered`` of what is published now, as findings."""
+    old = open_remembered(log, note)
+    if isinstance(old, Finding):
+        return (old,)
+    try:
+        check_remembered(log, log.checkpoint(), old)
+    except LedgerError as error:
+        return (finding_of(error, layout.LOG_CHECKPOINT),)
+    return ()

@@ -1,0 +1,397 @@
+"""What somebody with the store in his hands can do to a ledger that is logged, and what it shows.
+
+Some hold the registrar's key as well, or the log's. Every attack leaves chains that verify; each is
+named by an audit.
+"""
+
+from __future__ import annotations
+
+import pytest
+
+from ledger import Log
+from ledger.layout import (
+    LOG,
+    LOG_CHECKPOINT,
+    PENDING,
+    entry_key,
+    head_key,
+    pending_key,
+    tile_key,
+)
+from ledger.testing import ORIGIN, keyring_for, memory_ledger, signer
+from ledger.tlog import Checkpoint, Leaf, TileBuilder, sign_checkpoint
+from tests.tampering import address, members, objects_of, sealed
+from tests.tlog.register import Register, found, slugs, store_of
+from tests.tlog.sealing import KEYRING, LOG_KEY, REGISTRAR, log_in
+
+
+@pytest.fixture
+def register(tmp_path):
+    return Register(tmp_path)
+
+
+def rewrite(register, title_number, version):
+    """The objects with this version and all later ones made anew, and signed by the registrar."""
+    objects = register.objects()
+    entries = register.entries[title_number]
+    parent = entries[version - 2].address if version > 1 else None
+    for entry in entries[version - 1 :]:
+        data = sealed(REGISTRAR, members(entry, parent=parent, document={"owner": "Mallory"}))
+        parent = address(data)
+        objects[entry_key(title_number, parent)] = data
+        del objects[entry_key(title_number, entry.address)]
+    objects[head_key(title_number)] = data
+    return objects
+
+
+def verifies(register, objects):
+    """Without the log, nothing is to be seen: the attack is a good one."""
+    return bool(register.open(store_of(objects)).verify_all())
+
+
+def log_of(objects):
+    return {key: data for key, data in objects.items() if key.startswith(LOG)}
+
+
+def without_log(objects):
+    return {key: data for key, data in objects.items() if not key.startswith(LOG)}
+
+
+def forged_log(leaves, key=LOG_KEY, origin=ORIGIN):
+    """A log of these leaves, whole and signed: what the holder of the log's key can make."""
+    builder = TileBuilder()
+    tiles = [tile for leaf in leaves for tile in builder.append(leaf.encode())]
+    tiles += builder.unfinished()
+    checkpoint = Checkpoint(origin, builder.size, builder.root())
+    note = sign_checkpoint(checkpoint, key.public_key, key)
+    return {tile_key(tile.path): data for tile, data in tiles} | {LOG_CHECKPOINT: note}
+
+
+def leaves_of(register, *titles):
+    return [
+        Leaf(title_number, entry.version, entry.address)
+        for title_number in titles
+        for entry in register.entries[title_number]
+    ]
+
+
+# --- heads and titles ----------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("version", [2, 1])
+@pytest.mark.parametrize("state", [None, "mine"])
+def test_a_head_that_was_set_back(register, version, state):
+    if state:
+        register.audit(state=state)
+    objects = register.objects()
+    register.set_back(objects, "TN1", version)
+    assert verifies(register, objects)
+    report = register.audit(objects, state=state)
+    assert report.outcome == "tampered"
+    (finding,) = report.findings
+    assert finding.slug == ("pin-missing" if state else "not-as-logged")
+    assert finding.object_key == head_key("TN1")
+
+
+def test_a_head_that_was_set_back_with_all_that_came_after_it_deleted(register):
+    objects = register.objects()
+    register.set_back(objects, "TN1", 1)
+    for entry in register.entries["TN1"][1:]:
+        del objects[entry_key("TN1", entry.address)]
+    message = found(register.audit(objects), "not-as-logged")
+    assert "the log has version 2" in message
+    assert "its head is version 1: it was set back" in message
+
+
+@pytest.mark.parametrize("state", [None, "mine"])
+def test_a_title_whose_folder_was_removed(register, state):
+    if state:
+        register.audit(state=state)
+    objects = {k: v for k, v in register.objects().items() if not k.startswith("TN2/")}
+    assert verifies(register, objects)
+    assert found(register.audit(objects, state=state), "head-missing").startswith(head_key("TN2"))
+
+
+def test_a_title_of_one_version_that_lost_its_head_only(register):
+    objects = register.objects()
+    del objects[head_key("TN3")]
+    assert verifies(register, objects)
+    assert found(register.audit(objects), "head-missing").startswith(head_key("TN3"))
+
+
+@pytest.mark.parametrize("version", [1, 2, 3])
+def test_a_version_and_all_later_ones_replaced_by_the_registrar_himself(register, version):
+    objects = rewrite(register, "TN1", version)
+    assert verifies(register, objects)
+    message = found(register.audit(objects), "not-as-logged")
+    assert f"the log has version {version} " in message
+    assert "another history was put in its place" in message
+
+
+def test_a_version_replaced_since_the_last_audit(register):
+    register.audit(state="mine")
+    objects = rewrite(register, "TN1", 2)
+    assert found(register.audit(objects, state="mine"), "pin-missing").startswith(head_key("TN1"))
+
+
+def test_a_head_that_moved_without_a_marker(register):
+    register.append("TN1")
+    objects = {k: v for k, v in register.objects().items() if not k.startswith(PENDING)}
+    assert verifies(register, objects)
+    assert found(register.audit(objects), "unlogged").startswith(head_key("TN1"))
+
+
+def test_a_new_title_without_a_marker(register):
+    register.append("TN9")
+    objects = {k: v for k, v in register.objects().items() if not k.startswith(PENDING)}
+    assert "has nothing of it" in found(register.audit(objects), "unlogged")
+
+
+def test_a_marker_that_is_kept_alive_for_ever(register):
+    register.append("TN1")
+    register.audit(state="mine")
+    for _ in range(2):
+        register.clock.forward(hours=13)
+        report = register.audit(state="mine")
+    assert found(report, "overdue").startswith(head_key("TN1"))
+
+
+def test_a_head_kept_out_of_the_log_while_others_are_sealed(register):
+    """The sealer is shown the old head; auditors are shown the new one, and a marker."""
+    register.append("TN1")
+    shown = register.objects()
+    register.audit(shown, state="mine")
+    register.clock.forward(hours=25)
+    assert "version 4" in found(register.audit(shown, state="mine"), "overdue")
+
+
+def test_an_acknowledged_entry_replaced_by_a_sibling_before_it_was_sealed(register):
+    """The registrar signed both; an auditor saw the one that was acknowledged."""
+    register.append("TN1")
+    register.audit(state="mine")
+    acknowledged = register.entries["TN1"][3]
+    objects = rewrite(register, "TN1", 4)
+    sibling = address(objects[head_key("TN1")])
+    del objects[pending_key("TN1", 4, acknowledged.address)]
+    objects[pending_key("TN1", 4, sibling)] = b""
+    assert verifies(register, objects)
+    assert found(register.audit(objects, state="mine"), "pin-missing").startswith(head_key("TN1"))
+
+
+def test_a_sibling_that_was_sealed_in_the_place_of_what_an_audit_saw(register):
+    register.append("TN1")
+    register.audit(state="mine")
+    saw = register.objects()
+    objects = rewrite(register, "TN1", 4)
+    sibling = address(objects[head_key("TN1")])
+    objects[pending_key("TN1", 4, sibling)] = b""
+    store = store_of(objects)
+    register.sealer.seal(store)
+    log = log_of(objects_of(store))
+    assert register.audit(objects_of(store)), "the log and the chain agree"
+    # Whichever of the two is shown now, one of them contradicts it.
+    assert found(register.audit(objects_of(store), state="mine"), "pin-missing")
+    assert found(register.audit(without_log(saw) | log, state="mine"), "not-as-logged")
+
+
+# --- the log -------------------------------------------------------------------------------------
+
+
+def test_one_byte_of_any_tile_changed(register):
+    objects = register.objects()
+    tiles = [key for key in objects if key.startswith(f"{LOG}tile/")]
+    assert len(tiles) == 2
+    for key in tiles:
+        for at in range(len(objects[key])):
+            data = bytearray(objects[key])
+            data[at] ^= 1
+            report = register.audit(objects | {key: bytes(data)})
+            assert report.outcome == "tampered", (key, at)
+            assert slugs(report) == ["wrong-root"]
+
+
+@pytest.mark.parametrize("size", [257, 600])
+def test_a_byte_of_a_tile_of_every_level_changed(register, size):
+    register.append("BIG", size - 6)
+    register.seal()
+    objects = register.objects()
+    current = f".p/{size % 256}"
+    tiles = [
+        key
+        for key in objects
+        if key.startswith(f"{LOG}tile/") and (".p/" not in key or key.endswith((current, "p/2")))
+    ]
+    assert {key.split("/")[2] for key in tiles} >= {"entries", "0"}
+    for key in tiles:
+        data = bytearray(objects[key])
+        data[len(data) // 2] ^= 1
+        report = register.audit(objects | {key: bytes(data)})
+        assert report.outcome == "tampered", key
+        assert slugs(report) == ["wrong-root"]
+
+
+def test_a_tile_that_is_gone(register):
+    objects = register.objects()
+    del objects[f"{LOG}tile/0/000.p/6"]
+    assert f"{LOG}tile/0/000.p/6" in found(register.audit(objects), "tile-missing")
+
+
+@pytest.mark.parametrize("at", range(0, 140, 7))
+def test_a_byte_of_the_checkpoint_changed(register, at):
+    objects = register.objects()
+    note = bytearray(objects[LOG_CHECKPOINT])
+    note[at % len(note)] ^= 1
+    report = register.audit(objects | {LOG_CHECKPOINT: bytes(note)})
+    assert report.outcome == "tampered"
+    assert [finding.object_key for finding in report.findings] == [LOG_CHECKPOINT]
+
+
+def test_an_older_checkpoint_served(register):
+    old = register.objects()
+    register.append("TN1")
+    register.seal()
+    register.audit(state="mine")
+    objects = register.objects() | {LOG_CHECKPOINT: old[LOG_CHECKPOINT]}
+    message = found(register.audit(objects, state="mine"), "log-set-back")
+    assert "it has 6 leaves, and had 7" in message
+
+
+def test_everything_set_back_to_last_week(register):
+    old = register.objects()
+    register.append("TN1")
+    register.seal()
+    register.audit(state="mine")
+    assert verifies(register, old)
+    report = register.audit(old, state="mine")
+    found(report, "log-set-back")
+    assert found(report, "pin-missing").startswith(head_key("TN1"))
+
+
+def test_the_log_taken_away(register):
+    register.audit(state="mine")
+    report = register.open(store_of(without_log(register.objects()))).verify_all(
+        state=register.folder / "mine"
+    )
+    assert "missing, and had 6" in found(report, "log-set-back")
+
+
+def test_a_checkpoint_of_another_ledger(register):
+    other = KEYRING.trust("example.org/other", LOG_KEY.public_key, role="log")
+    objects = register.objects()
+    forged = forged_log(leaves_of(register, "TN1"), origin="example.org/other")
+    report = register.audit(objects | forged, keyring=other)
+    assert "example.org/other" in found(report, "unknown-key")
+
+
+def test_a_log_key_replaced(register):
+    other = signer("another log")
+    objects = without_log(register.objects())
+    forged = forged_log(leaves_of(register, "TN1", "TN2", "TN3"), key=other)
+    assert LOG_CHECKPOINT in found(register.audit(objects | forged), "unknown-key")
+
+
+def test_a_fork_shown_to_a_second_auditor(register, tmp_path):
+    """Two auditors are shown two ledgers, each of them clean."""
+    (tmp_path / "fork").mkdir()
+    fork = Register(tmp_path / "fork")
+    for shown, title_number in ((register, "TN1"), (fork, "TN2")):
+        shown.append(title_number)
+        shown.seal()
+        assert shown.audit(state="mine")
+    # Once one of them is shown what the other one saw, it shows.
+    message = found(register.audit(fork.objects(), state="mine"), "not-consistent")
+    assert "forked" in message
+
+
+def test_both_checkpoints_of_a_fork_are_the_evidence(register):
+    register.audit(state="mine")
+    register.append("TN1")
+    objects = without_log(register.objects())
+    objects |= forged_log(leaves_of(register, "TN3", "TN2", "TN1"))
+    audit = Log(register.open(store_of(objects))).audit(state=register.folder / "mine")
+    found(audit.run(), "not-consistent")
+    facts = audit.log_facts()
+    assert facts["checkpoint"].startswith(f"{ORIGIN}\n7\n")
+    assert facts["remembered"].startswith(f"{ORIGIN}\n6\n")
+
+
+def test_a_version_logged_with_two_addresses(register):
+    """Who has both keys logs a fork; both are in one log for all to see."""
+    objects = rewrite(register, "TN2", 2)
+    mine = address(objects[head_key("TN2")])
+    leaves = [*leaves_of(register, "TN1", "TN2", "TN3"), Leaf("TN2", 2, mine)]
+    objects = without_log(register.objects()) | forged_log(leaves)
+    message = found(register.audit(objects), "forked")
+    assert message.startswith(head_key("TN2"))
+    assert mine in message
+
+
+def test_a_fork_that_was_logged_after_the_last_audit(register):
+    register.audit(state="mine")
+    objects = rewrite(register, "TN2", 2)
+    forged = Leaf("TN2", 2, address(objects[head_key("TN2")]))
+    leaves = [Leaf.decode(data) for data in log_in(register.store).leaves(6)]
+    log = log_of(objects) | forged_log([*leaves, forged])  # the tiles of before are still there
+    assert found(register.audit(objects | log, state="mine"), "pin-missing")
+    assert found(register.audit(register.objects() | log, state="mine"), "not-as-logged")
+
+
+def test_a_version_that_the_log_leaves_out(register):
+    first, second, third = leaves_of(register, "TN1")
+    for leaves in ([first, third], [second, third], [third]):
+        objects = without_log(register.objects())
+        objects |= forged_log([*leaves, *leaves_of(register, "TN2", "TN3")])
+        report = register.audit(objects)
+        assert "TN1" in found(report, "unlogged"), leaves
+
+
+def test_a_version_that_is_logged_twice_is_a_warning(register):
+    leaves = leaves_of(register, "TN1", "TN2", "TN3")
+    objects = without_log(register.objects()) | forged_log([*leaves, leaves[0]])
+    report = register.audit(objects)
+    assert report
+    assert slugs(report) == ["logged-twice"]
+
+
+def test_a_leaf_that_is_none(register):
+    objects = without_log(register.objects())
+
+    class Bad(Leaf):
+        def encode(self):
+            return b"{}"
+
+    objects |= forged_log([*leaves_of(register, "TN1", "TN2"), Bad("TN3", 1, "0" * 64)])
+    assert "leaf 5" in found(register.audit(objects), "malformed-leaf")
+
+
+def test_a_leaf_of_a_type_of_later_is_unchecked(register):
+    class Later(Leaf):
+        def encode(self):
+            return b'{"type":"key"}'
+
+    objects = register.objects()
+    objects |= forged_log([*leaves_of(register, "TN1", "TN2", "TN3"), Later("TN3", 2, "0" * 64)])
+    report = register.audit(objects)
+    assert report.outcome == "unchecked"
+    assert slugs(report) == ["unsupported-kind"]
+
+
+def test_a_title_that_only_the_log_has(register):
+    leaves = [*leaves_of(register, "TN1", "TN2", "TN3"), Leaf("ZZ", 1, "0" * 64)]
+    objects = without_log(register.objects()) | forged_log(leaves)
+    assert found(register.audit(objects), "head-missing").startswith("ZZ/head.json")
+
+
+def test_another_ledger_in_the_place_of_this_one(register):
+    other = memory_ledger(origin="example.org/other")
+    other.append("TN1", {"owner": "x"})
+    with pytest.raises(Exception, match=r"example\.org/other"):
+        register.audit(objects_of(other.store), keyring=keyring_for(REGISTRAR))
+
+
+def test_a_damaged_state_is_no_memory(register):
+    register.audit(state="mine")
+    path = register.folder / "mine"
+    path.write_bytes(path.read_bytes().replace(b"logged 3", b"logged 2"))
+    with pytest.raises(Exception, match="damaged"):
+        register.audit(state="mine")
