@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from ledger import Finding, InvalidError, LedgerError, MalformedError, NotFoundError, Report
+from ledger import LedgerError, MalformedError, NotFoundError, Report
 from ledger import load_key as load_private_key
 from ledger.errors import KeyUnavailable, OriginNotPinned
 from ledger.layout import LOG_CHECKPOINT
@@ -138,11 +138,8 @@ def judge_published(ledger: Ledger, policy: WitnessPolicy, now: datetime) -> Rep
 
     try:
         signed = Log(ledger).checkpoint(witnesses=policy.witnesses)
-    except (OriginNotPinned, InvalidError):
-        raise  # nothing can be said: the keyring is not set up, or the policy does not fit it
-    except MalformedError as error:
-        found = Finding("tampering", "damaged", LOG_CHECKPOINT, f"{LOG_CHECKPOINT}: {error}")
-        return Report(ledger.origin, findings=(found,))
+    except OriginNotPinned:
+        raise  # nothing can be said: the keyring is not set up
     except LedgerError as error:
         return Report(ledger.origin, findings=(finding_of(error, LOG_CHECKPOINT),))
     lacking = policy.judge(signed, now)

@@ -7,8 +7,8 @@ from itertools import islice
 from typing import TYPE_CHECKING, BinaryIO
 
 from ledger import append as appending
-from ledger import diff, identity, layout, packing, transfer
 from ledger import batch as batching
+from ledger import diff, identity, layout, packing, transfer
 from ledger import recover as recovering
 from ledger.append import ANY, Anything, Appended, Draft
 from ledger.audit import FROM_A_LISTING, verify_title

@@ -123,13 +123,14 @@ def open_checkpoint(
     How many cosignatures are enough is the caller's policy. Raises MalformedError where it is no
     checkpoint, TrustError (reason ``unknown-key``) where no key of the log signed it,
     IntegrityError where a known key's signature is wrong (reason ``bad-signature``) or the
-    checkpoint is another log's (reason ``wrong-ledger``), and InvalidError for a witness that has a
-    key of the log.
+    checkpoint is another log's (reason ``wrong-ledger``). A witness that has a key of the log is
+    none.
     """
     logs = [NoteKey(origin, key) for key in log_keys]
-    witnesses = tuple(witnesses)
-    _check_others(logs, witnesses)
-    opened = open_note(note, [*logs, *witnesses])
+    own = {log.key for log in logs}
+    # Who signs the log vouches for nothing more by signing it again.
+    others = [witness for witness in witnesses if witness.key not in own]
+    opened = open_note(note, [*logs, *others])
     cosignatures = tuple(
         Cosignature(key, _timestamp(signature.body))
         for key, signature in opened.verified
@@ -146,14 +147,6 @@ def open_checkpoint(
             f"a checkpoint of {checkpoint.origin}, expected {origin}", reason="wrong-ledger"
         )
     return SignedCheckpoint(checkpoint, cosignatures, note)
-
-
-def _check_others(logs: Iterable[NoteKey], witnesses: Iterable[WitnessKey]) -> None:
-    """Who signs the log vouches for nothing more by signing it again."""
-    own = {log.key for log in logs}
-    for witness in witnesses:
-        if witness.key in own:
-            raise InvalidError(f"the witness {witness.name} has the log's own key")
 
 
 def sign_checkpoint(checkpoint: Checkpoint, key: PublicKey, signer: Signer) -> bytes:

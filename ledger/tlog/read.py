@@ -12,7 +12,6 @@ from typing import TYPE_CHECKING
 from ledger import layout
 from ledger.errors import (
     IntegrityError,
-    InvalidError,
     LedgerError,
     MalformedError,
     NotFoundError,
@@ -94,8 +93,6 @@ class LogReader:
         blob = self.store.get(key)
         try:
             return self.open(blob.data, witnesses) if blob else None
-        except InvalidError:
-            raise  # it is the witnesses that were asked for
         except MalformedError as error:
             raise IntegrityError(f"{key}: {error}", reason="damaged", object_key=key) from error
         except (IntegrityError, TrustError) as error:
