@@ -79,7 +79,8 @@ def auditing(
     start = time.monotonic()
     drawn = start
     columns = (SpinnerColumn(), TextColumn("{task.description}", markup=False))
-    with Progress(*columns, console=Console(stderr=True), transient=True) as progress:
+    console = Console(stderr=True)
+    with Progress(*columns, console=console, transient=True, redirect_stdout=False) as progress:
         task = progress.add_task(meter.text(0))
 
         def each(report: Report) -> None:

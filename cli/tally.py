@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import sys
 import time
+from contextlib import suppress
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
@@ -158,4 +159,5 @@ def complain(number: int, message: str, hint: str = "") -> None:
 
 
 def _say(text: str) -> None:
-    sys.stderr.write(f"ledger: {printable(text)}\n")
+    with suppress(OSError):  # nobody reads on; the exit code says it as well
+        sys.stderr.write(f"ledger: {printable(text)}\n")

@@ -10,6 +10,7 @@ import itertools
 from typing import TYPE_CHECKING, NamedTuple, TypeAlias
 
 from ledger import layout
+from ledger.entry import Entry
 from ledger.errors import IntegrityError, PreconditionFailed, TrustError, UnsupportedFormatError
 from ledger.packfile import Packable, PackName, make_pack
 from ledger.packs import PackReader, pack_names
@@ -20,7 +21,6 @@ from ledger.verify import check_link, finding_of
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Iterator
 
-    from ledger.entry import Entry
     from ledger.history import History
     from ledger.stores.base import Store
 
@@ -39,7 +39,11 @@ PREFETCH = 20_000
 """How many entries of a title are asked for at once, at most: they are held in memory."""
 
 TYPICAL = 2_048
-"""About what an entry weighs, in bytes."""
+"""About what an entry weighs, in bytes. Some weigh five hundred times as much, hence:"""
+
+AHEAD_BYTES = 8 << 20
+"""How much of a task's titles is read ahead, and once more of one title before it is walked. What
+is more is read as it is packed."""
 
 
 class Packed(NamedTuple):
@@ -171,10 +175,15 @@ def _walks(history: History, titles: Iterable[_Title]) -> Iterator[tuple[str, _W
     """A walk for each title; of short titles, some are under way at once."""
 
     def read(taken: list[_Title]) -> list[tuple[str, _Walk]]:
+        room = AHEAD_BYTES
         walks: list[tuple[str, _Walk]] = []
         for title in taken:
+            ahead: list[Entry | Finding] = []
             walk = _walk(history, title)
-            walks.append((title.title_number, walk if len(title.missing) > LONG else list(walk)))
+            while room > 0 and len(title.missing) <= LONG and (step := next(walk, None)):
+                ahead.append(step)
+                room -= len(step.data) if isinstance(step, Entry) else 0
+            walks.append((title.title_number, itertools.chain(ahead, walk)))
         return walks
 
     waits = history.store.concurrency > 1
@@ -236,8 +245,15 @@ def _prefetch(store: Store, title: _Title) -> dict[str, bytes]:
         return {}
     wanted = itertools.islice(title.missing - title.near.keys(), PREFETCH)
     keys = (layout.entry_key(title.title_number, address) for address in wanted)
-    found = store.get_many(keys)
-    return {key.split("/")[1].removesuffix(".json"): blob.data for key, blob in found if blob}
+    room = PREFETCH * TYPICAL if len(title.missing) > LONG else AHEAD_BYTES
+    found: dict[str, bytes] = {}
+    for key, blob in store.get_many(keys):
+        if blob is not None:
+            found[key.split("/")[1].removesuffix(".json")] = blob.data
+            room -= len(blob.data)
+        if room <= 0:
+            break  # some are near; the walk reads the others for itself
+    return found
 
 
 # -- Writing -------------------------------------------------------------------------------------

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import io
+import tracemalloc
 from contextlib import suppress
 from datetime import UTC, datetime
 
@@ -476,3 +477,16 @@ def test_no_key_is_needed():
     done = stranger.pack(rebuild=True)
     assert {finding.slug for finding in done.findings} == {"unknown-key"}
     assert pack_keys(ledger.store) == []
+
+
+def test_titles_with_large_documents_are_packed_in_little_memory(tmp_path):
+    ledger = memory_ledger(FolderStore(tmp_path))
+    for number in range(100):
+        ledger.append(f"TN{number % 4}", {"plan": "x" * 900_000, "n": number})
+    tracemalloc.start()
+    packed = ledger.pack()
+    _, peak = tracemalloc.get_traced_memory()
+    tracemalloc.stop()
+    assert (packed.titles, packed.entries) == (4, 100)
+    assert peak < packed.size // 2
+    assert ledger.fsck()

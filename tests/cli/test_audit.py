@@ -425,6 +425,12 @@ def test_whatever_is_verified_a_ctrl_c_ends_it_at_once(shell: Shell, line: str) 
     assert [path.name for path in shell.folder.iterdir()] == ["ledger-data"]
 
 
+def test_a_ctrl_c_ends_packing_at_once(shell: Shell) -> None:
+    with hanging_bucket(shell) as bucket:
+        code, out, err = interrupted(shell, bucket, "pack")
+    assert (code, out, err) == (130, "", "ledger: error: interrupted\n")
+
+
 # -- A listing that breaks off -------------------------------------------------------------------
 
 

@@ -374,6 +374,15 @@ def test_the_first_twenty_bad_lines_are_named_and_all_are_counted(shell: Shell) 
     assert "30 of 60 lines can't be appended; the first 20 are named" in said[20]
 
 
+def test_bad_lines_that_nobody_reads_of_are_refused_all_the_same(shell: Shell) -> None:
+    write(shell, line("tn1", 1))
+    reading, writing = os.pipe()
+    os.close(reading)
+    with os.fdopen(writing, "wb", buffering=0) as nobody:
+        process = shell.popen("append --batch deeds.jsonl", stderr=nobody)
+    assert process.wait(PATIENCE) == 65
+
+
 def test_a_bad_date_for_all_lines_is_a_bad_date_of_each(shell: Shell) -> None:
     write(shell, line("TN1", 1))
     assert "not a date" in shell.fails(65, "append --batch deeds.jsonl --effective soon")

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 import signal
 import subprocess
 import sys
@@ -15,7 +16,7 @@ import pytest
 
 from cli.commands import COMMANDS, KEY_COMMANDS
 from cli.text import json_text, printable
-from tests.cli.shell import TITLE, Shell
+from tests.cli.shell import PATIENCE, TITLE, Shell
 
 ALL = [*COMMANDS, *(f"key {name}" for name in KEY_COMMANDS)]
 HOSTILE = "\x1b[2J\x07a\rb\u202ec\u2066d\u200be\x9b31m\x7f\u2028f\U000e0041\x00"
@@ -258,3 +259,19 @@ def test_completion(bare: Shell, shell_name: str) -> None:
 def test_the_completion_script(bare: Shell) -> None:
     done = bare.bash("ledger --show-completion; true")
     assert "_LEDGER_COMPLETE=complete_bash" in done.out
+
+
+@pytest.mark.parametrize("shown", ["cli.output.counting('reading', ", "cli.progress.auditing("])
+def test_output_does_not_go_where_the_progress_is_shown(shown: str) -> None:
+    script = f"import cli.output, cli.progress\nwith {shown}quiet=False): print('output')"
+    ours, theirs = os.openpty()
+    with os.fdopen(ours), os.fdopen(theirs):
+        done = subprocess.run(
+            [sys.executable, "-c", script],
+            stdout=subprocess.PIPE,
+            stderr=theirs,
+            env=os.environ | {"TERM": "xterm"},
+            timeout=PATIENCE,
+            check=True,
+        )
+    assert done.stdout == b"output\n"

@@ -2,9 +2,13 @@
 
 from __future__ import annotations
 
+import signal
+import subprocess
+import time
 from typing import TYPE_CHECKING
 
-from tests.cli.shell import TITLE, Shell
+from ledger import Ledger, layout, load_key
+from tests.cli.shell import PATIENCE, TITLE, Shell
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -76,3 +80,23 @@ def test_a_damaged_pack_is_made_anew(title: Shell) -> None:
 
 def test_where_there_is_no_ledger(bare: Shell) -> None:
     assert "no ledger in" in bare.fails(10, "pack")
+
+
+def test_stopped_in_the_middle_it_leaves_whole_packs_and_goes_on_later(shell: Shell) -> None:
+    with Ledger.open(
+        str(shell.store), keyring=shell.keyring(), signer=load_key(shell.config / "key.pem")
+    ) as ledger:
+        for number in range(60):
+            ledger.append(f"TN{number % 6}", {"plan": "x" * 900_000, "n": number})
+    process = shell.popen("pack", stdout=subprocess.DEVNULL, stderr=subprocess.PIPE)
+    deadline = time.monotonic() + PATIENCE
+    while not packs(shell):
+        assert time.monotonic() < deadline
+        time.sleep(0.002)
+    process.send_signal(signal.SIGINT)
+    _, err = process.communicate(timeout=PATIENCE)
+    assert (process.returncode, err) == (130, b"ledger: error: interrupted\n")
+    assert all(layout.parse_pack_key(f"_packs/{path.name}") for path in packs(shell))
+    assert shell("fsck").out.startswith("verified: 6 titles, 60 entries")
+    shell("pack")
+    assert shell("fsck").out.startswith("verified: 6 titles, 60 entries")
