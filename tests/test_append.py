@@ -30,7 +30,7 @@ from ledger.errors import (
     StoreUnavailable,
     TrustError,
 )
-from ledger.layout import LEDGER_KEY, entry_key, head_key, pending_key
+from ledger.layout import LEDGER_KEY, PENDING, entry_key, head_key, pending_key
 from ledger.stores import FolderStore, MemoryStore
 from ledger.testing import ORIGIN, FixedClock, keyring_for, memory_ledger, signer
 from tests import corpora
@@ -819,6 +819,21 @@ def test_no_history_begins_where_markers_tell_of_a_lost_one(store, ledger):
     with pytest.raises(HeadMissing, match="its version 2 was prepared"):
         wiped.append(TITLE, {"a": 3})
     assert not wiped.verify_all([TITLE])
+
+
+def test_a_first_append_that_others_overtake_twice_goes_on_top_of_theirs(store, ledger):
+    class Overtaken(Wrapper):
+        done = False
+
+        def called(self, operation, key):
+            if operation == "list" and key.startswith(PENDING):
+                self.done = True
+                ledger.append(TITLE, {"a": 1})
+                ledger.append(TITLE, {"a": 2})
+
+    slow = Overtaken(store)
+    assert reopened(slow).append(TITLE, {"a": 3}).version == 3
+    assert slow.done
 
 
 def test_a_reference_repeated_with_another_effective_date_is_a_conflict(ledger):

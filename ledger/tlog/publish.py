@@ -220,13 +220,12 @@ def _move_forward(
     for _ in range(TRIES):
         if known is None:
             blob = store.get(key)
-            if blob and blob.data == data:
-                # Whoever wrote it may have crashed before it was durable.
-                store.create(key, data)
+            # What is there already is put once more, below: whoever wrote it may have crashed
+            # before it was durable.
+            is_done = blob is not None and blob.data == data
+            if blob and not is_done and not is_behind(blob.data):
                 return
-            if blob and not is_behind(blob.data):
-                return
-            known = (blob.version if blob else None,)
+            known = (None if is_done or not blob else blob.version,)
         try:
             _put(store, key, data, known[0])
         except NotDurable:

@@ -5,7 +5,6 @@ from __future__ import annotations
 import hashlib
 import json
 from collections import Counter
-from concurrent.futures import ThreadPoolExecutor
 
 import pytest
 
@@ -209,31 +208,6 @@ def test_what_is_not_logged_yet_has_no_receipt(store, ledger, sealer):
     sealer.seal(store)
     with pytest.raises(NotFoundError, match="not in the log"):
         log_in(store).receipt(Leaf("A", 1, "0" * 64))
-
-
-def test_writers_and_two_sealers_at_once_on_a_server_make_one_log(tmp_path, s3_store):
-    ledger = ledger_in(s3_store)
-    sealers = [Sealer(tmp_path, "one"), Sealer(tmp_path, "two")]
-    sealers[0].seal(s3_store, genesis=True)
-    sealers[1].seal(s3_store, adopt=True)
-
-    def write(title, writer):
-        for number in range(3):
-            ledger.append(title, {"n": number, "by": writer})
-
-    def go_on(sealer):
-        for _ in range(3):
-            assert sealer.seal(s3_store).report
-
-    with ThreadPoolExecutor(5) as pool:
-        works = [pool.submit(write, title, who) for who, title in enumerate("ABB")]
-        works += [pool.submit(go_on, sealer) for sealer in sealers]
-    for work in works:
-        work.result()
-    sealers[1].seal(s3_store)
-    sealers[0].seal(s3_store)
-    assert_sealed(ledger)
-    assert len(logged(s3_store)) == 9
 
 
 # --- what may seal -------------------------------------------------------------------------------

@@ -20,7 +20,7 @@ from hypothesis import strategies as st
 
 from ledger import Ledger
 from ledger.errors import LedgerError, NotDurable, OutcomeUnknown, StoreUnavailable
-from ledger.layout import LOG_STATE, PENDING, STAGING
+from ledger.layout import LOG_CHECKPOINT, LOG_STATE, PENDING, STAGING, sealed_key
 from ledger.stores import FolderStore, MemoryStore
 from ledger.testing import FixedClock
 from ledger.tlog import Leaf
@@ -283,6 +283,28 @@ def test_a_sealer_that_is_overtaken_while_it_repeats_what_it_signed_gives_it_up(
     world.one.seal(store)
     assert store.done
     assert {state.checkpoint.size for state in world.store.states} == {0, 2, 6}
+    world.check()
+
+
+def test_a_sealer_that_is_overtaken_while_it_repeats_a_record_leaves_the_later_one(tmp_path):
+    world = World(MemoryStore(), tmp_path)
+    world.begin()
+    with pytest.raises(CrashError):
+        world.one.seal(AtKey(world.store, "replace", LOG_CHECKPOINT, CrashError("now")))
+
+    class Overtaken(Wrapper):
+        done = False
+
+        def returned(self, operation: str, key: str) -> None:
+            if (operation, key) == ("get", sealed_key("A")) and not self.done:
+                self.done = True
+                world.one.seal(world.store)
+                world.ledger.append("A", {"n": "later"})
+                world.one.seal(world.store)
+
+    store = Overtaken(world.store)
+    world.two.seal(store)
+    assert store.done
     world.check()
 
 
