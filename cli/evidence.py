@@ -52,6 +52,10 @@ class Evidence:
         """Note something that belongs to the evidence."""
         self._facts.update(facts)
 
+    def only(self, name: str) -> dict[str, Any]:
+        """One of the things noted, by its name; nothing where it is not."""
+        return {name: self._facts[name]} if name in self._facts else {}
+
     def note_ledger(self, ledger: Ledger) -> None:
         """Note what is verified, and whose signatures count; refuses a file in the store itself."""
         if self._file is not None and isinstance(ledger.store, FolderStore):

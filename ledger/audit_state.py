@@ -6,6 +6,7 @@ A repeated audit then costs what is new, not what exists. ``ledger.audit_lines``
 from __future__ import annotations
 
 import hashlib
+import os
 import tempfile
 from pathlib import Path
 from typing import IO, TYPE_CHECKING, NamedTuple
@@ -28,7 +29,6 @@ from ledger.newfile import NewFile, check_name, check_outside
 from ledger.stores import FolderStore
 
 if TYPE_CHECKING:
-    import os
     from collections.abc import Callable, Iterable, Iterator
     from datetime import datetime
 
@@ -146,7 +146,8 @@ class AuditState:
     def finish(self, logged: Logged | None = None) -> str:
         """Replace the file, durably; return its sha256. It may be called again if it was cut off.
 
-        ``logged``: what the log had, if everything held; otherwise the checkpoint stays.
+        ``logged``: what the log had, if everything held; otherwise the checkpoint stays. It fails
+        where another audit has replaced the file meanwhile: that may have seen a later one.
 
         Raises StoreUnavailable where that failed: the file is as it was.
 
@@ -159,6 +160,8 @@ class AuditState:
             self._failed = self._failure(error)
         if self._failed is not None:
             raise self._failed
+        if logged is not None and self._is_replaced():
+            raise StoreUnavailable(f"{self.path}: another audit has replaced it meanwhile")
         whole = hashlib.sha256()
         with NewFile(self.path, replace=True, mode=0o600) as new:
             header, titles = self._next, self._joined()
@@ -170,6 +173,14 @@ class AuditState:
                 new.write(line)
             new.commit()
         return whole.hexdigest()
+
+    def _is_replaced(self) -> bool:
+        found = None if self._file is None else os.fstat(self._file.fileno())
+        try:
+            there = self.path.lstat()
+        except FileNotFoundError:
+            return found is not None
+        return found is None or not os.path.samestat(found, there)
 
     def _joined(self) -> Iterator[Remembered]:
         old = self.remembered()

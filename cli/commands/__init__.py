@@ -20,6 +20,7 @@ COMMANDS = {
     "cat": "show:cat",
     "diff": "diff:diff",
     "verify": "verify:verify",
+    "audit": "audit:audit",
     "fsck": "fsck:fsck",
     "seal": "seal:seal",
     "checkpoint": "checkpoint:checkpoint",

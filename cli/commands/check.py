@@ -9,10 +9,10 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from cli.commands.verify import EXIT_CODES, note_ambiguity
 from cli.config import load_config
 from cli.options import DebugOption, JsonOption, QuietOption
 from cli.output import print_json, report_json, report_lines, style
+from cli.reports import EXIT_CODES, note_ambiguity
 from cli.text import printable
 from cli.witnesses import WitnessOption, read_policy
 from ledger import Finding, IntegrityError, Keyring, NotFoundError, Report, TrustError, check_entry

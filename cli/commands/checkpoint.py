@@ -9,9 +9,9 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from cli.commands.verify import EXIT_CODES
 from cli.options import ConnectionsOption, DebugOption, JsonOption, QuietOption, StoreOption
 from cli.output import finding_lines, print_json
+from cli.reports import EXIT_CODES
 from cli.session import open_ledger
 from cli.text import printable
 from cli.witnesses import WitnessOption, read_checkpoint, read_policy
@@ -48,7 +48,7 @@ def checkpoint(
     quiet: QuietOption = False,
     debug: DebugOption = False,
 ) -> int:
-    """Print the signed checkpoint of the log, to the byte.
+    """Print the signed checkpoint of the log.
 
     Its signature is checked; whoever keeps it can tell later whether the log lost anything.
 

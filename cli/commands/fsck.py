@@ -4,10 +4,10 @@ from __future__ import annotations
 
 from contextlib import ExitStack
 
-from cli.commands.verify import note_ambiguity, print_report, report_of, was_interrupted
 from cli.config import load_config
 from cli.options import ConnectionsOption, DebugOption, JsonOption, QuietOption, StoreOption
 from cli.progress import auditing, heeding
+from cli.reports import note_ambiguity, print_report, report_of, was_interrupted
 from cli.session import open_ledger
 from ledger import Ledger, Report
 from ledger.audit_run import Tally

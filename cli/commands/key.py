@@ -58,7 +58,7 @@ def generate(
     quiet: QuietOption = False,
     debug: DebugOption = False,
 ) -> None:
-    """Make your private key, or with --for that of the log, or of a witness.
+    """Make your private key, or one of another role.
 
     A key that is there is never overwritten. The log's counts at once for your ledger, as its log's
     key and nothing else.

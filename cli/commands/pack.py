@@ -6,9 +6,9 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from cli.commands.verify import EXIT_CODES
 from cli.options import ConnectionsOption, DebugOption, JsonOption, QuietOption, StoreOption
 from cli.output import counted, counting, finding_json, finding_lines, print_json
+from cli.reports import EXIT_CODES
 from cli.session import open_ledger
 from ledger import Report
 

@@ -7,7 +7,6 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from cli.commands.verify import EXIT_CODES
 from cli.config import load_config
 from cli.options import (
     ConnectionsOption,
@@ -18,6 +17,7 @@ from cli.options import (
     StoreOption,
 )
 from cli.output import counted, finding_json, finding_lines, print_json, working
+from cli.reports import EXIT_CODES
 from cli.sealing import log_key, memory_file
 from cli.session import check_place, open_ledger
 from ledger import Log

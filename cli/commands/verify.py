@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import hashlib
 from contextlib import ExitStack
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
@@ -23,28 +23,31 @@ from cli.options import (
     StoreOption,
     TitlesArgument,
 )
-from cli.output import print_json, report_json, report_lines, until_closed, working
-from cli.progress import auditing, heeding
+from cli.output import working
+from cli.progress import heeding
+from cli.reports import (
+    note,
+    note_ambiguity,
+    print_report,
+    report_of,
+    run_audit,
+    was_interrupted,
+)
 from cli.selection import Sample, draw, read_titles
 from cli.session import open_ledger
 from cli.witnesses import WitnessOption, address_by, judge_published, read_policy
-from ledger import Finding, IntegrityError, Ledger, NotFoundError, Report, TrustError, verify_bundle
+from ledger import Ledger, NotFoundError, Report, verify_bundle
 from ledger.audit import FROM_A_LISTING
 from ledger.audit_run import Tally
 from ledger.layout import is_address
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
     from io import BufferedReader
 
-    from ledger import Keyring
-    from ledger.audit_run import Audit
     from ledger.tlog import WitnessPolicy
 
-__all__ = ["note_ambiguity", "print_report", "report_of", "verify"]
+__all__ = ["verify"]
 
-EXIT_CODES = {"verified": 0, "unchecked": 3, "tampered": 20}
-INTERRUPTED = 130
 
 AS_LOGGED = "that the titles are as the log has them: only its checkpoint was looked at"
 
@@ -173,40 +176,6 @@ def _check_bundle(asked: Asked) -> None:
         )
 
 
-def report_of(verification: Callable[[], Report]) -> Report:
-    """The report of a verification.
-
-    Where it could not even begin, as the store is not what it should be, that is its finding.
-    """
-    try:
-        return verification()
-    except (IntegrityError, TrustError) as error:
-        if not error.object_key:
-            raise
-        message = str(error)
-        if error.object_key not in message:
-            message = f"{error.object_key}: {message}"
-        finding = Finding("tampering", error.reason, error.object_key, message)
-        return Report("", findings=(finding,))
-
-
-def was_interrupted(report: Report) -> bool:
-    """Whether a Ctrl-C ended the verification before it was through."""
-    return any(finding.slug == "interrupted" for finding in report.findings)
-
-
-def print_report(report: Report, *, as_json: bool, quiet: bool) -> int:
-    """Print a report, a quiet one only where it isn't good, and return the exit code for it."""
-    interrupted = was_interrupted(report)
-    with until_closed():
-        if as_json:
-            print_json(report_json(report) | ({"interrupted": True} if interrupted else {}))
-        elif not (quiet and report):
-            for line in report_lines(report):
-                typer.echo(line)
-    return INTERRUPTED if interrupted else EXIT_CODES[report.outcome]
-
-
 def _verify_store(asked: Asked, evidence: Evidence) -> Report:
     with ExitStack() as stack:
         ledger = stack.enter_context(
@@ -231,7 +200,7 @@ def _judge_log(ledger: Ledger, policy: WitnessPolicy | None) -> Report | None:
     if policy is None:
         return None
     judged = judge_published(ledger, policy, datetime.now(UTC))
-    return _note(judged, AS_LOGGED)
+    return note(judged, AS_LOGGED)
 
 
 def _verify_title(ledger: Ledger, asked: Asked) -> Report:
@@ -258,25 +227,9 @@ def _audit(ledger: Ledger, asked: Asked, evidence: Evidence) -> Report:
         sample = heeding(lambda: draw(ledger.titles(), size, asked.seed))
         titles = sample.titles
     audit = ledger.audit(titles, listed=sample is not None, state=asked.state, jobs=asked.jobs)
-    report = _run(ledger, audit, titles, silent=asked.silent)
+    report = run_audit(ledger, audit, titles, silent=asked.silent)
     evidence.note(titles_chosen=titles, sample=_facts_of(sample), state=audit.facts())
-    return report if sample is None else _note(report, _note_of(sample))
-
-
-def _run(ledger: Ledger, audit: Audit, titles: list[str] | None, *, silent: bool) -> Report:
-    def count() -> int:
-        return sum(1 for _ in ledger.titles())
-
-    shown = auditing(
-        quiet=silent,
-        total=None if titles is None else len(titles),
-        count=count if titles is None else None,
-    )
-    try:
-        with shown as each:
-            return heeding(lambda: audit.run(each))
-    except KeyboardInterrupt:
-        return audit.stop()
+    return report if sample is None else note(report, _note_of(sample))
 
 
 def _facts_of(sample: Sample | None) -> dict[str, Any] | None:
@@ -315,19 +268,3 @@ def _verify_bundle(bundle: Path, asked: Asked, evidence: Evidence) -> Report:
 def _sha256(source: BufferedReader) -> str:
     source.seek(0)
     return hashlib.file_digest(source, "sha256").hexdigest()
-
-
-def note_ambiguity(report: Report, keyring: Keyring, known: str | None) -> Report:
-    """Say so where only what was verified itself told which of the known ledgers it is."""
-    others = len(keyring.origins) - 1
-    if known or others < 1:
-        return report
-    return _note(
-        report,
-        f"which ledger this should be: your keyring knows {others} more, and another one of theirs"
-        " could be in its place (LEDGER_ORIGIN)",
-    )
-
-
-def _note(report: Report, note: str) -> Report:
-    return replace(report, not_shown=(*report.not_shown, note))

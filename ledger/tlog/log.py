@@ -22,6 +22,7 @@ from ledger.audit_run import Audit
 from ledger.entry import Entry
 from ledger.errors import (
     IntegrityError,
+    InvalidError,
     LedgerError,
     MalformedError,
     NotFoundError,
@@ -32,9 +33,11 @@ from ledger.newfile import check_outside
 from ledger.pool import cores
 from ledger.stores import FolderStore
 from ledger.tlog.audit import MAX_DELAY, LogAudit
+from ledger.tlog.checkpoint import cosign
 from ledger.tlog.cosigned import add_cosignatures
 from ledger.tlog.due import pending_titles
 from ledger.tlog.leaf import Leaf
+from ledger.tlog.note import add_signatures
 from ledger.tlog.proof import Receipt, check_receipt
 from ledger.tlog.read import LogReader
 from ledger.tlog.seal import Sealed, seal
@@ -288,6 +291,20 @@ class Log:
             jobs=jobs or cores(),
             beside=beside,
         )
+
+    def cosign(self, checkpoint: bytes, witness: WitnessKey, signer: Signer) -> bytes:
+        """The signed checkpoint with a witness's line, by this ledger's clock.
+
+        It says that this was the largest that the witness saw, and that it continues all that it
+        saw before: so it is for an ``audit`` with a state that held, and for no other checkpoint
+        than its. Raises InvalidError where the signer has another key.
+        """
+        signed = self._reader.open(checkpoint)
+        line = cosign(signed.checkpoint, witness, signer, int(self._clock().timestamp()))
+        cosigned = add_signatures(checkpoint, line)
+        if not self._reader.open(cosigned, [witness]).cosignatures:
+            raise InvalidError(f"{witness.name} has the log's own key: it is no witness")
+        return cosigned
 
     def _check_pinned(self) -> None:
         if self._reader.log_keys or self._history.store.get(layout.LOG_CHECKPOINT) is None:

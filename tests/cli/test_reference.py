@@ -9,8 +9,8 @@ from typing import Any
 import pytest
 from typer.main import get_command
 
-from cli import app
-from cli.commands import make_app, verify
+from cli import app, reports
+from cli.commands import make_app
 from ledger.errors import LedgerError
 
 PAGE = (Path(__file__).parents[2] / "docs" / "reference" / "cli.md").read_text()
@@ -54,7 +54,7 @@ def errors(kind: type[LedgerError] = LedgerError) -> set[type[LedgerError]]:
 
 def test_every_exit_code_is_there_and_no_other() -> None:
     used = {error.exit_code for error in errors() if error.__module__.startswith("ledger.")}
-    used |= {0, 1, 2, *verify.EXIT_CODES.values()}
+    used |= {0, 1, 2, *reports.EXIT_CODES.values()}
     used |= {app.OUTPUT_FAILED, app.UNEXPECTED, app.INTERRUPTED}
     documented = re.findall(r"^\| (\d+) \|", SECTIONS["Exit codes"], re.MULTILINE)
     assert sorted(used) == [int(code) for code in documented]

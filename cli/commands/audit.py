@@ -1,0 +1,174 @@
+"""``ledger audit``: every chain against the log, and the log against what was remembered."""
+
+from __future__ import annotations
+
+from contextlib import ExitStack, contextmanager
+from dataclasses import dataclass
+from datetime import timedelta
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+from cli.config import load_config
+from cli.durations import parse_duration
+from cli.evidence import Evidence
+from cli.options import (
+    ConnectionsOption,
+    DebugOption,
+    JobsOption,
+    JsonOption,
+    KeyOption,
+    QuietOption,
+    StoreOption,
+)
+from cli.reports import (
+    note_ambiguity,
+    print_report,
+    report_of,
+    run_audit,
+    was_interrupted,
+)
+from cli.session import open_ledger
+from cli.witnesses import WitnessOption, load_witness, read_policy
+from ledger import Log
+from ledger.newfile import NewFile
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterator
+
+    from ledger import Report
+    from ledger.audit_run import Audit
+    from ledger.tlog import WitnessPolicy
+
+__all__ = ["audit"]
+
+
+@dataclass(frozen=True)
+class Asked:
+    """What the command line asks for."""
+
+    state: Path | None
+    max_delay: timedelta
+    policy: WitnessPolicy | None
+    origin: str | None
+    jobs: int | None
+    connections: int | None
+    store: str | None
+    silent: bool
+
+
+def audit(
+    *,
+    state: Annotated[
+        Path | None,
+        typer.Option(
+            "--state", metavar="FILE", help="Remembers the log and the heads: only what is new."
+        ),
+    ] = None,
+    max_delay: Annotated[
+        str,
+        typer.Option(
+            "--max-delay", metavar="TIME", help="How long an entry may wait to be logged: 1d, 6h."
+        ),
+    ] = "1d",
+    witness: WitnessOption = None,
+    cosign: Annotated[
+        Path | None,
+        typer.Option(
+            "--cosign", metavar="FILE", help="If all holds, sign the checkpoint into a new file."
+        ),
+    ] = None,
+    key: KeyOption = None,
+    report_file: Annotated[
+        Path | None,
+        typer.Option("--report", metavar="FILE", help="Keep the report in a new file, as JSON."),
+    ] = None,
+    origin: Annotated[
+        str | None,
+        typer.Option("--origin", metavar="NAME", help="The ledger that this has to be."),
+    ] = None,
+    jobs: JobsOption = None,
+    connections: ConnectionsOption = None,
+    store: StoreOption = None,
+    as_json: JsonOption = False,
+    quiet: QuietOption = False,
+    debug: DebugOption = False,
+) -> int:
+    """Verify all titles, and compare them with the log.
+
+    Every title is verified, every leaf has to be in its title's chain, and every head that is
+    beyond the log has to be waiting for it, not for too long. --cosign signs as a witness: with
+    witness-key.pem, or --key.
+
+    Exits as verify does: 0 if all was checked and held, 20 if something does not hold, 3 if
+    something could not be checked.
+    """
+    files = [each for each in (state, report_file, cosign) if each is not None]
+    if len(set(files)) < len(files):
+        raise typer.BadParameter("--state, --report and --cosign are different files")
+    if cosign is not None and state is None:
+        raise typer.BadParameter("a witness vouches for what it saw before, too: --state FILE")
+    if key is not None and cosign is None:
+        raise typer.BadParameter("--key is for --cosign")
+    asked = Asked(
+        state=state,
+        max_delay=timedelta(seconds=parse_duration(max_delay)),
+        policy=read_policy(witness) if witness is not None else None,
+        origin=origin,
+        jobs=jobs,
+        connections=connections,
+        store=store,
+        silent=quiet or as_json,
+    )
+    with Evidence(report_file) as evidence, _signing(cosign, key) as sign:
+        report = report_of(lambda: _audit(asked, evidence, sign))
+        evidence.write(report, interrupted=was_interrupted(report))
+    facts = evidence.only("log")
+    return print_report(
+        report, as_json=as_json, quiet=quiet, facts=facts, more=_gone_by(**facts.get("log", {}))
+    )
+
+
+def _gone_by(checkpoint: str | None = None, **_others: object) -> str:
+    if checkpoint is None:
+        return ""
+    _origin, size, root, *_rest = checkpoint.split("\n")
+    return f"as the log has it: {size} leaves, checkpoint {root}"
+
+
+def _audit(asked: Asked, evidence: Evidence, sign: Callable[[Log, Audit], None]) -> Report:
+    with ExitStack() as stack:
+        ledger = stack.enter_context(
+            open_ledger(asked.store, origin=asked.origin, connections=asked.connections)
+        )
+        evidence.note_ledger(ledger)
+        log = Log(ledger)
+        audit = log.audit(
+            state=asked.state, max_delay=asked.max_delay, policy=asked.policy, jobs=asked.jobs
+        )
+        report = run_audit(ledger, audit, None, silent=asked.silent)
+        evidence.note(log=audit.log_facts(), state=audit.facts())
+        if was_interrupted(report):
+            stack.pop_all()  # closing could wait for the reads under way
+        elif report:
+            sign(log, audit)
+        known = asked.origin or load_config().origin_of(ledger.store)
+        return note_ambiguity(report, ledger.keyring, known)
+
+
+@contextmanager
+def _signing(path: Path | None, key: Path | None) -> Iterator[Callable[[Log, Audit], None]]:
+    """What signs a checkpoint as a witness, into a new file. That it can is seen at once."""
+    if path is None:
+        yield lambda *_: None
+        return
+    witness, private = load_witness(load_config(), key)
+    with NewFile(path) as file:
+
+        def sign(log: Log, audit: Audit) -> None:
+            facts = audit.log_facts() or {}
+            file.write(log.cosign(facts["checkpoint"].encode(), witness, private))
+            file.commit()
+
+        yield sign

@@ -1,0 +1,105 @@
+"""What verify, audit, check and fsck share: run, report, print, exit."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from typing import TYPE_CHECKING, Any
+
+import typer
+
+from cli.output import print_json, report_json, report_lines, until_closed
+from cli.progress import auditing, heeding
+from ledger import Finding, IntegrityError, Report, TrustError
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from ledger import Keyring, Ledger
+    from ledger.audit_run import Audit
+
+__all__ = ["note", "note_ambiguity", "print_report", "report_of", "run_audit", "was_interrupted"]
+
+EXIT_CODES = {"verified": 0, "unchecked": 3, "tampered": 20}
+INTERRUPTED = 130
+
+
+def report_of(verification: Callable[[], Report]) -> Report:
+    """The report of a verification.
+
+    Where it could not even begin, as the store is not what it should be, that is its finding.
+    """
+    try:
+        return verification()
+    except (IntegrityError, TrustError) as error:
+        if not error.object_key:
+            raise
+        message = str(error)
+        if error.object_key not in message:
+            message = f"{error.object_key}: {message}"
+        finding = Finding("tampering", error.reason, error.object_key, message)
+        return Report("", findings=(finding,))
+
+
+def was_interrupted(report: Report) -> bool:
+    """Whether a Ctrl-C ended the verification before it was through."""
+    return any(finding.slug == "interrupted" for finding in report.findings)
+
+
+def print_report(
+    report: Report,
+    *,
+    as_json: bool,
+    quiet: bool,
+    facts: dict[str, Any] | None = None,
+    more: str = "",
+) -> int:
+    """Print a report, a quiet one only where it isn't good, and return the exit code for it.
+
+    ``facts`` go into the JSON; ``more`` is a line for a person, where all held.
+    """
+    interrupted = was_interrupted(report)
+    with until_closed():
+        if as_json:
+            ended = {"interrupted": True} if interrupted else {}
+            print_json(report_json(report) | (facts or {}) | ended)
+        elif not (quiet and report):
+            for line in report_lines(report):
+                typer.echo(line)
+            if more and report:
+                typer.echo(more)
+    return INTERRUPTED if interrupted else EXIT_CODES[report.outcome]
+
+
+def run_audit(ledger: Ledger, audit: Audit, titles: list[str] | None, *, silent: bool) -> Report:
+    """Run an audit with its progress shown; a Ctrl-C ends it with what was found by then."""
+
+    def count() -> int:
+        return sum(1 for _ in ledger.titles())
+
+    shown = auditing(
+        quiet=silent,
+        total=None if titles is None else len(titles),
+        count=count if titles is None else None,
+    )
+    try:
+        with shown as each:
+            return heeding(lambda: audit.run(each))
+    except KeyboardInterrupt:
+        return audit.stop()
+
+
+def note_ambiguity(report: Report, keyring: Keyring, known: str | None) -> Report:
+    """Say so where only what was verified itself told which of the known ledgers it is."""
+    others = len(keyring.origins) - 1
+    if known or others < 1:
+        return report
+    return note(
+        report,
+        f"which ledger this should be: your keyring knows {others} more, and another one of theirs"
+        " could be in its place (LEDGER_ORIGIN)",
+    )
+
+
+def note(report: Report, what: str) -> Report:
+    """The report, with one more thing that it can't show."""
+    return replace(report, not_shown=(*report.not_shown, what))
