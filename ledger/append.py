@@ -278,7 +278,8 @@ def _check_first(history: History, title_number: str) -> None:
         )
     check_new(history, title_number)
     prepared = max((version for version, _ in history.markers(title_number)), default=0)
-    if prepared > 1:
+    # Another writer may just now have been first, and second: then the swap will tell.
+    if prepared > 1 and history.store.get(layout.head_key(title_number)) is None:
         raise HeadMissing(
             f"{title_number} has no history, though its version {prepared} was prepared",
             hint="its objects were lost: import a bundle of it",
