@@ -301,6 +301,30 @@ def test_a_write_that_fails_after_it_is_visible_is_unknown(store, monkeypatch):
             write()
 
 
+@pytest.mark.parametrize("step", ["open", "close"])
+def test_once_an_object_has_its_name_no_failure_says_that_it_did_not_happen(
+    store, monkeypatch, step
+):
+    named = []
+    for name in ("link", "rename", step):
+        call = getattr(os, name)
+
+        def failing(*arguments, name=name, call=call, **options):
+            if name == "close":
+                call(*arguments, **options)  # a descriptor is gone, whatever its close says
+            if name == step and named:
+                raise OSError(errno.EIO, "Input/output error")
+            named.extend([name] * (name != step))
+            return call(*arguments, **options) if name != "close" else None
+
+        monkeypatch.setattr(os, name, failing)
+    version = store.create(HEAD, b"x")
+    assert named.pop() == "link"
+    store.replace(HEAD, b"y", version)
+    assert named.pop() == "rename"
+    assert store.get(HEAD).data == b"y"
+
+
 @pytest.mark.parametrize("step", ["write", "fsync", "link"])
 def test_an_interrupt_leaves_nothing_behind(store, root, monkeypatch, step):
     store.create("TN1/first.json", b"")
