@@ -18,7 +18,12 @@ if TYPE_CHECKING:
 
     Part = Callable[[], Iterable["Tally"]]
 
-MODULES = ("tests.faults.operations",)
+MODULES = (
+    "tests.faults.operations",
+    "tests.faults.calls",
+    "tests.faults.kills",
+    "tests.faults.disks",
+)
 PARTS: dict[str, Part] = {}
 
 HARMLESS = {"dangling-entry", "unfinished-append", "time-in-future"}
