@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 import tempfile
 from itertools import count
 from pathlib import Path
@@ -11,7 +10,7 @@ from unittest import mock
 
 from ledger.errors import LedgerError
 from ledger.stores import FolderStore, MemoryStore
-from tests.faults.stores import FAULTS, LASTING
+from tests.faults.stores import FAST, FAULTS, LASTING
 from tests.faults.tally import Tally, part
 from tests.faults.works import WORKS, Recover
 from tests.wrappers import CrashError
@@ -24,8 +23,6 @@ if TYPE_CHECKING:
     from tests.faults.works import Work
 
 NAME = "store operations failed"
-FAST = "/dev/shm" if os.path.isdir("/dev/shm") else None  # noqa: PTH112 -- for mkdtemp
-"""A folder without a disk: what is forced to a disk here is not what is tried out."""
 
 
 def in_memory(_: Path) -> Store:

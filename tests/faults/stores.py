@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from dataclasses import dataclass, replace
 from threading import Lock
 from typing import TYPE_CHECKING, Any, Literal
@@ -21,6 +22,9 @@ if TYPE_CHECKING:
 
     from ledger.stores.base import Store
     from tests.wrappers import Operation
+
+FAST = "/dev/shm" if os.path.isdir("/dev/shm") else None  # noqa: PTH112 -- as tempfile wants it
+"""A folder without a disk: what is forced to a disk here is not what is tried out."""
 
 ALL: tuple[Operation, ...] = ("get", "create", "replace", "list", "delete")
 WRITES: tuple[Operation, ...] = ("create", "replace", "delete")

@@ -23,6 +23,7 @@ MODULES = (
     "tests.faults.calls",
     "tests.faults.kills",
     "tests.faults.disks",
+    "tests.faults.machines",
 )
 PARTS: dict[str, Part] = {}
 
