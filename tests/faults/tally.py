@@ -24,6 +24,7 @@ MODULES = (
     "tests.faults.kills",
     "tests.faults.disks",
     "tests.faults.machines",
+    "tests.faults.races",
 )
 PARTS: dict[str, Part] = {}
 
