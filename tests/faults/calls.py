@@ -1,7 +1,7 @@
 """Every system call fails: real commands under strace, which fails their n-th call, or kills them.
 
 strace counts the calls of each thread by itself, so that in a batch the n-th of several may fail.
-Opening is narrowed to the ledger's folders: the interpreter opens hundreds of files as it starts.
+Opening and listing are narrowed to the ledger's folders: the interpreter opens hundreds of files.
 """
 
 from __future__ import annotations
@@ -33,6 +33,7 @@ if TYPE_CHECKING:
 
 NAME = "system calls failed"
 OPEN = "openat"
+LISTING = "getdents64"
 CALLS = (
     OPEN,
     "write",
@@ -43,6 +44,8 @@ CALLS = (
     "rename,renameat,renameat2",
     "unlink,unlinkat",
     "mkdir,mkdirat",
+    "flock",
+    LISTING,
 )
 KILL = "signal=SIGKILL"
 FAILURES = {
@@ -83,7 +86,7 @@ def traced(
     command += ["-e", f"inject={call}:{failure}:when={number}"]
     if failure != KILL:
         command.append("--seccomp-bpf")  # twice as fast; it swallows signals
-    if call == OPEN:
+    if call in {OPEN, LISTING}:
         for path in _opened(shell, folders):
             command += ["-P", str(path)]
     done = subprocess.run(

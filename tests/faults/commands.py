@@ -44,6 +44,7 @@ COMMANDS = {
     ),
     "batch": Command("append --batch deeds.jsonl", {"A": [1, 2, 3, 4], "B": [1, 2], "C": [1]}),
     "import": Command("import more.bundle", {"A": [1, 2, 3], "B": [1]}),
+    "pack": Command("pack", BEFORE, folders=("A", "_packs", "_pending")),
     "seal": Command(
         "seal",
         {"A": [1, 2]},
