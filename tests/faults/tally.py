@@ -11,6 +11,8 @@ from dataclasses import dataclass, field
 from importlib import import_module
 from typing import TYPE_CHECKING
 
+from ledger.errors import LedgerError
+
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 
@@ -25,6 +27,7 @@ MODULES = (
     "tests.faults.disks",
     "tests.faults.machines",
     "tests.faults.races",
+    "tests.faults.power",
 )
 PARTS: dict[str, Part] = {}
 
@@ -96,12 +99,19 @@ Chains = dict[str, list[object]]
 
 
 def chains(ledger: Ledger) -> Chains:
-    """The documents' ``n`` of every title that has a head, oldest first."""
+    """The documents' ``n`` of every title that has a head, oldest first, or why there are none."""
     return {
-        title: [entry.document.get("n") for entry in ledger.log(title)][::-1]
+        title: _chain(ledger, title)
         for title in ledger.titles()
         if ledger.store.get(f"{title}/head.json") is not None
     }
+
+
+def _chain(ledger: Ledger, title: str) -> list[object]:
+    try:
+        return [entry.document.get("n") for entry in ledger.log(title)][::-1]
+    except LedgerError as error:
+        return [str(error)]
 
 
 def check_chains(
