@@ -71,6 +71,7 @@ class FolderStore(Store):
         # One slash in front: abspath keeps two, and the url file://… would name a host.
         self.path = "/" + os.path.abspath(text).lstrip("/")  # noqa: PTH100  as fast as it gets
         self.url = f"file:{self.path}"
+        self._settled: set[str] = set()
 
     def __repr__(self) -> str:
         return f"FolderStore({self.path!r})"
@@ -107,16 +108,17 @@ class FolderStore(Store):
             new: list[tuple[str, bytes, int, str, int]] = []
             # What has to be settled is opened first: once there are names, nothing else may fail.
             unsettled: list[tuple[str, int]] = []
+            begun: set[str] = set()
             for key, data in objects:
                 *folders, name = check_key(key).split("/")
                 with self._writing(key):
                     folder = opened.enter_context(self._made_folder(folders))
                     # Where another process created it too: it may not have come this far yet.
                     unsettled.append((key, folder))
-                    if folders and name == HEAD_NAME:
-                        # Nor may the one that made this folder. Once per title, with its head.
-                        above = opened.enter_context(self._made_folder(folders[:-1]))
-                        unsettled.append((key, above))
+                    unsettled += [
+                        (key, opened.enter_context(self._made_folder(above)))
+                        for above in self._to_settle(folders, name, begun)
+                    ]
                     temporary, descriptor = opened.enter_context(_temporary(folder, data))
                 new.append((key, data, folder, temporary, descriptor))
             for key, _, _, _, descriptor in new:
@@ -126,6 +128,22 @@ class FolderStore(Store):
                 self._name(key, data, folder, temporary)
             for key, folder in unsettled:
                 self._settle(key, folder)
+        self._settled |= begun
+
+    def _to_settle(self, folders: list[str], name: str, begun: set[str]) -> Iterator[list[str]]:
+        """The folders above, in which those of this object may not be on the disk by name.
+
+        Whoever made them may have been stopped before it came so far. A title's is settled with its
+        head, once; one of the few others once by each store, which ``begun`` collects.
+        """
+        if folders and name == HEAD_NAME:
+            yield folders[:-1]
+        elif folders and folders[0].startswith("_"):
+            for depth in range(len(folders)):
+                path = "/".join(folders[: depth + 1])
+                if path not in self._settled | begun:
+                    begun.add(path)
+                    yield folders[:depth]
 
     def _name(self, key: str, data: bytes, folder: int, temporary: str) -> None:
         """Give the file its name, unless an object is there: then it has to have these bytes."""

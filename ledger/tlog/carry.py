@@ -270,6 +270,7 @@ class LogImport:
             return None
         with suppress(IntegrityError, MalformedError, TrustError):
             if is_published(self._state, self._log.checkpoint()):
+                replace_if_behind(self._log, signed)  # it may not be durable yet
                 return None
         return self._state
 

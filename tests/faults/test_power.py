@@ -9,7 +9,7 @@ import sys
 import pytest
 
 from ledger.stores import FolderStore, folder
-from tests.faults.power import WORKS, cut_each
+from tests.faults.power import REPEATED, WORKS, cut_each
 from tests.faults.works import Append
 
 pytestmark = pytest.mark.skipif(
@@ -22,7 +22,7 @@ def test_a_power_cut_leaves_the_old_or_the_new_and_all_that_was_acknowledged(wor
     cut_each(work).assert_sound(at_least=10)
 
 
-@pytest.mark.parametrize("work", WORKS, ids=lambda work: work.__name__)
+@pytest.mark.parametrize("work", REPEATED, ids=lambda work: work.__name__)
 def test_what_is_acknowledged_to_whoever_repeats_it_after_a_kill_survives_a_power_cut(work):
     """What the killed one had made was read, but may not have been forced to the disk."""
     cut_each(work, killed=True).assert_sound(at_least=10)
