@@ -18,7 +18,7 @@ from tests.faults.stores import (
 from tests.faults.tally import table
 from tests.faults.works import WORKS, Append, opened
 
-SOME = {"Import": 3, "Seal": 4, "Begin": 6, "Init": 40}
+SOME = {"Import": 5, "Seal": 7, "Begin": 11, "Init": 40}
 """Of the longer ones, every so-many-th operation; ``-m faults`` tries each."""
 
 

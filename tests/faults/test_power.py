@@ -9,8 +9,8 @@ import sys
 import pytest
 
 from ledger.stores import FolderStore, folder
-from tests.faults.power import REPEATED, WORKS, cut_each
-from tests.faults.works import Append
+from tests.faults.power import WORKS, cut_each, every_cut
+from tests.faults.works import Append, Pack
 
 pytestmark = pytest.mark.skipif(
     sys.platform != "linux", reason="which folder a descriptor is of, only Linux tells"
@@ -22,7 +22,7 @@ def test_a_power_cut_leaves_the_old_or_the_new_and_all_that_was_acknowledged(wor
     cut_each(work).assert_sound(at_least=10)
 
 
-@pytest.mark.parametrize("work", REPEATED, ids=lambda work: work.__name__)
+@pytest.mark.parametrize("work", [Append, Pack], ids=lambda work: work.__name__)
 def test_what_is_acknowledged_to_whoever_repeats_it_after_a_kill_survives_a_power_cut(work):
     """What the killed one had made was read, but may not have been forced to the disk."""
     cut_each(work, killed=True).assert_sound(at_least=10)
@@ -46,3 +46,9 @@ def test_bytes_that_are_not_forced_to_the_disk_are_found_missing(monkeypatch):
 
     monkeypatch.setattr(folder, "_sync", folders_only)
     assert cut_each(Append).torn
+
+
+@pytest.mark.faults
+def test_the_power_is_cut_after_every_call_of_everything():
+    (tally,) = every_cut()
+    tally.assert_sound(at_least=400)
