@@ -226,13 +226,14 @@ def cut_each(
     make_store: Callable[[str], FolderStore] = FolderStore,
     *,
     killed: bool = False,
+    stride: int = 1,
 ) -> Tally:
-    """Cut the power after every call of some work, and look at all that may be left.
+    """Cut the power after every call (or ``stride``-th) of some work; look at all it may leave.
 
     ``killed``: only the process ends there; the work is repeated, and then the power goes.
     """
     tally = Tally(NAME)
-    for number in count():
+    for number in count(0, stride):
         with tempfile.TemporaryDirectory(prefix="title-ledger-", dir=FAST) as folder:
             root = Path(folder) / "store"
             root.mkdir()
