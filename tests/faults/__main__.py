@@ -11,7 +11,7 @@ import sys
 import time
 from datetime import UTC, datetime
 
-from tests.faults.tally import all_parts, table
+from tests.faults.tally import all_parts, row, table
 
 
 def main(wanted: list[str]) -> int:
@@ -21,13 +21,15 @@ def main(wanted: list[str]) -> int:
         print(f"no such part: {', '.join(sorted(unknown))}; there are: {', '.join(parts)}")
         return 2
     tallies, start = [], time.monotonic()
+    print(*table([]), sep="\n")
     for name in wanted or parts:
         print(f"{name} …", file=sys.stderr, flush=True)
-        tallies += list(parts[name]())
+        for tally in parts[name]():
+            tallies.append(tally)
+            print(row(tally), flush=True)
     problems = [problem for tally in tallies for problem in tally.problems]
     for problem in problems[:100]:
         print(problem, file=sys.stderr)
-    print(*table(tallies), sep="\n")
     print(
         f"\n{datetime.now(UTC):%Y-%m-%d}, {platform.system()} {platform.machine()}, Python"
         f" {platform.python_version()}, {(time.monotonic() - start) / 60:.0f} minutes"

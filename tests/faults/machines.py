@@ -100,7 +100,7 @@ def many_steps() -> Iterator[Tally]:
         with servers.moto(Path(folder) / "log") as url:
             environment.setenv("AWS_ENDPOINT_URL_S3", url)
             S3Machine.client = make_client()
-            for machine, examples in ((MemoryMachine, 400), (FolderMachine, 60), (S3Machine, 20)):
+            for machine, examples in ((MemoryMachine, 150), (FolderMachine, 25), (S3Machine, 8)):
                 LedgerMachine.taken = 0
                 try:
                     run(machine, examples, 30)

@@ -148,6 +148,10 @@ def table(tallies: Iterable[Tally]) -> Iterator[str]:
     """The lines of the table, in Markdown."""
     yield "| Broken on purpose | Count | Lost | Doubled | Torn | Unclear |"
     yield "|---|--:|--:|--:|--:|--:|"
-    for each in tallies:
-        cells = (each.name, f"{each.count:,}", each.lost, each.doubled, each.torn, each.unclear)
-        yield "| " + " | ".join(map(str, cells)) + " |"
+    yield from map(row, tallies)
+
+
+def row(tally: Tally) -> str:
+    """A line of the table."""
+    broken = (tally.lost, tally.doubled, tally.torn, tally.unclear)
+    return f"| {' | '.join((tally.name, f'{tally.count:,}', *map(str, broken)))} |"
