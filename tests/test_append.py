@@ -587,6 +587,24 @@ def test_of_many_writers_of_one_title_each_ones_entries_are_in_the_chain_once(ki
     assert ledger.fsck()
 
 
+def test_two_versions_that_came_while_a_first_one_was_prepared_are_no_loss(store, ledger):
+    """The head was not there yet when it was read, and the markers of both were when listed."""
+
+    class Faster(Wrapper):
+        done = False
+
+        def called(self, operation, key):
+            if operation == "list" and not self.done:
+                self.done = True
+                ledger.append(TITLE, {"faster": 1})
+                ledger.append(TITLE, {"faster": 2})
+
+    assert reopened(Faster(store.inner)).append(TITLE, {"slower": True}).version == 3
+    with pytest.raises(HeadMoved):
+        reopened(Faster(store.inner)).append(TITLE, {"slower": True}, parent=None)
+    assert ledger.fsck()
+
+
 def test_of_many_who_want_to_be_the_next_version_one_is(ledger):
     first = ledger.append(TITLE, {})
     start = Barrier(8)

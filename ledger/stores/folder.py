@@ -71,6 +71,7 @@ class FolderStore(Store):
         # One slash in front: abspath keeps two, and the url file://… would name a host.
         self.path = "/" + os.path.abspath(text).lstrip("/")  # noqa: PTH100  as fast as it gets
         self.url = f"file:{self.path}"
+        self._settled: set[str] = set()
 
     def __repr__(self) -> str:
         return f"FolderStore({self.path!r})"
@@ -83,7 +84,7 @@ class FolderStore(Store):
             try:
                 data = _read(folder, name, key)
             finally:
-                os.close(folder)
+                _close(folder)
         except FileNotFoundError:
             return None
         except OSError as error:
@@ -105,10 +106,19 @@ class FolderStore(Store):
         """Write all, force them to the disk, name them, and force their names to the disk."""
         with ExitStack() as opened:
             new: list[tuple[str, bytes, int, str, int]] = []
+            # What has to be settled is opened first: once there are names, nothing else may fail.
+            unsettled: list[tuple[str, int]] = []
+            begun: set[str] = set()
             for key, data in objects:
-                *folders, _ = check_key(key).split("/")
+                *folders, name = check_key(key).split("/")
                 with self._writing(key):
                     folder = opened.enter_context(self._made_folder(folders))
+                    # Where another process created it too: it may not have come this far yet.
+                    unsettled.append((key, folder))
+                    unsettled += [
+                        (key, opened.enter_context(self._made_folder(above)))
+                        for above in self._to_settle(folders, name, begun)
+                    ]
                     temporary, descriptor = opened.enter_context(_temporary(folder, data))
                 new.append((key, data, folder, temporary, descriptor))
             for key, _, _, _, descriptor in new:
@@ -116,14 +126,24 @@ class FolderStore(Store):
                     _sync(descriptor)
             for key, data, folder, temporary, _ in new:
                 self._name(key, data, folder, temporary)
-            for key, _, folder, _, _ in new:
-                # Where another process created it too: it may not have come this far yet.
+            for key, folder in unsettled:
                 self._settle(key, folder)
-                *folders, name = key.split("/")
-                if folders and name == HEAD_NAME:
-                    # Nor may the one that made this folder. Once per title, as a head is created.
-                    with self._writing(key), self._made_folder(folders[:-1]) as above:
-                        self._settle(key, above)
+        self._settled |= begun
+
+    def _to_settle(self, folders: list[str], name: str, begun: set[str]) -> Iterator[list[str]]:
+        """The folders above, in which those of this object may not be on the disk by name.
+
+        Whoever made them may have been stopped before it came so far. A title's is settled with its
+        head, once; one of the few others once by each store, which ``begun`` collects.
+        """
+        if folders and name == HEAD_NAME:
+            yield folders[:-1]
+        elif folders and folders[0].startswith("_"):
+            for depth in range(len(folders)):
+                path = "/".join(folders[: depth + 1])
+                if path not in self._settled | begun:
+                    begun.add(path)
+                    yield folders[:depth]
 
     def _name(self, key: str, data: bytes, folder: int, temporary: str) -> None:
         """Give the file its name, unless an object is there: then it has to have these bytes."""
@@ -196,7 +216,7 @@ class FolderStore(Store):
                         for entry in entries
                     ]
             finally:
-                os.close(descriptor)
+                _close(descriptor)
         except FileNotFoundError:
             return ()
         except OSError as error:
@@ -229,7 +249,7 @@ class FolderStore(Store):
         try:
             yield descriptor
         finally:
-            os.close(descriptor)
+            _close(descriptor)
 
     def _open_made_root(self) -> int:
         try:
@@ -250,7 +270,7 @@ class FolderStore(Store):
             fcntl.flock(descriptor, fcntl.LOCK_EX)
             yield descriptor
         finally:
-            os.close(descriptor)
+            _close(descriptor)
 
     @contextmanager
     def _writing(self, key: str, *, missing: str = "") -> Iterator[None]:
@@ -299,7 +319,7 @@ def _read(folder: int, name: str, key: str) -> bytes:
         while len(data) != size and len(data) <= LIMIT and (more := os.read(descriptor, CHUNK)):
             data += more
     finally:
-        os.close(descriptor)
+        _close(descriptor)
     if len(data) > LIMIT:
         raise IntegrityError(f"{key} is larger than {LIMIT} bytes", object_key=key)
     return data
@@ -320,7 +340,7 @@ def _temporary(folder: int, data: bytes) -> Iterator[tuple[str, int]]:
                 rest = rest[os.write(descriptor, rest) :]
             yield name, descriptor
         finally:
-            os.close(descriptor)
+            _close(descriptor)
     finally:
         with suppress(OSError):
             os.unlink(name, dir_fd=folder)
@@ -334,7 +354,7 @@ def _step_into(descriptor: int, part: str, *, make: bool = False) -> int:
             _sync(descriptor)
         return os.open(part, INNER_FOLDER, dir_fd=descriptor)
     finally:
-        os.close(descriptor)
+        _close(descriptor)
 
 
 def _make(path: str, *, dir_fd: int | None = None) -> None:
@@ -354,6 +374,15 @@ def _make_root(path: str) -> None:
     try:
         _sync(descriptor)
     finally:
+        _close(descriptor)
+
+
+def _close(descriptor: int) -> None:
+    """Let go of a file or a folder. What counts was forced to the disk: an error here is no news.
+
+    Raised, it would say of what has its name already that it did not happen.
+    """
+    with suppress(OSError):
         os.close(descriptor)
 
 

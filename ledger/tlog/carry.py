@@ -24,7 +24,12 @@ from ledger.report import Finding, Report
 from ledger.tlog.checkpoint import open_checkpoint
 from ledger.tlog.leaf import Leaf
 from ledger.tlog.merkle import check_consistency
-from ledger.tlog.publish import publish_records, publish_tiles, replace_if_behind
+from ledger.tlog.publish import (
+    is_published,
+    publish_records,
+    publish_tiles,
+    replace_if_behind,
+)
 from ledger.tlog.read import LogReader
 from ledger.tlog.state import LogState, SealedRecord, Staging
 from ledger.tlog.tiles import Tile, TileBuilder, decode_entries, encode_entries, entries_tiles
@@ -243,23 +248,37 @@ class LogImport:
     def _keep(self, members: Iterable[tuple[str, bytes]]) -> None:
         """Write what the store lacks: the tiles, then the state, which decides; then the rest.
 
-        An import that is cut off after the state was swapped is finished by the next seal.
+        An import that was cut off after the state was swapped is finished by the next one, or by
+        the next seal.
         """
         signed, batches = self._carried(members)
-        ahead = self._is_ahead(signed.checkpoint)
+        state = self._to_publish(signed)
         for batch in batches:
-            if not ahead and batch.start + len(batch.leaves) > self._base:
+            if state and batch.start + len(batch.leaves) > state.staging.base:
                 publish_tiles(self._log.store, batch.tiles)
-        if not ahead:
-            self._swap(LogState(signed, Staging(self._base, self._digest)))
-            for records in self._records(signed.checkpoint):
+        if state:
+            self._swap(state)
+            for records in self._records(state):
                 publish_records(self._log.store, records)
             replace_if_behind(self._log, signed)
 
-    def _records(self, checkpoint: Checkpoint) -> Iterator[dict[str, SealedRecord]]:
+    def _to_publish(self, signed: SignedCheckpoint) -> LogState | None:
+        """The state that the store is to have; None where all of the bundle's log is there."""
+        if not self._is_ahead(signed.checkpoint):
+            return LogState(signed, Staging(self._base, self._digest))
+        if self._state is None or self._state.checkpoint != signed.checkpoint:
+            return None
+        with suppress(IntegrityError, MalformedError, TrustError):
+            if is_published(self._state, self._log.checkpoint()):
+                replace_if_behind(self._log, signed)  # it may not be durable yet
+                return None
+        return self._state
+
+    def _records(self, state: LogState) -> Iterator[dict[str, SealedRecord]]:
         """How far titles are logged: many at a time, the later leaf of a title last."""
         records: dict[str, SealedRecord] = {}
-        for index, data in enumerate(self._log.leaves(checkpoint.size, self._base), self._base):
+        base = state.staging.base
+        for index, data in enumerate(self._log.leaves(state.checkpoint.size, base), base):
             leaf = Leaf.decode(data)
             records[leaf.title_number] = SealedRecord(leaf.version, leaf.address, index)
             if len(records) >= MANY:

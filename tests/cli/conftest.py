@@ -5,7 +5,6 @@ A ledger is made once in each worker, and copied: to make one syncs the disk man
 
 from __future__ import annotations
 
-import shutil
 from typing import TYPE_CHECKING
 
 import pytest
@@ -32,13 +31,13 @@ def bare(tmp_path: Path) -> Shell:
 @pytest.fixture
 def shell(ledger_made: Shell, tmp_path: Path) -> Shell:
     """A shell with an empty ledger in ./ledger-data."""
-    return _copy(ledger_made, tmp_path / "work")
+    return ledger_made.copied_to(tmp_path / "work")
 
 
 @pytest.fixture
 def title(title_made: Shell, tmp_path: Path) -> Shell:
     """A shell whose ledger has the title TN1234567 in three versions."""
-    return _copy(title_made, tmp_path / "work")
+    return title_made.copied_to(tmp_path / "work")
 
 
 @pytest.fixture(scope="session")
@@ -50,17 +49,8 @@ def ledger_made(tmp_path_factory: pytest.TempPathFactory) -> Shell:
 
 @pytest.fixture(scope="session")
 def title_made(ledger_made: Shell, tmp_path_factory: pytest.TempPathFactory) -> Shell:
-    made = _copy(ledger_made, tmp_path_factory.mktemp("title") / "made")
+    made = ledger_made.copied_to(tmp_path_factory.mktemp("title") / "made")
     made(f"append {TITLE} --set proprietor='Ada Lovelace' --set price:=185000 -m first")
     made(f"append {TITLE} --set proprietor='Grace Hopper' -m sale --reference case-7")
     made(f"append {TITLE} --set charge=Bank -m mortgage --effective 2026-01-31")
     return made
-
-
-def _copy(made: Shell, place: Path) -> Shell:
-    shutil.copytree(made.folder, place)
-    shell = Shell.make(place)
-    shutil.copytree(made.home, shell.home, dirs_exist_ok=True)
-    known = shell.config / "stores.json"
-    known.write_text(known.read_text().replace(str(made.folder), str(shell.folder)))
-    return shell

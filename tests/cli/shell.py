@@ -7,6 +7,7 @@ import json
 import os
 import select
 import shlex
+import shutil
 import subprocess
 import sys
 import time
@@ -72,6 +73,15 @@ class Shell:
         for path in (folder, home):
             path.mkdir(exist_ok=True)
         return cls(folder, home)
+
+    def copied_to(self, place: Path) -> Shell:
+        """The same in another place: the folder, and the home beside it, which knows the store."""
+        shutil.copytree(self.folder, place)
+        shell = Shell.make(place)
+        shutil.copytree(self.home, shell.home, dirs_exist_ok=True)
+        known = shell.config / "stores.json"
+        known.write_text(known.read_text().replace(str(self.folder), str(shell.folder)))
+        return shell
 
     def __call__(
         self, line: str, *words: str, stdin: bytes = b"", code: int | None = 0, **environment: str

@@ -251,8 +251,12 @@ def test_objects_created_together_are_forced_to_the_disk_together(store, root, m
     steps = recorded(monkeypatch)
     store.create_many([("TN1/a.json", b"a"), ("_pending/b", b"")])
     made = ["sync folder"] * 2
-    assert steps == [*made, *["sync file"] * 2, *["link"] * 2, *["sync folder"] * 2]
+    # And the root, once: another process may have made _pending, and been stopped before that.
+    assert steps == [*made, *["sync file"] * 2, *["link"] * 2, *["sync folder"] * 3]
     assert files(root) == {"TN1/a.json": b"a", "_pending/b": b""}
+    steps.clear()
+    store.create_many([("TN1/c.json", b"c"), ("_pending/d", b"")])
+    assert steps == [*["sync file"] * 2, *["link"] * 2, *["sync folder"] * 2]
 
 
 def test_of_objects_created_together_a_failing_one_leaves_nothing_unfinished(store, root):
@@ -299,6 +303,30 @@ def test_a_write_that_fails_after_it_is_visible_is_unknown(store, monkeypatch):
     ):
         with pytest.raises(OutcomeUnknown, match="may not survive"):
             write()
+
+
+@pytest.mark.parametrize("step", ["open", "close"])
+def test_once_an_object_has_its_name_no_failure_says_that_it_did_not_happen(
+    store, monkeypatch, step
+):
+    named = []
+    for name in ("link", "rename", step):
+        call = getattr(os, name)
+
+        def failing(*arguments, name=name, call=call, **options):
+            if name == "close":
+                call(*arguments, **options)  # a descriptor is gone, whatever its close says
+            if name == step and named:
+                raise OSError(errno.EIO, "Input/output error")
+            named.extend([name] * (name != step))
+            return call(*arguments, **options) if name != "close" else None
+
+        monkeypatch.setattr(os, name, failing)
+    version = store.create(HEAD, b"x")
+    assert named.pop() == "link"
+    store.replace(HEAD, b"y", version)
+    assert named.pop() == "rename"
+    assert store.get(HEAD).data == b"y"
 
 
 @pytest.mark.parametrize("step", ["write", "fsync", "link"])

@@ -19,11 +19,19 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from ledger import Ledger
-from ledger.errors import LedgerError, NotDurable, OutcomeUnknown, StoreUnavailable
+from ledger.errors import LedgerError, NotDurable
 from ledger.layout import LOG_CHECKPOINT, LOG_STATE, PENDING, STAGING, sealed_key
 from ledger.stores import FolderStore, MemoryStore
 from ledger.testing import FixedClock
 from ledger.tlog import Leaf
+from tests.faults.stores import (
+    CRASH_AFTER,
+    CRASH_BEFORE,
+    NOT_DURABLE,
+    REFUSED,
+    UNKNOWN_AND_DONE,
+    UNKNOWN_AND_NOT_DONE,
+)
 from tests.tlog.sealing import (
     KEYRING,
     REGISTRAR,
@@ -36,47 +44,15 @@ from tests.tlog.sealing import (
     log_in,
     logged,
 )
-from tests.wrappers import CountingStore, CrashError, CrashingStore, FailingStore, Wrapper
+from tests.wrappers import CountingStore, CrashError, Wrapper
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
 
     from ledger.stores import Store
+    from tests.faults.stores import Fault
 
-ALL = ("get", "create", "replace", "list", "delete")
-WRITES = ("create", "replace", "delete")
-
-
-class Fault:
-    """A way in which one operation fails."""
-
-    def __init__(self, name: str, *, after: bool, error: type[LedgerError] | None) -> None:
-        self.name = name
-        self.after = after
-        self.error = error
-        self.operations = WRITES if after else ALL
-
-    def __repr__(self) -> str:
-        return self.name
-
-    def at(self, number: int, store: Store) -> FailingStore:
-        if self.error is None:
-            failing: FailingStore = CrashingStore(store, number, after=self.after)
-            failing.operations = self.operations
-            return failing
-        return FailingStore(
-            store, number, after=self.after, error=self.error, operations=self.operations
-        )
-
-
-FAULTS = [
-    Fault("crash-before", after=False, error=None),
-    Fault("crash-after", after=True, error=None),
-    Fault("refused", after=False, error=StoreUnavailable),
-    Fault("unknown-and-not-done", after=False, error=OutcomeUnknown),
-    Fault("unknown-and-done", after=True, error=OutcomeUnknown),
-    Fault("not-durable", after=True, error=NotDurable),
-]
+FAULTS = [CRASH_BEFORE, CRASH_AFTER, REFUSED, UNKNOWN_AND_NOT_DONE, UNKNOWN_AND_DONE, NOT_DURABLE]
 
 
 class World:

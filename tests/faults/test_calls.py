@@ -1,0 +1,53 @@
+"""Whatever system call of a command fails, or is its last: nothing is lost, doubled or torn."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+import pytest
+
+from tests.faults.calls import KILL, OPEN, every_call, fail_one, missing
+from tests.faults.commands import make_shell
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+    from tests.cli.shell import Shell
+
+pytestmark = pytest.mark.skipif(bool(missing()), reason=missing())
+
+SOME = [
+    ("append", OPEN, "error=EIO", 4),  # the head that is read
+    ("append", "write", "error=ENOSPC", 2),  # the new head
+    ("append", "fsync", "error=EIO", 1),
+    ("append", "fsync", "error=EIO", 6),  # the head's name
+    ("append", "rename,renameat,renameat2", "error=EIO", 1),
+    ("append", "rename,renameat,renameat2", KILL, 1),
+    ("append", "unlink,unlinkat", "error=EIO", 1),
+    ("append of a first version", "mkdir,mkdirat", "error=EROFS", 1),
+    ("batch", "link,linkat", "error=EIO", 1),
+    ("batch", "fsync", KILL, 2),
+    ("import", "fsync", KILL, 5),
+    ("seal", "rename,renameat,renameat2", KILL, 2),
+]
+"""Of each command, what could do the most harm; ``-m faults`` tries every call."""
+
+
+@pytest.fixture(scope="module")
+def made(tmp_path_factory: pytest.TempPathFactory) -> Shell:
+    return make_shell(tmp_path_factory.mktemp("calls") / "made")
+
+
+@pytest.mark.parametrize(
+    ("command", "call", "failure", "number"), SOME, ids=lambda value: str(value).replace(",", "-")
+)
+def test_a_command_whose_system_call_fails_leaves_the_old_or_the_new(
+    made: Shell, tmp_path: Path, command: str, call: str, failure: str, number: int
+) -> None:
+    fail_one(made, tmp_path / "work", command, call, failure, number).assert_sound()
+
+
+@pytest.mark.faults
+def test_every_system_call_of_every_command_fails() -> None:
+    (tally,) = every_call()
+    tally.assert_sound(at_least=500)

@@ -1,0 +1,59 @@
+"""A disk that is full, has no inodes left, or can't be written: an error that says so, no harm."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+import pytest
+
+from tests.faults.commands import COMMANDS, make_shell
+from tests.faults.disks import NAME, every_disk, fill_each, limit, missing
+from tests.faults.tally import Tally
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+    from tests.cli.shell import Shell
+
+mounting = pytest.mark.skipif(bool(missing()), reason=missing())
+
+
+@pytest.fixture(scope="module")
+def made(tmp_path_factory: pytest.TempPathFactory) -> Shell:
+    return make_shell(tmp_path_factory.mktemp("disks") / "made")
+
+
+@mounting
+@pytest.mark.parametrize("what", ["pages", "inodes", "read-only"])
+@pytest.mark.parametrize("command", COMMANDS)
+def test_a_command_on_a_disk_with_too_little_room_says_so_and_harms_nothing(
+    made: Shell, tmp_path: Path, command: str, what: str
+) -> None:
+    total = Tally(NAME)
+    for tally in fill_each(made, tmp_path, command, what):
+        total.add(tally)
+    total.assert_sound()
+
+
+@mounting
+@pytest.mark.parametrize("what", ["pages", "inodes", "read-only"])
+def test_a_sealer_whose_memory_has_too_little_room_signs_nothing_it_could_forget(
+    made: Shell, tmp_path: Path, what: str
+) -> None:
+    total = Tally(NAME)
+    for tally in fill_each(made, tmp_path, "seal", what, memory=True):
+        total.add(tally)
+    total.assert_sound()
+
+
+@pytest.mark.parametrize("command", COMMANDS)
+def test_a_command_that_may_not_make_a_file_large_enough_says_so_and_harms_nothing(
+    made: Shell, tmp_path: Path, command: str
+) -> None:
+    limit(made, tmp_path / "work", command, 300).assert_sound()
+
+
+@pytest.mark.faults
+def test_every_disk_with_too_little_room() -> None:
+    (tally,) = every_disk()
+    tally.assert_sound(at_least=60)

@@ -1,0 +1,31 @@
+"""A writer that is killed at any moment: what it has acknowledged is there, once."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+import pytest
+
+from tests.faults.commands import make_shell
+from tests.faults.kills import check, kill_loop, many_kills
+from tests.faults.tally import Tally
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+
+def test_what_killed_writers_acknowledged_is_there_once(tmp_path: Path) -> None:
+    kill_loop(make_shell(tmp_path / "work"), cycles=2, seed=1).assert_sound(at_least=6)
+
+
+def test_an_acknowledgement_of_what_is_not_there_is_found_out(tmp_path: Path) -> None:
+    tally = Tally("lies")
+    lie = f"A version 2 is {'0' * 64}\nA version 3 is {'1' * 64}\nA version 4".encode()
+    check(tally, make_shell(tmp_path / "work"), [lie], "here")
+    assert tally.lost == 2
+
+
+@pytest.mark.faults
+def test_hundreds_of_writers_are_killed() -> None:
+    (tally,) = many_kills()
+    tally.assert_sound(at_least=300)

@@ -1,0 +1,95 @@
+"""Whatever operation of the store fails, in whatever way: nothing is lost, doubled or torn."""
+
+from __future__ import annotations
+
+import pytest
+
+from ledger.layout import entry_key
+from tests.faults.operations import every_operation, fail_each, in_a_folder
+from tests.faults.stores import (
+    CRASH_AFTER,
+    CRASH_BEFORE,
+    DELAYED,
+    FAULTS,
+    LASTING,
+    REFUSED,
+    UNKNOWN_AND_DONE,
+)
+from tests.faults.tally import table
+from tests.faults.works import WORKS, Append, opened
+
+SOME = {"Import": 5, "Seal": 7, "Begin": 11, "Init": 40}
+"""Of the longer ones, every so-many-th operation; ``-m faults`` tries each."""
+
+
+@pytest.mark.parametrize("fault", FAULTS, ids=repr)
+@pytest.mark.parametrize("work", WORKS, ids=lambda work: work.__name__)
+def test_an_operation_that_fails_once_leaves_the_old_or_the_new_and_can_be_repeated(work, fault):
+    tally = fail_each(work, fault, stride=SOME.get(work.__name__, 1))
+    tally.assert_sound(at_least=0 if fault.operations == ("replace",) else 1)
+
+
+@pytest.mark.parametrize("fault", LASTING, ids=repr)
+def test_a_store_that_fails_for_good_leaves_the_old_or_the_new_until_it_is_mended(fault):
+    fail_each(Append, fault).assert_sound()
+
+
+@pytest.mark.parametrize("fault", [CRASH_BEFORE, CRASH_AFTER], ids=repr)
+def test_a_crash_in_a_folder_leaves_the_old_or_the_new(fault):
+    fail_each(Append, fault, in_a_folder).assert_sound()
+
+
+@pytest.mark.faults
+def test_every_operation_of_everything_fails_in_every_way():
+    (tally,) = every_operation()
+    tally.assert_sound(at_least=3_000)
+
+
+# --- what finds nothing could be blind -----------------------------------------------------------
+
+
+class Forgetful(Append):
+    """Acknowledges what it did not append."""
+
+    def run(self, store):
+        opened(store)
+        self.acknowledged["A"] = [7]
+
+
+class Hasty(Append):
+    """Appends with no reference, so that a repeat appends again."""
+
+    def run(self, store):
+        opened(store).append("A", {"n": 3})
+
+
+class Liar(Append):
+    """Says that nothing happened, whatever did."""
+
+    def run(self, store):
+        super().run(store)
+        self.nothing_happened["A"] = [3]
+
+
+class Damaging(Append):
+    """Leaves an entry cut off."""
+
+    def run(self, store):
+        super().run(store)
+        store.create(entry_key("A", "0" * 64), b"{")
+
+
+@pytest.mark.parametrize(
+    ("work", "kind", "fault"),
+    [
+        (Forgetful, "lost", REFUSED),
+        (Hasty, "doubled", UNKNOWN_AND_DONE),
+        (Liar, "unclear", DELAYED),
+        (Damaging, "torn", DELAYED),
+    ],
+)
+def test_a_writer_that_breaks_a_promise_is_found_out(work, kind, fault):
+    tally = fail_each(work, fault)
+    assert getattr(tally, kind), tally
+    assert tally.broken == len(tally.problems)
+    assert any(f" {getattr(tally, kind)} |" in line for line in table([tally]))

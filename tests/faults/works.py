@@ -1,0 +1,314 @@
+"""What is done to a ledger while something fails: it can be repeated, and says what may be left.
+
+Every document is ``{"n": …}``, another one each time, so that a chain is told by its numbers.
+"""
+
+from __future__ import annotations
+
+import io
+from typing import TYPE_CHECKING, ClassVar
+
+from ledger import Ledger
+from ledger.append import Draft
+from ledger.errors import ConflictError, LedgerError, NotFoundError, StoreError
+from ledger.identity import encode_identity
+from ledger.layout import LEDGER_KEY, head_key
+from ledger.stores import MemoryStore
+from ledger.testing import ORIGIN, FixedClock
+from tests.faults.tally import Chains, Tally, chains, check_chains, check_verifies, is_prefix
+from tests.tlog.sealing import (
+    CLOCK,
+    KEYRING,
+    REGISTRAR,
+    Recorder,
+    Sealer,
+    assert_one_log,
+    assert_sealed,
+    assert_signed_no_fork,
+    logged,
+)
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+    from ledger.stores import Store
+
+
+def opened(store: Store) -> Ledger:
+    return Ledger.open(store, keyring=KEYRING, signer=REGISTRAR, clock=CLOCK)
+
+
+def begin(store: Store) -> Ledger:
+    """A ledger without the probe of its store, which takes longer than all the rest."""
+    store.create(LEDGER_KEY, encode_identity(ORIGIN))
+    return opened(store)
+
+
+def fill(ledger: Ledger, titles: dict[str, int]) -> None:
+    """So many versions of each title, with the numbers 1, 2, …"""
+    for title, versions in titles.items():
+        for number in range(1, versions + 1):
+            ledger.append(title, {"n": number})
+
+
+class Work:
+    """Something that a ledger does with its store, in which an operation may fail."""
+
+    before: ClassVar[dict[str, int]] = {}
+    """How many versions each title has before it,"""
+    after: ClassVar[dict[str, int]] = {}
+    """and when it is done."""
+    harmless: ClassVar[set[str]] = set()
+
+    def __init__(self, store: Store, folder: Path) -> None:
+        self.store = store
+        self.folder = folder
+        self.acknowledged: Chains = {}
+        self.nothing_happened: Chains = {}
+        """Of what was refused with an error that says so."""
+        self.prepare()
+
+    def prepare(self) -> None:
+        fill(begin(self.store), self.before)
+
+    def run(self, store: Store) -> None:
+        """Do it; raises LedgerError where it failed."""
+        raise NotImplementedError
+
+    def rival(self) -> None:
+        """Somebody else does the same, at the worst moment."""
+        type(self).run(self, self.store)
+
+    def allowed(self, title: str, numbers: list[object]) -> bool:
+        """Whether a chain is one of those that may be there on the way."""
+        done = list(range(1, self.after.get(title, 0) + 1))
+        return is_prefix(numbers, done) and len(numbers) >= self.before.get(title, 0)
+
+    def check(self, tally: Tally, where: str) -> None:
+        """Nothing is lost, doubled or torn, done or not."""
+        ledger = opened(self.store)
+        found = chains(ledger)
+        there = {title: list(range(1, n + 1)) for title, n in self.before.items()}
+        check_chains(tally, found, self.allowed, there | self.acknowledged, where)
+        check_verifies(tally, ledger, where, harmless=self.harmless)
+        for title, numbers in self.nothing_happened.items():
+            there_yet = set(numbers) & set(found.get(title, ()))
+            tally.check(not there_yet, "unclear", f"{where}: {title}: said no, and has {there_yet}")
+
+    def check_done(self, tally: Tally, where: str) -> None:
+        """All of it is there, once."""
+        ledger = opened(self.store)
+        done = {title: list(range(1, n + 1)) for title, n in self.after.items()}
+        found = chains(ledger)
+        check_chains(tally, found, lambda title, ns: ns == done.get(title), done, where)
+        check_verifies(tally, ledger, where)
+
+
+class Append(Work):
+    """A later version of one title, and the first of another."""
+
+    before: ClassVar = {"A": 2}
+    after: ClassVar = {"A": 3, "B": 1}
+
+    def run(self, store: Store) -> None:
+        ledger = opened(store)
+        for title, number in (("A", 3), ("B", 1)):
+            try:
+                ledger.append(title, {"n": number}, reference=f"case {title}")
+            except (StoreError, ConflictError):
+                self.nothing_happened.setdefault(title, []).append(number)
+                raise
+            self.acknowledged.setdefault(title, []).append(number)
+
+    def rival(self) -> None:
+        Append.run(self, self.store)
+
+
+class AppendMany(Work):
+    """A batch over three titles, one of them new."""
+
+    before: ClassVar = {"A": 1, "B": 2}
+    after: ClassVar = {"A": 3, "B": 3, "C": 2}
+
+    def run(self, store: Store) -> None:
+        # The first of each title, then the second: no two that follow each other are of one title.
+        drafts = [
+            Draft(title, {"n": number}, reference=f"case {number}")
+            for number in range(1, 4)
+            for title in self.after
+            if self.before.get(title, 0) < number <= self.after[title]
+        ]
+        failure: LedgerError | None = None
+        for draft, done, error in opened(store).append_many(drafts):
+            number = draft.document["n"]
+            if done:
+                self.acknowledged.setdefault(draft.title_number, []).append(number)
+            elif isinstance(error, StoreError | ConflictError):
+                self.nothing_happened.setdefault(draft.title_number, []).append(number)
+            failure = failure or error
+        if failure is not None:
+            raise failure
+
+
+class Import(Work):
+    """A bundle, with a log, over a ledger that has a part of it."""
+
+    before: ClassVar = {"A": 1}
+    after: ClassVar = {"A": 3, "B": 2}
+
+    def prepare(self) -> None:
+        source = begin(MemoryStore())
+        fill(source, self.before)
+        first = io.BytesIO()
+        source.export(first)
+        for title, versions in self.after.items():
+            for number in range(self.before.get(title, 0) + 1, versions + 1):
+                source.append(title, {"n": number})
+        Sealer(self.folder, "source").seal(source.store, genesis=True)
+        self.leaves = logged(source.store)
+        out = io.BytesIO()
+        source.export(out)
+        self.bundle = out.getvalue()
+        begin(self.store).import_bundle(io.BytesIO(first.getvalue()))
+
+    harmless: ClassVar = {"set-back", "head-missing"}
+
+    def run(self, store: Store) -> None:
+        opened(store).import_bundle(io.BytesIO(self.bundle))
+        self.acknowledged = {t: list(range(1, n + 1)) for t, n in self.after.items()}
+
+    def allowed(self, title: str, numbers: list[object]) -> bool:
+        return len(numbers) in {self.before.get(title), self.after[title]}
+
+    def check_done(self, tally: Tally, where: str) -> None:
+        super().check_done(tally, where)
+        tally.check(logged(self.store) == self.leaves, "torn", f"{where}: the log")
+
+
+class Recover(Work):
+    """A head that is gone, and one that is no entry.
+
+    It believes the store's listings: there is nothing else that tells of an entry.
+    """
+
+    before: ClassVar = {"A": 3, "B": 2}
+    after: ClassVar = before
+    harmless: ClassVar = {"head-missing", "malformed-entry"}
+
+    def prepare(self) -> None:
+        whole = MemoryStore()
+        fill(begin(whole), self.before)
+        damaged = {head_key("A"): None, head_key("B"): b"{}"}
+        for key in whole.list():
+            blob = whole.get(key)
+            data = damaged.get(key, blob.data if blob else None)
+            if data is not None:
+                self.store.create(key, data)
+
+    def run(self, store: Store) -> None:
+        for title in self.after:
+            try:
+                opened(store).recover(title)
+            except ConflictError as error:
+                if "is readable" not in str(error):  # mended already
+                    raise
+
+    def check(self, tally: Tally, where: str) -> None:
+        ledger = opened(self.store)
+        for title, versions in self.after.items():
+            try:
+                found = ledger.head(title).version
+            except (NotFoundError, LedgerError):
+                continue  # as broken as it was
+            tally.check(found == versions, "lost", f"{where}: {title} went back to {found}")
+        check_verifies(tally, ledger, where, harmless=self.harmless)
+
+
+class Pack(Work):
+    """New entries, beside a small pack that is dissolved into the new one."""
+
+    before: ClassVar = {"A": 3, "B": 2, "C": 2}
+    after: ClassVar = before
+    rebuild = False
+
+    def prepare(self) -> None:
+        ledger = begin(self.store)
+        fill(ledger, {"A": 3})
+        ledger.pack()
+        fill(ledger, {"B": 2, "C": 2})
+
+    def run(self, store: Store) -> None:
+        opened(store).pack(rebuild=self.rebuild)
+
+    def check_done(self, tally: Tally, where: str) -> None:
+        super().check_done(tally, where)
+        again = opened(self.store).pack()
+        tally.check((again.packs, again.findings) == (0, ()), "torn", f"{where}: packs: {again}")
+
+
+class Rebuild(Pack):
+    """All packs made anew, and the old ones deleted."""
+
+    rebuild = True
+
+
+class Seal(Work):
+    """A log that goes on, with titles that are new and titles that went on."""
+
+    before: ClassVar = {"A": 3, "B": 1, "C": 1}
+    after: ClassVar = before
+    genesis = False
+
+    def prepare(self) -> None:
+        self.recorder = Recorder(self.store)
+        self.sealer = Sealer(self.folder, "one")
+        self.other = Sealer(self.folder, "two")
+        ledger = begin(self.store)
+        fill(ledger, {"A": 1, "B": 1})
+        if not self.genesis:
+            self.sealer.seal(self.recorder, genesis=True)
+            self.other.seal(self.recorder, adopt=True)
+        ledger.append("A", {"n": 2})
+        ledger.append("A", {"n": 3})
+        ledger.append("C", {"n": 1})
+        self.store = self.recorder
+
+    def run(self, store: Store) -> None:
+        self.sealer.seal(store, genesis=self.genesis)
+
+    def rival(self) -> None:
+        if not self.genesis:
+            self.other.seal(self.store)
+
+    def check_done(self, tally: Tally, where: str) -> None:
+        super().check_done(tally, where)
+        try:
+            assert_sealed(opened(self.store))
+            assert_one_log(self.recorder, self.sealer, self.other)
+            assert_signed_no_fork(self.store, self.sealer)
+        except (AssertionError, LedgerError) as error:
+            tally.note("torn", f"{where}: the log: {error!r:.300}")
+
+
+class Begin(Seal):
+    """A log that is begun."""
+
+    genesis = True
+
+
+class Init(Work):
+    """A ledger that is made, after its store was tried out."""
+
+    def prepare(self) -> None:
+        return
+
+    def run(self, store: Store) -> None:
+        Ledger.create(store, origin=ORIGIN, keyring=KEYRING, signer=REGISTRAR, clock=FixedClock())
+
+    def check(self, tally: Tally, where: str) -> None:
+        blob = self.store.get(LEDGER_KEY)
+        whole = blob is None or blob.data == encode_identity(ORIGIN)
+        tally.check(whole, "torn", f"{where}: {LEDGER_KEY}: {blob}")
+
+
+WORKS: list[type[Work]] = [Append, AppendMany, Import, Recover, Pack, Rebuild, Seal, Begin, Init]
