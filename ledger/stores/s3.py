@@ -19,6 +19,7 @@ import time
 from collections import deque
 from concurrent.futures import ThreadPoolExecutor, wait
 from contextlib import closing
+from email.utils import parsedate_to_datetime
 from typing import TYPE_CHECKING, Any, TypeVar
 
 from boto3.session import Session
@@ -45,6 +46,7 @@ from ledger.stores.s3_errors import FOREIGN, explain, is_missing_object
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Iterator, Mapping
     from concurrent.futures import Future
+    from datetime import datetime
 
     from mypy_boto3_s3.client import S3Client
 
@@ -156,6 +158,15 @@ class S3Store(Store):
             )
         except FOREIGN as error:
             raise explain(error, f"cannot presign {self._where(key)}", key) from error
+
+    def server_time(self) -> datetime:
+        """What the server's clock says, to the second."""
+        said = _read(lambda: self._page({"Bucket": self._bucket, "Prefix": self._prefix}))
+        date = said["ResponseMetadata"]["HTTPHeaders"].get("date", "")
+        try:
+            return parsedate_to_datetime(date)
+        except ValueError:
+            raise StoreUnavailable(f"{self.url}: the server doesn't say what time it is") from None
 
     def _read_one(self, key: str) -> tuple[str, Blob | None]:
         bulk = self._bulk
