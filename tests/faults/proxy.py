@@ -19,7 +19,7 @@ from collections.abc import Callable
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field, replace
 from http.client import HTTPConnection
-from threading import Event, Lock, Thread
+from threading import Lock, Thread
 from typing import TYPE_CHECKING
 from urllib.parse import unquote, urlsplit
 
@@ -95,8 +95,8 @@ class Proxy:
     url: str
     between: Between
     requests: list[Request] = field(default_factory=list)
-    closing: Event = field(default_factory=Event)
-    """What waits for no good, as a server that stalls, waits for this."""
+    close: Callable[[], None] = field(default=lambda: None)
+    """End it, when all that is under way has come to its end."""
 
 
 def error(status: int, code: str) -> Response:
@@ -114,37 +114,40 @@ def proxy(server: str, between: Between = honest) -> Iterator[Proxy]:
     """Stand before a server; ``between`` can be changed at any time."""
     with socket.create_server(("127.0.0.1", 0), backlog=128) as listener:
         state = Proxy(f"http://127.0.0.1:{listener.getsockname()[1]}", between)
-        serving = _Serving(urlsplit(server).netloc, state)
-        thread = Thread(target=serving.accept, args=(listener,))
-        thread.start()
+        serving = _Serving(urlsplit(server).netloc, state, listener)
+        state.close = serving.end
+        serving.start()
         try:
             yield state
         finally:
-            state.closing.set()
-            listener.shutdown(socket.SHUT_RDWR)
-            thread.join()
-            serving.end()
+            state.close()
 
 
 class _Serving:
     """The connections of a proxy, a thread each."""
 
-    def __init__(self, server: str, state: Proxy) -> None:
+    def __init__(self, server: str, state: Proxy, listener: socket.socket) -> None:
         self.server = server
         self.state = state
+        self.listener = listener
         self.lock = Lock()
         self.connections: list[tuple[socket.socket, Thread]] = []
+        self.thread = Thread(target=self.accept)
+        self.start = self.thread.start
 
-    def accept(self, listener: socket.socket) -> None:
+    def accept(self) -> None:
         with suppress(OSError):  # the listener is shut down
             while True:
-                connection = listener.accept()[0]
+                connection = self.listener.accept()[0]
                 connection.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
                 thread = Thread(target=self.serve, args=(connection,))
                 self.connections.append((connection, thread))
                 thread.start()
 
     def end(self) -> None:
+        with suppress(OSError):  # it has ended before
+            self.listener.shutdown(socket.SHUT_RDWR)
+        self.thread.join()
         for connection, _ in self.connections:
             with suppress(OSError):
                 connection.shutdown(socket.SHUT_RDWR)
