@@ -96,6 +96,8 @@ class Work:
 
     grown = False
     """Whether there is something to be sealed, to begin with."""
+    half_done: frozenset[str] = frozenset()
+    """What may be found where it was cut off, until it is done again."""
 
     def __init__(self, elsewhere: Beginning) -> None:
         self.elsewhere = elsewhere
@@ -138,6 +140,8 @@ class AppendBatch(Work):
 
 
 class Import(AppendBatch):
+    half_done = frozenset({"head-missing"})  # all of a title's entries come first, then its head
+
     def run(self, store: Store, memory: Path) -> list[Result]:
         on(store).import_bundle(io.BytesIO(self.elsewhere.bundle))
         return []
@@ -176,7 +180,7 @@ def references(ledger: Ledger, title_number: str) -> list[str]:
 # --- what has to be true afterwards --------------------------------------------------------------
 
 
-def check(ledger: Ledger, results: list[Result]) -> None:
+def check(ledger: Ledger, results: list[Result], half_done: frozenset[str] = frozenset()) -> None:
     """Acknowledged: it is there. Denied: it is not. Nothing is there twice; all of it verifies."""
     there = {title: references(ledger, title) for title in ("OLD", "NEW")}
     for draft, result in results:
@@ -186,7 +190,8 @@ def check(ledger: Ledger, results: list[Result]) -> None:
             assert draft.reference not in there[draft.title_number], "denied, and yet there"
     for title, found in there.items():
         assert len(found) == len(set(found)), f"{title}: an entry was doubled"
-    assert ledger.verify_all().outcome == "verified"
+    findings = [each for each in ledger.verify_all().findings if each.severity != "warning"]
+    assert {each.slug for each in findings} <= half_done, findings
 
 
 class Bench:
@@ -217,7 +222,7 @@ class Bench:
         # What is there by now can be looked at faster, and gone on with, out of the bucket.
         left = copy_of(direct)
         direct.close()
-        check(on(left), results)
+        check(on(left), results, self.work.half_done)
         check(on(left), self.work.run(left, memory))
         self.work.check_done(on(left))
 
