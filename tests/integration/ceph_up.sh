@@ -66,16 +66,29 @@ rgw zone root pool = rgw.root
 CONF
 conf="-c $place/ceph.conf"
 fsid=$(sed -n 's/^fsid = //p' $place/ceph.conf)
+
+# On a busy machine a client may ask the monitor before it knows which cluster it is in, and is
+# refused ("wrong fsid"): everything that asks is asked again.
+again() {
+  for _ in $(seq 20); do "$@" && return 0; sleep .5; done
+  return 1
+}
+make_user() {
+  radosgw-admin $conf -n client.rgw.a user info --uid=lab ||
+    radosgw-admin $conf -n client.rgw.a user create --uid=lab --display-name=lab \
+      --access-key=lab --secret=labsecret
+}
+
 ceph-authtool --create-keyring $place/keyring --gen-key -n mon. --cap mon 'allow *'
 ceph-authtool $place/keyring --gen-key -n client.admin --cap mon 'allow *' --cap osd 'allow *'
 monmaptool --create --fsid "$fsid" --addv a "[v1:127.0.0.1:$monitor]" $place/monmap
 ceph-mon $conf -i a --mkfs --monmap $place/monmap --keyring $place/keyring
 ceph-mon $conf -i a -f &
 disk=$(cat /proc/sys/kernel/random/uuid)
-ceph $conf osd new "$disk"
-ceph-osd $conf -i 0 --mkfs --osd-uuid "$disk"
-ceph-osd $conf -i 0 -f &
+again ceph $conf osd new "$disk"
+again ceph-osd $conf -i 0 --mkfs --osd-uuid "$disk"
+again ceph-osd $conf -i 0 -f &
 until ceph $conf osd stat -f json | grep -q '"num_up_osds":1'; do sleep .2; done
-radosgw-admin $conf -n client.rgw.a user create --uid=lab --display-name=lab --access-key=lab --secret=labsecret
-radosgw $conf -n client.rgw.a -f &
+again make_user
+again radosgw $conf -n client.rgw.a -f &
 wait
