@@ -77,7 +77,14 @@ def test_the_service_appends_and_reads_and_may_not_probe(registry: Registry) -> 
 
 def test_the_auditor_reads_all_and_writes_nothing(registry: Registry) -> None:
     auditor = registry.play("auditor")
-    for line in ("verify", f"verify {TITLE}", "fsck", f"log {TITLE}", "titles", "export all.bundle"):
+    for line in (
+        "verify",
+        f"verify {TITLE}",
+        "fsck",
+        f"log {TITLE}",
+        "titles",
+        "export all.bundle",
+    ):
         auditor(line)
     auditor("doctor --read-only")
     for line in (f"append {TITLE} --set a=b", "append TN9 --set a=b", "pack"):

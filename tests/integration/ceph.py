@@ -39,6 +39,7 @@ class CannotRunError(Exception):
 class User:
     """Somebody who may call the gateway."""
 
+    name: str
     access_key: str
     secret_key: str
 
@@ -59,14 +60,14 @@ class Ceph:
     url: str
     folder: Path
     version: str
-    owner: User = User("lab", "labsecret")
+    owner: User = User("lab", "lab", "labsecret")
 
     def make_user(self, name: str) -> User:
         """Somebody new, who may do nothing yet in the buckets of others."""
         words = f"radosgw-admin -c /ceph/ceph.conf -n client.rgw.a user create --uid={name}"
         said = _inside(self.folder, *words.split(), f"--display-name={name}")
         key = json.loads(said)["keys"][0]
-        return User(key["access_key"], key["secret_key"])
+        return User(name, key["access_key"], key["secret_key"])
 
 
 def check_machine() -> None:
