@@ -60,7 +60,7 @@ class Examination:
         self._ledger: Ledger | None = None
 
     def run(self, *, write: bool) -> Iterator[Check]:
-        """Everything, the plain things first; ``write``: try the store's conditions, too."""
+        """Everything, what others rest on first; ``write``: try the store's conditions, too."""
         url, source = self._config.choose_store(self._flag)
         try:
             store = open_store(url, connections=self._config.connections())
@@ -72,13 +72,13 @@ class Examination:
             yield from found
             reached = all(check.outcome == "ok" for check in found)
             if reached:
-                yield from self._guard("ledger", lambda: self._open(store))
-            yield from self._guard("keyring", self._see_keyring)
-            yield from self._guard("key", self._see_key)
-            if reached:
                 yield from self._guard("clock", lambda: _compare_clocks(store))
             if reached and write:
                 yield from self._guard("conditional writes", lambda: _probe(store))
+            if reached:
+                yield from self._guard("ledger", lambda: self._open(store))
+            yield from self._guard("keyring", self._see_keyring)
+            yield from self._guard("key", self._see_key)
             yield from self._guard("log", self._see_log)
             yield from self._guard("log key", self._see_log_key)
 
