@@ -19,6 +19,7 @@ import time
 from collections import deque
 from concurrent.futures import ThreadPoolExecutor, wait
 from contextlib import closing
+from datetime import UTC, datetime
 from email.utils import parsedate_to_datetime
 from typing import TYPE_CHECKING, Any, TypeVar
 
@@ -46,7 +47,6 @@ from ledger.stores.s3_errors import FOREIGN, explain, is_missing_object
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Iterator, Mapping
     from concurrent.futures import Future
-    from datetime import datetime
 
     from mypy_boto3_s3.client import S3Client
 
@@ -161,10 +161,11 @@ class S3Store(Store):
 
     def server_time(self) -> datetime:
         """What the server's clock says, to the second."""
-        said = _read(lambda: self._page({"Bucket": self._bucket, "Prefix": self._prefix}))
-        date = said["ResponseMetadata"]["HTTPHeaders"].get("date", "")
+        page = _read(lambda: self._page({"Bucket": self._bucket, "Prefix": self._prefix}))
+        date = page["ResponseMetadata"]["HTTPHeaders"].get("date", "")
         try:
-            return parsedate_to_datetime(date)
+            said_at = parsedate_to_datetime(date)
+            return said_at if said_at.tzinfo else said_at.replace(tzinfo=UTC)
         except ValueError:
             raise StoreUnavailable(f"{self.url}: the server doesn't say what time it is") from None
 

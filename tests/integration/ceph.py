@@ -1,7 +1,7 @@
 """One node of Ceph, with its S3 gateway, on this machine: installed, started, stopped, removed.
 
 It is Debian's Ceph in a folder of its own, and all it keeps is in memory. What it starts is one
-group of processes, which ends as one.
+group of processes, which ends as one, also where a test run is killed.
 """
 
 from __future__ import annotations
@@ -9,7 +9,6 @@ from __future__ import annotations
 import json
 import os
 import shutil
-import signal
 import subprocess
 import time
 from contextlib import contextmanager
@@ -102,7 +101,7 @@ def running(folder: Path, port: int) -> Iterator[Ceph]:
     with log.open("wb") as output:
         cluster = subprocess.Popen(
             [*command, str(folder), "bash", "/ceph_up.sh", str(port)],
-            stdin=subprocess.DEVNULL,
+            stdin=subprocess.PIPE,
             stdout=output,
             stderr=output,
             start_new_session=True,
@@ -112,7 +111,8 @@ def running(folder: Path, port: int) -> Iterator[Ceph]:
         _wait_until_it_answers(cluster, url, log)
         yield Ceph(url, folder, _inside(folder, "radosgw", "--version").strip())
     finally:
-        os.killpg(cluster.pid, signal.SIGKILL)  # all of them are of one group
+        assert cluster.stdin is not None
+        cluster.stdin.close()  # which also happens if this process is killed
         cluster.wait()
 
 

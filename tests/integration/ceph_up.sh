@@ -1,7 +1,10 @@
 #!/bin/bash
 # One node of Ceph, all in memory, and its S3 gateway on 127.0.0.1: ceph_up.sh PORT
-# Runs inside the folder of ceph_install.sh until it is killed. Two at once: ports 1000 apart.
+# Runs inside the folder of ceph_install.sh until its input ends: whoever started it is gone then.
+# Two at once: ports 1000 apart.
 set -eu
+exec 3<&0
+(cat <&3 >/dev/null; kill -KILL 0) &
 port=$1 monitor=$(($1 - 691)) place=/ceph
 rm -rf $place
 mkdir -p $place/{mon,osd,rgw,run,log}

@@ -167,6 +167,22 @@ def test_with_their_conditions_the_policies_let_nobody_write(
         theirs.put_object(Bucket=bucket, Key="TN1/head.json", Body=b"x", IfNoneMatch="*")
 
 
+def test_asking_for_a_condition_in_the_buckets_policy_denies_every_write(
+    client: Any, bucket: str
+) -> None:
+    """Also those that have one."""
+    (wanted,) = (
+        each
+        for each in policy("bucket", bucket)["Statement"]
+        if each["Sid"] == "NoWriteWithoutCondition"
+    )
+    client.put_object(Bucket=bucket, Key="TN1/head.json", Body=b"x", IfNoneMatch="*")
+    document = json.dumps({"Version": "2012-10-17", "Statement": [wanted]})
+    client.put_bucket_policy(Bucket=bucket, Policy=document)
+    with pytest.raises(client.exceptions.ClientError, match="AccessDenied"):
+        client.put_object(Bucket=bucket, Key="TN2/head.json", Body=b"x", IfNoneMatch="*")
+
+
 # --- faults --------------------------------------------------------------------------------------
 
 
