@@ -14,7 +14,7 @@ if TYPE_CHECKING:
     from cli.config import Config
     from ledger import PrivateKey
 
-__all__ = ["LOG_KEY", "log_key", "log_key_file", "memory_file"]
+__all__ = ["LOG_KEY", "log_key", "log_key_file", "memory_file", "memory_place"]
 
 LOG_KEY = "log-key.pem"
 
@@ -47,7 +47,13 @@ def memory_file(config: Config, origin: str, flag: Path | None = None) -> Path:
     """
     if flag is not None:
         return flag
+    path = memory_place(config, origin)
+    make_folder(path.parent)
+    return path
+
+
+def memory_place(config: Config, origin: str) -> Path:
+    """The memory's file, where no option names another; neither it nor its folder may be there."""
     base = config.environment.get("XDG_STATE_HOME") or Path("~/.local/state").expanduser()
-    folder = Path(base) / "title-ledger"
-    make_folder(folder)
-    return folder / f"sealer-{hashlib.sha256(origin.encode()).hexdigest()[:16]}.json"
+    name = f"sealer-{hashlib.sha256(origin.encode()).hexdigest()[:16]}.json"
+    return Path(base) / "title-ledger" / name

@@ -10,7 +10,7 @@ from pathlib import Path
 from ledger.errors import KeyUnavailable
 from ledger.keys import PrivateKey
 
-__all__ = ["create_key", "load_key"]
+__all__ = ["create_key", "load_key", "read_private"]
 
 MAX_KEY_FILE = 64 << 10
 
@@ -47,6 +47,11 @@ def load_key(path: str | os.PathLike[str], passphrase: bytes | None = None) -> P
 
     A file that the group or the world can read or write is refused, as ssh does.
     """
+    return PrivateKey.from_pem(read_private(path), passphrase)
+
+
+def read_private(path: str | os.PathLike[str]) -> bytes:
+    """The bytes of a private key's file, encrypted or not; raises what ``load_key`` does."""
     target = Path(path)
     try:
         with target.open("rb") as file:
@@ -64,4 +69,4 @@ def load_key(path: str | os.PathLike[str], passphrase: bytes | None = None) -> P
             f"others can read the private key: {target} (mode {stat.S_IMODE(mode):04o})",
             hint=f"chmod 600 {target}; if others had access to this machine, the key has leaked",
         )
-    return PrivateKey.from_pem(pem, passphrase)
+    return pem

@@ -63,17 +63,17 @@ def ministack_url(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
 
 @pytest.fixture(scope="session")
 def moto_client(moto_url: str) -> Any:
-    return _client(moto_url)
+    return servers.client_of(moto_url)
 
 
 @pytest.fixture(scope="session")
 def ministack_client(ministack_url: str) -> Any:
-    return _client(ministack_url)
+    return servers.client_of(ministack_url)
 
 
 @pytest.fixture(scope="session")
 def given_client() -> Any:
-    return _client(GIVEN_SERVER, **GIVEN_CREDENTIALS)
+    return servers.client_of(GIVEN_SERVER, **GIVEN_CREDENTIALS)
 
 
 def _server(name: str) -> Any:
@@ -110,14 +110,3 @@ def s3_store(s3_bucket: str, s3_client: Any) -> Iterator[S3Store]:
     store = S3Store(s3_bucket, client=s3_client)
     yield store
     store.close()
-
-
-def _client(endpoint: str, **credentials: str) -> Any:
-    """The client that a store makes itself, where the environment names this endpoint."""
-    from ledger.stores.s3 import make_client
-
-    with pytest.MonkeyPatch.context() as environment:
-        environment.setenv("AWS_ENDPOINT_URL_S3", endpoint)
-        for name, value in credentials.items():
-            environment.setenv(name, value)
-        return make_client()

@@ -13,7 +13,7 @@ import time
 from contextlib import contextmanager
 from pathlib import Path
 from threading import Lock
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -25,6 +25,19 @@ def free_port() -> int:
     with socket.socket() as probe:
         probe.bind(("127.0.0.1", 0))
         return int(probe.getsockname()[1])
+
+
+def client_of(endpoint: str, **credentials: str) -> Any:
+    """The client that a store makes itself, where the environment names this endpoint."""
+    import pytest
+
+    from ledger.stores.s3 import make_client
+
+    with pytest.MonkeyPatch.context() as environment:
+        environment.setenv("AWS_ENDPOINT_URL_S3", endpoint)
+        for name, value in credentials.items():
+            environment.setenv(name, value)
+        return make_client()
 
 
 @contextmanager

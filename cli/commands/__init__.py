@@ -28,6 +28,7 @@ COMMANDS = {
     "check": "check:check",
     "titles": "titles:titles",
     "status": "status:status",
+    "doctor": "doctor:doctor",
     "export": "bundles:export",
     "import": "bundles:import_",
     "pack": "pack:pack",

@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import secrets
 from concurrent.futures import ThreadPoolExecutor
-from contextlib import suppress
 from threading import Barrier
 from typing import TYPE_CHECKING
 
@@ -34,11 +33,11 @@ ROUNDS = 4
 OTHER = "use another server or bucket, one that keeps conditions; on Ceph one without versioning"
 
 
-def probe(store: Store) -> None:
+def probe(store: Store) -> list[str]:
     """Try the store's conditions, also with many writers at once; StoreUnsafe says which failed.
 
     Other errors are the store's own. What the probe writes begins with ``_probe/``, under a name of
-    its own, and is deleted in the end, where that is allowed.
+    its own, and is deleted in the end; returned are the keys of what could not be.
     """
     name = PROBE + secrets.token_hex(8)
     keys = [f"{name}.{number}" for number in range(1 + ROUNDS)]
@@ -49,9 +48,8 @@ def probe(store: Store) -> None:
                 _race_to_create(store, key, pool)
                 _race_to_replace(store, key, pool)
     finally:
-        for key in keys:
-            with suppress(StoreError, OutcomeUnknown):
-                store.delete(key)
+        left = [key for key in keys if not _deleted(store, key)]
+    return left
 
 
 def _probe_alone(store: Store, key: str) -> None:
@@ -112,6 +110,14 @@ def _race(
         if busy and not won:
             raise busy[0]
         raise _unsafe(test, f"of {THREADS} writers at once, who won was not who wrote")
+
+
+def _deleted(store: Store, key: str) -> bool:
+    try:
+        store.delete(key)
+    except (StoreError, OutcomeUnknown):
+        return False
+    return True
 
 
 def _refused(write: Callable[[], str]) -> bool:

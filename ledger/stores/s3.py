@@ -19,6 +19,8 @@ import time
 from collections import deque
 from concurrent.futures import ThreadPoolExecutor, wait
 from contextlib import closing
+from datetime import UTC, datetime
+from email.utils import parsedate_to_datetime
 from typing import TYPE_CHECKING, Any, TypeVar
 
 from boto3.session import Session
@@ -156,6 +158,16 @@ class S3Store(Store):
             )
         except FOREIGN as error:
             raise explain(error, f"cannot presign {self._where(key)}", key) from error
+
+    def server_time(self) -> datetime:
+        """What the server's clock says, to the second."""
+        page = _read(lambda: self._page({"Bucket": self._bucket, "Prefix": self._prefix}))
+        date = page["ResponseMetadata"]["HTTPHeaders"].get("date", "")
+        try:
+            said_at = parsedate_to_datetime(date)
+            return said_at if said_at.tzinfo else said_at.replace(tzinfo=UTC)
+        except ValueError:
+            raise StoreUnavailable(f"{self.url}: the server doesn't say what time it is") from None
 
     def _read_one(self, key: str) -> tuple[str, Blob | None]:
         bulk = self._bulk

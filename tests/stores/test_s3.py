@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import secrets
+from datetime import UTC, datetime
 
 import pytest
 from boto3.session import Session
@@ -395,3 +396,25 @@ def test_the_environment_does_not_make_a_client_repeat_requests(store_at, monkey
         with pytest.raises(OutcomeUnknown):
             store_at(server.url).replace(HEAD, b"x", ETAG)
         assert server.methods() == ["PUT"]
+
+
+# --- the server's clock --------------------------------------------------------------------------
+
+LISTING = b"<ListBucketResult><IsTruncated>false</IsTruncated></ListBucketResult>"
+
+
+@pytest.mark.parametrize("zone", ["GMT", "-0000", "+0000"])
+def test_the_servers_time_is_that_of_its_answers(store_at, zone):
+    with wire(answer(200, LISTING, Date=f"Mon, 23 Nov 2026 10:00:00 {zone}")) as server:
+        store = store_at(server.url)
+        assert store.server_time() == datetime(2026, 11, 23, 10, tzinfo=UTC)
+        store.close()
+
+
+@pytest.mark.parametrize("headers", [{}, {"Date": "soon"}])
+def test_a_server_that_does_not_say_its_time_is_no_defect(store_at, headers):
+    with wire(answer(200, LISTING, **headers)) as server:
+        store = store_at(server.url)
+        with pytest.raises(StoreUnavailable, match="what time it is"):
+            store.server_time()
+        store.close()

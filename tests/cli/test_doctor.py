@@ -1,0 +1,130 @@
+"""``doctor``: what is in order, what isn't, and what could not be looked at."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from cli.sealing import LOG_KEY
+from tests.cli.shell import ORIGIN, Shell
+from tests.servers import free_port
+
+
+def outcomes(found: list[Any]) -> dict[str, str]:
+    return {each["check"]: each["outcome"] for each in found}
+
+
+def check(shell: Shell, name: str, line: str = "doctor", *, code: int = 0) -> Any:
+    """The last thing said of one check."""
+    (*_, last) = [
+        each for each in shell(f"{line} --json", code=code).objects if each["check"] == name
+    ]
+    return last
+
+
+def test_all_is_in_order_after_init(shell: Shell) -> None:
+    before = shell.listing()
+    result = shell("doctor")
+    assert all(line.startswith("ok: ") for line in result.lines)
+    assert f"ok: ledger: {ORIGIN}" in result.lines
+    assert shell.listing() == before
+
+
+def test_as_json_each_check_is_an_object(shell: Shell) -> None:
+    found = shell("doctor --json").objects
+    assert outcomes(found) == dict.fromkeys(
+        ["store", "ledger", "keyring", "key", "conditional writes", "log"], "ok"
+    )
+    assert all(each.keys() == {"check", "outcome", "message", "hint"} for each in found)
+
+
+def test_quietly_it_says_what_is_wrong_and_nothing_else(shell: Shell) -> None:
+    assert shell("doctor -q").out == ""
+    (shell.config / "key.pem").chmod(0o644)
+    said = shell("doctor -q", code=12).lines
+    assert said[0].startswith("problem: key: others can read the private key")
+    assert said[1].strip().startswith("chmod 600")
+
+
+def test_a_place_that_is_not_there_is_not_made(bare: Shell) -> None:
+    said = bare("doctor titles", code=10).lines
+    assert said[0].startswith("problem: store: there is no folder")
+    assert not (bare.folder / "titles").exists()
+
+
+def test_a_store_can_be_looked_at_before_a_ledger_is_made_in_it(bare: Shell) -> None:
+    (bare.folder / "titles").mkdir()
+    found = outcomes(bare("doctor titles --json", code=10).objects)
+    assert (found["store"], found["conditional writes"]) == ("ok", "ok")
+    assert found["ledger"] == "problem"
+    assert not [path for path in (bare.folder / "titles").rglob("*") if path.is_file()]
+
+
+def test_to_look_only_nothing_is_written(title: Shell) -> None:
+    title.store.chmod(0o500)
+    try:
+        found = outcomes(title("doctor --read-only --json").objects)
+    finally:
+        title.store.chmod(0o700)
+    assert "conditional writes" not in found
+
+
+def test_a_ledger_that_the_keyring_does_not_know(title: Shell) -> None:
+    stranger = Shell.make(title.folder.with_name("stranger"))
+    found = stranger(f"doctor {title.store} --json", code=12).objects
+    assert outcomes(found)["ledger"] == "problem"
+    assert "ledger key trust FILE" in next(e["hint"] for e in found if e["check"] == "ledger")
+
+
+def test_another_ledger_in_its_place(title: Shell) -> None:
+    found = title("doctor --json", code=12, LEDGER_ORIGIN="example.org/other").objects
+    assert "not example.org/other" in next(e["message"] for e in found if e["check"] == "ledger")
+
+
+def test_an_auditor_has_no_key(title: Shell) -> None:
+    (title.config / "key.pem").unlink()
+    assert check(title, "key")["outcome"] == "ok"
+
+
+def test_a_key_that_does_not_count_is_a_warning(title: Shell) -> None:
+    (title.config / "key.pem").unlink()
+    title("key generate")
+    assert check(title, "key")["outcome"] == "warning"
+
+
+def test_an_encrypted_key_is_not_opened_without_its_passphrase(bare: Shell) -> None:
+    bare("init", LEDGER_PASSPHRASE="secret")
+    assert "encrypted" in check(bare, "key")["message"]
+    (bare.config / "key.pem").chmod(0o640)
+    assert check(bare, "key", code=12)["outcome"] == "problem"
+
+
+def test_a_sealer_that_has_lost_its_memory_is_warned(title: Shell) -> None:
+    title("key generate --for log")
+    assert check(title, "log memory")["outcome"] == "ok"
+    title("seal --genesis")
+    memory = check(title, "log memory")
+    assert memory["outcome"] == "ok"
+    (file,) = (title.home / ".local/state/title-ledger").glob("*.json")
+    file.unlink()
+    assert check(title, "log memory")["outcome"] == "warning"
+    (title.config / LOG_KEY).chmod(0o644)
+    assert check(title, "log key", code=12)["outcome"] == "problem"
+
+
+def test_a_damaged_log_is_a_problem(title: Shell) -> None:
+    title("key generate --for log")
+    title("seal --genesis")
+    checkpoint = title.store / "_log" / "checkpoint"
+    checkpoint.chmod(0o600)
+    checkpoint.write_bytes(checkpoint.read_bytes().replace(b"\n3\n", b"\n2\n"))
+    assert check(title, "log", code=20)["outcome"] == "problem"
+
+
+def test_a_server_that_is_not_there_is_said_once(bare: Shell) -> None:
+    url = f"http://127.0.0.1:{free_port()}"
+    found = bare("doctor s3://titles --json", code=13, AWS_ENDPOINT_URL_S3=url).objects
+    assert outcomes(found) == {"store": "problem", "keyring": "ok", "key": "ok"}
+
+
+def test_the_store_is_named_once(bare: Shell) -> None:
+    assert "once" in bare.fails(2, "doctor a --store b")

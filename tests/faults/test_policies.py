@@ -1,0 +1,148 @@
+"""Each role of docs/policies at its work, on the requests that it really sends, and at others'."""
+
+from __future__ import annotations
+
+import secrets
+from typing import TYPE_CHECKING, Any
+
+import pytest
+
+from tests.cli.shell import ORIGIN, TITLE, Shell
+from tests.faults.guard import ROLES, guarded
+from tests.faults.proxy import error, proxy
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+    from tests.faults.proxy import Proxy
+
+pytestmark = pytest.mark.xdist_group("moto")
+
+PREFIX = "registers/titles"
+
+
+class Registry:
+    """A shell whose requests are those of the role that it plays."""
+
+    def __init__(self, shell: Shell, between: Proxy, bucket: str) -> None:
+        self.shell = shell
+        self.between = between
+        self.bucket = bucket
+        shell.environment |= {
+            "LEDGER_STORE": f"s3://{bucket}/{PREFIX}",
+            "AWS_ENDPOINT_URL_S3": between.url,
+        }
+
+    def play(self, role: str) -> Shell:
+        self.between.between = guarded(role, self.bucket, PREFIX)
+        return self.shell
+
+
+@pytest.fixture(scope="module")
+def registry(
+    moto_url: str, moto_client: Any, tmp_path_factory: pytest.TempPathFactory
+) -> Iterator[Registry]:
+    """A ledger that the writer has made, with a title and a log that has it."""
+    bucket = f"test-{secrets.token_hex(8)}"
+    moto_client.create_bucket(Bucket=bucket)
+    with proxy(moto_url) as between:
+        made = Registry(Shell.make(tmp_path_factory.mktemp("registry") / "work"), between, bucket)
+        writer = made.play("writer")
+        writer(f"init --origin {ORIGIN}")
+        writer(f"append {TITLE} --set proprietor=Ada")
+        writer("key generate --for log")
+        sealer = made.play("sealer")
+        sealer("seal --genesis")
+        yield made
+
+
+def test_the_writer_makes_appends_reads_and_examines(registry: Registry) -> None:
+    writer = registry.play("writer")
+    writer(f"append {TITLE} --set price:=1")
+    writer("append TN7 --set a=b")
+    writer(f"show {TITLE}")
+    assert writer("doctor").code == 0
+    assert writer("verify").code == 0
+
+
+def test_the_service_appends_and_reads_and_may_not_probe(registry: Registry) -> None:
+    service = registry.play("service")
+    service(f"append {TITLE} --set price:=2")
+    service("append TN8 --set a=b")
+    service("verify")
+    found = {each["check"]: each["outcome"] for each in service("doctor --json", code=3).objects}
+    assert found["conditional writes"] == "unchecked"
+    assert service("doctor --read-only").code == 0
+
+
+def test_the_auditor_reads_all_and_writes_nothing(registry: Registry) -> None:
+    auditor = registry.play("auditor")
+    for line in (
+        "verify",
+        f"verify {TITLE}",
+        "fsck",
+        f"log {TITLE}",
+        "titles",
+        "export all.bundle",
+    ):
+        auditor(line)
+    auditor("doctor --read-only")
+    for line in (f"append {TITLE} --set a=b", "append TN9 --set a=b", "pack"):
+        assert "AccessDenied" in auditor.fails(13, line)
+    registry.play("writer")(f"append {TITLE} --set to=seal")
+    assert "AccessDenied" in registry.play("auditor").fails(13, "seal")
+
+
+def test_the_sealer_seals_and_packs_and_registers_nothing(registry: Registry) -> None:
+    registry.play("writer")(f"append {TITLE} --set to=log")
+    sealer = registry.play("sealer")
+    sealer("seal")
+    sealer("pack")
+    assert sealer("verify").code == 0
+    assert "AccessDenied" in sealer.fails(13, f"append {TITLE} --set a=b")
+
+
+@pytest.mark.parametrize("role", ["writer", "service"])
+def test_who_appends_leaves_the_log_and_the_packs_alone(registry: Registry, role: str) -> None:
+    registry.play("writer")(f"append {TITLE} --set for={role}")
+    shell = registry.play(role)
+    assert "AccessDenied" in shell.fails(13, "seal")
+    assert "AccessDenied" in shell.fails(13, "pack")
+
+
+@pytest.mark.parametrize("role", ROLES)
+def test_no_role_overwrites_or_deletes_what_was_registered(
+    registry: Registry, role: str, moto_client: Any
+) -> None:
+    from tests.servers import client_of
+
+    registry.play(role)
+    client = client_of(registry.between.url)
+    found = moto_client.list_objects_v2(Bucket=registry.bucket)["Contents"]
+    keys = [each["Key"] for each in found]
+    entries = [key for key in keys if key.endswith(".json")]
+    assert len(entries) > 3
+    for key in entries:
+        for call in (
+            lambda key=key: client.put_object(Bucket=registry.bucket, Key=key, Body=b"{}"),
+            lambda key=key: client.delete_object(Bucket=registry.bucket, Key=key),
+        ):
+            with pytest.raises(client.exceptions.ClientError, match="AccessDenied"):
+                call()
+
+
+def test_what_may_not_be_read_could_not_be_checked(registry: Registry) -> None:
+    """It is neither fine nor tampered with."""
+    shell = registry.play("auditor")
+    whole = registry.between.between
+
+    def one_less(request: Any, forward: Any) -> Any:
+        refused = request.path.endswith(f"{TITLE}/head.json")
+        return error(403, "AccessDenied") if refused else whole(request, forward)
+
+    registry.between.between = one_less
+    report = shell("verify", code=3).out
+    assert "not everything could be checked" in report
+    assert "tampering" not in report
+    registry.between.between = lambda request, forward: error(403, "AccessDenied")
+    assert "AccessDenied" in shell.fails(13, "verify")

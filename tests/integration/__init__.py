@@ -1,0 +1,1 @@
+"""Against servers as people run them, installed and started for it."""
