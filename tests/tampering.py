@@ -14,6 +14,7 @@ from __future__ import annotations
 import base64
 import hashlib
 from dataclasses import dataclass, field
+from functools import cache
 from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import TYPE_CHECKING, Any, NamedTuple
@@ -21,13 +22,14 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 import pytest
 
 import ledger.ledger as ledger_module
-from ledger import Keyring, Ledger, PrivateKey, Report, audit, fetch, pool
+from ledger import Keyring, Ledger, Log, PrivateKey, Report, audit, fetch, pool
 from ledger.canonical import encode
 from ledger.entry import PAYLOAD_TYPE, Entry
-from ledger.layout import PACKS, entry_key, head_key, pack_key, parse_entry_key
+from ledger.layout import LOG, PACKS, PENDING, entry_key, head_key, pack_key, parse_entry_key
 from ledger.packfile import Packable, make_pack
 from ledger.stores import FolderStore, MemoryStore
 from ledger.testing import ORIGIN, FixedClock, keyring_for, memory_ledger, signer
+from tests.tlog.sealing import LOG_KEY, Sealer
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -254,6 +256,26 @@ def verify_all_again(world: World) -> Report:
         state = Path(folder) / "state"
         assert small_world().open().verify_all(state=state)
         return world.open().verify_all(state=state)
+
+
+def audit_by_the_log(world: World) -> Report:
+    """The ledger was sealed before anybody tampered with it."""
+    store = world.store()
+    for key, data in log_of_before().items():
+        store.create(key, data)
+    for key in list(store.list(PENDING)):
+        store.delete(key)
+    keyring = world.keyring.trust(ORIGIN, LOG_KEY.public_key, role="log")
+    ledger = Ledger.open(store, keyring=keyring, origin=world.origin, clock=world.clock)
+    return Log(ledger).audit().run()
+
+
+@cache
+def log_of_before() -> dict[str, bytes]:
+    store = small_world().store()
+    with TemporaryDirectory() as folder:
+        Sealer(Path(folder)).seal(store, genesis=True)
+    return {key: data for key, data in objects_of(store).items() if key.startswith(LOG)}
 
 
 def fsck(world: World) -> Report:
