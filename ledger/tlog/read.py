@@ -75,9 +75,21 @@ class LogReader:
         return (self.open_state(blob.data), blob.version) if blob else None
 
     def checkpoint(self) -> SignedCheckpoint | None:
-        """The checkpoint that is published; None: there is none yet."""
-        blob = self.store.get(layout.LOG_CHECKPOINT)
-        return self.open(blob.data) if blob else None
+        """The checkpoint that is published; None: there is none yet.
+
+        Raises IntegrityError (reason ``bad-checkpoint``) for other bytes, and what ``open`` does.
+        """
+        key = layout.LOG_CHECKPOINT
+        blob = self.store.get(key)
+        try:
+            return self.open(blob.data) if blob else None
+        except MalformedError as error:  # what is stored: nobody's input
+            raise IntegrityError(
+                f"{key}: {error}",
+                hint="the next seal publishes it anew; see who else writes to the store",
+                reason="bad-checkpoint",
+                object_key=key,
+            ) from error
 
     # -- What leads to it ----------------------------------------------------------------------
 
@@ -216,7 +228,8 @@ class LogReader:
         """
         wanted = {leaf.encode(): leaf for leaf in leaves}
         found: dict[Leaf, int] = {}
-        tiles = list(entries_tiles(below))[::-1][:most]
+        first = 0 if most is None else max(0, -(-below // WIDTH) - most)
+        tiles = list(entries_tiles(below, first * WIDTH))[::-1]
         taken = 1  # what was logged last is asked for most
         while tiles and wanted:
             ahead = [_whole(tile, size) for tile in tiles[:taken]]
