@@ -85,6 +85,7 @@ SEAL |= {(key, SWAP) for key in (RECORD, STATE, CHECKPOINT)}
         ("service", APPEND, set()),
         ("auditor", set(), set()),
         ("sealer", SEAL, {MARKER, STAGING, PACK}),
+        ("sealing-service", APPEND | (SEAL - {(PACK, CREATE)}), {MARKER, STAGING}),
     ],
 )
 def test_a_role_may_do_its_work_and_no_more(
@@ -98,7 +99,7 @@ def test_a_role_may_do_its_work_and_no_more(
 
 
 def test_every_role_may_list_the_bucket() -> None:
-    for role in ("writer", "service", "auditor", "sealer"):
+    for role in ("writer", "service", "auditor", "sealer", "sealing-service"):
         statements = json.loads((FOLDER / f"{role}.json").read_bytes())["Statement"]
         (listing,) = [each for each in statements if each["Action"] == "s3:ListBucket"]
         # Without it, or with a condition on it, S3 answers 403 for an object that isn't there.

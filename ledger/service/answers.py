@@ -35,10 +35,15 @@ def answer(
     media_type: str = JSON_TYPE,
     cache: str = REVALIDATE,
     headers: dict[str, str] | None = None,
+    negotiated: bool = True,
 ) -> Response:
-    """The body with its tag (else its own hash), or 304; raises PreconditionFailed."""
+    """The body with its tag (else its own hash), or 304; raises PreconditionFailed.
+
+    ``negotiated``: whether the same URL is something else to who accepts something else.
+    """
     tag = tag or hashlib.sha256(body).hexdigest()
-    named = {"ETag": f'"{tag}"', "Vary": "Accept", "Cache-Control": cache, **(headers or {})}
+    vary = {"Vary": "Accept"} if negotiated else {}
+    named = {"ETag": f'"{tag}"', **vary, "Cache-Control": cache, **(headers or {})}
     if is_not_modified(conditions(request), tag):
         return Response(status_code=304, headers=named)
     return Response(body, headers=named, media_type=media_type)

@@ -11,6 +11,7 @@ from fastapi.responses import Response  # noqa: TC002 -- FastAPI reads the annot
 from starlette.requests import Request  # noqa: TC002 -- FastAPI reads the annotations
 
 from ledger.errors import IntegrityError, MalformedError
+from ledger.layout import tile_key
 from ledger.service import openapi
 from ledger.service.answers import answer
 from ledger.service.errors import UnknownPath
@@ -20,7 +21,7 @@ from ledger.service.parameters import (  # noqa: TC001 -- FastAPI reads the anno
     Version,
 )
 from ledger.tlog.read import LogReader
-from ledger.tlog.tiles import HEIGHT, WIDTH, parse_tile
+from ledger.tlog.tiles import ENTRIES, HEIGHT, WIDTH, check_tile, decode_entries, parse_tile
 
 if TYPE_CHECKING:
     from fastapi import FastAPI
@@ -57,7 +58,8 @@ class LogFiles:
         """The signed checkpoint of the transparency log: its size and its root."""
 
         def read() -> Response:
-            return answer(request, self._face.logged.checkpoint().note, media_type=TEXT_TYPE)
+            note = self._face.logged.checkpoint().note
+            return answer(request, note, media_type=TEXT_TYPE, negotiated=False)
 
         return await self._face.work.run("log-checkpoint", read)
 
@@ -70,7 +72,11 @@ class LogFiles:
 
         def read() -> Response:
             return answer(
-                request, self._read(tile), media_type=TILE_TYPE, cache=self._face.for_ever
+                request,
+                self._read(tile),
+                media_type=TILE_TYPE,
+                cache=self._face.for_ever,
+                negotiated=False,
             )
 
         return await self._face.work.run("log-tile", read)
@@ -88,6 +94,7 @@ class LogFiles:
             if error.reason == "tile-missing" and tile.width < WIDTH:
                 raise missing from error  # the log never had this size, or not for long
             raise
+        _check_shape(tile, data)
         return data
 
     async def receipt(
@@ -103,9 +110,23 @@ class LogFiles:
                 "Ledger-Address": entry.address,
                 "Content-Disposition": f'attachment; filename="{name}"',
             }
-            return answer(request, receipt.encode(), media_type=TEXT_TYPE, headers=named)
+            return answer(
+                request, receipt.encode(), media_type=TEXT_TYPE, headers=named, negotiated=False
+            )
 
         return await self._face.work.run("receipt", read)
+
+
+def _check_shape(tile: Tile, data: bytes) -> None:
+    """Refuse what can't be the tile: caches would keep it after the store was mended."""
+    try:
+        if tile.level == ENTRIES:
+            decode_entries(tile, data)
+        else:
+            check_tile(tile, data)
+    except MalformedError as error:
+        key = tile_key(tile.path)
+        raise IntegrityError(f"{key}: {error}", reason="wrong-root", object_key=key) from error
 
 
 def _is_in(tile: Tile, size: int) -> bool:

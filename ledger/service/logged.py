@@ -4,11 +4,12 @@ from __future__ import annotations
 
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
+from threading import BoundedSemaphore
 from typing import TYPE_CHECKING, Literal, NamedTuple, TypeAlias
 
-from ledger.errors import IntegrityError, InvalidError, NotFoundError, TrustError
+from ledger.errors import IntegrityError, InvalidError, LedgerError, NotFoundError, TrustError
 from ledger.layout import head_key
-from ledger.service.errors import NotSealed
+from ledger.service.errors import Busy, NotSealed
 from ledger.service.metrics import LogFigures
 from ledger.times import parse_time
 from ledger.tlog.log import Log, leaf_of
@@ -31,6 +32,10 @@ TILES_OF_A_PAGE = 16
 """How many tiles of 256 leaves are searched for the versions on a page."""
 TILES_OF_A_RECEIPT = 4096
 """And for one receipt: a million leaves."""
+SEARCHES = 2
+"""How many receipts of earlier versions are searched for at once: each may read all those tiles."""
+COUNTED = 10_000
+"""How many pending moves are counted for the metrics: a thousand are one request."""
 NO_KEY = "This service has no public key of the log, so it can say nothing of it."
 
 State: TypeAlias = Literal["logged", "earlier", "waiting", "contradicted", "unknown"]
@@ -65,6 +70,7 @@ class Logged:
     def __init__(self, ledger: Ledger) -> None:
         self._log = Log(ledger)
         self._reader = LogReader(ledger.store, ledger.origin, ledger.keyring)
+        self._searching = BoundedSemaphore(SEARCHES)
 
     def checkpoint(self) -> SignedCheckpoint:
         """The published checkpoint; raises NotSealed where there is no log, IntegrityError."""
@@ -84,7 +90,7 @@ class Logged:
         """
         signed = self.checkpoint()
         leaf = leaf_of(entry)
-        place = self._places([leaf], signed, TILES_OF_A_RECEIPT)[leaf.address]
+        place = self._find(leaf, signed)
         if place.state == "logged" and place.leaf is not None:
             return self._reader.prove(leaf, place.leaf, signed)
         if place.state == "earlier":
@@ -105,6 +111,17 @@ class Logged:
             hint="it will be there after the next seal; try again later",
         )
 
+    def _find(self, leaf: Leaf, signed: SignedCheckpoint) -> Place:
+        place = self._places([leaf], signed, 0)[leaf.address]
+        if place.state not in {"earlier", "unknown"}:
+            return place
+        if not self._searching.acquire(blocking=False):
+            raise Busy("receipts of other versions are being searched for", hint="try again later")
+        try:
+            return self._places([leaf], signed, TILES_OF_A_RECEIPT)[leaf.address]
+        finally:
+            self._searching.release()
+
     def figures(self) -> LogFigures | None:
         """How the log is doing; None: there is none. Lists what waits, and reads some heads."""
         size = None
@@ -114,7 +131,7 @@ class Logged:
             return None
         except (IntegrityError, TrustError):
             pass  # what waits can be counted all the same
-        moves, oldest = self._log.pending()
+        moves, oldest = self._log.pending(COUNTED)
         age = (datetime.now(UTC) - parse_time(oldest)).total_seconds() if oldest else 0.0
         return LogFigures(size, moves, max(0.0, age))
 
@@ -128,7 +145,7 @@ class Logged:
             signed = self._log.checkpoint()
         except NotFoundError:
             return InLog()
-        except (IntegrityError, TrustError) as error:
+        except LedgerError as error:  # the title's page has more to say than this
             return InLog(problem=str(error) if self._reader.log_keys else NO_KEY)
         size = signed.checkpoint.size
         leaves = list(dict.fromkeys(leaf_of(e) for e in (*entries, *([shown] if shown else ()))))
@@ -137,7 +154,7 @@ class Logged:
             place = places[shown.address] if shown else None
             if shown and place and place.state == "logged" and place.leaf is not None:
                 self._reader.prove(leaf_of(shown), place.leaf, signed)
-        except IntegrityError as error:
+        except LedgerError as error:
             return InLog(size, problem=str(error))
         return InLog(size, places)
 

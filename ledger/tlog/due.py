@@ -7,7 +7,7 @@ has already. One that does not hold is reported and left as it is, its markers w
 from __future__ import annotations
 
 import hashlib
-from itertools import groupby
+from itertools import groupby, islice
 from typing import TYPE_CHECKING, NamedTuple, TypeAlias
 
 from ledger import layout
@@ -38,6 +38,7 @@ class Marker(NamedTuple):
 
     key: str
     version: int
+    address: str
 
 
 Moved: TypeAlias = "tuple[str, tuple[Marker, ...]]"
@@ -60,10 +61,11 @@ class Due(NamedTuple):
     """How many were checked."""
 
 
-def pending_titles(store: Store) -> Iterator[Moved]:
-    """The titles that have markers, in order."""
-    parsed = ((key, layout.parse_pending_key(key)) for key in store.list(layout.PENDING))
-    moves = ((named[0], Marker(key, named[1])) for key, named in parsed if named)
+def pending_titles(store: Store, most: int | None = None) -> Iterator[Moved]:
+    """The titles that have markers, in order; of no more than ``most`` markers."""
+    keys = islice(store.list(layout.PENDING), most)
+    parsed = ((key, layout.parse_pending_key(key)) for key in keys)
+    moves = ((named[0], Marker(key, *named[1:])) for key, named in parsed if named)
     for title_number, group in groupby(moves, lambda move: move[0]):
         yield title_number, tuple(marker for _, marker in group)
 

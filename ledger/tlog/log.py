@@ -45,7 +45,7 @@ from ledger.tlog.since import last_logged
 
 if TYPE_CHECKING:
     import os
-    from collections.abc import Iterable
+    from collections.abc import Iterable, Iterator
     from datetime import timedelta
 
     from ledger.keyring import Keyring, Role
@@ -71,7 +71,7 @@ FIRST_PAUSE = 0.1
 LONGEST_PAUSE = 2.0
 """Seconds between two looks at the log."""
 
-LOOKED_AT = 1000
+LOOKED_AT = 100
 """Of so many titles at most it is asked how long they have been waiting: drawn by lot, as those of
 one part of the register may all be young while others wait."""
 
@@ -223,11 +223,14 @@ class Log:
         leaves = list(self._reader.leaves(size, size - 1)) if size else []
         return Leaf.decode(leaves[0]) if leaves else None
 
-    def pending(self) -> Pending:
-        """What waits for the next seal. Lists the markers, and reads the heads that they are of."""
+    def pending(self, most: int | None = None) -> Pending:
+        """What waits for the next seal; ``most``: no more markers than so many are counted.
+
+        Lists them, and reads the heads and entries of a hundred titles.
+        """
         moves = 0
         drawn: list[Moved] = []
-        for count, moved in enumerate(pending_titles(self._history.store), 1):
+        for count, moved in enumerate(pending_titles(self._history.store, most), 1):
             moves += len(moved[1])
             if count <= LOOKED_AT:
                 drawn.append(moved)
@@ -237,22 +240,24 @@ class Log:
 
     def _find_oldest(self, moved: list[Moved]) -> str | None:
         """When the first of these was recorded that a head has reached."""
-        store = self._history.store
-        heads = store.get_many([layout.head_key(title_number) for title_number, _ in moved])
-        oldest: str | None = None
-        for (title_number, markers), (key, blob) in zip(moved, heads, strict=True):
-            if blob is None:
-                continue
+        first = [(title, min(markers, key=lambda each: each.version)) for title, markers in moved]
+        heads = self._entries((title, layout.head_key(title)) for title, _ in first)
+        reached = [
+            (title, layout.entry_key(title, marker.address))
+            for (title, marker), head in zip(first, heads, strict=True)
+            if head and head.version >= marker.version
+        ]
+        # Where it lost a race, another was recorded in its place at about the same time.
+        return min((e.recorded_at for e in self._entries(reached) if e), default=None)
+
+    def _entries(self, places: Iterable[tuple[str, str]]) -> Iterator[Entry | None]:
+        """The entries of titles at these keys; None: one that a seal will report."""
+        titles = {key: title for title, key in places}
+        for key, blob in self._history.store.get_many(list(titles)):
             try:
-                head = self._history.open(blob.data, title_number, key)
-                first = min(marker.version for marker in markers)
-                while first < head.version and (parent := self._history.parent(head)):
-                    head = parent
+                yield self._history.open(blob.data, titles[key], key) if blob else None
             except LedgerError:
-                continue  # the seal reports it
-            if first == head.version:
-                oldest = min(oldest or head.recorded_at, head.recorded_at)
-        return oldest
+                yield None
 
     def audit(
         self,

@@ -237,7 +237,8 @@ class LogReader:
         """
         wanted = {leaf.encode(): leaf for leaf in leaves}
         found: dict[Leaf, int] = {}
-        tiles = list(entries_tiles(below))[::-1][:most]
+        first = 0 if most is None else max(0, -(-below // WIDTH) - most)
+        tiles = list(entries_tiles(below, first * WIDTH))[::-1]
         taken = 1  # what was logged last is asked for most
         while tiles and wanted:
             ahead = [_whole(tile, size) for tile in tiles[:taken]]

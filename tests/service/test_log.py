@@ -106,6 +106,22 @@ def test_tiles_are_kept_for_ever_and_the_checkpoint_is_asked_for_again(world: Wo
     assert world.get("/log/checkpoint", headers=known).status_code == 200
 
 
+@pytest.mark.parametrize("path", ["checkpoint", "tile/0/000.p/1", "tile/entries/000.p/1"])
+def test_what_the_log_is_made_of_is_the_same_for_all_who_ask(world: World, path: str) -> None:
+    world.append()
+    world.seal()
+    whole = world.get(f"/log/{path}", headers=HTML)
+    assert whole.content == world.get(f"/log/{path}").content
+    assert "vary" not in whole.headers
+    head = world.client.request("HEAD", f"/log/{path}")
+    assert (head.status_code, head.content) == (200, b"")
+    assert head.headers["content-length"] == str(len(whole.content))
+    assert head.headers["etag"] == whole.headers["etag"]
+    known = world.get(f"/log/{path}", headers={"If-None-Match": whole.headers["etag"]})
+    assert (known.status_code, known.content) == (304, b"")
+    assert known.headers["cache-control"] == whole.headers["cache-control"]
+
+
 def test_a_partial_tile_stays_after_it_is_full_and_was_removed(world: World) -> None:
     world.append("A", 3)
     world.seal()
@@ -141,6 +157,18 @@ def test_a_tile_that_is_gone_is_no_404(world: World) -> None:
     assert problem(world.get("/log/tile/0/000"), 500, "integrity")["reason"] == "tile-missing"
 
 
+@pytest.mark.parametrize("path", ["tile/0/000.p/2", "tile/entries/000.p/2"])
+@pytest.mark.parametrize("data", [b"", b"x", bytes(96)])
+def test_what_cannot_be_a_tile_gets_into_no_cache(world: World, path: str, data: bytes) -> None:
+    world.append("A", 2)
+    world.seal()
+    world.put(tile_key(path), data)
+    answer = world.get(f"/log/{path}")
+    found = problem(answer, 500, "integrity")
+    assert (found["reason"], found["object_key"]) == ("wrong-root", tile_key(path))
+    assert answer.headers["cache-control"] == "no-store"
+
+
 def test_a_forged_tile_beyond_the_checkpoint_is_nobodys(world: World) -> None:
     world.append()
     world.seal()
@@ -152,9 +180,13 @@ def test_a_checkpoint_that_nobody_of_ours_signed_is_not_handed_out(world: World)
     world.append()
     world.seal()
     note = world.ledger.store.get(LOG_CHECKPOINT).data
-    world.put(LOG_CHECKPOINT, note.replace(b"\n1\n", b"\n2\n"))
-    problem(world.get("/log/checkpoint"), 500, "integrity")
-    assert "The log could not be used." in world.page()
+    for forged in (note.replace(b"\n1\n", b"\n2\n"), b"", b"\xff", b"x\n1\n" + note):
+        world.put(LOG_CHECKPOINT, forged)
+        answer = world.get("/log/checkpoint")
+        assert answer.status_code == 500, answer.text
+        assert answer.json()["slug"] != "unexpected"
+        assert "The log could not be used." in world.page()
+        assert world.get("/metrics").status_code == 200
 
 
 def test_a_ledger_without_a_log_says_so() -> None:
@@ -234,6 +266,17 @@ def test_a_receipt_is_not_looked_for_without_end(
     assert world.get(f"/titles/{TITLE}/receipt").status_code == 200
     found = problem(world.get(f"/titles/{TITLE}/receipt?version=1"), 422, "invalid")
     assert "ledger prove" in found["hint"]
+
+
+def test_few_receipts_are_searched_for_at_once(
+    world: World, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(logged_module, "SEARCHES", 0)
+    world.append(TITLE, 2)
+    world.seal()
+    assert world.get(f"/titles/{TITLE}/receipt").status_code == 200  # there is nothing to search
+    found = problem(world.get(f"/titles/{TITLE}/receipt?version=1"), 503, "busy")
+    assert "again" in found["hint"]
 
 
 def test_an_entry_that_was_put_in_the_place_of_a_logged_one_has_no_receipt(world: World) -> None:
@@ -325,6 +368,17 @@ def test_the_commands_on_the_page_check_the_receipt(world: World, tmp_path: Path
     assert "verified" in done.stdout
 
 
+def test_a_title_is_shown_where_its_log_cannot_be_read() -> None:
+    store = Broken(MemoryStore())
+    client = Client(ledger_in(store))
+    client.ledger.append(TITLE, {})
+    store.down, store.keys = True, "_log/"
+    page = client.get(f"/titles/{TITLE}", headers=HTML)
+    assert page.status_code == 200
+    assert "The log could not be used." in page.text
+    assert 'class="verdict verified"' in page.text
+
+
 # -- Figures -------------------------------------------------------------------------------------
 
 
@@ -357,13 +411,23 @@ def test_figures_are_not_found_again_for_each_scrape(world: World) -> None:
     assert FIGURES_SECONDS > 1
 
 
+def test_of_a_long_backlog_no_more_is_counted_than_was_said(
+    world: World, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(logged_module, "COUNTED", 3)
+    world.append("A", 5)
+    assert figure(world.client, "ledger_log_pending") == 3
+
+
 class Broken(Wrapper):
     """A store that can't be used while ``down``."""
 
     down = False
+    keys = ""
+    """What the keys begin with that can't be used."""
 
     def called(self, operation: str, key: str) -> None:
-        if self.down:
+        if self.down and key.startswith(self.keys):
             raise StoreUnavailable("the store is down")
 
 
@@ -545,6 +609,7 @@ def test_a_seal_that_takes_too_long_is_left_to_the_next(folder: str, sealed_home
         (("--seal-every", "5s"), "ledger key generate --for log"),
         (("--seal-every", "often"), "not a length of time: 'often'"),
         (("--seal-every", "0s"), "not a length of time"),
+        (("--seal-every", "999999999d"), "not a length of time"),
         (("--log-key", "x"), "are for --seal-every"),
         (("--seal-memory", "x"), "are for --seal-every"),
     ],
