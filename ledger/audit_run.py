@@ -35,8 +35,8 @@ class Beside(Protocol):
     def subjects(self, subjects: Iterable[Subject]) -> Iterator[Subject]:
         """The titles to verify, in order: those given, and others between them."""
 
-    def take(self, verified: Verified) -> Report:
-        """The report of the next title, with what else there is to say of it."""
+    def take(self, verified: Verified) -> Verified:
+        """The next title, with what else there is to say of it."""
 
     def end(self) -> Report:
         """After the last title."""
@@ -244,7 +244,7 @@ class Audit:
     def _take(self, verified: Verified) -> None:
         subject = self._under_way.popleft()
         if self._beside is not None:
-            verified = verified._replace(report=self._beside.take(verified))
+            verified = self._beside.take(verified)
         self._tally.add(verified.report)
         if self.state is None:
             return

@@ -31,7 +31,7 @@ FLOORS = [
     ["append", "audit", "packing"],
     ["audit_lines", "batch", "fsck", "tlog/memory", "tlog/read"],
     ["audit_state", "recover", "tlog/leaf_index", "tlog/rehash", "tlog/remembered"],
-    ["tlog/cosigned", "tlog/due", "tlog/publish", "tlog/since"],
+    ["tlog/compare", "tlog/cosigned", "tlog/due", "tlog/publish", "tlog/since"],
     ["audit_run", "tlog/carry", "tlog/commit"],
     ["tlog/audit", "tlog/seal", "transfer"],
     ["ledger", "offline"],

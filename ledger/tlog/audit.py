@@ -7,8 +7,9 @@ newer checkpoint: a seal settled it in between.
 
 from __future__ import annotations
 
+from dataclasses import replace
 from datetime import timedelta
-from typing import TYPE_CHECKING, Any, NamedTuple
+from typing import TYPE_CHECKING, Any
 
 from ledger import layout, times
 from ledger.audit import Subject
@@ -23,6 +24,7 @@ from ledger.errors import (
 from ledger.pool import in_chunks
 from ledger.report import Finding, Report
 from ledger.tlog.checkpoint import Checkpoint
+from ledger.tlog.compare import Expected, compare, gather, merge, with_log
 from ledger.tlog.leaf_index import Beyond, LeafIndex
 from ledger.tlog.rehash import rehash
 from ledger.tlog.remembered import check_remembered, open_remembered
@@ -32,12 +34,10 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Iterator
     from datetime import datetime
 
-    from ledger.audit import Known, Verified
-    from ledger.audit_lines import Remembered
+    from ledger.audit import Verified
     from ledger.audit_state import AuditState
     from ledger.history import History
     from ledger.tlog.checkpoint import SignedCheckpoint
-    from ledger.tlog.leaf_index import Row
     from ledger.tlog.read import LogReader
     from ledger.tlog.witness import WitnessPolicy
 
@@ -45,35 +45,6 @@ __all__ = ["MAX_DELAY", "LogAudit"]
 
 MAX_DELAY = timedelta(days=1)
 """How long an entry may wait to be logged."""
-
-ADDRESS_BYTES = 32
-
-
-class InLog(NamedTuple):
-    """What the log has of a title that was new to this audit: versions in a row."""
-
-    first: int
-    addresses: bytes
-    """32 bytes each."""
-    findings: tuple[Finding, ...]
-
-    @property
-    def last(self) -> int:
-        return self.first + len(self.addresses) // ADDRESS_BYTES - 1
-
-    def address(self, version: int) -> str:
-        at = (version - self.first) * ADDRESS_BYTES
-        return self.addresses[at : at + ADDRESS_BYTES].hex()
-
-
-class Expected(NamedTuple):
-    """What is known of a title while its chain is verified."""
-
-    known: Known | None
-    logged: int
-    """The last version that the log has; 0: none."""
-    since: str
-    new: InLog | None
 
 
 class LogAudit:
@@ -172,37 +143,37 @@ class LogAudit:
     def subjects(self, subjects: Iterable[Subject]) -> Iterator[Subject]:
         """The titles to verify, and those that only the log knows; in order, as they come."""
         remembered = self._state.remembered() if self._state else iter(())
-        merged = _merge(subjects, self._index.titles() if self._readable else iter(()), remembered)
+        merged = merge(subjects, self._index.titles() if self._readable else iter(()), remembered)
         for title_number, wanted, rows, line in merged:
-            logged = line.logged if line else 0
-            new = _gather(title_number, rows, logged) if rows else None
-            subject = _with_log(wanted or Subject(title_number), new)
+            # What was audited before is only counted where its leaves are not read again.
+            logged = line.logged if line and self._audited else 0
+            new = gather(title_number, rows, logged) if rows else None
+            subject = with_log(wanted or Subject(title_number), new)
             if new is not None and new.addresses:
                 logged = max(logged, new.last)
             since = line.since if line and line.logged == logged else ""
             self._under_way[title_number] = Expected(subject.known, logged, since, new)
             yield subject
 
-    def take(self, verified: Verified) -> Report:
-        """The report of a title, with what the log says of its chain."""
-        report = verified.report
-        title_number, head, _, trace = verified
+    def take(self, verified: Verified) -> Verified:
+        """What came of a title, with what the log says of its chain."""
+        title_number, head, report, trace = verified
         expected = self._under_way.pop(title_number)
         findings = list(expected.new.findings) if expected.new else []
         if head is not None and self._readable:
-            findings += _compare(title_number, head, trace, expected)
-            if head.version > expected.logged and not findings:
-                self._any_beyond = True
-                self._index.add_beyond(Beyond(title_number, *head, expected.logged, expected.since))
-        # The log shows what is newest; a pin is not needed for it.
-        not_shown = tuple(each for each in report.not_shown if each != NO_PIN)
-        return Report(
-            report.origin,
-            report.titles,
-            report.entries,
-            (*report.findings, *findings),
-            not_shown,
+            findings += compare(title_number, head, trace, expected)
+        if any(finding.severity == "tampering" for finding in findings):
+            head = None  # nobody should vouch for it
+        if head is not None and self._readable and head.version > expected.logged:
+            self._any_beyond = True
+            self._index.add_beyond(Beyond(title_number, *head, expected.logged, expected.since))
+        report = replace(
+            report,
+            findings=(*report.findings, *findings),
+            # The log shows what is newest; a pin is not needed for it.
+            not_shown=tuple(each for each in report.not_shown if each != NO_PIN),
         )
+        return verified._replace(head=head, report=report)
 
     # -- Heads beyond the log ------------------------------------------------------------------
 
@@ -314,107 +285,3 @@ class LogAudit:
         else:
             notes.append("that others were shown the same log: only witnesses show it (--witness)")
         return tuple(notes)
-
-
-def _merge(
-    subjects: Iterable[Subject],
-    leaves: Iterator[tuple[str, Iterator[Row]]],
-    remembered: Iterator[Remembered],
-) -> Iterator[tuple[str, Subject | None, Iterator[Row] | None, Remembered | None]]:
-    """Titles out of three sources, each in order, joined."""
-    wanted = iter(subjects)
-    subject, group, line = next(wanted, None), next(leaves, None), next(remembered, None)
-    while subject is not None or group is not None:
-        key = min(
-            *([f"{subject.title_number}/"] if subject else []),
-            *([f"{group[0]}/"] if group else []),
-            "~",
-        )
-        title_number = key[:-1]
-        while line is not None and f"{line.title_number}/" < key:
-            line = next(remembered, None)
-        own = subject if subject and subject.title_number == title_number else None
-        rows = group[1] if group and group[0] == title_number else None
-        known = line if line and line.title_number == title_number else None
-        yield title_number, own, rows, known
-        if own:
-            subject = next(wanted, None)
-        if rows:
-            group = next(leaves, None)
-
-
-def _with_log(subject: Subject, new: InLog | None) -> Subject:
-    """The subject, verified as far down as there is something to compare."""
-    if new is None or not new.addresses:
-        return subject
-    known = subject.known
-    if known is not None and new.first < known.version:
-        subject = subject._replace(known=None, expect=known.address)
-    return subject._replace(logged=new.address(new.last))
-
-
-def _gather(title_number: str, rows: Iterator[Row], logged: int) -> InLog:
-    """The versions that the leaves of a title have, and what is wrong with them as they are."""
-    addresses = bytearray()
-    findings: list[Finding] = []
-    first = version = address = None
-    for row in rows:
-        if row.version == version:
-            findings.append(_twice(title_number, row, str(address)))
-            continue
-        expected = logged + 1 if version is None else version + 1
-        if row.version > expected:
-            findings.append(_skipped(title_number, expected, row))
-            break  # the rest would be compared with nothing
-        first = first or row.version
-        version, address = row.version, row.address
-        addresses += bytes.fromhex(address)
-    return InLog(first or 0, bytes(addresses), tuple(findings))
-
-
-def _twice(title_number: str, row: Row, address: str) -> Finding:
-    key = layout.head_key(title_number)
-    if row.address == address:
-        message = f"{key}: leaf {row.at} logs version {row.version} a second time, as it was"
-        return Finding("warning", "logged-twice", key, message)
-    message = (
-        f"{key}: the log has two entries as version {row.version}: {address}, and, as leaf"
-        f" {row.at}, {row.address}: the title was forked"
-    )
-    return Finding("tampering", "forked", key, message)
-
-
-def _skipped(title_number: str, expected: int, row: Row) -> Finding:
-    key = layout.head_key(title_number)
-    why = f"leaf {row.at} is version {row.version}, but version {expected} is in no leaf"
-    return Finding("tampering", "unlogged", key, f"{key}: {why}")
-
-
-def _compare(title_number: str, head: Known, trace: bytes, expected: Expected) -> Iterator[Finding]:
-    """What the log has that the chain lacks; only the first, as all after it follows from it."""
-    new = expected.new
-    lowest = head.version - len(trace) // ADDRESS_BYTES + 1
-    for version in range(new.first, new.last + 1) if new else ():
-        known = expected.known
-        if lowest <= version <= head.version:
-            at = (head.version - version) * ADDRESS_BYTES
-            address = trace[at : at + ADDRESS_BYTES].hex()
-        elif known is not None and version == known.version:
-            address = known.address
-        else:
-            address = ""
-        if new is not None and new.address(version) != address:
-            yield _not_as_logged(title_number, head, version, new.address(version), address)
-            return
-
-
-def _not_as_logged(
-    title_number: str, head: Known, version: int, logged: str, address: str
-) -> Finding:
-    key = layout.head_key(title_number)
-    if address:
-        why = f"its version {version} is {address}: another history was put in its place"
-    else:
-        why = f"its head is version {head.version}: it was set back"
-    message = f"{key}: the log has version {version} ({logged}), but {why}"
-    return Finding("tampering", "not-as-logged", key, message)

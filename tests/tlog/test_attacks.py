@@ -353,6 +353,30 @@ def test_a_version_that_is_logged_twice_is_a_warning(register):
     assert slugs(report) == ["logged-twice"]
 
 
+def test_a_warning_excuses_no_head_that_moved_unseen(register):
+    leaves = leaves_of(register, "TN1", "TN2", "TN3")
+    register.append("TN1")
+    objects = {k: v for k, v in register.objects().items() if not k.startswith(PENDING)}
+    objects = without_log(objects) | forged_log([*leaves, leaves[0]])
+    assert found(register.audit(objects), "unlogged").startswith(head_key("TN1"))
+
+
+def test_what_the_log_contradicts_is_vouched_for_by_no_state(register):
+    objects = rewrite(register, "TN1", 2)
+    assert found(register.audit(objects, state="mine"), "not-as-logged")
+    assert "TN1" not in (register.folder / "mine").read_text().partition("\n")[2]
+
+
+def test_where_all_is_read_again_nothing_may_be_left_out(register):
+    """A registrar's key that counts no more takes the state's word away, its counts, too."""
+    other = KEYRING.trust(ORIGIN, signer("bob").public_key)
+    register.audit(state="mine", keyring=other)
+    leaves = leaves_of(register, "TN2", "TN3", "TN1")
+    objects = without_log(register.objects()) | forged_log([*leaves[:3], leaves[-1]])
+    report = register.audit(objects, state="mine")
+    assert {"unlogged", "log-set-back"} <= set(slugs(report))
+
+
 def test_a_leaf_that_is_none(register):
     objects = without_log(register.objects())
 
