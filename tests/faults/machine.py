@@ -11,6 +11,7 @@ import io
 import shutil
 import tempfile
 from contextlib import suppress
+from datetime import timedelta
 from pathlib import Path
 from typing import Any
 from unittest import mock
@@ -26,11 +27,11 @@ from hypothesis.stateful import (
     rule,
 )
 
-from ledger import ANY, Entry, Ledger, verify_bundle
+from ledger import ANY, Entry, Ledger, Report, verify_bundle
 from ledger.append import Draft
 from ledger.canonical import encode
 from ledger.errors import HeadMissing, HeadMoved, LedgerError, NotFoundError, ReferenceConflict
-from ledger.layout import entry_key, head_key
+from ledger.layout import LOG_CHECKPOINT, entry_key, head_key
 from ledger.stores import MemoryStore, Store
 from ledger.testing import ORIGIN, FixedClock, keyring_for, signer
 from ledger.tlog.log import Log
@@ -195,9 +196,9 @@ class LedgerMachine(RuleBasedStateMachine):
             Draft(title, document, reference=self.new_reference() if referred else "")
             for title, document in drafts
         )
-        for (title, document), (_, done, error) in zip(drafts, outcomes, strict=True):
-            assert done, error
-            self.acknowledged(title, document, done.entry)
+        for (title, document), outcome in zip(drafts, outcomes, strict=True):
+            assert outcome.appended, outcome.error
+            self.acknowledged(title, document, outcome.appended.entry)
         for title in sorted({title for title, _ in drafts}):
             self.check(title)
 
@@ -246,9 +247,16 @@ class LedgerMachine(RuleBasedStateMachine):
     @rule()
     def audit(self) -> None:
         """The auditor comes again, and remembers the last visit."""
-        report = self.ledger.verify_all(state=self.own / "audit")
+        report = self.audited()
         assert report, report.findings
         assert report.titles == len(self.model)
+
+    def audited(self) -> Report:
+        """By the log, where there is one."""
+        state = self.own / "audit"
+        if self.store.get(LOG_CHECKPOINT) is None:
+            return self.ledger.verify_all(state=state)
+        return Log(self.ledger).audit(state=state, max_delay=timedelta(days=1000)).run()
 
     @precondition(lambda self: any(len(chain) > 1 for chain in self.model.values()))
     @rule(data=st.data())
@@ -260,7 +268,7 @@ class LedgerMachine(RuleBasedStateMachine):
         chain = self.model[title]
         older = data.draw(st.sampled_from(chain[:-1]))
         self.overwrite(head_key(title), older.data)
-        report = self.ledger.verify_all(state=self.own / "audit")
+        report = self.audited()
         assert report.outcome == "tampered"
         assert head_key(title) in {finding.object_key for finding in report.findings}
         self.overwrite(head_key(title), chain[-1].data)

@@ -139,13 +139,13 @@ class AppendMany(Work):
             if self.before.get(title, 0) < number <= self.after[title]
         ]
         failure: LedgerError | None = None
-        for draft, done, error in opened(store).append_many(drafts):
-            number = draft.document["n"]
-            if done:
+        for outcome in opened(store).append_many(drafts):
+            draft, number = outcome.draft, outcome.draft.document["n"]
+            if outcome.appended:
                 self.acknowledged.setdefault(draft.title_number, []).append(number)
-            elif isinstance(error, StoreError | ConflictError):
+            elif isinstance(outcome.error, StoreError | ConflictError):
                 self.nothing_happened.setdefault(draft.title_number, []).append(number)
-            failure = failure or error
+            failure = failure or outcome.error
         if failure is not None:
             raise failure
 

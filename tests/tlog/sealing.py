@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 from collections import Counter
+from datetime import timedelta
 from typing import TYPE_CHECKING, Any
 
-from ledger import Ledger
+from ledger import Ledger, Log
 from ledger.history import History
 from ledger.layout import (
     LOG,
@@ -118,8 +119,13 @@ def chains(ledger: Ledger) -> list[Leaf]:
 
 
 def assert_sealed(ledger: Ledger) -> None:
-    """Every entry is logged once, in its title's order; nothing is left lying about."""
+    """Every entry is logged once, in its title's order; nothing is left lying about.
+
+    And an audit by the log is clean.
+    """
     store = ledger.store
+    report = Log(ledger).audit(max_delay=timedelta(0), jobs=1).run()
+    assert report, report
     leaves = logged(store)
     assert Counter(leaves) == Counter(chains(ledger))
     index = {leaf: number for number, leaf in enumerate(leaves)}
