@@ -54,6 +54,10 @@ ASTRAL_LEADS = (b"\xf0", b"\xf1", b"\xf2", b"\xf3", b"\xf4")
 """The bytes that begin a character outside the basic plane in UTF-8."""
 
 
+SMALL = 1024
+"""Up to so many bytes a copy is worth its time."""
+
+
 def pointer(path: tuple[str | int, ...]) -> str:
     """A place in a document as a JSON pointer (RFC 6901); the whole document is the empty one."""
     return "".join("/" + str(part).replace("~", "~0").replace("/", "~1") for part in path)
@@ -70,7 +74,8 @@ def encode(value: JSONValue, *, depth: int = MAX_DEPTH) -> bytes:
         # Equal to what its bytes are read as, and made of Python's own types (marshal takes no
         # other; an enum could be equal to its value): nothing was guessed, nothing got lost.
         if _load_plain(data, depth) == value and marshal.dumps(value):
-            return data
+            # orjson hands out its whole buffer, kilobytes for a leaf of the log: a copy is small.
+            return data if len(data) > SMALL else bytes(memoryview(data))
     except ODD:
         pass  # the reference way says what is wrong, if anything, and where
     return _encode_reference(value, depth)
