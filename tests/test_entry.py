@@ -16,7 +16,7 @@ from securesystemslib.dsse import Envelope
 from securesystemslib.signer import SSlibKey
 
 from ledger.canonical import decode, encode
-from ledger.entry import MAX_BYTES, Entry, digest, signed_bytes
+from ledger.entry import MAX_BYTES, Entry, digest, signed_bytes, version_hint
 from ledger.errors import (
     IntegrityError,
     InvalidError,
@@ -234,6 +234,15 @@ def test_members_that_the_format_has_not_are_refused(changes):
         seal(**changes)
 
 
+def test_a_signer_without_a_proper_key_id_seals_nothing():
+    class Odd:
+        key_id = ALICE.key_id.upper()
+        sign = ALICE.sign
+
+    with pytest.raises(MalformedError, match="no key id"):
+        Entry.seal(Odd(), document={}, ledger=ORIGIN, title_number="TN1", recorded_at=WHEN)
+
+
 # --- what is stored ------------------------------------------------------------------------------
 
 
@@ -250,6 +259,37 @@ def test_a_malformed_entry_is_refused_though_its_signature_is_valid(scenario):
     assert str(caught.value).startswith("TN1/x.json: ")
     with pytest.raises(MalformedError):
         Entry.unverified(data)
+
+
+@pytest.mark.parametrize("signature", [None, 1, True, [], {}, "", "A" * 88, "=" * 88])
+def test_a_signature_is_the_base64_of_64_bytes(signature):
+    data = encode({"entry": decode(seal().payload), "signature": signature})
+    with pytest.raises(IntegrityError, match="the signature is") as caught:
+        open_(data)
+    assert caught.value.reason == "malformed-entry"
+    with pytest.raises(MalformedError, match="the signature is"):
+        Entry.unverified(data)
+
+
+@pytest.mark.parametrize("key", [None, 1, "", "x", ALICE.key_id.upper(), ALICE.key_id[1:]])
+def test_a_key_is_named_by_its_id_alone(key):
+    with pytest.raises(MalformedError, match="no key id"):
+        Entry.unverified(sealed(ALICE, members(seal(), key=key)))
+
+
+@pytest.mark.parametrize("digits", ["", "x", "1x", "1" * 17, "-1"])
+def test_what_is_no_version_is_no_hint_of_one(digits):
+    assert version_hint(seal().data) == 1
+    assert (
+        version_hint(seal().data.replace(b'"version":1}', b'"version":%b}' % digits.encode())) == 0
+    )
+
+
+def test_an_error_says_where_the_entry_should_be():
+    for changes, name in (({}, "head.json"), ({"address": "0" * 64}, f"{'0' * 64}.json")):
+        with pytest.raises(IntegrityError) as caught:
+            open_(b"x", **changes)
+        assert caught.value.object_key == f"TN1/{name}"
 
 
 def test_the_error_names_what_is_wrong_with_a_member():

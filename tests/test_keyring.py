@@ -132,8 +132,10 @@ def _file(**changes: object) -> bytes:
         b'{"format":1,"keys":{}}',
         b'{"format":1,"keys":[],"more":1}',
         b'{"format":1,"keys":[1]}',
+        b'{"format":1,"keys":[{}]}',
         b'{"format":1,"keys":[],"keys":[]}',
         _file(more=1),
+        _file(more="text"),
         _file(key=1),
         _file(key=""),
         _file(key=_pem("PUBLIC KEY", SPKI_PREFIX + bytes.fromhex(SMALL_ORDER[0])).decode()),
@@ -150,9 +152,27 @@ def test_what_is_no_keyring_is_refused(data):
         Keyring.decode(data)
 
 
-def test_a_keyring_of_another_format_is_named_as_such():
-    with pytest.raises(UnsupportedFormatError, match="format 2"):
-        Keyring.decode(b'{"format":2,"rings":[]}')
+@pytest.mark.parametrize("number", [0, 2])
+def test_a_keyring_of_another_format_is_named_as_such(number):
+    with pytest.raises(UnsupportedFormatError, match=f"format {number}"):
+        Keyring.decode(b'{"format":%d,"rings":[]}' % number)
+
+
+def test_trust_is_taken_from_one_key_for_one_origin_and_from_no_other():
+    keys = [signer(name).public_key for name in ("alice", "bob", "carol")]
+    keyring = Keyring()
+    for key in keys:
+        keyring = keyring.trust(ORIGIN, key).trust("example.org/other", key)
+    for key in keys:
+        left = keyring.untrust(key.key_id, origin=ORIGIN)
+        gone = {(each.origin, each.key) for each in keyring} - {(e.origin, e.key) for e in left}
+        assert gone == {(ORIGIN, key)}
+
+
+@pytest.mark.parametrize("key_id", ["0" * 64, "f" * 64, ""])
+def test_no_other_key_is_known(key_id):
+    assert Keyring().trust(ORIGIN, ALICE).has_key(ALICE.key_id)
+    assert not Keyring().trust(ORIGIN, ALICE).has_key(key_id)
 
 
 @pytest.mark.parametrize("text", ["example.org/titles", "x", "a-b_c.d/e:f~!", "x" * 200])

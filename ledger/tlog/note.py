@@ -167,6 +167,8 @@ def open_note(data: bytes, keys: Iterable[NoteKey]) -> Note:
 
 def sign_note(text: str, signers: Iterable[tuple[NoteKey, Signer]]) -> bytes:
     """The note of this text with the signatures of these; raises InvalidError for a bad text."""
+    if not _is_unicode(text):
+        raise InvalidError("not a text to sign: it has a lone surrogate")
     signatures = [_sign(text, key, signer) for key, signer in signers]
     data = b"".join([text.encode(), b"\n", *(each.encode() for each in signatures)])
     try:
@@ -244,8 +246,13 @@ def _by_name_and_hash(keys: Iterable[NoteKey]) -> dict[tuple[str, bytes], NoteKe
 
 
 def _is_name(text: str) -> bool:
-    """Not empty, no spaces of any script, no plus."""
-    return bool(text) and "+" not in text and text.split() == [text]
+    """Not empty, no spaces of any script, no plus, and all of it can be written as UTF-8."""
+    return "+" not in text and text.split() == [text] and _is_unicode(text)
+
+
+def _is_unicode(text: str) -> bool:
+    """Whether the text has no lone surrogates, which nothing can sign."""
+    return text.isascii() or all(not "\ud800" <= char <= "\udfff" for char in text)
 
 
 def encode_base64(data: bytes) -> str:

@@ -84,6 +84,7 @@ def test_every_text_without_control_characters_is_signed_and_opened(text):
         "\0\n",
         "\x1b[1m\n",
         "x\n\ny",
+        "a lone surrogate: \ud800\n",
         "x\n\n— example.org/bob AAAAAAA=",  # it would be signed as another text
     ],
 )
@@ -311,7 +312,9 @@ def test_a_weak_key_is_refused_even_with_the_right_hash():
         NoteKey("weak", PublicKey(bytes(32)))
 
 
-@pytest.mark.parametrize("name", ["", "a b", "a+b", "a\nb", "a\N{NO-BREAK SPACE}b", " ", "a\x1b"])
-def test_a_name_has_no_spaces_plus_or_control_characters(name):
+@pytest.mark.parametrize(
+    "name", ["", "\ud800", "a b", "a+b", "a\nb", "a\N{NO-BREAK SPACE}b", " ", "a\x1b"]
+)
+def test_a_name_has_no_spaces_plus_control_characters_or_lone_surrogates(name):
     with pytest.raises(InvalidError):
         NoteKey(name, ALICE.public_key)
