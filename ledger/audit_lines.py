@@ -13,9 +13,10 @@ whatever the size::
 A line vouches for all that lies below its address. One with ``pin`` does not: the address has to
 be in the chain, but the title is verified from head to root.
 
-Once an audit went by the transparency log, the first line has ``"checkpoint"``, the signed note
-that it saw, and is of format 2. A title's line then goes on with how far the log had it, and, where
-the head was beyond that, with when an audit saw so first::
+Once an audit went by the transparency log, the first line is of format 2, and has the signed notes
+``"checkpoint"``, which it went by, and ``"seen"``, the newest that it relied on. A title's line
+then goes on with how far the log had it, and, where the head was beyond that, with when an audit
+saw so first::
 
     TN1234567 3 <address> logged 3
     TN1234568 4 <address> logged 2 since 2026-11-23T10:00:00.000000Z
@@ -79,7 +80,9 @@ class Header(NamedTuple):
     """The ids of the registrars' keys that counted when it was written, sorted."""
     audited_at: str
     checkpoint: str | None = None
-    """The signed checkpoint that the last audit by the log went by; None: there was none."""
+    """The signed checkpoint that the last clean audit by the log went by; None: there was none."""
+    seen: str | None = None
+    """The newest one that it relied on."""
 
 
 class Remembered(NamedTuple):
@@ -110,8 +113,8 @@ def lines_of(header: Header, titles: Iterable[Remembered]) -> Iterator[bytes]:
         "kind": KIND,
         "ledger": header.origin,
     }
-    if header.checkpoint is not None:
-        first |= {"checkpoint": header.checkpoint, "format": 2}
+    if header.checkpoint is not None and header.seen is not None:
+        first |= {"checkpoint": header.checkpoint, "format": 2, "seen": header.seen}
     line = canonical.encode(first) + b"\n"
     before.update(line)
     yield line
@@ -194,7 +197,7 @@ def _parse_header(line: bytes, path: Path) -> Header:
     if type(value.get("format")) is not int or value["format"] not in {1, 2}:  # True is 1, too
         raise UnsupportedFormatError(f"{path}: a state of format {value.get('format')!a:.20}")
     members = {"audited_at", "format", "keys", "kind", "ledger"}
-    if value.keys() != (members if value["format"] == 1 else {*members, "checkpoint"}):
+    if value.keys() != (members if value["format"] == 1 else {*members, "checkpoint", "seen"}):
         raise _damaged(path, "its first line has other members than a state's")
     origin, keys, audited_at = value["ledger"], value["keys"], value["audited_at"]
     if not isinstance(origin, str) or not isinstance(keys, list):
@@ -202,10 +205,10 @@ def _parse_header(line: bytes, path: Path) -> Header:
     texts = [key for key in keys if isinstance(key, str) and layout.is_address(key)]
     if texts != keys or texts != sorted(set(texts)) or not times.is_recorded_time(audited_at):
         raise _damaged(path, "its first line: not key ids and a time")
-    checkpoint = value.get("checkpoint")
-    if value["format"] == 2 and not isinstance(checkpoint, str):
-        raise _damaged(path, "its first line: the checkpoint is no text")
-    return Header(origin, tuple(texts), str(audited_at), checkpoint)
+    checkpoint, seen = value.get("checkpoint"), value.get("seen")
+    if value["format"] == 2 and not (isinstance(checkpoint, str) and isinstance(seen, str)):
+        raise _damaged(path, "its first line: a checkpoint is no text")
+    return Header(origin, tuple(texts), str(audited_at), checkpoint, seen)
 
 
 def check_header(file: IO[bytes], path: Path, origin: str) -> Header:

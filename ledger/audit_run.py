@@ -151,10 +151,10 @@ class Audit:
         self._note_listing()
         if self._beside is not None:
             self._add(self._beside.begin(self.state))
-        elif self.state is not None and self.state.header and self.state.header.checkpoint:
+        elif self.state is not None and self.state.header and self.state.header.seen:
             history = self._history
             log = LogReader(history.store, history.origin, history.keyring)
-            findings = judge_remembered(log, self.state.header.checkpoint)
+            findings = judge_remembered(log, self.state.header.seen)
             self._add(Report(history.origin, findings=findings))
 
     def _verify(self, subjects: Iterable[Subject]) -> Iterator[Verified]:

@@ -5,9 +5,11 @@ A repeated audit then costs what is new, not what exists. ``ledger.audit_lines``
 
 from __future__ import annotations
 
+import fcntl
 import hashlib
 import os
 import tempfile
+from contextlib import ExitStack, contextmanager
 from pathlib import Path
 from typing import IO, TYPE_CHECKING, NamedTuple
 
@@ -24,7 +26,7 @@ from ledger.audit_lines import (
     read_titles,
     sort_key,
 )
-from ledger.errors import IntegrityError, StoreUnavailable
+from ledger.errors import ConflictError, IntegrityError, StoreUnavailable
 from ledger.newfile import NewFile, check_name, check_outside
 from ledger.stores import FolderStore
 
@@ -42,7 +44,9 @@ class Logged(NamedTuple):
     """What a clean audit by the log leaves to be remembered."""
 
     checkpoint: str
-    """The signed note."""
+    """The signed note that the audit went by."""
+    seen: str
+    """The newest one that it relied on: the same, or one that was sealed meanwhile."""
     versions: Callable[[], Iterator[tuple[str, int]]]
     """Titles, in order, and the last version of each among the leaves that were new to it."""
 
@@ -52,7 +56,7 @@ class AuditState:
 
     ``add`` notes what came of one title after the other; ``finish`` joins that with the rest of
     what was remembered, and replaces the file. Until then the file is as it was, however this
-    process ends. Of two audits at once the last to finish wins.
+    process ends. One audit at a time: of two, the later to end would forget what the other saw.
     """
 
     def __init__(
@@ -61,7 +65,8 @@ class AuditState:
         """Read and check the file, if it is there; make sure that it can be written.
 
         Raises MalformedError for a damaged one, TrustError for one of another ledger or one that
-        others can write, UnsupportedFormatError, InvalidError, StoreUnavailable.
+        others can write, UnsupportedFormatError, InvalidError, StoreUnavailable,
+        ConflictError where another audit uses it.
         """
         self.path = Path(path)
         keys = {t.key.key_id for t in keyring if (t.origin, t.role) == (origin, "registrar")}
@@ -70,14 +75,18 @@ class AuditState:
         self.header: Header | None = None
         self.digest: str | None = None
         """The sha256 of the file as it was found; None where there was none."""
-        self._notes = self._make_notes()
         self._failed: StoreUnavailable | None = None
         self._file: IO[bytes] | None = None
+        self._held = ExitStack()
         try:
+            self._held.enter_context(_locked(self.path))
+            self._notes = self._held.enter_context(self._make_notes())
             self._file = open_file(self.path)
             if self._file is not None:
                 self.header = check_header(self._file, self.path, origin)
-                self._next = self._next._replace(checkpoint=self.header.checkpoint)
+                self._next = self._next._replace(
+                    checkpoint=self.header.checkpoint, seen=self.header.seen
+                )
                 self.digest = check_whole(self._file, self.path)
         except BaseException:
             self.close()
@@ -87,10 +96,10 @@ class AuditState:
 
     def close(self) -> None:
         """Let go of the files; what was not finished is forgotten."""
-        self._notes.close()
         if self._file is not None:
             self._file.close()
             self._file = None
+        self._held.close()
 
     # -- What is remembered --------------------------------------------------------------------
 
@@ -146,9 +155,7 @@ class AuditState:
     def finish(self, logged: Logged | None = None) -> str:
         """Replace the file, durably; return its sha256. It may be called again if it was cut off.
 
-        ``logged``: what the log had, if everything held; otherwise the checkpoint stays. It fails
-        where another audit has replaced the file meanwhile: that may have seen a later one.
-
+        ``logged``: what the log had, if everything held; otherwise the checkpoint stays.
         Raises StoreUnavailable where that failed: the file is as it was.
 
         A title that was not verified keeps its line: so it stays pinned. One that was found
@@ -160,27 +167,17 @@ class AuditState:
             self._failed = self._failure(error)
         if self._failed is not None:
             raise self._failed
-        if logged is not None and self._is_replaced():
-            raise StoreUnavailable(f"{self.path}: another audit has replaced it meanwhile")
         whole = hashlib.sha256()
         with NewFile(self.path, replace=True, mode=0o600) as new:
             header, titles = self._next, self._joined()
             if logged is not None:
-                header = header._replace(checkpoint=logged.checkpoint)
+                header = header._replace(checkpoint=logged.checkpoint, seen=logged.seen)
                 titles = _advance(titles, logged.versions(), header.audited_at)
             for line in lines_of(header, titles):
                 whole.update(line)
                 new.write(line)
             new.commit()
         return whole.hexdigest()
-
-    def _is_replaced(self) -> bool:
-        found = None if self._file is None else os.fstat(self._file.fileno())
-        try:
-            there = self.path.lstat()
-        except FileNotFoundError:
-            return found is not None
-        return found is None or not os.path.samestat(found, there)
 
     def _joined(self) -> Iterator[Remembered]:
         old = self.remembered()
@@ -218,6 +215,28 @@ class AuditState:
 
     def _failure(self, error: OSError) -> StoreUnavailable:
         return StoreUnavailable(f"cannot write {self.path}: {error.strerror}")
+
+
+@contextmanager
+def _locked(path: Path) -> Iterator[None]:
+    """Keep every other audit of this machine from using the file."""
+    flags = os.O_RDWR | os.O_CREAT | os.O_CLOEXEC | os.O_NOFOLLOW
+    try:
+        descriptor = os.open(path.with_name(f".{path.name}.lock"), flags, 0o600)
+    except OSError as error:
+        raise StoreUnavailable(f"cannot write beside {path}: {error.strerror}") from error
+    try:
+        fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        yield
+    except BlockingIOError as error:
+        raise ConflictError(
+            f"another audit is using {path}",
+            hint="wait until it has ended; two audits at once take a state each",
+        ) from error
+    except OSError as error:
+        raise StoreUnavailable(f"cannot lock {path}: {error.strerror}") from error
+    finally:
+        os.close(descriptor)
 
 
 def open_state(path: str | os.PathLike[str], history: History, now: datetime) -> AuditState:

@@ -16,6 +16,7 @@ from ledger import Ledger, Report
 from ledger.audit import Known, Subject
 from ledger.audit_state import AuditState
 from ledger.errors import (
+    ConflictError,
     InvalidError,
     LedgerError,
     MalformedError,
@@ -399,14 +400,13 @@ def test_tampering_that_was_found_before_it_was_stopped_is_in_the_report(world, 
     assert audit.stop().outcome == "tampered"
 
 
-def test_of_two_audits_at_once_the_last_to_end_is_kept_whole(world, path):
-    ledger = world.open()
-    one, two = ledger.audit(state=path), ledger.audit([TITLE], state=path)
-    assert one.run()
-    assert two.run()
-    assert title_numbers(path) == [TITLE]
-    assert ledger.verify_all(state=path)
-    assert list(path.parent.iterdir()) == [path]
+def test_of_two_audits_at_once_the_second_is_refused(world, path):
+    """The later to end would forget what the other one saw."""
+    first = world.open().audit(state=path)
+    with pytest.raises(ConflictError, match="another audit is using"):
+        world.open().audit(state=path)
+    assert first.run()
+    assert world.open().audit(state=path).run()
 
 
 def test_until_it_has_ended_the_file_is_as_it_was(world, audited):

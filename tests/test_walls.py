@@ -32,7 +32,7 @@ FLOORS = [
     ["audit_lines", "batch", "fsck", "tlog/memory", "tlog/read"],
     ["audit_state", "recover", "tlog/leaf_index", "tlog/rehash", "tlog/remembered"],
     ["tlog/compare", "tlog/cosigned", "tlog/due", "tlog/publish", "tlog/since"],
-    ["audit_run", "tlog/carry", "tlog/commit"],
+    ["audit_run", "tlog/beyond", "tlog/carry", "tlog/commit"],
     ["tlog/audit", "tlog/seal", "transfer"],
     ["ledger", "offline"],
     ["tlog/log"],

@@ -2,7 +2,8 @@
 
 The order is what makes it sound. First the checkpoint: what it has, heads must have reached. Then
 the heads. Then the markers: a head that moved meanwhile left one. Then, where one is missing, a
-newer checkpoint: a seal settled it in between.
+newer checkpoint: a seal settled it in between. That one is remembered: an older one is never
+believed again.
 """
 
 from __future__ import annotations
@@ -11,7 +12,7 @@ from dataclasses import replace
 from datetime import timedelta
 from typing import TYPE_CHECKING, Any
 
-from ledger import layout, times
+from ledger import layout
 from ledger.audit import Subject
 from ledger.audit_state import Logged
 from ledger.errors import (
@@ -21,8 +22,8 @@ from ledger.errors import (
     OriginNotPinned,
     TrustError,
 )
-from ledger.pool import in_chunks
 from ledger.report import Finding, Report
+from ledger.tlog.beyond import Waiting
 from ledger.tlog.checkpoint import Checkpoint
 from ledger.tlog.compare import Expected, compare, gather, merge, with_log
 from ledger.tlog.leaf_index import Beyond, LeafIndex
@@ -80,7 +81,7 @@ class LogAudit:
         self._readable = False
         self._audited = 0  # leaves
         self._under_way: dict[str, Expected] = {}
-        self._any_beyond = False
+        self._newest: SignedCheckpoint | None = None
 
     def close(self) -> None:
         """Let go of the temporary file."""
@@ -96,7 +97,7 @@ class LogAudit:
         """
         self._state = state
         header = state.header if state else None
-        self.remembered = header.checkpoint if header else None
+        self.remembered = header.seen if header else None
         try:
             self.signed = self._read_checkpoint()
         except OriginNotPinned:
@@ -112,12 +113,9 @@ class LogAudit:
     def _read_log(self) -> Iterator[Finding]:
         base: Checkpoint | None = None
         if self.remembered is not None:
-            old = open_remembered(self._log, self.remembered)
-            finding = old if isinstance(old, Finding) else self._judge(old)
-            if finding is not None:
-                yield finding
-            elif not (self._state and self._state.lost_keys):  # else nothing vouches for it
-                base = old if isinstance(old, Checkpoint) else None
+            findings = self._judge_remembered()
+            yield from findings
+            base = None if findings else self._base()
         if self.signed is None:
             return
         if self._policy is not None and (lacks := self._policy.judge(self.signed, self._now)):
@@ -131,12 +129,23 @@ class LogAudit:
         else:
             self._readable = True
 
-    def _judge(self, old: Checkpoint) -> Finding | None:
+    def _base(self) -> Checkpoint | None:
+        """The checkpoint that the last clean audit went by, if its state vouches for it."""
+        header = self._state.header if self._state and not self._state.lost_keys else None
+        if header is None or header.checkpoint is None:
+            return None
+        old = open_remembered(self._log, header.checkpoint)
+        return old if isinstance(old, Checkpoint) else None
+
+    def _judge_remembered(self) -> tuple[Finding, ...]:
+        old = open_remembered(self._log, self.remembered or "")
+        if isinstance(old, Finding):
+            return (old,)
         try:
             check_remembered(self._log, self.signed, old)
         except LedgerError as error:
-            return finding_of(error, layout.LOG_CHECKPOINT)
-        return None
+            return (finding_of(error, layout.LOG_CHECKPOINT),)
+        return ()
 
     # -- Title by title ------------------------------------------------------------------------
 
@@ -165,7 +174,6 @@ class LogAudit:
         if any(finding.severity == "tampering" for finding in findings):
             head = None  # nobody should vouch for it
         if head is not None and self._readable and head.version > expected.logged:
-            self._any_beyond = True
             self._index.add_beyond(Beyond(title_number, *head, expected.logged, expected.since))
         report = replace(
             report,
@@ -178,95 +186,37 @@ class LogAudit:
     # -- Heads beyond the log ------------------------------------------------------------------
 
     def end(self) -> Report:
-        """Judge the heads that are beyond the log: each needs a marker, and not for ever."""
-        findings: list[Finding] = []
-        if self._any_beyond:
-            unexplained: list[Beyond] = []
-            waiting = self._with_markers(unexplained)
-            findings += (
-                finding
-                for finding in in_chunks(
-                    waiting,
-                    lambda taken: [self._judge_delay(each) for each in taken],
-                    self._history.store.concurrency,
-                    chunk=1,
-                )
-                if finding
+        """Judge the heads that are beyond the log."""
+        findings: tuple[Finding, ...] = ()
+        if self.signed is not None and self._readable:
+            waiting = Waiting(
+                self._history,
+                self._log,
+                self._index,
+                signed=self.signed,
+                read_checkpoint=self._read_checkpoint,
+                now=self._now,
+                max_delay=self._max_delay,
             )
-            if unexplained:
-                findings += self._judge_unexplained(unexplained)
-        return Report(self._history.origin, findings=tuple(findings), not_shown=self._not_shown())
-
-    def _with_markers(self, unexplained: list[Beyond]) -> Iterator[Beyond]:
-        """The titles whose heads have markers; the others go into the list."""
-        keys = iter(self._history.store.list(layout.PENDING))
-        moves = (named for key in keys if (named := layout.parse_pending_key(key)))
-        move = next(moves, None)
-        for found in self._index.beyond():
-            own = f"{found.title_number}/"
-            marked = False
-            while move is not None and f"{move[0]}/" <= own:
-                marked = marked or move == (found.title_number, found.version, found.address)
-                move = next(moves, None)
-            if marked:
-                yield found
-            else:
-                unexplained.append(found)
-
-    def _judge_delay(self, found: Beyond) -> Finding | None:
-        """How long the first entry that is not logged has been waiting."""
-        key = layout.head_key(found.title_number)
-        try:
-            entry = self._history.entry(found.title_number, found.address)
-            while entry.version > found.logged + 1 and (parent := self._history.parent(entry)):
-                entry = parent
-        except LedgerError as error:
-            return finding_of(error, key)
-        since = min(entry.recorded_at, found.since) if found.since else entry.recorded_at
-        if self._now - times.parse_time(since) <= self._max_delay:
-            return None
-        seen = f", and was seen to wait at {found.since}" if found.since else ""
-        message = (
-            f"{key}: version {entry.version} was recorded at {entry.recorded_at}{seen}, and is not"
-            " in the log yet (if it was imported just now: seal, and audit again)"
-        )
-        return Finding("tampering", "overdue", key, message)
-
-    def _judge_unexplained(self, unexplained: list[Beyond]) -> Iterator[Finding]:
-        """Whether a seal came in between: then a newer checkpoint has these heads."""
-        try:
-            old, newer = self._gone_by.checkpoint, self._read_checkpoint()
-            check_remembered(self._log, newer, old)
-            self._index.add_later(rehash(self._log, newer.checkpoint, old))
-        except LedgerError as error:
-            yield finding_of(error, layout.LOG_CHECKPOINT)
-        for found in unexplained:
-            if not self._index.has_later(found):
-                key = layout.head_key(found.title_number)
-                what = f"ends at version {found.logged}" if found.logged else "has nothing of it"
-                message = (
-                    f"{key}: it is at version {found.version} ({found.address}), but the log {what}"
-                    " and no marker says that it moved: nobody prepared this move, or its marker"
-                    " was taken away to keep it out of the log"
-                )
-                yield Finding("tampering", "unlogged", key, message)
+            findings = tuple(waiting.judge())
+            self._newest = waiting.newest
+        return Report(self._history.origin, findings=findings, not_shown=self._not_shown())
 
     # -- What is left --------------------------------------------------------------------------
 
-    @property
-    def _gone_by(self) -> SignedCheckpoint:
-        if self.signed is None:
-            raise AssertionError("an audit without a checkpoint is never clean")
-        return self.signed
-
     def logged(self) -> Logged:
         """What a clean audit leaves to be remembered."""
-        return Logged(self._gone_by.note.decode(), self._index.newest)
+        if self.signed is None or self._newest is None:
+            raise AssertionError("an audit that did not end is never clean")
+        seen = self._newest.note.decode()
+        return Logged(self.signed.note.decode(), seen, self._index.newest)
 
     def facts(self) -> dict[str, Any]:
         """The signed checkpoints, to be kept: two that contradict each other are proof."""
-        published = self.signed.note.decode() if self.signed else None
-        return {"checkpoint": published, "remembered": self.remembered}
+        published, newest = (
+            each.note.decode() if each else None for each in (self.signed, self._newest)
+        )
+        return {"checkpoint": published, "newest": newest, "remembered": self.remembered}
 
     def _not_shown(self) -> tuple[str, ...]:
         notes = ["entries that were taken away before they were logged, and that no audit saw"]

@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, NamedTuple
 
 from ledger import layout
+from ledger.errors import IntegrityError
 from ledger.report import Finding
 
 if TYPE_CHECKING:
@@ -56,6 +57,7 @@ def merge(
     """Titles out of three sources, each in order, joined."""
     wanted = iter(subjects)
     subject, group, line = next(wanted, None), next(leaves, None), next(remembered, None)
+    last = ""
     while subject is not None or group is not None:
         key = min(
             *([f"{subject.title_number}/"] if subject else []),
@@ -63,6 +65,9 @@ def merge(
             "~",
         )
         title_number = key[:-1]
+        if key <= last:
+            raise IntegrityError(f"titles out of order: {title_number} after {last[:-1]}")
+        last = key
         while line is not None and f"{line.title_number}/" < key:
             line = next(remembered, None)
         own = subject if subject and subject.title_number == title_number else None
@@ -85,8 +90,11 @@ def with_log(subject: Subject, new: InLog | None) -> Subject:
     return subject._replace(logged=new.address(new.last))
 
 
-def gather(title_number: str, rows: Iterator[Row], logged: int) -> InLog:
-    """The versions that the leaves of a title have, and what is wrong with them as they are."""
+def gather(title_number: str, rows: Iterator[Row], logged: int | None = None) -> InLog:
+    """The versions that the leaves of a title have, and what is wrong with them as they are.
+
+    ``logged``: the version that they continue; None: any.
+    """
     addresses = bytearray()
     findings: list[Finding] = []
     first = version = address = None
@@ -94,7 +102,11 @@ def gather(title_number: str, rows: Iterator[Row], logged: int) -> InLog:
         if row.version == version:
             findings.append(_twice(title_number, row, str(address)))
             continue
-        expected = logged + 1 if version is None else version + 1
+        expected = row.version
+        if version is not None:
+            expected = version + 1
+        elif logged is not None:
+            expected = logged + 1
         if row.version > expected:
             findings.append(_skipped(title_number, expected, row))
             break  # the rest would be compared with nothing

@@ -22,7 +22,7 @@ __all__ = ["Beyond", "LeafIndex", "Row"]
 
 TABLES = """
 CREATE TABLE leaf (title TEXT, version INTEGER, address TEXT, at INTEGER);
-CREATE TABLE later (title TEXT, version INTEGER, address TEXT);
+CREATE TABLE later (title TEXT, version INTEGER, address TEXT, at INTEGER);
 CREATE TABLE beyond (title TEXT, version INTEGER, address TEXT, logged INTEGER, since TEXT);
 """
 MANY = 1024
@@ -65,20 +65,11 @@ class LeafIndex:
 
     def add_leaves(self, leaves: Iterable[Leaf], start: int) -> None:
         """Add the leaves of the log from an index on."""
-        self._add(
-            "INSERT INTO leaf VALUES (?, ?, ?, ?)",
-            (
-                (f"{t}/", version, address, at)
-                for at, (t, version, address) in enumerate(leaves, start)
-            ),
-        )
+        self._add("INSERT INTO leaf VALUES (?, ?, ?, ?)", _rows(leaves, start))
 
-    def add_later(self, leaves: Iterable[Leaf]) -> None:
+    def add_later(self, leaves: Iterable[Leaf], start: int) -> None:
         """Add leaves of a later checkpoint than the one that is audited."""
-        self._add(
-            "INSERT INTO later VALUES (?, ?, ?)",
-            ((f"{t}/", version, address) for t, version, address in leaves),
-        )
+        self._add("INSERT INTO later VALUES (?, ?, ?, ?)", _rows(leaves, start))
         with _failing():
             self._database.execute("CREATE INDEX IF NOT EXISTS by_title ON later (title, version)")
 
@@ -93,10 +84,14 @@ class LeafIndex:
 
     def titles(self) -> Iterator[tuple[str, Iterator[Row]]]:
         """The titles that have leaves, in order, each with its leaves by version and index."""
-        rows = self._read(
-            "SELECT title, version, address, at FROM leaf ORDER BY title, version, at"
-        )
-        for key, group in groupby(rows, lambda row: str(row[0])):
+        return self._titles("SELECT * FROM leaf ORDER BY title, version, at")
+
+    def later_titles(self) -> Iterator[tuple[str, Iterator[Row]]]:
+        """The same of the later leaves."""
+        return self._titles("SELECT * FROM later ORDER BY title, version, at")
+
+    def _titles(self, query: str) -> Iterator[tuple[str, Iterator[Row]]]:
+        for key, group in groupby(self._read(query), lambda row: str(row[0])):
             yield key[:-1], (Row(*row[1:]) for row in group)
 
     def newest(self) -> Iterator[tuple[str, int]]:
@@ -125,6 +120,11 @@ class LeafIndex:
             if not rows:
                 return
             yield from rows
+
+
+def _rows(leaves: Iterable[Leaf], start: int) -> Iterator[tuple[object, ...]]:
+    for at, (title_number, version, address) in enumerate(leaves, start):
+        yield f"{title_number}/", version, address, at
 
 
 @contextmanager

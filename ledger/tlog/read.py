@@ -7,6 +7,7 @@ root, or does not.
 
 from __future__ import annotations
 
+from itertools import islice
 from typing import TYPE_CHECKING
 
 from ledger import layout
@@ -135,10 +136,9 @@ class LogReader:
 
     def leaves(self, size: int, start: int = 0) -> Iterator[bytes]:
         """The leaves from ``start`` to before ``size``, as the tiles have them."""
-        tiles = list(entries_tiles(size, start))
+        tiles = entries_tiles(size, start)
         skip = start % WIDTH
-        for at in range(0, len(tiles), AHEAD):
-            ahead = tiles[at : at + AHEAD]
+        while ahead := list(islice(tiles, AHEAD)):
             for tile, data in zip(ahead, self.read_tiles(ahead), strict=True):
                 yield from self._decode(tile, data)[skip:]
                 skip = 0

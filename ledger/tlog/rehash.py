@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 from ledger import layout
 from ledger.errors import IntegrityError, LedgerError, UnsupportedFormatError
 from ledger.tlog.leaf import Leaf
-from ledger.tlog.tiles import ENTRIES, TileBuilder
+from ledger.tlog.tiles import ENTRIES, WIDTH, TileBuilder
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -38,7 +38,7 @@ def rehash(
     for index, data in enumerate(log.leaves(checkpoint.size, start), start):
         due += builder.append(data)
         if len(due) >= AHEAD:
-            _compare(log, due)
+            _compare(log, due, start)
             due = []
         try:
             leaf = Leaf.decode(data)
@@ -47,7 +47,7 @@ def rehash(
             unread = unread or _unread(index, error)
         else:
             yield leaf
-    _compare(log, due + builder.unfinished())
+    _compare(log, due + builder.unfinished(), start)
     if builder.root() != checkpoint.root:
         key = layout.LOG_CHECKPOINT
         raise IntegrityError(
@@ -59,15 +59,17 @@ def rehash(
         raise unread
 
 
-def _compare(log: LogReader, made: list[tuple[Tile, bytes]]) -> None:
-    # A tile of leaves has no other spelling: it was read to make all this.
-    hashes = [(tile, data) for tile, data in made if tile.level != ENTRIES]
-    read = log.read_tiles([tile for tile, _ in hashes])
-    for (tile, data), stored in zip(hashes, read, strict=True):
+def _compare(log: LogReader, made: list[tuple[Tile, bytes]], start: int) -> None:
+    # The tiles of leaves were read to make all this; but of one that others had begun, only the
+    # leaves that are new.
+    begun = start // WIDTH if start % WIDTH else None
+    checked = [each for each in made if each[0].level != ENTRIES or each[0].index == begun]
+    read = log.read_tiles([tile for tile, _ in checked])
+    for (tile, data), stored in zip(checked, read, strict=True):
         if stored != data:
             key = layout.tile_key(tile.path)
             raise IntegrityError(
-                f"{key}: these are not the hashes of what lies below it",
+                f"{key}: this is not what the leaves of the log give",
                 hint="bring it, and the tiles below it, back from a copy of the log",
                 reason="wrong-root",
                 object_key=key,

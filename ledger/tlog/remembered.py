@@ -15,8 +15,6 @@ if TYPE_CHECKING:
 
 __all__ = ["check_remembered", "judge_remembered", "open_remembered"]
 
-BOTH = "the log's key signed both: keep both, they are the evidence"
-
 
 def open_remembered(log: LogReader, note: str) -> Checkpoint | Finding:
     """A checkpoint out of a file of the auditor's own; a finding where no key vouches for it."""
@@ -36,11 +34,11 @@ def check_remembered(log: LogReader, published: SignedCheckpoint | None, old: Ch
     key = layout.LOG_CHECKPOINT
     new = published.checkpoint if published else None
     if new is None or new.size < old.size:
-        what = f"it has {new.size} leaves" if new else "missing"
+        what = f"the log has {new.size:,} leaves" if new else "missing: the log is gone"
         raise IntegrityError(
-            f"{key}: {what}, and had {old.size} when it was audited: an older state is served, or"
-            " the log was set back",
-            hint=BOTH,
+            f"{key}: {what}, and had {old.size:,} by a checkpoint from before: an older state is"
+            " served, or it was set back",
+            hint="keep the checkpoint: the log's key signed it; ask the registry",
             reason="log-set-back",
             object_key=key,
         )
@@ -50,9 +48,9 @@ def check_remembered(log: LogReader, published: SignedCheckpoint | None, old: Ch
         if error.reason != "not-consistent":
             raise
         raise IntegrityError(
-            f"{key}: its {new.size} leaves do not continue the {old.size} that were audited:"
-            f" the log was rewritten, or forked ({error})",
-            hint=BOTH,
+            f"{key}: {error} from before: the log was rewritten, or forked, and the log's key"
+            " signed both",
+            hint="keep both: they are the evidence",
             reason="not-consistent",
             object_key=key,
         ) from error

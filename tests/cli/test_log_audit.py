@@ -39,7 +39,7 @@ def test_the_answer_as_json_has_the_checkpoints(logged: Shell) -> None:
     said = logged("audit --state mine --json").json
     note = (logged.store / LOG_CHECKPOINT).read_text()
     assert said["outcome"] == "verified"
-    assert said["log"] == {"checkpoint": note, "remembered": note}
+    assert said["log"] == {"checkpoint": note, "newest": note, "remembered": note}
 
 
 def test_a_head_that_was_set_back_is_exit_code_20_and_named(logged: Shell) -> None:

@@ -6,9 +6,12 @@ named by an audit.
 
 from __future__ import annotations
 
+from collections import Counter
+
 import pytest
 
 from ledger import Log
+from ledger.errors import StoreDenied, StoreUnavailable
 from ledger.layout import (
     LOG,
     LOG_CHECKPOINT,
@@ -18,11 +21,13 @@ from ledger.layout import (
     pending_key,
     tile_key,
 )
+from ledger.stores.base import Blob
 from ledger.testing import ORIGIN, keyring_for, memory_ledger, signer
 from ledger.tlog import Checkpoint, Leaf, TileBuilder, sign_checkpoint
 from tests.tampering import address, members, objects_of, sealed
 from tests.tlog.register import Register, found, slugs, store_of
 from tests.tlog.sealing import KEYRING, LOG_KEY, REGISTRAR, log_in
+from tests.wrappers import Wrapper
 
 
 @pytest.fixture
@@ -194,6 +199,133 @@ def test_a_sibling_that_was_sealed_in_the_place_of_what_an_audit_saw(register):
     assert found(register.audit(without_log(saw) | log, state="mine"), "not-as-logged")
 
 
+class Answers(Wrapper):
+    """Serves other bytes than it has, for some keys, or at some times."""
+
+    def __init__(self, inner, answer):
+        super().__init__(inner)
+        self.answer = answer
+        self.asked = Counter()
+
+    def get(self, key):
+        blob = super().get(key)
+        self.asked[key] += 1
+        data = self.answer(key, self.asked[key])
+        return Blob(data, "0") if data is not None else blob
+
+
+def audit_of(register, store, state=None, **options):
+    path = register.folder / state if state else None
+    return Log(register.open(store)).audit(state=path, **options).run()
+
+
+def test_an_old_checkpoint_first_and_the_true_one_to_explain_heads(register):
+    """A log that is frozen for auditors; what was sealed since is taken out of a chain."""
+    frozen = register.objects()[LOG_CHECKPOINT]
+    register.append("TN1")
+    register.append("TN2")
+    register.seal()
+    objects = register.objects()
+    register.set_back(objects, "TN1", 3)
+
+    def answer(key, times):
+        return frozen if (key, times) == (LOG_CHECKPOINT, 1) else None
+
+    report = audit_of(register, Answers(store_of(objects), answer))
+    assert found(report, "not-as-logged").startswith(head_key("TN1"))
+
+
+def test_a_checkpoint_that_explained_a_head_is_remembered(register):
+    frozen = register.objects()[LOG_CHECKPOINT]
+    register.append("TN2")
+    register.seal()
+
+    def answer(key, times):
+        return frozen if (key, times) == (LOG_CHECKPOINT, 1) else None
+
+    assert audit_of(register, Answers(register.store, answer), "mine")
+    report = audit_of(register, Answers(register.store, answer), "mine")
+    assert "the log has 6 leaves, and had 7" in found(report, "log-set-back")
+
+
+def test_a_log_with_another_fork_to_explain_heads_each_time(register):
+    register.append("TN2")
+    objects = {k: v for k, v in register.objects().items() if not k.startswith(PENDING)}
+    leaves = [Leaf.decode(data) for data in log_in(register.store).leaves(6)]
+    newest = leaves_of(register, "TN2")[-1:]
+    for number, slug in enumerate([None, "not-consistent"]):
+        forged = Leaf("ZZ", 1, f"{number:064x}")
+        fork = objects | forged_log([*leaves, *newest, forged])
+        note = fork.pop(LOG_CHECKPOINT)
+        fork[LOG_CHECKPOINT] = objects[LOG_CHECKPOINT]
+
+        def answer(key, times, note=note):
+            return note if key == LOG_CHECKPOINT and times > 1 else None
+
+        report = audit_of(register, Answers(store_of(fork), answer), "mine")
+        assert slug is None or slug in slugs(report) or "head-missing" in slugs(report)
+        assert not report  # what explains a head has to be in the chains itself
+
+
+def test_markers_of_a_title_that_is_gone(register):
+    register.append("NEW", 2)
+    objects = {k: v for k, v in register.objects().items() if not k.startswith("NEW/")}
+    assert found(register.audit(objects), "head-missing").startswith(head_key("NEW"))
+
+
+def test_markers_far_ahead_of_a_head(register):
+    register.append("TN1", 2)
+    objects = register.objects()
+    register.set_back(objects, "TN1", 3)
+    report = register.audit(objects)
+    assert report.outcome == "unchecked"
+    assert slugs(report) == ["set-back"]
+
+
+def test_a_marker_of_an_append_that_never_came_to_be_is_no_finding(register):
+    objects = register.objects() | {pending_key("TN1", 4, "0" * 64): b""}
+    assert not register.audit(objects).findings
+
+
+def test_a_listing_that_names_a_title_twice(register):
+    class Twice(Wrapper):
+        def list(self, prefix="", **how):
+            for key in super().list(prefix, **how):
+                yield key
+                if key == "TN2/":
+                    yield key
+
+    report = audit_of(register, Twice(register.store))
+    assert report.outcome == "tampered"
+
+
+def test_markers_that_can_not_be_listed_hide_nothing_that_was_found(register):
+    class Denied(Wrapper):
+        def list(self, prefix="", **how):
+            if prefix == PENDING:
+                raise StoreDenied("not yours")
+            return super().list(prefix, **how)
+
+    register.append("TN2")
+    objects = register.objects()
+    register.set_back(objects, "TN1", 1)
+    report = audit_of(register, Denied(store_of(objects)))
+    assert found(report, "not-as-logged")
+    assert "store-denied" in slugs(report)
+
+
+def test_a_newer_checkpoint_that_can_not_be_read_proves_nothing(register):
+    def answer(key, times):
+        if (key, times) == (LOG_CHECKPOINT, 2):
+            raise StoreUnavailable("no answer")
+
+    register.append("TN1")
+    objects = {k: v for k, v in register.objects().items() if not k.startswith(PENDING)}
+    report = audit_of(register, Answers(store_of(objects), answer))
+    assert report.outcome == "unchecked"
+    assert slugs(report) == ["store-unavailable"]
+
+
 # --- the log -------------------------------------------------------------------------------------
 
 
@@ -208,6 +340,17 @@ def test_one_byte_of_any_tile_changed(register):
             report = register.audit(objects | {key: bytes(data)})
             assert report.outcome == "tampered", (key, at)
             assert slugs(report) == ["wrong-root"]
+
+
+def test_a_changed_leaf_from_before_the_last_audit_in_a_tile_that_grew(register):
+    register.audit(state="mine")
+    register.append("TN1")
+    register.seal()
+    objects = register.objects()
+    key = f"{LOG}tile/entries/000.p/7"
+    data = bytearray(objects[key])
+    data[40] ^= 1
+    assert key in found(register.audit(objects | {key: bytes(data)}, state="mine"), "wrong-root")
 
 
 @pytest.mark.parametrize("size", [257, 600])
@@ -253,7 +396,7 @@ def test_an_older_checkpoint_served(register):
     register.audit(state="mine")
     objects = register.objects() | {LOG_CHECKPOINT: old[LOG_CHECKPOINT]}
     message = found(register.audit(objects, state="mine"), "log-set-back")
-    assert "it has 6 leaves, and had 7" in message
+    assert "the log has 6 leaves, and had 7" in message
 
 
 def test_everything_set_back_to_last_week(register):
@@ -272,7 +415,7 @@ def test_the_log_taken_away(register):
     report = register.open(store_of(without_log(register.objects()))).verify_all(
         state=register.folder / "mine"
     )
-    assert "missing, and had 6" in found(report, "log-set-back")
+    assert "the log is gone, and had 6" in found(report, "log-set-back")
 
 
 def test_a_checkpoint_of_another_ledger(register):

@@ -8,7 +8,7 @@ import pytest
 
 from ledger import IntegrityError, Ledger, Log, TrustError
 from ledger.errors import MalformedError
-from ledger.layout import LOG_CHECKPOINT, LOG_STATE, sealed_key
+from ledger.layout import LOG_CHECKPOINT, LOG_STATE, head_key, pending_key, sealed_key
 from ledger.stores import MemoryStore
 from ledger.testing import ORIGIN, signer
 from ledger.tlog import Checkpoint, Leaf, sign_checkpoint
@@ -87,6 +87,20 @@ def test_records_of_titles_are_not_believed(titles: Ledger) -> None:
     assert Log(titles).known("TN1", before) == then
 
 
+def test_what_was_logged_a_second_time_hides_nothing(titles: Ledger, sealer: Sealer) -> None:
+    """Without its record, a title that was set back is logged from its first version again."""
+    gone = newest(titles, "TN1")
+    first = titles.entry("TN1", "v1")
+    changed = lacking(titles, sealed_key("TN1"))
+    put(changed, head_key("TN1"), first.data)
+    put(changed, pending_key("TN1", 1, first.address), b"")
+    assert sealer.seal(changed.store).leaves == 1
+    assert Log(changed).known("TN1", kept(changed)) == gone
+    assert "pin-missing" in {
+        each.slug for each in changed.verify("TN1", since=gone.address).findings
+    }
+
+
 def test_it_is_found_across_tiles(tmp_path: Path) -> None:
     """A title in the first tile of several, one in the last, and one in between."""
     ledger = ledger_in(MemoryStore())
@@ -132,7 +146,7 @@ def test_a_log_that_is_behind_the_kept_checkpoint_was_set_back(
     with pytest.raises(IntegrityError, match="the log has 3 leaves") as caught:
         Log(titles).known("TN1", after)
     assert (caught.value.reason, caught.value.object_key) == ("log-set-back", LOG_CHECKPOINT)
-    with pytest.raises(IntegrityError, match="none at all"):
+    with pytest.raises(IntegrityError, match="log is gone"):
         Log(lacking(titles, LOG_CHECKPOINT)).known("TN1", after)
 
 
