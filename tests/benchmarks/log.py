@@ -45,8 +45,11 @@ SEALS_A_MONTH = 30 * 24 * 3600 // 5
 
 
 def run(size: Size) -> Iterator[Table]:
+    from tests.benchmarks.log_audit import auditing
+
     yield sealing(size)
     yield receipts(size)
+    yield auditing(size)
     yield requests()
 
 
