@@ -313,3 +313,10 @@ def test_a_policy_without_a_quorum_or_an_end_is_none(text):
 def test_no_text_does_any_harm(text):
     with suppress(MalformedError):
         WitnessPolicy.parse(text)
+
+
+def test_a_policy_is_whole_and_of_no_more_than_100_000_bytes():
+    WitnessPolicy.parse(b"quorum none\n".ljust(99_999, b"#") + b"\n")
+    for data in (b"quorum none\n# max-age: 1d", b"quorum none\n".ljust(100_000, b"#") + b"\n"):
+        with pytest.raises(MalformedError, match=r"no newline at the end|at most 100000"):
+            WitnessPolicy.parse(data)
