@@ -102,3 +102,23 @@ def test_a_record_has_a_version_an_address_and_the_index_of_a_leaf(
 )
 def test_what_belongs_to_a_log_has_one_of_its_names(key: str, belongs: bool) -> None:
     assert is_log_key(key) == belongs
+
+
+@pytest.mark.parametrize("more", ['{"more":1,', '{"Address":"",'])
+def test_a_record_has_no_other_members(more: str) -> None:
+    text = SealedRecord(1, "0" * 64, 0).encode().decode()
+    members = json.loads(more + text[1:])
+    for value in (members, [], "x"):
+        data = json.dumps(value, separators=(",", ":"), sort_keys=True).encode()
+        with pytest.raises(IntegrityError, match="expected the members"):
+            SealedRecord.decode(data)
+
+
+@pytest.mark.parametrize("data", [b"[]", b'"x"', b"1", b"null"])
+def test_a_state_is_an_object(data: bytes) -> None:
+    with pytest.raises(IntegrityError, match="no format number"):
+        LogState.open(data, origin=ORIGIN, log_keys=[LOG.public_key])
+
+
+def test_no_leaves_are_staged_beyond_the_largest_log() -> None:
+    assert Staging.parse(f"{2**63}-{'0' * 64}") is None
