@@ -19,7 +19,7 @@ from hypothesis import strategies as st
 from ledger import canonical
 from ledger.canonical import MAX_DEPTH, MAX_INTEGER, decode, encode, load, pointer
 from ledger.errors import InvalidError, LedgerError, MalformedError
-from tests import corpora
+from tests import corpora, json_test_suite
 
 law = settings(deadline=None, max_examples=200)
 
@@ -171,6 +171,13 @@ def kept_or_refused(data: bytes) -> None:
 def test_the_json_test_suite_is_whole():
     counts = [len(corpora.files(f"json/test_parsing/{kind}_*.json")) for kind in "yni"]
     assert counts == [95, 188, 35]
+
+
+@corpora.needs("json/test_parsing/*.json")
+def test_the_table_says_what_is_refused_of_the_json_test_suite_and_why():
+    assert json_test_suite.TABLE.read_text() == json_test_suite.text(), (
+        "python -m tests.json_test_suite"
+    )
 
 
 @pytest.mark.parametrize("path", corpora.params("jcs/input/*.json"))

@@ -43,6 +43,7 @@ from ledger.stores.listing import check_listing, is_listed
 from ledger.stores.readers import Readers
 from ledger.stores.s3_bulk import BulkReader
 from ledger.stores.s3_errors import FOREIGN, explain, is_missing_object
+from ledger.stores.s3_log import Unlogged, hide_credentials
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Iterator, Mapping
@@ -219,7 +220,7 @@ class S3Store(Store):
             answer = put(
                 Bucket=self._bucket,
                 Key=self._prefix + key,
-                Body=data,
+                Body=Unlogged(data),
                 ContentType="application/json" if key.endswith(".json") else "binary/octet-stream",
                 ChecksumAlgorithm="SHA256",
                 **condition,
@@ -327,6 +328,7 @@ def _connect(connections: int) -> tuple[S3Client, BulkReader]:
         max_pool_connections=connections,
     )
     try:
+        hide_credentials()
         session = get_session()
         client: S3Client = Session(botocore_session=session).client("s3", config=config)
         bulk = BulkReader(session, client, connect=CONNECT_TIMEOUT, read=READ_TIMEOUT)

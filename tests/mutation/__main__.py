@@ -32,13 +32,14 @@ class Count(NamedTuple):
     survivors: tuple[Mutant, ...]
 
 
-def chosen(module: str, source: str, one_in: int, seed: int) -> list[Mutant]:
+def chosen(module: str, source: str, one_in: int, seed: int, only: str) -> list[Mutant]:
     """All mutants that loosen a check, and some of the others."""
     draw = random.Random(f"{seed} {module}")
-    return [each for each in mutants(module, source) if each.loosens or draw.random() * one_in < 1]
+    found = [each for each in mutants(module, source) if each.change.startswith(only)]
+    return [each for each in found if each.loosens or draw.random() * one_in < 1]
 
 
-def run(module: str, one_in: int, seed: int) -> Count:
+def run(module: str, one_in: int, seed: int, only: str) -> Count:
     """Try the mutants of one module."""
     source = (ROOT / "ledger" / f"{module}.py").read_text()
     tests = TARGETS[module]
@@ -46,7 +47,7 @@ def run(module: str, one_in: int, seed: int) -> Count:
     if not survives(module, source, tests, 600):
         raise SystemExit(f"the tests of {module} fail without any change: {', '.join(tests)}")
     seconds = 10 + 5 * (time.monotonic() - start)
-    tried, harmless, survivors = chosen(module, source, one_in, seed), 0, []
+    tried, harmless, survivors = chosen(module, source, one_in, seed, only), 0, []
     for mutant in tried:
         if not survives(module, mutated(mutant, source), tests, seconds):
             continue
@@ -73,11 +74,12 @@ def main() -> int:
     parser.add_argument("modules", nargs="*", metavar="MODULE")
     parser.add_argument("--one-in", type=int, default=4)
     parser.add_argument("--seed", type=int, default=1)
+    parser.add_argument("--only", default="", help="a kind of change, or how it begins: drop")
     given = parser.parse_args()
     counts = []
     for module in given.modules or TARGETS:
         print(f"{module} …", file=sys.stderr, flush=True)
-        counts.append(run(module, given.one_in, given.seed))
+        counts.append(run(module, given.one_in, given.seed, given.only))
         print(*list(table(counts[-1:]))[2:], file=sys.stderr, flush=True)
     print(*table(counts), sep="\n")
     return 1 if any(each.loosens for count in counts for each in count.survivors) else 0

@@ -13,7 +13,7 @@ TARGETS = {
     "tlog/leaf": ("tlog/test_leaf.py",),
     "tlog/witness": ("tlog/test_witness.py", "tlog/test_cosigned.py"),
     "tlog/tiles": ("tlog/test_tiles.py", "tlog/test_log.py"),
-    "tlog/state": ("tlog/test_seal.py", "tlog/test_log.py"),
+    "tlog/state": ("tlog/test_state.py",),
     "tlog/since": ("tlog/test_since.py", "tlog/test_attacks.py"),
     "tlog/remembered": ("tlog/test_audit.py", "tlog/test_attacks.py", "test_audit_state.py"),
     "tlog/rehash": ("tlog/test_audit.py", "tlog/test_attacks.py", "tlog/test_log.py"),

@@ -77,6 +77,9 @@ def _run(module: str, source: str, tests: Sequence[str]) -> int:
     try:
         name = "ledger." + module.replace("/", ".")
         finder = Finder(name, ROOT / "ledger" / f"{module}.py", source)
+        for loaded in list(sys.modules):  # of ours: they have to be imported anew
+            if loaded.partition(".")[0] in {"ledger", "cli", "tests"}:
+                del sys.modules[loaded]
         sys.meta_path.insert(0, finder)  # type: ignore[arg-type]
         _quick_laws()
         return int(pytest.main([*OPTIONS, *(str(ROOT / "tests" / test) for test in tests)]))

@@ -313,3 +313,10 @@ def test_a_changed_byte_opens_only_where_it_makes_a_cosignature_unknown():
 
 def _lines(note):
     return b"".join(each.encode() for each in parse_unverified(note)[1])
+
+
+@pytest.mark.parametrize("more", ["x", "x\n", "\n"])
+def test_nothing_follows_the_root(more):
+    assert Checkpoint.parse(CHECKPOINT.text) == CHECKPOINT
+    with pytest.raises(MalformedError):
+        Checkpoint.parse(CHECKPOINT.text + more)

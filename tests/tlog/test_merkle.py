@@ -23,7 +23,7 @@ from ledger.tlog import (
     hash_leaf,
     inclusion_proof,
 )
-from ledger.tlog.merkle import MAX_SIZE, root_of
+from ledger.tlog.merkle import MAX_SIZE, hash_pair, root_of
 from tests import corpora
 from tests.tlog import reference
 
@@ -265,3 +265,16 @@ def test_the_vectors_are_all_there():
     ]
     assert (len(inclusion), len(consistency)) == (98, 98)
     assert {True, False} == set(wanted)
+
+
+def test_a_proof_that_goes_on_above_the_root_is_refused():
+    leaf, sibling = hash_leaf(b"leaf"), hash_leaf(b"sibling")
+    check_inclusion(leaf, 0, 1, (), leaf)
+    with pytest.raises(IntegrityError):
+        check_inclusion(leaf, 0, 1, (sibling,), hash_pair(sibling, leaf))
+
+
+@pytest.mark.parametrize("size", [-1, MAX_SIZE + 1])
+def test_no_tree_is_of_such_a_size(size):
+    with pytest.raises(InvalidError):
+        Edge(size, [bytes(32)] * size.bit_count())

@@ -318,3 +318,9 @@ def test_a_weak_key_is_refused_even_with_the_right_hash():
 def test_a_name_has_no_spaces_plus_control_characters_or_lone_surrogates(name):
     with pytest.raises(InvalidError):
         NoteKey(name, ALICE.public_key)
+
+
+def test_a_note_does_not_get_more_signatures_than_it_may_have():
+    lines = b"".join(Signature("w", b"hash", bytes([each, 0])).encode() for each in range(100))
+    with pytest.raises(MalformedError, match="more than 100 signatures"):
+        add_signatures(NOTE, lines)

@@ -207,3 +207,20 @@ def test_no_part_of_a_receipt_and_no_changed_byte_proves_anything():
         changed[place] ^= 1 << bit
         with pytest.raises(LedgerError):
             checked(Receipt.decode(bytes(changed)))
+
+
+def test_a_receipt_holds_a_note():
+    with pytest.raises(MalformedError, match="not a signed note"):
+        Receipt(0, (), b"no note")
+
+
+def test_a_receipt_is_at_most_two_megabytes():
+    fits = replace(RECEIPT, extra=bytes(1_000_000))
+    assert Receipt.decode(fits.encode()) == fits
+    with pytest.raises(MalformedError):
+        Receipt.decode(replace(RECEIPT, extra=bytes(1_600_000)).encode())
+
+
+def test_a_proof_is_ascii():
+    with pytest.raises(MalformedError, match="not a receipt"):
+        Receipt.decode("\N{EM DASH}".encode() + TEXT)

@@ -313,3 +313,26 @@ def test_a_policy_without_a_quorum_or_an_end_is_none(text):
 def test_no_text_does_any_harm(text):
     with suppress(MalformedError):
         WitnessPolicy.parse(text)
+
+
+def test_a_policy_is_whole_and_of_no_more_than_100_000_bytes():
+    WitnessPolicy.parse(b"quorum none\n".ljust(99_999, b"#") + b"\n")
+    for data in (b"quorum none\n# max-age: 1d", b"quorum none\n".ljust(100_000, b"#") + b"\n"):
+        with pytest.raises(MalformedError, match=r"no newline at the end|at most 100000"):
+            WitnessPolicy.parse(data)
+
+
+def test_a_group_and_a_witness_do_not_share_a_name():
+    lines = [f"witness {name} {KEYS[name].vkey}\n" for name in ("x1", "y1")]
+    parts = [lines[0], "group g any x1\n", lines[1].replace("witness y1", "witness g")]
+    WitnessPolicy.parse("".join([*parts[:2], lines[1], "quorum g\n"]))
+    with pytest.raises(MalformedError, match="the name 'g' is taken"):
+        WitnessPolicy.parse("".join([*parts, "quorum g\n"]))
+
+
+def test_without_a_limit_of_age_no_cosignature_is_too_old():
+    policy = WITNESSES + "group g 2 x1 y1\nquorum g\n"
+    found = judge(policy, cosigned("x1", at=NOW - 400 * DAY))
+    assert found is not None
+    assert "x1: cosigned" in found.message
+    assert "too long ago" not in found.message
