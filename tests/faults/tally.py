@@ -28,6 +28,7 @@ MODULES = (
     "tests.faults.machines",
     "tests.faults.races",
     "tests.faults.power",
+    "tests.faults.readers",
 )
 PARTS: dict[str, Part] = {}
 

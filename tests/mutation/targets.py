@@ -18,6 +18,8 @@ TARGETS = {
     "tlog/remembered": ("tlog/test_audit.py", "tlog/test_attacks.py", "test_audit_state.py"),
     "tlog/rehash": ("tlog/test_audit.py", "tlog/test_attacks.py", "tlog/test_log.py"),
     "tlog/audit": ("tlog/test_audit.py", "tlog/test_attacks.py"),
+    "tlog/compare": ("tlog/test_audit.py", "tlog/test_attacks.py"),
+    "tlog/beyond": ("tlog/test_audit.py", "tlog/test_attacks.py"),
     "canonical": ("test_canonical.py", "test_entry.py"),
 }
 """Modules below ``ledger``, the most telling first, and the tests of each, below ``tests``."""

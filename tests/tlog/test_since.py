@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 import pytest
 
 from ledger import IntegrityError, Ledger, Log, TrustError
-from ledger.errors import MalformedError
+from ledger.errors import InvalidError, MalformedError
 from ledger.layout import LOG_CHECKPOINT, LOG_STATE, head_key, pending_key, sealed_key
 from ledger.stores import MemoryStore
 from ledger.testing import ORIGIN, signer
@@ -78,6 +78,11 @@ def test_an_empty_log_knew_of_nothing(tmp_path: Path) -> None:
     ledger.append("TN1", {})
     sealer.seal(ledger.store)
     assert Log(ledger).known("TN1", empty) is None
+
+
+def test_what_is_no_title_is_refused(titles: Ledger) -> None:
+    with pytest.raises(InvalidError):
+        Log(titles).known('TN1","version":1', kept(titles))
 
 
 def test_records_of_titles_are_not_believed(titles: Ledger) -> None:
