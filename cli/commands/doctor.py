@@ -41,7 +41,7 @@ def doctor(
     quiet: QuietOption = False,
     debug: DebugOption = False,
 ) -> int:
-    """Check the store, the clock, your keys, and what else a ledger depends on.
+    """Check the store, the clock, your keys, and the log.
 
     Tries whether the store is safe for many writers, as 'init' does, and leaves nothing behind.
     """

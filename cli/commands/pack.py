@@ -29,7 +29,7 @@ def pack(
     quiet: QuietOption = False,
     debug: DebugOption = False,
 ) -> int:
-    """Put entries that are in no pack yet into packs.
+    """Put entries that are in no pack into packs.
 
     Packs are copies, of which an audit of all titles reads hundreds of entries at once. Nothing is
     signed, and no entry is moved. Titles that don't verify are left out, and end in verify's exit

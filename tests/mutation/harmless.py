@@ -21,6 +21,11 @@ HARMLESS: dict[tuple[str, str], str] = {
         "tlog/note",
         r'return text.isascii() or all(not "\ud800" <= char <= "\udfff" for char in text)',
     ): _SHORT_CUT,
+    (
+        "tlog/proof",
+        "if len(data) > MAX_RECEIPT_BYTES or not blank or not head.isascii():",
+    ): _ALSO_BELOW,
+    ("tlog/merkle", "holds = 0 < old_size < new_size and _are_hashes(*proof)"): _ALSO_BELOW,
     ("tlog/merkle", "while here and not here & 1:"): "here is never 0 where it is called",
     ("tlog/tiles", "if end > len(data) or at + 2 > len(data):"): _ALSO_BELOW,
     ("tlog/tiles", "while at < len(data) and len(leaves) < tile.width:"): _ALSO_BELOW,

@@ -2,14 +2,27 @@
 
 from __future__ import annotations
 
+import multiprocessing
+from typing import TYPE_CHECKING
+
 import pytest
 
+from tests.mutation import trial
 from tests.mutation.mutants import mutants, mutated
 from tests.mutation.targets import TARGETS
-from tests.mutation.trial import ROOT, survives
+from tests.mutation.trial import ROOT
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
 
 LEAF = (ROOT / "ledger" / "tlog" / "leaf.py").read_text()
 VERSION = 'raise MalformedError(f"not a version: {version!a:.40}")'
+
+
+def survives(module: str, source: str, tests: Sequence[str], seconds: float) -> bool:
+    """In a process of its own, which has no other tests behind it."""
+    with multiprocessing.get_context("spawn").Pool(1) as pool:
+        return pool.apply(trial.survives, (module, source, tests, seconds))
 
 
 def test_a_module_is_as_it_was_before_it_is_changed() -> None:
