@@ -136,10 +136,11 @@ def _skipped(title_number: str, expected: int, row: Row) -> Finding:
 
 def compare(title_number: str, head: Known, trace: bytes, expected: Expected) -> Iterator[Finding]:
     """What the log has that the chain lacks; only the first, as all after it follows from it."""
-    new = expected.new
+    new, known = expected.new, expected.known
+    if new is None:
+        return
     lowest = head.version - len(trace) // ADDRESS_BYTES + 1
-    for version in range(new.first, new.last + 1) if new else ():
-        known = expected.known
+    for version in range(new.first, new.last + 1):
         if lowest <= version <= head.version:
             at = (head.version - version) * ADDRESS_BYTES
             address = trace[at : at + ADDRESS_BYTES].hex()
@@ -147,7 +148,7 @@ def compare(title_number: str, head: Known, trace: bytes, expected: Expected) ->
             address = known.address
         else:
             address = ""
-        if new is not None and new.address(version) != address:
+        if new.address(version) != address:
             yield _not_as_logged(title_number, head, version, new.address(version), address)
             return
 

@@ -32,7 +32,7 @@ def rehash(
     (``wrong-root``, ``tile-missing``, ``malformed-leaf``), UnsupportedFormatError.
     """
     start = base.size if base else 0
-    builder = log.builder(start, base.root) if base and start else TileBuilder()
+    builder = log.builder(start, base.root) if base else TileBuilder()
     due: list[tuple[Tile, bytes]] = []
     unread: LedgerError | None = None
     for index, data in enumerate(log.leaves(checkpoint.size, start), start):

@@ -11,7 +11,7 @@ from collections import Counter
 import pytest
 
 from ledger import Log
-from ledger.errors import StoreDenied, StoreUnavailable
+from ledger.errors import IntegrityError, StoreDenied, StoreUnavailable
 from ledger.layout import (
     LOG,
     LOG_CHECKPOINT,
@@ -24,6 +24,7 @@ from ledger.layout import (
 from ledger.stores.base import Blob
 from ledger.testing import ORIGIN, keyring_for, memory_ledger, signer
 from ledger.tlog import Checkpoint, Leaf, TileBuilder, sign_checkpoint
+from ledger.tlog.rehash import rehash
 from tests.tampering import address, members, objects_of, sealed
 from tests.tlog.register import Register, found, slugs, store_of
 from tests.tlog.sealing import KEYRING, LOG_KEY, REGISTRAR, log_in
@@ -235,6 +236,20 @@ def test_an_old_checkpoint_first_and_the_true_one_to_explain_heads(register):
     assert found(report, "not-as-logged").startswith(head_key("TN1"))
 
 
+def test_an_older_checkpoint_explains_nothing(register):
+    older = register.objects()[LOG_CHECKPOINT]
+    register.append("TN2")
+    register.seal()
+    register.append("TN1")
+    objects = {k: v for k, v in register.objects().items() if not k.startswith(PENDING)}
+
+    def answer(key, times):
+        return older if key == LOG_CHECKPOINT and times > 1 else None
+
+    report = audit_of(register, Answers(store_of(objects), answer))
+    assert {"log-set-back", "unlogged"} <= set(slugs(report))
+
+
 def test_a_checkpoint_that_explained_a_head_is_remembered(register):
     frozen = register.objects()[LOG_CHECKPOINT]
     register.append("TN2")
@@ -379,6 +394,14 @@ def test_a_tile_that_is_gone(register):
     assert f"{LOG}tile/0/000.p/6" in found(register.audit(objects), "tile-missing")
 
 
+def test_a_tile_that_is_gone_is_no_fork(register):
+    register.audit(state="mine")
+    register.append("TN1")
+    register.seal()
+    objects = {k: v for k, v in register.objects().items() if not k.startswith(f"{LOG}tile/0/")}
+    assert slugs(register.audit(objects, state="mine"))[0] == "tile-missing"
+
+
 @pytest.mark.parametrize("at", range(0, 140, 7))
 def test_a_byte_of_the_checkpoint_changed(register, at):
     objects = register.objects()
@@ -486,6 +509,65 @@ def test_a_version_that_the_log_leaves_out(register):
         objects |= forged_log([*leaves, *leaves_of(register, "TN2", "TN3")])
         report = register.audit(objects)
         assert "TN1" in found(report, "unlogged"), leaves
+
+
+def test_no_marker_excuses_a_version_that_the_log_leaves_out(register):
+    leaves = leaves_of(register, "TN1", "TN2", "TN3")
+    objects = without_log(register.objects()) | forged_log([leaves[0], *leaves[2:]])
+    objects[pending_key("TN1", 3, register.entries["TN1"][2].address)] = b""
+    assert "version 2 is in no leaf" in found(register.audit(objects), "unlogged")
+
+
+def test_another_titles_line_in_the_state_excuses_no_new_title(register):
+    register.audit(state="mine")
+    register.append("AA")
+    objects = {k: v for k, v in register.objects().items() if not k.startswith(PENDING)}
+    assert found(register.audit(objects, state="mine"), "unlogged").startswith(head_key("AA"))
+
+
+def test_a_head_that_was_set_back_to_where_the_last_audit_saw_it(register):
+    register.audit(state="mine")
+    register.append("TN1")
+    register.seal()
+    objects = register.objects()
+    register.set_back(objects, "TN1", 3)
+    message = found(register.audit(objects, state="mine"), "not-as-logged")
+    assert "the log has version 4" in message
+    assert "its head is version 3: it was set back" in message
+
+
+def test_tiles_that_fit_each_other_and_not_the_checkpoint(register):
+    leaves = leaves_of(register, "TN1", "TN2", "TN3")
+    forged = forged_log([*leaves[:-1], Leaf("TN3", 1, "0" * 64)])
+    forged.pop(LOG_CHECKPOINT)
+    message = found(register.audit(register.objects() | forged), "wrong-root")
+    assert message.startswith(LOG_CHECKPOINT)
+
+
+def test_the_first_of_several_leaves_that_are_none_is_named(register):
+    class Bad(Leaf):
+        def encode(self):
+            return b"{}"
+
+    bad = [Bad("ZZ", version, "0" * 64) for version in (1, 2)]
+    objects = without_log(register.objects())
+    objects |= forged_log([*leaves_of(register, "TN1", "TN2", "TN3"), *bad])
+    assert "leaf 6" in found(register.audit(objects), "malformed-leaf")
+
+
+def test_a_byte_of_any_full_tile_of_a_log_of_many(register):
+    made_up = [Leaf("ZZ", version, f"{version:064x}") for version in range(1, 6000)]
+    objects = without_log(register.objects()) | forged_log(made_up)
+    log = log_in(store_of(objects))
+    assert len(list(rehash(log, log.checkpoint().checkpoint))) == len(made_up)
+    full = [k for k in objects if k.startswith(f"{LOG}tile/0/") and ".p/" not in k]
+    assert len(full) == 23
+    for key in full:
+        data = bytearray(objects[key])
+        data[100] ^= 1
+        log = log_in(store_of(objects | {key: bytes(data)}))
+        with pytest.raises(IntegrityError, match=key):
+            list(rehash(log, log.checkpoint().checkpoint))
 
 
 def test_a_version_that_is_logged_twice_is_a_warning(register):
