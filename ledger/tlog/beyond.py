@@ -89,12 +89,12 @@ class Waiting:
         markers = (Marker(*named) for named in parsed if named)
         marker = next(markers, None)
         for found in self._index.beyond():
-            own = f"{found.title_number}/"
+            own = Marker(found.title_number, found.version, found.address)
             marked = False
-            while marker is not None and f"{marker.title_number}/" <= own:
-                same = marker.title_number == found.title_number
-                marked = marked or (marker[1:] == (found.version, found.address) and same)
-                self._note_ahead(marker, found.version if same else 0)
+            while marker is not None and f"{marker.title_number}/" <= f"{own.title_number}/":
+                marked = marked or marker == own
+                same = marker.title_number == own.title_number
+                self._note_ahead(marker, own.version if same else 0)
                 marker = next(markers, None)
             if marked:
                 yield found

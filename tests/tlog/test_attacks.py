@@ -297,6 +297,18 @@ def test_markers_far_ahead_of_a_head(register):
     assert slugs(report) == ["set-back"]
 
 
+def test_markers_far_ahead_of_a_head_among_others_that_wait(register):
+    register.append("TN1", 2)
+    register.append("TN2", 3)
+    objects = register.objects()
+    register.set_back(objects, "TN1", 3)
+    register.set_back(objects, "TN2", 3)
+    report = register.audit(objects)
+    assert report.outcome == "unchecked"
+    named = [(finding.slug, finding.object_key) for finding in report.findings]
+    assert named == [("set-back", head_key("TN1")), ("set-back", head_key("TN2"))]
+
+
 def test_a_marker_of_an_append_that_never_came_to_be_is_no_finding(register):
     objects = register.objects() | {pending_key("TN1", 4, "0" * 64): b""}
     assert not register.audit(objects).findings
@@ -435,6 +447,8 @@ def test_everything_set_back_to_last_week(register):
 
 def test_the_log_taken_away(register):
     register.audit(state="mine")
+    report = register.audit(without_log(register.objects()), state="mine")
+    assert "the log is gone" in found(report, "log-set-back")
     report = register.open(store_of(without_log(register.objects()))).verify_all(
         state=register.folder / "mine"
     )
