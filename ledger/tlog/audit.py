@@ -158,7 +158,7 @@ class LogAudit:
             logged = line.logged if line and self._audited else 0
             new = gather(title_number, rows, logged) if rows else None
             subject = with_log(wanted or Subject(title_number), new)
-            if new is not None and new.addresses:
+            if new is not None:
                 logged = max(logged, new.last)
             since = line.since if line and line.logged == logged else ""
             self._under_way[title_number] = Expected(subject.known, logged, since, new)

@@ -5,16 +5,17 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any
 
 from ledger import Keyring, Ledger, Log, Report
-from ledger.layout import entry_key, head_key
+from ledger.layout import LOG_CHECKPOINT, entry_key, head_key, tile_key
 from ledger.stores import MemoryStore
 from ledger.testing import ORIGIN, FixedClock
+from ledger.tlog import Checkpoint, Leaf, TileBuilder, sign_checkpoint
 from tests.tampering import objects_of
-from tests.tlog.sealing import KEYRING, Sealer, ledger_in
+from tests.tlog.sealing import KEYRING, LOG_KEY, Sealer, ledger_in
 
 if TYPE_CHECKING:
     from pathlib import Path
 
-    from ledger import Entry
+    from ledger import Entry, PrivateKey
     from ledger.stores.base import Store
     from ledger.tlog.seal import Sealed
 
@@ -83,3 +84,23 @@ def found(report: Report, slug: str) -> str:
     (finding,) = (finding for finding in report.findings if finding.slug == slug)
     assert finding.severity == "tampering"
     return f"{finding.object_key} {finding.message}"
+
+
+def forged_log(
+    leaves: list[Leaf], key: PrivateKey = LOG_KEY, origin: str = ORIGIN
+) -> dict[str, bytes]:
+    """A log of these leaves, whole and signed: what the holder of the log's key can make."""
+    builder = TileBuilder()
+    tiles = [tile for leaf in leaves for tile in builder.append(leaf.encode())]
+    tiles += builder.unfinished()
+    checkpoint = Checkpoint(origin, builder.size, builder.root())
+    note = sign_checkpoint(checkpoint, key.public_key, key)
+    return {tile_key(tile.path): data for tile, data in tiles} | {LOG_CHECKPOINT: note}
+
+
+def leaves_of(register: Register, *titles: str) -> list[Leaf]:
+    return [
+        Leaf(title_number, entry.version, entry.address)
+        for title_number in titles
+        for entry in register.entries[title_number]
+    ]

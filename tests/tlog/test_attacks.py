@@ -19,14 +19,13 @@ from ledger.layout import (
     entry_key,
     head_key,
     pending_key,
-    tile_key,
 )
 from ledger.stores.base import Blob
 from ledger.testing import ORIGIN, keyring_for, memory_ledger, signer
-from ledger.tlog import Checkpoint, Leaf, TileBuilder, sign_checkpoint
+from ledger.tlog import Leaf
 from ledger.tlog.rehash import rehash
 from tests.tampering import address, members, objects_of, sealed
-from tests.tlog.register import Register, found, slugs, store_of
+from tests.tlog.register import Register, forged_log, found, leaves_of, slugs, store_of
 from tests.tlog.sealing import KEYRING, LOG_KEY, REGISTRAR, log_in
 from tests.wrappers import Wrapper
 
@@ -61,24 +60,6 @@ def log_of(objects):
 
 def without_log(objects):
     return {key: data for key, data in objects.items() if not key.startswith(LOG)}
-
-
-def forged_log(leaves, key=LOG_KEY, origin=ORIGIN):
-    """A log of these leaves, whole and signed: what the holder of the log's key can make."""
-    builder = TileBuilder()
-    tiles = [tile for leaf in leaves for tile in builder.append(leaf.encode())]
-    tiles += builder.unfinished()
-    checkpoint = Checkpoint(origin, builder.size, builder.root())
-    note = sign_checkpoint(checkpoint, key.public_key, key)
-    return {tile_key(tile.path): data for tile, data in tiles} | {LOG_CHECKPOINT: note}
-
-
-def leaves_of(register, *titles):
-    return [
-        Leaf(title_number, entry.version, entry.address)
-        for title_number in titles
-        for entry in register.entries[title_number]
-    ]
 
 
 # --- heads and titles ----------------------------------------------------------------------------

@@ -10,7 +10,15 @@ from ledger import Log, NotFoundError
 from ledger.errors import OriginNotPinned
 from ledger.layout import LOG, PENDING, head_key, pending_key
 from ledger.testing import ORIGIN, keyring_for, signer
-from tests.tlog.register import Register, found, slugs, store_of
+from ledger.tlog import WitnessKey, WitnessPolicy
+from tests.tlog.register import (
+    Register,
+    forged_log,
+    found,
+    leaves_of,
+    slugs,
+    store_of,
+)
 from tests.tlog.sealing import KEYRING, REGISTRAR
 from tests.wrappers import Wrapper
 
@@ -185,9 +193,29 @@ def test_a_verification_without_the_logs_key_says_that_it_could_not_compare(regi
 def test_a_lost_registrars_key_lets_the_whole_log_be_read_again(register):
     other = KEYRING.trust(ORIGIN, signer("bob").public_key)
     register.audit(state="mine", keyring=other)
-    reads = Reads(register.store)
-    assert Log(register.open(reads)).audit(state=register.folder / "mine").run()
-    assert f"{LOG}tile/entries/000.p/6" in reads.keys
+    trusted = "the first 6 leaves of the log"
+    assert any(trusted in note for note in register.audit(state="mine", keyring=other).not_shown)
+    report = register.audit(state="mine")
+    assert report
+    assert not any(trusted in note for note in report.not_shown)
+
+
+def test_a_checkpoint_by_a_key_of_the_log_that_counts_no_more_is_no_memory(register):
+    register.audit(state="mine")
+    new = signer("new log")
+    keyring = keyring_for(REGISTRAR).trust(ORIGIN, new.public_key, role="log")
+    objects = register.objects() | forged_log(leaves_of(register, "TN1", "TN2", "TN3"), key=new)
+    report = register.audit(objects, state="mine", keyring=keyring)
+    assert report.outcome == "unchecked"
+    assert slugs(report) == ["unknown-key"]
+
+
+def test_what_witnesses_have_not_signed_is_unchecked_where_they_are_asked_for(register):
+    vkey = WitnessKey("city.example/witness", signer("city").public_key).vkey
+    policy = WitnessPolicy.parse(f"witness city {vkey}\nquorum city\n")
+    report = register.audit(policy=policy)
+    assert report.outcome == "unchecked"
+    assert slugs(report) == ["not-witnessed"]
 
 
 # --- delays --------------------------------------------------------------------------------------
@@ -230,11 +258,11 @@ def test_of_two_waiting_times_the_longer_one_counts(register):
 def test_a_title_that_was_sealed_since_waits_anew(register):
     register.append("TN1")
     register.audit(state="mine")
-    register.clock.forward(hours=20)
+    register.clock.forward(hours=25)
     register.seal()
     register.append("TN1")
-    register.audit(state="mine")
-    register.clock.forward(hours=20)
+    assert register.audit(state="mine")
+    register.clock.forward(hours=23)
     assert register.audit(state="mine")
 
 

@@ -13,6 +13,7 @@ from ledger.stores import MemoryStore
 from ledger.testing import ORIGIN, signer
 from ledger.tlog import Checkpoint, Leaf, sign_checkpoint
 from tests.tampering import without
+from tests.tlog.register import forged_log
 from tests.tlog.sealing import LOG_KEY, Sealer, ledger_in
 
 if TYPE_CHECKING:
@@ -104,6 +105,15 @@ def test_what_was_logged_a_second_time_hides_nothing(titles: Ledger, sealer: Sea
     assert "pin-missing" in {
         each.slug for each in changed.verify("TN1", since=gone.address).findings
     }
+
+
+def test_two_addresses_of_the_newest_version_are_a_fork(titles: Ledger) -> None:
+    mine = newest(titles, "TN1")
+    for key, data in forged_log([mine, mine._replace(address="0" * 64)]).items():
+        put(titles, key, data)
+    with pytest.raises(IntegrityError, match="two entries as version 2") as caught:
+        Log(titles).known("TN1", kept(titles))
+    assert caught.value.reason == "forked"
 
 
 def test_it_is_found_across_tiles(tmp_path: Path) -> None:
