@@ -79,6 +79,7 @@ def _bare() -> FastAPI:
 
     app = FastAPI()
     app.state.work = SimpleNamespace(wait_until_idle=lambda: None)  # the server waits for it
+    app.state.sealer = None
     answer = canonical.encode({**DOCUMENT, "sha256": DIGEST})
 
     @app.get("/titles/{title_number}")
