@@ -11,8 +11,6 @@ from ledger.audit_state import open_state
 from ledger.errors import LedgerError
 from ledger.listing import Listing
 from ledger.report import Finding, Report
-from ledger.tlog.read import LogReader
-from ledger.tlog.remembered import judge_remembered
 
 if TYPE_CHECKING:
     import os
@@ -152,10 +150,15 @@ class Audit:
         if self._beside is not None:
             self._add(self._beside.begin(self.state))
         elif self.state is not None and self.state.header and self.state.header.seen:
-            history = self._history
-            log = LogReader(history.store, history.origin, history.keyring)
-            findings = judge_remembered(log, self.state.header.seen)
-            self._add(Report(history.origin, findings=findings))
+            self._add(self._compare_log(self.state.header.seen))
+
+    def _compare_log(self, seen: str) -> Report:
+        from ledger.tlog.read import LogReader  # noqa: PLC0415 -- slow to load
+        from ledger.tlog.remembered import judge_remembered  # noqa: PLC0415
+
+        history = self._history
+        log = LogReader(history.store, history.origin, history.keyring)
+        return Report(history.origin, findings=judge_remembered(log, seen))
 
     def _verify(self, subjects: Iterable[Subject]) -> Iterator[Verified]:
         return audit.verify_titles(

@@ -13,7 +13,6 @@ from ledger.listing import Listing, by_folder
 from ledger.packs import check_packs
 from ledger.pool import in_chunks
 from ledger.report import Finding, Report
-from ledger.tlog.state import is_log_key
 from ledger.verify import finding_of
 
 if TYPE_CHECKING:
@@ -91,6 +90,8 @@ def _check_dangling(
 
 
 def _strays(keys: Iterable[str]) -> Iterator[Finding]:
+    from ledger.tlog.state import is_log_key  # noqa: PLC0415 -- slow to load
+
     for key in keys:
         known = key == layout.LEDGER_KEY or layout.parse_pending_key(key) or is_log_key(key)
         if not known and not key.startswith(layout.PROBE):

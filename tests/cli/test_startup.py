@@ -33,10 +33,11 @@ def loaded(shell: Shell, line: str) -> set[str]:
 @pytest.mark.parametrize(
     "line", [f"log {TITLE}", f"show {TITLE}", f"append {TITLE} --set a=b", "verify"]
 )
-def test_on_a_folder_neither_boto3_nor_rich(title: Shell, line: str) -> None:
+def test_on_a_folder_neither_boto3_nor_rich_nor_the_log(title: Shell, line: str) -> None:
     names = loaded(title, line)
     assert "ledger.stores.folder" in names
     assert not names & {"boto3", "rich", "pydantic", "tomllib", "getpass"}
+    assert not [name for name in names if name.startswith("ledger.tlog")]
 
 
 def test_the_version_needs_no_ledger(bare: Shell) -> None:
