@@ -6,7 +6,7 @@ to the store can make one, so it excuses a head for a time only.
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, NamedTuple
+from typing import TYPE_CHECKING
 
 from ledger import audit, canonical, layout, times
 from ledger.entry import Entry
@@ -14,6 +14,7 @@ from ledger.errors import LedgerError
 from ledger.pool import in_chunks
 from ledger.report import Finding
 from ledger.tlog.compare import Expected, compare, gather
+from ledger.tlog.due import pending_titles
 from ledger.tlog.rehash import rehash
 from ledger.tlog.remembered import check_remembered
 from ledger.verify import finding_of
@@ -24,20 +25,13 @@ if TYPE_CHECKING:
 
     from ledger.history import History
     from ledger.tlog.checkpoint import SignedCheckpoint
+    from ledger.tlog.due import Moved
     from ledger.tlog.leaf_index import Beyond, LeafIndex
     from ledger.tlog.read import LogReader
 
 __all__ = ["Waiting"]
 
 BATCH = 256
-
-
-class Marker(NamedTuple):
-    """The note that a head was about to move."""
-
-    title_number: str
-    version: int
-    address: str
 
 
 class Waiting:
@@ -63,7 +57,7 @@ class Waiting:
         self._now = now
         self._max_delay = max_delay
         self._unexplained: list[Beyond] = []
-        self._ahead: list[Marker] = []
+        self._ahead: dict[str, int] = {}
 
     def judge(self) -> Iterator[Finding]:
         """What is wrong; what could not be read is a finding, too."""
@@ -85,32 +79,32 @@ class Waiting:
 
     def _with_markers(self) -> Iterator[Beyond]:
         """The heads beyond the log that have markers; what else the listing tells is noted."""
-        parsed = map(layout.parse_pending_key, self._history.store.list(layout.PENDING))
-        markers = (Marker(*named) for named in parsed if named)
-        marker = next(markers, None)
+        waiting = pending_titles(self._history.store)
+        moved = next(waiting, None)
         for found in self._index.beyond():
-            own = Marker(found.title_number, found.version, found.address)
             marked = False
-            while marker is not None and f"{marker.title_number}/" <= f"{own.title_number}/":
-                marked = marked or marker == own
-                same = marker.title_number == own.title_number
-                self._note_ahead(marker, own.version if same else 0)
-                marker = next(markers, None)
+            while moved is not None and f"{moved[0]}/" <= f"{found.title_number}/":
+                same = moved[0] == found.title_number
+                marked = marked or (same and _has_marker(moved, found))
+                self._note_ahead(moved, found.version if same else 0)
+                moved = next(waiting, None)
             if marked:
                 yield found
             else:
                 self._unexplained.append(found)
-        while marker is not None:
-            self._note_ahead(marker, 0)
-            marker = next(markers, None)
+        while moved is not None:
+            self._note_ahead(moved, 0)
+            moved = next(waiting, None)
 
-    def _note_ahead(self, marker: Marker, version: int) -> None:
+    def _note_ahead(self, moved: Moved, version: int) -> None:
         """Note a marker that is further ahead of its title's head than the next version.
 
         ``version``: the head's, as far as it is known here; of most, it is to be looked at.
         """
-        if marker.version > version + 1:
-            self._ahead.append(marker)
+        title_number, markers = moved
+        furthest = max(marker.version for marker in markers)
+        if furthest > version + 1:
+            self._ahead[title_number] = furthest
 
     def _judge_delay(self, found: Beyond) -> Finding | None:
         """How long the first entry that is not logged has been waiting."""
@@ -181,21 +175,25 @@ class Waiting:
 
     def _judge_ahead(self) -> Iterator[Finding]:
         """A move was prepared on top of a head that is not there, or not there any more."""
-        furthest = {marker.title_number: marker for marker in self._ahead}
-        titles = list(furthest)
+        titles = list(self._ahead)
         for at in range(0, len(titles), BATCH):
             taken = titles[at : at + BATCH]
             heads = self._history.store.get_many([layout.head_key(title) for title in taken])
             for title, (_, blob) in zip(taken, heads, strict=True):
                 if blob is None:
                     yield from self._judge_headless(title)
-                elif _version(blob.data) < furthest[title].version - 1:
-                    yield _set_back(furthest[title], _version(blob.data))
+                elif _version(blob.data) < self._ahead[title] - 1:
+                    yield _set_back(title, self._ahead[title], _version(blob.data))
 
     def _judge_headless(self, title_number: str) -> Iterator[Finding]:
         subjects = [audit.Subject(title_number, listed=True)]
         for verified in audit.verify_titles(self._history, subjects, self._now):
             yield from verified.report.findings
+
+
+def _has_marker(moved: Moved, found: Beyond) -> bool:
+    """Whether one of the markers is that of the head itself."""
+    return any(each[1:] == (found.version, found.address) for each in moved[1])
 
 
 def _version(data: bytes) -> int:
@@ -205,11 +203,11 @@ def _version(data: bytes) -> int:
         return canonical.MAX_INTEGER  # its title's verification says what is wrong
 
 
-def _set_back(marker: Marker, version: int) -> Finding:
-    key = layout.head_key(marker.title_number)
+def _set_back(title_number: str, prepared: int, version: int) -> Finding:
+    key = layout.head_key(title_number)
     message = (
-        f"{key}: it is at version {version}, though version {marker.version} was prepared on top of"
-        f" version {marker.version - 1}: it was set back (or an import is under way, or was cut"
-        " off: import again)"
+        f"{key}: it is at version {version}, though version {prepared} was prepared on top of"
+        f" version {prepared - 1}: it was set back (or an import is under way, or was cut off:"
+        " import again)"
     )
     return Finding("unchecked", "set-back", key, message)
