@@ -8,7 +8,6 @@ to a project must not decide whom its users trust, nor where they sign.
 
 from __future__ import annotations
 
-import fcntl
 import json
 import os
 import re
@@ -22,6 +21,7 @@ from typing import TYPE_CHECKING, Any
 
 from ledger import InvalidError, Keyring, MalformedError, TrustError
 from ledger.errors import KeyUnavailable, StoreUnavailable
+from ledger.filelock import lock_file
 from ledger.stores import CONNECTIONS, MAX_CONNECTIONS, SCHEME, Store, open_store
 
 if TYPE_CHECKING:
@@ -150,9 +150,7 @@ class Config:
         make_folder(self.folder)
         path = self.folder / ".lock"
         try:
-            # A file, as a folder can't be locked on NFS, where homes are.
-            lock = path.open("ab")
-            fcntl.flock(lock, fcntl.LOCK_EX)
+            lock = lock_file(path)
         except OSError as error:
             raise StoreUnavailable(f"cannot lock {path}: {error.strerror}") from error
         with lock:

@@ -16,7 +16,9 @@ __all__ = [
     "JobsOption",
     "JsonOption",
     "KeyOption",
+    "OriginOption",
     "QuietOption",
+    "ReportOption",
     "RevisionArgument",
     "StoreOption",
     "TitleArgument",
@@ -62,6 +64,14 @@ KeyOption = Annotated[
 ExpectOption = Annotated[
     str | None,
     typer.Option("--expect", metavar="ADDRESS", help="A pin: this address has to be in the chain."),
+]
+OriginOption = Annotated[
+    str | None,
+    typer.Option("--origin", metavar="NAME", help="The ledger that this has to be."),
+]
+ReportOption = Annotated[
+    Path | None,
+    typer.Option("--report", metavar="FILE", help="Keep the report in a new file, as JSON."),
 ]
 JsonOption = Annotated[bool, typer.Option("--json", help="JSON, one object a line.")]
 QuietOption = Annotated[bool, typer.Option("--quiet", "-q", help="Errors only.")]

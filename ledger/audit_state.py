@@ -5,11 +5,9 @@ A repeated audit then costs what is new, not what exists. ``ledger.audit_lines``
 
 from __future__ import annotations
 
-import fcntl
 import hashlib
-import os
 import tempfile
-from contextlib import ExitStack, contextmanager
+from contextlib import ExitStack
 from pathlib import Path
 from typing import IO, TYPE_CHECKING, NamedTuple
 
@@ -27,10 +25,12 @@ from ledger.audit_lines import (
     sort_key,
 )
 from ledger.errors import ConflictError, IntegrityError, StoreUnavailable
+from ledger.filelock import lock_file
 from ledger.newfile import NewFile, check_name, check_outside
 from ledger.stores import FolderStore
 
 if TYPE_CHECKING:
+    import os
     from collections.abc import Callable, Iterable, Iterator
     from datetime import datetime
 
@@ -79,7 +79,7 @@ class AuditState:
         self._file: IO[bytes] | None = None
         self._held = ExitStack()
         try:
-            self._held.enter_context(_locked(self.path))
+            self._held.enter_context(_lock(self.path))
             self._notes = self._held.enter_context(self._make_notes())
             self._file = open_file(self.path)
             if self._file is not None:
@@ -217,26 +217,19 @@ class AuditState:
         return StoreUnavailable(f"cannot write {self.path}: {error.strerror}")
 
 
-@contextmanager
-def _locked(path: Path) -> Iterator[None]:
+def _lock(path: Path) -> IO[bytes]:
     """Keep every other audit of this machine from using the file."""
-    flags = os.O_RDWR | os.O_CREAT | os.O_CLOEXEC | os.O_NOFOLLOW
     try:
-        descriptor = os.open(path.with_name(f".{path.name}.lock"), flags, 0o600)
-    except OSError as error:
-        raise StoreUnavailable(f"cannot write beside {path}: {error.strerror}") from error
-    try:
-        fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        yield
+        return lock_file(path.with_name(f".{path.name}.lock"), wait=False)
     except BlockingIOError as error:
         raise ConflictError(
             f"another audit is using {path}",
             hint="wait until it has ended; two audits at once take a state each",
         ) from error
     except OSError as error:
-        raise StoreUnavailable(f"cannot lock {path}: {error.strerror}") from error
-    finally:
-        os.close(descriptor)
+        raise StoreUnavailable(
+            f"cannot write beside {path}, or lock a file there: {error.strerror}"
+        ) from error
 
 
 def open_state(path: str | os.PathLike[str], history: History, now: datetime) -> AuditState:

@@ -26,7 +26,7 @@ FLOORS = [
     ["entry", "tlog"],
     ["bundle", "packfile", "plain", "verify"],
     ["pool", "stores", "workers"],
-    ["fetch", "history", "identity", "keyfile", "listing", "newfile"],
+    ["fetch", "filelock", "history", "identity", "keyfile", "listing", "newfile"],
     ["packs", "tip"],
     ["append", "audit", "packing"],
     ["audit_lines", "batch", "fsck", "tlog/memory", "tlog/read"],

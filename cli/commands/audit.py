@@ -19,7 +19,9 @@ from cli.options import (
     JobsOption,
     JsonOption,
     KeyOption,
+    OriginOption,
     QuietOption,
+    ReportOption,
     StoreOption,
 )
 from cli.reports import (
@@ -80,14 +82,8 @@ def audit(
         ),
     ] = None,
     key: KeyOption = None,
-    report_file: Annotated[
-        Path | None,
-        typer.Option("--report", metavar="FILE", help="Keep the report in a new file, as JSON."),
-    ] = None,
-    origin: Annotated[
-        str | None,
-        typer.Option("--origin", metavar="NAME", help="The ledger that this has to be."),
-    ] = None,
+    report_file: ReportOption = None,
+    origin: OriginOption = None,
     jobs: JobsOption = None,
     connections: ConnectionsOption = None,
     store: StoreOption = None,

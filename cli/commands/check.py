@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from cli.config import load_config
-from cli.options import DebugOption, JsonOption, QuietOption
+from cli.options import DebugOption, JsonOption, OriginOption, QuietOption
 from cli.output import print_json, report_json, report_lines, style
 from cli.reports import EXIT_CODES, note_ambiguity
 from cli.text import printable
@@ -47,10 +47,7 @@ def check(
         str | None,
         typer.Option("--vkey", metavar="VKEY", help="The log's key; else your keyring's count."),
     ] = None,
-    origin: Annotated[
-        str | None,
-        typer.Option("--origin", metavar="NAME", help="The ledger that this has to be."),
-    ] = None,
+    origin: OriginOption = None,
     witness: WitnessOption = None,
     as_json: JsonOption = False,
     quiet: QuietOption = False,

@@ -19,7 +19,9 @@ from cli.options import (
     ExpectOption,
     JobsOption,
     JsonOption,
+    OriginOption,
     QuietOption,
+    ReportOption,
     StoreOption,
     TitlesArgument,
 )
@@ -103,14 +105,8 @@ def verify(
     bundle: Annotated[
         Path | None, typer.Option("--bundle", metavar="FILE", help="Verify a bundle, offline.")
     ] = None,
-    report_file: Annotated[
-        Path | None,
-        typer.Option("--report", metavar="FILE", help="Keep the report in a new file, as JSON."),
-    ] = None,
-    origin: Annotated[
-        str | None,
-        typer.Option("--origin", metavar="NAME", help="The ledger that this has to be."),
-    ] = None,
+    report_file: ReportOption = None,
+    origin: OriginOption = None,
     witness: WitnessOption = None,
     jobs: JobsOption = None,
     connections: ConnectionsOption = None,

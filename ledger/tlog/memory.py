@@ -23,6 +23,7 @@ from typing import TYPE_CHECKING, Any
 
 from ledger import canonical
 from ledger.errors import LedgerError, MalformedError, StoreUnavailable
+from ledger.filelock import lock_file
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -127,15 +128,11 @@ class Memory:
         """Keep every other process of this machine from using the file."""
         try:
             self.path.parent.mkdir(parents=True, exist_ok=True)
-            flags = os.O_RDWR | os.O_CREAT | os.O_CLOEXEC
-            descriptor = os.open(self.path.with_name(f"{self.path.name}.lock"), flags, 0o600)
+            lock = lock_file(self.path.with_name(f"{self.path.name}.lock"))
         except OSError as error:
             raise self._unusable("lock", error) from error
-        try:
-            fcntl.flock(descriptor, fcntl.LOCK_EX)
+        with lock:
             yield
-        finally:
-            os.close(descriptor)
 
     def _sync_folder(self) -> None:
         descriptor = os.open(self.path.parent, os.O_RDONLY | os.O_DIRECTORY)
