@@ -44,19 +44,19 @@ def client_of(endpoint: str, **credentials: str) -> Any:
 def ministack(log: Path) -> Iterator[str]:
     port = free_port()
     command = [str(Path(sys.executable).with_name("ministack"))]
-    with _running(command, port, log, BIND_HOST="127.0.0.1", GATEWAY_PORT=str(port)) as url:
+    with running(command, port, log, BIND_HOST="127.0.0.1", GATEWAY_PORT=str(port)) as url:
         yield url
 
 
 @contextmanager
 def moto(log: Path) -> Iterator[str]:
     port = free_port()
-    with _running([sys.executable, __file__, str(port)], port, log) as url:
+    with running([sys.executable, __file__, str(port)], port, log) as url:
         yield url
 
 
 @contextmanager
-def _running(command: list[str], port: int, log: Path, **environment: str) -> Iterator[str]:
+def running(command: list[str], port: int, log: Path, **environment: str) -> Iterator[str]:
     """The URL of a server that is up, and is stopped at the end, however the test ends."""
     with log.open("wb") as output:
         server = subprocess.Popen(

@@ -7,6 +7,7 @@ import copy
 import hashlib
 import json
 import pickle
+import string
 from decimal import Decimal
 
 import pytest
@@ -35,6 +36,7 @@ law = settings(deadline=None, max_examples=100)
 ALICE = signer()
 KEYRING = keyring_for(ALICE)
 WHEN = "2026-11-23T10:00:00.000000Z"
+BASE64 = string.ascii_uppercase + string.ascii_lowercase + string.digits + "+/"
 
 
 def seal(document=None, **changes) -> Entry:
@@ -271,6 +273,23 @@ def test_a_signature_is_the_base64_of_64_bytes(signature):
         Entry.unverified(data)
 
 
+@pytest.mark.parametrize("odd", ["bits", "noise"])
+def test_a_signature_is_spelled_in_one_way(odd):
+    """Decoders drop the bits that are left over, and what is no base64."""
+    entry = seal()
+    text = base64.b64encode(entry.signature).decode()
+    after = BASE64[BASE64.index(text[85]) + 1]
+    other = text[:85] + after + "==" if odd == "bits" else text[:84] + "!==="
+    with pytest.raises(IntegrityError, match=r"canonical base64|no base64"):
+        open_(encode({"entry": decode(entry.payload), "signature": other}))
+
+
+@pytest.mark.parametrize("envelope", [{}, {"signature": 1, "x": 1}, {"signature": 1, "entry": []}])
+def test_an_object_has_an_entry_and_a_signature_and_nothing_else(envelope):
+    with pytest.raises(MalformedError, match="not an entry"):
+        Entry.unverified(encode(envelope))
+
+
 @pytest.mark.parametrize("key", [None, 1, "", "x", ALICE.key_id.upper(), ALICE.key_id[1:]])
 def test_a_key_is_named_by_its_id_alone(key):
     with pytest.raises(MalformedError, match="no key id"):
@@ -300,37 +319,39 @@ def test_the_error_names_what_is_wrong_with_a_member():
         open_(entry.data.ljust(MAX_BYTES + 1))
 
 
-def test_another_kind_is_unsupported_but_only_if_it_is_signed():
+@pytest.mark.parametrize("kind", ["amendment", "redaction"])
+def test_another_kind_is_unsupported_but_only_if_it_is_signed(kind):
     """A redaction of a later version is no tampering; a changed byte in the kind is."""
     entry = seal()
-    later = sealed(ALICE, members(entry, kind="redaction", colour="members of its own"))
-    with pytest.raises(UnsupportedFormatError, match="'redaction'"):
+    later = sealed(ALICE, members(entry, kind=kind, colour="members of its own"))
+    with pytest.raises(UnsupportedFormatError, match=f"'{kind}'"):
         open_(later)
-    with pytest.raises(UnsupportedFormatError, match="'redaction'"):
+    with pytest.raises(UnsupportedFormatError, match=f"'{kind}'"):
         Entry.unverified(later)
     with pytest.raises(IntegrityError) as caught:
         open_(entry.data.replace(b"registration", b"registratiom"))
     assert caught.value.reason == "bad-signature"
     with pytest.raises(TrustError):
-        open_(sealed(signer("eve"), members(entry, kind="redaction", key=signer("eve").key_id)))
+        open_(sealed(signer("eve"), members(entry, kind=kind, key=signer("eve").key_id)))
+
+
+def elsewhere(origin: str) -> dict:
+    """Another ledger, in which the same key counts."""
+    return {"ledger": origin, "keyring": KEYRING.trust(origin, ALICE.public_key)}
 
 
 @pytest.mark.parametrize(
     ("changes", "error", "reason"),
     [
         ({"address": "0" * 64}, IntegrityError, "address-mismatch"),
+        ({"address": "f" * 64}, IntegrityError, "address-mismatch"),
+        ({"title_number": "TN0"}, IntegrityError, "wrong-title"),
         ({"title_number": "TN2"}, IntegrityError, "wrong-title"),
         ({"keyring": keyring_for(signer("bob"))}, TrustError, "unknown-key"),
         ({"keyring": keyring_for()}, TrustError, "unknown-key"),
         ({"ledger": "example.org/other"}, TrustError, "untrusted-key"),
-        (
-            {
-                "ledger": "example.org/other",
-                "keyring": KEYRING.trust("example.org/other", ALICE.public_key),
-            },
-            IntegrityError,
-            "wrong-ledger",
-        ),
+        (elsewhere("a.example/first"), IntegrityError, "wrong-ledger"),
+        (elsewhere("z.example/last"), IntegrityError, "wrong-ledger"),
     ],
 )
 def test_a_good_entry_in_the_wrong_place_is_refused(changes, error, reason):
