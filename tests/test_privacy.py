@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING
 import httpx
 import pytest
 
+from ledger.stores.s3 import make_client
 from tests.service.client import serving
 
 if TYPE_CHECKING:
@@ -57,6 +58,18 @@ class Told:
         )
         assert done.returncode == code, done.stderr[-3000:]
         self.said += done.stderr
+
+    def put(self, key: str, data: bytes) -> None:
+        """Have other bytes lie in the store."""
+        store = self.environment["LEDGER_STORE"]
+        if store.startswith("s3:"):
+            _, _, bucket, prefix = store.split("/")
+            make_client().put_object(Bucket=bucket, Key=f"{prefix}/{key}", Body=data)
+        else:
+            path = self.folder / "titles" / key
+            path.parent.mkdir(exist_ok=True)
+            path.unlink(missing_ok=True)
+            path.write_bytes(data)
 
     def secrets(self) -> Iterator[str]:
         """What may nowhere be said: the lines of the key, and all that has SECRET in it."""
@@ -130,6 +143,12 @@ def test_a_service_tells_no_secret_whatever_it_is_asked(told: Told) -> None:
             httpx.post(url, content=b"\xff SECRET", headers=mine | _json()),
         ]
         assert all(400 <= each.status_code < 500 for each in answers), answers
+        told.put("TN1/head.json", body)
+        answers = [httpx.get(url), httpx.post(url, content=body, headers=mine | _json())]
+        told.put("ledger.json", b"{}")
+        told.put("_log/checkpoint", body)
+        answers += [httpx.get(f"{server.url}/{path}") for path in ("readyz", "log/checkpoint")]
+        assert all(each.status_code >= 500 for each in answers), answers
         server.stop()
         told.said += server.log.read_text()
     told.check()
