@@ -85,7 +85,7 @@ class Waiting:
             marked = False
             while moved is not None and f"{moved[0]}/" <= f"{found.title_number}/":
                 same = moved[0] == found.title_number
-                marked = marked or (same and _has_marker(moved, found))
+                marked = same and _has_marker(moved, found)
                 self._note_ahead(moved, found.version if same else 0)
                 moved = next(waiting, None)
             if marked:

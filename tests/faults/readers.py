@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 from tests.faults.tally import Tally, part
 from tests.fuzz.__main__ import run_all
 from tests.fuzz.readers import READERS
-from tests.mutation.__main__ import run
+from tests.mutation.__main__ import chosen, run
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -36,7 +36,7 @@ def mutants() -> Iterator[Tally]:
     for module in QUICK:
         # Each in a process of its own, which has none of the other parts behind it.
         with multiprocessing.get_context("spawn").Pool(1) as pool:
-            count = pool.apply(run, (module, 1, 1, "drop"))
+            count = pool.apply(run, (module, chosen(module, 1, 1, "drop")))
         tally.count += count.tried
         for survivor in count.survivors:
             tally.check(not survivor.loosens, "unclear", str(survivor))

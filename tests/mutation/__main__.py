@@ -9,8 +9,10 @@ from __future__ import annotations
 
 import argparse
 import random
+import re
 import sys
 import time
+from pathlib import Path
 from typing import TYPE_CHECKING, NamedTuple
 
 from tests.mutation.harmless import HARMLESS
@@ -19,7 +21,7 @@ from tests.mutation.targets import TARGETS
 from tests.mutation.trial import ROOT, survives
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Sequence
+    from collections.abc import Collection, Iterator, Sequence
 
 
 class Count(NamedTuple):
@@ -28,30 +30,39 @@ class Count(NamedTuple):
     module: str
     tried: int
     harmless: int
-    """Those that no test can notice, as ``HARMLESS`` explains."""
+    """Those that no test can notice, as harmless.txt explains."""
     survivors: tuple[Mutant, ...]
 
 
-def chosen(module: str, source: str, one_in: int, seed: int, only: str) -> list[Mutant]:
-    """All mutants that loosen a check, and some of the others."""
+def chosen(
+    module: str, one_in: int, seed: int, only: str, again: Collection[str] = ()
+) -> list[Mutant]:
+    """All mutants that loosen a check, and some of the others; or those that are named."""
     draw = random.Random(f"{seed} {module}")
-    found = [each for each in mutants(module, source) if each.change.startswith(only)]
+    found = [each for each in mutants(module, text_of(module)) if each.change.startswith(only)]
+    if again:
+        return [each for each in found if each.name in again]
     return [each for each in found if each.loosens or draw.random() * one_in < 1]
 
 
-def run(module: str, one_in: int, seed: int, only: str) -> Count:
-    """Try the mutants of one module."""
-    source = (ROOT / "ledger" / f"{module}.py").read_text()
+def text_of(module: str) -> str:
+    """The module as it is."""
+    return (ROOT / "ledger" / f"{module}.py").read_text()
+
+
+def run(module: str, tried: Sequence[Mutant]) -> Count:
+    """Try these mutants of one module."""
+    source = text_of(module)
     tests = TARGETS[module]
     start = time.monotonic()
     if not survives(module, source, tests, 600):
         raise SystemExit(f"the tests of {module} fail without any change: {', '.join(tests)}")
     seconds = 10 + 5 * (time.monotonic() - start)
-    tried, harmless, survivors = chosen(module, source, one_in, seed, only), 0, []
+    harmless, survivors = 0, []
     for mutant in tried:
         if not survives(module, mutated(mutant, source), tests, seconds):
             continue
-        if (mutant.module, mutant.text) in HARMLESS:
+        if mutant.name in HARMLESS:
             harmless += 1
             continue
         survivors.append(mutant)
@@ -75,11 +86,17 @@ def main() -> int:
     parser.add_argument("--one-in", type=int, default=4)
     parser.add_argument("--seed", type=int, default=1)
     parser.add_argument("--only", default="", help="a kind of change, or how it begins: drop")
+    parser.add_argument("--again", metavar="FILE", help="those that an earlier run printed")
     given = parser.parse_args()
+    lines = Path(given.again).read_text().splitlines() if given.again else []
+    again = {re.sub(r"^\d+: ", "", line) for line in lines}
     counts = []
     for module in given.modules or TARGETS:
-        print(f"{module} …", file=sys.stderr, flush=True)
-        counts.append(run(module, given.one_in, given.seed, given.only))
+        tried = chosen(module, given.one_in, given.seed, given.only, again)
+        if not tried:
+            continue
+        print(f"{module}: {len(tried)} …", file=sys.stderr, flush=True)
+        counts.append(run(module, tried))
         print(*list(table(counts[-1:]))[2:], file=sys.stderr, flush=True)
     print(*table(counts), sep="\n")
     return 1 if any(each.loosens for count in counts for each in count.survivors) else 0

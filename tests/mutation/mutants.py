@@ -6,6 +6,7 @@ Nothing is written to the checkout: a mutant is a text, and lives in the process
 from __future__ import annotations
 
 import ast
+from collections import Counter
 from copy import deepcopy
 from typing import TYPE_CHECKING, NamedTuple
 
@@ -50,14 +51,21 @@ class Mutant(NamedTuple):
     """The line as it is, without what is around it."""
     change: str
     number: int
-    """Of the changes of this kind, counted through the module."""
+    """Of the changes of this kind, counted through the module from 0."""
+    nth: int
+    """And through the lines that read the same, from 1."""
 
     @property
     def loosens(self) -> bool:
         return self.change.startswith(CHECKS)
 
+    @property
+    def name(self) -> str:
+        """What it is known by, wherever in the module its line is."""
+        return f"{self.module}: {self.change} {self.nth}: {self.text}"
+
     def __str__(self) -> str:
-        return f"ledger/{self.module}.py:{self.line}: {self.change} #{self.number}: {self.text}"
+        return f"{self.line}: {self.name}"
 
 
 def mutants(module: str, source: str) -> Iterator[Mutant]:
@@ -65,8 +73,11 @@ def mutants(module: str, source: str) -> Iterator[Mutant]:
     lines = source.splitlines()
     original = _meaning(source)
     for kind, places in _places(source):
+        seen: Counter[str] = Counter()
         for number, line in enumerate(places):
-            mutant = Mutant(module, line, lines[line - 1].strip(), kind, number)
+            text = lines[line - 1].strip()
+            seen[text] += 1
+            mutant = Mutant(module, line, text, kind, number, seen[text])
             try:
                 changed = _meaning(mutated(mutant, source)) != original
             except SyntaxError:  # the bare * among parameters multiplies nothing

@@ -22,7 +22,7 @@ from ledger.layout import (
 )
 from ledger.stores.base import Blob
 from ledger.testing import ORIGIN, keyring_for, memory_ledger, signer
-from ledger.tlog import Leaf
+from ledger.tlog import Checkpoint, Leaf, sign_checkpoint
 from ledger.tlog.rehash import rehash
 from tests.tampering import address, members, objects_of, sealed
 from tests.tlog.register import Register, forged_log, found, leaves_of, slugs, store_of
@@ -267,6 +267,20 @@ def test_markers_of_a_title_that_is_gone(register):
     register.append("NEW", 2)
     objects = {k: v for k, v in register.objects().items() if not k.startswith("NEW/")}
     assert found(register.audit(objects), "head-missing").startswith(head_key("NEW"))
+
+
+def test_markers_of_a_title_that_is_gone_among_others_that_wait(register):
+    register.append("NEW", 2)
+    register.append("TN1")
+    objects = {k: v for k, v in register.objects().items() if not k.startswith("NEW/")}
+    assert found(register.audit(objects), "head-missing").startswith(head_key("NEW"))
+
+
+def test_a_marker_of_another_title_explains_no_head(register):
+    register.append("TN2")
+    objects = {k: v for k, v in register.objects().items() if not k.startswith(PENDING)}
+    objects[pending_key("TN1", 3, register.entries["TN2"][-1].address)] = b""
+    assert found(register.audit(objects), "unlogged").startswith(head_key("TN2"))
 
 
 def test_markers_far_ahead_of_a_head(register):
@@ -531,11 +545,10 @@ def test_a_head_that_was_set_back_to_where_the_last_audit_saw_it(register):
     assert "its head is version 3: it was set back" in message
 
 
-def test_tiles_that_fit_each_other_and_not_the_checkpoint(register):
-    leaves = leaves_of(register, "TN1", "TN2", "TN3")
-    forged = forged_log([*leaves[:-1], Leaf("TN3", 1, "0" * 64)])
-    forged.pop(LOG_CHECKPOINT)
-    message = found(register.audit(register.objects() | forged), "wrong-root")
+@pytest.mark.parametrize("root", [bytes(32), b"\xff" * 32])
+def test_tiles_that_fit_each_other_and_not_the_checkpoint(register, root):
+    note = sign_checkpoint(Checkpoint(ORIGIN, 6, root), LOG_KEY.public_key, LOG_KEY)
+    message = found(register.audit(register.objects() | {LOG_CHECKPOINT: note}), "wrong-root")
     assert message.startswith(LOG_CHECKPOINT)
 
 
