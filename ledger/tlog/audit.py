@@ -169,7 +169,7 @@ class LogAudit:
         title_number, head, report, trace = verified
         expected = self._under_way.pop(title_number)
         findings = list(expected.new.findings) if expected.new else []
-        if head is not None and self._readable:
+        if head is not None:
             findings += compare(title_number, head, trace, expected)
         if any(finding.severity == "tampering" for finding in findings):
             head = None  # nobody should vouch for it
@@ -186,9 +186,9 @@ class LogAudit:
     # -- Heads beyond the log ------------------------------------------------------------------
 
     def end(self) -> Report:
-        """Judge the heads that are beyond the log."""
+        """Judge the heads that are beyond the log, and the markers of heads that are not there."""
         findings: tuple[Finding, ...] = ()
-        if self.signed is not None and self._readable:
+        if self.signed is not None:
             waiting = Waiting(
                 self._history,
                 self._log,

@@ -401,6 +401,14 @@ def test_a_tile_that_is_gone(register):
     assert f"{LOG}tile/0/000.p/6" in found(register.audit(objects), "tile-missing")
 
 
+def test_a_tile_that_is_gone_hides_no_title_that_is_gone(register):
+    register.append("NEW", 2)
+    register.append("TN1")
+    objects = {k: v for k, v in register.objects().items() if not k.startswith("NEW/")}
+    del objects[f"{LOG}tile/0/000.p/6"]
+    assert slugs(register.audit(objects)) == ["tile-missing", "head-missing"]
+
+
 def test_a_tile_that_is_gone_is_no_fork(register):
     register.audit(state="mine")
     register.append("TN1")

@@ -9,8 +9,10 @@ import pytest
 from ledger import Log, NotFoundError
 from ledger.errors import OriginNotPinned
 from ledger.layout import LOG, PENDING, head_key, pending_key
+from ledger.packs import FROM_PACKS
 from ledger.testing import ORIGIN, keyring_for, signer
 from ledger.tlog import WitnessKey, WitnessPolicy
+from ledger.verify import NO_PIN
 from tests.tlog.register import (
     Register,
     forged_log,
@@ -37,6 +39,21 @@ def test_a_ledger_as_its_log_has_it_is_verified(register):
 def test_a_first_audit_says_that_forks_are_invisible_to_it(register):
     notes = register.audit(state="mine").not_shown
     assert any("a fork" in note and "--witness" in note for note in notes)
+
+
+def test_what_a_title_leaves_open_is_said_but_not_that_a_pin_is_missing(register):
+    """The log is worth a pin for every title."""
+    register.append("NEW")
+    objects = register.objects()
+    del objects[head_key("NEW")]
+    notes = register.audit(objects).not_shown
+    assert "whether NEW ever had a head" in notes
+    assert NO_PIN not in notes
+
+
+def test_what_was_read_out_of_packs_is_said(register):
+    register.ledger.pack()
+    assert FROM_PACKS in register.audit().not_shown
 
 
 def test_a_later_audit_says_that_only_witnesses_show_what_others_saw(register):
@@ -216,6 +233,7 @@ def test_what_witnesses_have_not_signed_is_unchecked_where_they_are_asked_for(re
     report = register.audit(policy=policy)
     assert report.outcome == "unchecked"
     assert slugs(report) == ["not-witnessed"]
+    assert not any("--witness" in note for note in report.not_shown)
 
 
 # --- delays --------------------------------------------------------------------------------------
