@@ -93,7 +93,8 @@ def test_an_edge_has_as_many_hashes_as_its_size_has_bits():
     edge = Edge(2**40 + 5, [OTHER] * 3)
     edge.append(OTHER)
     assert (edge.size, len(edge.hashes)) == (2**40 + 6, 3)
-    for size, hashes in [(1, []), (2, [OTHER, OTHER]), (3, [OTHER]), (1, [b"short"]), (-1, [])]:
+    wrong = [(1, [b"short"]), (1, [b"\0" + OTHER]), (-1, [])]
+    for size, hashes in [(1, []), (2, [OTHER, OTHER]), (3, [OTHER]), *wrong]:
         with pytest.raises(InvalidError):
             Edge(size, hashes)
 
@@ -206,7 +207,8 @@ def test_every_tree_continues_the_empty_one_and_itself():
         assert not continues(size, root(size), size, OTHER, ())
         assert not continues(size, root(size), size, root(size), [OTHER])
         assert not continues(0, EMPTY_ROOT, size, root(size), [OTHER])
-        assert not continues(0, OTHER, size, root(size), ())
+        for other in (bytes(32), OTHER, b"\xff" * 32):
+            assert not continues(0, other, size, root(size), ())
     assert continues(0, EMPTY_ROOT, 0, EMPTY_ROOT, ())
     assert not continues(0, OTHER, 0, OTHER, ())
     assert not continues(0, EMPTY_ROOT, -1, OTHER, ())
