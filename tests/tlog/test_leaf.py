@@ -5,7 +5,7 @@ from __future__ import annotations
 from contextlib import suppress
 
 import pytest
-from hypothesis import given, settings
+from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
 from ledger.errors import LedgerError, MalformedError, UnsupportedFormatError
@@ -24,6 +24,7 @@ def test_a_leaf_is_canonical_json_of_four_members():
 
 
 @law
+@example("TN1", 2**53 - 1, ADDRESS)
 @given(
     st.from_regex(r"[A-Z]{2}[0-9]{1,7}", fullmatch=True),
     st.integers(1, 2**53 - 1),

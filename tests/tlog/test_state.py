@@ -49,6 +49,7 @@ def _open(**changes: object) -> LogState:
 )
 def test_what_is_no_state_is_refused(changes: dict[str, object]) -> None:
     assert _open().staging == STAGING
+    assert _open(staging=f"1-{'0' * 64}").staging.base == 1
     with pytest.raises(IntegrityError) as caught:
         _open(**changes)
     assert caught.value.reason == "bad-state"
@@ -66,8 +67,15 @@ def test_staged_leaves_are_those_of_their_name() -> None:
     for data, size in ((other, 2), (LEAVES, 2), (LEAVES, 0), (b"", 0), (b"", 1)):
         with pytest.raises(MalformedError):
             STAGING.decode(data, size)
-    with pytest.raises(MalformedError, match="named after"):
-        Staging(2, Staging.encode(0, [])[0].sha256).decode(b"", 1)
+    nothing = Staging.encode(2, [])[0]
+    assert nothing.decode(b"", 2) == []
+    for staging, data in (
+        (nothing, b""),
+        (Staging(0, "0" * 64), LEAVES),
+        (Staging(0, "f" * 64), LEAVES),
+    ):
+        with pytest.raises(MalformedError, match="named after"):
+            staging.decode(data, 1)
 
 
 @pytest.mark.parametrize(
@@ -108,7 +116,8 @@ def test_what_belongs_to_a_log_has_one_of_its_names(key: str, belongs: bool) -> 
 def test_a_record_has_no_other_members(more: str) -> None:
     text = SealedRecord(1, "0" * 64, 0).encode().decode()
     members = json.loads(more + text[1:])
-    for value in (members, [], "x"):
+    fewer = {name: members[name] for name in ("address", "version")}
+    for value in (members, fewer, [], "x"):
         data = json.dumps(value, separators=(",", ":"), sort_keys=True).encode()
         with pytest.raises(IntegrityError, match="expected the members"):
             SealedRecord.decode(data)
@@ -121,4 +130,5 @@ def test_a_state_is_an_object(data: bytes) -> None:
 
 
 def test_no_leaves_are_staged_beyond_the_largest_log() -> None:
+    assert Staging.parse(f"{2**63 - 1}-{'0' * 64}")
     assert Staging.parse(f"{2**63}-{'0' * 64}") is None
