@@ -509,6 +509,13 @@ def test_a_version_logged_with_two_addresses(register):
     assert mine in message
 
 
+@pytest.mark.parametrize("digit", "0f")
+def test_a_version_logged_with_an_address_that_is_nowhere_else(register, digit):
+    leaves = [*leaves_of(register, "TN1", "TN2", "TN3"), Leaf("TN2", 2, digit * 64)]
+    objects = without_log(register.objects()) | forged_log(leaves)
+    assert digit * 64 in found(register.audit(objects), "forked")
+
+
 def test_a_fork_that_was_logged_after_the_last_audit(register):
     register.audit(state="mine")
     objects = rewrite(register, "TN2", 2)
