@@ -276,10 +276,11 @@ def test_markers_of_a_title_that_is_gone_among_others_that_wait(register):
     assert found(register.audit(objects), "head-missing").startswith(head_key("NEW"))
 
 
-def test_a_marker_of_another_title_explains_no_head(register):
+@pytest.mark.parametrize("other", ["TN1", "TN2-A"])  # in the order of keys both come before TN2
+def test_a_marker_of_another_title_explains_no_head(register, other):
     register.append("TN2")
     objects = {k: v for k, v in register.objects().items() if not k.startswith(PENDING)}
-    objects[pending_key("TN1", 3, register.entries["TN2"][-1].address)] = b""
+    objects[pending_key(other, 3, register.entries["TN2"][-1].address)] = b""
     assert found(register.audit(objects), "unlogged").startswith(head_key("TN2"))
 
 
@@ -304,8 +305,9 @@ def test_markers_far_ahead_of_a_head_among_others_that_wait(register):
     assert named == [("set-back", head_key("TN1")), ("set-back", head_key("TN2"))]
 
 
-def test_a_marker_of_an_append_that_never_came_to_be_is_no_finding(register):
-    objects = register.objects() | {pending_key("TN1", 4, "0" * 64): b""}
+@pytest.mark.parametrize(("title_number", "version"), [("TN1", 4), ("NEW", 1)])
+def test_a_marker_of_an_append_that_never_came_to_be_is_no_finding(register, title_number, version):
+    objects = register.objects() | {pending_key(title_number, version, "0" * 64): b""}
     assert not register.audit(objects).findings
 
 
