@@ -85,6 +85,7 @@ def test_every_text_without_control_characters_is_signed_and_opened(text):
         "\x1b[1m\n",
         "x\n\ny",
         "a lone surrogate: \ud800\n",
+        "and the last of them: \udfff\n",
         "x\n\n— example.org/bob AAAAAAA=",  # it would be signed as another text
     ],
 )
@@ -317,7 +318,20 @@ def test_a_weak_key_is_refused_even_with_the_right_hash():
 
 
 @pytest.mark.parametrize(
-    "name", ["", "\ud800", " a", "a ", "a b", "a+b", "a\nb", "a\N{NO-BREAK SPACE}b", " ", "a\x1b"]
+    "name",
+    [
+        "",
+        "\ud800",
+        "\udfff",
+        " a",
+        "a ",
+        "a b",
+        "a+b",
+        "a\nb",
+        "a\N{NO-BREAK SPACE}b",
+        " ",
+        "a\x1b",
+    ],
 )
 def test_a_name_has_no_spaces_plus_control_characters_or_lone_surrogates(name):
     with pytest.raises(InvalidError):
