@@ -334,5 +334,11 @@ def test_without_a_limit_of_age_no_cosignature_is_too_old():
     policy = WITNESSES + "group g 2 x1 y1\nquorum g\n"
     found = judge(policy, cosigned("x1", at=NOW - 400 * DAY))
     assert found is not None
-    assert "x1: cosigned" in found.message
+    assert "(2 of x1, y1); x1: cosigned 2025-10-19T12:00:00Z; " in found.message
     assert "too long ago" not in found.message
+
+
+def test_of_a_recent_cosignature_nobody_says_that_it_is_too_old():
+    policy = f"# max-age: 2d\n{WITNESSES}group g 2 x1 y1\nquorum g\n"
+    found = judge(policy, cosigned("x1", at=NOW - DAY))
+    assert "x1: cosigned 2026-11-22T12:00:00Z; " in found.message
