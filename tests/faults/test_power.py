@@ -45,7 +45,7 @@ def test_bytes_that_are_not_forced_to_the_disk_are_found_missing(monkeypatch):
         if stat.S_ISDIR(os.fstat(descriptor).st_mode):
             os.fsync(descriptor)
 
-    monkeypatch.setattr(folder, "_sync", folders_only)
+    monkeypatch.setattr(folder, "sync", folders_only)
     assert cut_each(Append, stride=6).torn
 
 
