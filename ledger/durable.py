@@ -33,10 +33,10 @@ def sync_folder(path: str) -> None:
         os.close(descriptor)
 
 
-def make_folder(path: str) -> None:
+def make_folder(path: str, mode: int = 0o777) -> None:
     """Make a folder and those above it, or find them there: with its name on the disk.
 
-    ``path`` is absolute. Raises OSError as it comes.
+    ``path`` is absolute; ``mode`` is of the folder alone. Raises OSError as it comes.
     """
     above = os.path.dirname(path)  # noqa: PTH120  as fast as it gets
     try:
@@ -44,7 +44,7 @@ def make_folder(path: str) -> None:
     except FileNotFoundError:
         make_folder(above)
     try:
-        os.mkdir(path)  # noqa: PTH102
+        os.mkdir(path, mode)  # noqa: PTH102
     except FileExistsError:
         _sync_name(path)
     else:
