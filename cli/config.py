@@ -19,7 +19,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from ledger import InvalidError, Keyring, MalformedError, TrustError
+from ledger import InvalidError, Keyring, MalformedError, TrustError, durable
 from ledger.errors import KeyUnavailable, StoreUnavailable
 from ledger.filelock import lock_file
 from ledger.stores import CONNECTIONS, MAX_CONNECTIONS, SCHEME, Store, open_store
@@ -329,7 +329,8 @@ def _read(path: Path) -> bytes | None:
 def make_folder(folder: Path) -> None:
     """Make a folder of the user's side, for the user alone; raises StoreUnavailable."""
     try:
-        folder.mkdir(parents=True, exist_ok=True, mode=0o700)
+        if not folder.is_dir():
+            durable.make_folder(str(folder.absolute()), 0o700)
     except OSError as error:
         raise StoreUnavailable(f"cannot make {folder}: {error.strerror}") from error
 

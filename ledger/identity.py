@@ -84,6 +84,8 @@ def create_identity(store: Store, origin: str) -> None:
             f"{store.url} holds a ledger already: {decode_identity(blob.data)}",
             hint="choose another folder or prefix",
         )
+    if blob is not None:
+        store.make_durable(layout.LEDGER_KEY)
 
 
 def check_pinned(origin: str, keyring: Keyring, store_url: str) -> None:

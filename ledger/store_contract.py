@@ -278,6 +278,14 @@ class StoreContract:
             store.create_many((f"A/{number}", b"theirs") for number in range(9))
         assert _data(store, "A/5") == b"mine"
 
+    def test_making_durable_changes_nothing_that_can_be_read(self, store: Store) -> None:
+        """It says nothing of an object that is not there, either."""
+        version = store.create(HEAD, b"x")
+        for key in (HEAD, "A/missing", "B/missing"):
+            store.make_durable(key)
+        assert store.get(HEAD) == (b"x", version)
+        assert list(store.list()) == [HEAD]
+
     # --- keys ------------------------------------------------------------------------------------
 
     def test_whatever_is_no_key_is_refused_by_every_method(self, store: Store) -> None:

@@ -16,8 +16,9 @@ if TYPE_CHECKING:
 PAGE = ROOT / "docs" / "reference" / "findings.md"
 # Where the slug is in a call's arguments.
 PLACES = {"Finding": 1, "_broken": 1, "_found": 0}
-# The errors that a store raises when it can't be read: their slugs become findings as they are.
+# What a store raises when it can't be read, or forced to the disk: slugs of findings as they are.
 UNREADABLE = {
+    errors.NotDurable,
     errors.NotFoundError,
     errors.OutcomeUnknown,
     errors.StoreDenied,

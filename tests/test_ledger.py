@@ -85,6 +85,18 @@ def test_a_store_that_ignores_conditions_is_refused_and_left_empty():
     assert objects_of(store.inner) == {}
 
 
+def test_a_ledger_that_somebody_made_is_made_durable_before_it_is_called_made():
+    """Whoever made it may have been stopped before that."""
+    durable = []
+
+    class Noting(Wrapper):
+        def make_durable(self, key):
+            durable.append(key)
+
+    Ledger.create(Noting(memory_ledger().store), origin=ORIGIN, signer=KEY)
+    assert durable == ["ledger.json"]
+
+
 def test_of_many_who_create_a_ledger_one_origin_wins():
     store = MemoryStore()
 

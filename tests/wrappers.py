@@ -57,6 +57,9 @@ class Wrapper(Store):
         self.inner.delete(key)
         self.returned("delete", key)
 
+    def make_durable(self, key: str) -> None:
+        self.inner.make_durable(key)
+
 
 class CountingStore(Wrapper):
     """Notes every call."""

@@ -83,6 +83,14 @@ class Store(Protocol):
         for key, data in objects:
             self.create(key, data)
 
+    def make_durable(self, key: str) -> None:  # noqa: ARG002 -- for stores that have to
+        """Make durable what ``get`` answers, whoever wrote it; NotDurable where that fails.
+
+        Whoever did may have been stopped between making it visible and making it durable. Nothing
+        is to be done, and this does nothing, where only what is durable can be read.
+        """
+        return
+
     def close(self) -> None:
         """Let go of what the store holds open; nothing, for most."""
         return

@@ -18,11 +18,11 @@ import hashlib
 import os
 import secrets
 import stat
-import sys
 from contextlib import ExitStack, contextmanager, suppress
 from itertools import islice
 from typing import TYPE_CHECKING
 
+from ledger.durable import FOLDER, make_folder, sync
 from ledger.errors import (
     IntegrityError,
     InvalidError,
@@ -45,7 +45,6 @@ LIMIT = 64 << 20  # far above any object of ours: whatever is larger was put the
 CHUNK = 1 << 20
 TOGETHER = 32  # so many files at once: each of them, and its folder, is open
 
-FOLDER = os.O_RDONLY | os.O_DIRECTORY
 INNER_FOLDER = FOLDER | os.O_NOFOLLOW
 # O_NONBLOCK: opening a FIFO that was put in a file's place must not wait for its other end.
 READ = os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK
@@ -103,30 +102,35 @@ class FolderStore(Store):
             self._create_together(some)
 
     def _create_together(self, objects: Sequence[tuple[str, bytes]]) -> None:
-        """Write all, force them to the disk, name them, and force their names to the disk."""
+        """Write all, force them to the disk, name them, and force their names to the disk.
+
+        The names of their folders come before their own: what can be read is in no folder that a
+        power cut takes away, whatever became of those who made it.
+        """
         with ExitStack() as opened:
             new: list[tuple[str, bytes, int, str, int]] = []
-            # What has to be settled is opened first: once there are names, nothing else may fail.
-            unsettled: list[tuple[str, int]] = []
+            above: list[tuple[str, int]] = []
             begun: set[str] = set()
             for key, data in objects:
                 *folders, name = check_key(key).split("/")
                 with self._writing(key):
+                    if not folders:
+                        make_folder(self.path)
                     folder = opened.enter_context(self._made_folder(folders))
-                    # Where another process created it too: it may not have come this far yet.
-                    unsettled.append((key, folder))
-                    unsettled += [
-                        (key, opened.enter_context(self._made_folder(above)))
-                        for above in self._to_settle(folders, name, begun)
+                    above += [
+                        (key, opened.enter_context(self._made_folder(path)))
+                        for path in self._to_settle(folders, name, begun)
                     ]
                     temporary, descriptor = opened.enter_context(_temporary(folder, data))
                 new.append((key, data, folder, temporary, descriptor))
-            for key, _, _, _, descriptor in new:
+            for key, descriptor in [*((key, file) for key, _, _, _, file in new), *above]:
                 with self._writing(key):
-                    _sync(descriptor)
+                    sync(descriptor)
+            # All is open that has to be settled: once there are names, nothing else may fail.
             for key, data, folder, temporary, _ in new:
                 self._name(key, data, folder, temporary)
-            for key, folder in unsettled:
+            # Where another process created it too: it may not have come this far yet.
+            for key, _, folder, _, _ in new:
                 self._settle(key, folder)
         self._settled |= begun
 
@@ -134,7 +138,8 @@ class FolderStore(Store):
         """The folders above, in which those of this object may not be on the disk by name.
 
         Whoever made them may have been stopped before it came so far. A title's is settled with its
-        head, once; one of the few others once by each store, which ``begun`` collects.
+        head, once: without one, nothing in it means anything yet. One of the few others is settled
+        once by each store, which ``begun`` collects.
         """
         if folders and name == HEAD_NAME:
             yield folders[:-1]
@@ -165,10 +170,24 @@ class FolderStore(Store):
             if _version(_read(folder, name, key)) != expected:
                 raise PreconditionFailed(f"{key} is not the version that was to be replaced")
             with _temporary(folder, data) as (temporary, descriptor):
-                _sync(descriptor)
+                sync(descriptor)
                 os.rename(temporary, name, src_dir_fd=folder, dst_dir_fd=folder)
             self._settle(key, folder)
         return _version(data)
+
+    def make_durable(self, key: str) -> None:
+        """Force the object that ``get`` finds to the disk by name; NotDurable where that fails."""
+        *folders, _ = check_key(key).split("/")
+        try:
+            folder = self._open_folder(folders)
+        except FileNotFoundError:
+            return
+        except OSError as error:
+            raise self._failure("read", key, error) from error
+        try:
+            self._settle(key, folder)
+        finally:
+            _close(folder)
 
     def delete(self, key: str) -> None:
         """Delete a marker, probe, pack or staging object; anything else is an InvalidError."""
@@ -255,7 +274,7 @@ class FolderStore(Store):
         try:
             return self._open_folder()
         except FileNotFoundError:
-            _make_root(self.path)
+            make_folder(self.path)
             return self._open_folder()
 
     @contextmanager
@@ -285,7 +304,7 @@ class FolderStore(Store):
     def _settle(self, key: str, folder: int) -> None:
         """Force the new name to the disk. It is visible already: a failure leaves it in doubt."""
         try:
-            _sync(folder)
+            sync(folder)
         except OSError as error:
             raise NotDurable(
                 f"{self.path}/{key} was written, but may not survive a crash: {error.strerror}",
@@ -350,29 +369,10 @@ def _step_into(descriptor: int, part: str, *, make: bool = False) -> int:
     """Open a folder in an open one, which is closed; ``make`` it where it isn't there."""
     try:
         if make:
-            _make(part, dir_fd=descriptor)
-            _sync(descriptor)
+            with suppress(FileExistsError):
+                os.mkdir(part, dir_fd=descriptor)
+            sync(descriptor)
         return os.open(part, INNER_FOLDER, dir_fd=descriptor)
-    finally:
-        _close(descriptor)
-
-
-def _make(path: str, *, dir_fd: int | None = None) -> None:
-    with suppress(FileExistsError):
-        os.mkdir(path, dir_fd=dir_fd)
-
-
-def _make_root(path: str) -> None:
-    """Make a folder and those above it, each of them durably."""
-    above = path.rpartition("/")[0] or "/"
-    try:
-        _make(path)
-    except FileNotFoundError:
-        _make_root(above)
-        _make(path)
-    descriptor = os.open(above, FOLDER)
-    try:
-        _sync(descriptor)
     finally:
         _close(descriptor)
 
@@ -384,11 +384,3 @@ def _close(descriptor: int) -> None:
     """
     with suppress(OSError):
         os.close(descriptor)
-
-
-def _sync(descriptor: int) -> None:
-    """Force a file or a folder to the disk."""
-    if sys.platform == "darwin":  # there fsync(2) reaches the disk's cache only
-        fcntl.fcntl(descriptor, fcntl.F_FULLFSYNC)
-    else:
-        os.fsync(descriptor)

@@ -256,7 +256,10 @@ class Committed:
 
     def _publish_found(self, state: LogState, seen: Checkpoint | None) -> None:
         """Publish a state that is not behind, and see that it continues what was seen."""
-        if not is_published(state, self._published()):
+        if is_published(state, self._published()):
+            # Whoever published it may have been stopped, and what is due is judged by it now.
+            self.store.make_durable(layout.LOG_CHECKPOINT)
+        else:
             commit = self._recover(state)
             publish(self.log, state, commit, jobs=self.jobs)
             self._builder = commit.builder

@@ -109,6 +109,12 @@ def _find(
     if record and hashlib.sha256(head.data).hexdigest() == record.address:
         return _settle(Due(title_number), record.version, markers)
     due, reached = _walk(history, title_number, record, head.data, now)
+    try:
+        # Its writer may have been stopped, and a power cut take it back: not what is logged.
+        if due.leaves:
+            history.store.make_durable(key)
+    except LedgerError as error:
+        return Due(title_number, findings=(*due.findings, finding_of(error, key)))
     return _settle(due._replace(record_version=version), reached, markers)
 
 

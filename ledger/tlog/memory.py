@@ -13,15 +13,14 @@ can be in the store.
 
 from __future__ import annotations
 
-import fcntl
 import os
-import sys
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from ledger import canonical
+from ledger.durable import make_folder, sync, sync_folder
 from ledger.errors import LedgerError, MalformedError, StoreUnavailable
 from ledger.filelock import lock_file
 
@@ -115,9 +114,9 @@ class Memory:
             with os.fdopen(descriptor, "wb") as file:
                 file.write(remembered.encode())
                 file.flush()
-                _sync(file.fileno())
+                sync(file.fileno())
             temporary.replace(self.path)
-            self._sync_folder()
+            sync_folder(str(self.path.parent))
         except OSError as error:
             with suppress(OSError):
                 temporary.unlink()
@@ -127,32 +126,19 @@ class Memory:
     def locked(self) -> Iterator[None]:
         """Keep every other process of this machine from using the file."""
         try:
-            self.path.parent.mkdir(parents=True, exist_ok=True)
+            if not self.path.exists():  # nor may its folder be, or not be on the disk by name
+                make_folder(str(self.path.parent.absolute()))
             lock = lock_file(self.path.with_name(f"{self.path.name}.lock"))
         except OSError as error:
             raise self._unusable("lock", error) from error
         with lock:
             yield
 
-    def _sync_folder(self) -> None:
-        descriptor = os.open(self.path.parent, os.O_RDONLY | os.O_DIRECTORY)
-        try:
-            _sync(descriptor)
-        finally:
-            os.close(descriptor)
-
     def _unusable(self, action: str, error: OSError) -> StoreUnavailable:
         return StoreUnavailable(
             f"cannot {action} the memory of the sealer: {self.path}: {error.strerror}",
             hint="it has to be a file that this user can write",
         )
-
-
-def _sync(descriptor: int) -> None:
-    if sys.platform == "darwin":  # there fsync(2) reaches the disk's cache only
-        fcntl.fcntl(descriptor, fcntl.F_FULLFSYNC)
-    else:
-        os.fsync(descriptor)
 
 
 def _set_aside(value: Any) -> SetAside:

@@ -224,6 +224,7 @@ def _move_forward(
             # before it was durable.
             is_done = blob is not None and blob.data == data
             if blob and not is_done and not is_behind(blob.data):
+                store.make_durable(key)
                 return
             known = (None if is_done or not blob else blob.version,)
         try:

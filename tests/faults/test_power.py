@@ -8,25 +8,52 @@ import sys
 
 import pytest
 
+from ledger import durable
 from ledger.stores import FolderStore, folder
-from tests.faults.power import WORKS, cut_each, every_cut
-from tests.faults.works import Append, AppendMany, Import, Pack
+from ledger.tlog import memory
+from tests.faults.power import WORKS, cut_each, cut_each_pair, every_cut
+from tests.faults.works import (
+    Append,
+    AppendMany,
+    AppendSealed,
+    Begin,
+    First,
+    Import,
+    Pack,
+    Seal,
+    Second,
+)
 
 pytestmark = pytest.mark.skipif(
     sys.platform != "linux", reason="which folder a descriptor is of, only Linux tells"
 )
 
+SOME = {Import: 6, AppendMany: 3, Seal: 5, Begin: 9, AppendSealed: 6}
+"""Of the longer ones, every so-many-th call; ``-m faults`` tries each."""
+
 
 @pytest.mark.parametrize("work", WORKS, ids=lambda work: work.__name__)
 def test_a_power_cut_leaves_the_old_or_the_new_and_all_that_was_acknowledged(work):
-    stride = {Import: 6, AppendMany: 3}.get(work, 1)  # -m faults tries each
-    cut_each(work, stride=stride).assert_sound(at_least=10)
+    cut_each(work, stride=SOME.get(work, 1)).assert_sound(at_least=10)
 
 
-@pytest.mark.parametrize("work", [Append, Pack], ids=lambda work: work.__name__)
+@pytest.mark.parametrize("work", [First, Append, Pack], ids=lambda work: work.__name__)
 def test_what_is_acknowledged_to_whoever_repeats_it_after_a_kill_survives_a_power_cut(work):
     """What the killed one had made was read, but may not have been forced to the disk."""
     cut_each(work, killed=True).assert_sound(at_least=10)
+
+
+def test_it_survives_after_two_kills_too():
+    """The second is of a process that has appended before: it looks after no folder twice."""
+    cut_each_pair(Second, stride=3).assert_sound(at_least=100)
+
+
+def test_what_is_sealed_after_a_kill_survives_a_power_cut():
+    """A head, or a checkpoint, that a killed process left may not have been on the disk."""
+    cut_each(AppendSealed, behind=True, stride=8).assert_sound(at_least=10)
+
+
+# --- what finds nothing could be blind -----------------------------------------------------------
 
 
 class NeverSettled(FolderStore):
@@ -36,20 +63,65 @@ class NeverSettled(FolderStore):
         return
 
 
+class NothingAbove(FolderStore):
+    """Forgets to force the names of folders to the disk that others made."""
+
+    def _to_settle(self, folders, name, begun):
+        return iter(())
+
+
+class NeverDurable(FolderStore):
+    """Forgets to force to the disk what others wrote."""
+
+    def make_durable(self, key):
+        return
+
+
+def folders_only(descriptor: int) -> None:
+    if stat.S_ISDIR(os.fstat(descriptor).st_mode):
+        os.fsync(descriptor)
+
+
+def never(_: object) -> None:
+    return
+
+
 def test_names_that_are_not_forced_to_the_disk_are_found_missing():
     assert cut_each(Append, NeverSettled, stride=6).lost
 
 
-def test_bytes_that_are_not_forced_to_the_disk_are_found_missing(monkeypatch):
-    def folders_only(descriptor: int) -> None:
-        if stat.S_ISDIR(os.fstat(descriptor).st_mode):
-            os.fsync(descriptor)
+def test_names_of_folders_that_others_made_are_found_missing():
+    assert cut_each_pair(Second, NothingAbove, stride=3).lost
 
-    monkeypatch.setattr(folder, "_sync", folders_only)
+
+def test_bytes_that_are_not_forced_to_the_disk_are_found_missing(monkeypatch):
+    monkeypatch.setattr(folder, "sync", folders_only)
     assert cut_each(Append, stride=6).torn
+
+
+@pytest.mark.parametrize(
+    ("forgotten", "replaced"), [("sync_folder", never), ("_sync_name", os.stat)]
+)
+def test_a_ledgers_own_folder_that_is_not_forced_to_the_disk_is_found_missing(
+    monkeypatch, forgotten, replaced
+):
+    monkeypatch.setattr(durable, forgotten, replaced)
+    assert cut_each(First, killed=True).lost
+
+
+def test_a_log_ahead_of_heads_that_are_not_on_the_disk_is_found_out():
+    assert cut_each(AppendSealed, NeverDurable, behind=True, stride=16).torn
+
+
+@pytest.mark.parametrize(
+    ("forgotten", "replaced"), [("sync", folders_only), ("sync_folder", never)]
+)
+def test_a_sealer_that_forgets_what_it_signed_is_found_out(monkeypatch, forgotten, replaced):
+    monkeypatch.setattr(memory, forgotten, replaced)
+    assert cut_each(AppendSealed, stride=18).torn
 
 
 @pytest.mark.faults
 def test_the_power_is_cut_after_every_call_of_everything():
     (tally,) = every_cut()
-    tally.assert_sound(at_least=400)
+    tally.assert_sound(at_least=4_000)

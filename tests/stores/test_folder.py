@@ -18,7 +18,7 @@ import pytest
 from ledger.errors import (
     IntegrityError,
     InvalidError,
-    OutcomeUnknown,
+    NotDurable,
     PreconditionFailed,
     StoreUnavailable,
 )
@@ -196,11 +196,14 @@ def test_no_descriptor_stays_open(store, root):
 # --- what the disk does --------------------------------------------------------------------------
 
 
-def fail_to_sync(monkeypatch, *, folders: bool) -> None:
+def fail_to_sync(monkeypatch, *paths) -> None:
+    """Fail to force these folders to the disk; without any, all files."""
     sync = os.fsync
+    folders = {path.stat().st_ino for path in paths}
 
     def fsync(descriptor: int) -> None:
-        if stat.S_ISDIR(os.fstat(descriptor).st_mode) == folders:
+        status = os.fstat(descriptor)
+        if status.st_ino in folders or (not folders and stat.S_ISREG(status.st_mode)):
             raise OSError(errno.EIO, "Input/output error")
         sync(descriptor)
 
@@ -235,15 +238,25 @@ def test_a_file_is_forced_to_the_disk_before_it_has_its_name_and_the_folder_afte
 ):
     store.create("TN1/first.json", b"")
     steps = recorded(monkeypatch)
+    version = store.create("TN1/second.json", b"x")
+    assert steps == ["sync file", "link", "sync folder"]
+    steps.clear()
+    store.replace("TN1/second.json", b"y", version)
+    assert steps == ["sync file", "rename", "sync folder"]
+
+
+def test_a_head_has_its_name_only_once_that_of_its_folder_is_on_the_disk(store, monkeypatch):
+    """Whoever made the folder may not have come so far, and whoever reads the head relies on it."""
+    store.create("TN1/first.json", b"")
+    steps = recorded(monkeypatch)
     version = store.create(HEAD, b"x")
-    # With a head, the folder above, too: whoever made this one may not have come so far.
-    assert steps == ["sync file", "link", "sync folder", "sync folder"]
+    assert steps == ["sync file", "sync folder", "link", "sync folder"]
     steps.clear()
     store.replace(HEAD, b"y", version)
     assert steps == ["sync file", "rename", "sync folder"]
     steps.clear()
     store.create("TN2/head.json", b"x")  # here the root is forced too: it has a new folder
-    assert steps == ["sync folder", "sync file", "link", "sync folder", "sync folder"]
+    assert steps == ["sync folder", "sync file", "sync folder", "link", "sync folder"]
 
 
 def test_objects_created_together_are_forced_to_the_disk_together(store, root, monkeypatch):
@@ -252,7 +265,13 @@ def test_objects_created_together_are_forced_to_the_disk_together(store, root, m
     store.create_many([("TN1/a.json", b"a"), ("_pending/b", b"")])
     made = ["sync folder"] * 2
     # And the root, once: another process may have made _pending, and been stopped before that.
-    assert steps == [*made, *["sync file"] * 2, *["link"] * 2, *["sync folder"] * 3]
+    assert steps == [
+        *made,
+        *["sync file"] * 2,
+        "sync folder",
+        *["link"] * 2,
+        *["sync folder"] * 2,
+    ]
     assert files(root) == {"TN1/a.json": b"a", "_pending/b": b""}
     steps.clear()
     store.create_many([("TN1/c.json", b"c"), ("_pending/d", b"")])
@@ -282,7 +301,7 @@ def test_any_number_of_objects_is_created_with_few_files_open(store):
 
 def test_a_write_that_fails_before_it_is_visible_did_not_happen(store, root, monkeypatch):
     version = store.create(HEAD, b"x")
-    fail_to_sync(monkeypatch, folders=False)
+    fail_to_sync(monkeypatch)
     for write in (
         lambda: store.create("TN1/new.json", b"y"),
         lambda: store.replace(HEAD, b"y", version),
@@ -293,16 +312,32 @@ def test_a_write_that_fails_before_it_is_visible_did_not_happen(store, root, mon
     assert store.get(HEAD) == (b"x", version)
 
 
-def test_a_write_that_fails_after_it_is_visible_is_unknown(store, monkeypatch):
+def test_a_folder_that_may_not_be_on_the_disk_gets_no_head(store, root, monkeypatch):
+    store.create("TN1/first.json", b"")
+    fail_to_sync(monkeypatch, root)
+    with pytest.raises(StoreUnavailable, match=r"TN1/head.*Input/output error"):
+        store.create(HEAD, b"x")
+    assert files(root) == {"TN1/first.json": b""}
+
+
+def test_a_write_that_fails_after_it_is_visible_is_unknown(store, root, monkeypatch):
     version = store.create(HEAD, b"x")
-    fail_to_sync(monkeypatch, folders=True)
+    fail_to_sync(monkeypatch, root / "TN1")
     for write in (
         lambda: store.create("TN1/new.json", b"y"),
         lambda: store.create(HEAD, b"x"),
         lambda: store.replace(HEAD, b"y", version),
+        lambda: store.make_durable(HEAD),
     ):
-        with pytest.raises(OutcomeUnknown, match="may not survive"):
+        with pytest.raises(NotDurable, match="may not survive"):
             write()
+
+
+def test_making_durable_forces_the_name_to_the_disk_whoever_wrote_it(store, monkeypatch):
+    FolderStore(store.path).create(HEAD, b"x")
+    steps = recorded(monkeypatch)
+    store.make_durable(HEAD)
+    assert steps == ["sync folder"]
 
 
 @pytest.mark.parametrize("step", ["open", "close"])

@@ -14,6 +14,7 @@ from ledger.errors import (
     IntegrityError,
     KeyUnavailable,
     MalformedError,
+    NotDurable,
     NotFoundError,
     StoreUnavailable,
     TrustError,
@@ -56,7 +57,7 @@ from tests.tlog.sealing import (
     log_in,
     logged,
 )
-from tests.wrappers import CountingStore
+from tests.wrappers import CountingStore, Wrapper
 
 
 @pytest.fixture
@@ -655,6 +656,24 @@ def test_an_attempt_whose_leaves_were_taken_away_is_refused(store, ledger, seale
     assert caught.value.reason == "bad-staging"
     assert objects_of(store) == before
     assert sealer.seal(store, restored="staging was lost").leaves == 1
+    assert_sealed(ledger)
+
+
+def test_a_head_that_cannot_be_forced_to_the_disk_is_left_for_the_next_seal(store, ledger, sealer):
+    """Its writer may have been stopped: a power cut could take back what the log has already."""
+
+    class Doubtful(Wrapper):
+        def make_durable(self, key):
+            if key == head_key("A"):
+                raise NotDurable("the disk says no")
+
+    for title in ("A", "B"):
+        ledger.append(title, {})
+    (finding,) = sealer.seal(Doubtful(store)).report.findings
+    assert (finding.severity, finding.slug) == ("unchecked", "not-durable")
+    assert finding.object_key == head_key("A")
+    assert [leaf.title_number for leaf in logged(store)] == ["B"]
+    assert sealer.seal(store).leaves == 1
     assert_sealed(ledger)
 
 

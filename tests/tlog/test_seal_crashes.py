@@ -204,6 +204,9 @@ def test_a_sealer_that_comes_late_sets_nothing_back(tmp_path):
 
         done = False
 
+        def make_durable(self, key: str) -> None:
+            durable.append(key)
+
         def returned(self, operation: str, key: str) -> None:
             if (operation, key) == ("replace", LOG_STATE) and not self.done:
                 self.done = True
@@ -212,7 +215,10 @@ def test_a_sealer_that_comes_late_sets_nothing_back(tmp_path):
                 world.two.seal(world.store)
 
     before = log.record("A")
+    durable: list[str] = []
     assert world.one.seal(Late(world.store)).leaves == 3
+    # What the other one wrote is relied on from here, and it may have been stopped in between.
+    assert {LOG_CHECKPOINT, sealed_key("A")} <= set(durable)
     after = log.record("A")
     assert before is not None
     assert after is not None
