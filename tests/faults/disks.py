@@ -98,7 +98,7 @@ def fill(
         with ONE_AT_A_TIME:
             done = shell(command.line, code=None)
         check_code(tally, where, done.code, done.err)
-        check_state(tally, shell, command, where, out=done.data, code=done.code)
+        check_state(tally, shell, command, where, out=done.data, err=done.err, code=done.code)
         disk.allow()
         check_repeated(tally, shell, command, where)
     tally.count = int(done.code != 0)
@@ -132,7 +132,7 @@ def limit(made: Shell, place: Path, name: str, size: int) -> Tally:
     )
     out, err = process.communicate(timeout=PATIENCE)
     check_code(tally, where, process.returncode, err.decode())
-    check_state(tally, shell, command, where, out=out, code=process.returncode)
+    check_state(tally, shell, command, where, out=out, err=err.decode(), code=process.returncode)
     check_repeated(tally, shell, command, where)
     tally.count = int(process.returncode != 0)
     return tally
