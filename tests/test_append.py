@@ -702,6 +702,25 @@ def test_a_clock_that_lags_a_little_is_set_to_the_parents_time(ledger, clock):
     assert ledger.verify(TITLE)
 
 
+@pytest.mark.parametrize(("references", "versions"), [(("", ""), 2), (("N1", "N2"), 3)])
+def test_only_references_tell_two_appends_apart_whose_bytes_are_the_same(references, versions):
+    """Clocks that lag give one time; a refused swap may have been refused for its own success."""
+    store = MemoryStore()
+    memory_ledger(store).append(TITLE, {"n": 1})
+    one, two = (FixedClock(FixedClock().now - timedelta(seconds=lag)) for lag in (3, 7))
+    done = []
+
+    class Raced(Wrapper):
+        def replace(self, key, data, expected):
+            if not done:
+                done.append(reopened(store, two).append(TITLE, {"n": 2}, reference=references[1]))
+            return super().replace(key, data, expected)
+
+    mine = reopened(Raced(store), one).append(TITLE, {"n": 2}, reference=references[0])
+    assert (mine == done[0]) == (versions == 2)
+    assert reopened(store).head(TITLE).version == versions
+
+
 def test_a_clock_that_lags_more_is_refused_unless_it_is_to_be_clamped(ledger, clock):
     first = ledger.append(TITLE, {})
     clock.forward(minutes=-5, microseconds=-1)

@@ -17,7 +17,8 @@ SOME = {"Append": 2, "AppendMany": 7, "Recover": 5, "Import": 9, "Seal": 13}
 @pytest.mark.parametrize("first", FIRST, ids=repr)
 @pytest.mark.parametrize("work", WORKS, ids=lambda work: work.__name__)
 def test_a_repeat_that_fails_too_leaves_the_old_or_the_new_and_can_be_repeated(work, first, second):
-    fail_twice(work, first, second, stride=SOME[work.__name__]).assert_sound()
+    some = SOME[work.__name__]
+    fail_twice(work, first, second, stride=some, again=some).assert_sound()
 
 
 @pytest.mark.faults

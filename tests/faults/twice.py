@@ -36,26 +36,31 @@ if TYPE_CHECKING:
     from tests.faults.works import Work
 
 NAME = "store operations failed, and the repeat's, too"
-WORKS: dict[type[Work], int] = {Append: 1, AppendMany: 1, Recover: 1, Import: 2, Seal: 2}
-"""And every so-many-th operation of each that fails in the full run."""
+WORKS: dict[type[Work], int] = {Append: 1, AppendMany: 1, Recover: 1, Import: 4, Seal: 4}
+"""And every so-many-th operation of the repeat of each that fails in the full run."""
 FIRST = [CRASH_AFTER, UNKNOWN_AND_DONE, REFUSED]
 """What leaves everything that can be left."""
 SECOND = [CRASH_AFTER, UNKNOWN_AND_DONE, UNKNOWN_AND_NOT_DONE, NOT_DURABLE, REFUSED, CONFLICT, CUT]
 
 
-def fail_twice(work_type: type[Work], first: Fault, second: Fault, *, stride: int = 1) -> Tally:
-    """Let an operation of some work fail, and one of its repeat: every pair of ``stride``-ths."""
+def fail_twice(
+    work_type: type[Work], first: Fault, second: Fault, *, stride: int = 1, again: int = 1
+) -> Tally:
+    """Let every operation of some work (or every ``stride``-th) fail, and of its repeat every one.
+
+    Or every ``again``-th: after each first failure others of them, so that none is left out.
+    """
     tally = Tally(NAME)
     with mock.patch("time.sleep"):
-        for number in count(0, stride):
-            for again in count(0, stride):
+        for turn, number in enumerate(count(0, stride)):
+            for other in count(turn % again, again):
                 with tempfile.TemporaryDirectory(prefix="title-ledger-", dir=FAST) as folder:
                     work = work_type(MemoryStore(), Path(folder))
                     failing = first.at(number, work.store, work.rival)
                     run(work, failing)
                     if not failing.failed:
                         return tally
-                    if not _fail_again(tally, work, second, again, f"{first} at {number}"):
+                    if not _fail_again(tally, work, second, other, f"{first} at {number}"):
                         break
     raise AssertionError("never untouched")
 
@@ -105,8 +110,8 @@ def _was_read(work: Work, failing: FaultyStore) -> bool:
 @part(NAME)
 def every_pair() -> Iterator[Tally]:
     total = Tally(NAME)
-    for work_type, stride in WORKS.items():
+    for work_type, again in WORKS.items():
         for first in FIRST:
             for second in SECOND:
-                total.add(fail_twice(work_type, first, second, stride=stride))
+                total.add(fail_twice(work_type, first, second, again=again))
     yield total
