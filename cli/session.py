@@ -3,18 +3,20 @@
 from __future__ import annotations
 
 import shlex
+from contextlib import contextmanager
 from typing import TYPE_CHECKING
 
 from cli.config import FOUND, load_config
-from ledger import Ledger, PrivateKey, TrustError, load_key
+from ledger import Ledger, OutcomeUnknown, PrivateKey, StoreError, TrustError, load_key
 from ledger.stores import open_store
 
 if TYPE_CHECKING:
+    from collections.abc import Iterator
     from pathlib import Path
 
     from cli.config import Config
 
-__all__ = ["check_place", "open_ledger", "own_key"]
+__all__ = ["check_place", "in_steps", "open_ledger", "own_key"]
 
 
 def own_key(config: Config, flag: Path | None = None) -> PrivateKey:
@@ -72,3 +74,14 @@ def check_place(config: Config, ledger: Ledger, flag: str | None) -> None:
             hint="set LEDGER_ORIGIN to the ledger that you mean; see 'ledger status'",
             reason="wrong-ledger",
         )
+
+
+@contextmanager
+def in_steps() -> Iterator[None]:
+    """Say of a store that fails amid many steps what holds: the error is about the last one."""
+    try:
+        yield
+    except (OutcomeUnknown, StoreError) as error:
+        said = "what was done before stays; the same command again does the rest"
+        error.hint = f"{error.hint}; {said}" if error.hint else said
+        raise

@@ -70,6 +70,10 @@ RACES = 50
 SWAPS = 5
 """How often one swap of a head is sent before its outcome is called unknown."""
 
+_HOW_TO_SETTLE = (
+    "see 'ledger log {}'; with a --reference, the same append can be sent again without harm"
+)
+
 
 class Appended(NamedTuple):
     """What became of an append."""
@@ -134,11 +138,30 @@ def append(
 
 
 def _make_durable(history: History, entry: Entry) -> None:
-    """Create again what was read: whoever wrote it may have crashed before it was durable."""
+    """Create again what was read: whoever wrote it may have crashed before it was durable.
+
+    However that fails, the entry is in the chain: no StoreError may say that nothing was written.
+    """
+    key = layout.entry_key(entry.title_number, entry.address)
     try:
-        history.store.create(layout.entry_key(entry.title_number, entry.address), entry.data)
-    except OutcomeUnknown as error:
-        raise _unknown(entry, error) from error
+        history.store.create(key, entry.data)
+    except PreconditionFailed as error:
+        raise _other_bytes(key, error) from error
+    except (OutcomeUnknown, StoreError) as error:
+        raise OutcomeUnknown(
+            f"{entry.title_number} has it, as version {entry.version} ({entry.address}), and nobody"
+            f" can tell whether a crash would undo that: {error}",
+            hint=_HOW_TO_SETTLE.format(entry.title_number),
+            address=entry.address,
+        ) from error
+
+
+def _other_bytes(key: str, why: LedgerError) -> IntegrityError:
+    return IntegrityError(
+        f"{key}: other bytes are stored under this address ({why})",
+        reason="address-mismatch",
+        object_key=key,
+    )
 
 
 def preview(
@@ -328,15 +351,12 @@ def move_head(history: History, entry: Entry, expected: str | None) -> Moved | N
             [(layout.entry_key(title_number, address), entry.data), (marker, b"")]
         )
     except PreconditionFailed as error:
-        key = layout.entry_key(title_number, address)
-        raise IntegrityError(
-            f"{key}: other bytes are stored under this address ({error})",
-            reason="address-mismatch",
-            object_key=key,
-        ) from error
+        raise _other_bytes(layout.entry_key(title_number, address), error) from error
     except OutcomeUnknown as error:
         # Without a head that points at them, an entry and a marker are nothing yet.
-        raise StoreUnavailable(f"nothing was appended: {error}", hint=error.hint) from error
+        raise StoreUnavailable(
+            f"nothing was appended to {title_number}: {error}", hint=error.hint
+        ) from error
     return _swap(history, entry, expected)
 
 
@@ -393,7 +413,6 @@ def _unknown(entry: Entry, why: LedgerError) -> OutcomeUnknown:
     return OutcomeUnknown(
         f"cannot tell whether {entry.title_number} version {entry.version} was appended"
         f" as {entry.address}: {why}",
-        hint=f"see 'ledger log {entry.title_number}'; with a --reference, the same append can be"
-        " sent again without harm",
+        hint=_HOW_TO_SETTLE.format(entry.title_number),
         address=entry.address,
     )

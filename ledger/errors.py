@@ -19,7 +19,7 @@
         Skipped               an earlier draft of its title failed in the same batch
         ClockBehind           this clock is far behind the parent's time
         PreconditionFailed    a store's condition did not hold (stores raise it)
-      StoreError              the store could not be used; nothing was written
+      StoreError              the store could not be used; nothing was appended
         StoreUnavailable      unreachable, busy, or full
         StoreDenied           no permission
         StoreUnsafe           the store ignores conditions: two writers would lose entries
@@ -223,7 +223,10 @@ class PreconditionFailed(ConflictError):
 
 
 class StoreError(LedgerError):
-    """The store could not be used; nothing was written."""
+    """The store could not be used; nothing was appended.
+
+    Raised amid the steps of an import, a pack or a seal, it is about the last: the others stay.
+    """
 
     slug = "store"
     exit_code = 13

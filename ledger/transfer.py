@@ -274,7 +274,7 @@ def import_bundle(history: History, source: BinaryIO, now: datetime) -> Imported
     ``source`` is read twice: all of it is verified, and compared with what the store has, before
     anything is written. Raises IntegrityError for what doesn't verify, Forked where the store has
     another history. Titles that the store has further are left as they are. Entries that the store
-    lost are put back.
+    lost are put back. Where it fails on the way, the titles that were moved stay so: import again.
     """
     from ledger.tlog.carry import LogImport  # noqa: PLC0415 -- slow to load
 

@@ -446,6 +446,26 @@ def test_where_nothing_can_be_read_any_more_the_outcome_is_unknown(swaps):
     appending.check()
 
 
+@pytest.mark.parametrize("error", [StoreUnavailable, StoreDenied])
+@pytest.mark.parametrize("versions", [0, 2])
+def test_a_swap_of_which_nobody_knows_is_not_denied_because_the_next_one_is_refused(
+    versions, error, monkeypatch
+):
+    """The first may be under way still: nobody can say that nothing was appended."""
+    monkeypatch.setattr("time.sleep", lambda seconds: None)
+    appending = Appending(versions)
+
+    def refuse_the_second():
+        if store.lost > 1:
+            raise error("busy")
+
+    store = LosingStore(appending.inner, swaps=False, then=refuse_the_second)
+    with pytest.raises(OutcomeUnknown, match="cannot tell"):
+        appending.on(store)
+    assert store.lost > 1
+    appending.check()
+
+
 @pytest.mark.parametrize("reference", ["", "new"])
 @pytest.mark.parametrize("versions", [0, 2])
 def test_a_lost_answer_is_settled_though_others_have_appended_since(versions, reference):
@@ -682,6 +702,25 @@ def test_a_clock_that_lags_a_little_is_set_to_the_parents_time(ledger, clock):
     assert ledger.verify(TITLE)
 
 
+@pytest.mark.parametrize(("references", "versions"), [(("", ""), 2), (("N1", "N2"), 3)])
+def test_only_references_tell_two_appends_apart_whose_bytes_are_the_same(references, versions):
+    """Clocks that lag give one time; a refused swap may have been refused for its own success."""
+    store = MemoryStore()
+    memory_ledger(store).append(TITLE, {"n": 1})
+    one, two = (FixedClock(FixedClock().now - timedelta(seconds=lag)) for lag in (3, 7))
+    done = []
+
+    class Raced(Wrapper):
+        def replace(self, key, data, expected):
+            if not done:
+                done.append(reopened(store, two).append(TITLE, {"n": 2}, reference=references[1]))
+            return super().replace(key, data, expected)
+
+    mine = reopened(Raced(store), one).append(TITLE, {"n": 2}, reference=references[0])
+    assert (mine == done[0]) == (versions == 2)
+    assert reopened(store).head(TITLE).version == versions
+
+
 def test_a_clock_that_lags_more_is_refused_unless_it_is_to_be_clamped(ledger, clock):
     first = ledger.append(TITLE, {})
     clock.forward(minutes=-5, microseconds=-1)
@@ -815,6 +854,31 @@ def test_an_append_that_was_there_already_is_made_durable_before_it_is_acknowled
     entry = ledger.append(TITLE, {"a": 1}, reference="r")
     calls = store.during(lambda: ledger.append(TITLE, {"a": 1}, reference="r"))
     assert calls == [("get", HEAD), ("create", entry_key(TITLE, entry.address))]
+
+
+@pytest.mark.parametrize("after", [False, True], ids=["before the write", "after the write"])
+@pytest.mark.parametrize("error", [StoreUnavailable, StoreDenied, OutcomeUnknown, NotDurable])
+def test_a_repeat_that_cannot_make_durable_what_is_in_the_chain_says_that_it_is_there(
+    store, ledger, error, after
+):
+    """It is neither acknowledged, nor told that nothing was written."""
+    entry = ledger.append(TITLE, {"a": 1}, reference="r")
+    ledger.append(TITLE, {"a": 2})
+    failing = FailingStore(store, 0, error=error, after=after)
+    with pytest.raises(OutcomeUnknown, match=r"has it, as version 1 .*reset") as caught:
+        reopened(failing).append(TITLE, {"a": 1}, reference="r")
+    assert failing.failed
+    assert caught.value.address == entry.address
+    assert reopened(failing).append(TITLE, {"a": 1}, reference="r") == entry
+
+
+def test_a_repeat_under_whose_address_other_bytes_are_stored_is_damage_and_no_conflict(ledger):
+    entry = ledger.append(TITLE, {"a": 1}, reference="r")
+    damaged = without(ledger.store, entry_key(TITLE, entry.address))
+    damaged.create(entry_key(TITLE, entry.address), b"{}")
+    with pytest.raises(IntegrityError, match="other bytes") as caught:
+        reopened(damaged).append(TITLE, {"a": 1}, reference="r")
+    assert caught.value.reason == "address-mismatch"
 
 
 @pytest.mark.parametrize("what", ["nothing", "another ledger"])

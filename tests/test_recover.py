@@ -13,13 +13,24 @@ from ledger.errors import (
     InvalidError,
     LedgerError,
     NotFoundError,
+    StoreUnavailable,
     TrustError,
 )
 from ledger.layout import entry_key, pending_key
 from ledger.stores import MemoryStore
 from ledger.testing import signer
-from tests.tampering import HEAD, TITLE, World, address, members, objects_of, sealed, small_world
-from tests.wrappers import Wrapper
+from tests.tampering import (
+    HEAD,
+    TITLE,
+    World,
+    address,
+    members,
+    objects_of,
+    sealed,
+    small_world,
+    without,
+)
+from tests.wrappers import FailingStore, Wrapper
 
 
 @pytest.fixture
@@ -152,6 +163,22 @@ def test_there_may_be_nothing_to_recover_from(world):
 def test_a_first_append_that_crashed_can_be_completed(world):
     del world.objects["TN2/head.json"]
     assert opened(world).recover("TN2").version == 1
+
+
+def test_an_append_that_was_refused_may_have_left_the_entry_that_is_chosen(world):
+    """Nothing tells it from an acknowledged one; taken away, the one below it can be chosen."""
+    failing = FailingStore(world.store(), 0, error=StoreUnavailable, operations=("replace",))
+    with pytest.raises(StoreUnavailable):
+        opened(world, failing).append(TITLE, {"refused": True})
+    headless = without(failing.inner, HEAD)
+    refused = opened(world, headless).recover(TITLE)
+    assert refused.document == {"refused": True}
+
+    left = without(without(failing.inner, HEAD), entry_key(TITLE, refused.address))
+    with pytest.raises(ConflictError, match=rf"{refused.address}.* is missing"):
+        opened(world, left).recover(TITLE)
+    last = world.entries[2]
+    assert opened(world, left).recover(TITLE, to=last.address) == last
 
 
 def test_of_two_who_mend_at_once_one_is_told(world):

@@ -21,7 +21,7 @@ from cli.options import (
     TitlesArgument,
 )
 from cli.output import counted, print_json, working
-from cli.session import open_ledger
+from cli.session import in_steps, open_ledger
 from cli.spool import spooled
 from cli.text import printable
 from ledger import InvalidError, Ledger, NotFoundError, TrustError
@@ -86,7 +86,12 @@ def import_(
     """
     reading = spooled(sys.stdin.buffer) if file == "-" else _reading(Path(file))
     shown = working("importing", quiet=quiet or as_json)
-    with reading as source, _open_or_create(store, connections, source) as ledger, shown:
+    with (
+        reading as source,
+        _open_or_create(store, connections, source) as ledger,
+        shown,
+        in_steps(),
+    ):
         done = ledger.import_bundle(source)
     if as_json:
         facts = {"moved": done.moved, "unchanged": done.unchanged}

@@ -9,7 +9,7 @@ import typer
 from cli.options import ConnectionsOption, DebugOption, JsonOption, QuietOption, StoreOption
 from cli.output import counted, counting, finding_json, finding_lines, print_json
 from cli.reports import EXIT_CODES
-from cli.session import open_ledger
+from cli.session import in_steps, open_ledger
 from ledger import Report
 
 if TYPE_CHECKING:
@@ -36,7 +36,7 @@ def pack(
     codes.
     """
     opened = open_ledger(store, connections=connections)
-    with opened as ledger, counting("looked at", quiet=quiet or as_json) as each:
+    with opened as ledger, counting("looked at", quiet=quiet or as_json) as each, in_steps():
         done = ledger.pack(rebuild=rebuild, each=each)
     if as_json:
         print_json(_as_json(done))

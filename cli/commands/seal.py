@@ -19,7 +19,7 @@ from cli.options import (
 from cli.output import counted, finding_json, finding_lines, print_json, working
 from cli.reports import EXIT_CODES
 from cli.sealing import log_key, memory_file
-from cli.session import check_place, open_ledger
+from cli.session import check_place, in_steps, open_ledger
 from ledger import Log
 from ledger.tlog.note import encode_base64
 
@@ -72,7 +72,7 @@ def seal(
     config = load_config()
     with open_ledger(store, connections=connections) as ledger:
         check_place(config, ledger, store)
-        with working("sealing", quiet=quiet or as_json):
+        with working("sealing", quiet=quiet or as_json), in_steps():
             done = Log(ledger).seal(
                 log_key(config, key),
                 memory_file(config, ledger.origin, memory),

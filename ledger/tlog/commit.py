@@ -48,6 +48,7 @@ if TYPE_CHECKING:
 
     from ledger.history import History
     from ledger.keys import Signer
+    from ledger.stores.base import Blob
     from ledger.tlog.leaf import Leaf
     from ledger.tlog.publish import Commit
 
@@ -128,7 +129,7 @@ class Committed:
             self.store.create(layout.staging_key(commit.staging.name), commit.staged)
         except OutcomeUnknown as error:
             # Nothing points at it: it is nothing yet.
-            raise StoreUnavailable(f"nothing was sealed: {error}", hint=error.hint) from error
+            raise StoreUnavailable(f"nothing more was sealed: {error}", hint=error.hint) from error
         checkpoint = Checkpoint(self.origin, builder.size, builder.root())
         state = LogState(self._sign(checkpoint), commit.staging)
         self._remember(replace(self._remembered, attempt=state.encode()))
@@ -141,7 +142,7 @@ class Committed:
         except IntegrityError as error:
             raise KeyUnavailable(
                 "cannot seal: what the log's signer signed doesn't verify",
-                hint="nothing was sealed; look after the device that signs",
+                hint="nothing more was sealed; look after the device that signs",
             ) from error
 
     def _decide(
@@ -173,16 +174,20 @@ class Committed:
                 if not unclear:
                     raise
                 unclear = error
-            blob = self.store.get(layout.LOG_STATE)
+            blob = self._read_swapped()
             if blob and blob.data == data:
                 return blob.version
             if (blob.version if blob else None) != self._version:
                 raise LostRaceError
             time.sleep(0.05 * attempt)
-        raise OutcomeUnknown(
-            f"cannot tell whether the log was committed: {unclear or 'the store refuses'}",
-            hint="seal again: this sealer remembers what it signed, and signs nothing else",
-        )
+        raise _unknown(unclear or "the store refuses")
+
+    def _read_swapped(self) -> Blob | None:
+        """The state, after a swap that may have happened."""
+        try:
+            return self.store.get(layout.LOG_STATE)
+        except StoreError as error:
+            raise _unknown(error) from error
 
     def _remember(self, remembered: Remembered) -> None:
         if remembered != self._remembered:
@@ -337,6 +342,13 @@ class Committed:
                 (*self._remembered.set_aside, *kept),
             )
         )
+
+
+def _unknown(why: LedgerError | str) -> OutcomeUnknown:
+    return OutcomeUnknown(
+        f"cannot tell whether the log was committed: {why}",
+        hint="seal again: this sealer remembers what it signed, and signs nothing else",
+    )
 
 
 def _set_back(seen: Checkpoint, found: Checkpoint | None, why: str) -> IntegrityError:

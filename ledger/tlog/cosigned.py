@@ -47,6 +47,7 @@ def add_cosignatures(
         raise TrustError(
             "the checkpoint is cosigned by none of the witnesses", reason="unknown-key"
         )
+    unclear: OutcomeUnknown | None = None
     for _ in range(TRIES):
         blob = log.store.get(layout.LOG_CHECKPOINT)
         if blob is None:
@@ -62,9 +63,15 @@ def add_cosignatures(
                 log.store.replace(layout.LOG_CHECKPOINT, merged, blob.version)
         except NotDurable:
             raise
-        except (PreconditionFailed, OutcomeUnknown):
+        except (PreconditionFailed, OutcomeUnknown) as error:
+            unclear = error if isinstance(error, OutcomeUnknown) else None
             continue  # reading tells
         return signed
+    if unclear:
+        raise OutcomeUnknown(
+            f"cannot tell whether {layout.LOG_CHECKPOINT} was written: {unclear}",
+            hint="give the cosignatures again",
+        ) from unclear
     raise StoreUnavailable(f"{layout.LOG_CHECKPOINT}: could not be written in {TRIES} tries")
 
 

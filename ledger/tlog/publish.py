@@ -216,7 +216,11 @@ def _move_forward(
     is_behind: Callable[[bytes], bool],
     known: tuple[str | None] | None = None,
 ) -> None:
-    """Put the bytes in the place of what is behind them, if it is; ``known``: its version."""
+    """Put the bytes in the place of what is behind them, if it is; ``known``: its version.
+
+    Raises StoreError, OutcomeUnknown where it may have been written all the same.
+    """
+    unclear: OutcomeUnknown | None = None
     for _ in range(TRIES):
         if known is None:
             blob = store.get(key)
@@ -231,10 +235,15 @@ def _move_forward(
             _put(store, key, data, known[0])
         except NotDurable:
             raise
-        except (PreconditionFailed, OutcomeUnknown):
+        except (PreconditionFailed, OutcomeUnknown) as error:
+            unclear = error if isinstance(error, OutcomeUnknown) else None
             known = None  # reading tells
         else:
             return
+    if unclear:
+        raise OutcomeUnknown(
+            f"cannot tell whether {key} was written: {unclear}", hint="seal again"
+        ) from unclear
     raise StoreUnavailable(f"{key}: could not be written in {TRIES} tries", hint="seal again")
 
 

@@ -77,7 +77,7 @@ def seal(
     Raises TrustError for a key that may not sign for the log, NotFoundError where there is no log
     yet, ConflictError where another declaration is needed, IntegrityError where the log is not
     what its key signed, or not what this sealer remembers, StoreError or OutcomeUnknown where the
-    store failed: seal again.
+    store failed: what was sealed before stays so, seal again.
     """
     remembered = Memory(memory)
     declared = Declared(genesis, adopt, restored)

@@ -125,7 +125,7 @@ def fail_one(made: Shell, place: Path, name: str, call: str, failure: str, numbe
     on_output = any(f"write({fd}, " in each for each in run.injected for fd in (1, 2))
     if failure != KILL and not on_output:
         check_code(tally, where, run.code, run.err)
-    check_state(tally, shell, command, where, out=run.out, code=run.code)
+    check_state(tally, shell, command, where, out=run.out, err=run.err, code=run.code)
     check_repeated(tally, shell, command, where)
     shutil.rmtree(shell.folder)
     shutil.rmtree(shell.home)

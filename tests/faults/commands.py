@@ -91,6 +91,23 @@ def said(out: bytes) -> list[tuple[str, int, str]]:
     return [(title, int(version), address) for title, version, address in SAID.findall(whole)]
 
 
+def denied(shell: Shell, command: Command, err: str, code: int) -> list[tuple[str, object]]:
+    """What was said not to be appended: title and number. Of a batch, each line has its answer."""
+    new = [(t, n) for t, ns in command.after.items() for n in ns if n not in BEFORE.get(t, [])]
+    failed = re.findall(r"line (\d+): (nothing was appended)?", err)
+    if failed:
+        # The exit code is that of the first line that failed.
+        lines = [int(line) for line, said_no in failed if said_no]
+        lines += [int(failed[0][0])] if code == NOTHING_WRITTEN else []
+        deeds = [
+            json.loads(each) for each in (shell.folder / "deeds.jsonl").read_text().splitlines()
+        ]
+        return [(deeds[n - 1]["title_number"], deeds[n - 1]["n"]) for n in lines]
+    titles = re.findall(r"nothing was appended to (\S+):", err)
+    everything = code == NOTHING_WRITTEN and command.line.startswith("append ")
+    return [(title, number) for title, number in new if everything or title in titles]
+
+
 def check_code(tally: Tally, where: str, code: int, err: str) -> None:
     """An exit code that the documentation has, and words for it."""
     tally.check(code in KNOWN_CODES, "unclear", f"{where}: exit code {code}: {err[-500:]}")
@@ -99,7 +116,14 @@ def check_code(tally: Tally, where: str, code: int, err: str) -> None:
 
 
 def check_state(
-    tally: Tally, shell: Shell, command: Command, where: str, *, out: bytes = b"", code: int = 0
+    tally: Tally,
+    shell: Shell,
+    command: Command,
+    where: str,
+    *,
+    out: bytes = b"",
+    err: str = "",
+    code: int = 0,
 ) -> None:
     """The ledger is as it was, or on its way, and has all that was acknowledged."""
     ledger = opened(shell)
@@ -111,9 +135,9 @@ def check_state(
         tally.check(
             there[version - 1 : version] == [address], "lost", f"{where}: {title} {version}"
         )
-    if code == NOTHING_WRITTEN and command.line.startswith("append "):
-        nothing = found == BEFORE or "--batch" in command.line
-        tally.check(nothing, "unclear", f"{where}: said that nothing was written: {found}")
+    for title, number in denied(shell, command, err, code):
+        true = number not in found.get(title, [])
+        tally.check(true, "unclear", f"{where}: said that nothing was written: {found}: {err}")
     harmless = {"set-back", "head-missing"} if command.line.startswith("import") else ()
     check_verifies(tally, ledger, where, harmless=harmless)
 

@@ -98,7 +98,7 @@ def fill(
         with ONE_AT_A_TIME:
             done = shell(command.line, code=None)
         check_code(tally, where, done.code, done.err)
-        check_state(tally, shell, command, where, out=done.data, code=done.code)
+        check_state(tally, shell, command, where, out=done.data, err=done.err, code=done.code)
         disk.allow()
         check_repeated(tally, shell, command, where)
     tally.count = int(done.code != 0)
@@ -124,18 +124,24 @@ def limit(made: Shell, place: Path, name: str, size: int) -> Tally:
     tally, command = Tally(NAME), COMMANDS[name]
     where = f"{name}, files of {size} bytes"
     shell = made.copied_to(place)
+    code, out, err = limited(shell, command.line, size)
+    check_code(tally, where, code, err)
+    check_state(tally, shell, command, where, out=out, err=err, code=code)
+    check_repeated(tally, shell, command, where)
+    tally.count = int(code != 0)
+    return tally
+
+
+def limited(shell: Shell, line: str, size: int) -> tuple[int, bytes, str]:
+    """The exit code, the output and the errors of a command with so small files."""
     process = shell.popen(
-        command.line,
+        line,
         stdout=subprocess.PIPE,
         stderr=subprocess.PIPE,
         preexec_fn=lambda: resource.setrlimit(resource.RLIMIT_FSIZE, (size, size)),
     )
     out, err = process.communicate(timeout=PATIENCE)
-    check_code(tally, where, process.returncode, err.decode())
-    check_state(tally, shell, command, where, out=out, code=process.returncode)
-    check_repeated(tally, shell, command, where)
-    tally.count = int(process.returncode != 0)
-    return tally
+    return process.returncode, out, err.decode()
 
 
 @part(NAME)

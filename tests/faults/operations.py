@@ -10,6 +10,7 @@ from unittest import mock
 
 from ledger.errors import LedgerError
 from ledger.stores import FolderStore, MemoryStore
+from tests.faults.said import check_said, decisive
 from tests.faults.stores import FAST, FAULTS, LASTING
 from tests.faults.tally import Tally, part
 from tests.faults.works import WORKS, Recover
@@ -56,7 +57,8 @@ def _fail_one(tally: Tally, work: Work, fault: Fault, number: int) -> bool:
     """Let the n-th operation fail; False where there are not so many."""
     where = f"{type(work).__name__}, {fault} at {number}"
     failing = fault.at(number, work.store, work.rival)
-    problem = _run(work, failing)
+    before = decisive(work.store)
+    problem = run(work, failing)
     if isinstance(problem, str):
         tally.note("unclear", f"{where}: {problem}")
     if not failing.failed:
@@ -64,13 +66,15 @@ def _fail_one(tally: Tally, work: Work, fault: Fault, number: int) -> bool:
         return False
     tally.count += 1
     work.check(tally, where)
-    again = _run(work, work.store)
+    if isinstance(problem, LedgerError) and work.one_answer and fault.how != "meanwhile":
+        check_said(tally, where, problem, before, decisive(work.store))
+    again = run(work, work.store)
     tally.check(again is None, "unclear", f"{where}: repeated: {again!r}")
     work.check_done(tally, f"{where}, repeated")
     return True
 
 
-def _run(work: Work, store: Store) -> LedgerError | CrashError | str | None:
+def run(work: Work, store: Store) -> LedgerError | CrashError | str | None:
     """What came of it: None, done; an error that says so; or, in words, anything else."""
     try:
         work.run(store)

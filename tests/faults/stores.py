@@ -67,6 +67,8 @@ class FaultyStore(Wrapper):
     ) -> None:
         super().__init__(inner)
         self.failed = False
+        self.struck: list[tuple[Operation, str]] = []
+        """The operations that failed, and on which keys."""
         self._fault = fault
         self._number = number
         self._meanwhile = meanwhile
@@ -92,7 +94,7 @@ class FaultyStore(Wrapper):
         self._do("delete", key, lambda: self.inner.delete(key))
 
     def _do(self, operation: Operation, key: str, act: Callable[[], Any]) -> Any:
-        fault, hit = self._fault, self._is_hit(operation)
+        fault, hit = self._fault, self._is_hit(operation, key)
         if hit and fault.how == "before":
             self._raise(operation, key)
         if hit and fault.how == "meanwhile":
@@ -104,7 +106,7 @@ class FaultyStore(Wrapper):
             return fault.change(answer)
         return answer
 
-    def _is_hit(self, operation: Operation) -> bool:
+    def _is_hit(self, operation: Operation, key: str) -> bool:
         if operation not in self._fault.operations:
             return False
         with self._lock:
@@ -112,6 +114,8 @@ class FaultyStore(Wrapper):
             self._count += 1
             hit = past == 0 or (past > 0 and self._fault.for_good)
             self.failed = self.failed or hit
+            if hit:
+                self.struck.append((operation, key))
         return hit
 
     def _raise(self, operation: str, key: str) -> None:

@@ -22,6 +22,7 @@ if TYPE_CHECKING:
 
 MODULES = (
     "tests.faults.operations",
+    "tests.faults.twice",
     "tests.faults.calls",
     "tests.faults.kills",
     "tests.faults.disks",

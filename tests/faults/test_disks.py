@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 import pytest
 
 from tests.faults.commands import COMMANDS, make_shell
-from tests.faults.disks import NAME, every_disk, fill_each, limit, missing
+from tests.faults.disks import NAME, every_disk, fill_each, limit, limited, missing
 from tests.faults.tally import Tally
 
 if TYPE_CHECKING:
@@ -51,6 +51,15 @@ def test_a_command_that_may_not_make_a_file_large_enough_says_so_and_harms_nothi
     made: Shell, tmp_path: Path, command: str
 ) -> None:
     limit(made, tmp_path / "work", command, 300).assert_sound()
+
+
+@pytest.mark.parametrize(("command", "size"), [("import", 300), ("pack", 300), ("seal", 0)])
+def test_a_work_of_many_steps_says_that_those_before_the_failure_stay_done(
+    made: Shell, tmp_path: Path, command: str, size: int
+) -> None:
+    code, _, err = limited(made.copied_to(tmp_path / "work"), COMMANDS[command].line, size)
+    assert code in {13, 15}
+    assert "what was done before stays; the same command again does the rest" in err
 
 
 @pytest.mark.faults

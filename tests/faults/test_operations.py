@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import pytest
 
+from ledger.errors import StoreError, StoreUnavailable
 from ledger.layout import entry_key
 from tests.faults.operations import every_operation, fail_each, in_a_folder
 from tests.faults.stores import (
@@ -16,9 +17,9 @@ from tests.faults.stores import (
     UNKNOWN_AND_DONE,
 )
 from tests.faults.tally import table
-from tests.faults.works import WORKS, Append, opened
+from tests.faults.works import WORKS, Append, Import, opened
 
-SOME = {"Import": 5, "Seal": 7, "Begin": 11, "Init": 40}
+SOME = {"Import": 3, "Seal": 7, "Begin": 11, "Init": 40}
 """Of the longer ones, every so-many-th operation; ``-m faults`` tries each."""
 
 
@@ -71,6 +72,26 @@ class Liar(Append):
         self.nothing_happened["A"] = [3]
 
 
+class Denying(Import):
+    """Says that nothing was written, whatever was."""
+
+    def run(self, store):
+        try:
+            super().run(store)
+        except StoreError as error:
+            raise StoreUnavailable("nothing was written") from error
+
+
+class DenyingOne(Import):
+    """Says it of a title whose head has moved."""
+
+    def run(self, store):
+        try:
+            super().run(store)
+        except StoreError as error:
+            raise StoreUnavailable("nothing was appended to A: busy") from error
+
+
 class Damaging(Append):
     """Leaves an entry cut off."""
 
@@ -85,6 +106,8 @@ class Damaging(Append):
         (Forgetful, "lost", REFUSED),
         (Hasty, "doubled", UNKNOWN_AND_DONE),
         (Liar, "unclear", DELAYED),
+        (Denying, "unclear", REFUSED),
+        (DenyingOne, "unclear", REFUSED),
         (Damaging, "torn", DELAYED),
     ],
 )

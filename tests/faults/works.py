@@ -62,6 +62,8 @@ class Work:
     after: ClassVar[dict[str, int]] = {}
     """and when it is done."""
     harmless: ClassVar[set[str]] = set()
+    one_answer: ClassVar[bool] = True
+    """Its error is about all of it; else there are several appends, each with its own answer."""
 
     def __init__(self, store: Store, folder: Path) -> None:
         self.store = store
@@ -132,6 +134,7 @@ class Append(Work):
 
     before: ClassVar = {"A": 2}
     after: ClassVar = {"A": 3, "B": 1}
+    one_answer: ClassVar = False
 
     def run(self, store: Store) -> None:
         ledger = opened(store)
@@ -182,6 +185,7 @@ class AppendMany(Work):
 
     before: ClassVar = {"A": 1, "B": 2}
     after: ClassVar = {"A": 3, "B": 3, "C": 2}
+    one_answer: ClassVar = False
 
     def run(self, store: Store) -> None:
         # The first of each title, then the second: no two that follow each other are of one title.

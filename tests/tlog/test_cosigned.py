@@ -179,6 +179,16 @@ class Racing(Wrapper):
         raise PreconditionFailed("somebody was first")
 
 
+def test_what_may_have_been_published_is_not_said_to_be_unwritten(titles: Ledger) -> None:
+    class Lost(Wrapper):
+        def replace(self, key: str, data: bytes, expected: str) -> str:
+            raise OutcomeUnknown("timed out")
+
+    losing = Ledger.open(Lost(titles.store), keyring=titles.keyring)
+    with pytest.raises(OutcomeUnknown, match="whether _log/checkpoint was written: timed out"):
+        Log(losing).add_cosignatures(cosigned(titles, KEY1), [KEY1])
+
+
 def test_two_at_once_both_come_in(titles: Ledger) -> None:
     first, second = cosigned(titles, KEY1), cosigned(titles, KEY2)
     assert isinstance(titles.store, MemoryStore)

@@ -19,7 +19,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from ledger import Ledger
-from ledger.errors import LedgerError, NotDurable
+from ledger.errors import LedgerError, NotDurable, OutcomeUnknown, StoreUnavailable
 from ledger.layout import LOG_CHECKPOINT, LOG_STATE, PENDING, STAGING, sealed_key
 from ledger.stores import FolderStore, MemoryStore
 from ledger.testing import FixedClock
@@ -298,6 +298,56 @@ def test_a_record_that_may_not_survive_a_crash_settles_no_marker(tmp_path):
         world.one.seal(AtKey(world.store, "replace", "_log/sealed/", NotDurable("now"), after=True))
     assert list(world.store.list(PENDING)) == markers
     assert list(world.store.list(STAGING))
+    world.one.seal(world.store)
+    world.check()
+
+
+def test_a_record_that_may_not_survive_a_crash_is_put_again_before_markers_are_settled(
+    tmp_path,
+):
+    world = World(MemoryStore(), tmp_path)
+    world.begin()
+    killed = AtKey(world.store, "replace", sealed_key("A"), CrashError("now"), after=True)
+    with pytest.raises(CrashError):
+        world.one.seal(killed)
+    counting = CountingStore(world.store)
+    calls = counting.during(lambda: world.one.seal(counting))
+    settled = [n for n, (what, key) in enumerate(calls) if what == "delete" and PENDING in key]
+    assert settled
+    assert ("create", sealed_key("A")) in calls[: settled[0]]
+    world.check()
+
+
+def test_a_commit_of_which_nothing_can_be_read_any_more_is_an_unknown_outcome(tmp_path):
+    """Its swap may have happened: nobody can say that nothing was written."""
+    world = World(MemoryStore(), tmp_path)
+    world.begin()
+
+    class Unreachable(AtKey):
+        def called(self, operation: str, key: str) -> None:
+            if self.error is None and operation == "get":
+                raise StoreUnavailable("unreachable")
+
+    lost = OutcomeUnknown("timed out")
+    with pytest.raises(OutcomeUnknown, match="whether the log was committed: unreachable"):
+        world.one.seal(Unreachable(world.store, "replace", LOG_STATE, lost, after=True))
+    world.one.seal(world.store)
+    world.check()
+
+
+@pytest.mark.parametrize("key", [sealed_key("A"), LOG_CHECKPOINT])
+def test_what_may_have_been_published_is_not_said_to_be_unwritten(tmp_path, key):
+    world = World(MemoryStore(), tmp_path)
+    world.begin()
+
+    class Lost(Wrapper):
+        def replace(self, key_: str, data: bytes, expected: str) -> str:
+            if key_ == key:
+                raise OutcomeUnknown("timed out")
+            return super().replace(key_, data, expected)
+
+    with pytest.raises(OutcomeUnknown, match=f"whether {key} was written: timed out"):
+        world.one.seal(Lost(world.store))
     world.one.seal(world.store)
     world.check()
 
