@@ -19,7 +19,7 @@ pytestmark = pytest.mark.skipif(
 
 @pytest.mark.parametrize("work", WORKS, ids=lambda work: work.__name__)
 def test_a_power_cut_leaves_the_old_or_the_new_and_all_that_was_acknowledged(work):
-    stride = {Import: 6, AppendMany: 3}.get(work, 1)  # -m faults tries each
+    stride = {Import: 6, AppendMany: 3}.get(work, 1)  # -m slow tries each
     cut_each(work, stride=stride).assert_sound(at_least=10)
 
 
@@ -49,7 +49,7 @@ def test_bytes_that_are_not_forced_to_the_disk_are_found_missing(monkeypatch):
     assert cut_each(Append, stride=6).torn
 
 
-@pytest.mark.faults
+@pytest.mark.slow
 def test_the_power_is_cut_after_every_call_of_everything():
     (tally,) = every_cut()
     tally.assert_sound(at_least=400)
