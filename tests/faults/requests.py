@@ -26,8 +26,7 @@ if TYPE_CHECKING:
 
 STRIDES: dict[type[Work], int] = {AppendBatch: 3, Import: 3, Seal: 3}
 """Of the longer ones, every so-many-th request stalls: each takes seconds, spent waiting. And what
-breaks for good does so from every second request on, between which there is little to tell apart:
-the whole takes eight minutes."""
+breaks for good does so from every second request on."""
 
 
 def tasks() -> Iterator[Task]:
