@@ -81,6 +81,7 @@ class Examination:
             yield from self._guard("key", self._see_key)
             yield from self._guard("log", self._see_log)
             yield from self._guard("log key", self._see_log_key)
+            yield from self._guard("log memory", self._see_memory)
 
     def _guard(self, name: str, look: Callable[[], Iterator[Check]]) -> Iterator[Check]:
         try:
@@ -158,21 +159,30 @@ class Examination:
     def _see_log_key(self) -> Iterator[Check]:
         """Only where a log is sealed there are its key and the sealer's memory."""
         path = log_key_file(self._config)
-        if not path.exists():
+        if path.exists():
+            _key_id(self._config, path)
+            yield Check("log key", "ok", f"{path} is yours alone")
+
+    def _see_memory(self) -> Iterator[Check]:
+        if self._ledger is None:
             return
-        _key_id(self._config, path)
-        yield Check("log key", "ok", f"{path} is yours alone")
-        if self._ledger is not None:
-            yield self._see_memory(self._ledger)
+        path = memory_place(self._config, self._ledger.origin)
+        if path.exists() or log_key_file(self._config).exists():  # the key may be in a device
+            yield self._compare_memory(self._ledger, path)
 
-    def _see_memory(self, ledger: Ledger) -> Check:
+    def _compare_memory(self, ledger: Ledger, path: Path) -> Check:
         from ledger import Log  # noqa: PLC0415
+        from ledger.tlog.commit import is_as_remembered  # noqa: PLC0415
         from ledger.tlog.memory import Memory  # noqa: PLC0415
+        from ledger.tlog.read import LogReader  # noqa: PLC0415
 
-        path = memory_place(self._config, ledger.origin)
         remembered = Memory(path).read()
         if remembered is not None and remembered.origin == ledger.origin:
-            return Check("log memory", "ok", str(path))
+            log = LogReader(ledger.store, ledger.origin, self._config.keyring())
+            if is_as_remembered(log, remembered):
+                return Check("log memory", "ok", f"{path}: the log has all that it remembers")
+            said = "not all of the log is published: a seal is under way, or was cut off"
+            return Check("log memory", "warning", said, "'ledger seal' publishes it")
         if remembered is not None:
             said, hint = f"{path} is of another log, {remembered.origin}", "bring the file back"
             return Check("log memory", "problem", said, hint, exit_code=12)

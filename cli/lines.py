@@ -19,6 +19,7 @@ from ledger import Draft, InvalidError, MalformedError, NotFoundError
 from ledger.batch import check_draft
 from ledger.canonical import MAX_DEPTH, decode, encode
 from ledger.entry import MAX_BYTES
+from ledger.layout import check_title_number
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -104,7 +105,8 @@ class Lines:
         if "title_number" not in value:
             raise InvalidError("it has no member title_number")
         about = self._defaults | (value if is_envelope else {"document": value})
-        draft = Draft(**about | {"title_number": value["title_number"]})
+        name = check_title_number(value["title_number"], place="its title_number")
+        draft = Draft(**about | {"title_number": name})
         if draft.reference != "":  # a null is no reference either, and is refused
             return draft, b""
         return draft, hashlib.sha256(encode(value, depth=MAX_DEPTH + 1)).digest()

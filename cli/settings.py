@@ -37,7 +37,7 @@ def apply_settings(document: dict[str, Any], settings: list[str]) -> dict[str, A
 def _parse(setting: str) -> tuple[str, Any]:
     name, equals, text = setting.partition("=")
     if not equals or not name.strip(":"):
-        raise typer.BadParameter(f"--set {setting}: expected NAME=TEXT or NAME:=JSON")
+        raise typer.BadParameter(f"--set {name}{equals}: expected NAME=TEXT or NAME:=JSON")
     if not name.endswith(":"):
         return name, text
     try:

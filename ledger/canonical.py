@@ -190,14 +190,14 @@ def _pairs(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
 
 def _integer(token: str) -> int:
     if len(token) > 20:  # int() itself refuses very long ones, with an error of its own
-        raise InvalidError(f"integer beyond 2^53-1: {token:.24}…")
+        raise InvalidError(f"integer beyond 2^53-1, of {len(token)} digits: write it as a string")
     return int(token)
 
 
 def _float(token: str) -> float:
     number = float(token)
     if math.isinf(number) or (number == 0 and re.search(r"[1-9]", re.split("[eE]", token)[0])):
-        raise InvalidError(f"number out of range: {token:.24}")
+        raise InvalidError(f"number out of range, of {len(token)} characters: write it as a string")
     return number
 
 

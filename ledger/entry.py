@@ -365,8 +365,7 @@ def check_document(document: object, title_number: str) -> None:
         raise InvalidError(f"a document is a JSON object, not {type(document).__name__}")
     if "title_number" in document and document["title_number"] != title_number:
         raise InvalidError(
-            f"the document's title_number is {document['title_number']!a:.80},"
-            f" the entry's {title_number}"
+            f"the document's title_number is not the entry's, which is {title_number}"
         )
     if "sha256" in document:
         raise InvalidError(

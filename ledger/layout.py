@@ -94,15 +94,19 @@ def is_title_number(text: object) -> bool:
     )
 
 
-def check_title_number(text: object) -> str:
-    """Return the title number, or raise InvalidError saying what one looks like."""
+def check_title_number(text: object, *, place: str = "") -> str:
+    """Return the title number, or raise InvalidError saying what one looks like.
+
+    ``place``: where it stands in a document, of which an error has places and no values.
+    """
     if isinstance(text, str) and is_title_number(text):
         return text
     why = "expected 1 to 32 of A-Z 0-9 _ -, not starting with _ or -"
     if isinstance(text, str) and DEVICE_NAME.fullmatch(text):
         why = "a device name on some systems"
+    found = f"{place} is not a title number" if place else f"not a title number: {text!a:.80}"
     raise InvalidError(
-        f"not a title number: {text!a:.80} ({why})",
+        f"{found} ({why})",
         hint="title numbers look like TN1234567; they are never changed to fit",
     )
 

@@ -25,6 +25,12 @@ def test_in_s3_the_ledger_is_what_the_model_says_whatever_happens(
     run(S3Machine, 2, 12)
 
 
+@pytest.mark.slow
+@pytest.mark.parametrize(("machine", "examples"), [(MemoryMachine, 60), (FolderMachine, 10)])
+def test_through_hundreds_of_steps_the_ledger_is_what_the_model_says(machine, examples) -> None:
+    run(machine, examples, 30)
+
+
 @pytest.mark.faults
 def test_through_thousands_of_steps_the_ledger_is_what_the_model_says() -> None:
     (tally,) = many_steps()

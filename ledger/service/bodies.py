@@ -53,14 +53,17 @@ def parse_document(data: bytes, title_number: str | None) -> tuple[str, dict[str
         raise InvalidError(
             "the document has no title_number", hint="put it in, or post to /titles/TITLE_NUMBER"
         )
-    name = check_title_number(value["title_number"] if title_number is None else title_number)
+    if title_number is None:
+        name = check_title_number(value["title_number"], place="the document's title_number")
+    else:
+        name = check_title_number(title_number)
     has_digest = "sha256" in value
     claimed = value.pop("sha256", None)
     check_document(value, name)
     # As it will be shown, with the title number; or just as it was sent, perhaps without.
     if has_digest and claimed not in (shown := title_digest(value, name), digest(value)):
         raise InvalidError(
-            f"sha256 is {claimed!a:.80}, but the document's is {shown}",
+            f"sha256 is not the document's, which is {shown}",
             hint="it is the sha256 of the canonical JSON (RFC 8785) of all other members,"
             " with or without the title_number of the path; leave it out to have it computed",
         )

@@ -39,6 +39,7 @@ from ledger.tlog.publish import (
     replace_checkpoint,
 )
 from ledger.tlog.read import LogReader
+from ledger.tlog.remembered import check_remembered
 from ledger.tlog.state import LogState
 from ledger.tlog.tiles import TileBuilder
 
@@ -52,7 +53,7 @@ if TYPE_CHECKING:
     from ledger.tlog.leaf import Leaf
     from ledger.tlog.publish import Commit
 
-__all__ = ["Committed", "Declared", "LostRaceError"]
+__all__ = ["Committed", "Declared", "LostRaceError", "is_as_remembered"]
 
 SWAPS = 5
 """How often one swap of the state is sent before its outcome is called unknown."""
@@ -211,7 +212,7 @@ class Committed:
         self._version = found[1] if found else None
         seen = self.log.open(remembered.seen).checkpoint if remembered.seen else None
         try:
-            self._check_not_behind(seen, found[0].checkpoint if found else None)
+            _check_not_behind(seen, found[0].checkpoint if found else None)
             if found:
                 self._publish_found(found[0], seen)
         except IntegrityError as error:
@@ -250,14 +251,6 @@ class Committed:
         if found is not None:
             self.memory.write(remembered)
         return remembered
-
-    def _check_not_behind(self, seen: Checkpoint | None, found: Checkpoint | None) -> None:
-        if seen is not None and (
-            found is None
-            or found.size < seen.size
-            or (found.size == seen.size and found.root != seen.root)
-        ):
-            raise _set_back(seen, found, "is what this sealer remembers")
 
     def _publish_found(self, state: LogState, seen: Checkpoint | None) -> None:
         """Publish a state that is not behind, and see that it continues what was seen."""
@@ -351,13 +344,42 @@ def _unknown(why: LedgerError | str) -> OutcomeUnknown:
     )
 
 
+def is_as_remembered(log: LogReader, remembered: Remembered) -> bool:
+    """Whether the log has, and has published, all that its sealer remembers; nothing is sealed.
+
+    False: the last commit is not published. A seal is under way, or was cut off, and the next one
+    publishes it. Raises IntegrityError where the log was set back, or is another one.
+    """
+    seen = log.open(remembered.seen).checkpoint if remembered.seen else None
+    found = log.state()
+    _check_not_behind(seen, found[0].checkpoint if found else None)
+    if seen is None or found is None:
+        return True
+    state, published = found[0], log.checkpoint()
+    is_whole = is_published(state, published)
+    size = published.checkpoint.size if published else 0
+    # One that is smaller may be about to be replaced, unless it precedes the last commit's base.
+    if (published and size >= seen.size) or size < state.staging.base:
+        check_remembered(log, published, seen)
+    return is_whole
+
+
+def _check_not_behind(seen: Checkpoint | None, found: Checkpoint | None) -> None:
+    if seen is not None and (
+        found is None
+        or found.size < seen.size
+        or (found.size == seen.size and found.root != seen.root)
+    ):
+        raise _set_back(seen, found, "is what this sealer remembers")
+
+
 def _set_back(seen: Checkpoint, found: Checkpoint | None, why: str) -> IntegrityError:
     there = f"{found.size} leaves" if found else "none at all"
     if found and found.size == seen.size:
         there = "as many leaves with another root"
     return IntegrityError(
         f"{layout.LOG_STATE}: the log has {there}, but a checkpoint of {seen.size} leaves {why}:"
-        " nothing was signed, as that would be a fork",
+        " nothing is signed, as that would be a fork",
         hint="bring back the log as it was; if the store was restored from a backup, and that is"
         " known to all who rely on the log: 'ledger seal --restored \"WHY\"'",
         reason="log-set-back",

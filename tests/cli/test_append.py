@@ -213,7 +213,7 @@ BAD_DOCUMENTS = {
     "nested duplicate": (b'{"x": [{"b": 1, "b": 1}]}', "duplicate member 'b' at /x/0/b"),
     "NaN": (b'{"a": NaN}', "NaN"),
     "infinity": (b'{"a": -Infinity}', "Infinity"),
-    "beyond a double": (b'{"a": 1e400}', "1e400"),
+    "beyond a double": (b'{"a": 1e400}', "number out of range"),
     "integer beyond 2^53-1": (b'{"a": {"b": 9007199254740992}}', "/a/b"),
     "a very long integer": (b'{"a": ' + HUGE.encode() + b"}", "integer beyond 2^53-1"),
     "float beyond 2^53-1": (b'{"a": 1e30}', "/a"),
@@ -231,7 +231,7 @@ BAD_DOCUMENTS = {
     "nothing": (b"", "JSON"),
     "no JSON": (b"{'a': 1}", "line 1, column 2"),
     "two documents": (b"{} {}", "JSON"),
-    "another title's": (b'{"title_number": "TN7"}', "'TN7'"),
+    "another title's": (b'{"title_number": "TN7"}', "title_number is not the entry's, which is"),
     "title number of another type": (b'{"title_number": 7}', "title_number"),
     "a member sha256": (b'{"sha256": "x"}', "sha256"),
 }

@@ -143,7 +143,8 @@ def test_a_dry_run_only_checks_the_lines(bare: Shell) -> None:
     done = bare("append --batch deeds.jsonl --dry-run --json").json
     assert done == {"lines": 2, "dry_run": True}
     write(bare, line("tn1", 1))
-    assert "line 1: not a title number" in bare.fails(65, "append --batch deeds.jsonl --dry-run")
+    said = bare.fails(65, "append --batch deeds.jsonl --dry-run")
+    assert "line 1: its title_number is not a title number" in said
     assert not bare.store.exists()
 
 
@@ -330,7 +331,7 @@ BAD_LINES = {
     "duplicate member": ('{"title_number":"TN1","a":1,"a":2}', "duplicate member 'a' at /a"),
     "a list": ("[1]", "not an object"),
     "no title number": ('{"a":1}', "no member title_number"),
-    "a bad title number": ('{"title_number":"tn1"}', "not a title number: 'tn1'"),
+    "a bad title number": ('{"title_number":"tn1"}', "its title_number is not a title number"),
     "a title number that is no text": ('{"title_number":["TN1"]}', "not a title number"),
     "a member sha256": (line("TN1", 1, sha256="x"), "sha256"),
     "a large integer": (line("TN1", 1 << 60), "/n"),
@@ -341,7 +342,7 @@ BAD_LINES = {
     "an envelope without title number": ('{"document":{"title_number":"TN1"}}', "title_number"),
     "another title's document": (
         '{"title_number":"TN1","document":{"title_number":"TN2"}}',
-        "'TN2'",
+        "the document's title_number is not the entry's, which is TN1",
     ),
     "an envelope around a text": ('{"title_number":"TN1","document":"x"}', "object"),
     "a message that is no text": ('{"title_number":"TN1","document":{},"message":7}', "message"),

@@ -8,6 +8,8 @@ from cli.sealing import LOG_KEY
 from tests.cli.shell import ORIGIN, Shell
 from tests.servers import free_port
 
+LOG_FILES = ("_log/state", "_log/checkpoint")
+
 
 def outcomes(found: list[Any]) -> dict[str, str]:
     return {each["check"]: each["outcome"] for each in found}
@@ -109,6 +111,78 @@ def test_a_sealer_that_has_lost_its_memory_is_warned(title: Shell) -> None:
     assert check(title, "log memory")["outcome"] == "warning"
     (title.config / LOG_KEY).chmod(0o644)
     assert check(title, "log key", code=12)["outcome"] == "problem"
+
+
+def seal_twice(shell: Shell) -> dict[str, bytes]:
+    """Begin a log and go on with it; what was in the store in between."""
+    shell("key generate --for log")
+    shell("seal --genesis")
+    before = {path: (shell.store / path).read_bytes() for path in shell.listing()}
+    shell("append TN1234567 --set a=b")
+    shell("seal")
+    shell("append TN1234567 --set a=c")
+    shell("seal")
+    assert check(shell, "log memory")["outcome"] == "ok"
+    return before
+
+
+def set_back(shell: Shell, objects: dict[str, bytes]) -> None:
+    for path in (shell.store / "_log").iterdir():
+        if path.is_file():
+            path.unlink()
+    for name, data in objects.items():
+        (shell.store / name).write_bytes(data)
+
+
+def test_a_log_that_was_set_back_is_a_problem_where_its_sealer_remembers(title: Shell) -> None:
+    before = seal_twice(title)
+    set_back(title, {key: data for key, data in before.items() if key in LOG_FILES})
+    assert check(title, "log", code=20)["outcome"] == "ok"  # what is there holds together
+    found = check(title, "log memory", code=20)
+    assert found["outcome"] == "problem"
+    assert "the log has 3 leaves, but a checkpoint of 5 leaves" in found["message"]
+    assert "the log has 3 leaves" in title.fails(20, "seal")
+    (title.config / LOG_KEY).unlink()  # as where it is in a device
+    assert check(title, "log memory", code=20)["outcome"] == "problem"
+
+
+def test_a_log_that_is_gone_is_a_problem_where_its_sealer_remembers(title: Shell) -> None:
+    seal_twice(title)
+    set_back(title, {})
+    assert check(title, "log memory", code=20)["outcome"] == "problem"
+
+
+def test_a_checkpoint_that_was_set_back_alone_is_a_problem(title: Shell) -> None:
+    before = seal_twice(title)
+    key = "_log/checkpoint"
+    (title.store / key).unlink()
+    (title.store / key).write_bytes(before[key])
+    found = check(title, "log memory", code=20)
+    assert found["outcome"] == "problem"
+    assert "3 leaves, and had 5" in found["message"]
+
+
+def test_a_seal_that_was_cut_off_is_a_warning_and_the_next_one_mends_it(title: Shell) -> None:
+    seal_twice(title)
+    key = title.store / "_log" / "checkpoint"
+    earlier = key.read_bytes()
+    title("append TN1234567 --set a=d")
+    title("seal")
+    key.unlink()
+    key.write_bytes(earlier)
+    assert check(title, "log memory")["outcome"] == "warning"
+    title("seal")
+    assert check(title, "log memory")["outcome"] == "ok"
+
+
+def test_a_log_that_another_sealer_went_on_with_is_in_order(title: Shell) -> None:
+    seal_twice(title)
+    (memory,) = (title.home / ".local/state/title-ledger").glob("*.json")
+    earlier = memory.read_bytes()
+    title("append TN1234567 --set a=d")
+    title("seal")
+    memory.write_bytes(earlier)
+    assert check(title, "log memory")["outcome"] == "ok"
 
 
 def test_a_damaged_log_is_a_problem(title: Shell) -> None:

@@ -150,7 +150,7 @@ def test_a_log_that_was_set_back_is_not_sealed_until_that_is_declared(logged: Sh
             path.unlink()
     for path, data in before.items():
         path.write_bytes(data)
-    assert "nothing was signed" in logged.fails(20, "seal")
+    assert "nothing is signed" in logged.fails(20, "seal")
     logged.fails(2, "seal --restored ' '")
     logged("seal --all --restored 'the disk of 23 November was restored'")
     assert "the disk of 23 November" in memory(logged).read_text()

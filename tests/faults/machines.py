@@ -22,11 +22,6 @@ if TYPE_CHECKING:
     from collections.abc import Iterator
 
 NAME = "steps of the ledger beside its model"
-CREDENTIALS = {
-    "AWS_ACCESS_KEY_ID": "test",
-    "AWS_SECRET_ACCESS_KEY": "test",
-    "AWS_DEFAULT_REGION": "us-east-1",
-}
 
 
 class MemoryMachine(LedgerMachine):
@@ -95,7 +90,7 @@ def many_steps() -> Iterator[Tally]:
     """Hundreds of sequences in memory, fewer where each step takes longer."""
     tally = Tally(NAME)
     with tempfile.TemporaryDirectory() as folder, pytest.MonkeyPatch.context() as environment:
-        for name, value in CREDENTIALS.items():
+        for name, value in servers.CREDENTIALS.items():
             environment.setenv(name, value)
         with servers.moto(Path(folder) / "log") as url:
             environment.setenv("AWS_ENDPOINT_URL_S3", url)

@@ -28,6 +28,7 @@ MODULES = (
     "tests.faults.disks",
     "tests.faults.machines",
     "tests.faults.races",
+    "tests.faults.requests",
     "tests.faults.power",
     "tests.faults.readers",
 )

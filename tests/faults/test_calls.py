@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from tests.faults.calls import KILL, OPEN, every_call, fail_one, missing
+from tests.faults.calls import CALLS, KILL, OPEN, every_call, fail_each, fail_one, missing
 from tests.faults.commands import make_shell
 
 if TYPE_CHECKING:
@@ -45,6 +45,12 @@ def test_a_command_whose_system_call_fails_leaves_the_old_or_the_new(
     made: Shell, tmp_path: Path, command: str, call: str, failure: str, number: int
 ) -> None:
     fail_one(made, tmp_path / "work", command, call, failure, number).assert_sound()
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("call", CALLS, ids=lambda call: call.replace(",", "-"))
+def test_an_append_is_killed_at_every_call(made: Shell, tmp_path: Path, call: str) -> None:
+    fail_each(made, tmp_path, "append", call, KILL).assert_sound(at_least=0)
 
 
 @pytest.mark.faults

@@ -25,6 +25,12 @@ def test_an_acknowledgement_of_what_is_not_there_is_found_out(tmp_path: Path) ->
     assert tally.lost == 2
 
 
+@pytest.mark.slow
+def test_dozens_of_writers_are_killed() -> None:
+    (tally,) = many_kills(cycles=10)
+    tally.assert_sound(at_least=30)
+
+
 @pytest.mark.faults
 def test_hundreds_of_writers_are_killed() -> None:
     (tally,) = many_kills()

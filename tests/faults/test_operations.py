@@ -40,6 +40,13 @@ def test_a_crash_in_a_folder_leaves_the_old_or_the_new(fault):
     fail_each(Append, fault, in_a_folder).assert_sound()
 
 
+@pytest.mark.slow
+@pytest.mark.parametrize("fault", [REFUSED, UNKNOWN_AND_DONE, CRASH_AFTER], ids=repr)
+@pytest.mark.parametrize("work", [each for each in WORKS if each.__name__ in SOME])
+def test_every_operation_of_a_longer_work_fails(work, fault):
+    fail_each(work, fault).assert_sound(at_least=10)
+
+
 @pytest.mark.faults
 def test_every_operation_of_everything_fails_in_every_way():
     (tally,) = every_operation()

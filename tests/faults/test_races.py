@@ -59,7 +59,7 @@ def test_a_store_that_ignores_conditions_is_found_out() -> None:
     assert race(Careless(MemoryStore()), 2).doubled == 2
 
 
-@pytest.mark.faults
+@pytest.mark.slow
 def test_hundreds_of_races_have_one_winner_each() -> None:
     (tally,) = many_races()
     tally.assert_sound(at_least=700)

@@ -130,8 +130,9 @@ class Strike:
     fault: Between
     place: int
     for_good: bool = False
-    struck: int = 0
     seen: int = 0
+    broken: int = 0
+    """How many requests were not simply passed on, and answered as the server did."""
 
     def __post_init__(self) -> None:
         self._lock = Lock()
@@ -140,5 +141,24 @@ class Strike:
         with self._lock:
             hit = self.seen == self.place or (self.for_good and self.seen > self.place)
             self.seen += 1
-            self.struck += hit
-        return self.fault(request, forward) if hit else forward(request)
+        return self._break(request, forward) if hit else forward(request)
+
+    def _break(self, request: Request, forward: Forward) -> Response:
+        answers = []
+
+        def passed_on(each: Request) -> Response:
+            answers.append(forward(each))
+            return answers[-1]
+
+        try:
+            answer = self.fault(request, passed_on)
+        except Broken:
+            self._note()
+            raise
+        if len(answers) != 1 or answer is not answers[0]:
+            self._note()
+        return answer
+
+    def _note(self) -> None:
+        with self._lock:
+            self.broken += 1

@@ -4,10 +4,12 @@ from __future__ import annotations
 
 import io
 import secrets
-from itertools import count
+from functools import cache
+from itertools import count, islice
 from typing import TYPE_CHECKING, Any
 
 import pytest
+from botocore import loaders
 
 from ledger import Draft, Entry, Ledger, Log
 from ledger.errors import ConflictError, LedgerError, NotFoundError, StoreError
@@ -15,7 +17,8 @@ from ledger.stores import MemoryStore
 from ledger.stores import s3 as s3_module
 from ledger.stores.s3 import S3Store
 from tests.faults.proxy import proxy
-from tests.faults.wire import Strike
+from tests.faults.tally import Tally
+from tests.faults.wire import PATIENCE, STALLS, Strike
 from tests.tlog.sealing import CLOCK, KEYRING, LOG_KEY, REGISTRAR, assert_sealed, ledger_in
 
 if TYPE_CHECKING:
@@ -25,6 +28,8 @@ if TYPE_CHECKING:
     from tests.faults.proxy import Between, Proxy
 
     Result = tuple[Draft, Entry | LedgerError | None]
+
+NAME = "requests broken on the way to S3"
 
 SECOND = Draft("OLD", {"n": 2}, reference="r2")
 FIRST = Draft("NEW", {"n": 1}, reference="r1")
@@ -85,7 +90,7 @@ class Work:
         """Do it; for each draft the entry that was acknowledged, or the error."""
         raise NotImplementedError
 
-    def check_done(self, ledger: Ledger) -> None:
+    def check_done(self, tally: Tally, ledger: Ledger, where: str) -> None:
         """See that it was done, once."""
 
 
@@ -98,8 +103,9 @@ class AppendVersion(Work):
         except LedgerError as error:
             return [(self.draft, error)]
 
-    def check_done(self, ledger: Ledger) -> None:
-        assert references(ledger, self.draft.title_number)[-1] == self.draft.reference
+    def check_done(self, tally: Tally, ledger: Ledger, where: str) -> None:
+        found = references(ledger, self.draft.title_number)
+        tally.check(found[-1:] == [self.draft.reference], "lost", f"{where}: {found}")
 
 
 class AppendTitle(AppendVersion):
@@ -113,9 +119,10 @@ class AppendBatch(Work):
             for outcome in on(store).append_many(BATCH)
         ]
 
-    def check_done(self, ledger: Ledger) -> None:
-        assert references(ledger, "OLD") == ["r1", "r2", "r3"]
-        assert references(ledger, "NEW") == ["r1", "r2"]
+    def check_done(self, tally: Tally, ledger: Ledger, where: str) -> None:
+        old, new = references(ledger, "OLD"), references(ledger, "NEW")
+        done = (old, new) == (["r1", "r2", "r3"], ["r1", "r2"])
+        tally.check(done, "lost", f"{where}: {old}, {new}")
 
 
 class Import(AppendBatch):
@@ -133,15 +140,24 @@ class Seal(Work):
         Log(on(store)).seal(LOG_KEY, memory)
         return []
 
-    def check_done(self, ledger: Ledger) -> None:
-        assert_sealed(ledger)
+    def check_done(self, tally: Tally, ledger: Ledger, where: str) -> None:
+        try:
+            assert_sealed(ledger)
+        except AssertionError as error:
+            tally.note("torn", f"{where}: {error}")
+
+
+class FalseAlarm(Exception):
+    """What is sound was called damaged."""
 
 
 class Verify(Work):
     """What is sound may be unchecked; it is never said to be tampered with."""
 
     def run(self, store: Store, memory: Path) -> list[Result]:
-        assert on(store).verify_all().outcome in {"verified", "unchecked"}
+        report = on(store).verify_all()
+        if report.outcome not in {"verified", "unchecked"}:
+            raise FalseAlarm(report.findings[0].message)
         return []
 
 
@@ -159,18 +175,28 @@ def references(ledger: Ledger, title_number: str) -> list[str]:
 # --- what has to be true afterwards --------------------------------------------------------------
 
 
-def check(ledger: Ledger, results: list[Result], half_done: frozenset[str] = frozenset()) -> None:
+def check(
+    tally: Tally,
+    ledger: Ledger,
+    results: list[Result],
+    where: str,
+    half_done: frozenset[str] = frozenset(),
+) -> None:
     """Acknowledged: it is there. Denied: it is not. Nothing is there twice; all of it verifies."""
     there = {title: references(ledger, title) for title in ("OLD", "NEW")}
+    tally.check(there["OLD"][:1] == ["r1"], "lost", f"{where}: what was there before")
     for draft, result in results:
+        is_there = draft.reference in there[draft.title_number]
+        what = f"{where}: {draft.title_number} {draft.reference}"
         if isinstance(result, Entry):
-            assert result in list(ledger.log(draft.title_number)), "an entry was lost"
+            is_there = result in ledger.log(draft.title_number) if is_there else False
+            tally.check(is_there, "lost", what)
         elif isinstance(result, (StoreError, ConflictError)):
-            assert draft.reference not in there[draft.title_number], "denied, and yet there"
+            tally.check(not is_there, "unclear", f"{what}: denied, and yet there")
     for title, found in there.items():
-        assert len(found) == len(set(found)), f"{title}: an entry was doubled"
+        tally.check(len(found) == len(set(found)), "doubled", f"{where}: {title}: {found}")
     findings = [each for each in ledger.verify_all().findings if each.severity != "warning"]
-    assert {each.slug for each in findings} <= half_done, findings
+    tally.check({each.slug for each in findings} <= half_done, "torn", f"{where}: {findings}")
 
 
 class Bench:
@@ -182,7 +208,7 @@ class Bench:
         self.client = client
         self.folder = folder
 
-    def run(self, beginning: Beginning, strike: Strike) -> None:
+    def run(self, tally: Tally, beginning: Beginning, strike: Strike, where: str) -> None:
         bucket = f"test-{secrets.token_hex(8)}"
         self.client.create_bucket(Bucket=bucket)
         memory = self.folder / bucket
@@ -190,20 +216,32 @@ class Bench:
         direct = S3Store(bucket, client=self.client)
         direct.create_many(beginning.objects.items())
         self.between.between = strike
-        store = S3Store(bucket)
-        try:
-            results = self.work.run(store, memory)
-        except LedgerError:
-            results = []
-        finally:
-            store.close()
-            self.between.close()  # what was under way arrives now, if ever
+        results = self._run_through(tally, bucket, memory, where)
         # What is there by now can be looked at faster, and gone on with, out of the bucket.
         left = copy_of(direct)
         direct.close()
-        check(on(left), results, self.work.half_done)
-        check(on(left), self.work.run(left, memory))
-        self.work.check_done(on(left))
+        try:
+            check(tally, on(left), results, where, self.work.half_done)
+        except LedgerError as error:
+            tally.note("torn", f"{where}: {error!r}")
+        try:
+            check(tally, on(left), self.work.run(left, memory), f"{where}, repeated")
+        except Exception as error:  # noqa: BLE001 -- nothing is broken any more
+            tally.note("unclear", f"{where}, repeated: {error!r}")
+        self.work.check_done(tally, on(left), f"{where}, repeated")
+
+    def _run_through(self, tally: Tally, bucket: str, memory: Path, where: str) -> list[Result]:
+        store = S3Store(bucket)
+        try:
+            return self.work.run(store, memory)
+        except LedgerError:
+            return []
+        except Exception as error:  # noqa: BLE001 -- whatever it is, it is no answer
+            tally.note("unclear", f"{where}: {type(error).__name__}: {error}")
+            return []
+        finally:
+            store.close()
+            self.between.close()  # what was under way arrives now, if ever
 
 
 def copy_of(store: Store) -> MemoryStore:
@@ -224,20 +262,36 @@ class Striking:
         self.beginnings = make_beginnings(folder)
 
     def __call__(
-        self, kind: type[Work], fault: Between, *, for_good: bool = False, step: int = 1
-    ) -> int:
-        """Strike once each, or for good from each on; how many requests were struck."""
-        struck = 0
-        for place in count(0, step):
+        self,
+        kind: type[Work],
+        fault: Between,
+        *,
+        for_good: bool = False,
+        start: int = 0,
+        step: int = 1,
+        most: int | None = None,
+    ) -> Tally:
+        """Strike once each, or for good from each on; ``most``: so many requests at most."""
+        tally = Tally(NAME)
+        for place in islice(count(start, step), most):
             strike = Strike(fault, place, for_good=for_good)
-            with proxy(self.url) as between, pytest.MonkeyPatch.context() as patch:
-                patch.setenv("AWS_ENDPOINT_URL_S3", between.url)
-                patch.setattr(s3_module, "WAITS", (0.0, 0.0, 0.0, 0.0))
-                bench = Bench(kind(self.beginnings[True]), between, self.client, self.folder)
-                bench.run(self.beginnings[kind.grown], strike)
-            if strike.struck == 0:
+            how = f"from request {place} on" if for_good else f"at request {place}"
+            self._strike(tally, kind, strike, f"{kind.__name__}, {fault.__name__} {how}")
+            tally.count += strike.broken > 0
+            if strike.seen <= place:
                 break
-            struck += strike.struck
-        how = "from each on" if for_good else "each once"
-        print(f"{kind.__name__}: {fault.__name__}: {place} requests, {how}: struck {struck}")
-        return struck
+        return tally
+
+    def _strike(self, tally: Tally, kind: type[Work], strike: Strike, where: str) -> None:
+        with proxy(self.url) as between, pytest.MonkeyPatch.context() as patch:
+            patch.setenv("AWS_ENDPOINT_URL_S3", between.url)
+            patch.setattr(s3_module, "WAITS", (0.0, 0.0, 0.0, 0.0))
+            patch.setattr(loaders, "create_loader", create_loader)
+            if strike.fault in STALLS:
+                patch.setattr(s3_module, "READ_TIMEOUT", PATIENCE)
+            bench = Bench(kind(self.beginnings[True]), between, self.client, self.folder)
+            bench.run(tally, self.beginnings[kind.grown], strike, where)
+
+
+create_loader = cache(loaders.create_loader)
+"""Reads boto's descriptions of S3 once, and not for each client: half of the time goes there."""

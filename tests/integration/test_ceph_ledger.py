@@ -198,4 +198,6 @@ def run(cluster: Ceph, client: Any, tmp_path_factory: pytest.TempPathFactory) ->
 )
 @pytest.mark.parametrize("work", [AppendVersion, AppendBatch, Seal])
 def test_every_broken_request_is_survived(run: Striking, work: type[Work], fault: Between) -> None:
-    assert run(work, fault) > 3
+    tally = run(work, fault)
+    print(f"\n{work.__name__}: {fault.__name__}: {tally.count} requests")
+    tally.assert_sound(at_least=2)
