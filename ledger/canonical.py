@@ -280,5 +280,5 @@ def _check_text(text: str, path: tuple[str | int, ...]) -> None:
 def _check_float(number: float, path: tuple[str | int, ...]) -> None:
     if not math.isfinite(number):
         raise InvalidError(f"{number} at {_place(path)} is no JSON value")
-    if number.is_integer() and MAX_INTEGER < abs(number) < EXPONENT_FROM:
+    if MAX_INTEGER < abs(number) < EXPONENT_FROM:  # and so an integer
         raise InvalidError(f"number beyond 2^53-1 at {_place(path)}: write it as a string")

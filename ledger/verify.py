@@ -176,7 +176,7 @@ class Chain:
         elif isinstance(checked, Finding):
             self.findings.append(checked)
             # A bad copy of the head breaks nothing: its parents are known from the head.
-            self.broken = self.child is None or checked.object_key != self._copy_key()
+            self.broken = checked.object_key != self._copy_key()
         else:
             self.entries += 1
 

@@ -9,6 +9,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from ledger import Finding, Report
+from ledger.errors import IntegrityError
+from ledger.verify import finding_of
 
 law = settings(deadline=None, max_examples=100)
 
@@ -66,3 +68,9 @@ def test_a_finding_reads_as_a_line():
 def test_a_report_pickles():
     report = Report(ORIGIN, 1, 3, (finding("warning"),), ("that",))
     assert pickle.loads(pickle.dumps(report)) == report
+
+
+def test_a_finding_names_the_object_that_the_error_names_or_the_one_that_was_read():
+    for named, expected in (("TN1/x.json", "TN1/x.json"), ("", "TN1/head.json")):
+        error = IntegrityError("it is bent", reason="damaged", object_key=named)
+        assert finding_of(error, "TN1/head.json").object_key == expected
