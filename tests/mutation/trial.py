@@ -5,6 +5,7 @@ from __future__ import annotations
 import importlib.machinery
 import importlib.util
 import os
+import resource
 import signal
 import sys
 import time
@@ -21,6 +22,9 @@ if TYPE_CHECKING:
 
 ROOT = Path(__file__).parents[2]
 WARNINGS = ("-W", "ignore::pytest.PytestAssertRewriteWarning")  # of what is loaded already
+MOST_BYTES = 4 << 30
+"""Of memory, for a mutant that never ends and keeps what it finds."""
+
 OPTIONS = ("-x", "-q", "-n", "0", "-p", "no:cacheprovider", *WARNINGS)
 
 
@@ -74,6 +78,7 @@ def _run(module: str, source: str, tests: Sequence[str]) -> int:
     nothing = os.open(os.devnull, os.O_RDWR)
     for descriptor in (0, 1, 2):
         os.dup2(nothing, descriptor)
+    resource.setrlimit(resource.RLIMIT_AS, (MOST_BYTES, MOST_BYTES))
     try:
         name = "ledger." + module.replace("/", ".")
         finder = Finder(name, ROOT / "ledger" / f"{module}.py", source)

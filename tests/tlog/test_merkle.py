@@ -167,7 +167,8 @@ def test_an_inclusion_proof_holds_for_its_leaf_and_place_and_root_only(size):
         for other in [*range(-1, size + 2), index + 2**32, index + 2**64]:
             assert includes(leaf, other, size, proof, root(size)) == (other == index)
         assert not includes(OTHER, index, size, proof, root(size))
-        assert not includes(leaf[:-1], index, size, proof, root(size))
+        for wrong in (leaf[:-1], leaf + b"\0"):
+            assert not includes(wrong, index, size, proof, root(size))
         assert not includes(leaf, index, size, proof, OTHER)
         for changed in mutations(proof):
             assert not includes(leaf, index, size, changed, root(size))
@@ -209,6 +210,8 @@ def test_every_tree_continues_the_empty_one_and_itself():
         assert not continues(0, EMPTY_ROOT, size, root(size), [OTHER])
         for other in (bytes(32), OTHER, b"\xff" * 32):
             assert not continues(0, other, size, root(size), ())
+        assert not continues(0, EMPTY_ROOT, size, root(size) + b"\0", ())
+        assert not continues(0, EMPTY_ROOT, -size, EMPTY_ROOT, ())
     assert continues(0, EMPTY_ROOT, 0, EMPTY_ROOT, ())
     assert not continues(0, OTHER, 0, OTHER, ())
     assert not continues(0, EMPTY_ROOT, -1, OTHER, ())
