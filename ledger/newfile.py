@@ -8,6 +8,7 @@ import stat
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from ledger.durable import sync, sync_folder
 from ledger.errors import InvalidError, StoreUnavailable
 
 if TYPE_CHECKING:
@@ -50,13 +51,13 @@ class NewFile:
         """Force the bytes to the disk, then give the file its name, and force that, too."""
         try:
             self._file.flush()
-            os.fsync(self._file.fileno())
+            sync(self._file.fileno())
             check_name(self.path, replace=self._replace)
             if self._replace:
                 self._temporary.replace(self.path)
             else:
                 os.link(self._temporary, self.path)  # unlike a rename, this never replaces
-            _sync_folder(self.path.parent)
+            sync_folder(str(self.path.parent))
         except OSError as error:
             raise self._failure(error) from error
 
@@ -107,11 +108,3 @@ def check_outside(path: str | os.PathLike[str], folder: str | os.PathLike[str]) 
             f"{path} would lie in the store itself: whoever can write there could change it",
             hint="keep it in a folder that is yours alone",
         )
-
-
-def _sync_folder(folder: Path) -> None:
-    descriptor = os.open(folder, os.O_RDONLY | os.O_DIRECTORY)
-    try:
-        os.fsync(descriptor)
-    finally:
-        os.close(descriptor)
