@@ -348,8 +348,7 @@ def _write(path: Path, data: bytes) -> None:
         except BaseException:
             Path(temporary).unlink(missing_ok=True)
             raise
-        durable.sync_folder(
-            str(path.parent)
-        )  # or a key that was untrusted comes back after a power cut
+        # Or a key that was untrusted comes back after a power cut.
+        durable.sync_folder(str(path.parent))
     except OSError as error:
         raise StoreUnavailable(f"cannot write {path}: {error.strerror}") from error
