@@ -8,7 +8,8 @@ from typing import TYPE_CHECKING
 import pytest
 
 from tests.mutation import trial
-from tests.mutation.mutants import mutants, mutated
+from tests.mutation.harmless import HARMLESS
+from tests.mutation.mutants import CHECKS, mutants, mutated
 from tests.mutation.targets import TARGETS
 from tests.mutation.trial import ROOT
 
@@ -60,3 +61,12 @@ def test_a_check_is_loosened_in_every_way() -> None:
 def test_what_is_changed_and_what_has_to_notice_is_there(module: str) -> None:
     assert (ROOT / "ledger" / f"{module}.py").is_file()
     assert all((ROOT / "tests" / test).is_file() for test in TARGETS[module])
+
+
+@pytest.mark.parametrize("name", sorted(HARMLESS))
+def test_what_is_called_harmless_is_a_change_to_a_line_that_is_there(name: str) -> None:
+    module, change, text = name.split(": ", 2)
+    source = (ROOT / "ledger" / f"{module}.py").read_text()
+    assert text in {line.strip() for line in source.splitlines()}
+    assert module in TARGETS
+    assert change.rpartition(" ")[0].startswith(CHECKS)
