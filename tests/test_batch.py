@@ -268,7 +268,7 @@ def test_without_a_signer_it_does_not_begin():
     ("wrong", "words"),
     [
         (Draft("tn1", {}), "not a title number"),
-        (Draft("TN1", {"title_number": "TN2"}), "'TN2'"),
+        (Draft("TN1", {"title_number": "TN2"}), "not the entry's, which is TN1"),
         (Draft("TN1", []), "object"),
         (Draft("TN1", {"a": 1e30}), "/a"),
         (Draft("TN1", {"a": "x" * (1 << 20)}), "too large"),
