@@ -31,7 +31,7 @@ def run(*arguments: str) -> subprocess.CompletedProcess[str]:
 
 
 # Those that start servers and other programs take longer than all the others together.
-LENGTHY = {"latency", "service", "git", "start"}
+LENGTHY = {"latency", "log", "scale", "service", "git", "start"}
 
 
 @pytest.mark.parametrize(

@@ -115,7 +115,7 @@ class Told:
         assert not any(line in self.said for line in keys)
 
 
-@pytest.fixture(params=["folder", "bucket"])
+@pytest.fixture(params=["folder", pytest.param("bucket", marks=pytest.mark.slow)])
 def told(request: pytest.FixtureRequest, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Told:
     """Commands on a folder or, with credentials that are secret, on a bucket."""
     if request.param == "folder":

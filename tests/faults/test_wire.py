@@ -43,6 +43,7 @@ def test_an_append_survives_every_broken_request(run: Striking, fault: Between) 
     run(AppendVersion, fault).assert_sound(at_least=2)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("work", WORKS)
 @pytest.mark.parametrize("fault", FAULTS, ids=lambda fault: fault.__name__)
 def test_every_work_survives_a_request_that_breaks_in_any_way(
@@ -59,6 +60,7 @@ def test_no_answer_at_all_leaves_no_work_half_done(run: Striking, work: type[Wor
     run(work, lost, for_good=True, step=5).assert_sound(at_least=1)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("stall", STALLS, ids=lambda fault: fault.__name__)
 def test_an_append_survives_a_request_that_stalls_or_comes_late(
     run: Striking, stall: Between
