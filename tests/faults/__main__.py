@@ -1,17 +1,21 @@
 """The full run: ``python -m tests.faults`` breaks everything there is to break, and counts.
 
 It prints a table, and ends with 1 if anything was lost, doubled, torn or unclear. Words choose
-parts: ``python -m tests.faults "system calls failed"``.
+parts: ``python -m tests.faults "system calls failed"``. As many parts run at once as there are
+cores, each in a process of its own.
 """
 
 from __future__ import annotations
 
+import multiprocessing
+import os
 import platform
 import sys
 import time
+from concurrent.futures import ProcessPoolExecutor
 from datetime import UTC, datetime
 
-from tests.faults.tally import all_parts, row, table
+from tests.faults.tally import Tally, all_parts, row, run_part, table
 
 
 def main(wanted: list[str]) -> int:
@@ -20,13 +24,14 @@ def main(wanted: list[str]) -> int:
     if unknown:
         print(f"no such part: {', '.join(sorted(unknown))}; there are: {', '.join(parts)}")
         return 2
-    tallies, start = [], time.monotonic()
+    tallies: list[Tally] = []
+    start = time.monotonic()
     print(*table([]), sep="\n")
-    for name in wanted or parts:
-        print(f"{name} …", file=sys.stderr, flush=True)
-        for tally in parts[name]():
-            tallies.append(tally)
-            print(row(tally), flush=True)
+    spawn = multiprocessing.get_context("spawn")
+    with ProcessPoolExecutor(os.cpu_count(), spawn, max_tasks_per_child=1) as pool:
+        for found in [pool.submit(run_part, name) for name in wanted or parts]:
+            tallies += found.result()
+            print(*map(row, found.result()), sep="\n", flush=True)
     problems = [problem for tally in tallies for problem in tally.problems]
     for problem in problems[:100]:
         print(problem, file=sys.stderr)

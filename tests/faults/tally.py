@@ -96,6 +96,11 @@ def all_parts() -> dict[str, Part]:
     return PARTS
 
 
+def run_part(name: str) -> list[Tally]:
+    """One part of the full run, whole."""
+    return list(all_parts()[name]())
+
+
 # --- What must be true of a ledger, whatever was done to it ---------------------------------------
 
 Chains = dict[str, list[object]]
