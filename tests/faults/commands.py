@@ -104,7 +104,9 @@ def denied(shell: Shell, command: Command, err: str, code: int) -> list[tuple[st
         ]
         return [(deeds[n - 1]["title_number"], deeds[n - 1]["n"]) for n in lines]
     titles = re.findall(r"nothing was appended to (\S+):", err)
-    everything = code == NOTHING_WRITTEN and command.line.startswith("append ")
+    # Of a batch whose words were lost on the way, no line said it.
+    one = command.line.startswith("append ") and "--batch" not in command.line
+    everything = one and code == NOTHING_WRITTEN
     return [(title, number) for title, number in new if everything or title in titles]
 
 
