@@ -210,7 +210,7 @@ class Committed:
         self._remembered = remembered
         self._builder = None
         self._version = found[1] if found else None
-        seen = self.log.open(remembered.seen).checkpoint if remembered.seen else None
+        seen = _seen(self.log, remembered)
         try:
             _check_not_behind(seen, found[0].checkpoint if found else None)
             if found:
@@ -350,7 +350,7 @@ def is_as_remembered(log: LogReader, remembered: Remembered) -> bool:
     False: the last commit is not published. A seal is under way, or was cut off, and the next one
     publishes it. Raises IntegrityError where the log was set back, or is another one.
     """
-    seen = log.open(remembered.seen).checkpoint if remembered.seen else None
+    seen = _seen(log, remembered)
     found = log.state()
     _check_not_behind(seen, found[0].checkpoint if found else None)
     if seen is None or found is None:
@@ -362,6 +362,11 @@ def is_as_remembered(log: LogReader, remembered: Remembered) -> bool:
     if (published and size >= seen.size) or size < state.staging.base:
         check_remembered(log, published, seen)
     return is_whole
+
+
+def _seen(log: LogReader, remembered: Remembered) -> Checkpoint | None:
+    """The checkpoint that a sealer remembers; None: it has seen none yet."""
+    return log.open(remembered.seen).checkpoint if remembered.seen else None
 
 
 def _check_not_behind(seen: Checkpoint | None, found: Checkpoint | None) -> None:
