@@ -8,13 +8,13 @@ cores, each in a process of its own.
 from __future__ import annotations
 
 import multiprocessing
-import os
 import platform
 import sys
 import time
 from concurrent.futures import ProcessPoolExecutor
 from datetime import UTC, datetime
 
+from ledger.pool import cores
 from tests.faults.tally import Tally, all_parts, row, run_part, table
 
 
@@ -28,7 +28,7 @@ def main(wanted: list[str]) -> int:
     start = time.monotonic()
     print(*table([]), sep="\n")
     spawn = multiprocessing.get_context("spawn")
-    with ProcessPoolExecutor(os.cpu_count(), spawn, max_tasks_per_child=1) as pool:
+    with ProcessPoolExecutor(cores(), spawn, max_tasks_per_child=1) as pool:
         for found in [pool.submit(run_part, name) for name in wanted or parts]:
             tallies += found.result()
             print(*map(row, found.result()), sep="\n", flush=True)
