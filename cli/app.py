@@ -80,7 +80,7 @@ def _dispatch(arguments: list[str]) -> int:
     from typer.main import get_command  # noqa: PLC0415
 
     from cli.commands import make_app  # noqa: PLC0415
-    from cli.plain import keep_texts  # noqa: PLC0415
+    from cli.typer_texts import keep_texts  # noqa: PLC0415
 
     command = get_command(make_app(arguments))
     keep_texts(command)
@@ -134,7 +134,7 @@ def _fail_usage(error: Exception) -> int:
 
 
 def _complain(message: str, hint: str) -> None:
-    from cli.text import printable  # noqa: PLC0415
+    from cli.terminal.text import printable  # noqa: PLC0415
 
     with suppress(OSError):
         sys.stderr.write(f"ledger: error: {printable(message)}\n")

@@ -12,12 +12,12 @@ from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal
 
-from cli.sealing import log_key_file, memory_place
+from cli.keys import log_key_file, memory_place
 from cli.session import check_place
 from ledger import Ledger, LedgerError, NotFoundError, PrivateKey
 from ledger.errors import OutcomeUnknown, StoreDenied, StoreUnavailable
-from ledger.keyfile import read_private
-from ledger.layout import LEDGER_KEY
+from ledger.format.layout import LEDGER_KEY
+from ledger.local.keyfile import read_private
 from ledger.stores import FolderStore, open_store
 from ledger.stores.probe import probe
 
@@ -172,9 +172,9 @@ class Examination:
 
     def _compare_memory(self, ledger: Ledger, path: Path) -> Check:
         from ledger import Log  # noqa: PLC0415
-        from ledger.tlog.commit import is_as_remembered  # noqa: PLC0415
-        from ledger.tlog.memory import Memory  # noqa: PLC0415
-        from ledger.tlog.read import LogReader  # noqa: PLC0415
+        from ledger.sealing.commit import is_as_remembered  # noqa: PLC0415
+        from ledger.sealing.memory import Memory  # noqa: PLC0415
+        from ledger.sealing.reader import LogReader  # noqa: PLC0415
 
         remembered = Memory(path).read()
         if remembered is not None and remembered.origin == ledger.origin:

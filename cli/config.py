@@ -19,9 +19,10 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from ledger import InvalidError, Keyring, MalformedError, TrustError, durable
+from ledger import InvalidError, Keyring, MalformedError, TrustError
 from ledger.errors import KeyUnavailable, StoreUnavailable
-from ledger.filelock import lock_file
+from ledger.local import files as durable
+from ledger.local.filelock import lock_file
 from ledger.stores import CONNECTIONS, MAX_CONNECTIONS, SCHEME, Store, open_store
 
 if TYPE_CHECKING:

@@ -8,10 +8,10 @@ from datetime import UTC, datetime
 from importlib.metadata import PackageNotFoundError, version
 from typing import TYPE_CHECKING, Any
 
-from ledger.newfile import NewFile, check_outside
-from ledger.plain import report_json
+from ledger.format.plain import report_json
+from ledger.format.times import format_time
+from ledger.local.newfile import NewFile, check_outside
 from ledger.stores import FolderStore
-from ledger.times import format_time
 
 if TYPE_CHECKING:
     from pathlib import Path

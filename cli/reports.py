@@ -7,15 +7,15 @@ from typing import TYPE_CHECKING, Any
 
 import typer
 
-from cli.output import print_json, report_json, report_lines, until_closed
-from cli.progress import auditing, heeding
+from cli.terminal.output import print_json, report_json, report_lines, until_closed
+from cli.terminal.progress import auditing, heeding
 from ledger import Finding, IntegrityError, Report, TrustError
 
 if TYPE_CHECKING:
     from collections.abc import Callable
 
     from ledger import Keyring, Ledger
-    from ledger.audit_run import Audit
+    from ledger.verification.run import Audit
 
 __all__ = ["note", "note_ambiguity", "print_report", "report_of", "run_audit", "was_interrupted"]
 

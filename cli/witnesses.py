@@ -10,9 +10,9 @@ import typer
 from ledger import LedgerError, MalformedError, NotFoundError, Report
 from ledger import load_key as load_private_key
 from ledger.errors import KeyUnavailable, OriginNotPinned
-from ledger.layout import LOG_CHECKPOINT
-from ledger.newfile import NewFile
-from ledger.verify import finding_of
+from ledger.format.chain import finding_of
+from ledger.format.layout import LOG_CHECKPOINT
+from ledger.local.newfile import NewFile
 
 if TYPE_CHECKING:
     from datetime import datetime

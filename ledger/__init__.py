@@ -12,9 +12,6 @@
 
 from typing import TYPE_CHECKING
 
-from ledger.append import ANY, Draft
-from ledger.diff import ABSENT, Change
-from ledger.entry import Entry
 from ledger.errors import (
     ConflictError,
     HeadMissing,
@@ -30,16 +27,19 @@ from ledger.errors import (
     TrustError,
     UnsupportedFormatError,
 )
-from ledger.keyfile import create_key, load_key
-from ledger.keyring import Keyring
-from ledger.keys import PrivateKey, PublicKey, Signer
+from ledger.format.diff import ABSENT, Change
+from ledger.format.entry import Entry
+from ledger.format.keyring import Keyring
+from ledger.format.keys import PrivateKey, PublicKey, Signer
+from ledger.format.report import Finding, Report
 from ledger.ledger import Ledger
+from ledger.local.keyfile import create_key, load_key
 from ledger.offline import verify_bundle
-from ledger.report import Finding, Report
 from ledger.stores import Store, open_store
+from ledger.titles.append import ANY, Draft
 
 if TYPE_CHECKING:
-    from ledger.tlog.log import Log, check_entry
+    from ledger.log import Log, check_entry
 
 __all__ = [
     "ABSENT",
@@ -81,7 +81,7 @@ def __getattr__(name: str) -> object:
     """Load the log only for those who use it: every command of the shell would wait for it."""
     if name not in {"Log", "check_entry"}:
         raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
-    from ledger.tlog import log  # noqa: PLC0415
+    from ledger import log  # noqa: PLC0415
 
     found: object = getattr(log, name)
     globals()[name] = found

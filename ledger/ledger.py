@@ -6,21 +6,24 @@ from datetime import UTC, datetime
 from itertools import islice
 from typing import TYPE_CHECKING, BinaryIO
 
-from ledger import append as appending
-from ledger import batch as batching
-from ledger import diff, identity, layout, packing, transfer
-from ledger import recover as recovering
-from ledger.append import ANY, Anything, Appended, Draft
-from ledger.audit import FROM_A_LISTING, verify_title
-from ledger.audit_run import Audit
+from ledger.bundles import importing as transfer
 from ledger.errors import InvalidError, KeyUnavailable, TrustError
-from ledger.fsck import fsck
-from ledger.history import History
-from ledger.keyring import Keyring
-from ledger.keys import PrivateKey
-from ledger.pool import cores
-from ledger.report import Report
+from ledger.format import diff, layout
+from ledger.format.keyring import Keyring
+from ledger.format.keys import PrivateKey
+from ledger.format.report import Report
+from ledger.local.parallel import cores
+from ledger.packs import writer as packing
 from ledger.stores import open_store
+from ledger.titles import append as appending
+from ledger.titles import batch as batching
+from ledger.titles import identity
+from ledger.titles import recover as recovering
+from ledger.titles.append import ANY, Anything, Appended, Draft
+from ledger.titles.history import History
+from ledger.verification.fsck import fsck
+from ledger.verification.run import Audit
+from ledger.verification.walk import FROM_A_LISTING, verify_title
 
 if TYPE_CHECKING:
     import os
@@ -28,14 +31,14 @@ if TYPE_CHECKING:
     from types import TracebackType
     from typing import Self
 
-    from ledger.batch import Outcome
-    from ledger.canonical import JSONValue
-    from ledger.diff import Change
-    from ledger.entry import Entry
-    from ledger.keys import Signer
-    from ledger.packing import Packed
+    from ledger.bundles.importing import Imported
+    from ledger.format.canonical import JSONValue
+    from ledger.format.diff import Change
+    from ledger.format.entry import Entry
+    from ledger.format.keys import Signer
+    from ledger.packs.writer import Packed
     from ledger.stores import Store
-    from ledger.transfer import Imported
+    from ledger.titles.batch import Outcome
 
 __all__ = ["Ledger"]
 

@@ -5,14 +5,14 @@ from __future__ import annotations
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING, BinaryIO
 
-from ledger import transfer
-from ledger.bundle import BundleReader
+from ledger.bundles import importing as transfer
+from ledger.format.bundle import BundleReader
 
 if TYPE_CHECKING:
     from collections.abc import Callable
 
-    from ledger.keyring import Keyring
-    from ledger.report import Report
+    from ledger.format.keyring import Keyring
+    from ledger.format.report import Report
 
 __all__ = ["bundle_origin", "verify_bundle"]
 

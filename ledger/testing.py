@@ -18,11 +18,11 @@ from __future__ import annotations
 import hashlib
 from datetime import UTC, datetime, timedelta
 
-from ledger.keyring import Keyring
-from ledger.keys import PrivateKey
+from ledger.format.keyring import Keyring
+from ledger.format.keys import PrivateKey
 from ledger.ledger import Ledger
-from ledger.store_contract import StoreContract
 from ledger.stores import MemoryStore, Store
+from ledger.stores.contract import StoreContract
 
 __all__ = ["ORIGIN", "FixedClock", "StoreContract", "keyring_for", "memory_ledger", "signer"]
 

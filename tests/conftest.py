@@ -13,9 +13,9 @@ from tests import servers
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
-    from ledger.stores.s3 import S3Store
+    from ledger.stores.s3.store import S3Store
 
-pytest.register_assert_rewrite("ledger.store_contract")
+pytest.register_assert_rewrite("ledger.stores.contract")
 
 OURS = ("AWS_", "LEDGER_", "XDG_")
 # A server that is running already, such as http://127.0.0.1:7481, with its AWS_* credentials.
@@ -105,7 +105,7 @@ def s3_bucket(s3_client: Any) -> Iterator[str]:
 @pytest.fixture
 def s3_store(s3_bucket: str, s3_client: Any) -> Iterator[S3Store]:
     """A store in a new bucket, on each server in turn."""
-    from ledger.stores.s3 import S3Store
+    from ledger.stores.s3.store import S3Store
 
     store = S3Store(s3_bucket, client=s3_client)
     yield store

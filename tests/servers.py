@@ -36,7 +36,7 @@ def client_of(endpoint: str, **credentials: str) -> Any:
     """The client that a store makes itself, where the environment names this endpoint."""
     import pytest
 
-    from ledger.stores.s3 import make_client
+    from ledger.stores.s3.store import make_client
 
     with pytest.MonkeyPatch.context() as environment:
         environment.setenv("AWS_ENDPOINT_URL_S3", endpoint)

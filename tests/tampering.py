@@ -22,14 +22,17 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 import pytest
 
 import ledger.ledger as ledger_module
-from ledger import Keyring, Ledger, Log, PrivateKey, Report, audit, fetch, pool
-from ledger.canonical import encode
-from ledger.entry import PAYLOAD_TYPE, Entry
-from ledger.layout import LOG, PACKS, PENDING, entry_key, head_key, pack_key, parse_entry_key
-from ledger.packfile import Packable, make_pack
+from ledger import Keyring, Ledger, Log, PrivateKey, Report
+from ledger.format.canonical import encode
+from ledger.format.entry import PAYLOAD_TYPE, Entry
+from ledger.format.layout import LOG, PACKS, PENDING, entry_key, head_key, pack_key, parse_entry_key
+from ledger.local import parallel as pool
+from ledger.packs.format import Packable, make_pack
 from ledger.stores import FolderStore, MemoryStore
 from ledger.testing import ORIGIN, FixedClock, keyring_for, memory_ledger, signer
-from tests.tlog.sealing import LOG_KEY, Sealer
+from ledger.verification import prefetch as fetch
+from ledger.verification import walk as audit
+from tests.sealing.sealers import LOG_KEY, Sealer
 
 if TYPE_CHECKING:
     from collections.abc import Callable

@@ -10,9 +10,9 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from tests.benchmarks import page
-from tests.benchmarks.__main__ import BENCHMARKS
-from tests.benchmarks.harness import Case, Claim, Table, claims_table, take_turns
+from benchmarks import page
+from benchmarks.__main__ import BENCHMARKS
+from benchmarks.harness import Case, Claim, Table, claims_table, take_turns
 from tests.test_docs import ROOT
 
 if TYPE_CHECKING:
@@ -21,7 +21,7 @@ if TYPE_CHECKING:
 
 def run(*arguments: str) -> subprocess.CompletedProcess[str]:
     return subprocess.run(
-        [sys.executable, "-m", "tests.benchmarks", *arguments],
+        [sys.executable, "-m", "benchmarks", *arguments],
         cwd=ROOT,
         capture_output=True,
         text=True,

@@ -18,7 +18,7 @@ import httpx
 import pytest
 
 from ledger.stores import open_store
-from ledger.stores.s3 import make_client
+from ledger.stores.s3.store import make_client
 from tests.service.client import serving
 
 if TYPE_CHECKING:

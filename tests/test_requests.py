@@ -20,8 +20,8 @@ from urllib.parse import parse_qs, unquote, urlsplit
 import pytest
 
 from ledger import Ledger
-from ledger.layout import LEDGER_KEY, entry_key, head_key, pending_key
-from ledger.stores.s3 import S3Store
+from ledger.format.layout import LEDGER_KEY, entry_key, head_key, pending_key
+from ledger.stores.s3.store import S3Store
 from ledger.testing import FixedClock, keyring_for, memory_ledger, signer
 
 if TYPE_CHECKING:

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
+from cli.edits import apply_settings
 from cli.options import (
     ConnectionsOption,
     DebugOption,
@@ -18,20 +19,19 @@ from cli.options import (
     QuietOption,
     StoreOption,
 )
-from cli.output import change_json, change_lines, entry_json, entry_lines, print_json
 from cli.receipts import waiting
 from cli.session import open_ledger
-from cli.settings import apply_settings
+from cli.terminal.output import change_json, change_lines, entry_json, entry_lines, print_json
 from ledger import ANY, InvalidError, MalformedError, NotFoundError
-from ledger.append import Draft
-from ledger.canonical import decode
-from ledger.diff import changes
-from ledger.entry import MAX_BYTES
-from ledger.layout import check_title_number
+from ledger.format.canonical import decode
+from ledger.format.diff import changes
+from ledger.format.entry import MAX_BYTES
+from ledger.format.layout import check_title_number
+from ledger.titles.append import Draft
 
 if TYPE_CHECKING:
     from ledger import Entry, Ledger
-    from ledger.append import Anything
+    from ledger.titles.append import Anything
 
 __all__ = ["append"]
 
@@ -130,7 +130,7 @@ def append(
     if batch is not None:
         if title_number is not None or settings or new or parent is not None:
             raise typer.BadParameter("--batch excludes TITLE, --set, --parent and --new")
-        from cli.commands.batch import Shown, append_batch  # noqa: PLC0415 -- seldom needed
+        from cli.batch.run import Shown, append_batch  # noqa: PLC0415 -- seldom needed
 
         opening = partial(open_ledger, store, key=key, sign=True, connections=connections)
         shown = Shown(as_json, quiet, dry_run)

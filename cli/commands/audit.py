@@ -34,14 +34,14 @@ from cli.reports import (
 from cli.session import open_ledger
 from cli.witnesses import WitnessOption, load_witness, read_policy
 from ledger import Log
-from ledger.newfile import NewFile
+from ledger.local.newfile import NewFile
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
 
     from ledger import Report
-    from ledger.audit_run import Audit
     from ledger.tlog import WitnessPolicy
+    from ledger.verification.run import Audit
 
 __all__ = ["audit"]
 

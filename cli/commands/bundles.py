@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Annotated, BinaryIO
 
 import typer
 
+from cli.batch.spool import spooled
 from cli.config import load_config
 from cli.options import (
     ConnectionsOption,
@@ -20,10 +21,9 @@ from cli.options import (
     StoreOption,
     TitlesArgument,
 )
-from cli.output import counted, print_json, working
 from cli.session import in_steps, open_ledger
-from cli.spool import spooled
-from cli.text import printable
+from cli.terminal.output import counted, print_json, working
+from cli.terminal.text import printable
 from ledger import InvalidError, Ledger, NotFoundError, TrustError
 from ledger.errors import StoreUnavailable
 from ledger.offline import bundle_origin

@@ -11,22 +11,22 @@ import typer
 
 from cli.config import load_config
 from cli.options import DebugOption, JsonOption, OriginOption, QuietOption
-from cli.output import print_json, report_json, report_lines, style
 from cli.reports import EXIT_CODES, note_ambiguity
-from cli.text import printable
+from cli.terminal.output import print_json, report_json, report_lines, style
+from cli.terminal.text import printable
 from cli.witnesses import WitnessOption, read_policy
 from ledger import Finding, IntegrityError, Keyring, NotFoundError, Report, TrustError, check_entry
-from ledger.entry import MAX_BYTES
 from ledger.errors import OriginNotPinned
+from ledger.format.entry import MAX_BYTES
+from ledger.log import RECEIPT
 from ledger.tlog import NoteKey
-from ledger.tlog.log import RECEIPT
-from ledger.tlog.witness import NONE
+from ledger.tlog.policy import NONE
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
+    from ledger.log import Proven
     from ledger.tlog import WitnessPolicy
-    from ledger.tlog.log import Proven
 
 __all__ = ["check"]
 

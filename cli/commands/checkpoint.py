@@ -10,14 +10,14 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from cli.options import ConnectionsOption, DebugOption, JsonOption, QuietOption, StoreOption
-from cli.output import finding_lines, print_json
 from cli.reports import EXIT_CODES
 from cli.session import open_ledger
-from cli.text import printable
+from cli.terminal.output import finding_lines, print_json
+from cli.terminal.text import printable
 from cli.witnesses import WitnessOption, read_checkpoint, read_policy
 from ledger import Log, Report
-from ledger.plain import finding_json
-from ledger.times import format_time
+from ledger.format.plain import finding_json
+from ledger.format.times import format_time
 from ledger.tlog.note import encode_base64
 
 if TYPE_CHECKING:

@@ -13,7 +13,7 @@ from typing import Annotated
 import typer
 
 from cli.options import DebugOption, JsonOption, QuietOption
-from cli.output import print_json, style
+from cli.terminal.output import print_json, style
 from ledger import InvalidError, Keyring, Ledger
 
 __all__ = ["demo"]

@@ -7,8 +7,8 @@ from typing import Annotated
 import typer
 
 from cli.options import DebugOption, JsonOption, QuietOption, StoreOption, TitleArgument
-from cli.output import change_json, change_lines, pager, print_json, until_closed
 from cli.session import open_ledger
+from cli.terminal.output import change_json, change_lines, pager, print_json, until_closed
 
 __all__ = ["diff"]
 

@@ -9,8 +9,8 @@ import typer
 from cli.checkup import Examination, as_json
 from cli.config import load_config
 from cli.options import DebugOption, JsonOption, KeyOption, QuietOption, StoreOption
-from cli.output import print_json, style, working
-from cli.text import printable
+from cli.terminal.output import print_json, style, working
+from cli.terminal.text import printable
 
 if TYPE_CHECKING:
     from cli.checkup import Check

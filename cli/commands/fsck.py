@@ -6,11 +6,11 @@ from contextlib import ExitStack
 
 from cli.config import load_config
 from cli.options import ConnectionsOption, DebugOption, JsonOption, QuietOption, StoreOption
-from cli.progress import auditing, heeding
 from cli.reports import note_ambiguity, print_report, report_of, was_interrupted
 from cli.session import open_ledger
+from cli.terminal.progress import auditing, heeding
 from ledger import Ledger, Report
-from ledger.audit_run import Tally
+from ledger.verification.run import Tally
 
 __all__ = ["fsck"]
 

@@ -13,14 +13,14 @@ import typer
 
 from cli.config import FOUND, load_config, make_folder
 from cli.options import DebugOption, JsonOption, KeyOption, QuietOption, StoreOption
-from cli.output import print_json
 from cli.session import own_key
-from cli.text import printable
+from cli.terminal.output import print_json
+from cli.terminal.text import printable
 from ledger import Ledger, LedgerError, create_key
 from ledger.errors import LedgerExists, NotFoundError
-from ledger.identity import read_origin
-from ledger.keyring import check_origin
+from ledger.format.keyring import check_origin
 from ledger.stores import open_store
+from ledger.titles.identity import read_origin
 
 if TYPE_CHECKING:
     from pathlib import Path

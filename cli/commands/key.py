@@ -9,20 +9,20 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from cli.config import load_config, make_folder
+from cli.keys import log_key, log_key_file
 from cli.options import DebugOption, JsonOption, KeyOption, QuietOption
-from cli.output import print_json
-from cli.sealing import log_key, log_key_file
 from cli.session import own_key
-from cli.text import printable
+from cli.terminal.output import print_json
+from cli.terminal.text import printable
 from cli.witnesses import load_witness, new_name_file, witness_key_file, write_witness
 from ledger import InvalidError, NotFoundError, PublicKey, TrustError, create_key
-from ledger.keyring import ROLES, check_origin
+from ledger.format.keyring import ROLES, check_origin
 from ledger.tlog import NoteKey
 
 if TYPE_CHECKING:
     from cli.config import Config
     from ledger import Keyring
-    from ledger.keyring import Role
+    from ledger.format.keyring import Role
 
 __all__ = ["generate", "list_", "show", "trust", "untrust"]
 

@@ -17,7 +17,8 @@ from cli.options import (
     StoreOption,
     TitleArgument,
 )
-from cli.output import (
+from cli.session import open_ledger
+from cli.terminal.output import (
     change_json,
     change_lines,
     entry_json,
@@ -27,10 +28,9 @@ from cli.output import (
     signer_name,
     style,
 )
-from cli.session import open_ledger
-from cli.text import printable
-from ledger.diff import changes
-from ledger.times import format_time, parse_time
+from cli.terminal.text import printable
+from ledger.format.diff import changes
+from ledger.format.times import format_time, parse_time
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator

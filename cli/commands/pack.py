@@ -7,13 +7,13 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from cli.options import ConnectionsOption, DebugOption, JsonOption, QuietOption, StoreOption
-from cli.output import counted, counting, finding_json, finding_lines, print_json
 from cli.reports import EXIT_CODES
 from cli.session import in_steps, open_ledger
+from cli.terminal.output import counted, counting, finding_json, finding_lines, print_json
 from ledger import Report
 
 if TYPE_CHECKING:
-    from ledger.packing import Packed
+    from ledger.packs.writer import Packed
 
 __all__ = ["pack"]
 

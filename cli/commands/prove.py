@@ -17,11 +17,11 @@ from cli.options import (
     StoreOption,
     TitleArgument,
 )
-from cli.output import print_json
 from cli.session import open_ledger
-from cli.text import printable
+from cli.terminal.output import print_json
+from cli.terminal.text import printable
 from ledger import Log
-from ledger.newfile import NewFile
+from ledger.local.newfile import NewFile
 
 if TYPE_CHECKING:
     from ledger import Entry

@@ -14,9 +14,9 @@ from cli.options import (
     StoreOption,
     TitleArgument,
 )
-from cli.output import entry_json, print_json
 from cli.session import open_ledger
-from ledger.layout import check_address
+from cli.terminal.output import entry_json, print_json
+from ledger.format.layout import check_address
 
 __all__ = ["recover"]
 

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from cli.config import load_config
+from cli.keys import log_key, memory_file
 from cli.options import (
     ConnectionsOption,
     DebugOption,
@@ -16,15 +17,14 @@ from cli.options import (
     QuietOption,
     StoreOption,
 )
-from cli.output import counted, finding_json, finding_lines, print_json, working
 from cli.reports import EXIT_CODES
-from cli.sealing import log_key, memory_file
 from cli.session import check_place, in_steps, open_ledger
+from cli.terminal.output import counted, finding_json, finding_lines, print_json, working
 from ledger import Log
 from ledger.tlog.note import encode_base64
 
 if TYPE_CHECKING:
-    from ledger.tlog.seal import Sealed
+    from ledger.sealing.seal import Sealed
 
 __all__ = ["seal"]
 

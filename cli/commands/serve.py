@@ -9,7 +9,12 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from cli.access import (
+from cli.config import load_config
+from cli.durations import parse_duration
+from cli.keys import log_key as own_log_key
+from cli.keys import memory_file
+from cli.options import DebugOption, JsonOption, KeyOption, QuietOption, StoreOption
+from cli.serve.access import (
     CannotServeError,
     check_proxies,
     hosts_to_answer_to,
@@ -17,18 +22,13 @@ from cli.access import (
     listen,
     read_tokens,
 )
-from cli.config import load_config
-from cli.durations import parse_duration
-from cli.logs import LogFormat, configure_log
-from cli.options import DebugOption, JsonOption, KeyOption, QuietOption, StoreOption
-from cli.output import print_json
-from cli.sealing import log_key as own_log_key
-from cli.sealing import memory_file
+from cli.serve.logs import LogFormat, configure_log
 from cli.session import check_place, own_key
-from cli.text import printable
+from cli.terminal.output import print_json
+from cli.terminal.text import printable
 from ledger import Ledger
-from ledger.entry import MAX_BYTES
 from ledger.errors import KeyUnavailable
+from ledger.format.entry import MAX_BYTES
 from ledger.stores import open_store
 
 if TYPE_CHECKING:

@@ -15,9 +15,9 @@ from cli.options import (
     StoreOption,
     TitleArgument,
 )
-from cli.output import document_lines, entry_json, entry_lines, pager, print_json
 from cli.session import open_ledger
-from ledger.times import parse_time
+from cli.terminal.output import document_lines, entry_json, entry_lines, pager, print_json
+from ledger.format.times import parse_time
 
 if TYPE_CHECKING:
     from ledger import Entry, Ledger

@@ -9,12 +9,12 @@ import typer
 
 from cli.config import load_config
 from cli.options import DebugOption, JsonOption, KeyOption, QuietOption, StoreOption
-from cli.output import print_json
 from cli.session import check_place
-from cli.text import printable
+from cli.terminal.output import print_json
+from cli.terminal.text import printable
 from ledger import Ledger, LedgerError, NotFoundError, TrustError, load_key
+from ledger.format.times import parse_time
 from ledger.stores import open_store
-from ledger.times import parse_time
 
 if TYPE_CHECKING:
     from pathlib import Path

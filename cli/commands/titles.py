@@ -8,8 +8,8 @@ from typing import Annotated
 import typer
 
 from cli.options import DebugOption, JsonOption, QuietOption, StoreOption
-from cli.output import pager, print_json
 from cli.session import open_ledger
+from cli.terminal.output import pager, print_json
 
 __all__ = ["titles"]
 

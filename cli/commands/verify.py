@@ -25,8 +25,6 @@ from cli.options import (
     StoreOption,
     TitlesArgument,
 )
-from cli.output import working
-from cli.progress import heeding
 from cli.reports import (
     note,
     note_ambiguity,
@@ -35,13 +33,15 @@ from cli.reports import (
     run_audit,
     was_interrupted,
 )
-from cli.selection import Sample, draw, read_titles
+from cli.sampling import Sample, draw, read_titles
 from cli.session import open_ledger
+from cli.terminal.output import working
+from cli.terminal.progress import heeding
 from cli.witnesses import WitnessOption, address_by, judge_published, read_policy
 from ledger import Ledger, NotFoundError, Report, verify_bundle
-from ledger.audit import FROM_A_LISTING
-from ledger.audit_run import Tally
-from ledger.layout import is_address
+from ledger.format.layout import is_address
+from ledger.verification.run import Tally
+from ledger.verification.walk import FROM_A_LISTING
 
 if TYPE_CHECKING:
     from io import BufferedReader

@@ -15,20 +15,20 @@ from starlette.responses import Response
 from starlette.routing import Match
 
 from ledger.errors import InvalidError
-from ledger.service.edge import Edge, Guard
-from ledger.service.errors import MethodNotAllowed, RequestError, UnknownPath
-from ledger.service.face import Face
-from ledger.service.listing import Listing
-from ledger.service.log import LogFiles
+from ledger.service.context import Face
+from ledger.service.http.errors import MethodNotAllowed, RequestError, UnknownPath
+from ledger.service.http.parameters import only_known_parameters
+from ledger.service.http.problems import Problems
 from ledger.service.metrics import Metrics
-from ledger.service.openapi import build_contract
-from ledger.service.operations import Operations
-from ledger.service.parameters import only_known_parameters
-from ledger.service.problems import Problems
-from ledger.service.reads import Reads
+from ledger.service.middleware import Edge, Guard
+from ledger.service.openapi.routes import build_contract
+from ledger.service.routes.health import Operations
+from ledger.service.routes.listing import Listing
+from ledger.service.routes.log import LogFiles
+from ledger.service.routes.titles import Reads
+from ledger.service.routes.writes import Writes
 from ledger.service.settings import Settings
-from ledger.service.work import Work
-from ledger.service.writes import Writes
+from ledger.service.threads import Work
 
 if TYPE_CHECKING:
     from starlette.requests import Request

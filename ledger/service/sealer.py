@@ -9,17 +9,17 @@ from threading import Event, Thread
 from typing import TYPE_CHECKING
 
 from ledger.errors import ConflictError, LedgerError, TrustError
-from ledger.newfile import check_outside
+from ledger.local.newfile import check_outside
+from ledger.log import Log
+from ledger.sealing.memory import Memory
 from ledger.stores import FolderStore
-from ledger.tlog.log import Log
-from ledger.tlog.memory import Memory
 
 if TYPE_CHECKING:
     import os
 
-    from ledger.keys import Signer
+    from ledger.format.keys import Signer
+    from ledger.format.report import Finding
     from ledger.ledger import Ledger
-    from ledger.report import Finding
 
 __all__ = ["Sealer", "Sealing"]
 

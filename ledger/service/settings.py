@@ -7,8 +7,8 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 from urllib.parse import urlsplit
 
-from ledger.entry import MAX_BYTES
 from ledger.errors import InvalidError
+from ledger.format.entry import MAX_BYTES
 
 if TYPE_CHECKING:
     from ledger.service.tokens import Token

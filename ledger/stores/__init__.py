@@ -66,7 +66,7 @@ def _file_path(rest: str) -> str:
 
 def _open_s3(rest: str, connections: int) -> Store:
     # boto3 takes longer to import than everything else together: only those who use it wait.
-    from ledger.stores.s3 import S3Store  # noqa: PLC0415
+    from ledger.stores.s3.store import S3Store  # noqa: PLC0415
 
     bucket, _, prefix = rest.partition("/")
     return S3Store(bucket, prefix, connections=connections)

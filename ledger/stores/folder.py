@@ -22,7 +22,6 @@ from contextlib import ExitStack, contextmanager, suppress
 from itertools import islice
 from typing import TYPE_CHECKING
 
-from ledger.durable import FOLDER, make_folder, sync
 from ledger.errors import (
     IntegrityError,
     InvalidError,
@@ -32,7 +31,8 @@ from ledger.errors import (
     StoreDenied,
     StoreUnavailable,
 )
-from ledger.layout import HEAD_NAME, check_deletable, check_key
+from ledger.format.layout import HEAD_NAME, check_deletable, check_key
+from ledger.local.files import FOLDER, make_folder, sync
 from ledger.stores.base import Blob, Store
 from ledger.stores.listing import check_listing, is_listed
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from ledger.errors import InvalidError
-from ledger.layout import KEY
+from ledger.format.layout import KEY
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator

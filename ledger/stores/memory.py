@@ -8,7 +8,7 @@ from threading import Lock
 from typing import TYPE_CHECKING
 
 from ledger.errors import PreconditionFailed
-from ledger.layout import check_deletable, check_key
+from ledger.format.layout import check_deletable, check_key
 from ledger.stores.base import Blob, Store
 from ledger.stores.listing import check_listing, fold
 

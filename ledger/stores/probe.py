@@ -19,7 +19,7 @@ from ledger.errors import (
     StoreUnavailable,
     StoreUnsafe,
 )
-from ledger.layout import PROBE
+from ledger.format.layout import PROBE
 
 if TYPE_CHECKING:
     from collections.abc import Callable

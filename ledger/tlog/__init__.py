@@ -37,7 +37,8 @@ from ledger.tlog.merkle import (
     inclusion_proof,
 )
 from ledger.tlog.note import Note, NoteKey, add_signatures, open_note, sign_note
-from ledger.tlog.proof import Receipt, check_receipt
+from ledger.tlog.policy import WitnessPolicy
+from ledger.tlog.receipt import Receipt, check_receipt
 from ledger.tlog.tiles import (
     ENTRIES,
     ReadTiles,
@@ -50,7 +51,6 @@ from ledger.tlog.tiles import (
     parse_tile,
     unfinished_tiles,
 )
-from ledger.tlog.witness import WitnessPolicy
 
 __all__ = [
     "EMPTY_ROOT",

@@ -15,7 +15,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, ClassVar, NamedTuple
 
 from ledger.errors import IntegrityError, InvalidError, MalformedError, TrustError
-from ledger.keyring import check_origin
+from ledger.format.keyring import check_origin
 from ledger.tlog.merkle import EMPTY_ROOT, HASH_BYTES, MAX_SIZE
 from ledger.tlog.note import (
     NoteKey,
@@ -29,7 +29,7 @@ from ledger.tlog.note import (
 if TYPE_CHECKING:
     from collections.abc import Iterable
 
-    from ledger.keys import PublicKey, Signer
+    from ledger.format.keys import PublicKey, Signer
 
 __all__ = [
     "Checkpoint",

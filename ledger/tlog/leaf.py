@@ -12,9 +12,9 @@ from __future__ import annotations
 
 from typing import NamedTuple
 
-from ledger import canonical
 from ledger.errors import MalformedError, UnsupportedFormatError
-from ledger.layout import check_address, check_title_number
+from ledger.format import canonical
+from ledger.format.layout import check_address, check_title_number
 
 __all__ = ["Leaf"]
 

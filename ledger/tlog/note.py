@@ -23,12 +23,12 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, ClassVar, NamedTuple, Self
 
 from ledger.errors import IntegrityError, InvalidError, MalformedError, TrustError
-from ledger.keys import PublicKey
+from ledger.format.keys import PublicKey
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
 
-    from ledger.keys import Signer
+    from ledger.format.keys import Signer
 
 __all__ = [
     "MAX_NOTE_BYTES",

@@ -15,8 +15,8 @@ from xml.sax.saxutils import escape
 
 import pytest
 
-from cli.progress import Meter, heeding
-from cli.selection import draw
+from cli.sampling import draw
+from cli.terminal.progress import Meter, heeding
 from ledger import Ledger, Report, load_key
 from ledger.errors import StoreUnavailable
 from ledger.stores import MemoryStore

@@ -14,8 +14,8 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from cli.commands.batch import Shown, append_batch
-from cli.lines import LONGEST, Lines
+from cli.batch.lines import LONGEST, Lines
+from cli.batch.run import Shown, append_batch
 from ledger import InvalidError, Ledger, load_key
 from ledger.testing import memory_ledger
 from tests.cli.shell import PATIENCE, Shell
@@ -262,7 +262,7 @@ def test_lines_whose_digests_begin_alike_are_counted_by_themselves(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     # Whoever looks long enough finds two lines whose digests share eight bytes.
-    monkeypatch.setattr("cli.lines._short", lambda _: 7)
+    monkeypatch.setattr("cli.batch.lines._short", lambda _: 7)
     ledger = memory_ledger()
     run(ledger, [("TN1", "A"), ("TN1", "B")])
     run(ledger, [("TN2", "A"), ("TN1", "B"), ("TN1", "A"), ("TN1", "A")])

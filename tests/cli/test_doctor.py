@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
-from cli.sealing import LOG_KEY
+from cli.keys import LOG_KEY
 from tests.cli.shell import ORIGIN, Shell
 from tests.servers import free_port
 

@@ -7,7 +7,7 @@ import shutil
 
 import pytest
 
-from ledger.layout import LOG_CHECKPOINT, head_key
+from ledger.format.layout import LOG_CHECKPOINT, head_key
 from ledger.stores import FolderStore
 from ledger.tlog import WitnessKey, open_checkpoint
 from tests.cli.shell import ORIGIN, TITLE, Shell

@@ -8,9 +8,9 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from ledger.keyring import Keyring
-from ledger.keys import PublicKey
-from ledger.layout import LOG_CHECKPOINT, PENDING, head_key
+from ledger.format.keyring import Keyring
+from ledger.format.keys import PublicKey
+from ledger.format.layout import LOG_CHECKPOINT, PENDING, head_key
 from ledger.tlog import NoteKey, Receipt, open_checkpoint
 from tests.cli.shell import ORIGIN, TITLE, Shell
 

@@ -15,7 +15,7 @@ from pathlib import Path
 import pytest
 
 from cli.commands import COMMANDS, KEY_COMMANDS
-from cli.text import json_text, printable
+from cli.terminal.text import json_text, printable
 from tests.cli.shell import PATIENCE, TITLE, Shell
 
 ALL = [*COMMANDS, *(f"key {name}" for name in KEY_COMMANDS)]

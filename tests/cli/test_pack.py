@@ -7,7 +7,8 @@ import subprocess
 import time
 from typing import TYPE_CHECKING
 
-from ledger import Ledger, layout, load_key
+from ledger import Ledger, load_key
+from ledger.format import layout
 from tests.cli.shell import PATIENCE, TITLE, Shell
 
 if TYPE_CHECKING:

@@ -10,8 +10,8 @@ from typing import TYPE_CHECKING
 import pytest
 
 from ledger import load_key
-from ledger.keyring import Keyring
-from ledger.layout import LOG_CHECKPOINT, head_key
+from ledger.format.keyring import Keyring
+from ledger.format.layout import LOG_CHECKPOINT, head_key
 from ledger.tlog import WitnessKey, add_signatures, cosign, open_checkpoint
 from tests.cli.shell import ORIGIN, TITLE, Shell
 

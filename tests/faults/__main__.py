@@ -14,7 +14,7 @@ import time
 from concurrent.futures import ProcessPoolExecutor
 from datetime import UTC, datetime
 
-from ledger.pool import cores
+from ledger.local.parallel import cores
 from tests.faults.tally import Tally, all_parts, row, run_part, table
 
 

@@ -10,7 +10,7 @@ from threading import Lock
 from typing import TYPE_CHECKING
 
 from ledger import Ledger
-from ledger.tlog.log import Log
+from ledger.log import Log
 from tests.cli.shell import ORIGIN, Shell
 from tests.faults.tally import Chains, Tally, chains, check_chains, check_verifies, is_prefix
 

@@ -28,15 +28,15 @@ from hypothesis.stateful import (
 )
 
 from ledger import ANY, Entry, Ledger, Report, verify_bundle
-from ledger.append import Draft
-from ledger.canonical import encode
 from ledger.errors import HeadMissing, HeadMoved, LedgerError, NotFoundError, ReferenceConflict
-from ledger.layout import LOG_CHECKPOINT, entry_key, head_key
+from ledger.format.canonical import encode
+from ledger.format.layout import LOG_CHECKPOINT, entry_key, head_key
+from ledger.log import Log
 from ledger.stores import MemoryStore, Store
 from ledger.testing import ORIGIN, FixedClock, keyring_for, signer
-from ledger.tlog.log import Log
+from ledger.titles.append import Draft
 from tests.faults.stores import FAST, FAULTS, LASTING, Fault
-from tests.tlog.sealing import LOG_KEY, assert_sealed
+from tests.sealing.sealers import LOG_KEY, assert_sealed
 from tests.wrappers import CrashError, CrashingStore
 
 TITLES = st.sampled_from(["A", "A-1", "B2"])

@@ -13,7 +13,7 @@ from hypothesis import HealthCheck, settings
 from hypothesis.stateful import run_state_machine_as_test
 
 from ledger.stores import FolderStore, MemoryStore
-from ledger.stores.s3 import S3Store, make_client
+from ledger.stores.s3.store import S3Store, make_client
 from tests import servers
 from tests.faults.machine import LedgerMachine
 from tests.faults.tally import Tally, part

@@ -16,7 +16,7 @@ from threading import RLock
 from typing import TYPE_CHECKING, Any, NamedTuple
 from unittest import mock
 
-from ledger.layout import check_key
+from ledger.format.layout import check_key
 from ledger.stores import MemoryStore
 from tests.wrappers import CrashError
 

@@ -8,8 +8,8 @@ from pathlib import Path
 from threading import Barrier
 from typing import TYPE_CHECKING
 
-from ledger.entry import Entry
 from ledger.errors import HeadMoved
+from ledger.format.entry import Entry
 from ledger.stores import FolderStore, MemoryStore
 from tests.faults.tally import Tally, check_verifies, part
 from tests.faults.works import begin, opened

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 from tests.faults.tally import Tally, part
 from tests.fuzz.__main__ import run_all
 from tests.fuzz.readers import READERS
-from tests.mutation.__main__ import chosen, run
+from tools.mutation.__main__ import chosen, run
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -15,8 +15,15 @@ if TYPE_CHECKING:
 SECONDS = 5.0
 """For each reader; ``python -m tests.fuzz`` takes as long as is asked for."""
 
-QUICK = ("keyring", "tlog/note", "tlog/checkpoint", "tlog/proof", "tlog/leaf", "tlog/merkle")
-"""Modules whose tests take a second; ``python -m tests.mutation`` does all, in hours."""
+QUICK = (
+    "format/keyring",
+    "tlog/note",
+    "tlog/checkpoint",
+    "tlog/receipt",
+    "tlog/leaf",
+    "tlog/merkle",
+)
+"""Modules whose tests take a second; ``python -m tools.mutation`` does all, in hours."""
 
 
 @part("fuzz cases")

@@ -9,7 +9,7 @@ from contextlib import ExitStack
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from ledger.pool import cores
+from ledger.local.parallel import cores
 from tests import servers
 from tests.faults.tally import Tally, part
 from tests.faults.wire import FAULTS, STALLS, altered

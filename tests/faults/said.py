@@ -5,7 +5,7 @@ from __future__ import annotations
 import re
 from typing import TYPE_CHECKING
 
-from ledger.layout import LEDGER_KEY, LOG_CHECKPOINT, LOG_STATE, PACKS, head_key
+from ledger.format.layout import LEDGER_KEY, LOG_CHECKPOINT, LOG_STATE, PACKS, head_key
 
 if TYPE_CHECKING:
     from ledger.errors import LedgerError

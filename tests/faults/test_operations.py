@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 
 from ledger.errors import StoreError, StoreUnavailable
-from ledger.layout import entry_key
+from ledger.format.layout import entry_key
 from tests.faults.operations import every_operation, fail_each, in_a_folder
 from tests.faults.stores import (
     CRASH_AFTER,

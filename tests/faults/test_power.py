@@ -8,9 +8,9 @@ import sys
 
 import pytest
 
-from ledger import durable
+from ledger.local import files as durable
+from ledger.sealing import memory
 from ledger.stores import FolderStore, folder
-from ledger.tlog import memory
 from tests.faults.power import WORKS, cut_each, cut_each_pair, every_cut
 from tests.faults.works import (
     Append,

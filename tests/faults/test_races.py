@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 import pytest
 
 from ledger.errors import PreconditionFailed
-from ledger.layout import head_key
+from ledger.format.layout import head_key
 from ledger.stores import FolderStore, MemoryStore
 from tests.faults.races import many_races, race
 from tests.wrappers import Wrapper

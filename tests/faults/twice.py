@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING
 from unittest import mock
 
 from ledger.errors import LedgerError, StoreError
-from ledger.layout import parse_entry_key
+from ledger.format.layout import parse_entry_key
 from ledger.stores import MemoryStore
 from tests.faults.operations import run
 from tests.faults.said import check_said, decisive

@@ -14,12 +14,12 @@ from botocore import loaders
 from ledger import Draft, Entry, Ledger, Log
 from ledger.errors import ConflictError, LedgerError, NotFoundError, StoreError
 from ledger.stores import MemoryStore
-from ledger.stores import s3 as s3_module
-from ledger.stores.s3 import S3Store
+from ledger.stores.s3 import store as s3_module
+from ledger.stores.s3.store import S3Store
 from tests.faults.proxy import proxy
 from tests.faults.tally import Tally
 from tests.faults.wire import PATIENCE, STALLS, Strike
-from tests.tlog.sealing import CLOCK, KEYRING, LOG_KEY, REGISTRAR, assert_sealed, ledger_in
+from tests.sealing.sealers import CLOCK, KEYRING, LOG_KEY, REGISTRAR, assert_sealed, ledger_in
 
 if TYPE_CHECKING:
     from pathlib import Path

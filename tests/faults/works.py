@@ -10,14 +10,14 @@ from copy import copy, deepcopy
 from typing import TYPE_CHECKING, ClassVar
 
 from ledger import Ledger, Log
-from ledger.append import Draft
 from ledger.errors import ConflictError, LedgerError, NotFoundError, StoreError
-from ledger.identity import encode_identity
-from ledger.layout import LEDGER_KEY, head_key
+from ledger.format.layout import LEDGER_KEY, head_key
 from ledger.stores import MemoryStore
 from ledger.testing import ORIGIN, FixedClock
+from ledger.titles.append import Draft
+from ledger.titles.identity import encode_identity
 from tests.faults.tally import Chains, Tally, chains, check_chains, check_verifies, is_prefix
-from tests.tlog.sealing import (
+from tests.sealing.sealers import (
     CLOCK,
     KEYRING,
     REGISTRAR,

@@ -15,24 +15,26 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any, NamedTuple, TypeAlias
 
-from ledger import audit_lines, canonical, layout, packfile, times
-from ledger.bundle import BundleReader, pack
-from ledger.entry import Entry, parent_hint, signed_bytes, version_hint
+from ledger.bundles.importing import verify_bundle
 from ledger.errors import MalformedError
-from ledger.identity import decode_identity, encode_identity
-from ledger.keyring import Keyring
-from ledger.keys import PrivateKey, PublicKey
-from ledger.revision import parse_revision
+from ledger.format import canonical, layout, times
+from ledger.format.bundle import BundleReader, pack
+from ledger.format.entry import Entry, parent_hint, signed_bytes, version_hint
+from ledger.format.keyring import Keyring
+from ledger.format.keys import PrivateKey, PublicKey
+from ledger.format.revision import parse_revision
+from ledger.packs import format as packfile
 from ledger.testing import ORIGIN, memory_ledger, signer
+from ledger.titles.identity import decode_identity, encode_identity
 from ledger.tlog.checkpoint import Checkpoint, WitnessKey, open_checkpoint
 from ledger.tlog.leaf import Leaf
 from ledger.tlog.merkle import hash_leaf
 from ledger.tlog.note import NoteKey, add_signatures, parse_unverified, sign_note
-from ledger.tlog.proof import Receipt, check_receipt
-from ledger.tlog.state import LogState, SealedRecord, Staging
+from ledger.tlog.objects import LogState, SealedRecord, Staging
+from ledger.tlog.policy import WitnessPolicy
+from ledger.tlog.receipt import Receipt, check_receipt
 from ledger.tlog.tiles import Tile, decode_entries, encode_entries, parse_tile
-from ledger.tlog.witness import WitnessPolicy
-from ledger.transfer import verify_bundle
+from ledger.verification import state_file as audit_lines
 
 Read: TypeAlias = Callable[[bytes], object]
 

@@ -11,9 +11,9 @@ from typing import TYPE_CHECKING, Any
 import pytest
 
 from ledger.errors import LedgerError, OutcomeUnknown, PreconditionFailed, StoreUnsafe
-from ledger.store_contract import StoreContract
+from ledger.stores.contract import StoreContract
 from ledger.stores.probe import probe
-from ledger.stores.s3 import S3Store
+from ledger.stores.s3.store import S3Store
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator

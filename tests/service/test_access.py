@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING
 import httpx
 import pytest
 
-from cli.access import read_tokens
+from cli.serve.access import read_tokens
 from ledger import InvalidError, LedgerError
 from ledger.service import Settings, basic_login, parse_tokens
 from ledger.service.tokens import find_token
@@ -229,7 +229,7 @@ def test_a_server_may_ask_for_a_start_and_an_end(client: Client) -> None:
 def test_the_contract_is_rendered_once(client: Client, monkeypatch: pytest.MonkeyPatch) -> None:
     first = [client.get(path).content for path in ("/docs", "/openapi.json")]
     monkeypatch.delattr("ledger.service.pages.Pages.docs")
-    monkeypatch.delattr("ledger.service.operations.json.dumps")
+    monkeypatch.delattr("ledger.service.routes.health.json.dumps")
     assert [client.get(path).content for path in ("/docs", "/openapi.json")] == first
 
 
@@ -362,8 +362,8 @@ def test_a_busy_port_says_how_to_choose_another(folder: str, home: Path) -> None
 def test_without_the_extra_the_command_says_what_to_install(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    from cli.access import CannotServeError
     from cli.commands import serve
+    from cli.serve.access import CannotServeError
 
     monkeypatch.setattr(serve, "find_spec", lambda name: None if name == "fastapi" else object())
     with pytest.raises(CannotServeError) as raised:

@@ -15,7 +15,7 @@ import pytest
 
 from ledger import Ledger, Log
 from ledger.testing import ORIGIN, FixedClock
-from tests.tlog.sealing import KEYRING, LOG_KEY, REGISTRAR
+from tests.sealing.sealers import KEYRING, LOG_KEY, REGISTRAR
 
 if TYPE_CHECKING:
     from collections.abc import Iterator

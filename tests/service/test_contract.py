@@ -14,12 +14,12 @@ from openapi_spec_validator import validate
 from schemathesis import GenerationMode
 from schemathesis.checks import CHECKS, load_all_checks
 
-import ledger.service.errors
+import ledger.service.http.errors
 from ledger.errors import LedgerError
-from ledger.service.schemas import PROBLEMS
+from ledger.service.openapi.schemas import PROBLEMS
 from ledger.stores import MemoryStore
+from tests.sealing.sealers import Sealer, ledger_in
 from tests.service.client import TITLE, Client
-from tests.tlog.sealing import Sealer, ledger_in
 
 if TYPE_CHECKING:
     from collections.abc import Callable

@@ -12,17 +12,17 @@ import pytest
 
 from ledger import Ledger, Log, check_entry
 from ledger.errors import ConflictError, InvalidError, NotFoundError, StoreUnavailable, TrustError
-from ledger.layout import LOG_CHECKPOINT, head_key, sealed_key, tile_key
+from ledger.format.layout import LOG_CHECKPOINT, head_key, sealed_key, tile_key
 from ledger.service import Sealer, Settings, create_app, parse_tokens
-from ledger.service import logged as logged_module
-from ledger.service.operations import FIGURES_SECONDS
+from ledger.service import log_view as logged_module
+from ledger.service.routes.health import FIGURES_SECONDS
 from ledger.stores import FolderStore, MemoryStore
 from ledger.testing import ORIGIN, signer
 from ledger.tlog import Edge, Tile, TileBuilder, cut_tile, hash_reader, open_checkpoint
-from ledger.tlog.state import SealedRecord
+from ledger.tlog.objects import SealedRecord
+from tests.sealing.sealers import KEYRING, LOG_KEY, REGISTRAR, assert_sealed, ledger_in
 from tests.service.client import HTML, TITLE, Client, problem, serving, shell
 from tests.tampering import objects_of
-from tests.tlog.sealing import KEYRING, LOG_KEY, REGISTRAR, assert_sealed, ledger_in
 from tests.wrappers import Wrapper
 
 if TYPE_CHECKING:

@@ -20,10 +20,10 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from ledger import ABSENT, Finding, Keyring, Report
-from ledger.diff import changes
-from ledger.layout import entry_key
-from ledger.service import shown
-from ledger.service.pages import Pages
+from ledger.format.diff import changes
+from ledger.format.layout import entry_key
+from ledger.service.pages import filters as shown
+from ledger.service.pages.pages import Pages
 from ledger.testing import ORIGIN, FixedClock, memory_ledger, signer
 
 if TYPE_CHECKING:

@@ -9,7 +9,7 @@ import httpx
 import pytest
 
 from ledger import InvalidError
-from ledger.stores.s3 import S3Store
+from ledger.stores.s3.store import S3Store
 from ledger.testing import memory_ledger
 from tests.service.client import DOCUMENT, TITLE, Client
 

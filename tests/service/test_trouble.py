@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 import pytest
 
 from ledger.errors import OutcomeUnknown, StoreDenied, StoreUnavailable
-from ledger.service import operations
+from ledger.service.routes import health as operations
 from ledger.stores import MemoryStore
 from ledger.testing import memory_ledger
 from tests.service.client import DOCUMENT, HTML, TITLE, Client, problem

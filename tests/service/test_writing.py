@@ -7,7 +7,7 @@ from typing import Any
 
 import pytest
 
-from ledger.entry import digest
+from ledger.format.entry import digest
 from ledger.testing import memory_ledger
 from tests.service.client import DIGEST, DOCUMENT, TITLE, Client, problem, tag
 

@@ -9,13 +9,13 @@ import pytest
 if TYPE_CHECKING:
     from collections.abc import Callable
 
-    from ledger.stores.s3 import S3Store
+    from ledger.stores.s3.store import S3Store
 
 
 @pytest.fixture
 def store_at(monkeypatch: pytest.MonkeyPatch) -> Callable[..., S3Store]:
     """Make a store on the server of a URL, as a user would who set the endpoint."""
-    from ledger.stores import s3
+    from ledger.stores.s3 import store as s3
 
     monkeypatch.setattr(s3, "WAITS", (0.0, 0.0, 0.0, 0.0))
 

@@ -22,8 +22,8 @@ from ledger.errors import (
     PreconditionFailed,
     StoreUnavailable,
 )
-from ledger.store_contract import StoreContract
 from ledger.stores import FolderStore
+from ledger.stores.contract import StoreContract
 
 HEAD = "TN1/head.json"
 REPOSITORY = Path(__file__).parents[2]

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import pytest
 
-from ledger.store_contract import StoreContract
 from ledger.stores import MemoryStore
+from ledger.stores.contract import StoreContract
 
 
 class TestMemoryStore(StoreContract):

@@ -10,7 +10,7 @@ import pytest
 
 from ledger.errors import InvalidError, StoreDenied, StoreUnavailable
 from ledger.stores import FolderStore, MemoryStore, open_store
-from ledger.stores.s3 import S3Store
+from ledger.stores.s3.store import S3Store
 
 REPOSITORY = Path(__file__).parents[2]
 

@@ -29,9 +29,9 @@ from ledger.errors import (
     StoreUnavailable,
     StoreUnsafe,
 )
-from ledger.store_contract import StoreContract
-from ledger.stores import s3 as s3_module
-from ledger.stores.s3 import S3Store, make_client
+from ledger.stores.contract import StoreContract
+from ledger.stores.s3 import store as s3_module
+from ledger.stores.s3.store import S3Store, make_client
 from tests.servers import free_port
 from tests.stores.wire import DROP, STALL, Wire, answer, error, wire
 

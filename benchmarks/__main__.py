@@ -1,0 +1,89 @@
+"""``python -m benchmarks [NAME…]``: run these benchmarks, or all but the long ones."""
+
+from __future__ import annotations
+
+import argparse
+import importlib
+import signal
+import sys
+import time
+from typing import TYPE_CHECKING, NamedTuple
+
+from benchmarks import page
+from benchmarks.harness import NeedsTool, Size
+
+if TYPE_CHECKING:
+    from benchmarks.harness import Table
+
+
+class Benchmark(NamedTuple):
+    """A module of this package that has ``run(size)``, and how much it measures by itself."""
+
+    module: str
+    size: Size
+    what: str
+
+
+BENCHMARKS = {
+    "verify": Benchmark("verify", Size(1000, 9), "one title in memory against bare signatures"),
+    "append": Benchmark("append", Size(500, 9), "in memory and in a folder, single and in batches"),
+    "raw": Benchmark("raw", Size(200, 7), "bare files and requests against the stores"),
+    "peers": Benchmark("peers", Size(1000, 7), "Python libraries that sign documents"),
+    "git": Benchmark("git", Size(600, 3), "git with SSH-signed commits"),
+    "scale": Benchmark("scale", Size(100_000, 3), "a hundredth, a tenth and all of the entries"),
+    "audit": Benchmark("audit", Size(500_000, 3), "many titles in a folder, against both cores"),
+    "log": Benchmark("log", Size(10_000, 3), "sealing, receipts, and what they ask of S3"),
+    "latency": Benchmark("latency", Size(1000, 3), "S3 that is 0, 20 and 50 ms away"),
+    "cost": Benchmark("cost", Size(20, 1), "requests and dollars for a whole country on S3"),
+    "start": Benchmark("start", Size(1, 15), "processes of the command line"),
+    "service": Benchmark("service", Size(8, 5), "the HTTP service against a bare handler"),
+}
+
+
+def main() -> None:
+    asked = parse()
+    unfit = [name for name in asked.names if name not in BENCHMARKS]
+    if unfit or asked.list:
+        for name, benchmark in BENCHMARKS.items():
+            entries, rounds = benchmark.size
+            print(f"{name:8} {entries:>8,} entries {rounds:>3} rounds   {benchmark.what}")
+        sys.exit(f"no such benchmark: {', '.join(unfit)}" if unfit else 0)
+    # Servers are stopped and gigabytes removed however this ends.
+    signal.signal(signal.SIGTERM, lambda *_: sys.exit("stopped"))
+    for name in asked.names or BENCHMARKS:
+        start = time.perf_counter()
+        tables = measure(name, asked.entries, asked.rounds)
+        took = time.perf_counter() - start
+        print(f"\n## {name}\n\n{page.text(tables)}\n\n({took:.0f} s)", flush=True)
+        if asked.write and tables:
+            page.write(name, tables)
+
+
+def parse() -> argparse.Namespace:
+    parser = argparse.ArgumentParser(prog="python -m benchmarks", description=__doc__)
+    parser.add_argument("names", nargs="*", metavar="NAME", help="which to run; none: all")
+    parser.add_argument("--entries", type=int, help="how many entries, instead of each one's own")
+    parser.add_argument("--rounds", type=int, help="how many rounds, instead of each one's own")
+    parser.add_argument("--list", action="store_true", help="say what there is, and run nothing")
+    parser.add_argument("--write", action="store_true", help="put the tables into the page")
+    return parser.parse_args()
+
+
+def measure(name: str, entries: int | None, rounds: int | None) -> list[Table]:
+    """The tables of a benchmark; none where something that it compares with is not installed."""
+    benchmark = BENCHMARKS[name]
+    size = Size(entries or benchmark.size.entries, rounds or benchmark.size.rounds)
+    try:
+        module = importlib.import_module(f"benchmarks.{benchmark.module}")
+        return list(module.run(size))
+    except NeedsTool as error:
+        print(f"{name}: left out: {error}", file=sys.stderr)
+    except ModuleNotFoundError as error:
+        if error.name is None or error.name.partition(".")[0] in {"cli", "ledger", "tests"}:
+            raise
+        print(f"{name}: left out: no {error.name}; pip install -e .[bench]", file=sys.stderr)
+    return []
+
+
+if __name__ == "__main__":
+    main()

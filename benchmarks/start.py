@@ -1,0 +1,49 @@
+"""How long a command takes to start, against what it can't do without: typer."""
+
+from __future__ import annotations
+
+import os
+import subprocess
+import sys
+import tempfile
+from functools import partial
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from benchmarks.harness import Case, Claim, claims_table, take_turns, times_table
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+    from benchmarks.harness import Size, Table
+
+BASE = 'python -c "import typer"'
+AT_MOST = 3
+
+
+def run(size: Size) -> Iterator[Table]:
+    """A folder with one title of two versions, and a home of its own."""
+    with tempfile.TemporaryDirectory() as place:
+        environment = os.environ | {"HOME": place, "XDG_CONFIG_HOME": place}
+        ledger = str(Path(sys.executable).with_name("ledger"))
+
+        def do(*command: str) -> None:
+            subprocess.run(
+                command, cwd=place, env=environment, stdout=subprocess.DEVNULL, check=True
+            )
+
+        for words in ("init", "append TN1 --set a=1", "append TN1 --set a=2"):
+            do(ledger, *words.split())
+        commands = {
+            BASE: [sys.executable, "-c", "import typer"],
+            'python -c "import ledger"': [sys.executable, "-c", "import ledger"],
+            "ledger --version": [ledger, "--version"],
+            "ledger log TN1": [ledger, "log", "TN1"],
+            "ledger show TN1": [ledger, "show", "TN1"],
+            "ledger verify": [ledger, "verify"],
+        }
+        cases = [Case(name, 1, partial(do, *command)) for name, command in commands.items()]
+        times = take_turns(cases, size.rounds)
+    yield times_table("Whole processes", times)
+    claims = [Claim(name, BASE, at_most=AT_MOST) for name in commands if name.startswith("ledger")]
+    yield claims_table("Commands against the import of typer", times, claims)

@@ -1,0 +1,1 @@
+"""Many appends from one file."""

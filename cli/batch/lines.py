@@ -1,0 +1,218 @@
+"""The lines of a batch: what each of them registers, and the reference that makes it repeatable.
+
+A line is a document with its ``title_number``, or an envelope around one: an object that has the
+member ``document``, and none but those of ``MEMBERS``.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import os
+import sys
+from array import array
+from collections import Counter
+from dataclasses import replace
+from itertools import pairwise
+from typing import TYPE_CHECKING, Any, BinaryIO, NamedTuple
+
+from ledger import Draft, InvalidError, MalformedError, NotFoundError
+from ledger.format.canonical import MAX_DEPTH, decode, encode
+from ledger.format.entry import MAX_BYTES
+from ledger.format.layout import check_title_number
+from ledger.titles.batch import check_draft
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+__all__ = ["BadLine", "Lines"]
+
+MEMBERS = {"title_number", "document", "reference", "message", "effective_at"}
+LONGEST = MAX_BYTES * 8
+"""How long a line may be: one of that many bytes can still be an entry, in a wasteful spelling."""
+
+BUCKETS = 256
+
+
+class BadLine(NamedTuple):
+    """A line that can't be appended, and why."""
+
+    number: int
+    error: MalformedError
+
+
+class Lines:
+    """The lines of a file that can be read twice: to be checked first, then to be appended.
+
+    A line without a reference gets ``PREFIX:DIGEST:N``: the sha256 of its canonical JSON, and which
+    occurrence of it in the file it is. So the same line in the same file is the same append,
+    wherever in the file it is and however it is spelled.
+    """
+
+    def __init__(
+        self, source: BinaryIO, prefix: str, *, message: str = "", effective_at: str | None = None
+    ) -> None:
+        self._source = _Twice(source)
+        self._prefix = prefix
+        self._defaults = {"message": message, "effective_at": effective_at, "reference": ""}
+        self._repeated: set[int] = set()
+        self.total = 0
+        """How many lines there are, once they were checked; blank ones don't count."""
+        self.nameless = 0
+        """How many of them have no reference of their own."""
+
+    def check(self) -> Iterator[BadLine]:
+        """Every line that no append would accept; to be read to the end before ``drafts``."""
+        occurrences = _Occurrences()
+        for number, line in self._source.first():
+            self.total += 1
+            try:
+                draft, digest = self._draft(line)
+                if digest:
+                    self.nameless += 1
+                    occurrences.add(_short(digest))
+                    draft = self._named(draft, digest, 1)
+                check_draft(draft)
+            except MalformedError as error:
+                yield BadLine(number, error)
+        self._repeated = occurrences.repeated()
+
+    def drafts(self) -> Iterator[tuple[int, Draft]]:
+        """The lines with their numbers, as what is to be appended.
+
+        Raises InvalidError where the file is no longer the one that was checked; a line that was
+        added to it is never among them.
+        """
+        seen: Counter[bytes] = Counter()
+        for number, line in self._source.again():
+            try:
+                draft, digest = self._draft(line)
+            except MalformedError as error:
+                raise _changed(number) from error
+            if digest:
+                if _short(digest) in self._repeated:
+                    seen[digest] += 1
+                draft = self._named(draft, digest, seen[digest] or 1)
+            yield number, draft
+
+    def _draft(self, line: bytes) -> tuple[Draft, bytes]:
+        """What a line registers; and its digest, if it has no reference."""
+        if len(line) > LONGEST:
+            raise InvalidError(f"too large: an entry has at most {MAX_BYTES:,} bytes")
+        value: Any = decode(line, depth=MAX_DEPTH + 1)
+        if not isinstance(value, dict):
+            raise InvalidError("not an object: a line is a document, or an envelope around one")
+        is_envelope = "document" in value and value.keys() <= MEMBERS
+        if "title_number" not in value:
+            raise InvalidError("it has no member title_number")
+        about = self._defaults | (value if is_envelope else {"document": value})
+        name = check_title_number(value["title_number"], place="its title_number")
+        draft = Draft(**about | {"title_number": name})
+        if draft.reference != "":  # a null is no reference either, and is refused
+            return draft, b""
+        return draft, hashlib.sha256(encode(value, depth=MAX_DEPTH + 1)).digest()
+
+    def _named(self, draft: Draft, digest: bytes, occurrence: int) -> Draft:
+        return replace(draft, reference=f"{self._prefix}:{digest.hex()}:{occurrence}")
+
+
+class _Occurrences:
+    """Finds the numbers that occur more than once among millions, in eight bytes each."""
+
+    def __init__(self) -> None:
+        # In buckets, so that only one of them at a time becomes a list of Python's own integers.
+        self._buckets = [array("Q") for _ in range(BUCKETS)]
+
+    def add(self, number: int) -> None:
+        self._buckets[number % BUCKETS].append(number)
+
+    def repeated(self) -> set[int]:
+        return {
+            one
+            for bucket in self._buckets
+            for one, next_one in pairwise(sorted(bucket))
+            if one == next_one
+        }
+
+
+def _short(digest: bytes) -> int:
+    """The first eight bytes of a digest, to find by what may be there more than once.
+
+    Two lines that share them are no more than looked at: they are counted by their whole digests.
+    """
+    return int.from_bytes(digest[:8])
+
+
+class _Twice:
+    """A file that is read twice, and has to be the same both times."""
+
+    def __init__(self, source: BinaryIO) -> None:
+        self._source = source
+        self._found: tuple[int, ...] = ()
+        self._size = 0
+        self._digest = b""
+
+    def first(self) -> Iterator[tuple[int, bytes]]:
+        """Every line that is not blank, with its number."""
+        self._found = self._stamp()
+        whole = hashlib.sha256()
+        yield from _read(self._source, sys.maxsize, whole)
+        self._size = self._source.tell()
+        self._digest = whole.digest()
+
+    def again(self) -> Iterator[tuple[int, bytes]]:
+        """The same lines; raises InvalidError as soon as it can tell that they are not."""
+        if self._stamp() != self._found:
+            raise _changed(0)
+        number, whole = 0, hashlib.sha256()
+        for number, line in _read(self._source, self._size, whole):
+            if self._stamp() != self._found:
+                raise _changed(number)
+            yield number, line
+        # A change too quick for the clock of the disk, or of what has none.
+        if whole.digest() != self._digest or self._source.read(1):
+            raise _changed(number + 1)
+
+    def _stamp(self) -> tuple[int, ...]:
+        try:
+            found = os.fstat(self._source.fileno())
+        except OSError:  # it is in memory only
+            return ()
+        return found.st_size, found.st_mtime_ns
+
+
+def _changed(number: int) -> InvalidError:
+    """``number``: of the first line that was not appended any more; 0: nothing was begun."""
+    again = "when it is complete, give it again: what is there already stays as it is"
+    if number:
+        return InvalidError(
+            f"the file was changed while it was read; it was left at line {number}",
+            hint=f"of the lines before it some may be changed, too; {again}",
+        )
+    return InvalidError(
+        "the file was changed after it was checked: nothing was written", hint=again
+    )
+
+
+def _read(source: BinaryIO, size: int, whole: hashlib._Hash) -> Iterator[tuple[int, bytes]]:
+    """Every line that is not blank, with its number; of a very long one only the beginning.
+
+    Of the first ``size`` bytes, all of which go into the digest.
+    """
+    number = 0
+
+    def read(most: int) -> bytes:
+        part = source.readline(min(most, size - source.tell()))
+        whole.update(part)
+        return part
+
+    try:
+        source.seek(0)
+        while line := read(LONGEST + 1):
+            number += 1
+            rest = line
+            while not rest.endswith(b"\n") and (rest := read(LONGEST)):
+                pass
+            if line.strip():
+                yield number, line
+    except OSError as error:
+        raise NotFoundError(f"cannot read line {number + 1}: {error.strerror}") from error

@@ -1,0 +1,163 @@
+"""What became of each line of a batch, how far it is, and how far it got."""
+
+from __future__ import annotations
+
+import os
+import sys
+import time
+from contextlib import suppress
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+
+from cli.app import hush
+from cli.terminal.output import print_json
+from cli.terminal.text import printable
+from ledger import StoreError, TrustError
+from ledger.errors import Skipped
+
+if TYPE_CHECKING:
+    from ledger import Draft, LedgerError
+    from ledger.titles.append import Appended
+    from ledger.titles.batch import Outcome
+
+__all__ = ["Shown", "Tally", "complain"]
+
+HOPELESS = 100
+"""After so many failures in a row that are the store's, or the key's, it gives up."""
+
+EVERY = 0.1
+"""Seconds between two pictures of how far it is."""
+
+
+@dataclass(frozen=True)
+class Shown:
+    """What is to be shown."""
+
+    as_json: bool
+    quiet: bool
+    dry_run: bool = False
+
+
+class Tally:
+    """Shows the outcomes of the lines, and counts them."""
+
+    def __init__(self, total: int, shown: Shown) -> None:
+        self._total = total
+        self._shown = shown
+        self._meter = _Meter(total, quiet=shown.quiet)
+        self._appended = self._repeated = self._failed = 0
+        self._first_of: dict[str, int] = {}  # the line that failed, by title
+        self._in_a_row = 0
+        self.gave_up = False
+        """The store or the key fail, whatever is tried."""
+        self.code = 0
+        """The exit code of the first failure."""
+
+    @property
+    def missing(self) -> int:
+        """How many lines had no outcome."""
+        return self._total - self._appended - self._repeated - self._failed
+
+    def add(self, number: int, outcome: Outcome) -> None:
+        """Count the outcome of a line, and show it."""
+        if outcome.appended:
+            self._add_success(number, outcome.appended)
+        elif outcome.error:
+            self._add_failure(number, outcome.draft, outcome.error)
+        self._meter.draw(self._total - self.missing)
+
+    def _add_success(self, number: int, appended: Appended) -> None:
+        entry, repeated = appended
+        self._in_a_row = 0
+        self._appended += not repeated
+        self._repeated += repeated
+        if self._shown.as_json:
+            facts = {"version": entry.version, "address": entry.address, "repeated": repeated}
+            self._print({"line": number, "title_number": entry.title_number} | facts)
+        elif not self._shown.quiet:
+            verb = "was there already:" if repeated else "is"
+            self._print(f"{entry.title_number} version {entry.version} {verb} {entry.address}")
+
+    def _add_failure(self, number: int, draft: Draft, error: LedgerError) -> None:
+        self._failed += 1
+        self._in_a_row += isinstance(error, StoreError | TrustError)
+        self.gave_up = self.gave_up or self._in_a_row >= HOPELESS
+        self.code = self.code or error.exit_code
+        first = self._first_of.setdefault(draft.title_number, number)
+        message = str(error)
+        if isinstance(error, Skipped):
+            message = f"not appended to {draft.title_number}, as line {first} failed"
+        self._meter.clear()
+        complain(number, message, "" if isinstance(error, Skipped) else error.hint)
+        if self._shown.as_json:
+            facts = {"error": error.slug, "message": message}
+            self._print({"line": number, "title_number": draft.title_number} | facts)
+
+    def _print(self, what: dict[str, Any] | str) -> None:
+        if sys.stdout.isatty():
+            self._meter.clear()
+        try:
+            if isinstance(what, str):
+                sys.stdout.write(what + "\n")
+            else:
+                print_json(what)
+            sys.stdout.flush()  # what it says is durable: who reads along may go on with it
+        except BrokenPipeError:  # nobody reads on; the lines are appended all the same
+            hush()
+
+    def close(self) -> None:
+        """Say how far it got."""
+        self._meter.clear()
+        if self.gave_up:
+            _say(f"error: given up after {HOPELESS} failures in a row")
+        if not self._shown.quiet or self.missing:
+            parts = [f"{self._appended:,} appended", f"{self._repeated:,} were there already"]
+            parts += [f"{self._failed:,} failed"] if self._failed else []
+            parts += [f"{self.missing:,} not tried"] if self.missing else []
+            _say(", ".join(parts))
+        if self._failed or self.missing:
+            _say("hint: give the same file again: what is there already stays as it is")
+
+
+class _Meter:
+    """One line on a terminal: how many are done, how fast, and how long the rest will take."""
+
+    def __init__(self, total: int, *, quiet: bool) -> None:
+        self._total = total
+        self._is_shown = (
+            not quiet and sys.stderr.isatty() and os.environ.get("TERM", "dumb") != "dumb"
+        )
+        self._start = time.monotonic()
+        self._drawn = self._start
+
+    def draw(self, done: int) -> None:
+        """Draw it anew, unless it was drawn just now."""
+        now = time.monotonic()
+        if not self._is_shown or now - self._drawn < EVERY:
+            return
+        self._drawn = now
+        rate = done / (now - self._start)
+        minutes, seconds = divmod(round((self._total - done) / rate), 60)
+        left = f"{minutes // 60}:{minutes % 60:02}:{seconds:02}"
+        text = f"{done:,} of {self._total:,} lines, {rate:,.0f}/s, {left} left"
+        sys.stderr.write(f"\r{text}\x1b[K")
+        sys.stderr.flush()
+
+    def clear(self) -> None:
+        """Make room for other lines; it will be drawn below them."""
+        if self._is_shown:
+            sys.stderr.write("\r\x1b[K")
+            sys.stderr.flush()
+            self._drawn = min(self._drawn, time.monotonic() - EVERY)
+
+
+def complain(number: int, message: str, hint: str = "") -> None:
+    """Say on stderr what is wrong with a line."""
+    _say(f"error: line {number}: {message}")
+    if hint:
+        _say(f"hint: {hint}")
+
+
+def _say(text: str) -> None:
+    with suppress(OSError):  # nobody reads on; the exit code says it as well
+        sys.stderr.write(f"ledger: {printable(text)}\n")

@@ -1,0 +1,70 @@
+"""``--set``: changes to a document as words of a command line.
+
+``name=text`` sets a member to a text, ``name:=json`` to any JSON value. A name that begins with
+``/`` is a JSON pointer (RFC 6901) to a place inside; ``-`` at its end is the place after the last
+item of a list.
+"""
+
+from __future__ import annotations
+
+import re
+from typing import Any
+
+import typer
+
+from ledger import InvalidError, MalformedError
+from ledger.format.canonical import decode
+
+__all__ = ["apply_settings"]
+
+INDEX = re.compile(r"0|[1-9][0-9]{0,8}")
+BAD_ESCAPE = re.compile(r"~(?![01])")
+
+
+def apply_settings(document: dict[str, Any], settings: list[str]) -> dict[str, Any]:
+    """Change a document, which is the caller's to give away, and return it."""
+    for setting in settings:
+        name, value = _parse(setting)
+        path = name[1:].split("/") if name.startswith("/") else [name]
+        if name.startswith("/"):
+            if BAD_ESCAPE.search(name):
+                raise InvalidError(f"--set {name!a:.80}: not a JSON pointer (~ is written ~0)")
+            path = [part.replace("~1", "/").replace("~0", "~") for part in path]
+        _put(document, path, value, name)
+    return document
+
+
+def _parse(setting: str) -> tuple[str, Any]:
+    name, equals, text = setting.partition("=")
+    if not equals or not name.strip(":"):
+        raise typer.BadParameter(f"--set {name}{equals}: expected NAME=TEXT or NAME:=JSON")
+    if not name.endswith(":"):
+        return name, text
+    try:
+        return name[:-1], decode(text.encode("utf-8", "surrogateescape"))
+    except MalformedError as error:
+        raise type(error)(f"--set {name[:-1]!a:.80}: {error}", hint=error.hint) from None
+
+
+def _put(target: Any, path: list[str], value: object, name: str) -> None:
+    *parents, last = path
+    try:
+        for part in parents:
+            target = target[_index(part)] if isinstance(target, list) else target[part]
+        if isinstance(target, list) and last == "-":
+            target.append(value)
+        elif isinstance(target, list):
+            target[_index(last)] = value
+        else:
+            target[last] = value
+    except (LookupError, ValueError, TypeError):
+        raise InvalidError(
+            f"--set {name!a:.80}: the document has no such place",
+            hint="what holds the place has to be there; set that first",
+        ) from None
+
+
+def _index(part: str) -> int:
+    if not INDEX.fullmatch(part):
+        raise ValueError(part)
+    return int(part)

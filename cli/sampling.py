@@ -1,0 +1,70 @@
+"""Which titles to verify: named in a file, or drawn from the store's listing."""
+
+from __future__ import annotations
+
+import hashlib
+import secrets
+import sys
+from heapq import nsmallest
+from pathlib import Path
+from typing import TYPE_CHECKING, NamedTuple
+
+from ledger import InvalidError, NotFoundError
+from ledger.format.layout import check_title_number, head_key
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Iterator
+
+__all__ = ["Sample", "draw", "read_titles"]
+
+
+class Sample(NamedTuple):
+    """Titles that were drawn, in order, out of how many, and with what seed."""
+
+    titles: list[str]
+    total: int
+    seed: str
+
+
+def draw(titles: Iterable[str], size: int, seed: str | None = None) -> Sample:
+    """Draw titles so that anybody can draw the same again, with other tools, too.
+
+    They are those with the smallest sha256 of "SEED TITLE". Where nobody could foresee the seed,
+    each title is as likely as any other; titles that are new don't change the fate of the others.
+    """
+    seed = secrets.token_hex(8) if seed is None else seed
+    total = 0
+
+    def counted() -> Iterator[str]:
+        nonlocal total
+        for title_number in titles:
+            total += 1
+            yield title_number
+
+    def lot(title_number: str) -> bytes:
+        return hashlib.sha256(f"{seed} {title_number}".encode()).digest()
+
+    drawn = sorted(nsmallest(size, counted(), key=lot), key=head_key)
+    return Sample(drawn, total, seed)
+
+
+def read_titles(file: str) -> list[str]:
+    """The titles in a file, one a line, in order, each once; ``-`` is stdin.
+
+    Blank lines are skipped, and what begins with ``#``.
+    """
+    try:
+        data = sys.stdin.buffer.read() if file == "-" else Path(file).read_bytes()
+    except OSError as error:
+        raise NotFoundError(f"cannot read {file}: {error.strerror}") from error
+    found = set()
+    for number, line in enumerate(data.decode("utf-8", "backslashreplace").split("\n"), 1):
+        text = line.strip(" \t\r")
+        if text and not text.startswith("#"):
+            try:
+                found.add(check_title_number(text))
+            except InvalidError as error:
+                raise InvalidError(f"{file}, line {number}: {error}", hint=error.hint) from None
+    if not found:
+        raise InvalidError(f"{file} names no title")
+    return sorted(found, key=head_key)

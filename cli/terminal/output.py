@@ -1,0 +1,217 @@
+"""What a person or a program reads: plain lines, JSON lines, colour and a pager on a terminal."""
+
+from __future__ import annotations
+
+import os
+import signal
+import sys
+from contextlib import AbstractContextManager, contextmanager, suppress
+from typing import TYPE_CHECKING, Any
+
+import typer
+
+from cli.app import hush
+from cli.terminal.text import json_text, printable
+from ledger.format.plain import change_json, entry_json, finding_json, report_json
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterable, Iterator
+
+    from ledger import Change, Entry, Finding, Keyring, Report
+
+__all__ = [
+    "change_json",
+    "change_lines",
+    "counted",
+    "counting",
+    "document_lines",
+    "entry_json",
+    "entry_lines",
+    "finding_json",
+    "finding_lines",
+    "pager",
+    "print_json",
+    "report_json",
+    "report_lines",
+    "signer_name",
+    "style",
+    "until_closed",
+    "working",
+]
+
+SHORT = 16
+
+
+def style(text: str, colour: str, *, bold: bool = False) -> str:
+    """The text in a colour, on a terminal that wants colours."""
+    if not sys.stdout.isatty() or os.environ.get("NO_COLOR"):
+        return text
+    return typer.style(text, fg=colour, bold=bold)
+
+
+def print_json(value: dict[str, Any]) -> None:
+    """One object on one line; plain ASCII where the output can't say more."""
+    unicode = "utf" in (sys.stdout.encoding or "").lower()
+    sys.stdout.write(json_text(value, ascii_only=not unicode) + "\n")
+
+
+@contextmanager
+def until_closed() -> Iterator[None]:
+    """Write until nobody reads on (| head), and go on then: the exit code says more than output."""
+    try:
+        yield
+        sys.stdout.flush()
+    except BrokenPipeError:
+        hush()
+
+
+def pager(lines: Iterable[str]) -> None:
+    """Write the lines: through a pager on a terminal, as they come otherwise."""
+    command = _pager_command()
+    if not command:
+        for line in lines:
+            sys.stdout.write(line + "\n")
+        return
+    import subprocess  # noqa: PLC0415 -- only on a terminal
+
+    environment = {"LESS": "FRX"} | os.environ  # as git does: quit if it fits, keep colours
+    with subprocess.Popen(  # noqa: S603 -- the user's own pager
+        command,
+        stdin=subprocess.PIPE,
+        encoding="utf-8",
+        env=environment,
+    ) as process:
+        assert process.stdin is not None  # noqa: S101 -- for the type checker
+        before = signal.signal(signal.SIGINT, signal.SIG_IGN)  # Ctrl-C is the pager's, as in git
+        try:
+            with suppress(BrokenPipeError):  # the reader has seen enough
+                process.stdin.writelines(f"{line}\n" for line in lines)
+                process.stdin.close()
+            process.wait()
+        finally:
+            signal.signal(signal.SIGINT, before)
+
+
+def _pager_command() -> list[str]:
+    """The pager's command line; empty where there is no use for one."""
+    if not sys.stdout.isatty():
+        return []
+    import shlex  # noqa: PLC0415
+    import shutil  # noqa: PLC0415
+
+    try:
+        command = shlex.split(os.environ.get("PAGER", "less"))
+    except ValueError:  # an open quotation
+        return []
+    return command if command and shutil.which(command[0]) else []
+
+
+@contextmanager
+def counting(what: str, *, quiet: bool) -> Iterator[Callable[[object], None]]:
+    """Show on stderr how many there were so far, and how long it took; only on a terminal."""
+    if quiet or not sys.stderr.isatty():
+        yield lambda _: None
+        return
+    from rich.console import Console  # noqa: PLC0415 -- slow to import, and seldom needed
+    from rich.progress import Progress, SpinnerColumn, TextColumn, TimeElapsedColumn  # noqa: PLC0415
+
+    columns = (SpinnerColumn(), TextColumn("{task.description}"), TimeElapsedColumn())
+    console = Console(stderr=True)
+    # What is written to stdout meanwhile is output, and goes there.
+    with Progress(*columns, console=console, transient=True, redirect_stdout=False) as progress:
+        task = progress.add_task(what, total=None)
+
+        def count(_: object) -> None:
+            done = int(progress.tasks[0].completed) + 1
+            progress.update(task, completed=done, description=f"{what}: {done:,}")
+
+        yield count
+
+
+def working(what: str, *, quiet: bool) -> AbstractContextManager[object]:
+    """Show on stderr that something is going on, and for how long; only on a terminal."""
+    return counting(what, quiet=quiet)
+
+
+def signer_name(entry: Entry, keyring: Keyring) -> str:
+    """Who signed, as people call them, with enough of the key id to tell them apart."""
+    name = keyring.name(entry.ledger, entry.key)
+    return f"{name} ({entry.key[:SHORT]})" if name else entry.key[:SHORT]
+
+
+def entry_lines(entry: Entry, keyring: Keyring, *, head: bool = False) -> Iterator[str]:
+    """An entry as ``git log`` would show it, without its document."""
+    mark = style(" (HEAD)", typer.colors.CYAN) if head else ""
+    yield style(f"entry {entry.address}", typer.colors.YELLOW) + mark
+    yield f"Title:     {entry.title_number} version {entry.version}"
+    yield f"Signer:    {printable(signer_name(entry, keyring))}"
+    yield f"Recorded:  {entry.recorded_at}"
+    if entry.effective_at is not None:
+        yield f"Effective: {entry.effective_at}"
+    if entry.reference:
+        yield f"Reference: {printable(entry.reference)}"
+    if entry.message:
+        yield ""
+        for line in entry.message.split("\n"):
+            yield f"    {printable(line)}"
+
+
+def change_lines(changes: Iterable[Change]) -> Iterator[str]:
+    """The changes, a line each: ``+`` added, ``-`` removed, ``~`` changed."""
+    for change in changes:
+        path = printable(change.path or "/")
+        match change.kind:
+            case "added":
+                yield style(f"+ {path}: {_value(change.new)}", typer.colors.GREEN)
+            case "removed":
+                yield style(f"- {path}: {_value(change.old)}", typer.colors.RED)
+            case "changed":
+                yield f"~ {path}: {_value(change.old)} -> {_value(change.new)}"
+
+
+def _value(value: object) -> str:
+    return json_text(value, spaced=True)
+
+
+def document_lines(document: dict[str, Any]) -> list[str]:
+    """A document, indented."""
+    return json_text(document, indent=2).split("\n")
+
+
+def finding_lines(findings: Iterable[Finding]) -> Iterator[str]:
+    """What was found, a line each."""
+    colours = {
+        "tampering": typer.colors.RED,
+        "unchecked": typer.colors.YELLOW,
+        "warning": typer.colors.YELLOW,
+    }
+    for finding in findings:
+        label = style(f"{finding.severity}: {finding.slug}", colours[finding.severity], bold=True)
+        yield f"{label}: {printable(finding.message)}"
+
+
+def report_lines(report: Report) -> Iterator[str]:
+    """A report for people: what was found, the verdict, and what it does not say."""
+    yield from finding_lines(report.findings)
+    entries = counted(report.entries, "entry")
+    checked = f"{counted(report.titles, 'title')}, {entries}"
+    match report.outcome:
+        case "verified":
+            verdict = style("verified", typer.colors.GREEN, bold=True)
+            yield f"{verdict}: {checked} of {report.origin}"
+        case "unchecked":
+            verdict = style("not everything could be checked", typer.colors.YELLOW, bold=True)
+            yield f"{verdict}; what could: {checked} of {report.origin}"
+        case "tampered":
+            verdict = style("NOT VERIFIED", typer.colors.RED, bold=True)
+            what = report.origin or "this"
+            yield f"{verdict}: {what} is not as it was signed (sound: {entries})"
+    for item in report.not_shown:
+        yield f"not shown: {printable(item)}"
+
+
+def counted(number: int, noun: str) -> str:
+    """So many of these: ``1 entry``, ``1,200 titles``."""
+    plural = noun[:-1] + "ies" if noun.endswith("y") else noun + "s"
+    plural = plural.replace("leafs", "leaves")
+    return f"{number:,} {noun if number == 1 else plural}"

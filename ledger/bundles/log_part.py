@@ -1,0 +1,294 @@
+"""The log in a bundle: written out whole, checked to its root, and brought into another store.
+
+A bundle has the log's part after all titles: the published checkpoint, then the tiles in the order
+in which they come to be when one leaf after the other is appended. Everything but the checkpoint
+and the leaves follows from these, and is compared with what follows.
+"""
+
+from __future__ import annotations
+
+import hashlib
+from contextlib import suppress
+from typing import TYPE_CHECKING, NamedTuple
+
+from ledger.errors import (
+    ConflictError,
+    IntegrityError,
+    MalformedError,
+    OriginNotPinned,
+    PreconditionFailed,
+    TrustError,
+)
+from ledger.format import layout
+from ledger.format.report import Finding, Report
+from ledger.sealing.publish import is_published, publish_records, publish_tiles, replace_if_behind
+from ledger.sealing.reader import LogReader
+from ledger.tlog.checkpoint import open_checkpoint
+from ledger.tlog.leaf import Leaf
+from ledger.tlog.merkle import check_consistency
+from ledger.tlog.objects import LogState, SealedRecord, Staging
+from ledger.tlog.tiles import Tile, TileBuilder, decode_entries, encode_entries, entries_tiles
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Iterator
+
+    from ledger.format.bundle import BundleReader
+    from ledger.format.keyring import Keyring
+    from ledger.format.keys import PublicKey
+    from ledger.titles.history import History
+    from ledger.tlog.checkpoint import Checkpoint, SignedCheckpoint
+
+__all__ = ["Batch", "LogImport", "carried_report", "check_carried", "published_log", "write_log"]
+
+MANY = 4096
+"""So many records of titles are in memory."""
+
+
+class Batch(NamedTuple):
+    """Up to 256 leaves, and the tiles that are whole, or the last of their row, with them."""
+
+    start: int
+    leaves: list[bytes]
+    tiles: list[tuple[Tile, bytes]]
+
+
+# -- Out of a store ------------------------------------------------------------------------------
+
+
+def published_log(history: History) -> SignedCheckpoint | None:
+    """The published checkpoint that a bundle is to carry; None: there is no log.
+
+    Raises OriginNotPinned where the keyring has no key of the log: nobody could check it.
+    """
+    reader = _reader(history)
+    if reader.log_keys:
+        return reader.checkpoint()
+    if history.store.get(layout.LOG_CHECKPOINT) is None:
+        return None
+    raise OriginNotPinned(
+        f"{history.store.url} has a log, and your keyring no key of the log of {history.origin}:"
+        " what is exported is checked",
+        hint=f"ledger key trust FILE --origin {history.origin} --role log",
+    )
+
+
+def write_log(history: History, signed: SignedCheckpoint) -> Iterator[tuple[str, bytes]]:
+    """The members of the log's part; raises IntegrityError where they don't lead to the root."""
+    yield layout.LOG_CHECKPOINT, signed.note
+    builder = TileBuilder()
+    for leaf in _reader(history).leaves(signed.checkpoint.size):
+        for tile, data in builder.append(leaf):
+            yield layout.tile_key(tile.path), data
+    for tile, data in builder.unfinished():
+        yield layout.tile_key(tile.path), data
+    _check_root(builder, signed.checkpoint)
+
+
+def _reader(history: History) -> LogReader:
+    return LogReader(history.store, history.origin, history.keyring)
+
+
+# -- Out of a bundle -----------------------------------------------------------------------------
+
+
+def check_carried(
+    members: Iterable[tuple[str, bytes]],
+    origin: str,
+    log_keys: Iterable[PublicKey],
+    passing: Checkpoint | None = None,
+) -> tuple[SignedCheckpoint, Iterator[Batch]]:
+    """The checkpoint of a bundle's log, and its leaves, which are checked as they are taken.
+
+    ``passing``: a checkpoint that this log has to continue, if it is the larger one. Raises
+    MalformedError for other members than ``write_log`` gives, and what opening a checkpoint raises;
+    IntegrityError, at the end, where the leaves don't lead to its root.
+    """
+    rest = iter(members)
+    key, note = next(rest, ("", b""))
+    if key != layout.LOG_CHECKPOINT:
+        raise MalformedError(f"not a bundle with a log: it lacks {layout.LOG_CHECKPOINT}")
+    signed = open_checkpoint(note, origin=origin, log_keys=log_keys)
+    return signed, _check_batches(rest, signed.checkpoint, passing)
+
+
+def _check_batches(
+    rest: Iterator[tuple[str, bytes]], checkpoint: Checkpoint, passing: Checkpoint | None
+) -> Iterator[Batch]:
+    builder = TileBuilder()
+    for tile in entries_tiles(checkpoint.size):
+        key, data = next(rest, ("", b""))
+        if key != layout.tile_key(tile.path):
+            raise MalformedError(f"not a bundle: {key!a:.80} where {tile.path} should be")
+        start, leaves = builder.size, decode_entries(tile, data)
+        tiles = []
+        for leaf in leaves:
+            tiles += builder.append(leaf)
+            if passing and builder.size == passing.size:
+                root = builder.root()
+                check_consistency(passing.size, passing.root, passing.size, root, ())
+        if builder.size == checkpoint.size:
+            tiles += builder.unfinished()
+        for expected, follows in tiles[1:]:
+            if next(rest, None) != (layout.tile_key(expected.path), follows):
+                raise MalformedError(
+                    f"not a bundle: {expected.path} does not follow from its leaves"
+                )
+        yield Batch(start, leaves, tiles)
+    if next(rest, None) is not None:
+        raise MalformedError("not a bundle: something comes after its log")
+    _check_root(builder, checkpoint)
+
+
+def _check_root(builder: TileBuilder, checkpoint: Checkpoint) -> None:
+    if (builder.size, builder.root()) != (checkpoint.size, checkpoint.root):
+        raise IntegrityError(
+            f"the leaves do not lead to the root of {layout.LOG_CHECKPOINT}",
+            reason="wrong-root",
+            object_key=layout.LOG_CHECKPOINT,
+        )
+
+
+def carried_report(reader: BundleReader, keyring: Keyring) -> Report:
+    """What is to be said of a bundle's log, once all titles were read."""
+    origin = reader.header.origin
+    members = reader.log()
+    keys = [t.key for t in keyring if (t.origin, t.role) == (origin, "log")]
+    if not keys:
+        for _ in members:
+            pass
+        said = f"the log in the bundle: your keyring has no key of the log of {origin}"
+        return Report(origin, not_shown=(said,) if reader.header.has_log else ())
+    try:
+        if reader.header.has_log:
+            _, batches = check_carried(members, origin, keys)
+            for _ in batches:
+                pass
+    except (IntegrityError, TrustError) as error:
+        where = error.object_key or layout.LOG_CHECKPOINT
+        message = f"{layout.LOG_CHECKPOINT}: {error}"
+        return Report(origin, findings=(Finding("tampering", error.reason, where, message),))
+    return Report(origin)
+
+
+# -- Into a store --------------------------------------------------------------------------------
+
+
+class LogImport:
+    """Brings the log of a bundle into a store, which has none, or an earlier state of the same.
+
+    ``take`` reads the log's part of a bundle, once all titles were read: first to check it, then,
+    from the bundle's start again, to keep it.
+    """
+
+    def __init__(self, history: History) -> None:
+        self.leaves = 0
+        """How many leaves the store lacks."""
+        self.left_out = False
+        """Whether there is a log that nobody could check: the keyring has no key of it."""
+        self._log = _reader(history)
+        self._state: LogState | None = None
+        self._version: str | None = None
+        self._there: Checkpoint | None = None
+        self._digest = ""
+
+    @property
+    def _base(self) -> int:
+        return self._state.checkpoint.size if self._state else 0
+
+    def take(self, reader: BundleReader, *, keep: bool) -> None:
+        """Check the log's part, or keep it. Raises what ``check_carried`` does, ConflictError."""
+        self.left_out = reader.header.has_log and not self._log.log_keys
+        if self.left_out or not reader.header.has_log:
+            for _ in reader.log():
+                pass
+        elif keep:
+            self._keep(reader.log())
+        else:
+            self._check(reader.log())
+
+    def _check(self, members: Iterable[tuple[str, bytes]]) -> None:
+        self._look()
+        signed, batches = self._carried(members)
+        digest = hashlib.sha256()
+        for batch in batches:
+            digest.update(encode_entries(batch.leaves[max(0, self._base - batch.start) :]))
+        self._digest = digest.hexdigest()
+        if self._there and signed.checkpoint.size <= self._there.size:
+            self._log.check_continues(self._there, signed.checkpoint)
+        if not self._is_ahead(signed.checkpoint):
+            self.leaves = signed.checkpoint.size - self._base
+
+    def _carried(
+        self, members: Iterable[tuple[str, bytes]]
+    ) -> tuple[SignedCheckpoint, Iterator[Batch]]:
+        return check_carried(members, self._log.origin, self._log.log_keys, self._there)
+
+    def _look(self) -> None:
+        """See how far the store's log is: by its state, or by what is published without one."""
+        found = self._log.state()
+        if found:
+            self._state, self._version = found
+            self._there = self._state.checkpoint
+        with suppress(IntegrityError, MalformedError, TrustError):  # nobody of ours wrote it
+            published = self._log.checkpoint()
+            if published and published.checkpoint.size > (self._there.size if self._there else -1):
+                self._there = published.checkpoint
+
+    def _is_ahead(self, checkpoint: Checkpoint) -> bool:
+        """Whether the store's log has all that the bundle's has: it never moves backward."""
+        if self._state and self._state.checkpoint.size >= checkpoint.size:
+            return True
+        return self._there is not None and self._there.size > checkpoint.size
+
+    def _keep(self, members: Iterable[tuple[str, bytes]]) -> None:
+        """Write what the store lacks: the tiles, then the state, which decides; then the rest.
+
+        An import that was cut off after the state was swapped is finished by the next one, or by
+        the next seal.
+        """
+        signed, batches = self._carried(members)
+        state = self._to_publish(signed)
+        for batch in batches:
+            if state and batch.start + len(batch.leaves) > state.staging.base:
+                publish_tiles(self._log.store, batch.tiles)
+        if state:
+            self._swap(state)
+            for records in self._records(state):
+                publish_records(self._log.store, records)
+            replace_if_behind(self._log, signed)
+
+    def _to_publish(self, signed: SignedCheckpoint) -> LogState | None:
+        """The state that the store is to have; None where all of the bundle's log is there."""
+        if not self._is_ahead(signed.checkpoint):
+            return LogState(signed, Staging(self._base, self._digest))
+        if self._state is None or self._state.checkpoint != signed.checkpoint:
+            return None
+        with suppress(IntegrityError, MalformedError, TrustError):
+            if is_published(self._state, self._log.checkpoint()):
+                replace_if_behind(self._log, signed)  # it may not be durable yet
+                return None
+        return self._state
+
+    def _records(self, state: LogState) -> Iterator[dict[str, SealedRecord]]:
+        """How far titles are logged: many at a time, the later leaf of a title last."""
+        records: dict[str, SealedRecord] = {}
+        base = state.staging.base
+        for index, data in enumerate(self._log.leaves(state.checkpoint.size, base), base):
+            leaf = Leaf.decode(data)
+            records[leaf.title_number] = SealedRecord(leaf.version, leaf.address, index)
+            if len(records) >= MANY:
+                yield records
+                records = {}
+        yield records
+
+    def _swap(self, state: LogState) -> None:
+        try:
+            if self._version is None:
+                self._log.store.create(layout.LOG_STATE, state.encode())
+            else:
+                self._log.store.replace(layout.LOG_STATE, state.encode(), self._version)
+        except PreconditionFailed as error:
+            raise ConflictError(
+                "the log was sealed during the import",
+                hint="import again: what is there already stays as it is",
+            ) from error

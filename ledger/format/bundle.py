@@ -1,0 +1,199 @@
+"""Bundles: the history of one title, of some or of all, as one file.
+
+A bundle is a tar archive (POSIX ustar) of the store's own objects, so that ``tar xf`` makes a
+folder store of it and ``sha256sum`` checks it. There is one byte string for one content: members
+come in one order (titles in that of their keys: ``A-1/`` is before ``A/``), with one header each,
+and nothing between or after them::
+
+    bundle.json              {"complete":true,"format":1,"origin":"example.org/titles"}
+    ledger.json              as in the store
+    TN1/head.json            for every title, in order: its head,
+    TN1/<address>.json       and its entries, newest first
+    _log/checkpoint          where there is a log, and these are all titles: its checkpoint,
+    _log/tile/…              and its tiles, in the order in which they become full
+
+A bundle with a log is of format 2. Where ``complete`` is false, chains may end above their root:
+the rest is in an earlier bundle.
+"""
+
+from __future__ import annotations
+
+import tarfile
+from typing import TYPE_CHECKING, Any, NamedTuple, Protocol
+
+from ledger.errors import MalformedError, UnsupportedFormatError
+from ledger.format import canonical, layout
+from ledger.format.entry import MAX_BYTES
+from ledger.format.keyring import check_origin
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterable, Iterator
+
+__all__ = ["BUNDLE_KEY", "BundleReader", "Header", "Section", "pack"]
+
+BUNDLE_KEY = "bundle.json"
+FORMAT = 1
+WITH_LOG = 2
+BLOCK = 512
+END = bytes(2 * BLOCK)
+
+
+class Source(Protocol):
+    """What a bundle is read from: a binary file."""
+
+    def read(self, size: int, /) -> bytes:
+        """Up to ``size`` bytes; fewer only at the end."""
+        ...
+
+
+class Header(NamedTuple):
+    """What a bundle says of itself; to be compared, not believed."""
+
+    origin: str
+    complete: bool
+    has_log: bool = False
+    """Whether the log's part comes after the titles."""
+
+    def encode(self) -> bytes:
+        """The bytes of ``bundle.json``."""
+        number = WITH_LOG if self.has_log else FORMAT
+        return canonical.encode(
+            {"complete": self.complete, "format": number, "origin": self.origin}
+        )
+
+    @classmethod
+    def decode(cls, data: bytes) -> Header:
+        """Read ``bundle.json``; raises MalformedError or UnsupportedFormatError."""
+        value = canonical.load(data)
+        if not isinstance(value, dict) or type(value.get("format")) is not int:
+            raise MalformedError("not a bundle: bundle.json has no format number")
+        if value["format"] not in {FORMAT, WITH_LOG}:
+            raise UnsupportedFormatError(
+                f"a bundle of format {value['format']}; this knows {FORMAT} and {WITH_LOG}"
+            )
+        if value.keys() != {"complete", "format", "origin"} or type(value["complete"]) is not bool:
+            raise MalformedError("not a bundle: bundle.json has missing or unknown members")
+        origin = check_origin(value["origin"])
+        return cls(origin, value["complete"], value["format"] == WITH_LOG)
+
+
+class Section(NamedTuple):
+    """One title of a bundle, while the reader stands at it."""
+
+    title_number: str
+    head: bytes
+    read: Callable[[str], bytes | None]
+    """The entry of this address, if it comes next; to be called from the head down."""
+
+
+def pack(objects: Iterable[tuple[str, bytes]]) -> Iterator[bytes]:
+    """The bytes of a bundle with these objects, in chunks."""
+    for key, data in objects:
+        yield _member_header(key, len(data))
+        yield data
+        yield bytes(-len(data) % BLOCK)
+    yield END
+
+
+def _member_header(key: str, size: int) -> bytes:
+    member = tarfile.TarInfo(key)
+    member.size = size
+    return member.tobuf(tarfile.USTAR_FORMAT, "ascii", "strict")
+
+
+class BundleReader:
+    """Reads a bundle from front to back, and accepts no other bytes than ``pack`` writes.
+
+    Everything raises MalformedError where the file is cut, changed or no bundle.
+    """
+
+    def __init__(self, source: Source) -> None:
+        self._source = source
+        self._next: tuple[str, bytes] | None = None
+        self._advance()
+        self.header = Header.decode(self._take(BUNDLE_KEY))
+        self.ledger = self._take(layout.LEDGER_KEY)
+
+    def sections(self) -> Iterator[Section]:
+        """Every title in turn. What the caller leaves unread of one is refused."""
+        previous = ""
+        while self._next is not None:
+            key = self._next[0]
+            if self.header.has_log and key.startswith(layout.LOG):
+                return
+            title_number = key.partition("/")[0]
+            if not layout.is_title_number(title_number) or key != layout.head_key(title_number):
+                raise MalformedError(f"not a bundle: {key!a} where a head should be")
+            if key <= previous:
+                raise MalformedError(f"not a bundle: {key} comes after {previous}")
+            head = self._take(key)
+            yield Section(title_number, head, self._reader(title_number))
+            previous = key
+
+    def log(self) -> Iterator[tuple[str, bytes]]:
+        """The members of the log's part, to the end; to be called after all sections.
+
+        None where the header says that there is no log. That they are a log is not checked here.
+        """
+        if self.header.has_log and self._next is None:
+            raise MalformedError("not a bundle: it lacks its log")
+        while self._next is not None:
+            member = self._next
+            if not member[0].startswith(layout.LOG):
+                raise MalformedError(f"not a bundle: {member[0]!a} within its log")
+            self._advance()
+            yield member
+
+    def skip(self, section: Section) -> None:
+        """Pass over what is left of the title that the reader stands at."""
+        while self._next is not None and self._stands_in(section.title_number):
+            self._advance()
+
+    def _stands_in(self, title_number: str) -> bool:
+        parsed = layout.parse_entry_key(self._next[0]) if self._next else None
+        return parsed is not None and parsed[0] == title_number
+
+    def _reader(self, title_number: str) -> Callable[[str], bytes | None]:
+        def read(address: str) -> bytes | None:
+            key = layout.entry_key(title_number, address)
+            return self._take(key) if self._next and self._next[0] == key else None
+
+        return read
+
+    def _take(self, key: str) -> bytes:
+        if self._next is None or self._next[0] != key:
+            raise MalformedError(f"not a bundle: it lacks {key}")
+        data = self._next[1]
+        self._advance()
+        return data
+
+    def _advance(self) -> None:
+        block = self._read(BLOCK)
+        if block == END[:BLOCK]:
+            if self._read(BLOCK) != END[BLOCK:] or self._source.read(1):
+                raise MalformedError("not a bundle: bytes after its end")
+            self._next = None
+            return
+        key, size = _parse_member(block)
+        data = self._read(size)
+        if any(self._read(-size % BLOCK)):
+            raise MalformedError(f"not a bundle: bytes between the members, after {key}")
+        self._next = key, data
+
+    def _read(self, size: int) -> bytes:
+        data = self._source.read(size)
+        if len(data) != size:
+            raise MalformedError("not a bundle, or a bundle that is cut short")
+        return data
+
+
+def _parse_member(block: bytes) -> tuple[str, int]:
+    try:
+        member: Any = tarfile.TarInfo.frombuf(block, "ascii", "strict")
+        if _member_header(member.name, member.size) != block:
+            raise ValueError
+    except (tarfile.TarError, ValueError):
+        raise MalformedError("not a bundle, or a bundle with a damaged member header") from None
+    if member.size > MAX_BYTES:
+        raise MalformedError(f"not a bundle: a member of {member.size:,} bytes")
+    return layout.check_key(member.name), member.size

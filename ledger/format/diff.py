@@ -1,0 +1,120 @@
+"""What differs between two documents: fields with their old and new values.
+
+Objects are compared member by member. Lists are compared item by item after what they begin and
+end with alike is set aside, so an item put in or taken out shows as just that.
+"""
+
+from __future__ import annotations
+
+import json
+from dataclasses import dataclass
+from enum import Enum
+from typing import TYPE_CHECKING, Final, Literal
+
+from ledger.errors import InvalidError
+from ledger.format import canonical
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+    from ledger.format.canonical import JSONValue
+
+__all__ = ["ABSENT", "Absent", "Change", "changes"]
+
+
+class Absent(Enum):
+    """The type of ``ABSENT``: no value; not null, which is one."""
+
+    ABSENT = "absent"
+
+
+ABSENT: Final = Absent.ABSENT
+"""The old value of what was added, the new value of what was removed."""
+
+Path = tuple[str | int, ...]
+
+AROUND = 64
+"""What a change takes in JSON besides its path and its values, about."""
+
+
+@dataclass(frozen=True, slots=True)
+class Change:
+    """One field that differs; ``path`` is a JSON pointer (RFC 6901)."""
+
+    path: str
+    old: JSONValue
+    new: JSONValue
+
+    @property
+    def kind(self) -> Literal["added", "removed", "changed"]:
+        """What happened to the field."""
+        if self.old is ABSENT:
+            return "added"
+        return "removed" if self.new is ABSENT else "changed"
+
+    @property
+    def size(self) -> int:
+        """How many bytes it takes to tell of it in JSON, about."""
+        values = [value for value in (self.old, self.new) if value is not ABSENT]
+        return AROUND + len(self.path) + sum(len(json.dumps(value)) for value in values)
+
+
+def changes(old: JSONValue, new: JSONValue, *, limit: int | None = None) -> list[Change]:
+    """The changes that lead from one document to another; empty only if they are the same.
+
+    An item's place is its index in the list it is in; a changed one has the same index in both.
+
+    ``limit``: how many bytes they may take, else InvalidError. Every change repeats its path, so
+    they can take thousands of times what the documents do.
+    """
+    found: list[Change] = []
+    size = 0
+    for change in _changes(old, new, ()):
+        if limit is not None:
+            size += change.size
+            if size > limit:
+                raise InvalidError(
+                    f"too much changed: to tell of it takes more than {limit:,} bytes",
+                    hint="read both entries, and compare them yourself",
+                )
+        found.append(change)
+    return found
+
+
+def _changes(old: JSONValue, new: JSONValue, path: Path) -> Iterator[Change]:
+    if type(old) is dict and type(new) is dict:
+        for name in sorted(old.keys() | new.keys()):
+            yield from _changes(old.get(name, ABSENT), new.get(name, ABSENT), (*path, name))
+    elif type(old) is list and type(new) is list:
+        yield from _list_changes(old, new, path)
+    elif not _same(old, new):
+        yield Change(canonical.pointer(path), old, new)
+
+
+def _list_changes(old: list[JSONValue], new: list[JSONValue], path: Path) -> Iterator[Change]:
+    shorter = min(len(old), len(new))
+    start = 0
+    while start < shorter and _same(old[start], new[start]):
+        start += 1
+    end = 0
+    while end < shorter - start and _same(old[-1 - end], new[-1 - end]):
+        end += 1
+    before, after = old[start : len(old) - end], new[start : len(new) - end]
+    for index in range(max(len(before), len(after))):
+        yield from _changes(
+            before[index] if index < len(before) else ABSENT,
+            after[index] if index < len(after) else ABSENT,
+            (*path, start + index),
+        )
+
+
+def _same(old: JSONValue, new: JSONValue) -> bool:
+    if old != new:
+        return False
+    if type(old) is bool or type(new) is bool:
+        return old is new  # Python holds True == 1; JSON doesn't
+    if type(old) is dict and type(new) is dict:
+        return all(_same(old[name], new[name]) for name in old)
+    if type(old) is list and type(new) is list:
+        return all(map(_same, old, new))
+    return True

@@ -1,0 +1,155 @@
+"""Whose signatures count: per origin, and per role, a set of public keys.
+
+The keyring is also the pin of the origin. What a store says of itself is compared with it, never
+believed. Keyrings are values: ``trust`` and ``untrust`` return another one.
+
+Its file, ``keyring.json``, is JSON::
+
+    {"format": 1,
+     "keys": [{"key": "<PEM>", "name": "alice",
+               "origin": "example.org/titles", "role": "registrar"}]}
+"""
+
+from __future__ import annotations
+
+import json
+import re
+from typing import TYPE_CHECKING, Literal, NamedTuple, get_args
+
+from ledger.errors import InvalidError, MalformedError, NotFoundError, UnsupportedFormatError
+from ledger.format import canonical
+from ledger.format.keys import PublicKey
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Iterator
+
+__all__ = ["Keyring", "Role", "TrustedKey", "check_origin"]
+
+Role = Literal["registrar", "log", "witness"]
+ROLES: tuple[Role, ...] = get_args(Role)
+
+ORIGIN = re.compile(r"[!-*,-~]{1,200}")
+"""Printable ASCII without spaces and ``+``, as the key names of signed notes (C2SP)."""
+
+NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9 ._@-]{0,63}")
+
+
+class TrustedKey(NamedTuple):
+    """A key that counts for one origin in one role; ``name`` is only for people."""
+
+    origin: str
+    role: Role
+    key: PublicKey
+    name: str = ""
+
+
+def check_origin(text: object) -> str:
+    """Return the origin name, or raise InvalidError."""
+    if isinstance(text, str) and ORIGIN.fullmatch(text):
+        return text
+    raise InvalidError(
+        f"not an origin: {text!a:.80} (printable ASCII, no spaces, no '+')",
+        hint="an origin looks like example.org/titles",
+    )
+
+
+class Keyring:
+    """Which public keys count, for which ledger, as what. A value: it never changes."""
+
+    def __init__(self, keys: Iterable[TrustedKey] = ()) -> None:
+        self._keys: dict[tuple[str, Role, str], TrustedKey] = {}
+        for trusted in keys:
+            self._add(trusted)
+
+    def _add(self, trusted: TrustedKey) -> None:
+        check_origin(trusted.origin)
+        if trusted.role not in ROLES:
+            raise InvalidError(f"not a role: {trusted.role!r} (one of {', '.join(ROLES)})")
+        if trusted.name and not NAME.fullmatch(trusted.name):
+            raise InvalidError(f"not a name for a key: {trusted.name!a:.80}")
+        for role in ROLES:
+            if role != trusted.role and (trusted.origin, role, trusted.key.key_id) in self._keys:
+                raise InvalidError(
+                    f"key {trusted.key.key_id[:8]} is a {role} of {trusted.origin} already",
+                    hint=f"a key has one role; generate another one for the {trusted.role}",
+                )
+        self._keys[trusted.origin, trusted.role, trusted.key.key_id] = trusted
+
+    def trust(
+        self, origin: str, key: PublicKey, *, role: Role = "registrar", name: str = ""
+    ) -> Keyring:
+        """A keyring in which this key counts, too."""
+        return Keyring([*self._keys.values(), TrustedKey(origin, role, key, name)])
+
+    def untrust(self, key_id: str, *, origin: str | None = None) -> Keyring:
+        """A keyring in which this key counts no more, for one origin or for all of them."""
+        kept = [
+            trusted
+            for trusted in self
+            if trusted.key.key_id != key_id or origin not in (None, trusted.origin)
+        ]
+        if len(kept) == len(self._keys):
+            raise NotFoundError(f"no such key in the keyring: {key_id:.64}")
+        return Keyring(kept)
+
+    def key(self, origin: str, key_id: str, role: Role = "registrar") -> PublicKey | None:
+        """The key of this id, if it counts for this origin in this role."""
+        trusted = self._keys.get((origin, role, key_id))
+        return trusted.key if trusted else None
+
+    def name(self, origin: str, key_id: str) -> str:
+        """What people call the key, or ""."""
+        for role in ROLES:
+            if (origin, role, key_id) in self._keys:
+                return self._keys[origin, role, key_id].name
+        return ""
+
+    def has_key(self, key_id: str) -> bool:
+        """Whether the key counts for anything at all."""
+        return any(known == key_id for _, _, known in self._keys)
+
+    @property
+    def origins(self) -> list[str]:
+        """The origins that are pinned, sorted."""
+        return sorted({origin for origin, _, _ in self._keys})
+
+    def __iter__(self) -> Iterator[TrustedKey]:
+        return iter(sorted(self._keys.values(), key=lambda t: (t.origin, t.role, t.key.key_id)))
+
+    def __len__(self) -> int:
+        return len(self._keys)
+
+    def __eq__(self, other: object) -> bool:
+        return isinstance(other, Keyring) and self._keys == other._keys
+
+    def __hash__(self) -> int:
+        return hash(frozenset(self._keys.values()))
+
+    def encode(self) -> bytes:
+        """The bytes of ``keyring.json``."""
+        keys = [
+            {"key": t.key.pem().decode(), "name": t.name, "origin": t.origin, "role": t.role}
+            for t in self
+        ]
+        return json.dumps({"format": 1, "keys": keys}, indent=2).encode() + b"\n"
+
+    @classmethod
+    def decode(cls, data: bytes) -> Keyring:
+        """Read ``keyring.json``; raises MalformedError or UnsupportedFormatError."""
+        value = canonical.decode(data)
+        if not isinstance(value, dict) or type(value.get("format")) is not int:
+            raise MalformedError("not a keyring: no format number")
+        if value["format"] != 1:
+            raise UnsupportedFormatError(f"a keyring of format {value['format']}; this knows 1")
+        if value.keys() != {"format", "keys"} or not isinstance(value["keys"], list):
+            raise MalformedError("not a keyring: expected the members format and keys")
+        return cls(_trusted_key(item) for item in value["keys"])
+
+
+def _trusted_key(item: object) -> TrustedKey:
+    if not isinstance(item, dict) or item.keys() != {"key", "name", "origin", "role"}:
+        raise MalformedError("not a keyring: a key has the members key, name, origin and role")
+    if not all(isinstance(member, str) for member in item.values()):
+        raise MalformedError("not a keyring: the members of a key are strings")
+    key = PublicKey.from_pem(item["key"].encode())
+    return TrustedKey(item["origin"], item["role"], key, item["name"])

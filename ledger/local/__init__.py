@@ -1,0 +1,3 @@
+"""This machine: durable files, locks, key files and parallel work."""
+
+__all__: list[str] = []

@@ -1,0 +1,120 @@
+"""The form of a pack: entries of many titles in one object, each byte for byte as it is stored.
+
+One line of canonical JSON, the index, and then the entries, one after another, in its order::
+
+    {"entries":[["TN1","<address>",<length>],…],"format":1,"ledger":"example.org/titles"}
+    {"entry":…,"signature":"…"}{"entry":…
+
+Titles come in the order of their keys. A pack is a cache of what lies in the store by itself, too:
+nothing that it says is believed, and one that is not of this form is as good as none.
+"""
+
+from __future__ import annotations
+
+import hashlib
+from typing import TYPE_CHECKING, Any, NamedTuple
+
+from ledger.errors import MalformedError, UnsupportedFormatError
+from ledger.format import canonical, layout
+from ledger.format.entry import MAX_BYTES
+from ledger.format.layout import PackName
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator, Sequence
+
+__all__ = ["MAX_PACK", "PackName", "Packable", "make_pack", "open_pack"]
+
+MAX_PACK = 16 << 20
+"""The largest pack, in bytes; writers keep to half of it."""
+
+FORMAT = 1
+
+
+class Packable(NamedTuple):
+    """An entry to be packed."""
+
+    title_number: str
+    address: str
+    data: bytes
+
+
+def make_pack(origin: str, entries: Sequence[Packable]) -> tuple[PackName, bytes]:
+    """The pack of these entries, of which there is one at least, in the order of their titles."""
+    items = [[entry.title_number, entry.address, len(entry.data)] for entry in entries]
+    index = canonical.encode({"entries": items, "format": FORMAT, "ledger": origin})
+    data = b"".join([index, b"\n", *(entry.data for entry in entries)])
+    digest = hashlib.sha256(data).hexdigest()
+    first, last = entries[0].title_number, entries[-1].title_number
+    return PackName(first, last, len(data), digest), data
+
+
+def open_pack(name: PackName, data: bytes, origin: str) -> dict[str, dict[str, bytes]]:
+    """The entries of a pack, by title and address; every one has the sha256 that is its address.
+
+    Raises MalformedError for a pack that is not, in all of its bytes, what its name and its index
+    say, and for another ledger's; UnsupportedFormatError for a later format.
+    """
+    if len(data) != name.size or len(data) > MAX_PACK:
+        raise MalformedError(f"not a pack: {len(data):,} bytes, of {name.size:,} in its name")
+    if hashlib.sha256(data).hexdigest() != name.digest:
+        raise MalformedError("not the pack that it was: its sha256 is not the one in its name")
+    start = data.find(b"\n") + 1
+    items = _decode_index(data[: max(start - 1, 0)], origin)
+    found: dict[str, dict[str, bytes]] = {}
+    title_number = ""
+    for title, address, entry in _cut(items, memoryview(data)[start:]):
+        if title != title_number and layout.head_key(title) <= layout.head_key(title_number):
+            raise MalformedError("not a pack: its titles are in another order than their keys")
+        title_number = title
+        entries = found.setdefault(title, {})
+        if address in entries:
+            raise MalformedError(f"not a pack: it has {address} twice")
+        if hashlib.sha256(entry).hexdigest() != address:
+            raise MalformedError(f"not a pack: its bytes for {address} have another sha256")
+        entries[address] = entry
+    if (next(iter(found)), title_number) != (name.first, name.last):
+        raise MalformedError("not a pack: its titles are not those in its name")
+    return found
+
+
+def _decode_index(line: bytes, origin: str) -> list[Any]:
+    index = canonical.load(line)
+    if not isinstance(index, dict) or type(index.get("format")) is not int:
+        raise MalformedError("not a pack: its index has no format number")
+    if index["format"] != FORMAT:
+        raise UnsupportedFormatError(f"a pack of format {index['format']}; this knows {FORMAT}")
+    if index.keys() != {"entries", "format", "ledger"}:
+        raise MalformedError("not a pack: its index has missing or unknown members")
+    if index["ledger"] != origin:
+        raise MalformedError("a pack of another ledger")
+    items = index["entries"]
+    if not isinstance(items, list) or not items:
+        raise MalformedError("not a pack: its index has no entries")
+    return items
+
+
+def _cut(items: list[Any], rest: memoryview) -> Iterator[tuple[str, str, bytes]]:
+    """The title, address and bytes of each item of an index; the bytes have to end with the last.
+
+    No length is believed: each is compared with what is left.
+    """
+    place = 0
+    for item in items:
+        title_number, address, length = _check_item(item)
+        if length > len(rest) - place:
+            raise MalformedError("not a pack: it ends before its last entry")
+        yield title_number, address, bytes(rest[place : place + length])
+        place += length
+    if place != len(rest):
+        raise MalformedError("not a pack: bytes after its last entry")
+
+
+def _check_item(item: Any) -> tuple[str, str, int]:
+    if not isinstance(item, list) or len(item) != 3:
+        raise MalformedError("not a pack: an item of its index is no title, address and length")
+    title_number, address, length = item
+    if not (layout.is_title_number(title_number) and layout.is_address(address)):
+        raise MalformedError("not a pack: an item of its index names no entry")
+    if type(length) is not int or not 0 < length <= MAX_BYTES:
+        raise MalformedError("not a pack: an item of its index has no entry's length")
+    return title_number, address, length

@@ -1,0 +1,203 @@
+"""Packs, read: hundreds of entries at a time, for those who read all of a ledger.
+
+A pack is a cache. What is missing or damaged in one is read where it lies by itself: that is
+slower, and never wrong. ``ledger.packing`` writes them, ``docs/decisions/0013-packs.md`` says why
+they are as they are.
+"""
+
+from __future__ import annotations
+
+from collections import deque
+from concurrent.futures import ThreadPoolExecutor
+from itertools import islice
+from typing import TYPE_CHECKING, NamedTuple
+
+from ledger.errors import IntegrityError, LedgerError, MalformedError
+from ledger.format import layout
+from ledger.format.report import Finding, Report
+from ledger.local.parallel import in_chunks
+from ledger.packs.format import MAX_PACK, PackName, open_pack
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Iterator
+    from concurrent.futures import Future
+    from types import TracebackType
+    from typing import Self
+
+    from ledger.stores.base import Store
+    from ledger.titles.history import History
+
+__all__ = ["FROM_PACKS", "PackReader", "check_packs", "pack_names"]
+
+AHEAD = 2
+"""How many packs are read ahead of the one that is needed."""
+
+HELD_BYTES = 128 << 20
+"""How much of packs is held at once. Packers see to it that fewer overlap."""
+
+FROM_PACKS = (
+    "that every entry is there by itself: those in packs were read from the packs"
+    " (fsck reads them all)"
+)
+
+Entries = dict[str, dict[str, bytes]]
+"""By title, by address."""
+
+
+class _Held(NamedTuple):
+    """A pack in memory; what was handed out of it is gone from its entries."""
+
+    name: PackName
+    entries: Entries
+
+
+class PackReader:
+    """Hands out the entries in packs, title after title, in the order of the titles' keys.
+
+    Each pack is read once, a little ahead of its first title, and forgotten after its last, so that
+    memory stays flat however large the ledger. Asked in another order, it hands out less. No error
+    of the store or of a pack is raised: it becomes one of the ``findings``, and the pack is passed
+    over. To be used by one thread; it has threads of its own, which ``close`` ends.
+    """
+
+    def __init__(
+        self,
+        store: Store,
+        origin: str,
+        names: Iterable[PackName] | None = None,
+        *,
+        addresses_only: bool = False,
+    ) -> None:
+        """Without ``names`` (in the order of ``pack_names``), all packs that the store lists.
+
+        ``addresses_only``: hand out b"" for each entry that is there, and hold no bytes.
+        """
+        self.findings: list[Finding] = []
+        """Warnings about packs that could not be used."""
+        self.damaged: list[PackName] = []
+        """Those that will never be of use to anybody."""
+        self._store = store
+        self._origin = origin
+        self._addresses_only = addresses_only
+        self._names = self._listed() if names is None else iter(names)
+        self._place = ""
+        self._held: list[_Held] = []
+        self._pool = ThreadPoolExecutor(AHEAD, thread_name_prefix="ledger-packs")
+        self._ahead: deque[tuple[PackName, Future[Entries | LedgerError]]] = deque()
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        traceback: TracebackType | None,
+    ) -> None:
+        self.close()
+
+    def close(self) -> None:
+        """Wait for no more packs, and forget those that are held."""
+        self._pool.shutdown(wait=False, cancel_futures=True)
+        self._held.clear()
+        self._ahead.clear()
+        self._names = iter(())
+
+    def entries_of(self, title_number: str) -> dict[str, bytes]:
+        """The entries of a title in packs, by address: each has the sha256 that is its address.
+
+        That they are entries, of this title, and signed, is for the walk to check.
+        """
+        self._place = layout.head_key(title_number)
+        self._held = [held for held in self._held if self._goes_on(held.name)]
+        self._read_ahead()
+        while self._ahead and layout.head_key(self._ahead[0][0].first) <= self._place:
+            name, loading = self._ahead.popleft()
+            self._read_ahead()
+            if self._goes_on(name):
+                self._take(name, loading.result())
+        found: dict[str, bytes] = {}
+        for held in self._held:
+            found.update(held.entries.pop(title_number, {}))
+        return found
+
+    def _goes_on(self, name: PackName) -> bool:
+        return layout.head_key(name.last) >= self._place
+
+    def _read_ahead(self) -> None:
+        wanted = filter(self._goes_on, self._names)
+        for name in islice(wanted, AHEAD - len(self._ahead)):
+            self._ahead.append((name, self._pool.submit(self._load, name)))
+
+    def _take(self, name: PackName, loaded: Entries | LedgerError) -> None:
+        if isinstance(loaded, LedgerError):
+            finding = _finding(layout.pack_key(name), loaded)
+            self.findings.append(finding)
+            if finding.slug == "damaged-pack":
+                self.damaged.append(name)
+            return
+        self._held.append(_Held(name, loaded))
+        while not self._addresses_only and sum(h.name.size for h in self._held) > HELD_BYTES:
+            # The one that goes on furthest has the least of its entries here.
+            self._held.remove(max(self._held, key=lambda held: layout.head_key(held.name.last)))
+
+    def _listed(self) -> Iterator[PackName]:
+        try:
+            yield from pack_names(self._store)
+        except LedgerError as error:
+            self.findings.append(_finding(layout.PACKS, error))
+
+    def _load(self, name: PackName) -> Entries | LedgerError:
+        try:
+            entries = _read_pack(self._store, name, self._origin)
+        except LedgerError as error:
+            return error
+        if self._addresses_only:
+            return {title: dict.fromkeys(found, b"") for title, found in entries.items()}
+        return entries
+
+
+def pack_names(store: Store) -> Iterator[PackName]:
+    """The packs that the store lists, in the order of their first titles' keys."""
+    return filter(None, map(layout.parse_pack_key, store.list(layout.PACKS)))
+
+
+def _read_pack(store: Store, name: PackName, origin: str) -> Entries:
+    """The entries of a pack; none where another packer has just replaced it."""
+    if name.size > MAX_PACK:
+        raise MalformedError(f"not a pack: {name.size:,} bytes, of {MAX_PACK:,} at most")
+    blob = store.get(layout.pack_key(name))
+    return {} if blob is None else open_pack(name, blob.data, origin)
+
+
+def _finding(key: str, error: LedgerError) -> Finding:
+    useless = isinstance(error, MalformedError | IntegrityError)
+    message = str(error) if key in str(error) else f"{key}: {error}"
+    return Finding("warning", "damaged-pack" if useless else "unread-pack", key, message)
+
+
+def check_packs(history: History) -> Iterator[Report]:
+    """A report for each object under ``_packs/``, true even where it is no pack: it is a cache.
+
+    A pack has to be what its name says, of this ledger, and each of its entries what its address
+    says. That the entries are signed, and lie in the store by themselves, too, is not looked at.
+    """
+
+    def check(keys: list[str]) -> list[Report]:
+        return [Report(history.origin, findings=_check_key(history, key)) for key in keys]
+
+    try:
+        yield from in_chunks(history.store.list(layout.PACKS), check, AHEAD, chunk=1)
+    except LedgerError as error:
+        yield Report(history.origin, findings=(_finding(layout.PACKS, error),))
+
+
+def _check_key(history: History, key: str) -> tuple[Finding, ...]:
+    name = layout.parse_pack_key(key)
+    if name is None:
+        return (Finding("warning", "stray-object", key, f"{key}: no object of a ledger"),)
+    try:
+        _read_pack(history.store, name, history.origin)
+    except LedgerError as error:
+        return (_finding(key, error),)
+    return ()

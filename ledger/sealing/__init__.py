@@ -1,0 +1,3 @@
+"""The transparency log in a store, written and read."""
+
+__all__: list[str] = []

@@ -1,0 +1,392 @@
+"""What the log is committed to: ``_log/state``, and the one decision that moves it.
+
+A sealer stages the new leaves, signs, remembers the signature on its own disk, and swaps the state:
+that alone decides. What comes before may be lost; what comes after follows from it, and may be
+done again. A signature that lost never is in the store, and one of which nobody knows what became
+is the only one that this sealer sends again: so it signs no fork.
+"""
+
+from __future__ import annotations
+
+import time
+from dataclasses import dataclass, replace
+from typing import TYPE_CHECKING
+
+from ledger.errors import (
+    ConflictError,
+    IntegrityError,
+    KeyUnavailable,
+    LedgerError,
+    MalformedError,
+    NotDurable,
+    NotFoundError,
+    OutcomeUnknown,
+    PreconditionFailed,
+    StoreError,
+    StoreUnavailable,
+    TrustError,
+)
+from ledger.format import layout, times
+from ledger.sealing.memory import Memory, Remembered, SetAside
+from ledger.sealing.publish import (
+    clean,
+    extend,
+    is_published,
+    publish,
+    recover_commit,
+    replace_checkpoint,
+)
+from ledger.sealing.reader import LogReader
+from ledger.sealing.remembered import check_remembered
+from ledger.tlog.checkpoint import Checkpoint, SignedCheckpoint, sign_checkpoint
+from ledger.tlog.merkle import EMPTY_ROOT
+from ledger.tlog.objects import LogState
+from ledger.tlog.tiles import TileBuilder
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+    from datetime import datetime
+
+    from ledger.format.keys import Signer
+    from ledger.sealing.publish import Commit
+    from ledger.stores.base import Blob
+    from ledger.titles.history import History
+    from ledger.tlog.leaf import Leaf
+
+__all__ = ["Committed", "Declared", "LostRaceError", "is_as_remembered"]
+
+SWAPS = 5
+"""How often one swap of the state is sent before its outcome is called unknown."""
+
+
+class LostRaceError(Exception):
+    """Another sealer swapped the state first: what was read since means nothing any more."""
+
+
+@dataclass(frozen=True, slots=True)
+class Declared:
+    """What the caller says of the log, where nobody else can know."""
+
+    genesis: bool = False
+    adopt: bool = False
+    restored: str = ""
+
+
+class Committed:
+    """The state of the log in the hands of one sealer, whose memory is locked.
+
+    ``settle`` first; then ``append`` as often as there are leaves.
+    """
+
+    state: LogState
+    """What the log is committed to."""
+
+    def __init__(
+        self, history: History, signer: Signer, memory: Memory, declared: Declared, now: datetime
+    ) -> None:
+        key = history.keyring.key(history.origin, signer.key_id, "log")
+        if key is None:
+            raise TrustError(
+                f"key {signer.key_id[:16]}… is no log's key of {history.origin}:"
+                " nobody would accept what it signs",
+                hint=f"ledger key trust FILE --origin {history.origin} --role log",
+            )
+        self.origin = history.origin
+        self.store = history.store
+        self.log = LogReader(history.store, history.origin, history.keyring)
+        self.signer = signer
+        self.key = key
+        self.memory = memory
+        self.declared = declared
+        self.now = now
+        self.jobs = 1
+        self.appended = 0
+        """How many leaves were committed."""
+        self._remembered = Remembered(history.origin)
+        self._version: str | None = None
+        self._builder: TileBuilder | None = None
+
+    # -- One commit ----------------------------------------------------------------------------
+
+    def append(self, leaves: list[Leaf], versions: Mapping[str, str | None] | None = None) -> None:
+        """Commit to these leaves, and publish them; ``versions``: see ``publish``.
+
+        Raises LostRaceError, StoreError where nothing was committed, OutcomeUnknown.
+        """
+        if self._builder is None:
+            checkpoint = self.state.checkpoint
+            self._builder = self.log.builder(checkpoint.size, checkpoint.root)
+        self._commit(self._builder, leaves, versions)
+
+    def _commit(
+        self,
+        builder: TileBuilder,
+        leaves: list[Leaf],
+        versions: Mapping[str, str | None] | None = None,
+    ) -> None:
+        """Stage, sign, remember, swap, publish."""
+        commit = extend(builder, leaves)
+        try:
+            self.store.create(layout.staging_key(commit.staging.name), commit.staged)
+        except OutcomeUnknown as error:
+            # Nothing points at it: it is nothing yet.
+            raise StoreUnavailable(f"nothing more was sealed: {error}", hint=error.hint) from error
+        checkpoint = Checkpoint(self.origin, builder.size, builder.root())
+        state = LogState(self._sign(checkpoint), commit.staging)
+        self._remember(replace(self._remembered, attempt=state.encode()))
+        self._decide(state, commit, versions)
+
+    def _sign(self, checkpoint: Checkpoint) -> SignedCheckpoint:
+        note = sign_checkpoint(checkpoint, self.key, self.signer)
+        try:
+            return self.log.open(note)
+        except IntegrityError as error:
+            raise KeyUnavailable(
+                "cannot seal: what the log's signer signed doesn't verify",
+                hint="nothing more was sealed; look after the device that signs",
+            ) from error
+
+    def _decide(
+        self, state: LogState, commit: Commit, versions: Mapping[str, str | None] | None = None
+    ) -> None:
+        self._version = self._swap(state.encode())
+        self.state = state
+        self.appended += len(commit.leaves)
+        self._remember(replace(self._remembered, seen=state.signed.note, attempt=None))
+        publish(self.log, state, commit, versions, self.jobs)
+        clean(self.store, state)
+        self._builder = commit.builder
+
+    def _swap(self, data: bytes) -> str:
+        """Swap the state, if it still is the one that was read; its new version."""
+        unclear: LedgerError | None = None
+        for attempt in range(SWAPS):
+            try:
+                if self._version is None:
+                    return self.store.create(layout.LOG_STATE, data)
+                return self.store.replace(layout.LOG_STATE, data, self._version)
+            except NotDurable:
+                raise  # the next seal settles it, from memory
+            except PreconditionFailed:
+                pass  # it may be our own success that is in the way, its answer lost
+            except OutcomeUnknown as error:
+                unclear = error
+            except StoreError as error:
+                if not unclear:
+                    raise
+                unclear = error
+            blob = self._read_swapped()
+            if blob and blob.data == data:
+                return blob.version
+            if (blob.version if blob else None) != self._version:
+                raise LostRaceError
+            time.sleep(0.05 * attempt)
+        raise _unknown(unclear or "the store refuses")
+
+    def _read_swapped(self) -> Blob | None:
+        """The state, after a swap that may have happened."""
+        try:
+            return self.store.get(layout.LOG_STATE)
+        except StoreError as error:
+            raise _unknown(error) from error
+
+    def _remember(self, remembered: Remembered) -> None:
+        if remembered != self._remembered:
+            self.memory.write(remembered)
+            self._remembered = remembered
+
+    # -- The state that is there ---------------------------------------------------------------
+
+    def settle(self) -> None:
+        """Read the state, compare it with what is remembered, and publish it."""
+        found = self.log.state()
+        remembered = self.memory.read() or self._begin(found[0] if found else None)
+        if remembered.origin != self.origin:
+            raise TrustError(
+                f"{self.memory.path} is the memory of a sealer of {remembered.origin},"
+                f" not of {self.origin}",
+                reason="wrong-ledger",
+            )
+        self._remembered = remembered
+        self._builder = None
+        self._version = found[1] if found else None
+        seen = _seen(self.log, remembered)
+        try:
+            _check_not_behind(seen, found[0].checkpoint if found else None)
+            if found:
+                self._publish_found(found[0], seen)
+        except IntegrityError as error:
+            if not self.declared.restored or error.reason not in {"log-set-back", "not-consistent"}:
+                raise
+            self._set_aside(found[0] if found else None)
+            if found:
+                self._publish_restored(found[0])
+        if found is None:
+            self._redo_or(begin=True)
+        else:
+            self.state = found[0]
+            if self._remembered.attempt:
+                self._redo_or(begin=False)
+
+    def _begin(self, found: LogState | None) -> Remembered:
+        """What a sealer without a memory begins with, if that was declared."""
+        if found is None and not self.declared.genesis:
+            raise NotFoundError(
+                f"there is no log in {self.store.url}",
+                hint="'ledger seal --genesis' begins it, once;"
+                " where there was one, it is gone: bring it back from a copy",
+            )
+        if found is not None and not self.declared.adopt:
+            raise ConflictError(
+                f"there is a log of {found.checkpoint.size} leaves, and this sealer has no memory"
+                f" of it ({self.memory.path}): it can't tell whether the log was set back",
+                hint="bring the file back; if this is a new sealer, compare the checkpoint with"
+                " what others have seen, then: 'ledger seal --adopt'",
+            )
+        if found is not None:
+            published = self._published()
+            if published and published.checkpoint.size > found.checkpoint.size:
+                raise _set_back(published.checkpoint, found.checkpoint, "is published")
+        remembered = Remembered(self.origin, found.signed.note if found else None)
+        if found is not None:
+            self.memory.write(remembered)
+        return remembered
+
+    def _publish_found(self, state: LogState, seen: Checkpoint | None) -> None:
+        """Publish a state that is not behind, and see that it continues what was seen."""
+        if is_published(state, self._published()):
+            # Whoever published it may have been stopped, and what is due is judged by it now.
+            self.store.make_durable(layout.LOG_CHECKPOINT)
+        else:
+            commit = self._recover(state)
+            publish(self.log, state, commit, jobs=self.jobs)
+            self._builder = commit.builder
+        clean(self.store, state)
+        if seen != state.checkpoint:
+            empty = Checkpoint(self.origin, 0, EMPTY_ROOT)
+            self.log.check_continues(state.checkpoint, seen or empty)
+            self._make_durable(state)
+            # What was signed on top of what was seen has come to be, or never will.
+            self._remember(replace(self._remembered, seen=state.signed.note, attempt=None))
+
+    def _publish_restored(self, state: LogState) -> None:
+        """Publish what was declared to be right, in the place of what is ahead of it, too."""
+        published = self._published()
+        if published and published.checkpoint.size >= state.checkpoint.size:
+            replace_checkpoint(self.log, state)
+        self._publish_found(state, state.checkpoint)
+
+    def _recover(self, state: LogState) -> Commit:
+        """Make a commit again; raises LostRaceError where another sealer is done with it."""
+        try:
+            return recover_commit(self.log, state)
+        except IntegrityError:
+            blob = self.store.get(layout.LOG_STATE)
+            moved = (blob.version if blob else None) != self._version
+            if moved or is_published(state, self._published()):
+                raise LostRaceError from None
+            raise
+
+    def _make_durable(self, state: LogState) -> None:
+        """Create again what was read: whoever wrote it may have crashed before it was durable."""
+        try:
+            self.store.create(layout.LOG_STATE, state.encode())
+        except PreconditionFailed:
+            raise LostRaceError from None
+
+    def _published(self) -> SignedCheckpoint | None:
+        """The published checkpoint; one that nobody of ours signed is as good as none."""
+        try:
+            return self.log.checkpoint()
+        except (IntegrityError, MalformedError, TrustError):
+            return None
+
+    def _redo_or(self, *, begin: bool) -> None:
+        """Do again, to the byte, what was signed before a crash; or begin an empty log."""
+        attempt = self._remembered.attempt
+        if attempt is None:
+            if begin:
+                self._commit(TileBuilder(), [])
+            return
+        state = self.log.open_state(attempt)
+        try:
+            commit = self._recover(state)
+        except IntegrityError:
+            if not self.declared.restored:
+                raise
+            self._set_aside(None if begin else self.state)
+            self._redo_or(begin=begin)
+        else:
+            self._decide(state, commit)
+
+    def _set_aside(self, found: LogState | None) -> None:
+        """Accept what is there after a declared restore; keep what was given up, and why."""
+        given_up = [self._remembered.seen]
+        if self._remembered.attempt:
+            given_up.append(self.log.open_state(self._remembered.attempt).signed.note)
+        at = times.format_time(self.now)
+        words = self.declared.restored
+        kept = tuple(SetAside(note.decode(), at, words) for note in given_up if note)
+        self._remember(
+            Remembered(
+                self.origin,
+                found.signed.note if found else None,
+                None,
+                (*self._remembered.set_aside, *kept),
+            )
+        )
+
+
+def _unknown(why: LedgerError | str) -> OutcomeUnknown:
+    return OutcomeUnknown(
+        f"cannot tell whether the log was committed: {why}",
+        hint="seal again: this sealer remembers what it signed, and signs nothing else",
+    )
+
+
+def is_as_remembered(log: LogReader, remembered: Remembered) -> bool:
+    """Whether the log has, and has published, all that its sealer remembers; nothing is sealed.
+
+    False: the last commit is not published. A seal is under way, or was cut off, and the next one
+    publishes it. Raises IntegrityError where the log was set back, or is another one.
+    """
+    seen = _seen(log, remembered)
+    found = log.state()
+    _check_not_behind(seen, found[0].checkpoint if found else None)
+    if seen is None or found is None:
+        return True
+    state, published = found[0], log.checkpoint()
+    is_whole = is_published(state, published)
+    size = published.checkpoint.size if published else 0
+    # One that is smaller may be about to be replaced, unless it precedes the last commit's base.
+    if (published and size >= seen.size) or size < state.staging.base:
+        check_remembered(log, published, seen)
+    return is_whole
+
+
+def _seen(log: LogReader, remembered: Remembered) -> Checkpoint | None:
+    """The checkpoint that a sealer remembers; None: it has seen none yet."""
+    return log.open(remembered.seen).checkpoint if remembered.seen else None
+
+
+def _check_not_behind(seen: Checkpoint | None, found: Checkpoint | None) -> None:
+    if seen is not None and (
+        found is None
+        or found.size < seen.size
+        or (found.size == seen.size and found.root != seen.root)
+    ):
+        raise _set_back(seen, found, "is what this sealer remembers")
+
+
+def _set_back(seen: Checkpoint, found: Checkpoint | None, why: str) -> IntegrityError:
+    there = f"{found.size} leaves" if found else "none at all"
+    if found and found.size == seen.size:
+        there = "as many leaves with another root"
+    return IntegrityError(
+        f"{layout.LOG_STATE}: the log has {there}, but a checkpoint of {seen.size} leaves {why}:"
+        " nothing is signed, as that would be a fork",
+        hint="bring back the log as it was; if the store was restored from a backup, and that is"
+        " known to all who rely on the log: 'ledger seal --restored \"WHY\"'",
+        reason="log-set-back",
+        object_key=layout.LOG_STATE,
+    )

@@ -1,0 +1,113 @@
+"""Publishing what witnesses have signed: their lines under the published checkpoint.
+
+The checkpoint stays the log's; only lines come below it, and each is verified first. Of a witness,
+only the newest one is kept: a log that rests is cosigned again and again.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from ledger.errors import (
+    ConflictError,
+    IntegrityError,
+    NotDurable,
+    NotFoundError,
+    OutcomeUnknown,
+    PreconditionFailed,
+    StoreUnavailable,
+    TrustError,
+)
+from ledger.format import layout
+from ledger.tlog.note import parse_unverified
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable
+
+    from ledger.sealing.reader import LogReader
+    from ledger.tlog.checkpoint import Checkpoint, SignedCheckpoint, WitnessKey
+    from ledger.tlog.note import Signature
+
+__all__ = ["add_cosignatures"]
+
+TRIES = 10
+
+
+def add_cosignatures(
+    log: LogReader, note: bytes, witnesses: tuple[WitnessKey, ...]
+) -> SignedCheckpoint:
+    """Put the cosignatures of these witnesses under the published checkpoint.
+
+    ``note`` is that checkpoint as a witness returned it. Raises TrustError where none of the
+    witnesses signed it, ConflictError where another checkpoint is published by now, and
+    IntegrityError (``not-consistent``) where the log's key signed two of one size.
+    """
+    given = log.open(note, witnesses)
+    if not given.cosignatures:
+        raise TrustError(
+            "the checkpoint is cosigned by none of the witnesses", reason="unknown-key"
+        )
+    unclear: OutcomeUnknown | None = None
+    for _ in range(TRIES):
+        blob = log.store.get(layout.LOG_CHECKPOINT)
+        if blob is None:
+            raise NotFoundError(f"there is no log in {log.store.url}")
+        _check_same(given.checkpoint, log.open(blob.data).checkpoint)
+        merged = _merge(blob.data, note, witnesses)
+        signed = log.open(merged, witnesses)
+        try:
+            if merged == blob.data:
+                # Whoever wrote it may have crashed before it was durable.
+                log.store.create(layout.LOG_CHECKPOINT, merged)
+            else:
+                log.store.replace(layout.LOG_CHECKPOINT, merged, blob.version)
+        except NotDurable:
+            raise
+        except (PreconditionFailed, OutcomeUnknown) as error:
+            unclear = error if isinstance(error, OutcomeUnknown) else None
+            continue  # reading tells
+        return signed
+    if unclear:
+        raise OutcomeUnknown(
+            f"cannot tell whether {layout.LOG_CHECKPOINT} was written: {unclear}",
+            hint="give the cosignatures again",
+        ) from unclear
+    raise StoreUnavailable(f"{layout.LOG_CHECKPOINT}: could not be written in {TRIES} tries")
+
+
+def _check_same(given: Checkpoint, published: Checkpoint) -> None:
+    if given == published:
+        return
+    if given.size == published.size:
+        raise IntegrityError(
+            f"{layout.LOG_CHECKPOINT}: another root than the witness saw for {given.size} leaves,"
+            " and the log's key signed both",
+            hint="keep both: they show that the log was forked",
+            reason="not-consistent",
+            object_key=layout.LOG_CHECKPOINT,
+        )
+    raise ConflictError(
+        f"the witness signed the checkpoint of {given.size} leaves, and that of {published.size}"
+        " is published by now",
+        hint="let the witness sign the one that 'ledger checkpoint' prints",
+    )
+
+
+def _merge(published: bytes, note: bytes, witnesses: Iterable[WitnessKey]) -> bytes:
+    """The published note, with the newest verified line of each witness, and no other of it."""
+    text, lines = parse_unverified(published)
+    offered = parse_unverified(note)[1]
+    ours: list[Signature] = []
+    known = set()
+    for key in witnesses:
+        known.add((key.name, key.key_hash))
+        theirs = [
+            line
+            for line in (*lines, *offered)
+            if (line.name, line.key_hash) == (key.name, key.key_hash)
+            and key.verify(text, line.body)
+        ]
+        if theirs:
+            ours.append(max(theirs, key=lambda line: line.body))  # which begins with the time
+    others = [line for line in lines if (line.name, line.key_hash) not in known]
+    return b"".join([text.encode(), b"\n", *(line.encode() for line in (*others, *ours))])

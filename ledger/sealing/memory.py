@@ -1,0 +1,153 @@
+"""What a sealer remembers, on its own disk: out of reach of whoever can write to the store.
+
+A store that is set back, by an attacker or from a backup, would have the sealer sign another
+continuation of an old checkpoint: a fork, which nobody could ever take back. So a sealer keeps
+
+* ``seen``: the newest checkpoint that it knows to be the log's;
+* ``attempt``: the state that it signed on top of that, until it knows what became of it;
+* ``set_aside``: what it was told, in words, to give up after a restore.
+
+The file is JSON. It is written whole, and forced to the disk before anything that it speaks of
+can be in the store.
+"""
+
+from __future__ import annotations
+
+import os
+from contextlib import contextmanager, suppress
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from ledger.errors import LedgerError, MalformedError, StoreUnavailable
+from ledger.format import canonical
+from ledger.local.filelock import lock_file
+from ledger.local.files import make_folder, sync, sync_folder
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+__all__ = ["Memory", "Remembered", "SetAside"]
+
+FORMAT = 1
+MEMBERS = {"attempt", "format", "origin", "seen", "set_aside"}
+
+
+@dataclass(frozen=True, slots=True)
+class SetAside:
+    """A checkpoint that was given up after a restore."""
+
+    note: str
+    at: str
+    """When, by the sealer's clock."""
+    words: str
+    """Why, in the words of whoever declared the restore."""
+
+
+@dataclass(frozen=True, slots=True)
+class Remembered:
+    """What a sealer knows of a log; the signatures in it are for the reader to check."""
+
+    origin: str
+    seen: bytes | None = None
+    """A signed checkpoint; None: the log was not begun yet."""
+    attempt: bytes | None = None
+    """The bytes of a ``LogState``."""
+    set_aside: tuple[SetAside, ...] = ()
+
+    def encode(self) -> bytes:
+        """The bytes of the file."""
+        return canonical.encode(
+            {
+                "attempt": self.attempt.decode() if self.attempt else None,
+                "format": FORMAT,
+                "origin": self.origin,
+                "seen": self.seen.decode() if self.seen else None,
+                "set_aside": [
+                    {"at": each.at, "checkpoint": each.note, "words": each.words}
+                    for each in self.set_aside
+                ],
+            }
+        )
+
+    @classmethod
+    def decode(cls, data: bytes) -> Remembered:
+        """Read the file; raises MalformedError."""
+        value = canonical.load(data)
+        if not isinstance(value, dict) or value.keys() != MEMBERS or value["format"] != FORMAT:
+            raise MalformedError(f"expected format {FORMAT} and {', '.join(sorted(MEMBERS))}")
+        if not isinstance(value["set_aside"], list):
+            raise MalformedError("set_aside is a list")
+        return cls(
+            _text(value["origin"]),
+            _text(value["seen"]).encode() if value["seen"] is not None else None,
+            _text(value["attempt"]).encode() if value["attempt"] is not None else None,
+            tuple(_set_aside(each) for each in value["set_aside"]),
+        )
+
+
+class Memory:
+    """The file of one sealer. Two processes that share it take turns."""
+
+    def __init__(self, path: str | os.PathLike[str]) -> None:
+        self.path = Path(path)
+
+    def read(self) -> Remembered | None:
+        """What is remembered; None: nothing. Raises MalformedError, StoreUnavailable."""
+        try:
+            return Remembered.decode(self.path.read_bytes())
+        except FileNotFoundError:
+            return None
+        except OSError as error:
+            raise self._unusable("read", error) from error
+        except LedgerError as error:
+            raise MalformedError(
+                f"not the memory of a sealer: {self.path}: {error}",
+                hint="bring the file back; without it, a log that was set back looks sound",
+            ) from error
+
+    def write(self, remembered: Remembered) -> None:
+        """Remember this, durably, in the place of what was."""
+        temporary = self.path.with_name(f".{self.path.name}.tmp")
+        try:
+            descriptor = os.open(temporary, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o600)
+            with os.fdopen(descriptor, "wb") as file:
+                file.write(remembered.encode())
+                file.flush()
+                sync(file.fileno())
+            temporary.replace(self.path)
+            sync_folder(str(self.path.parent))
+        except OSError as error:
+            with suppress(OSError):
+                temporary.unlink()
+            raise self._unusable("write", error) from error
+
+    @contextmanager
+    def locked(self) -> Iterator[None]:
+        """Keep every other process of this machine from using the file."""
+        try:
+            if not self.path.exists():  # nor may its folder be, or not be on the disk by name
+                make_folder(str(self.path.parent.absolute()))
+            lock = lock_file(self.path.with_name(f"{self.path.name}.lock"))
+        except OSError as error:
+            raise self._unusable("lock", error) from error
+        with lock:
+            yield
+
+    def _unusable(self, action: str, error: OSError) -> StoreUnavailable:
+        return StoreUnavailable(
+            f"cannot {action} the memory of the sealer: {self.path}: {error.strerror}",
+            hint="it has to be a file that this user can write",
+        )
+
+
+def _set_aside(value: Any) -> SetAside:
+    if not isinstance(value, dict) or value.keys() != {"at", "checkpoint", "words"}:
+        raise MalformedError("what was set aside has the members at, checkpoint and words")
+    return SetAside(_text(value["checkpoint"]), _text(value["at"]), _text(value["words"]))
+
+
+def _text(value: Any) -> str:
+    if not isinstance(value, str):
+        raise MalformedError("expected a text")
+    return value

@@ -1,0 +1,276 @@
+"""Publishing what the log is committed to: tiles, records of titles, the checkpoint.
+
+Everything here follows from a state that the log's key signed, and may be done again, by anybody,
+at any time: a tile has one content, records and the checkpoint only ever go forward. Nothing of it
+is written before ``_log/state`` says so.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, NamedTuple
+
+from ledger.errors import (
+    IntegrityError,
+    LedgerError,
+    MalformedError,
+    NotDurable,
+    OutcomeUnknown,
+    PreconditionFailed,
+    StoreUnavailable,
+)
+from ledger.format import layout
+from ledger.local.parallel import in_chunks
+from ledger.tlog.leaf import Leaf
+from ledger.tlog.objects import SealedRecord, Staging
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterable, Mapping
+
+    from ledger.sealing.reader import LogReader
+    from ledger.stores.base import Store
+    from ledger.tlog.checkpoint import SignedCheckpoint
+    from ledger.tlog.objects import LogState
+    from ledger.tlog.tiles import Tile, TileBuilder
+
+__all__ = [
+    "Commit",
+    "clean",
+    "delete_all",
+    "extend",
+    "is_published",
+    "publish",
+    "publish_records",
+    "publish_tiles",
+    "recover_commit",
+    "replace_checkpoint",
+    "replace_if_behind",
+]
+
+TRIES = 10
+
+
+class Commit(NamedTuple):
+    """Leaves that continue the log, and what follows from them."""
+
+    staging: Staging
+    staged: bytes
+    leaves: list[Leaf]
+    tiles: list[tuple[Tile, bytes]]
+    builder: TileBuilder
+    """The log with the leaves; its root is what a checkpoint signs."""
+
+    def records(self) -> dict[str, SealedRecord]:
+        """How far the titles are logged after this, those that have a leaf in it."""
+        return {
+            leaf.title_number: SealedRecord(leaf.version, leaf.address, index)
+            for index, leaf in enumerate(self.leaves, self.staging.base)
+        }
+
+
+def extend(builder: TileBuilder, leaves: list[Leaf]) -> Commit:
+    """Append the leaves to the log; the builder goes into the commit and is used up."""
+    encoded = [leaf.encode() for leaf in leaves]
+    staging, staged = Staging.encode(builder.size, encoded)
+    tiles = [tile for leaf in encoded for tile in builder.append(leaf)]
+    return Commit(staging, staged, leaves, tiles + builder.unfinished(), builder)
+
+
+def recover_commit(log: LogReader, state: LogState) -> Commit:
+    """Make the commit of a state again, from its staged leaves and the tiles that they continue.
+
+    Where only the checkpoint was not published, or was taken away, the leaves are in tiles already.
+    Neither is believed: together they have to lead to the root that is signed. Raises
+    IntegrityError (reason ``bad-staging``, or where tiles are missing or wrong).
+    """
+    key = layout.staging_key(state.staging.name)
+    size = state.checkpoint.size
+    blob = log.store.get(key)
+    try:
+        if blob is None:
+            leaves = _published_leaves(log, state)
+        else:
+            leaves = state.staging.decode(blob.data, size)
+        commit = extend(log.builder(state.staging.base), [Leaf.decode(leaf) for leaf in leaves])
+        if (commit.builder.size, commit.builder.root()) != (size, state.checkpoint.root):
+            raise MalformedError("it does not lead to the root that the log's key signed")
+    except MalformedError as error:
+        raise IntegrityError(
+            f"{key}: {error}",
+            hint="bring it, and the tiles, back from a copy of the store",
+            reason="bad-staging",
+            object_key=key,
+        ) from error
+    return commit
+
+
+def _published_leaves(log: LogReader, state: LogState) -> list[bytes]:
+    try:
+        return list(log.leaves(state.checkpoint.size, state.staging.base))
+    except IntegrityError as error:
+        raise MalformedError(f"missing, and its leaves are not published ({error})") from error
+
+
+def is_published(state: LogState, published: SignedCheckpoint | None) -> bool:
+    """Whether a published checkpoint says that all that precedes it was published, too.
+
+    Raises IntegrityError (reason ``not-consistent``) where the log's key signed two logs.
+    """
+    if published is None or published.checkpoint.size < state.checkpoint.size:
+        return False
+    same_size = published.checkpoint.size == state.checkpoint.size
+    if same_size and published.checkpoint != state.checkpoint:
+        raise IntegrityError(
+            f"{layout.LOG_CHECKPOINT}: another root than {layout.LOG_STATE} has for"
+            f" {state.checkpoint.size} leaves, and the log's key signed both",
+            hint="keep both: they show that the log was forked",
+            reason="not-consistent",
+            object_key=layout.LOG_CHECKPOINT,
+        )
+    return True
+
+
+def publish(
+    log: LogReader,
+    state: LogState,
+    commit: Commit,
+    versions: Mapping[str, str | None] | None = None,
+    jobs: int = 1,
+) -> None:
+    """Write the tiles, then the records, then the checkpoint, each durably before the next.
+
+    ``versions``: of the records of titles, where they are known; None: there was no record.
+    """
+    publish_tiles(log.store, commit.tiles)
+    publish_records(log.store, commit.records(), versions, jobs)
+    replace_if_behind(log, state.signed)
+
+
+def publish_tiles(store: Store, tiles: Iterable[tuple[Tile, bytes]]) -> None:
+    """Write tiles, side by side; raises IntegrityError (``foreign-tile``) for one of others'."""
+    try:
+        store.create_many((layout.tile_key(tile.path), data) for tile, data in tiles)
+    except PreconditionFailed as error:
+        raise IntegrityError(
+            f"a tile of the log cannot be published: {error}",
+            hint="this log never wrote it: keep it as evidence, take it away, and seal again",
+            reason="foreign-tile",
+        ) from error
+
+
+def replace_if_behind(log: LogReader, signed: SignedCheckpoint) -> None:
+    """Publish a checkpoint, unless a later one is published already."""
+
+    def is_behind(data: bytes) -> bool:
+        try:
+            return log.open(data).checkpoint.size < signed.checkpoint.size
+        except LedgerError:
+            return True  # nobody of ours wrote it
+
+    _move_forward(log.store, layout.LOG_CHECKPOINT, signed.note, is_behind)
+
+
+def replace_checkpoint(log: LogReader, state: LogState) -> None:
+    """Publish the checkpoint in the place of any other: only after a declared restore."""
+    _move_forward(log.store, layout.LOG_CHECKPOINT, state.signed.note, lambda _: True)
+
+
+def publish_records(
+    store: Store,
+    records: Mapping[str, SealedRecord],
+    versions: Mapping[str, str | None] | None = None,
+    jobs: int = 1,
+) -> None:
+    """Move the records of titles forward; ``versions``: see ``publish``."""
+    known = versions or {}
+
+    def write(taken: list[tuple[str, SealedRecord]]) -> list[None]:
+        for title_number, record in taken:
+            _publish_record(store, title_number, record, known)
+        return []
+
+    workers = max(jobs, store.concurrency)
+    for _ in in_chunks(records.items(), write, workers, chunk=8):
+        pass
+
+
+def _publish_record(
+    store: Store, title_number: str, record: SealedRecord, versions: Mapping[str, str | None]
+) -> None:
+    def is_behind(data: bytes) -> bool:
+        try:
+            return SealedRecord.decode(data).version < record.version
+        except IntegrityError:
+            return True
+
+    key = layout.sealed_key(title_number)
+    if title_number in versions:
+        _move_forward(store, key, record.encode(), is_behind, (versions[title_number],))
+    else:
+        _move_forward(store, key, record.encode(), is_behind)
+
+
+def _move_forward(
+    store: Store,
+    key: str,
+    data: bytes,
+    is_behind: Callable[[bytes], bool],
+    known: tuple[str | None] | None = None,
+) -> None:
+    """Put the bytes in the place of what is behind them, if it is; ``known``: its version.
+
+    Raises StoreError, OutcomeUnknown where it may have been written all the same.
+    """
+    unclear: OutcomeUnknown | None = None
+    for _ in range(TRIES):
+        if known is None:
+            blob = store.get(key)
+            # What is there already is put once more, below: whoever wrote it may have crashed
+            # before it was durable.
+            is_done = blob is not None and blob.data == data
+            if blob and not is_done and not is_behind(blob.data):
+                store.make_durable(key)
+                return
+            known = (None if is_done or not blob else blob.version,)
+        try:
+            _put(store, key, data, known[0])
+        except NotDurable:
+            raise
+        except (PreconditionFailed, OutcomeUnknown) as error:
+            unclear = error if isinstance(error, OutcomeUnknown) else None
+            known = None  # reading tells
+        else:
+            return
+    if unclear:
+        raise OutcomeUnknown(
+            f"cannot tell whether {key} was written: {unclear}", hint="seal again"
+        ) from unclear
+    raise StoreUnavailable(f"{key}: could not be written in {TRIES} tries", hint="seal again")
+
+
+def _put(store: Store, key: str, data: bytes, expected: str | None) -> None:
+    if expected is None:
+        store.create(key, data)
+    else:
+        store.replace(key, data, expected)
+
+
+def clean(store: Store, state: LogState) -> None:
+    """Delete the staged leaves that nobody needs, once the state is published.
+
+    Those that continue the committed size stay: another sealer may be about to commit to them.
+    """
+    for key in list(store.list(layout.STAGING)):
+        staging = Staging.parse(key.removeprefix(layout.STAGING))
+        if staging and (staging.base < state.checkpoint.size or staging == state.staging):
+            store.delete(key)
+
+
+def delete_all(store: Store, keys: Iterable[str]) -> int:
+    """Delete objects, side by side where that pays; how many."""
+
+    def delete(taken: list[str]) -> list[str]:
+        for key in taken:
+            store.delete(key)
+        return taken
+
+    return sum(1 for _ in in_chunks(keys, delete, store.concurrency, chunk=8))

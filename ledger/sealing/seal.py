@@ -1,0 +1,158 @@
+"""Sealing: the moves of heads become leaves of the log, each once, under a signed checkpoint.
+
+The order is the safety: settle the state that the log is committed to; then list the markers; then
+read the heads and the records of their titles; then swap the state, if it still is what was read.
+As the records were read in between, they were the log's own: no leaf comes twice, and none is left
+out.
+"""
+
+from __future__ import annotations
+
+import random
+import time
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING
+
+from ledger.errors import ConflictError
+from ledger.format.report import Finding, Report
+from ledger.sealing.commit import Committed, Declared, LostRaceError
+from ledger.sealing.memory import Memory
+from ledger.sealing.pending import all_titles, find_due, pending_titles
+from ledger.sealing.publish import delete_all
+
+if TYPE_CHECKING:
+    import os
+    from collections.abc import Iterable, Iterator
+    from datetime import datetime
+
+    from ledger.format.keys import Signer
+    from ledger.sealing.pending import Due, Moved
+    from ledger.titles.history import History
+    from ledger.tlog.checkpoint import SignedCheckpoint
+    from ledger.tlog.leaf import Leaf
+
+__all__ = ["Sealed", "seal"]
+
+BATCH = 1 << 14
+"""How many leaves are committed at once: so many are in memory, and in a staging object."""
+
+RACES = 20
+"""How often a seal starts again after another sealer was first."""
+
+
+@dataclass(frozen=True, slots=True)
+class Sealed:
+    """What a seal did."""
+
+    signed: SignedCheckpoint
+    """What the log is committed to now."""
+    leaves: int
+    """How many entries this seal logged."""
+    markers: int
+    """How many markers it settled."""
+    report: Report
+    """The titles that it verified; those with a finding were left as they are."""
+
+
+def seal(
+    history: History,
+    signer: Signer,
+    memory: str | os.PathLike[str],
+    now: datetime,
+    *,
+    genesis: bool = False,
+    adopt: bool = False,
+    restored: str = "",
+    every_title: bool = False,
+    jobs: int = 1,
+) -> Sealed:
+    """Log every entry that a head has moved to, and publish the log.
+
+    ``signer``: the log's key, which the keyring has in the role ``log``. ``memory``: the file of
+    this sealer, on a disk that the writers of the store can't reach. ``genesis`` begins the log;
+    ``adopt`` goes on with one that this sealer has no memory of; ``restored`` says, in words that
+    are kept, why the log was set back, and accepts that. ``every_title``: not only those that
+    markers speak of.
+
+    Raises TrustError for a key that may not sign for the log, NotFoundError where there is no log
+    yet, ConflictError where another declaration is needed, IntegrityError where the log is not
+    what its key signed, or not what this sealer remembers, StoreError or OutcomeUnknown where the
+    store failed: what was sealed before stays so, seal again.
+    """
+    remembered = Memory(memory)
+    declared = Declared(genesis, adopt, restored)
+    committed = Committed(history, signer, remembered, declared, now)
+    sealer = _Sealer(history, committed, now, jobs)
+    with remembered.locked():
+        return sealer.run(every_title=every_title)
+
+
+@dataclass(slots=True)
+class _Batch:
+    """What goes into one commit."""
+
+    leaves: list[Leaf] = field(default_factory=list)
+    versions: dict[str, str | None] = field(default_factory=dict)
+    """Of the records of the titles, as they were read."""
+    settled: list[str] = field(default_factory=list)
+
+
+class _Sealer:
+    """One seal, from the state to the markers."""
+
+    def __init__(self, history: History, committed: Committed, now: datetime, jobs: int) -> None:
+        self.history = history
+        self.committed = committed
+        self.now = now
+        self.jobs = jobs
+        self.markers = 0
+
+    def run(self, *, every_title: bool) -> Sealed:
+        for attempt in range(RACES):
+            try:
+                return self._run_once(every_title=every_title)
+            except LostRaceError:
+                time.sleep(random.uniform(0, 0.01 * min(2**attempt, 64)))  # noqa: S311 -- no secret
+        raise ConflictError(
+            f"cannot seal: other sealers were first, {RACES} times",
+            hint="one sealer is enough: it logs what all writers append",
+        )
+
+    def _run_once(self, *, every_title: bool) -> Sealed:
+        self.committed.settle()
+        store = self.history.store
+        titles = entries = 0
+        findings: dict[Finding, None] = {}
+        passes = [pending_titles(store)]
+        if every_title:  # after what is pending is logged: a batch has a title once
+            passes.append(all_titles(store))
+        for moved in passes:
+            for due in self._seal_moved(moved):
+                titles += due.titles
+                entries += due.entries
+                findings.update(dict.fromkeys(due.findings))
+        report = Report(self.history.origin, titles, entries, tuple(findings))
+        committed = self.committed
+        return Sealed(committed.state.signed, committed.appended, self.markers, report)
+
+    def _seal_moved(self, moved: Iterable[Moved]) -> Iterator[Due]:
+        """Commit what is due for these titles, in batches, and settle their markers."""
+        batch = _Batch()
+        for due in find_due(self.history, self.committed.log, moved, self.now, self.jobs):
+            yield due
+            rest = due.leaves
+            while len(batch.leaves) + len(rest) > BATCH:
+                fitting = BATCH - len(batch.leaves)
+                batch.leaves += rest[:fitting]
+                self._seal_batch(batch)
+                batch, rest = _Batch(), rest[fitting:]
+            batch.leaves += rest
+            batch.settled += due.settled
+            if len(rest) == len(due.leaves):  # else a batch before has moved the record
+                batch.versions[due.title_number] = due.record_version
+        self._seal_batch(batch)
+
+    def _seal_batch(self, batch: _Batch) -> None:
+        if batch.leaves:
+            self.committed.append(batch.leaves, batch.versions)
+        self.markers += delete_all(self.history.store, batch.settled)

@@ -1,0 +1,98 @@
+"""What every route needs at hand: the ledger, the workers, the URLs and the pages."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from functools import cached_property, lru_cache
+from typing import TYPE_CHECKING
+from urllib.parse import urlencode
+
+from ledger.service.http.headers import one_header
+from ledger.service.http.negotiation import prefers_html
+from ledger.service.log_view import Logged
+from ledger.service.pages.pages import Pages
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from starlette.types import Scope
+
+    from ledger.ledger import Ledger
+    from ledger.service.metrics import Metrics
+    from ledger.service.sealer import Sealer
+    from ledger.service.settings import Settings
+    from ledger.service.threads import Work
+
+__all__ = ["Call", "Face"]
+
+
+@dataclass(slots=True)
+class Call:
+    """One request as the log will have it."""
+
+    request_id: str
+    token: str = ""
+    """The name of the token that was shown, never the token."""
+
+
+@dataclass(frozen=True)
+class Face:
+    """The HTTP face of one ledger."""
+
+    ledger: Ledger
+    settings: Settings
+    work: Work = field(repr=False)
+    metrics: Metrics = field(repr=False)
+    sealer: Sealer | None = field(default=None, repr=False)
+    """What seals the log while this runs, if anything does."""
+
+    def url(self, scope: Scope, path: str, **query: str | int) -> str:
+        """The absolute URL of a page of this service, as this client sees it."""
+        base = self.settings.public_url
+        if not base:
+            base = f"{scope['scheme']}://{_host(scope)}{scope.get('root_path', '')}"
+        return f"{base}{path}?{urlencode(query)}" if query else f"{base}{path}"
+
+    def base_path(self, scope: Scope) -> str:
+        """What goes before the path of every page, as this client sees it."""
+        url = self.settings.public_url
+        return self.settings.base_path if url else str(scope.get("root_path", ""))
+
+    def wants_html(self, scope: Scope) -> bool:
+        """Whether this client would rather look at a page."""
+        accept = b", ".join(value for name, value in scope["headers"] if name == b"accept")
+        return prefers_html(accept.decode("latin-1"))
+
+    @cached_property
+    def for_ever(self) -> str:
+        """The Cache-Control of what never changes."""
+        public = self.settings.public_read or not self.settings.tokens
+        # What may be seen only with a token is nothing for a shared cache (RFC 9111, 3.5).
+        return f"{'public' if public else 'private'}, max-age=31536000, immutable"
+
+    @cached_property
+    def logged(self) -> Logged:
+        """What the transparency log has."""
+        return Logged(self.ledger)
+
+    def pages(self, scope: Scope) -> Pages:
+        """The pages, with links that work where the service is mounted."""
+        return self._pages_at(self.settings.public_url or scope.get("root_path", ""))
+
+    @cached_property
+    def _pages_at(self) -> Callable[[str], Pages]:
+        ledger = self.ledger
+
+        @lru_cache(maxsize=8)
+        def pages_at(base: str) -> Pages:
+            return Pages(origin=ledger.origin, keyring=ledger.keyring, base=base)
+
+        return pages_at
+
+
+def _host(scope: Scope) -> str:
+    host = one_header(scope, b"host")
+    if host:
+        return host.decode("latin-1")
+    server = scope.get("server") or ("localhost", None)  # HTTP/1.0 may come without a Host
+    return f"{server[0]}:{server[1]}" if server[1] else str(server[0])

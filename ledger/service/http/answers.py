@@ -1,0 +1,54 @@
+"""Answers with entity tags: the same bytes are not sent twice (RFC 9110, section 13)."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from typing import TYPE_CHECKING, Any
+
+from starlette.responses import Response
+
+from ledger.service.http.conditions import is_not_modified
+from ledger.service.http.headers import conditions
+
+if TYPE_CHECKING:
+    from starlette.requests import Request
+
+__all__ = ["JSON_TYPE", "REVALIDATE", "answer", "html", "to_json"]
+
+JSON_TYPE = "application/json"
+REVALIDATE = "no-cache"
+"""It may be stored, but has to be asked for again: the tag says whether it is still the same."""
+
+
+def to_json(value: dict[str, Any]) -> bytes:
+    """JSON for what is not canonical: reports, changes, lists."""
+    text = json.dumps(value, ensure_ascii=False, separators=(",", ":"))
+    return text.encode("utf-8", "backslashreplace")
+
+
+def answer(
+    request: Request,
+    body: bytes,
+    *,
+    tag: str | None = None,
+    media_type: str = JSON_TYPE,
+    cache: str = REVALIDATE,
+    headers: dict[str, str] | None = None,
+    negotiated: bool = True,
+) -> Response:
+    """The body with its tag (else its own hash), or 304; raises PreconditionFailed.
+
+    ``negotiated``: whether the same URL is something else to who accepts something else.
+    """
+    tag = tag or hashlib.sha256(body).hexdigest()
+    vary = {"Vary": "Accept"} if negotiated else {}
+    named = {"ETag": f'"{tag}"', **vary, "Cache-Control": cache, **(headers or {})}
+    if is_not_modified(conditions(request), tag):
+        return Response(status_code=304, headers=named)
+    return Response(body, headers=named, media_type=media_type)
+
+
+def html(request: Request, page: str) -> Response:
+    """A page, tagged by its hash: the same URL is something else in JSON."""
+    return answer(request, page.encode(), media_type="text/html")

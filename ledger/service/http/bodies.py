@@ -1,0 +1,85 @@
+"""The body of a write: bytes up to a limit, then a document by the ledger's own strict JSON."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+from ledger.errors import InvalidError, MalformedError
+from ledger.format import canonical
+from ledger.format.entry import check_document, digest
+from ledger.format.layout import check_title_number
+from ledger.service.http.errors import TooLarge
+from ledger.service.http.headers import check_json, one_header
+
+if TYPE_CHECKING:
+    from starlette.requests import Request
+
+    from ledger.format.canonical import JSONValue
+    from ledger.format.entry import Entry
+
+__all__ = ["parse_document", "read_body", "representation", "title_digest"]
+
+
+async def read_body(request: Request, limit: int) -> bytes:
+    """The body; raises UnsupportedMediaType or TooLarge before reading what nobody wants."""
+    check_json(request)
+    declared = one_header(request.scope, b"content-length")
+    if declared is not None and declared.isdigit() and int(declared) > limit:
+        raise _too_large(limit)
+    data = bytearray()
+    async for chunk in request.stream():
+        data += chunk
+        if len(data) > limit:
+            raise _too_large(limit)
+    return bytes(data)
+
+
+def _too_large(limit: int) -> TooLarge:
+    return TooLarge(f"the body is larger than {limit:,} bytes")
+
+
+def parse_document(data: bytes, title_number: str | None) -> tuple[str, dict[str, JSONValue]]:
+    """The title number and the document in a body, its ``sha256`` checked and taken out.
+
+    ``title_number`` is the one in the path, if there is one. Raises MalformedError for what is no
+    JSON, InvalidError for what can't be registered.
+    """
+    if not data:
+        raise MalformedError("the body is empty", hint="send the document, a JSON object")
+    value = canonical.decode(data)
+    if not isinstance(value, dict):
+        raise InvalidError(f"a document is a JSON object, not {type(value).__name__}")
+    if title_number is None and "title_number" not in value:
+        raise InvalidError(
+            "the document has no title_number", hint="put it in, or post to /titles/TITLE_NUMBER"
+        )
+    if title_number is None:
+        name = check_title_number(value["title_number"], place="the document's title_number")
+    else:
+        name = check_title_number(title_number)
+    has_digest = "sha256" in value
+    claimed = value.pop("sha256", None)
+    check_document(value, name)
+    # As it will be shown, with the title number; or just as it was sent, perhaps without.
+    if has_digest and claimed not in (shown := title_digest(value, name), digest(value)):
+        raise InvalidError(
+            f"sha256 is not the document's, which is {shown}",
+            hint="it is the sha256 of the canonical JSON (RFC 8785) of all other members,"
+            " with or without the title_number of the path; leave it out to have it computed",
+        )
+    return name, value
+
+
+def title_digest(document: dict[str, JSONValue], title_number: str) -> str:
+    """The ``sha256`` of a representation: of the canonical JSON of everything else in it.
+
+    It is the document digest only where the document has its title_number, which one that came to
+    ``/titles/{title_number}`` need not have.
+    """
+    return digest({**document, "title_number": title_number})
+
+
+def representation(entry: Entry) -> dict[str, Any]:
+    """A version as it is shown, and can be posted again: the document, its number and digest."""
+    shown = {**entry.document, "title_number": entry.title_number}
+    return {**shown, "sha256": digest(shown)}

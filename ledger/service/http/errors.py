@@ -1,0 +1,136 @@
+"""What only an HTTP service can refuse; all else is an error of ``ledger.errors``.
+
+``docs/reference/http.md`` has a row for each.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from ledger.errors import HeadMoved, LedgerError
+
+if TYPE_CHECKING:
+    from ledger.format.entry import Entry
+
+__all__ = [
+    "Busy",
+    "Forbidden",
+    "MatchRequired",
+    "MethodNotAllowed",
+    "NotReady",
+    "NotSealed",
+    "RequestError",
+    "TooLarge",
+    "Unauthorized",
+    "UnknownHost",
+    "UnknownPath",
+    "UnsupportedMediaType",
+    "WriteRefused",
+]
+
+Headers = tuple[tuple[str, str], ...]
+
+
+class RequestError(LedgerError):
+    """The request can't be understood: a header, a parameter that is unknown or given twice."""
+
+    slug = "bad-request"
+    http_status = 400
+    headers: Headers = ()
+    """Headers that go with the answer."""
+
+    def __init__(self, message: str, *, hint: str = "", headers: Headers = ()) -> None:
+        super().__init__(message, hint=hint)
+        self.headers = (*self.headers, *headers)
+
+
+class UnknownHost(RequestError):
+    """The request is for another host (``--allowed-host``)."""
+
+    slug = "unknown-host"
+
+
+class Unauthorized(RequestError):
+    """No token, or nobody's (RFC 9110, section 15.5.2)."""
+
+    slug = "unauthorized"
+    http_status = 401
+
+
+class Forbidden(RequestError):
+    """A token that may read tries to write (RFC 6750, section 3.1)."""
+
+    slug = "read-only-token"
+    http_status = 403
+
+
+class UnknownPath(RequestError):
+    """There is no such page."""
+
+    slug = "unknown-path"
+    http_status = 404
+
+
+class NotSealed(RequestError):
+    """The transparency log has not got it, or not yet: a later seal will."""
+
+    slug = "not-sealed"
+    http_status = 404
+
+
+class MethodNotAllowed(RequestError):
+    """There is such a page, but not for this method (RFC 9110, section 15.5.6)."""
+
+    slug = "method-not-allowed"
+    http_status = 405
+
+
+class TooLarge(RequestError):
+    """The body is larger than ``--max-body`` (RFC 9110, section 15.5.14)."""
+
+    slug = "too-large"
+    http_status = 413
+    headers = (("Connection", "close"),)  # nobody wants to read the rest
+
+
+class UnsupportedMediaType(RequestError):
+    """The body is no JSON by its Content-Type, or is encoded (RFC 9110, section 15.5.16)."""
+
+    slug = "unsupported-media-type"
+    http_status = 415
+    headers = (("Accept-Post", "application/json"),)
+
+
+class MatchRequired(RequestError):
+    """A write without a condition, where each has to have one (RFC 6585, section 3)."""
+
+    slug = "match-required"
+    http_status = 428
+
+
+class Busy(RequestError):
+    """Too many requests want the store; nothing was done."""
+
+    slug = "busy"
+    http_status = 503
+
+
+class NotReady(RequestError):
+    """The service runs, but can't read its ledger."""
+
+    slug = "not-ready"
+    http_status = 503
+
+
+class WriteRefused(HeadMoved):
+    """HeadMoved, with the head that is there: a client whose answer was lost knows its own."""
+
+    slug = HeadMoved.slug
+    head: Entry | None = None
+
+    @classmethod
+    def because(cls, error: HeadMoved, head: Entry | None) -> WriteRefused:
+        """The same refusal, with the evidence."""
+        refused = cls(str(error), hint=error.hint, expected=error.expected, actual=error.actual)
+        refused.head = head
+        return refused

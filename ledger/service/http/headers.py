@@ -1,0 +1,120 @@
+"""What the headers of a request say; every one may come once, unless it is a list."""
+
+from __future__ import annotations
+
+import re
+from typing import TYPE_CHECKING
+from urllib.parse import unquote_to_bytes
+
+from ledger.service.http.conditions import Conditions, Tags
+from ledger.service.http.errors import RequestError, UnsupportedMediaType
+
+if TYPE_CHECKING:
+    from starlette.requests import Request
+    from starlette.types import Scope
+
+__all__ = [
+    "check_json",
+    "conditions",
+    "effective_at",
+    "message",
+    "one_header",
+    "reference",
+]
+
+JSON_TYPE = re.compile(r"application/(?:[a-z0-9!#$&^_.+-]+\+)?json")
+# RFC 8187, section 3.2.1: charset, language and the percent-encoded text.
+EXTENDED = re.compile(
+    rb"([A-Za-z0-9!#$%&+^_`{}~-]+)'[A-Za-z0-9-]*'"
+    rb"((?:%[0-9A-Fa-f]{2}|[A-Za-z0-9!#$&+.^_`|~-])*)"
+)
+QUOTED = re.compile(r'"((?:[^"\\]|\\["\\])*)"')  # a string of RFC 9651, section 3.3.3
+
+
+def one_header(scope: Scope, name: bytes) -> bytes | None:
+    """The raw value of a header, which may come once; raises RequestError."""
+    found = _all(scope, name)
+    if len(found) > 1:
+        raise RequestError(f"the header {name.decode()} came {len(found)} times")
+    return found[0] if found else None
+
+
+def _all(scope: Scope, name: bytes) -> list[bytes]:
+    return [value for key, value in scope["headers"] if key == name]
+
+
+def conditions(request: Request) -> Conditions:
+    """If-Match and If-None-Match: lists, so their lines are taken together (RFC 9110, 5.3)."""
+    return Conditions(
+        match=_tags(request, b"if-match"), none_match=_tags(request, b"if-none-match")
+    )
+
+
+def _tags(request: Request, name: bytes) -> Tags | None:
+    found = _all(request.scope, name)
+    return Tags.parse(b", ".join(found).decode("latin-1")) if found else None
+
+
+def message(request: Request) -> str:
+    """Ledger-Message in UTF-8, or, preferred, Ledger-Message* by RFC 8187; "" without either."""
+    plain = _text(request, b"ledger-message")
+    value = one_header(request.scope, b"ledger-message*")
+    if value is None:
+        return plain or ""
+    match = EXTENDED.fullmatch(value)
+    if match is None or match[1].lower() != b"utf-8":
+        raise RequestError(
+            "the header Ledger-Message* is no extended value",
+            hint="write UTF-8''first%20registration (RFC 8187), or send Ledger-Message as UTF-8",
+        )
+    return _decode(unquote_to_bytes(match[2]), "Ledger-Message*")
+
+
+def effective_at(request: Request) -> str | None:
+    """Ledger-Effective; the ledger says whether it is a date or a time."""
+    return _text(request, b"ledger-effective")
+
+
+def reference(request: Request) -> str:
+    """Idempotency-Key, bare or as a quoted string; "" where there is none.
+
+    Quoted is how draft-ietf-httpapi-idempotency-key-header has it, bare how most clients send it:
+    both are the same reference.
+    """
+    value = _text(request, b"idempotency-key")
+    if value is None:
+        return ""
+    if match := QUOTED.fullmatch(value):
+        value = re.sub(r"\\(.)", r"\1", match[1])
+    if not value:
+        raise RequestError("the Idempotency-Key is empty", hint="leave it out, or give one")
+    return value
+
+
+def _text(request: Request, name: bytes) -> str | None:
+    value = one_header(request.scope, name)
+    return None if value is None else _decode(value, name.decode())
+
+
+def _decode(value: bytes, name: str) -> str:
+    try:
+        return value.decode()
+    except UnicodeDecodeError:
+        raise RequestError(f"the header {name} is not UTF-8") from None
+
+
+def check_json(request: Request) -> None:
+    """Refuse a body that says it is no JSON, or no UTF-8 (RFC 8259, section 8.1), or encoded."""
+    value = (one_header(request.scope, b"content-type") or b"").decode("latin-1").lower()
+    media, *parameters = (part.strip() for part in value.split(";"))
+    if not JSON_TYPE.fullmatch(media):
+        raise UnsupportedMediaType(
+            f"the body is {media or 'of no type'!a:.80}, not application/json",
+            hint="send Content-Type: application/json",
+        )
+    for parameter in parameters:
+        name, _, charset = parameter.partition("=")
+        if name.strip() == "charset" and charset.strip().strip('"') not in {"utf-8", "utf8"}:
+            raise UnsupportedMediaType("JSON is UTF-8; another charset was named")
+    if (one_header(request.scope, b"content-encoding") or b"identity").lower() != b"identity":
+        raise UnsupportedMediaType("the body is encoded", hint="send it without Content-Encoding")

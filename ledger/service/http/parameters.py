@@ -1,0 +1,127 @@
+"""The parameters of the routes. The contract shows their patterns; the ledger checks them."""
+
+from __future__ import annotations
+
+import re
+from typing import Annotated, TypeAlias
+
+from fastapi import Path, Query
+from pydantic import BeforeValidator
+from starlette.requests import Request  # noqa: TC002 -- FastAPI reads the annotations
+
+from ledger.errors import InvalidError
+from ledger.format.layout import ADDRESS, TITLE_NUMBER
+from ledger.service.http.errors import RequestError
+
+__all__ = [
+    "MANY_ENTRIES",
+    "MANY_TITLES",
+    "Address",
+    "AddressOrPrefix",
+    "After",
+    "Expect",
+    "Limit",
+    "ManyTitles",
+    "Moment",
+    "NewRevision",
+    "OldRevision",
+    "Prefix",
+    "TilePath",
+    "TitleNumber",
+    "Version",
+    "only_known_parameters",
+]
+
+MANY_ENTRIES = 20
+"""Entries on a page: each is one read."""
+MANY_TITLES = 100
+
+NUMBER = re.compile(r"[1-9][0-9]{0,15}")
+
+
+def _plain_number(value: object) -> object:
+    """Refuse what only Python takes for a number: 1_0, +1, 1.0, 01, or one with spaces."""
+    if isinstance(value, str) and not NUMBER.fullmatch(value):
+        raise ValueError("not a number from 1 up, in digits")
+    return value
+
+
+_TITLE = {"pattern": f"^{TITLE_NUMBER.pattern}$", "example": "TN1234567"}
+_ADDRESS = f"^{ADDRESS.pattern}$"
+_REVISION = "A revision: HEAD, HEAD~2, v3, an address or its first digits, @{2026-01-31}."
+
+TitleNumber: TypeAlias = Annotated[
+    str, Path(description="A title number.", json_schema_extra=_TITLE)
+]
+AddressOrPrefix: TypeAlias = Annotated[
+    str,
+    Path(
+        description="An entry's address, or enough of its first digits.",
+        json_schema_extra={"pattern": "^[0-9a-f]{4,64}$"},
+    ),
+]
+TilePath: TypeAlias = Annotated[
+    str,
+    Path(
+        description="A level, 0 to 63 or `entries`, and an index in groups of three digits:"
+        " 0/x001/234, with .p/WIDTH if there are fewer than 256.",
+        json_schema_extra={
+            "pattern": "^([0-9]{1,2}|entries)/(x[0-9]{3}/)*[0-9]{3}(\\.p/[0-9]{1,3})?$"
+        },
+    ),
+]
+Version: TypeAlias = Annotated[
+    int | None,
+    BeforeValidator(_plain_number),
+    Query(ge=1, le=10**15, description="The version with this number."),
+]
+Moment: TypeAlias = Annotated[
+    str | None,
+    Query(description="What stood at this moment: 2026-01-31 (00:00 UTC) or 2026-01-31T10:00:00Z."),
+]
+Address: TypeAlias = Annotated[
+    str | None,
+    Query(alias="from", pattern=_ADDRESS, description="The address to begin with."),
+]
+Limit: TypeAlias = Annotated[
+    int, BeforeValidator(_plain_number), Query(ge=1, le=100, description="How many at most.")
+]
+OldRevision: TypeAlias = Annotated[str, Query(alias="from", description=_REVISION)]
+NewRevision: TypeAlias = Annotated[str, Query(alias="to", description=_REVISION)]
+Expect: TypeAlias = Annotated[
+    str | None,
+    Query(
+        pattern=_ADDRESS,
+        description="A pin: an address remembered from before, which has to be in the chain.",
+    ),
+]
+After: TypeAlias = Annotated[
+    str,
+    Query(
+        pattern=f"^({TITLE_NUMBER.pattern})?$", description="Only titles that sort after this one."
+    ),
+]
+Prefix: TypeAlias = Annotated[
+    str,
+    Query(pattern=f"^({TITLE_NUMBER.pattern})?$", description="Only titles that begin like this."),
+]
+ManyTitles: TypeAlias = Annotated[
+    int, BeforeValidator(_plain_number), Query(ge=1, le=1000, description="How many at most.")
+]
+
+
+async def only_known_parameters(request: Request) -> None:
+    """Refuse a query that has a parameter twice, or one that the route doesn't know.
+
+    Who writes ``?vresion=3`` must not get the current version for it.
+    """
+    given = [name for name, _ in request.query_params.multi_items()]
+    known = {parameter.alias for parameter in request.scope["route"].dependant.query_params}
+    for name in given:
+        if name not in known:
+            raise InvalidError(
+                f"unknown query parameter: {name!a:.80}",
+                hint=f"known here: {', '.join(sorted(known)) or 'none'}",
+            )
+        if given.count(name) > 1:
+            raise RequestError(f"the query parameter {name} came more than once")

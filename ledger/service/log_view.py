@@ -1,0 +1,194 @@
+"""What the transparency log has of a title: for its page, and for receipts."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from datetime import UTC, datetime
+from threading import BoundedSemaphore
+from typing import TYPE_CHECKING, Literal, NamedTuple, TypeAlias
+
+from ledger.errors import IntegrityError, InvalidError, LedgerError, NotFoundError, TrustError
+from ledger.format.layout import head_key
+from ledger.format.times import parse_time
+from ledger.log import Log, leaf_of
+from ledger.sealing.reader import LogReader
+from ledger.service.http.errors import Busy, NotSealed
+from ledger.service.metrics import LogFigures
+from ledger.tlog.tiles import WIDTH
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    from ledger.format.entry import Entry
+    from ledger.ledger import Ledger
+    from ledger.tlog.checkpoint import SignedCheckpoint
+    from ledger.tlog.leaf import Leaf
+    from ledger.tlog.objects import SealedRecord
+    from ledger.tlog.receipt import Receipt
+
+__all__ = ["InLog", "Logged", "Place"]
+
+TILES_OF_A_PAGE = 16
+"""How many tiles of 256 leaves are searched for the versions on a page."""
+TILES_OF_A_RECEIPT = 4096
+"""And for one receipt: a million leaves."""
+SEARCHES = 2
+"""How many receipts of earlier versions are searched for at once: each may read all those tiles."""
+COUNTED = 10_000
+"""How many pending moves are counted for the metrics: a thousand are one request."""
+NO_KEY = "This service has no public key of the log, so it can say nothing of it."
+
+State: TypeAlias = Literal["logged", "earlier", "waiting", "contradicted", "unknown"]
+
+
+class Place(NamedTuple):
+    """Where a version is in the log.
+
+    ``logged``: it is this leaf. ``earlier``: it was logged before this leaf, farther back than is
+    looked. ``waiting``: it is not in there yet. ``contradicted``: another entry is. ``unknown``:
+    nothing is sure, as a seal is at work, or what it comes before is contradicted.
+    """
+
+    state: State
+    leaf: int | None = None
+
+
+@dataclass(frozen=True)
+class InLog:
+    """What the log has of the versions on a page; ``size`` is None where there is no log."""
+
+    size: int | None = None
+    places: dict[str, Place] = field(default_factory=dict)
+    """By address."""
+    problem: str = ""
+    """Why nothing more can be said."""
+
+
+class Logged:
+    """Looks titles up in the log of a ledger."""
+
+    def __init__(self, ledger: Ledger) -> None:
+        self._log = Log(ledger)
+        self._reader = LogReader(ledger.store, ledger.origin, ledger.keyring)
+        self._searching = BoundedSemaphore(SEARCHES)
+
+    def checkpoint(self) -> SignedCheckpoint:
+        """The published checkpoint; raises NotSealed where there is no log, IntegrityError."""
+        try:
+            return self._log.checkpoint()
+        except NotFoundError as error:
+            raise NotSealed(
+                "this ledger has no transparency log",
+                hint="'ledger seal --genesis' begins it, once",
+            ) from error
+
+    def receipt(self, entry: Entry) -> Receipt:
+        """The receipt of an entry.
+
+        Raises NotSealed where it is not in the log yet, InvalidError where it was logged too long
+        ago for a service to look for it.
+        """
+        signed = self.checkpoint()
+        leaf = leaf_of(entry)
+        place = self._find(leaf, signed)
+        if place.state == "logged" and place.leaf is not None:
+            return self._reader.prove(leaf, place.leaf, signed)
+        if place.state == "earlier":
+            raise InvalidError(
+                f"version {entry.version} of {entry.title_number} was logged more than"
+                f" {TILES_OF_A_RECEIPT * WIDTH:,} leaves before its last one",
+                hint="'ledger prove' finds it: it takes the time that this service does not",
+            )
+        if place.state == "contradicted":
+            raise IntegrityError(
+                f"{entry.title_number}: the log has another entry as version {entry.version}",
+                hint="keep this, and its receipt if there is one: run 'ledger audit'",
+                reason="not-as-logged",
+                object_key=head_key(entry.title_number),
+            )
+        raise NotSealed(
+            f"version {entry.version} of {entry.title_number} is not in the log yet",
+            hint="it will be there after the next seal; try again later",
+        )
+
+    def _find(self, leaf: Leaf, signed: SignedCheckpoint) -> Place:
+        place = self._places([leaf], signed, 0)[leaf.address]
+        if place.state not in {"earlier", "unknown"}:
+            return place
+        if not self._searching.acquire(blocking=False):
+            raise Busy("receipts of other versions are being searched for", hint="try again later")
+        try:
+            return self._places([leaf], signed, TILES_OF_A_RECEIPT)[leaf.address]
+        finally:
+            self._searching.release()
+
+    def figures(self) -> LogFigures | None:
+        """How the log is doing; None: there is none. Lists what waits, and reads some heads."""
+        size = None
+        try:
+            size = self._log.checkpoint().checkpoint.size
+        except NotFoundError:
+            return None
+        except (IntegrityError, TrustError):
+            pass  # what waits can be counted all the same
+        moves, oldest = self._log.pending(COUNTED)
+        age = (datetime.now(UTC) - parse_time(oldest)).total_seconds() if oldest else 0.0
+        return LogFigures(size, moves, max(0.0, age))
+
+    def of(self, entries: Sequence[Entry], shown: Entry | None = None) -> InLog:
+        """What the log has of entries of one title, that hold together.
+
+        That it has the one ``shown`` is proved, where that one is found; of the others it is what
+        the store says, as the receipt of each proves it.
+        """
+        try:
+            signed = self._log.checkpoint()
+        except NotFoundError:
+            return InLog()
+        except LedgerError as error:  # the title's page has more to say than this
+            return InLog(problem=str(error) if self._reader.log_keys else NO_KEY)
+        size = signed.checkpoint.size
+        leaves = list(dict.fromkeys(leaf_of(e) for e in (*entries, *([shown] if shown else ()))))
+        try:
+            places = self._places(leaves, signed, TILES_OF_A_PAGE)
+            place = places[shown.address] if shown else None
+            if shown and place and place.state == "logged" and place.leaf is not None:
+                self._reader.prove(leaf_of(shown), place.leaf, signed)
+        except LedgerError as error:
+            return InLog(size, problem=str(error))
+        return InLog(size, places)
+
+    def _places(
+        self, leaves: Sequence[Leaf], signed: SignedCheckpoint, most: int
+    ) -> dict[str, Place]:
+        """Where the leaves of one title are, by their addresses."""
+        size = signed.checkpoint.size
+        found = self._reader.record(leaves[0].title_number) if leaves else None
+        if found is None:
+            return {leaf.address: Place("waiting") for leaf in leaves}
+        record = found[0]
+        places = {
+            leaf.address: _newest(leaf, record, size)
+            for leaf in leaves
+            if leaf.version >= record.version
+        }
+        older = [leaf for leaf in leaves if leaf.address not in places]
+        below = min(size, record.leaf)
+        indexes = self._reader.search(older, size, below, most=most) if older else {}
+        missing = Place("contradicted" if below <= most * WIDTH else "earlier", below)
+        if record.leaf >= size or Place("contradicted") in places.values():
+            missing = Place("unknown")
+        for leaf in older:
+            index = indexes.get(leaf)
+            places[leaf.address] = missing if index is None else Place("logged", index)
+        return places
+
+
+def _newest(leaf: Leaf, record: SealedRecord, size: int) -> Place:
+    """Where the last logged version of a title is, or a later one."""
+    if leaf.version > record.version:
+        return Place("waiting")
+    if leaf.address != record.address:
+        return Place("contradicted")
+    # Records are published before the checkpoint that covers them.
+    return Place("logged", record.leaf) if record.leaf < size else Place("waiting")

@@ -1,0 +1,185 @@
+"""The outermost layers: what is true of every request and of every answer.
+
+``Edge`` gives a request its id, answers HEAD by GET, adds the security headers, counts and logs.
+``Guard`` looks at the host and the token. Between them are CORS and ``Problems``.
+"""
+
+from __future__ import annotations
+
+import logging
+import re
+import secrets
+from time import perf_counter
+from typing import TYPE_CHECKING
+
+from starlette.datastructures import MutableHeaders
+
+from ledger.service.context import Call
+from ledger.service.http.errors import Forbidden, RequestError, Unauthorized, UnknownHost
+from ledger.service.http.headers import one_header
+from ledger.service.tokens import find_token
+
+if TYPE_CHECKING:
+    from starlette.types import ASGIApp, Message, Receive, Scope, Send
+
+    from ledger.service.metrics import Metrics
+    from ledger.service.settings import Settings
+
+__all__ = ["ACCESS_LOG", "SECURITY_HEADERS", "Edge", "Guard"]
+
+ACCESS_LOG = "ledger.service.access"
+SECURITY_HEADERS = {
+    "Content-Security-Policy": "default-src 'none'; style-src 'self'; img-src 'self';"
+    " form-action 'self'; base-uri 'none'; frame-ancestors 'none'",
+    "X-Content-Type-Options": "nosniff",
+    "Referrer-Policy": "no-referrer",
+}
+REQUEST_ID = re.compile(r"[A-Za-z0-9._-]{1,64}")
+HOST = re.compile(r"(\[[0-9A-Fa-f:.]+\]|[A-Za-z0-9._-]+)(?::[0-9]{1,5})?")
+PROBES = {"/healthz", "/readyz"}
+STATIC = "/static/"
+CLIENT_GONE = 499
+READING = {"GET", "HEAD", "OPTIONS"}
+REALM = 'realm="title ledger"'
+
+access = logging.getLogger(ACCESS_LOG)
+
+
+class Edge:
+    """Identifies, measures and logs every request, and marks every answer."""
+
+    def __init__(self, app: ASGIApp, metrics: Metrics) -> None:
+        self._app = app
+        self._metrics = metrics
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        """Pass a request on."""
+        if scope["type"] != "http":
+            await self._app(scope, receive, send)
+            return
+        call, method, status = Call(_request_id(scope)), scope["method"], CLIENT_GONE
+
+        async def marked(message: Message) -> None:
+            nonlocal status
+            if message["type"] == "http.response.start":
+                status = message["status"]
+                headers = MutableHeaders(scope=message)
+                headers["X-Request-Id"] = call.request_id
+                for name, value in SECURITY_HEADERS.items():
+                    headers[name] = value
+            elif method == "HEAD":
+                if message.get("more_body"):
+                    return
+                message = {**message, "body": b""}
+            await send(message)
+
+        # A copy, or the server would think that HEAD was GET.
+        inner = {**scope, "method": "GET" if method == "HEAD" else method, "ledger": call}
+        started = perf_counter()
+        try:
+            await self._app(inner, receive, marked)
+        finally:
+            self._metrics.answered(_route(inner), method, status)
+            _log(scope, call, status, (perf_counter() - started) * 1000)
+
+
+def _request_id(scope: Scope) -> str:
+    for name, value in scope["headers"]:
+        if name == b"x-request-id" and REQUEST_ID.fullmatch(value.decode("latin-1")):
+            return str(value.decode())
+    return secrets.token_hex(8)
+
+
+def _route(scope: Scope) -> str:
+    route = scope.get("route")
+    return getattr(route, "path", None) or "unmatched"
+
+
+def _log(scope: Scope, call: Call, status: int, milliseconds: float) -> None:
+    # The raw path: what is percent-encoded in it can't break a line. No query: it may be a secret.
+    raw: bytes = scope.get("raw_path") or scope["path"].encode("ascii", "backslashreplace")
+    fields = {
+        "method": scope["method"],
+        "path": raw.partition(b"?")[0].decode("latin-1")[:500],
+        "status": status,
+        "ms": round(milliseconds, 1),
+        "request_id": call.request_id,
+        "client": (scope.get("client") or ("",))[0],
+        "token": call.token or "-",
+    }
+    text = "%(method)s %(path)a %(status)s %(ms)s ms %(request_id)s %(client)s %(token)s"
+    access.info(text, fields, extra={"request": fields})
+
+
+class Guard:
+    """Lets a request pass if it is one, is for this host, and its token may do what it wants to."""
+
+    def __init__(self, app: ASGIApp, settings: Settings) -> None:
+        self._app = app
+        self._settings = settings
+        self._schemes = sorted({token.scheme for token in settings.tokens})
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        """Pass a request on, or raise."""
+        if scope["type"] == "http":
+            self._check(scope, scope["path"].removeprefix(scope.get("root_path", "")))
+        await self._app(scope, receive, send)
+
+    def _check(self, scope: Scope, path: str) -> None:
+        _check_framing(scope)
+        if path in PROBES:  # a probe has no token, and calls whatever address it knows
+            return
+        self._check_host(scope)
+        if not path.startswith(STATIC):  # a refusal may be a page, with a stylesheet
+            self._check_token(scope)
+
+    def _check_host(self, scope: Scope) -> None:
+        # Also the defence of a service on localhost against a page that rebinds its own name.
+        value = one_header(scope, b"host")
+        if value is None:
+            return
+        match = HOST.fullmatch(value.decode("latin-1"))
+        if match is None:
+            raise RequestError("the Host header is no host")
+        allowed = self._settings.allowed_hosts
+        if allowed and match[1].lower() not in allowed:
+            raise UnknownHost(
+                f"this service doesn't answer for {match[1]}", hint="see --allowed-host"
+            )
+
+    def _check_token(self, scope: Scope) -> None:
+        tokens = self._settings.tokens
+        if not tokens:
+            return
+        authorization = one_header(scope, b"authorization")
+        reads = scope["method"] in READING
+        if authorization is None:
+            if reads and self._settings.public_read:
+                return
+            raise Unauthorized("this needs a token", headers=self._challenges())
+        token = find_token(tokens, authorization)
+        if token is None:
+            raise Unauthorized(
+                "nobody has this token", headers=self._challenges('error="invalid_token"')
+            )
+        scope["ledger"].token = token.name
+        if not (reads or token.may_write):
+            raise Forbidden(
+                f"the token of {token.name} may only read",
+                headers=(("WWW-Authenticate", f'Bearer {REALM}, error="insufficient_scope"'),),
+            )
+
+    def _challenges(self, error: str = "") -> tuple[tuple[str, str], ...]:
+        bearer = f"Bearer {REALM}, {error}" if error else f"Bearer {REALM}"
+        challenges = {"bearer": bearer, "basic": f'Basic {REALM}, charset="UTF-8"'}
+        return tuple(("WWW-Authenticate", challenges[scheme]) for scheme in self._schemes)
+
+
+def _check_framing(scope: Scope) -> None:
+    """Refuse a body with two lengths: a proxy may have taken the other (RFC 9112, section 6.1)."""
+    names = {name for name, _ in scope["headers"]}
+    if {b"content-length", b"transfer-encoding"} <= names:
+        raise RequestError(
+            "Content-Length and Transfer-Encoding exclude each other",
+            headers=(("Connection", "close"),),
+        )

@@ -1,0 +1,3 @@
+"""The description of the API that programs read."""
+
+__all__: list[str] = []

@@ -1,0 +1,211 @@
+"""The contract: what each route may answer, and the document that says so (OpenAPI 3.1).
+
+FastAPI knows the paths and the parameters; what it would make up of the answers is replaced here.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+from fastapi.openapi.utils import get_openapi
+from starlette.responses import Response
+
+from ledger.service.openapi.schemas import COMPONENTS, PROBLEMS, TEXT, ref
+
+if TYPE_CHECKING:
+    from fastapi import FastAPI
+
+    from ledger.service.settings import Settings
+
+__all__ = [
+    "APPEND",
+    "APPEND_ANY",
+    "BUNDLE",
+    "CHECKPOINT",
+    "DIFF",
+    "DOCS",
+    "ENTRIES",
+    "ENTRY",
+    "HEALTHZ",
+    "METRICS",
+    "OPENAPI",
+    "READYZ",
+    "RECEIPT",
+    "ROOT",
+    "TILE",
+    "TITLE",
+    "TITLES",
+    "VERIFICATION",
+    "build_contract",
+]
+
+Contract = dict[str, Any]
+"""What ``add_api_route`` takes besides the path, the endpoint and the method."""
+
+HTML = {"text/html": {"schema": TEXT}}
+DESCRIPTION = """\
+A signed, content-addressed, versioned store of land-title entries.
+
+The `ETag` of a version is its address: the sha256 of the signed entry. Write with `If-Match` to
+write on top of what you have read, with `Idempotency-Key` to be able to ask again.
+HEAD works wherever GET does, OPTIONS everywhere. Errors are problem details (RFC 9457); their
+`slug` is what programs compare. Pages are JSON unless `Accept` prefers `text/html`.
+"""
+
+
+def _ok(description: str, content: Contract, *headers: str) -> Contract:
+    named = [*headers, "X-Request-Id"]
+    return {
+        "description": description,
+        "headers": {name: ref("headers", name) for name in named},
+        "content": content,
+    }
+
+
+def _json(schema: str) -> Contract:
+    return {"application/json": {"schema": ref("schemas", schema)}}
+
+
+def _contract(
+    name: str, responses: dict[int, Contract], problems: tuple[int, ...], **more: object
+) -> Contract:
+    every = {status: ref("responses", str(status)) for status in problems}
+    described = {status: {"description": PROBLEMS[status], **every[status]} for status in problems}
+    return {
+        "operation_id": name,
+        "response_class": Response,
+        "status_code": next(iter(responses)),
+        "responses": {**responses, **described},
+        **more,
+    }
+
+
+NOT_MODIFIED: Contract = {
+    "description": "The client has it already (If-None-Match)",
+    "headers": {"ETag": ref("headers", "ETag")},
+}
+REDIRECT: Contract = {
+    "description": "Elsewhere",
+    "headers": {"Location": ref("headers", "Location")},
+}
+STORE = (400, 401, 404, 422, 500, 503)
+TAGGED = (*STORE, 412)
+WRITE = (*STORE, 403, 409, 412, 413, 415, 428, 504)
+
+IF_NONE_MATCH = {
+    "name": "If-None-Match",
+    "in": "header",
+    "schema": {"type": "string"},
+    "description": "Entity tags of what the client has.",
+}
+WRITE_HEADERS = [
+    ("If-Match", 'Only on top of this head: "ADDRESS", several, or * for any.'),
+    ("If-None-Match", "*: only if there is no such title yet."),
+    ("Idempotency-Key", "The entry's reference: sent again, the same answer, nothing is written."),
+    ("Ledger-Message", "Why this version exists, in UTF-8."),
+    ("Ledger-Message*", "The same by RFC 8187: UTF-8''percent%20encoded. Preferred if both come."),
+    ("Ledger-Effective", "From when it holds in law: 2026-01-31, or an RFC 3339 time."),
+]
+
+
+def _read(name: str, schema: str, what: str, *headers: str, html: bool = True) -> Contract:
+    content = {**_json(schema), **(HTML if html else {})}
+    return _contract(
+        name,
+        {200: _ok(what, content, "ETag", *headers), 304: NOT_MODIFIED},
+        TAGGED,
+        openapi_extra={"parameters": [IF_NONE_MATCH]},
+    )
+
+
+def _file(name: str, what: str, media_type: str, *headers: str) -> Contract:
+    return _contract(
+        name,
+        {200: _ok(what, {media_type: {"schema": TEXT}}, "ETag", *headers), 304: NOT_MODIFIED},
+        TAGGED,
+        openapi_extra={"parameters": [IF_NONE_MATCH]},
+    )
+
+
+def _write(name: str, schema: str) -> Contract:
+    headers = ("Location", "ETag", "Ledger-Address")
+    parameters = [
+        {"name": name, "in": "header", "schema": {"type": "string"}, "description": text}
+        for name, text in WRITE_HEADERS
+    ]
+    return _contract(
+        name,
+        {
+            201: _ok("Registered", _json("Title"), *headers),
+            200: _ok("It was registered before, under this key", _json("Title"), *headers),
+        },
+        WRITE,
+        openapi_extra={
+            "parameters": parameters,
+            "requestBody": {"required": True, "content": _json(schema)},
+        },
+    )
+
+
+ROOT = _contract("root", {307: REDIRECT}, (400, 401, 422))
+TITLES = _read("listTitles", "Titles", "URLs of titles, in order", "Link")
+APPEND_ANY = _write("appendAny", "Document")
+TITLE = _read("getTitle", "Title", "One version of the title", "Ledger-Address")
+APPEND = _write("append", "DocumentOfTitle")
+ENTRIES = _read("listEntries", "Entries", "The history, newest first", "Link")
+ENTRY = _read("getEntry", "Entry", "The exact bytes of the entry")
+ENTRY["responses"][307] = REDIRECT
+DIFF = _read("diff", "Diff", "The fields that differ, with old and new; 422 if too much does")
+VERIFICATION = _contract(
+    "verify", {200: _ok("The report, whatever it says", {**_json("Report"), **HTML})}, STORE
+)
+BUNDLE = _contract(
+    "getBundle",
+    {200: _ok("The offline file: a tar archive", {"application/x-tar": {}})},
+    STORE,
+)
+CHECKPOINT = _file("getCheckpoint", "The signed note (c2sp.org/tlog-checkpoint)", "text/plain")
+TILE = _file("getTile", "The tile (c2sp.org/tlog-tiles)", "application/octet-stream")
+RECEIPT = _file("getReceipt", "The receipt (c2sp.org/tlog-proof)", "text/plain", "Ledger-Address")
+HEALTHZ = _contract("healthz", {200: _ok("The process answers", _json("Health"))}, (400, 422))
+READYZ = _contract(
+    "readyz", {200: _ok("The ledger can be read", _json("Health"))}, (400, 422, 500, 503)
+)
+METRICS = _contract(
+    "metrics",
+    {200: _ok("For Prometheus", {"text/plain": {"schema": TEXT}})},
+    (400, 401, 422),
+)
+OPENAPI = _contract(
+    "openapi",
+    {
+        200: _ok("This document", {"application/json": {"schema": {"type": "object"}}}, "ETag"),
+        304: NOT_MODIFIED,
+    },
+    (400, 401, 412, 422),
+)
+DOCS = _contract(
+    "docs",
+    {200: _ok("This document, to read", HTML, "ETag"), 304: NOT_MODIFIED},
+    (400, 401, 412, 422),
+)
+
+
+def build_contract(app: FastAPI, settings: Settings) -> Contract:
+    """The whole document, for a service that is set up like this."""
+    contract: Contract = get_openapi(
+        title=app.title,
+        version=app.version,
+        description=DESCRIPTION,
+        routes=app.routes,
+        servers=[{"url": settings.public_url}] if settings.public_url else None,
+    )
+    contract["components"] = COMPONENTS
+    schemes = sorted({token.scheme for token in settings.tokens})
+    for path, item in contract["paths"].items():
+        for method, operation in item.items():
+            open_to_all = path in {"/healthz", "/readyz"} or not schemes
+            if not open_to_all:
+                reads = method == "get" and settings.public_read
+                operation["security"] = [*([{}] if reads else []), *({s: []} for s in schemes)]
+    return contract

@@ -1,0 +1,229 @@
+"""The components of the contract: what bodies, headers and problems look like (OpenAPI 3.1)."""
+
+from __future__ import annotations
+
+from http import HTTPStatus
+from typing import Any
+
+from ledger.format.layout import ADDRESS, TITLE_NUMBER
+
+__all__ = ["COMPONENTS", "PROBLEMS", "ref"]
+
+Schema = dict[str, Any]
+
+EXAMPLE = "78f08a9bb7e01441832a50e9dc9938ccae6bf5359c6efa2312fa4aa652a8747d"
+HEX = f"^{ADDRESS.pattern}$"
+PROBLEM_TYPE = "application/problem+json"
+
+
+def ref(kind: str, name: str) -> dict[str, str]:
+    """A reference to a component."""
+    return {"$ref": f"#/components/{kind}/{name}"}
+
+
+def _object(required: Schema, optional: Schema | None = None, **more: object) -> Schema:
+    properties = {**required, **(optional or {})}
+    return {"type": "object", "required": list(required), "properties": properties, **more}
+
+
+def _array(items: Schema) -> Schema:
+    return {"type": "array", "items": items}
+
+
+TEXT: Schema = {"type": "string"}
+COUNT: Schema = {"type": "integer", "minimum": 0}
+ADDRESS_: Schema = {"type": "string", "pattern": HEX, "example": EXAMPLE}
+PARENT: Schema = {"type": ["string", "null"], "pattern": HEX}
+VERSION: Schema = {"type": "integer", "minimum": 1}
+TITLE_NUMBER_: Schema = {
+    "type": "string",
+    "pattern": f"^{TITLE_NUMBER.pattern}$",
+    "example": "TN1234567",
+}
+TIME: Schema = {"type": "string", "example": "2026-11-23T10:00:00.000000Z"}
+EFFECTIVE: Schema = {"type": ["string", "null"], "example": "1995-06-01"}
+DIGEST: Schema = {
+    **ADDRESS_,
+    "description": "The sha256 of the canonical JSON (RFC 8785) of all other members.",
+}
+MEMBERS: Schema = {
+    "key": ADDRESS_,
+    "kind": TEXT,
+    "ledger": TEXT,
+    "message": TEXT,
+    "parent": PARENT,
+    "recorded_at": TIME,
+    "effective_at": EFFECTIVE,
+    "reference": TEXT,
+    "title_number": TITLE_NUMBER_,
+    "version": VERSION,
+}
+NAMED: Schema = _object({"address": ADDRESS_, "version": VERSION})
+
+SCHEMAS: dict[str, Schema] = {
+    "Document": _object(
+        {"title_number": TITLE_NUMBER_},
+        {"sha256": DIGEST},
+        description="The title as it is to be registered, with whatever members it has."
+        " sha256, if it is there, is checked and not stored.",
+        example={"address": "1 low street", "title_number": "TN1234567"},
+    ),
+    "DocumentOfTitle": _object(
+        {},
+        {"title_number": TITLE_NUMBER_, "sha256": DIGEST},
+        description="A Document; its title_number is the one in the path, or not there.",
+        example={"address": "1 low street"},
+    ),
+    "Title": _object(
+        {"title_number": TITLE_NUMBER_, "sha256": DIGEST},
+        description="The document, exactly as it was posted, with its number and digest.",
+        example={"address": "1 low street", "title_number": "TN1234567", "sha256": EXAMPLE},
+    ),
+    "Titles": _object({"titles": _array({"type": "string", "format": "uri"})}),
+    "Entry": _object(
+        {"entry": _object({"document": {"type": "object"}, **MEMBERS}), "signature": TEXT},
+        description="The stored object, byte for byte: its sha256 is its address.",
+    ),
+    "Change": _object(
+        {"path": TEXT, "kind": {"enum": ["added", "removed", "changed"]}},
+        {"old": {}, "new": {}},
+        description="path is a JSON pointer (RFC 6901); what was added has no old, what was"
+        " removed no new.",
+    ),
+    "HistoryEntry": _object(
+        {
+            "address": ADDRESS_,
+            "key_name": TEXT,
+            **MEMBERS,
+            "changes": {
+                "type": ["array", "null"],
+                "items": ref("schemas", "Change"),
+                "description": "null: too much changed to show, as an answer has 4 MiB of changes"
+                " at most. Read both entries.",
+            },
+        }
+    ),
+    "Entries": _object(
+        {"title_number": TITLE_NUMBER_, "entries": _array(ref("schemas", "HistoryEntry"))}
+    ),
+    "Diff": _object(
+        {
+            "title_number": TITLE_NUMBER_,
+            "from": NAMED,
+            "to": NAMED,
+            "changes": _array(ref("schemas", "Change")),
+        }
+    ),
+    "Finding": _object(
+        {
+            "severity": {"enum": ["tampering", "unchecked", "warning"]},
+            "slug": TEXT,
+            "object": TEXT,
+            "message": TEXT,
+        }
+    ),
+    "Report": _object(
+        {
+            "title_number": TITLE_NUMBER_,
+            "expect": PARENT,
+            "outcome": {"enum": ["verified", "unchecked", "tampered"]},
+            "origin": TEXT,
+            "titles": COUNT,
+            "entries": COUNT,
+            "findings": _array(ref("schemas", "Finding")),
+            "not_shown": _array(TEXT),
+        }
+    ),
+    "Health": _object(
+        {"status": {"const": "ok"}},
+        {
+            "origin": TEXT,
+            "sealing": {
+                "enum": ["ok", "failing", "starting"],
+                "description": "How the last seal of the log went, where the service seals it.",
+            },
+        },
+    ),
+    "Problem": _object(
+        {
+            "type": {"type": "string", "format": "uri-reference"},
+            "title": TEXT,
+            "status": {"type": "integer", "minimum": 400, "maximum": 599},
+            "detail": TEXT,
+            "slug": {**TEXT, "description": "Stable, for programs."},
+            "hint": {**TEXT, "description": "What to do next, or nothing."},
+        },
+        {
+            "expected": PARENT,
+            "actual": PARENT,
+            "address": TEXT,
+            "parent": PARENT,
+            "version": VERSION,
+            "digest": DIGEST,
+            "reason": TEXT,
+            "object_key": TEXT,
+        },
+        description="Problem details (RFC 9457).",
+    ),
+}
+
+HEADERS: dict[str, Schema] = {
+    "ETag": {"schema": TEXT, "description": 'The address in quotes: "<address>".'},
+    "Ledger-Address": {"schema": ADDRESS_, "description": "The entry's address."},
+    "Location": {"schema": TEXT, "description": "The URL of the title, or of what to read."},
+    "Link": {"schema": TEXT, "description": 'The next page, if there is one: <URL>; rel="next".'},
+    "Allow": {"schema": TEXT},
+    "Retry-After": {"schema": {"type": "string"}, "description": "Seconds. Nothing was written."},
+    "WWW-Authenticate": {"schema": TEXT},
+    "X-Request-Id": {"schema": TEXT, "description": "The request's id, as in the log."},
+}
+
+PROBLEMS: dict[int, str] = {
+    400: "Malformed: no JSON, a header that can't be understood, a parameter given twice",
+    401: "A token is needed, or nobody has this one",
+    403: "The token may only read",
+    404: "No such title, version or entry, or it is not in the log yet",
+    409: "It doesn't fit: the reference is taken, the head is missing, the clock is behind",
+    412: "The condition doesn't hold; address, parent, version and digest are those of the head",
+    413: "The body is too large",
+    415: "The body is no JSON",
+    422: "Readable, but not acceptable: a title number, a document, a digest, a parameter",
+    428: "It has to say on top of what: If-Match with an address, or If-None-Match: *",
+    500: "What is stored doesn't hold together, or the service isn't set up for this",
+    503: "The store can't be used, or is busy; nothing was written",
+    504: "It may have been written: address is what to look for",
+}
+
+_HEADERS_OF = {401: ["WWW-Authenticate"], 403: ["WWW-Authenticate"], 503: ["Retry-After"]}
+
+
+def _problem(status: int, description: str) -> Schema:
+    example = {
+        "type": "/docs",
+        "title": HTTPStatus(status).phrase,
+        "status": status,
+        "detail": description,
+        "slug": HTTPStatus(status).phrase.lower().replace(" ", "-"),
+        "hint": "",
+    }
+    return {
+        "description": description,
+        "headers": {
+            name: ref("headers", name) for name in [*_HEADERS_OF.get(status, []), "X-Request-Id"]
+        },
+        "content": {
+            PROBLEM_TYPE: {"schema": ref("schemas", "Problem"), "example": example},
+            "text/html": {"schema": TEXT},
+        },
+    }
+
+
+COMPONENTS: dict[str, dict[str, Schema]] = {
+    "schemas": SCHEMAS,
+    "headers": HEADERS,
+    "responses": {str(status): _problem(status, text) for status, text in PROBLEMS.items()},
+    "securitySchemes": {
+        "bearer": {"type": "http", "scheme": "bearer"},
+        "basic": {"type": "http", "scheme": "basic"},
+    },
+}

@@ -1,0 +1,3 @@
+"""The pages that people read."""
+
+__all__: list[str] = []

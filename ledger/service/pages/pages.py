@@ -1,0 +1,210 @@
+"""The pages: what the service knows, as HTML that works without scripts, on a phone, on paper.
+
+Only presentation: whatever is shown was read and checked by the ``Ledger``. Everything that a store
+can hold is escaped (see ``shown.py``), and no page asks for anything from elsewhere, so that the
+strictest Content-Security-Policy fits: ``default-src 'none'; style-src 'self'; img-src 'self';
+form-action 'self'``.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import shlex
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+from urllib.parse import quote, urlencode
+
+from jinja2 import Environment, FileSystemLoader, StrictUndefined
+
+from ledger.format import layout
+from ledger.format.diff import ABSENT
+from ledger.service.log_view import InLog
+from ledger.service.pages import api_page as contract
+from ledger.service.pages import filters as shown
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable
+
+    from ledger.format.diff import Change
+    from ledger.format.entry import Entry
+    from ledger.format.keyring import Keyring
+    from ledger.format.report import Finding, Report
+
+    History = list[tuple[Entry, list[Change] | None]]
+
+__all__ = ["Pages", "Urls"]
+
+HERE = Path(__file__).parent
+NO_LOG = InLog()
+
+LOCAL = "http://127.0.0.1:5000"
+"""Where ``ledger serve`` listens if nothing else was said."""
+
+
+class Urls:
+    """The addresses of pages; ``base`` goes before each."""
+
+    def __init__(self, base: str) -> None:
+        self.base = base
+        style = (HERE / "static" / "style.css").read_bytes()
+        # So that a browser never uses the stylesheet of another version.
+        self.style = f"{base}/static/style.css?v={hashlib.sha256(style).hexdigest()[:8]}"
+        self.icon = f"{base}/static/icon.svg"
+        self.titles = f"{base}/titles"
+        self.docs = f"{base}/docs"
+
+    def title(self, title_number: str, version: int | None = None) -> str:
+        """A title's page, or that of one version."""
+        query = f"?version={version}" if version is not None else ""
+        return f"{self.titles}/{quote(title_number, safe='')}{query}"
+
+    def entries(self, title_number: str) -> str:
+        """The history."""
+        return f"{self.title(title_number)}/entries"
+
+    def entry(self, title_number: str, address: str) -> str:
+        """One entry; without HTML, its exact bytes."""
+        return f"{self.entries(title_number)}/{quote(address, safe='')}"
+
+    def diff(self, title_number: str, old: str = "", new: str = "") -> str:
+        """The comparison of two revisions."""
+        query = f"?{urlencode({'from': old, 'to': new})}" if old else ""
+        return f"{self.title(title_number)}/diff{query}"
+
+    def verification(self, title_number: str) -> str:
+        """The verification of a title."""
+        return f"{self.title(title_number)}/verification"
+
+    def receipt(self, title_number: str, version: int) -> str:
+        """The receipt of a version."""
+        return f"{self.title(title_number)}/receipt?version={version}"
+
+    def bundle(self, title_number: str) -> str:
+        """The offline file."""
+        return f"{self.title(title_number)}/bundle"
+
+    def absolute(self, url: str) -> str:
+        """The address for a shell: with a host, the default one where none is known."""
+        return url if "://" in self.base else LOCAL + url
+
+
+class Pages:
+    """Renders the pages of one ledger. ``base`` is "" or what all its URLs begin with."""
+
+    def __init__(self, *, origin: str, keyring: Keyring, base: str) -> None:
+        self._environment = _environment()
+        self._environment.globals.update(
+            origin=origin,
+            url=Urls(base),
+            signer_name=lambda entry: keyring.name(entry.ledger, entry.key),
+        )
+
+    def titles(self, *, titles: list[str], query: str, next_url: str | None) -> str:
+        """The list of titles, with a search by how a title number begins."""
+        return self._render("titles.html", titles=titles, query=query, next_url=next_url)
+
+    def title(
+        self,
+        *,
+        shown: Entry,
+        head: Entry,
+        history: History,
+        older_url: str | None,
+        report: Report,
+        log: InLog = NO_LOG,
+    ) -> str:
+        """A title as one of its entries has it: ``head``, or an older one, and marked as such."""
+        return self._render(
+            "title.html",
+            title_number=head.title_number,
+            shown=shown,
+            head=head,
+            history=history,
+            older_url=older_url,
+            report=report,
+            log=log,
+            flagged=_flagged(report.findings),
+        )
+
+    def entries(
+        self, *, title_number: str, history: History, older_url: str | None, log: InLog = NO_LOG
+    ) -> str:
+        """A page of the history, newest first."""
+        return self._render(
+            "entries.html",
+            title_number=title_number,
+            history=history,
+            older_url=older_url,
+            log=log,
+        )
+
+    def entry(self, *, entry: Entry, changes: list[Change] | None, is_head: bool) -> str:
+        """One entry, with what it changed and how to check it by hand."""
+        return self._render(
+            "entry.html",
+            title_number=entry.title_number,
+            entry=entry,
+            changes=changes,
+            is_head=is_head,
+        )
+
+    def diff(self, *, old: Entry, new: Entry, changes: list[Change]) -> str:
+        """Two entries side by side."""
+        return self._render(
+            "diff.html", title_number=new.title_number, old=old, new=new, changes=changes
+        )
+
+    def verification(self, *, title_number: str, report: Report, pin: str | None) -> str:
+        """What a verification found, and what it can't show."""
+        return self._render("verification.html", title_number=title_number, report=report, pin=pin)
+
+    def problem(self, *, status: int, title: str, detail: str, slug: str, hint: str) -> str:
+        """What went wrong, and what to do next."""
+        return self._render(
+            "problem.html", status=status, title=title, detail=detail, slug=slug, hint=hint
+        )
+
+    def docs(self, *, openapi: dict[str, Any]) -> str:
+        """The contract of the API, for reading."""
+        return self._render(
+            "docs.html",
+            info=openapi.get("info", {}),
+            operations=list(contract.operations(openapi)),
+            schemas=openapi.get("components", {}).get("schemas", {}),
+        )
+
+    def _render(self, template: str, **values: object) -> str:
+        return self._environment.get_template(template).render(values)
+
+
+def _environment() -> Environment:
+    environment = Environment(
+        loader=FileSystemLoader(HERE / "templates"),
+        autoescape=True,
+        undefined=StrictUndefined,
+        finalize=shown.visible,
+        trim_blocks=True,
+        lstrip_blocks=True,
+        auto_reload=False,
+    )
+    environment.filters.update(
+        text=shown.text,
+        literal=shown.literal,
+        pretty=shown.pretty,
+        moment=shown.moment,
+        prose=shown.prose,
+        columns=shown.columns,
+        shell=shlex.quote,
+    )
+    environment.tests["absent"] = lambda value: value is ABSENT
+    return environment
+
+
+def _flagged(findings: Iterable[Finding]) -> dict[str, str]:
+    """The addresses that a finding is about, each with the worst severity."""
+    flagged: dict[str, str] = {}
+    for finding in findings:
+        parsed = layout.parse_entry_key(finding.object_key)
+        if parsed and finding.severity != "warning" and flagged.get(parsed[1]) != "tampering":
+            flagged[parsed[1]] = finding.severity
+    return flagged

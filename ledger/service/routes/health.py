@@ -1,0 +1,135 @@
+"""What is not about titles: health, metrics, the contract, and the files that pages need."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import logging
+import mimetypes
+from functools import cache, lru_cache
+from pathlib import Path
+from time import monotonic
+from typing import TYPE_CHECKING, Any
+
+from anyio import Lock
+from fastapi.responses import Response
+from starlette.requests import Request  # noqa: TC002 -- FastAPI reads the annotations
+
+from ledger.errors import LedgerError
+from ledger.service.http.answers import JSON_TYPE, answer, html, to_json
+from ledger.service.http.errors import NotReady, UnknownPath
+from ledger.service.openapi import routes as openapi
+from ledger.titles.identity import read_origin
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from fastapi import FastAPI
+
+    from ledger.service.context import Face
+    from ledger.service.metrics import LogFigures
+    from ledger.service.pages.pages import Pages
+
+__all__ = ["Operations"]
+
+STATIC = Path(__file__).parents[1] / "pages" / "static"
+PROBE_SECONDS = 1.0
+"""How long a probe of the store answers for others, so that nobody keeps the store busy with it."""
+FIGURES_SECONDS = 15.0
+"""How long what was found of the log is shown for: finding it lists all that waits."""
+
+logger = logging.getLogger("ledger.service")
+
+
+class Operations:
+    """The routes for those who run the service, and for those who write clients."""
+
+    def __init__(self, face: Face, contract: Callable[[], dict[str, Any]]) -> None:
+        self._face = face
+        self._probing = Lock()
+        self._probed_until = 0.0
+        self._probed: str | LedgerError = ""
+        self._figuring = Lock()
+        self._figured_until = 0.0
+        # Rendering takes long enough for others to notice.
+        self._contract = cache(lambda: json.dumps(contract(), indent=2).encode())
+
+        @lru_cache(maxsize=8)
+        def docs(pages: Pages) -> str:
+            return pages.docs(openapi=contract())
+
+        self._docs = docs
+        self._files = {file.name: file.read_bytes() for file in STATIC.iterdir() if file.is_file()}
+
+    def add_to(self, app: FastAPI) -> None:
+        """Add the routes, as the contract has them."""
+        for path, endpoint, contract in (
+            ("/healthz", self.healthz, openapi.HEALTHZ),
+            ("/readyz", self.readyz, openapi.READYZ),
+            ("/metrics", self.metrics, openapi.METRICS),
+            ("/openapi.json", self.openapi, openapi.OPENAPI),
+            ("/docs", self.docs, openapi.DOCS),
+        ):
+            app.add_api_route(path, endpoint, methods=["GET"], **contract)
+        app.add_api_route("/static/{name}", self.static, methods=["GET"], include_in_schema=False)
+
+    async def healthz(self) -> Response:
+        """Whether the process answers; touches nothing else."""
+        return Response(to_json({"status": "ok", **self._sealing()}), media_type=JSON_TYPE)
+
+    def _sealing(self) -> dict[str, str]:
+        """How sealing goes: a service that can't seal can still serve."""
+        sealer = self._face.sealer
+        return {"sealing": sealer.sealing.state} if sealer else {}
+
+    async def readyz(self) -> Response:
+        """Whether the ledger can be read, or could a moment ago."""
+        async with self._probing:  # who comes meanwhile has the same answer
+            if monotonic() >= self._probed_until:
+                self._probed = await self._probe()
+                self._probed_until = monotonic() + PROBE_SECONDS
+        found = self._probed
+        if isinstance(found, LedgerError):
+            raise NotReady(f"the ledger can't be read: {found}", hint=found.hint) from found
+        shown = {"status": "ok", "origin": found, **self._sealing()}
+        return Response(to_json(shown), media_type=JSON_TYPE)
+
+    async def _probe(self) -> str | LedgerError:
+        store = self._face.ledger.store
+        try:
+            return await self._face.work.run("readyz", lambda: read_origin(store))
+        except LedgerError as error:
+            return error
+
+    async def metrics(self) -> Response:
+        """Counters and timings, for Prometheus."""
+        metrics = self._face.metrics
+        async with self._figuring:
+            if monotonic() >= self._figured_until:
+                metrics.log_is(await self._figure())
+                self._figured_until = monotonic() + FIGURES_SECONDS
+        return Response(metrics.exposition(), headers={"Content-Type": metrics.content_type})
+
+    async def _figure(self) -> LogFigures | None:
+        try:
+            return await self._face.work.run("metrics", self._face.logged.figures)
+        except LedgerError as error:
+            logger.warning("no figures of the log: %s: %a", error.slug, str(error))
+            return None
+
+    async def openapi(self, request: Request) -> Response:
+        """The contract, for machines."""
+        return answer(request, self._contract())
+
+    async def docs(self, request: Request) -> Response:
+        """The contract, for people."""
+        return html(request, self._docs(self._face.pages(request.scope)))
+
+    async def static(self, request: Request, name: str, v: str = "") -> Response:  # noqa: ARG002 -- not to be refused as unknown
+        """A stylesheet or a picture; ``v`` is its hash, so that another version is another URL."""
+        if name not in self._files:
+            raise UnknownPath(f"no such file: {name!a:.80}")
+        body = self._files[name]
+        media_type = mimetypes.guess_type(name)[0] or "application/octet-stream"
+        tag = hashlib.sha256(body).hexdigest()
+        return answer(request, body, tag=tag, media_type=media_type, cache="public, max-age=86400")

@@ -1,0 +1,89 @@
+"""The list of titles."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Protocol, runtime_checkable
+
+from fastapi.responses import RedirectResponse, Response
+from starlette.requests import Request  # noqa: TC002 -- FastAPI reads the annotations
+
+from ledger.errors import InvalidError
+from ledger.format.layout import head_key
+from ledger.service.http.answers import REVALIDATE, answer, html, to_json
+from ledger.service.http.parameters import MANY_TITLES, After, ManyTitles, Prefix
+from ledger.service.openapi import routes as openapi
+
+if TYPE_CHECKING:
+    from fastapi import FastAPI
+
+    from ledger.service.context import Face
+
+__all__ = ["Listing"]
+
+
+@runtime_checkable
+class Presigner(Protocol):
+    """A store whose objects can be read through URLs that need no credentials."""
+
+    def presign(self, key: str, seconds: int) -> str:
+        """The URL."""
+        ...
+
+
+class Listing:
+    """The routes ``/`` and ``/titles``."""
+
+    def __init__(self, face: Face) -> None:
+        self._face = face
+        store, seconds = face.ledger.store, face.settings.presign_seconds
+        self._presigner = store if isinstance(store, Presigner) and seconds else None
+        self._seconds = seconds or 0
+        if seconds and self._presigner is None:
+            raise InvalidError(
+                f"{store.url} has no presigned URLs", hint="only a store in S3 has; see --presign"
+            )
+
+    def add_to(self, app: FastAPI) -> None:
+        """Add the routes, as the contract has them."""
+        app.add_api_route("/", self.root, methods=["GET"], **openapi.ROOT)
+        app.add_api_route("/titles", self.titles, methods=["GET"], **openapi.TITLES)
+
+    async def root(self, request: Request) -> Response:
+        """Where everything begins: the list of titles."""
+        return RedirectResponse(self._face.url(request.scope, "/titles"), 307)
+
+    async def titles(
+        self,
+        request: Request,
+        after: After = "",
+        limit: ManyTitles = MANY_TITLES,
+        q: Prefix = "",
+    ) -> Response:
+        """The titles, in order, as the store lists them: a listing can't be verified."""
+
+        def read() -> Response:
+            found = list(self._face.ledger.titles(prefix=q, after=after, limit=limit + 1))
+            listed, more = found[:limit], len(found) > limit
+            url = self._next(request, listed[-1], limit, q) if more else None
+            if self._face.wants_html(request.scope):
+                pages = self._face.pages(request.scope)
+                return html(request, pages.titles(titles=listed, query=q, next_url=url))
+            return answer(
+                request,
+                to_json({"titles": [self._url(request, name) for name in listed]}),
+                cache="no-store" if self._presigner else REVALIDATE,
+                headers={"Link": f'<{url}>; rel="next"'} if url else {},
+            )
+
+        return await self._face.work.run("titles", read)
+
+    def _url(self, request: Request, title_number: str) -> str:
+        if self._presigner:
+            return self._presigner.presign(head_key(title_number), self._seconds)
+        return self._face.url(request.scope, f"/titles/{title_number}")
+
+    def _next(self, request: Request, last: str, limit: int, prefix: str) -> str:
+        query: dict[str, str | int] = {"after": last, "limit": limit}
+        return self._face.url(
+            request.scope, "/titles", **query, **({"q": prefix} if prefix else {})
+        )

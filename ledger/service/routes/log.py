@@ -1,0 +1,130 @@
+"""The transparency log: its files as c2sp.org/tlog-tiles has them, and receipts.
+
+A client of the log believes none of it: tiles lead to the root of a checkpoint, or they don't.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from fastapi.responses import Response  # noqa: TC002 -- FastAPI reads the annotations
+from starlette.requests import Request  # noqa: TC002 -- FastAPI reads the annotations
+
+from ledger.errors import IntegrityError, MalformedError
+from ledger.format.layout import tile_key
+from ledger.sealing.reader import LogReader
+from ledger.service.http.answers import answer
+from ledger.service.http.errors import UnknownPath
+from ledger.service.http.parameters import TilePath, TitleNumber, Version  # noqa: TC001 -- FastAPI reads the annotations
+from ledger.service.openapi import routes as openapi
+from ledger.tlog.tiles import ENTRIES, HEIGHT, WIDTH, check_tile, decode_entries, parse_tile
+
+if TYPE_CHECKING:
+    from fastapi import FastAPI
+
+    from ledger.service.context import Face
+    from ledger.tlog.tiles import Tile
+
+__all__ = ["LogFiles"]
+
+TEXT_TYPE = "text/plain; charset=utf-8"
+TILE_TYPE = "application/octet-stream"
+
+
+class LogFiles:
+    """The routes below ``/log``, and that of a title's receipt."""
+
+    def __init__(self, face: Face) -> None:
+        self._face = face
+        ledger = face.ledger
+        self._ledger = ledger
+        self._reader = LogReader(ledger.store, ledger.origin, ledger.keyring)
+        self._size = 0  # as far as was seen: it only ever grows
+
+    def add_to(self, app: FastAPI) -> None:
+        """Add the routes, as the contract has them."""
+        for path, endpoint, contract in (
+            ("/log/checkpoint", self.checkpoint, openapi.CHECKPOINT),
+            ("/log/tile/{path:path}", self.tile, openapi.TILE),
+            ("/titles/{title_number}/receipt", self.receipt, openapi.RECEIPT),
+        ):
+            app.add_api_route(path, endpoint, methods=["GET"], **contract)
+
+    async def checkpoint(self, request: Request) -> Response:
+        """The signed checkpoint of the transparency log: its size and its root."""
+
+        def read() -> Response:
+            note = self._face.logged.checkpoint().note
+            return answer(request, note, media_type=TEXT_TYPE, negotiated=False)
+
+        return await self._face.work.run("log-checkpoint", read)
+
+    async def tile(self, request: Request, path: TilePath) -> Response:
+        """A tile of the transparency log: 256 hashes or leaves, or what there is of them."""
+        try:
+            tile = parse_tile(f"tile/{path}")
+        except MalformedError as error:
+            raise UnknownPath(f"no such tile: {error}", hint="see c2sp.org/tlog-tiles") from error
+
+        def read() -> Response:
+            return answer(
+                request,
+                self._read(tile),
+                media_type=TILE_TYPE,
+                cache=self._face.for_ever,
+                negotiated=False,
+            )
+
+        return await self._face.work.run("log-tile", read)
+
+    def _read(self, tile: Tile) -> bytes:
+        # What is beyond the checkpoint is nobody's yet: a cache would keep it for ever.
+        if not _is_in(tile, self._size):
+            self._size = self._face.logged.checkpoint().checkpoint.size
+        missing = UnknownPath(f"the log has no {tile.path} now", hint="see /log/checkpoint")
+        if not _is_in(tile, self._size):
+            raise missing
+        try:
+            (data,) = self._reader.read_tiles([tile])
+        except IntegrityError as error:
+            if error.reason == "tile-missing" and tile.width < WIDTH:
+                raise missing from error  # the log never had this size, or not for long
+            raise
+        _check_shape(tile, data)
+        return data
+
+    async def receipt(
+        self, request: Request, title_number: TitleNumber, version: Version = None
+    ) -> Response:
+        """The proof that a version is in the transparency log, to check offline."""
+
+        def read() -> Response:
+            entry = self._ledger.entry(title_number, f"v{version}" if version else "HEAD")
+            receipt = self._face.logged.receipt(entry)
+            name = f"{title_number}.v{entry.version}.receipt"
+            named = {
+                "Ledger-Address": entry.address,
+                "Content-Disposition": f'attachment; filename="{name}"',
+            }
+            return answer(
+                request, receipt.encode(), media_type=TEXT_TYPE, headers=named, negotiated=False
+            )
+
+        return await self._face.work.run("receipt", read)
+
+
+def _check_shape(tile: Tile, data: bytes) -> None:
+    """Refuse what can't be the tile: caches would keep it after the store was mended."""
+    try:
+        if tile.level == ENTRIES:
+            decode_entries(tile, data)
+        else:
+            check_tile(tile, data)
+    except MalformedError as error:
+        key = tile_key(tile.path)
+        raise IntegrityError(f"{key}: {error}", reason="wrong-root", object_key=key) from error
+
+
+def _is_in(tile: Tile, size: int) -> bool:
+    """Whether the tree of a log of this size has all that is in the tile."""
+    return tile.index * WIDTH + tile.width <= size >> HEIGHT * max(tile.level, 0)

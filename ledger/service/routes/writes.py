@@ -1,0 +1,111 @@
+"""Writing: a document comes in, an entry of the ledger comes out."""
+
+from __future__ import annotations
+
+from contextlib import suppress
+from typing import TYPE_CHECKING
+
+from fastapi.responses import Response
+from starlette.requests import Request  # noqa: TC002 -- FastAPI reads the annotations
+
+from ledger.errors import ConflictError, HeadMoved, LedgerError, NotFoundError
+from ledger.format import canonical
+from ledger.service.http import headers
+from ledger.service.http.answers import JSON_TYPE
+from ledger.service.http.bodies import parse_document, read_body, representation
+from ledger.service.http.conditions import expected_parent
+from ledger.service.http.errors import MatchRequired, WriteRefused
+from ledger.service.http.parameters import TitleNumber  # noqa: TC001 -- FastAPI reads the annotations
+from ledger.service.openapi import routes as openapi
+from ledger.titles.append import ANY, Draft
+
+if TYPE_CHECKING:
+    from fastapi import FastAPI
+
+    from ledger.service.context import Face
+    from ledger.service.http.conditions import Conditions
+    from ledger.titles.append import Appended
+
+__all__ = ["Writes"]
+
+
+class Writes:
+    """The two routes that append."""
+
+    def __init__(self, face: Face) -> None:
+        self._face = face
+        self._ledger = face.ledger
+
+    def add_to(self, app: FastAPI) -> None:
+        """Add the routes, as the contract has them."""
+        app.add_api_route("/titles", self.append_any, methods=["POST"], **openapi.APPEND_ANY)
+        app.add_api_route("/titles/{title_number}", self.append, methods=["POST"], **openapi.APPEND)
+
+    async def append_any(self, request: Request) -> Response:
+        """Register a new version of the title that the document names."""
+        return await self._append(request, None)
+
+    async def append(self, request: Request, title_number: TitleNumber) -> Response:
+        """Register a new version of this title."""
+        return await self._append(request, title_number)
+
+    async def _append(self, request: Request, title_number: str | None) -> Response:
+        conditions = headers.conditions(request)
+        if self._face.settings.require_match and not conditions.say_on_what():
+            raise MatchRequired(
+                "every write has to say on top of what: If-Match with an address,"
+                " or If-None-Match: *",
+                hint="send If-Match with the ETag of what you have read, or If-None-Match: *",
+            )
+        message = headers.message(request)
+        effective_at = headers.effective_at(request)
+        reference = headers.reference(request)
+        data = await read_body(request, self._face.settings.max_body)
+
+        def write() -> Response:
+            name, document = parse_document(data, title_number)
+            draft = Draft(name, document, message, effective_at, reference)
+            return self._answer(request, self._submit(draft, conditions))
+
+        return await self._face.work.run("append", write)
+
+    def _submit(self, draft: Draft, conditions: Conditions) -> Appended:
+        try:
+            # A reference that is there decides, whatever the condition: it is never written twice.
+            known = bool(conditions) and self._is_known(draft)
+            parent = ANY if known else expected_parent(self._ledger, draft.title_number, conditions)
+            appended = self._ledger.submit(draft, parent=parent)
+        except ConflictError as error:
+            self._face.metrics.conflicted(error.slug)
+            if isinstance(error, HeadMoved):
+                raise self._explain(error, draft.title_number) from error
+            raise
+        self._face.metrics.appended(repeated=appended.repeated)
+        return appended
+
+    def _is_known(self, draft: Draft) -> bool:
+        """Whether the title's chain has the reference, as far down as it goes."""
+        if not draft.reference:
+            return False
+        try:
+            chain = self._ledger.log(draft.title_number)
+            return any(entry.reference == draft.reference for entry in chain)
+        except NotFoundError:
+            return False  # no such title yet
+
+    def _explain(self, error: HeadMoved, title_number: str) -> WriteRefused:
+        head = None
+        with suppress(LedgerError):  # evidence, if it can be had
+            head = self._ledger.head(title_number)
+        return WriteRefused.because(error, head)
+
+    def _answer(self, request: Request, appended: Appended) -> Response:
+        entry = appended.entry
+        named = {
+            "Location": self._face.url(request.scope, f"/titles/{entry.title_number}"),
+            "ETag": f'"{entry.address}"',
+            "Ledger-Address": entry.address,
+            "Cache-Control": "no-store",
+        }
+        body = canonical.encode(representation(entry))
+        return Response(body, 200 if appended.repeated else 201, named, JSON_TYPE)

@@ -1,0 +1,3 @@
+"""The S3 store."""
+
+__all__: list[str] = []

@@ -1,0 +1,407 @@
+"""A store in a bucket of S3, or of anything that speaks S3 and keeps its conditions.
+
+A write carries its condition: ``If-None-Match: *`` creates, ``If-Match: <ETag>`` replaces. What an
+answer means depends on who asked before: if the answer to a replacement is lost and the request is
+sent again, the server refuses our own success. So botocore never sends anything twice here
+(``total_max_attempts=1``); this module does, for reads and for creations, which come to the same
+however often they are sent, and never for a replacement: that one is OutcomeUnknown, and the ledger
+settles it by reading.
+
+Many objects are read through ``s3_bulk`` where that is possible; what is said here of single ones
+holds for them, too.
+"""
+
+from __future__ import annotations
+
+import random
+import re
+import time
+from collections import deque
+from concurrent.futures import ThreadPoolExecutor, wait
+from contextlib import closing
+from datetime import UTC, datetime
+from email.utils import parsedate_to_datetime
+from typing import TYPE_CHECKING, Any, TypeVar
+
+from boto3.session import Session
+from botocore.config import Config
+from botocore.handlers import add_expect_header
+from botocore.session import get_session
+
+from ledger.errors import (
+    IntegrityError,
+    InvalidError,
+    LedgerError,
+    OutcomeUnknown,
+    PreconditionFailed,
+    StoreUnavailable,
+    StoreUnsafe,
+)
+from ledger.format.layout import check_deletable, check_key
+from ledger.stores.base import Blob, Store
+from ledger.stores.listing import check_listing, is_listed
+from ledger.stores.s3.bulk import BulkReader
+from ledger.stores.s3.errors import FOREIGN, explain, is_missing_object
+from ledger.stores.s3.redact import Unlogged, hide_credentials
+from ledger.stores.s3.threads import Readers
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterable, Iterator, Mapping
+    from concurrent.futures import Future
+
+    from mypy_boto3_s3.client import S3Client
+
+__all__ = ["S3Store", "make_client"]
+
+LIMIT = 64 << 20  # far above any object of ours: whatever is larger was put there by others
+WAITS = (0.0, 0.2, 0.8, 2.0)  # seconds before each sending, give or take a half
+CONNECT_TIMEOUT = 5
+READ_TIMEOUT = 20
+
+# Wider than AWS's own rules: Ceph's buckets may have capitals and underscores.
+BUCKET = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{1,254}")
+PREFIX_PART = re.compile(r"[A-Za-z0-9!_.*'()=+,-]{1,255}")
+
+T = TypeVar("T")
+R = TypeVar("R")
+
+
+class S3Store(Store):
+    """The objects of a bucket, or of those whose keys begin with ``prefix`` and a slash.
+
+    Credentials, region and endpoint come from the standard AWS configuration (AWS_PROFILE,
+    AWS_ENDPOINT_URL_S3 …). A ``client`` that is given instead must have been made with
+    ``Config(retries={"total_max_attempts": 1})``; all requests are its own then, while else
+    ``get_many`` takes the short cut of ``title-ledger[fast]``. At most ``connections`` requests of
+    ``get_many`` and ``create_many`` are under way at once.
+    """
+
+    def __init__(
+        self,
+        bucket: str,
+        prefix: str = "",
+        *,
+        client: S3Client | None = None,
+        connections: int = 32,
+    ) -> None:
+        self._bucket = _check_bucket(bucket)
+        self._prefix = _check_prefix(prefix)
+        self.url = f"s3://{self._bucket}/{self._prefix}".rstrip("/")
+        self._own_client = client is None
+        if connections < 1:
+            raise InvalidError(f"not a number of connections: {connections}")
+        self._bulk: BulkReader | None = None
+        if client is None:
+            self._client, self._bulk = _connect(connections)
+        else:  # how it was made can't all be seen, so nothing else may stand in for it
+            self._client = _check_client(client)
+        self.concurrency = connections
+        # The threads of both are made as they are needed.
+        self._readers = Readers(connections)
+        self._writers = ThreadPoolExecutor(connections, thread_name_prefix="s3-store")
+
+    def __repr__(self) -> str:
+        return f"S3Store({self.url!r})"
+
+    def close(self) -> None:
+        """End the threads, and the connections of a client that was not given."""
+        self._readers.close()
+        self._writers.shutdown(cancel_futures=True)
+        if self._own_client:
+            self._client.close()
+
+    def get(self, key: str) -> Blob | None:
+        """The object, or None where there is none."""
+        check_key(key)
+        return _read(lambda: self._get(key))
+
+    def create(self, key: str, data: bytes) -> str:
+        """Create the object; PreconditionFailed if other bytes are there.
+
+        OutcomeUnknown where the request was sent several times and no answer was clear.
+        """
+        check_key(key)
+        return _again(lambda: self._create(key, data))
+
+    def replace(self, key: str, data: bytes, expected: str) -> str:
+        """Replace the object if its version is ``expected``, else PreconditionFailed."""
+        check_key(key)
+        return self._put(key, data, IfMatch=expected)
+
+    def list(self, prefix: str = "", *, after: str = "", delimiter: str = "") -> Iterator[str]:
+        """The keys in order, a page of a thousand at a time."""
+        check_listing(prefix, after, delimiter)
+        return self._list(prefix, after, delimiter)
+
+    def delete(self, key: str) -> None:
+        """Delete a marker, probe, pack or staging object; anything else is an InvalidError."""
+        check_deletable(key)
+        _again(lambda: self._delete(key))
+
+    def get_many(self, keys: Iterable[str]) -> Iterator[tuple[str, Blob | None]]:
+        """Every key with its object, in the order asked for; the next ones are read ahead."""
+        return self._side_by_side(self._readers.submit, self._read_one, keys)
+
+    def create_many(self, objects: Iterable[tuple[str, bytes]]) -> None:
+        """Create all the objects side by side; after a failure, none is under way any more."""
+        submit = self._writers.submit
+        for _ in self._side_by_side(submit, lambda it: self.create(*it), objects, finish=True):
+            pass
+
+    def presign(self, key: str, seconds: int) -> str:
+        """A URL from which anybody can read this one object for so long: it is a credential."""
+        check_key(key)
+        try:
+            return self._client.generate_presigned_url(
+                "get_object",
+                Params={"Bucket": self._bucket, "Key": self._prefix + key},
+                ExpiresIn=seconds,
+            )
+        except FOREIGN as error:
+            raise explain(error, f"cannot presign {self._where(key)}", key) from error
+
+    def server_time(self) -> datetime:
+        """What the server's clock says, to the second."""
+        page = _read(lambda: self._page({"Bucket": self._bucket, "Prefix": self._prefix}))
+        date = page["ResponseMetadata"]["HTTPHeaders"].get("date", "")
+        try:
+            said_at = parsedate_to_datetime(date)
+            return said_at if said_at.tzinfo else said_at.replace(tzinfo=UTC)
+        except ValueError:
+            raise StoreUnavailable(f"{self.url}: the server doesn't say what time it is") from None
+
+    def _read_one(self, key: str) -> tuple[str, Blob | None]:
+        bulk = self._bulk
+        blob = bulk.get(self._prefix + check_key(key), LIMIT) if bulk else None
+        if blob is None:
+            blob = self.get(key)
+            if bulk is not None and blob is not None:
+                bulk.miss()
+        return key, blob
+
+    def _get(self, key: str) -> Blob | None:
+        try:
+            answer = self._client.get_object(Bucket=self._bucket, Key=self._prefix + key)
+            # Not "with … as": that would give the raw stream, in which nothing is checked.
+            with closing(answer["Body"]) as body:
+                data = body.read(LIMIT)
+                # Reading to the end is what makes botocore compare the length and the checksum.
+                more = body.read(1)
+        except FOREIGN as error:
+            if is_missing_object(error):
+                return None
+            raise explain(error, f"cannot read {self._where(key)}", key) from error
+        if more:
+            raise IntegrityError(f"{key} is larger than {LIMIT} bytes", object_key=key)
+        blob = Blob(data, self._version(key, answer))
+        if self._bulk is not None:
+            self._bulk.learn(self._prefix + key)
+        return blob
+
+    def _create(self, key: str, data: bytes) -> str:
+        """Send a creation once, and if it is refused, see what is there.
+
+        A server may refuse (409) while another's creation is under way: then nothing is there yet.
+        """
+        try:
+            return self._put(key, data, IfNoneMatch="*")
+        except PreconditionFailed as refusal:
+            there = self.get(key)
+            if there is None:
+                raise _Collided(str(refusal), hint="try again later") from refusal
+            if there.data != data:
+                raise
+            return there.version
+
+    def _put(self, key: str, data: bytes, **condition: str) -> str:
+        """Send a conditional write once; one that got no clear answer is OutcomeUnknown."""
+        put: Callable[..., Any] = self._client.put_object
+        try:
+            answer = put(
+                Bucket=self._bucket,
+                Key=self._prefix + key,
+                Body=Unlogged(data),
+                ContentType="application/json" if key.endswith(".json") else "binary/octet-stream",
+                ChecksumAlgorithm="SHA256",
+                **condition,
+            )
+        except FOREIGN as error:
+            action = f"cannot write {self._where(key)}"
+            if is_missing_object(error):
+                raise PreconditionFailed(f"{action}: it is not there to be replaced") from error
+            raise explain(error, action, key) from error
+        return self._version(key, answer)
+
+    def _version(self, key: str, answer: Mapping[str, Any]) -> str:
+        """The ETag of an answer: without one, the next replacement would carry no condition."""
+        version = str(answer.get("ETag", ""))
+        if not version:
+            raise StoreUnsafe(
+                f"{self._where(key)}: the server, or a gateway before it, leaves out the ETag",
+                hint="a ledger needs it, to replace what was read and nothing else",
+            )
+        return version
+
+    def _delete(self, key: str) -> None:
+        try:
+            self._client.delete_object(Bucket=self._bucket, Key=self._prefix + key)
+        except FOREIGN as error:
+            if not is_missing_object(error):
+                raise explain(error, f"cannot delete {self._where(key)}", key) from error
+
+    def _list(self, prefix: str, after: str, delimiter: str) -> Iterator[str]:
+        asked = {"Bucket": self._bucket, "Prefix": self._prefix + prefix, "Delimiter": delimiter}
+        if after:
+            asked["StartAfter"] = self._prefix + after
+        while True:
+            page = _read(lambda: self._page(asked))
+            # After "TN1/", a server may go on with "TN1/" again: its keys do sort after it.
+            yield from (item for item in self._items(page) if item > after)
+            if not page.get("IsTruncated"):
+                return
+            asked["ContinuationToken"] = page["NextContinuationToken"]
+
+    def _page(self, asked: dict[str, str]) -> dict[str, Any]:
+        ask: Callable[..., Any] = self._client.list_objects_v2
+        try:
+            page: dict[str, Any] = ask(**asked)
+        except FOREIGN as error:
+            raise explain(error, f"cannot list {self.url}") from error
+        if page.get("IsTruncated") and not page.get("NextContinuationToken"):
+            raise StoreUnavailable(f"cannot list {self.url}: the server doesn't say how to go on")
+        return page
+
+    def _items(self, page: dict[str, Any]) -> Iterable[str]:
+        """The keys and common prefixes of a page as one sorted list; those of others left out."""
+        keys = [content["Key"] for content in page.get("Contents", ())]
+        # A console marks its folders with objects, whose names end in a slash.
+        names = [key for key in keys if not key.endswith("/")]
+        names += [common["Prefix"] for common in page.get("CommonPrefixes", ())]
+        return filter(is_listed, sorted(name.removeprefix(self._prefix) for name in names))
+
+    def _side_by_side(
+        self,
+        submit: Callable[[Callable[[T], R], T], Future[R]],
+        call: Callable[[T], R],
+        items: Iterable[T],
+        *,
+        finish: bool = False,
+    ) -> Iterator[R]:
+        """The results in order, with ``connections`` calls under way, and no more items taken.
+
+        At an early end, what is under way is let go; or, to ``finish``, waited for.
+        """
+        window: deque[Future[R]] = deque()
+        try:
+            for item in items:
+                if len(window) >= self.concurrency:
+                    yield _first_result(window)
+                window.append(submit(call, item))
+            while window:
+                yield _first_result(window)
+        finally:
+            under_way = [future for future in window if not future.cancel()]
+            if finish:
+                wait(under_way)
+
+    def _where(self, key: str) -> str:
+        return f"{self.url}/{key}"
+
+
+def _first_result(window: deque[Future[R]]) -> R:
+    result = window[0].result()  # until it is there, it is under way: Ctrl-C may come meanwhile
+    window.popleft()
+    return result
+
+
+def make_client(connections: int = 32) -> S3Client:
+    """A client of the standard AWS configuration, set up as ``S3Store`` needs it."""
+    return _connect(connections)[0]
+
+
+def _connect(connections: int) -> tuple[S3Client, BulkReader]:
+    config = Config(
+        signature_version="s3v4",
+        retries={"total_max_attempts": 1, "mode": "standard"},
+        connect_timeout=CONNECT_TIMEOUT,
+        read_timeout=READ_TIMEOUT,
+        max_pool_connections=connections,
+    )
+    try:
+        hide_credentials()
+        session = get_session()
+        client: S3Client = Session(botocore_session=session).client("s3", config=config)
+        bulk = BulkReader(session, client, connect=CONNECT_TIMEOUT, read=READ_TIMEOUT)
+    except FOREIGN as error:
+        failure = explain(error, "cannot use the AWS configuration")
+        if isinstance(failure, OutcomeUnknown):  # it isn't: nothing was sent
+            failure = StoreUnavailable(str(failure), hint="see AWS_ENDPOINT_URL_S3 and AWS_REGION")
+        raise failure from error
+    # "Expect: 100-continue" costs a round trip per write, for bodies of a few KB.
+    client.meta.events.unregister("before-call.s3", add_expect_header)
+    return client, bulk
+
+
+def _check_client(client: S3Client) -> S3Client:
+    retries: dict[str, object] = getattr(client.meta.config, "retries", None) or {}
+    if retries.get("total_max_attempts") != 1:
+        raise InvalidError(
+            "the S3 client repeats its requests, so that it would refuse its own success",
+            hint='make it with botocore.config.Config(retries={"total_max_attempts": 1})',
+        )
+    return client
+
+
+def _check_bucket(bucket: str) -> str:
+    """The bucket's name, or InvalidError, which does not repeat it: it may hold a credential."""
+    if not BUCKET.fullmatch(bucket):
+        raise InvalidError("not a bucket's name", hint="an S3 store is named s3://BUCKET/PREFIX")
+    return bucket
+
+
+def _check_prefix(prefix: str) -> str:
+    """The prefix with a slash at its end, or "", or InvalidError."""
+    parts = prefix.removesuffix("/").split("/") if prefix else []
+    for part in parts:
+        if not PREFIX_PART.fullmatch(part) or part in {".", ".."}:
+            raise InvalidError(
+                "not a prefix for a bucket's keys",
+                hint="its parts are of letters, digits and !_.*'()=+,- and none is '.' or '..'",
+            )
+    return "".join(f"{part}/" for part in parts)
+
+
+class _Collided(StoreUnavailable):
+    """Refused because others are writing the object: nothing was written, and it may be now."""
+
+
+def _read(call: Callable[[], T]) -> T:
+    """``_again`` for a reading, which has no outcome to be unknown."""
+    try:
+        return _again(call)
+    except OutcomeUnknown as error:
+        raise StoreUnavailable(str(error), hint="try again later") from error
+
+
+def _again(call: Callable[[], T]) -> T:
+    """Call until there is a clear answer: for requests that come to the same if repeated.
+
+    After an unclear answer, a later refusal leaves the doubt: the first request may have been done,
+    and its object replaced since.
+    """
+    failure: LedgerError = OutcomeUnknown("nothing was sent")
+    in_doubt = False
+    for seconds in WAITS:
+        # Not the same time for all, or those who collided would collide again.
+        time.sleep(seconds * random.uniform(0.5, 1.5))  # noqa: S311  not a secret
+        try:
+            return call()
+        except OutcomeUnknown as error:
+            failure, in_doubt = error, True
+        except LedgerError as error:
+            if in_doubt:
+                raise failure from error
+            if not isinstance(error, _Collided):
+                raise
+            failure = error
+    raise failure

@@ -1,0 +1,3 @@
+"""One title in a store: its history, and every way to move its head."""
+
+__all__: list[str] = []

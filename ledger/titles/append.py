@@ -1,0 +1,418 @@
+"""Writing one title: an entry is acknowledged when the head points at it, and never twice.
+
+The order is the safety: the entry and the marker that a head is about to move are durable before
+the head is swapped, on the condition that it is still what was read. Whatever then happens, the
+store itself knows what became of it, so every unclear outcome is settled by reading.
+"""
+
+from __future__ import annotations
+
+import random
+import time
+from dataclasses import dataclass
+from enum import Enum
+from typing import TYPE_CHECKING, Final, Literal, NamedTuple
+
+from ledger.errors import (
+    ClockBehind,
+    HeadMissing,
+    HeadMoved,
+    IntegrityError,
+    KeyUnavailable,
+    LedgerError,
+    NotDurable,
+    OutcomeUnknown,
+    PreconditionFailed,
+    ReferenceConflict,
+    StoreError,
+    StoreUnavailable,
+)
+from ledger.format import canonical, layout, times
+from ledger.format.entry import Entry
+from ledger.format.keys import PrivateKey
+from ledger.format.times import CLOCK_SKEW
+from ledger.titles.identity import read_origin
+from ledger.titles.tip import Tip
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Container
+    from datetime import datetime
+
+    from ledger.format.canonical import JSONValue
+    from ledger.format.keys import Signer
+    from ledger.titles.history import Head, History
+
+__all__ = [
+    "ANY",
+    "Anything",
+    "Appended",
+    "Draft",
+    "Moved",
+    "append",
+    "check_new",
+    "move_head",
+    "preview",
+]
+
+
+class Anything(Enum):
+    """The type of ``ANY``."""
+
+    ANY = "any"
+
+
+ANY: Final = Anything.ANY
+"""On top of whatever is there."""
+
+RACES = 50
+"""How often an append on top of ANY starts again after losing a race."""
+
+SWAPS = 5
+"""How often one swap of a head is sent before its outcome is called unknown."""
+
+_HOW_TO_SETTLE = (
+    "see 'ledger log {}'; with a --reference, the same append can be sent again without harm"
+)
+
+
+class Appended(NamedTuple):
+    """What became of an append."""
+
+    entry: Entry
+    repeated: bool
+    """The title's chain had it already, by its reference: nothing was written."""
+
+
+@dataclass(frozen=True, slots=True)
+class Draft:
+    """What is to be registered, before it has a place in a chain."""
+
+    title_number: str
+    document: dict[str, JSONValue]
+    message: str = ""
+    effective_at: str | None = None
+    reference: str = ""
+
+
+class Moved(NamedTuple):
+    """A head that was moved, and the version to replace it by."""
+
+    version: str | None
+    """None where only reading told that it moved: it may have moved on since."""
+
+
+def append(
+    history: History,
+    signer: Signer,
+    clock: Callable[[], datetime],
+    draft: Draft,
+    *,
+    parent: str | Anything | None = ANY,
+    clamp_time: bool = False,
+    tip: Tip | None = None,
+) -> Appended:
+    """Add the draft to its title's chain; see ``Ledger.append``.
+
+    ``tip``: what an earlier append to this title, on top of ANY, has left of its reading.
+    """
+    tip = tip or Tip(history, draft.title_number)
+    for attempt in range(RACES):
+        prepared = _prepare(history, signer, clock, draft, parent, clamp_time, tip)
+        entry = prepared.entry
+        if prepared.repeated:
+            _make_durable(history, entry)
+            return prepared
+        head = tip.head()
+        moved = move_head(history, entry, head.version if head else None)
+        if moved:
+            tip.grow(entry, moved.version)
+            history.remember(entry)
+            return prepared
+        tip.forget()
+        # Even with a parent given: the entry that was first may be another try of this append.
+        time.sleep(random.uniform(0, 0.002 * min(2**attempt, 64)))  # noqa: S311 -- no secret
+    raise HeadMoved(
+        f"cannot append to {draft.title_number}: lost the race {RACES} times",
+        hint="many writers want this title; try again, nothing was written",
+    )
+
+
+def _make_durable(history: History, entry: Entry) -> None:
+    """Create again what was read: whoever wrote it may have crashed before it was durable.
+
+    However that fails, the entry is in the chain: no StoreError may say that nothing was written.
+    """
+    key = layout.entry_key(entry.title_number, entry.address)
+    try:
+        history.store.create(key, entry.data)
+    except PreconditionFailed as error:
+        raise _other_bytes(key, error) from error
+    except (OutcomeUnknown, StoreError) as error:
+        raise OutcomeUnknown(
+            f"{entry.title_number} has it, as version {entry.version} ({entry.address}), and nobody"
+            f" can tell whether a crash would undo that: {error}",
+            hint=_HOW_TO_SETTLE.format(entry.title_number),
+            address=entry.address,
+        ) from error
+
+
+def _other_bytes(key: str, why: LedgerError) -> IntegrityError:
+    return IntegrityError(
+        f"{key}: other bytes are stored under this address ({why})",
+        reason="address-mismatch",
+        object_key=key,
+    )
+
+
+def preview(
+    history: History,
+    signer: Signer,
+    clock: Callable[[], datetime],
+    draft: Draft,
+    *,
+    parent: str | Anything | None = ANY,
+    clamp_time: bool = False,
+) -> Appended:
+    """What ``append`` would answer now, or raise; nothing is written."""
+    tip = Tip(history, draft.title_number)
+    return _prepare(history, signer, clock, draft, parent, clamp_time, tip)
+
+
+def _prepare(  # noqa: PLR0917 -- two callers, next to it
+    history: History,
+    signer: Signer,
+    clock: Callable[[], datetime],
+    draft: Draft,
+    parent: str | Anything | None,
+    clamp_time: bool,
+    tip: Tip,
+) -> Appended:
+    """Read the head, see that the draft may follow it, and seal the entry that does."""
+    if isinstance(parent, str):
+        layout.check_address(parent)
+    head = tip.head()
+    repeated = _find_repeated(tip, draft, parent)
+    if repeated:
+        return Appended(repeated, repeated=True)
+    _check_parent(draft.title_number, head, parent)
+    if head is None:
+        _check_first(history, draft.title_number)
+    entry = _seal(history, signer, clock(), draft, head, clamp_time=clamp_time)
+    return Appended(entry, repeated=False)
+
+
+def _seal(
+    history: History,
+    signer: Signer,
+    now: datetime,
+    draft: Draft,
+    head: Head | None,
+    *,
+    clamp_time: bool = False,
+) -> Entry:
+    """Sign the entry that puts the draft on top of the head.
+
+    What a device signs (an HSM, a KMS) is checked as a reader will check it.
+    """
+    parent = head.entry if head else None
+    entry = Entry.seal(
+        signer,
+        ledger=history.origin,
+        title_number=draft.title_number,
+        document=draft.document,
+        recorded_at=_recorded_at(now, parent, clamp=clamp_time),
+        parent=parent,
+        message=draft.message,
+        effective_at=draft.effective_at,
+        reference=draft.reference,
+    )
+    if type(signer) is PrivateKey:
+        return entry  # signed here, by the key whose id it carries
+    key = layout.entry_key(entry.title_number, entry.address)
+    try:
+        return history.open(entry.data, entry.title_number, key, entry.address)
+    except IntegrityError as error:
+        raise KeyUnavailable(
+            f"cannot append to {draft.title_number}: what the signer signed doesn't verify",
+            hint="nothing was written; look after the device that signs",
+        ) from error
+
+
+def _recorded_at(now: datetime, parent: Entry | None, *, clamp: bool) -> str:
+    text = times.format_time(now)
+    if parent is None or text >= parent.recorded_at:
+        return text
+    if not clamp and times.parse_time(parent.recorded_at) - now > CLOCK_SKEW:
+        raise ClockBehind(
+            f"cannot append to {parent.title_number}: its head was recorded {parent.recorded_at},"
+            f" but this clock says {text}",
+            hint="set the clock; or, if the head's was wrong, append with --clamp-time",
+        )
+    return parent.recorded_at
+
+
+def _check_parent(title_number: str, head: Head | None, parent: str | Anything | None) -> None:
+    actual = head.entry.address if head else None
+    if parent is ANY or parent == actual:
+        return
+    if parent is None:
+        why = f"it exists already, at {_short(actual)}"
+    else:
+        why = f"head moved from {_short(parent)} to {_short(actual)}"
+    raise HeadMoved(
+        f"cannot append to {title_number}: {why}",
+        hint=f"another writer was first; see 'ledger log {title_number}', then append again",
+        expected=parent,
+        actual=actual,
+    )
+
+
+def _short(address: str | None) -> str:
+    return address[:8] if address else "nothing"
+
+
+def _find_repeated(tip: Tip, draft: Draft, parent: str | Anything | None) -> Entry | None:
+    """The entry that an earlier try of the same append left, searched down to the parent given.
+
+    What is registered is a document from a day on: a repeat with another of either is no repeat.
+    """
+    above = parent if isinstance(parent, str) else None
+    entry = tip.find(draft.reference, above) if draft.reference else None
+    if entry is None:
+        return None
+    same_day = draft.effective_at == entry.effective_at
+    if same_day and canonical.encode(draft.document) == canonical.encode(entry.document):
+        return entry
+    raise ReferenceConflict(
+        f"the reference {draft.reference!a:.80} is taken: {draft.title_number} has it at"
+        f" version {entry.version} ({_short(entry.address)}), with another "
+        + ("document" if same_day else "effective date"),
+        hint="use a new reference for a new registration",
+        address=entry.address,
+    )
+
+
+def _check_first(history: History, title_number: str) -> None:
+    """Refuse a first version where the ledger is gone, or where the title had later ones."""
+    # A disk that is not mounted, a folder that was moved: nothing is missing in an empty place.
+    if read_origin(history.store) != history.origin:
+        raise StoreUnavailable(
+            f"{history.store.url} holds another ledger than {history.origin} now"
+        )
+    check_new(history, title_number)
+    prepared = max((version for version, _ in history.markers(title_number)), default=0)
+    # The head is looked at after the markers: other writers may have gone two versions ahead.
+    if prepared > 1 and history.store.get(layout.head_key(title_number)) is None:
+        raise HeadMissing(
+            f"{title_number} has no history, though its version {prepared} was prepared",
+            hint="its objects were lost: import a bundle of it",
+        )
+
+
+def check_new(
+    history: History, title_number: str, known: Container[str] = frozenset[str]()
+) -> None:
+    """Refuse to start a history where there is one without a head; raises HeadMissing.
+
+    A crashed first append leaves an entry of version 1 and no head: that is no history yet. Nor are
+    the ``known`` addresses: a crashed import may have left them.
+    """
+    keys = [
+        key
+        for key in history.store.list(f"{title_number}/")
+        if (parsed := layout.parse_entry_key(key)) and parsed[1] not in known
+    ]
+    if not keys or history.store.get(layout.head_key(title_number)) is not None:
+        return  # new, or another writer is just now first: the swap will tell
+    for key, blob in history.store.get_many(keys):
+        if blob is None:
+            continue
+        try:
+            version = Entry.unverified(blob.data).version
+        except LedgerError:
+            version = 0  # who can say what it was
+        if version != 1:
+            raise HeadMissing(
+                f"{title_number} has entries ({key}) but no head",
+                hint=f"see 'ledger recover {title_number}'",
+            )
+
+
+def move_head(history: History, entry: Entry, expected: str | None) -> Moved | None:
+    """Store the entry and swap the head to it, if the head is still the ``expected`` version.
+
+    Moved: the head is or was this entry, durably. None: another writer was first, and this entry is
+    in no chain. Raises StoreError where nothing happened, OutcomeUnknown where nobody can tell.
+    """
+    title_number, address = entry.title_number, entry.address
+    marker = layout.pending_key(title_number, entry.version, address)
+    try:
+        history.store.create_many(
+            [(layout.entry_key(title_number, address), entry.data), (marker, b"")]
+        )
+    except PreconditionFailed as error:
+        raise _other_bytes(layout.entry_key(title_number, address), error) from error
+    except OutcomeUnknown as error:
+        # Without a head that points at them, an entry and a marker are nothing yet.
+        raise StoreUnavailable(
+            f"nothing was appended to {title_number}: {error}", hint=error.hint
+        ) from error
+    return _swap(history, entry, expected)
+
+
+def _swap(history: History, entry: Entry, expected: str | None) -> Moved | None:
+    unclear: Literal[False] | LedgerError = False
+    for attempt in range(SWAPS):
+        try:
+            return Moved(_send(history, entry, expected))
+        except PreconditionFailed:
+            pass  # it may be our own success that is in the way, its answer lost
+        except NotDurable as error:
+            raise _unknown(entry, error) from error
+        except OutcomeUnknown as error:
+            unclear = error
+        except StoreError as error:
+            if not unclear:
+                raise
+            unclear = error
+        settled = _settle(history, entry, expected)
+        if settled is not None:
+            return Moved(None) if settled else None
+        time.sleep(0.05 * attempt)
+    if not unclear:
+        key = layout.head_key(entry.title_number)
+        raise StoreUnavailable(f"{key}: the store refuses the version that it gave itself")
+    raise _unknown(entry, unclear)
+
+
+def _send(history: History, entry: Entry, expected: str | None) -> str:
+    key = layout.head_key(entry.title_number)
+    if expected is None:
+        return history.store.create(key, entry.data)
+    return history.store.replace(key, entry.data, expected)
+
+
+def _settle(history: History, entry: Entry, expected: str | None) -> bool | None:
+    """Whether the swap happened; None: not yet, as the head is what it was."""
+    key = layout.head_key(entry.title_number)
+    try:
+        blob = history.store.get(key)
+        if (blob.version if blob else None) == expected:
+            return None
+        if blob is None:
+            return False
+        if blob.data == entry.data:
+            return True
+        head = history.open(blob.data, entry.title_number, key)
+        return history.descends(head, entry.address, entry.version)
+    except LedgerError as error:
+        raise _unknown(entry, error) from error
+
+
+def _unknown(entry: Entry, why: LedgerError) -> OutcomeUnknown:
+    return OutcomeUnknown(
+        f"cannot tell whether {entry.title_number} version {entry.version} was appended"
+        f" as {entry.address}: {why}",
+        hint=_HOW_TO_SETTLE.format(entry.title_number),
+        address=entry.address,
+    )

@@ -1,0 +1,243 @@
+"""Many appends at once: titles side by side, the versions of one title in the order given.
+
+Only the appends themselves run in other threads. What is taken, started and handed out is decided
+where the outcomes are asked for, so there is nothing to lock, and who asks for no more stops it.
+"""
+
+from __future__ import annotations
+
+from collections import deque
+from concurrent.futures import Future, ThreadPoolExecutor
+from dataclasses import dataclass, field
+from queue import SimpleQueue
+from typing import TYPE_CHECKING, NamedTuple
+
+from ledger.errors import LedgerError, Skipped
+from ledger.format import canonical, layout
+from ledger.format.entry import MAX_BYTES, Entry
+from ledger.titles.append import Appended, Draft, append
+from ledger.titles.tip import Tip
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterable, Iterator
+    from datetime import datetime
+
+    from ledger.format.keys import Signer
+    from ledger.titles.history import History
+
+__all__ = ["Outcome", "append_many", "check_draft"]
+
+WRITERS = 8
+"""How many appends are under way at least: a disk forces many files at once as fast as a few."""
+
+WINDOW = 1024
+"""How many drafts there are at most between the oldest that is not done and the newest taken."""
+
+WINDOW_BYTES = 16 << 20
+"""How large their documents are together, before no more is taken."""
+
+
+class Outcome(NamedTuple):
+    """What became of one draft: it was appended, or there is an error."""
+
+    draft: Draft
+    appended: Appended | None
+    error: LedgerError | None
+    number: int
+    """Which draft of the batch it is, from 1 on: a batch that is stopped leaves some out."""
+
+
+def append_many(
+    history: History,
+    signer: Signer,
+    clock: Callable[[], datetime],
+    drafts: Iterable[Draft],
+    *,
+    clamp_time: bool = False,
+    stop: Callable[[], bool] = lambda: False,
+) -> Iterator[Outcome]:
+    """Append the drafts, and yield the outcomes in their order; see ``Ledger.append_many``."""
+    # Leaving the pool waits for what is being written; more than that was never handed to it.
+    with ThreadPoolExecutor(
+        max(WRITERS, history.store.concurrency), thread_name_prefix="ledger-append"
+    ) as pool:
+        batch = _Batch(
+            start=lambda draft, tip: pool.submit(
+                append, history, signer, clock, draft, clamp_time=clamp_time, tip=tip
+            ),
+            open_tip=lambda title_number: Tip(history, title_number),
+            writers=max(WRITERS, history.store.concurrency),
+        )
+        yield from batch.run(iter(drafts), stop)
+
+
+def check_draft(draft: Draft) -> None:
+    """Raise the MalformedError that an append of this draft would, whatever its title holds."""
+    Entry.seal(
+        _Nobody(),
+        ledger="example.org",
+        title_number=layout.check_title_number(draft.title_number),
+        document=draft.document,
+        recorded_at="2000-01-01T00:00:00.000000Z",
+        message=draft.message,
+        effective_at=draft.effective_at,
+        reference=draft.reference,
+    )
+
+
+class _Nobody:
+    """Signs nothing: what it seals is thrown away."""
+
+    key_id = "0" * 64
+
+    def sign(self, data: bytes) -> bytes:  # noqa: ARG002 -- of a Signer
+        """64 bytes, as a signature has."""
+        return bytes(64)
+
+
+@dataclass(slots=True, eq=False)
+class _Slot:
+    """A draft in the window."""
+
+    number: int
+    """Which draft of the batch it is, from 1 on."""
+    draft: Draft
+    weight: int
+    outcome: Outcome | None = None
+
+
+@dataclass(slots=True, eq=False)
+class _Title:
+    """A title that has drafts in the window; forgotten, with its tip, when it has none."""
+
+    tip: Tip
+    drafts: int = 0
+    busy: bool = False
+    """It is being written to, or about to be."""
+    waiting: deque[_Slot] = field(default_factory=deque)
+
+
+class _Batch:
+    """The window of drafts that were taken and whose outcomes have not been handed out yet."""
+
+    def __init__(
+        self,
+        start: Callable[[Draft, Tip], Future[Appended]],
+        open_tip: Callable[[str], Tip],
+        writers: int,
+    ) -> None:
+        self._start = start
+        self._open_tip = open_tip
+        self._writers = writers
+        self._taken = 0
+        self._weight = 0
+        self._window: deque[_Slot] = deque()
+        self._titles: dict[str, _Title] = {}
+        self._ready: deque[_Title] = deque()
+        self._under_way: dict[Future[Appended], _Slot] = {}
+        self._done: SimpleQueue[Future[Appended]] = SimpleQueue()
+        # Which draft of a title failed. It grows with the failures, and with nothing else.
+        self._failed: dict[str, int] = {}
+
+    def run(self, drafts: Iterator[Draft], stop: Callable[[], bool]) -> Iterator[Outcome]:
+        """Take, start and collect, until all is done or nothing new is wanted."""
+        more, failure = True, None
+        while more or self._window:
+            if stop():
+                yield from self._finish()
+                return
+            while not self._done.empty():
+                self._collect()
+            if more and len(self._window) < WINDOW and self._weight < WINDOW_BYTES:
+                try:
+                    more = self._take(drafts)
+                except Exception as error:  # noqa: BLE001 -- raised when what came before it is done
+                    more, failure = False, error
+            elif self._window[0].outcome is None:
+                self._collect()
+            self._start_ready()
+            yield from self._release()
+        if failure is not None:
+            raise failure
+
+    def _take(self, drafts: Iterator[Draft]) -> bool:
+        """Put the next draft into the window; False where there is none."""
+        draft = next(drafts, None)
+        if draft is None:
+            return False
+        self._taken += 1
+        slot = _Slot(self._taken, draft, _weigh(draft))
+        self._window.append(slot)
+        self._weight += slot.weight
+        title = self._titles.get(draft.title_number)
+        if title is None:
+            title = self._titles[draft.title_number] = _Title(self._open_tip(draft.title_number))
+        title.drafts += 1
+        title.waiting.append(slot)
+        self._go_on(title)
+        return True
+
+    def _go_on(self, title: _Title) -> None:
+        """Queue the title for a writer, if it is free and has something to be written."""
+        while title.waiting and (failed := self._failed.get(title.waiting[0].draft.title_number)):
+            slot = title.waiting.popleft()
+            skipped = _skipped(slot.draft, failed)
+            slot.outcome = Outcome(slot.draft, None, skipped, slot.number)
+        if title.waiting and not title.busy:
+            title.busy = True
+            self._ready.append(title)
+
+    def _start_ready(self) -> None:
+        while self._ready and len(self._under_way) < self._writers:
+            title = self._ready.popleft()
+            slot = title.waiting.popleft()
+            future = self._start(slot.draft, title.tip)
+            self._under_way[future] = slot
+            future.add_done_callback(self._done.put)
+
+    def _collect(self) -> None:
+        """Wait for one append to be done, and let its title go on."""
+        future = self._done.get()
+        slot = self._under_way.pop(future)
+        draft = slot.draft
+        try:
+            slot.outcome = Outcome(draft, future.result(), None, slot.number)
+        except LedgerError as error:
+            slot.outcome = Outcome(draft, None, error, slot.number)
+            self._failed[draft.title_number] = slot.number
+        title = self._titles[draft.title_number]
+        title.busy = False
+        self._go_on(title)
+
+    def _release(self) -> Iterator[Outcome]:
+        """Hand out what is done, up to the first that isn't."""
+        while self._window and (outcome := self._window[0].outcome):
+            slot = self._window.popleft()
+            self._weight -= slot.weight
+            title = self._titles[slot.draft.title_number]
+            title.drafts -= 1
+            if not title.drafts:
+                del self._titles[slot.draft.title_number]
+            yield outcome
+
+    def _finish(self) -> Iterator[Outcome]:
+        """Hand out what is done or being written; the others have no outcome."""
+        while self._under_way:
+            self._collect()
+        yield from (slot.outcome for slot in self._window if slot.outcome)
+
+
+def _weigh(draft: Draft) -> int:
+    try:
+        return len(canonical.encode(draft.document))
+    except LedgerError:
+        return MAX_BYTES  # it will be refused; till then it may be as large as any
+
+
+def _skipped(draft: Draft, failed: int) -> Skipped:
+    return Skipped(
+        f"not appended to {draft.title_number}: draft {failed} of this batch, which comes before it"
+        " in the same title, failed",
+        hint="nothing was written; see to the first failure of the title, then append both again",
+        draft=failed,
+    )

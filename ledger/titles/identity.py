@@ -1,0 +1,109 @@
+"""``ledger.json``: the layout version and the origin of a ledger, written once."""
+
+from __future__ import annotations
+
+from itertools import islice
+from typing import TYPE_CHECKING
+
+from ledger.errors import (
+    IntegrityError,
+    LedgerExists,
+    MalformedError,
+    NotFoundError,
+    OriginNotPinned,
+    PreconditionFailed,
+    UnsupportedFormatError,
+)
+from ledger.format import canonical, layout
+from ledger.format.keyring import check_origin
+from ledger.stores.probe import probe
+
+if TYPE_CHECKING:
+    from ledger.format.keyring import Keyring
+    from ledger.stores.base import Store
+
+__all__ = ["check_pinned", "create_identity", "decode_identity", "encode_identity", "read_origin"]
+
+FORMAT = 1
+
+
+def encode_identity(origin: str) -> bytes:
+    """The bytes of ``ledger.json``."""
+    return canonical.encode({"format": FORMAT, "origin": check_origin(origin)})
+
+
+def decode_identity(data: bytes) -> str:
+    """The origin in a ``ledger.json``; raises IntegrityError or UnsupportedFormatError."""
+    try:
+        value = canonical.load(data)
+        if not isinstance(value, dict) or type(value.get("format")) is not int:
+            raise MalformedError("it has no format number")
+        if value["format"] != FORMAT:
+            raise UnsupportedFormatError(
+                f"a ledger of format {value['format']}; this version knows {FORMAT}",
+                hint="a newer version of this software may read it",
+            )
+        if value.keys() != {"format", "origin"}:
+            raise UnsupportedFormatError("a ledger.json with members that this version lacks")
+        return check_origin(value["origin"])
+    except MalformedError as error:
+        raise IntegrityError(
+            f"{layout.LEDGER_KEY}: {error}", reason="malformed-ledger", object_key=layout.LEDGER_KEY
+        ) from None
+
+
+def read_origin(store: Store) -> str:
+    """What the store says its origin is: a claim, to be compared with a pin.
+
+    Raises NotFoundError where there is no ledger, UnsupportedFormatError for the unsigned store of
+    the original service.
+    """
+    blob = store.get(layout.LEDGER_KEY)
+    if blob is not None:
+        return decode_identity(blob.data)
+    _refuse_original(store)
+    raise NotFoundError(f"no ledger in {store.url}", hint="'ledger init' makes one")
+
+
+def create_identity(store: Store, origin: str) -> None:
+    """Write ``ledger.json``, after probing the store; success where it is there already.
+
+    Raises StoreUnsafe, LedgerExists, or UnsupportedFormatError for an original, unsigned store.
+    """
+    check_origin(origin)
+    blob = store.get(layout.LEDGER_KEY)
+    if blob is None:
+        _refuse_original(store)
+        probe(store)
+        try:
+            store.create(layout.LEDGER_KEY, encode_identity(origin))
+        except PreconditionFailed:
+            blob = store.get(layout.LEDGER_KEY)
+    if blob is not None and decode_identity(blob.data) != origin:
+        raise LedgerExists(
+            f"{store.url} holds a ledger already: {decode_identity(blob.data)}",
+            hint="choose another folder or prefix",
+        )
+    if blob is not None:
+        store.make_durable(layout.LEDGER_KEY)
+
+
+def check_pinned(origin: str, keyring: Keyring, store_url: str) -> None:
+    """Refuse an origin that the keyring doesn't know; raises OriginNotPinned."""
+    if origin not in keyring.origins:
+        raise OriginNotPinned(
+            f"{store_url} says it is the ledger {origin}, which your keyring doesn't know",
+            hint=f"get its registrar's public key from them, then:"
+            f" ledger key trust FILE --origin {origin}",
+        )
+
+
+def _refuse_original(store: Store) -> None:
+    for prefix in islice(store.list(delimiter="/"), 10):
+        key = layout.head_key(prefix.removesuffix("/"))
+        if layout.is_title_number(prefix.removesuffix("/")) and store.get(key) is not None:
+            raise UnsupportedFormatError(
+                f"{store.url} has titles ({key}) but no ledger.json:"
+                " the unsigned store of the original service, or a ledger that lost it",
+                hint="docs/how-to/migrate.md moves an original store over",
+            )

@@ -1,0 +1,175 @@
+"""What the sealing keeps in the store besides the log itself: bytes in, object or error out.
+
+::
+
+    _log/state          {"checkpoint":"<signed note>","format":1,"staging":"<base size>-<sha256>"}
+    _log/staging/…      the leaves that the checkpoint has more than its base: as a tile of entries
+    _log/sealed/TN1     {"address":"<sha256>","leaf":<index>,"version":<number>}
+
+Of these only the checkpoint is signed. All else has to lead to its root, or to be in a chain.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import re
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, NamedTuple
+
+from ledger.errors import (
+    IntegrityError,
+    LedgerError,
+    MalformedError,
+    TrustError,
+    UnsupportedFormatError,
+)
+from ledger.format import canonical, layout
+from ledger.tlog.checkpoint import Checkpoint, SignedCheckpoint, open_checkpoint
+from ledger.tlog.merkle import MAX_SIZE
+from ledger.tlog.tiles import ENTRIES, Tile, decode_entries, encode_entries, parse_tile
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable
+
+    from ledger.format.keys import PublicKey
+
+__all__ = ["LogState", "SealedRecord", "Staging", "is_log_key"]
+
+FORMAT = 1
+NAME = re.compile(r"(0|[1-9][0-9]{0,18})-([0-9a-f]{64})")
+
+
+class Staging(NamedTuple):
+    """The name of the leaves of one commit: the size that they continue, and their sha256."""
+
+    base: int
+    sha256: str
+
+    @property
+    def name(self) -> str:
+        """What follows ``_log/staging/``."""
+        return f"{self.base}-{self.sha256}"
+
+    @classmethod
+    def parse(cls, name: str) -> Staging | None:
+        """Read a name; None for every other text."""
+        match = NAME.fullmatch(name)
+        return cls(int(match[1]), match[2]) if match and int(match[1]) <= MAX_SIZE else None
+
+    @classmethod
+    def encode(cls, base: int, leaves: Iterable[bytes]) -> tuple[Staging, bytes]:
+        """The name and the bytes of these leaves."""
+        data = encode_entries(leaves)
+        return cls(base, hashlib.sha256(data).hexdigest()), data
+
+    def decode(self, data: bytes, size: int) -> list[bytes]:
+        """The leaves from the base up to ``size``; raises MalformedError for other bytes."""
+        if hashlib.sha256(data).hexdigest() != self.sha256 or size < self.base:
+            raise MalformedError("these are not the leaves that it is named after")
+        return decode_entries(Tile(ENTRIES, 0, size - self.base), data)
+
+
+@dataclass(frozen=True, slots=True)
+class LogState:
+    """What the log is committed to: a checkpoint, and where the leaves are that it added."""
+
+    signed: SignedCheckpoint
+    staging: Staging
+
+    @property
+    def checkpoint(self) -> Checkpoint:
+        """The size and the root."""
+        return self.signed.checkpoint
+
+    def encode(self) -> bytes:
+        """The bytes of ``_log/state``."""
+        note = self.signed.note.decode()
+        return canonical.encode(
+            {"checkpoint": note, "format": FORMAT, "staging": self.staging.name}
+        )
+
+    @classmethod
+    def open(cls, data: bytes, *, origin: str, log_keys: Iterable[PublicKey]) -> LogState:
+        """Read a state that a key of the log signed.
+
+        Raises IntegrityError (reason ``bad-state``) for any other, UnsupportedFormatError.
+        """
+        try:
+            return cls._open(data, origin, log_keys)
+        except (IntegrityError, MalformedError, TrustError) as error:
+            raise IntegrityError(
+                f"{layout.LOG_STATE}: {error}",
+                hint="the log's own key did not make it so: see who writes to the store",
+                reason="bad-state",
+                object_key=layout.LOG_STATE,
+            ) from error
+
+    @classmethod
+    def _open(cls, data: bytes, origin: str, log_keys: Iterable[PublicKey]) -> LogState:
+        value = canonical.load(data)
+        if not isinstance(value, dict) or type(value.get("format")) is not int:
+            raise MalformedError("it has no format number")
+        if value["format"] != FORMAT:
+            raise UnsupportedFormatError(
+                f"{layout.LOG_STATE}: a state of format {value['format']}; this knows {FORMAT}"
+            )
+        if value.keys() != {"checkpoint", "format", "staging"} or not all(
+            isinstance(value[name], str) for name in ("checkpoint", "staging")
+        ):
+            raise MalformedError("expected the members checkpoint, format and staging")
+        signed = open_checkpoint(value["checkpoint"].encode(), origin=origin, log_keys=log_keys)
+        staging = Staging.parse(value["staging"])
+        if staging is None or staging.base > signed.checkpoint.size:
+            raise MalformedError(f"not the name of its leaves: {value['staging']!a:.100}")
+        return cls(signed, staging)
+
+
+class SealedRecord(NamedTuple):
+    """How far a title is logged: up to this version, which is that leaf."""
+
+    version: int
+    address: str
+    leaf: int
+
+    def encode(self) -> bytes:
+        """The bytes of ``_log/sealed/<title>``."""
+        return canonical.encode(self._asdict())
+
+    @classmethod
+    def decode(cls, data: bytes, object_key: str = "") -> SealedRecord:
+        """Read a record; raises IntegrityError (reason ``bad-record``)."""
+        try:
+            value = canonical.load(data)
+            if not isinstance(value, dict) or value.keys() != set(cls._fields):
+                raise MalformedError("expected the members address, leaf and version")
+            numbers = value["version"], value["leaf"]
+            if any(type(number) is not int for number in numbers) or not _in_range(*numbers):
+                raise MalformedError("not a version and the index of a leaf")
+            return cls(value["version"], layout.check_address(value["address"]), value["leaf"])
+        except LedgerError as error:
+            raise IntegrityError(
+                f"{object_key}: {error}", reason="bad-record", object_key=object_key
+            ) from None
+
+
+def _in_range(version: int, leaf: int) -> bool:
+    return version >= 1 and leaf >= 0
+
+
+def is_log_key(key: str) -> bool:
+    """Whether this is the key of something that belongs to a log, by its name alone."""
+    if key in {layout.LOG_STATE, layout.LOG_CHECKPOINT}:
+        return True
+    if key.startswith(layout.STAGING):
+        return Staging.parse(key.removeprefix(layout.STAGING)) is not None
+    if key.startswith(layout.sealed_key("")):
+        return layout.is_title_number(key.removeprefix(layout.sealed_key("")))
+    return key.startswith(layout.LOG) and _is_tile(key.removeprefix(layout.LOG))
+
+
+def _is_tile(path: str) -> bool:
+    try:
+        parse_tile(path)
+    except MalformedError:
+        return False
+    return True

@@ -1,0 +1,3 @@
+"""Many titles judged: each by its own chain, and all of them against the log."""
+
+__all__: list[str] = []

@@ -1,0 +1,237 @@
+"""An audit by the log: what it says of every title, compared with the title's chain.
+
+The order is what makes it sound. First the checkpoint: what it has, heads must have reached. Then
+the heads. Then the markers: a head that moved meanwhile left one. Then, where one is missing, a
+newer checkpoint: a seal settled it in between. That one is remembered: an older one is never
+believed again.
+"""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from datetime import timedelta
+from typing import TYPE_CHECKING, Any
+
+from ledger.errors import (
+    IntegrityError,
+    LedgerError,
+    NotFoundError,
+    OriginNotPinned,
+    TrustError,
+)
+from ledger.format import layout
+from ledger.format.chain import NO_PIN, finding_of
+from ledger.format.report import Finding, Report
+from ledger.sealing.remembered import check_remembered, open_remembered
+from ledger.tlog.checkpoint import Checkpoint
+from ledger.verification.compare import Expected, compare, gather, merge, with_log
+from ledger.verification.leaf_index import Beyond, LeafIndex
+from ledger.verification.replay import rehash
+from ledger.verification.state import Logged
+from ledger.verification.unlogged import Waiting
+from ledger.verification.walk import Subject
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterable, Iterator
+    from datetime import datetime
+
+    from ledger.sealing.reader import LogReader
+    from ledger.titles.history import History
+    from ledger.tlog.checkpoint import SignedCheckpoint
+    from ledger.tlog.policy import WitnessPolicy
+    from ledger.verification.state import AuditState
+    from ledger.verification.walk import Verified
+
+__all__ = ["MAX_DELAY", "LogAudit"]
+
+MAX_DELAY = timedelta(days=1)
+"""How long an entry may wait to be logged."""
+
+
+class LogAudit:
+    """What an audit by the log does besides verifying chains (see ``ledger.audit_run.Beside``).
+
+    With a state, only leaves and tiles are read that the last audit did not have; what it had is in
+    the chains for good, as long as these go on from where it left them.
+    """
+
+    def __init__(
+        self,
+        history: History,
+        log: LogReader,
+        checkpoint: Callable[[], SignedCheckpoint],
+        now: datetime,
+        *,
+        max_delay: timedelta = MAX_DELAY,
+        policy: WitnessPolicy | None = None,
+    ) -> None:
+        """``checkpoint`` reads what is published, with the cosignatures that count."""
+        self.signed: SignedCheckpoint | None = None
+        """The published checkpoint that the audit goes by, once it has begun."""
+        self.remembered: str | None = None
+        """The signed checkpoint of the state."""
+        self._history = history
+        self._log = log
+        self._read_checkpoint = checkpoint
+        self._now = now
+        self._max_delay = max_delay
+        self._policy = policy
+        self._index = LeafIndex()
+        self._state: AuditState | None = None
+        self._readable = False
+        self._audited = 0  # leaves
+        self._under_way: dict[str, Expected] = {}
+        self._newest: SignedCheckpoint | None = None
+
+    def close(self) -> None:
+        """Let go of the temporary file."""
+        self._index.close()
+
+    # -- The log itself ------------------------------------------------------------------------
+
+    def begin(self, state: AuditState | None) -> Report:
+        """Check that the log goes on from what is remembered, and read what is new in it.
+
+        Raises NotFoundError where there is no log, and none is remembered; OriginNotPinned where
+        the keyring has no key of it.
+        """
+        self._state = state
+        header = state.header if state else None
+        self.remembered = header.seen if header else None
+        try:
+            self.signed = self._read_checkpoint()
+        except OriginNotPinned:
+            raise
+        except NotFoundError:
+            if self.remembered is None:
+                raise
+        except (IntegrityError, TrustError) as error:
+            finding = finding_of(error, layout.LOG_CHECKPOINT)
+            return Report(self._history.origin, findings=(finding,))
+        return Report(self._history.origin, findings=tuple(self._read_log()))
+
+    def _read_log(self) -> Iterator[Finding]:
+        base: Checkpoint | None = None
+        if self.remembered is not None:
+            findings = self._judge_remembered()
+            yield from findings
+            base = None if findings else self._base()
+        if self.signed is None:
+            return
+        if self._policy is not None and (lacks := self._policy.judge(self.signed, self._now)):
+            yield lacks
+        self._audited = base.size if base else 0
+        try:
+            leaves = rehash(self._log, self.signed.checkpoint, base)
+            self._index.add_leaves(leaves, self._audited)
+        except LedgerError as error:
+            yield finding_of(error, layout.LOG)
+        else:
+            self._readable = True
+
+    def _base(self) -> Checkpoint | None:
+        """The checkpoint that the last clean audit went by, if its state vouches for it."""
+        header = self._state.header if self._state and not self._state.lost_keys else None
+        if header is None or header.checkpoint is None:
+            return None
+        old = open_remembered(self._log, header.checkpoint)
+        return old if isinstance(old, Checkpoint) else None
+
+    def _judge_remembered(self) -> tuple[Finding, ...]:
+        old = open_remembered(self._log, self.remembered or "")
+        if isinstance(old, Finding):
+            return (old,)
+        try:
+            check_remembered(self._log, self.signed, old)
+        except LedgerError as error:
+            return (finding_of(error, layout.LOG_CHECKPOINT),)
+        return ()
+
+    # -- Title by title ------------------------------------------------------------------------
+
+    def subjects(self, subjects: Iterable[Subject]) -> Iterator[Subject]:
+        """The titles to verify, and those that only the log knows; in order, as they come."""
+        remembered = self._state.remembered() if self._state else iter(())
+        merged = merge(subjects, self._index.titles() if self._readable else iter(()), remembered)
+        for title_number, wanted, rows, line in merged:
+            # What was audited before is only counted where its leaves are not read again.
+            logged = line.logged if line and self._audited else 0
+            new = gather(title_number, rows, logged) if rows else None
+            subject = with_log(wanted or Subject(title_number), new)
+            if new is not None:
+                logged = max(logged, new.last)
+            since = line.since if line and line.logged == logged else ""
+            self._under_way[title_number] = Expected(subject.known, logged, since, new)
+            yield subject
+
+    def take(self, verified: Verified) -> Verified:
+        """What came of a title, with what the log says of its chain."""
+        title_number, head, report, trace = verified
+        expected = self._under_way.pop(title_number)
+        findings = list(expected.new.findings) if expected.new else []
+        if head is not None:
+            findings += compare(title_number, head, trace, expected)
+        if any(finding.severity == "tampering" for finding in findings):
+            head = None  # nobody should vouch for it
+        if head is not None and self._readable and head.version > expected.logged:
+            self._index.add_beyond(Beyond(title_number, *head, expected.logged, expected.since))
+        report = replace(
+            report,
+            findings=(*report.findings, *findings),
+            # The log shows what is newest; a pin is not needed for it.
+            not_shown=tuple(each for each in report.not_shown if each != NO_PIN),
+        )
+        return verified._replace(head=head, report=report)
+
+    # -- Heads beyond the log ------------------------------------------------------------------
+
+    def end(self) -> Report:
+        """Judge the heads that are beyond the log, and the markers of heads that are not there."""
+        findings: tuple[Finding, ...] = ()
+        if self.signed is not None:
+            waiting = Waiting(
+                self._history,
+                self._log,
+                self._index,
+                signed=self.signed,
+                read_checkpoint=self._read_checkpoint,
+                now=self._now,
+                max_delay=self._max_delay,
+            )
+            findings = tuple(waiting.judge())
+            self._newest = waiting.newest
+        return Report(self._history.origin, findings=findings, not_shown=self._not_shown())
+
+    # -- What is left --------------------------------------------------------------------------
+
+    def logged(self) -> Logged:
+        """What a clean audit leaves to be remembered."""
+        if self.signed is None or self._newest is None:
+            raise AssertionError("an audit that did not end is never clean")
+        seen = self._newest.note.decode()
+        return Logged(self.signed.note.decode(), seen, self._index.newest)
+
+    def facts(self) -> dict[str, Any]:
+        """The signed checkpoints, to be kept: two that contradict each other are proof."""
+        published, newest = (
+            each.note.decode() if each else None for each in (self.signed, self._newest)
+        )
+        return {"checkpoint": published, "newest": newest, "remembered": self.remembered}
+
+    def _not_shown(self) -> tuple[str, ...]:
+        notes = ["entries that were taken away before they were logged, and that no audit saw"]
+        if self._audited:
+            notes.append(
+                f"the first {self._audited:,} leaves of the log, and their tiles: taken on trust"
+                " (--state)"
+            )
+        if self._policy is not None:
+            return tuple(notes)
+        if self.remembered is None:
+            notes.append(
+                "a fork: that others were shown the same log, or that it was never set back; this"
+                " audit remembered no checkpoint (--state), and asked no witness (--witness)"
+            )
+        else:
+            notes.append("that others were shown the same log: only witnesses show it (--witness)")
+        return tuple(notes)

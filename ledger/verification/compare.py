@@ -1,0 +1,165 @@
+"""One title in the log and in its chain: what the leaves say of it, and what it says itself."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, NamedTuple
+
+from ledger.errors import IntegrityError
+from ledger.format import layout
+from ledger.format.report import Finding
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Iterator
+
+    from ledger.verification.leaf_index import Row
+    from ledger.verification.state_file import Remembered
+    from ledger.verification.walk import Known, Subject
+
+__all__ = ["Expected", "InLog", "compare", "gather", "merge", "with_log"]
+
+ADDRESS_BYTES = 32
+
+
+class InLog(NamedTuple):
+    """What the log has of a title that was new to this audit: versions in a row."""
+
+    first: int
+    addresses: bytes
+    """32 bytes each."""
+    findings: tuple[Finding, ...]
+
+    @property
+    def last(self) -> int:
+        """The last of the versions."""
+        return self.first + len(self.addresses) // ADDRESS_BYTES - 1
+
+    def address(self, version: int) -> str:
+        """The address of one of them."""
+        at = (version - self.first) * ADDRESS_BYTES
+        return self.addresses[at : at + ADDRESS_BYTES].hex()
+
+
+class Expected(NamedTuple):
+    """What is known of a title while its chain is verified."""
+
+    known: Known | None
+    logged: int
+    """The last version that the log has; 0: none."""
+    since: str
+    new: InLog | None
+
+
+def merge(
+    subjects: Iterable[Subject],
+    leaves: Iterator[tuple[str, Iterator[Row]]],
+    remembered: Iterator[Remembered],
+) -> Iterator[tuple[str, Subject | None, Iterator[Row] | None, Remembered | None]]:
+    """Titles out of three sources, each in order, joined."""
+    wanted = iter(subjects)
+    subject, group, line = next(wanted, None), next(leaves, None), next(remembered, None)
+    last = ""
+    while subject is not None or group is not None:
+        key = min(
+            *([f"{subject.title_number}/"] if subject else []),
+            *([f"{group[0]}/"] if group else []),
+            "~",
+        )
+        title_number = key[:-1]
+        if key <= last:
+            raise IntegrityError(f"titles out of order: {title_number} after {last[:-1]}")
+        last = key
+        while line is not None and f"{line.title_number}/" < key:
+            line = next(remembered, None)
+        own = subject if subject and subject.title_number == title_number else None
+        rows = group[1] if group and group[0] == title_number else None
+        known = line if line and line.title_number == title_number else None
+        yield title_number, own, rows, known
+        if own:
+            subject = next(wanted, None)
+        if rows:
+            group = next(leaves, None)
+
+
+def with_log(subject: Subject, new: InLog | None) -> Subject:
+    """The subject, verified as far down as there is something to compare."""
+    if new is None or not new.addresses:
+        return subject
+    known = subject.known
+    if known is not None and new.first < known.version:
+        subject = subject._replace(known=None, expect=known.address)
+    return subject._replace(logged=new.address(new.last))
+
+
+def gather(title_number: str, rows: Iterator[Row], logged: int | None = None) -> InLog:
+    """The versions that the leaves of a title have, and what is wrong with them as they are.
+
+    ``logged``: the version that they continue; None: any.
+    """
+    addresses = bytearray()
+    findings: list[Finding] = []
+    first = version = address = None
+    for row in rows:
+        if row.version == version:
+            findings.append(_twice(title_number, row, str(address)))
+            continue
+        expected = row.version
+        if version is not None:
+            expected = version + 1
+        elif logged is not None:
+            expected = logged + 1
+        if row.version > expected:
+            findings.append(_skipped(title_number, expected, row))
+            break  # the rest would be compared with nothing
+        first = first or row.version
+        version, address = row.version, row.address
+        addresses += bytes.fromhex(address)
+    return InLog(first or 0, bytes(addresses), tuple(findings))
+
+
+def _twice(title_number: str, row: Row, address: str) -> Finding:
+    key = layout.head_key(title_number)
+    if row.address == address:
+        message = f"{key}: leaf {row.at} logs version {row.version} a second time, as it was"
+        return Finding("warning", "logged-twice", key, message)
+    message = (
+        f"{key}: the log has two entries as version {row.version}: {address}, and, as leaf"
+        f" {row.at}, {row.address}: the title was forked"
+    )
+    return Finding("tampering", "forked", key, message)
+
+
+def _skipped(title_number: str, expected: int, row: Row) -> Finding:
+    key = layout.head_key(title_number)
+    why = f"leaf {row.at} is version {row.version}, but version {expected} is in no leaf"
+    return Finding("tampering", "unlogged", key, f"{key}: {why}")
+
+
+def compare(title_number: str, head: Known, trace: bytes, expected: Expected) -> Iterator[Finding]:
+    """What the log has that the chain lacks; only the first, as all after it follows from it."""
+    new, known = expected.new, expected.known
+    if new is None:
+        return
+    lowest = head.version - len(trace) // ADDRESS_BYTES + 1
+    for version in range(new.first, new.last + 1):
+        if lowest <= version <= head.version:
+            at = (head.version - version) * ADDRESS_BYTES
+            address = trace[at : at + ADDRESS_BYTES].hex()
+        elif known is not None and version == known.version:
+            address = known.address
+        else:
+            address = ""
+        if new.address(version) != address:
+            yield _not_as_logged(title_number, head, version, new.address(version), address)
+            return
+
+
+def _not_as_logged(
+    title_number: str, head: Known, version: int, logged: str, address: str
+) -> Finding:
+    key = layout.head_key(title_number)
+    if address:
+        why = f"its version {version} is {address}: another history was put in its place"
+    else:
+        why = f"its head is version {head.version}: it was set back"
+    message = f"{key}: the log has version {version} ({logged}), but {why}"
+    return Finding("tampering", "not-as-logged", key, message)

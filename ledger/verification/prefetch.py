@@ -1,0 +1,200 @@
+"""Bringing entries near before a walk asks for them, where reading means waiting.
+
+Everything here is a guess: what the head's unchecked bytes say of the parent and the version, and
+what a listing names. Nothing of it is believed. What is lacking, the walk reads for itself, and
+what is there too much, nobody asks for. So an error is no error here: the walk meets it again.
+"""
+
+from __future__ import annotations
+
+import hashlib
+from contextlib import suppress
+from tempfile import TemporaryFile
+from typing import IO, TYPE_CHECKING, NamedTuple
+
+from ledger.errors import LedgerError, StoreUnavailable
+from ledger.format import layout
+from ledger.format.entry import parent_hint, version_hint
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Mapping
+
+    from ledger.stores.base import Blob, Store
+
+__all__ = ["Fetched", "Near", "Wanted", "fetch"]
+
+LONG = 8
+"""From how many entries on a title is listed, and read in one go, not parent by parent."""
+
+NEAR_BYTES = 8 << 20
+"""How much is held in memory for one task: what is more stays where it is, or goes to the disk."""
+
+
+class Wanted(NamedTuple):
+    """A title that is going to be walked, from its head to its root."""
+
+    title_number: str
+    packed: Mapping[str, bytes] = {}
+    """What packs have of it, by address."""
+    until: str | None = None
+    """The walk ends here already: at this address,"""
+    version: int = 0
+    """which is this version."""
+
+
+class Near:
+    """Bytes by their address; past NEAR_BYTES they are kept in a temporary file."""
+
+    def __init__(self, packed: Mapping[str, bytes]) -> None:
+        self.used_packs = False
+        """Whether any bytes were taken from ``packed``."""
+        self._packed = packed
+        self._held: dict[str, bytes] = {}
+        self._room = NEAR_BYTES
+        self._places: dict[str, tuple[int, int]] = {}
+        self._file: IO[bytes] | None = None
+
+    def __del__(self) -> None:
+        if self._file is not None:
+            self._file.close()
+
+    def __contains__(self, address: str) -> bool:
+        return address in self._held or address in self._places or address in self._packed
+
+    def add(self, address: str, data: bytes) -> None:
+        """Keep the bytes; raises StoreUnavailable where there is no room, and keeps the others."""
+        if len(data) <= self._room:
+            self._room -= len(data)
+            self._held[address] = data
+            return
+        try:
+            self._places[address] = self._write(data)
+        except OSError as error:
+            raise StoreUnavailable(
+                f"cannot write a temporary file: {error.strerror}",
+                hint="make room where temporary files are, or name another folder in TMPDIR",
+            ) from error
+
+    def _write(self, data: bytes) -> tuple[int, int]:
+        if self._file is None:
+            # Without a buffer: what is written is there, or its error comes here and not later.
+            self._file = TemporaryFile(buffering=0)  # noqa: SIM115 -- see __del__
+        start = self._file.seek(0, 2)
+        rest = memoryview(data)
+        while rest:
+            rest = rest[self._file.write(rest) :]
+        return start, len(data)
+
+    def get(self, address: str) -> bytes | None:
+        """The bytes, if they are near."""
+        if address in self._held:
+            return self._held[address]
+        place = self._places.get(address)
+        if place is None or self._file is None:
+            return self._from_packs(address)
+        try:
+            self._file.seek(place[0])
+            return self._file.read(place[1])
+        except OSError:
+            return None  # they are in the store all the same
+
+    def _from_packs(self, address: str) -> bytes | None:
+        data = self._packed.get(address)
+        self.used_packs = self.used_packs or data is not None
+        return data
+
+
+class Fetched(NamedTuple):
+    """What was brought near of a title."""
+
+    head: Blob | None
+    """Its head; None where it could not be had, for whatever reason."""
+    near: Near
+
+
+def fetch(store: Store, wanted: list[Wanted]) -> list[Fetched]:
+    """Bring the titles' chains near, side by side: one round trip a version, not one an entry."""
+    heads: dict[str, Blob | None] = {}
+    with suppress(LedgerError):
+        heads.update(store.get_many(layout.head_key(title.title_number) for title in wanted))
+    walks = []
+    fetched = []
+    for title in wanted:
+        head = heads.get(layout.head_key(title.title_number))
+        near = Near(title.packed)
+        fetched.append(Fetched(head, near))
+        if head is not None:
+            versions = version_hint(head.data)
+            lacking = versions - title.version - len(title.packed)
+            if lacking >= LONG and lacking >= versions / 2:
+                _fetch_listed(store, title.title_number, near)
+            else:
+                walks.append(_Walk(title, near, head.data))
+    _fetch_parents(store, walks)
+    return fetched
+
+
+def _fetch_listed(store: Store, title_number: str, near: Near) -> None:
+    with suppress(LedgerError):
+        keys = filter(layout.parse_entry_key, store.list(f"{title_number}/"))
+        for key, blob in store.get_many(keys):
+            parsed = layout.parse_entry_key(key)
+            if blob is not None and parsed is not None and parsed[1] not in near:
+                near.add(parsed[1], blob.data)
+
+
+class _Walk:
+    """A chain that is followed down by what its bytes say."""
+
+    def __init__(self, title: Wanted, near: Near, head: bytes) -> None:
+        self._title = title
+        self._near = near
+        self._own = hashlib.sha256(head).hexdigest()
+        self.asked: list[str] = []
+        """The keys to read next: at first the head's own entry, and its parent."""
+        if self._own != title.until:
+            self._ask(self._own)
+            self._follow(head)
+
+    def take(self, address: str, data: bytes) -> None:
+        """Keep what was read, and ask for what it leads to."""
+        self._near.add(address, data)
+        if address not in {self._own, self._title.until}:
+            self._follow(data)
+
+    def _follow(self, data: bytes) -> None:
+        """Ask for the first parent that is not near yet."""
+        passed: set[str] = set()  # bytes that nobody checked may lead round in a circle
+        address = parent_hint(data)
+        while address is not None and address not in passed:
+            near = self._near.get(address)
+            if near is None:
+                self._ask(address)
+                return
+            if address == self._title.until:
+                return
+            passed.add(address)
+            address = parent_hint(near)
+
+    def _ask(self, address: str) -> None:
+        if layout.is_address(address) and address not in self._near:
+            self.asked.append(layout.entry_key(self._title.title_number, address))
+
+
+def _fetch_parents(store: Store, walks: Iterable[_Walk]) -> None:
+    """Follow all the walks at once, a round of reading for every generation."""
+    size = 0
+    while size < NEAR_BYTES:
+        asked = {key: walk for walk in walks for key in walk.asked}
+        for walk in walks:
+            walk.asked = []
+        if not asked:
+            return
+        try:
+            for key, blob in store.get_many(asked):
+                parsed = layout.parse_entry_key(key)
+                if blob is not None and parsed is not None:
+                    size += len(blob.data)
+                    asked[key].take(parsed[1], blob.data)
+        except LedgerError:
+            return

@@ -1,0 +1,298 @@
+"""Many titles under verification: what came of them so far, and what is remembered of them."""
+
+from __future__ import annotations
+
+from collections import deque
+from threading import Lock
+from typing import TYPE_CHECKING, Any, Protocol
+
+from ledger.errors import LedgerError
+from ledger.format import layout
+from ledger.format.report import Finding, Report
+from ledger.verification import walk as audit
+from ledger.verification.listing import Listing
+from ledger.verification.state import open_state
+
+if TYPE_CHECKING:
+    import os
+    from collections.abc import Callable, Iterable, Iterator
+    from datetime import datetime
+
+    from ledger.titles.history import History
+    from ledger.verification.state import AuditState, Logged
+    from ledger.verification.walk import Known, Subject, Verified
+
+__all__ = ["Audit", "Beside", "Tally"]
+
+
+class Beside(Protocol):
+    """What is audited beside the chains, called in this order; ``ledger.tlog.audit`` is one."""
+
+    def begin(self, state: AuditState | None) -> Report:
+        """Before any head is read."""
+
+    def subjects(self, subjects: Iterable[Subject]) -> Iterator[Subject]:
+        """The titles to verify, in order: those given, and others between them."""
+
+    def take(self, verified: Verified) -> Verified:
+        """The next title, with what else there is to say of it."""
+
+    def end(self) -> Report:
+        """After the last title."""
+
+    def logged(self) -> Logged:
+        """What the state is to remember, if everything held."""
+
+    def facts(self) -> dict[str, Any]:
+        """What it went by, as evidence."""
+
+    def close(self) -> None:
+        """Let go of what is held."""
+
+
+class Tally:
+    """Adds reports up as they come; keeps their findings, not the reports."""
+
+    def __init__(self, origin: str) -> None:
+        self.origin = origin
+        self.titles = 0
+        self.entries = 0
+        self._findings: list[Finding] = []
+        self._not_shown: dict[str, None] = {}
+
+    def add(self, report: Report) -> None:
+        """Add one report."""
+        self.titles += report.titles
+        self.entries += report.entries
+        self._findings += report.findings
+        self.note(*report.not_shown)
+
+    def note(self, *not_shown: str) -> None:
+        """Add something that this verification can't show."""
+        self._not_shown.update(dict.fromkeys(not_shown))
+
+    def report(self, *, interrupted: bool = False) -> Report:
+        """The sum; one that was interrupted is never true."""
+        findings = tuple(self._findings)
+        if interrupted:
+            message = "it ended before all was checked: nothing is known of the rest"
+            findings += (Finding("unchecked", "interrupted", "", message),)
+        return Report(self.origin, self.titles, self.entries, findings, tuple(self._not_shown))
+
+
+def _in_order(titles: Iterable[str]) -> list[str]:
+    return sorted(map(layout.check_title_number, set(titles)), key=layout.head_key)
+
+
+class Audit:
+    """A verification of many titles: ``run`` it in one thread, ``stop`` it from another.
+
+    Either way the state, if there is one, then holds what was checked.
+    """
+
+    def __init__(
+        self,
+        history: History,
+        titles: Iterable[str] | None,
+        now: datetime,
+        *,
+        listing: Callable[[], Iterable[str]],
+        listed: bool,
+        state: str | os.PathLike[str] | None,
+        jobs: int,
+        beside: Beside | None = None,
+    ) -> None:
+        """Use ``Ledger.audit``, or ``Log.audit``."""
+        self._beside = beside
+        self._history = history
+        self._now = now
+        self._jobs = jobs
+        self._every = titles is None
+        self._listed = listed or titles is None
+        chosen = None if titles is None else _in_order(titles)
+        self.state = None if state is None else open_state(state, history, now)
+        self._titles = listing() if chosen is None else chosen
+        self._under_way: deque[Subject] = deque()
+        self._lock = Lock()
+        self._over: Report | None = None
+        self._tally = Tally(history.origin)
+        self._trusted_titles = self._trusted_entries = 0
+        self.state_digest: str | None = None
+        """The sha256 of the state as it was written, once it was."""
+
+    def run(self, each: Callable[[Report], None] | None = None) -> Report:
+        """Verify the titles, one after the other; ``each`` hears of one at a time.
+
+        Where the store's listing breaks off, that is a finding. What ends it early (a Ctrl-C, a
+        store that lists nothing at all) is raised, once the state was written.
+        """
+        subjects = Listing(self._subjects())
+        try:
+            self._begin()
+            for verified in self._verify(subjects):
+                with self._lock:
+                    if self._over is not None:
+                        return self._over
+                    self._take(verified)
+                if each is not None:
+                    each(verified.report)
+            self._add(Report(self._tally.origin, findings=subjects.findings))
+            self._finish()
+        except BaseException:
+            self.stop()
+            raise
+        else:
+            return self._end(interrupted=False)
+        finally:
+            self._close()
+
+    def _begin(self) -> None:
+        self._note_listing()
+        if self._beside is not None:
+            self._add(self._beside.begin(self.state))
+        elif self.state is not None and self.state.header and self.state.header.seen:
+            self._add(self._compare_log(self.state.header.seen))
+
+    def _compare_log(self, seen: str) -> Report:
+        from ledger.sealing.reader import LogReader  # noqa: PLC0415 -- slow to load
+        from ledger.sealing.remembered import judge_remembered  # noqa: PLC0415
+
+        history = self._history
+        log = LogReader(history.store, history.origin, history.keyring)
+        return Report(history.origin, findings=judge_remembered(log, seen))
+
+    def _verify(self, subjects: Iterable[Subject]) -> Iterator[Verified]:
+        return audit.verify_titles(
+            self._history,
+            subjects,
+            self._now,
+            jobs=self._jobs,
+            # Where most was vouched for already, reading whole packs would be more, not less.
+            packs=self._every and not self._vouched,
+        )
+
+    def _finish(self) -> None:
+        if self._beside is not None:
+            self._add(self._beside.end())
+
+    def _add(self, report: Report) -> None:
+        with self._lock:
+            self._tally.add(report)
+
+    def stop(self) -> Report:
+        """End it here, from any thread, whatever it waits for; the report says what is missing."""
+        return self._end(interrupted=True)
+
+    def facts(self) -> dict[str, Any] | None:
+        """The state as evidence: what it was before, and after; None where there is none."""
+        if self.state is None:
+            return None
+        before = self.state.header
+        return {
+            "file": str(self.state.path),
+            "audited_at": before.audited_at if before else None,
+            "sha256_before": self.state.digest,
+            "sha256_after": self.state_digest,
+        }
+
+    def log_facts(self) -> dict[str, Any] | None:
+        """The checkpoints that it went by, as evidence; None where it went by none."""
+        return self._beside.facts() if self._beside else None
+
+    @property
+    def _vouched(self) -> bool:
+        return self.state is not None and self.state.header is not None and not self.state.lost_keys
+
+    def _end(self, *, interrupted: bool) -> Report:
+        with self._lock:
+            if self._over is None:
+                self._note_state()
+                self._finish_state(interrupted=interrupted)
+                self._over = self._tally.report(interrupted=interrupted)
+            return self._over
+
+    def _finish_state(self, *, interrupted: bool) -> None:
+        """Write the state. That it can't be is a finding: the rest of the report is not lost."""
+        if self.state is None:
+            return
+        # What was read of the log is remembered only where nothing is left to be looked at again.
+        clean = self._tally.report(interrupted=interrupted).outcome == "verified"
+        logged = self._beside.logged() if self._beside and clean else None
+        try:
+            self.state_digest = self.state.finish(logged)
+        except LedgerError as error:
+            message = f"{error}: {self.state.path} is as it was, this audit is not remembered"
+            finding = Finding("unchecked", "state-not-written", str(self.state.path), message)
+            self._tally.add(Report(self._tally.origin, findings=(finding,)))
+
+    def _close(self) -> None:
+        with self._lock:  # another thread may be at the end of it
+            if self.state is not None:
+                self.state.close()
+            if self._beside is not None:
+                self._beside.close()
+
+    def _subjects(self) -> Iterator[Subject]:
+        if self.state is None:
+            subjects: Iterable[Subject] = (
+                audit.Subject(title_number, listed=self._listed) for title_number in self._titles
+            )
+        else:
+            subjects = self.state.subjects(self._titles, listed=self._listed, every=self._every)
+        if self._beside is not None:
+            subjects = self._beside.subjects(subjects)
+        for subject in subjects:
+            self._under_way.append(subject)  # what is verified comes back in this order
+            yield subject
+
+    def _take(self, verified: Verified) -> None:
+        subject = self._under_way.popleft()
+        if self._beside is not None:
+            verified = self._beside.take(verified)
+        self._tally.add(verified.report)
+        if self.state is None:
+            return
+        tampered = verified.report.outcome == "tampered"
+        self.state.add(subject.title_number, verified.head, tampered=tampered)
+        if verified.head is not None and subject.known is not None:
+            self._count_trusted(subject.known, verified.head)
+
+    def _count_trusted(self, known: Known, head: Known) -> None:
+        # A head that is still the same one was compared, and nothing else read.
+        entries = known.version if head == known else known.version - 1
+        self._trusted_entries += entries
+        self._trusted_titles += entries > 0
+
+    def _note_listing(self) -> None:
+        if not self._every or self._beside is not None:
+            return
+        if self.state is None or self.state.header is None:
+            self._tally.note(audit.FROM_A_LISTING)
+        else:
+            self._tally.note(
+                f"that no title is missing that {self.state.path} does not remember: the others"
+                " come from the store's own listing"
+            )
+
+    def _note_state(self) -> None:
+        state = self.state
+        if state is None:
+            return
+        if state.header is None:
+            self._tally.note(
+                f"what was there before: {state.path} did not exist, so nothing was remembered"
+            )
+        elif state.lost_keys:
+            keys = ", ".join(key[:16] for key in state.lost_keys)
+            self._tally.note(
+                f"what {state.path} vouched for: it relied on a key that counts no more ({keys}),"
+                " so nothing was taken from it on trust, and all was verified anew"
+            )
+        elif self._trusted_entries:
+            entries = "entry" if self._trusted_entries == 1 else "entries"
+            titles = "title" if self._trusted_titles == 1 else "titles"
+            self._tally.note(
+                f"{self._trusted_entries:,} {entries} of {self._trusted_titles:,} {titles}, up to"
+                f" what {state.path} remembers of {state.header.audited_at}: taken on trust"
+                " (--state)"
+            )

@@ -1,0 +1,260 @@
+"""What audits remember: for each title, the version and the address of the head that verified.
+
+A repeated audit then costs what is new, not what exists. ``ledger.audit_lines`` has the format.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import tempfile
+from contextlib import ExitStack
+from pathlib import Path
+from typing import IO, TYPE_CHECKING, NamedTuple
+
+from ledger.errors import ConflictError, IntegrityError, StoreUnavailable
+from ledger.format import layout, times
+from ledger.local.filelock import lock_file
+from ledger.local.newfile import NewFile, check_name, check_outside
+from ledger.stores import FolderStore
+from ledger.verification.state_file import (
+    Header,
+    Remembered,
+    check_header,
+    check_whole,
+    lines_of,
+    open_file,
+    read_lines,
+    read_titles,
+    sort_key,
+)
+from ledger.verification.walk import Known, Subject
+
+if TYPE_CHECKING:
+    import os
+    from collections.abc import Callable, Iterable, Iterator
+    from datetime import datetime
+
+    from ledger.format.keyring import Keyring
+    from ledger.titles.history import History
+
+__all__ = ["AuditState", "Logged", "open_state"]
+
+
+class Logged(NamedTuple):
+    """What a clean audit by the log leaves to be remembered."""
+
+    checkpoint: str
+    """The signed note that the audit went by."""
+    seen: str
+    """The newest one that it relied on: the same, or one that was sealed meanwhile."""
+    versions: Callable[[], Iterator[tuple[str, int]]]
+    """Titles, in order, and the last version of each among the leaves that were new to it."""
+
+
+class AuditState:
+    """The state in a file: what it remembers, and what the audit under way adds to it.
+
+    ``add`` notes what came of one title after the other; ``finish`` joins that with the rest of
+    what was remembered, and replaces the file. Until then the file is as it was, however this
+    process ends. One audit at a time: of two, the later to end would forget what the other saw.
+    """
+
+    def __init__(
+        self, path: str | os.PathLike[str], origin: str, keyring: Keyring, now: datetime
+    ) -> None:
+        """Read and check the file, if it is there; make sure that it can be written.
+
+        Raises MalformedError for a damaged one, TrustError for one of another ledger or one that
+        others can write, UnsupportedFormatError, InvalidError, StoreUnavailable,
+        ConflictError where another audit uses it.
+        """
+        self.path = Path(path)
+        keys = {t.key.key_id for t in keyring if (t.origin, t.role) == (origin, "registrar")}
+        self._next = Header(origin, tuple(sorted(keys)), times.format_time(now))
+        check_name(self.path, replace=True)
+        self.header: Header | None = None
+        self.digest: str | None = None
+        """The sha256 of the file as it was found; None where there was none."""
+        self._failed: StoreUnavailable | None = None
+        self._file: IO[bytes] | None = None
+        self._held = ExitStack()
+        try:
+            self._held.enter_context(_lock(self.path))
+            self._notes = self._held.enter_context(self._make_notes())
+            self._file = open_file(self.path)
+            if self._file is not None:
+                self.header = check_header(self._file, self.path, origin)
+                self._next = self._next._replace(
+                    checkpoint=self.header.checkpoint, seen=self.header.seen
+                )
+                self.digest = check_whole(self._file, self.path)
+        except BaseException:
+            self.close()
+            raise
+        self.lost_keys = sorted(set(self.header.keys) - keys) if self.header else []
+        """The keys that it relied on and that count no more: it vouches for nothing then."""
+
+    def close(self) -> None:
+        """Let go of the files; what was not finished is forgotten."""
+        if self._file is not None:
+            self._file.close()
+            self._file = None
+        self._held.close()
+
+    # -- What is remembered --------------------------------------------------------------------
+
+    def remembered(self) -> Iterator[Remembered]:
+        """Every title that it knows, in order."""
+        if self._file is not None:
+            titles = read_titles(self._file, self.path)
+            yield from (
+                (found._replace(vouched=False) for found in titles) if self.lost_keys else titles
+            )
+
+    def subjects(self, titles: Iterable[str], *, listed: bool, every: bool) -> Iterator[Subject]:
+        """The titles as what to verify, each with what is known of it; they are in order.
+
+        ``every``: also those that are remembered but not among them.
+        """
+        old = self.remembered()
+        known = next(old, None)
+        last = ""
+        for title_number in titles:
+            key = f"{layout.check_title_number(title_number)}/"
+            if key <= last:
+                raise IntegrityError(f"titles out of order: {title_number} after {last[:-1]}")
+            last = key
+            while known is not None and f"{known.title_number}/" < key:
+                if every:
+                    yield _subject(known)
+                known = next(old, None)
+            if known is not None and known.title_number == title_number:
+                yield _subject(known)
+                known = next(old, None)
+            else:
+                yield Subject(title_number, listed=listed)
+        while every and known is not None:
+            yield _subject(known)
+            known = next(old, None)
+
+    # -- What is new ---------------------------------------------------------------------------
+
+    def add(self, title_number: str, head: Known | None, *, tampered: bool = False) -> None:
+        """Note what came of a title, in order: its head if it verified, or that it is tampered."""
+        if head is not None:
+            self._note(Remembered(title_number, head.version, head.address))
+        elif tampered:
+            self._note(Remembered(title_number, 0, "", vouched=False))
+
+    def _note(self, found: Remembered) -> None:
+        try:
+            self._notes.write(f"{found.title_number} {found.version} {found.address}\n".encode())
+        except OSError as error:  # the verification goes on: ``finish`` says so
+            self._failed = self._failure(error)
+
+    def finish(self, logged: Logged | None = None) -> str:
+        """Replace the file, durably; return its sha256. It may be called again if it was cut off.
+
+        ``logged``: what the log had, if everything held; otherwise the checkpoint stays.
+        Raises StoreUnavailable where that failed: the file is as it was.
+
+        A title that was not verified keeps its line: so it stays pinned. One that was found
+        tampered keeps it as a pin only, to be verified whole from now on.
+        """
+        try:
+            self._notes.flush()
+        except OSError as error:
+            self._failed = self._failure(error)
+        if self._failed is not None:
+            raise self._failed
+        whole = hashlib.sha256()
+        with NewFile(self.path, replace=True, mode=0o600) as new:
+            header, titles = self._next, self._joined()
+            if logged is not None:
+                header = header._replace(checkpoint=logged.checkpoint, seen=logged.seen)
+                titles = _advance(titles, logged.versions(), header.audited_at)
+            for line in lines_of(header, titles):
+                whole.update(line)
+                new.write(line)
+            new.commit()
+        return whole.hexdigest()
+
+    def _joined(self) -> Iterator[Remembered]:
+        old = self.remembered()
+        known = next(old, None)
+        for new in self._noted():
+            while known is not None and sort_key(known) < sort_key(new):
+                yield known
+                known = next(old, None)
+            same = known is not None and known.title_number == new.title_number
+            if new.version > 0:
+                yield (
+                    known._replace(version=new.version, address=new.address, vouched=True)
+                    if same and known
+                    else new
+                )
+            elif same and known is not None:
+                yield known._replace(vouched=False)
+            if same:
+                known = next(old, None)
+        while known is not None:
+            yield known
+            known = next(old, None)
+
+    def _noted(self) -> Iterator[Remembered]:
+        # A line without its end is one that a Ctrl-C came in the middle of.
+        for line in read_lines(self._notes, self.path, cut=True):
+            title_number, version, address = line.decode().split(" ")
+            yield Remembered(title_number, int(version), address)
+
+    def _make_notes(self) -> IO[bytes]:
+        try:
+            return tempfile.TemporaryFile(dir=self.path.parent)
+        except OSError as error:
+            raise self._failure(error) from error
+
+    def _failure(self, error: OSError) -> StoreUnavailable:
+        return StoreUnavailable(f"cannot write {self.path}: {error.strerror}")
+
+
+def _lock(path: Path) -> IO[bytes]:
+    """Keep every other audit of this machine from using the file."""
+    try:
+        return lock_file(path.with_name(f".{path.name}.lock"), wait=False)
+    except BlockingIOError as error:
+        raise ConflictError(
+            f"another audit is using {path}",
+            hint="wait until it has ended; two audits at once take a state each",
+        ) from error
+    except OSError as error:
+        raise StoreUnavailable(
+            f"cannot write beside {path}, or lock a file there: {error.strerror}"
+        ) from error
+
+
+def open_state(path: str | os.PathLike[str], history: History, now: datetime) -> AuditState:
+    """The state of a ledger's audits; refused inside the store that it is to watch over."""
+    if isinstance(history.store, FolderStore):
+        check_outside(path, history.store.path)
+    return AuditState(path, history.origin, history.keyring, now)
+
+
+def _subject(known: Remembered) -> Subject:
+    # Not "listed": somebody remembers it, so that one that is gone is a finding.
+    if known.vouched:
+        return Subject(known.title_number, Known(known.version, known.address))
+    return Subject(known.title_number, expect=known.address)
+
+
+def _advance(
+    titles: Iterable[Remembered], versions: Iterator[tuple[str, int]], now: str
+) -> Iterator[Remembered]:
+    """The lines, with how far the log has each title now."""
+    new = next(versions, None)
+    for found in titles:
+        while new is not None and f"{new[0]}/" < sort_key(found):
+            new = next(versions, None)
+        same = new is not None and new[0] == found.title_number
+        logged = max(found.logged, new[1]) if new is not None and same else found.logged
+        since = (found.since if logged == found.logged else "") or now
+        yield found._replace(logged=logged, since=since if found.version > logged else "")

@@ -1,0 +1,214 @@
+"""Heads that are beyond the log: each needs a marker, and not for ever, or a newer checkpoint.
+
+A marker is a promise that the next seal will log a head. It is nobody's signature: whoever writes
+to the store can make one, so it excuses a head for a time only.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from ledger.errors import LedgerError
+from ledger.format import canonical, layout, times
+from ledger.format.chain import finding_of
+from ledger.format.entry import Entry
+from ledger.format.report import Finding
+from ledger.local.parallel import in_chunks
+from ledger.sealing.pending import pending_titles
+from ledger.sealing.remembered import check_remembered
+from ledger.verification import walk as audit
+from ledger.verification.compare import Expected, compare, gather
+from ledger.verification.replay import rehash
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterator
+    from datetime import datetime, timedelta
+
+    from ledger.sealing.pending import Moved
+    from ledger.sealing.reader import LogReader
+    from ledger.titles.history import History
+    from ledger.tlog.checkpoint import SignedCheckpoint
+    from ledger.verification.leaf_index import Beyond, LeafIndex
+
+__all__ = ["Waiting"]
+
+BATCH = 256
+
+
+class Waiting:
+    """Judges what an audit found beyond the checkpoint that it goes by."""
+
+    def __init__(
+        self,
+        history: History,
+        log: LogReader,
+        index: LeafIndex,
+        *,
+        signed: SignedCheckpoint,
+        read_checkpoint: Callable[[], SignedCheckpoint],
+        now: datetime,
+        max_delay: timedelta,
+    ) -> None:
+        self.newest = signed
+        """The newest checkpoint that was relied on."""
+        self._history = history
+        self._log = log
+        self._index = index
+        self._read_checkpoint = read_checkpoint
+        self._now = now
+        self._max_delay = max_delay
+        self._unexplained: list[Beyond] = []
+        self._ahead: dict[str, int] = {}
+
+    def judge(self) -> Iterator[Finding]:
+        """What is wrong; what could not be read is a finding, too."""
+        try:
+            delays = in_chunks(
+                self._with_markers(),
+                lambda taken: [self._judge_delay(each) for each in taken],
+                self._history.store.concurrency,
+                chunk=1,
+            )
+            yield from (finding for finding in delays if finding)
+            if self._unexplained:
+                yield from self._judge_unexplained()
+            yield from self._judge_ahead()
+        except LedgerError as error:
+            yield finding_of(error, layout.PENDING)
+
+    # -- With a marker -------------------------------------------------------------------------
+
+    def _with_markers(self) -> Iterator[Beyond]:
+        """The heads beyond the log that have markers; what else the listing tells is noted."""
+        waiting = pending_titles(self._history.store)
+        moved = next(waiting, None)
+        for found in self._index.beyond():
+            marked = False
+            while moved is not None and f"{moved[0]}/" <= f"{found.title_number}/":
+                same = moved[0] == found.title_number
+                marked = same and _has_marker(moved, found)
+                self._note_ahead(moved, found.version if same else 0)
+                moved = next(waiting, None)
+            if marked:
+                yield found
+            else:
+                self._unexplained.append(found)
+        while moved is not None:
+            self._note_ahead(moved, 0)
+            moved = next(waiting, None)
+
+    def _note_ahead(self, moved: Moved, version: int) -> None:
+        """Note a marker that is further ahead of its title's head than the next version.
+
+        ``version``: the head's, as far as it is known here; of most, it is to be looked at.
+        """
+        title_number, markers = moved
+        furthest = max(marker.version for marker in markers)
+        if furthest > version + 1:
+            self._ahead[title_number] = furthest
+
+    def _judge_delay(self, found: Beyond) -> Finding | None:
+        """How long the first entry that is not logged has been waiting."""
+        key = layout.head_key(found.title_number)
+        try:
+            entry = self._history.entry(found.title_number, found.address)
+            while entry.version > found.logged + 1 and (parent := self._history.parent(entry)):
+                entry = parent
+        except LedgerError as error:
+            return finding_of(error, key)
+        since = min(entry.recorded_at, found.since) if found.since else entry.recorded_at
+        if self._now - times.parse_time(since) <= self._max_delay:
+            return None
+        seen = f", and was seen to wait at {found.since}" if found.since else ""
+        message = (
+            f"{key}: version {entry.version} was recorded at {entry.recorded_at}{seen}, and is not"
+            " in the log yet (if it was imported just now: seal, and audit again)"
+        )
+        return Finding("tampering", "overdue", key, message)
+
+    # -- Without one ---------------------------------------------------------------------------
+
+    def _judge_unexplained(self) -> Iterator[Finding]:
+        """Whether a seal came in between: then a newer checkpoint has these heads."""
+        try:
+            old, newer = self.newest.checkpoint, self._read_checkpoint()
+            check_remembered(self._log, newer, old)
+            self._index.add_later(rehash(self._log, newer.checkpoint, old), old.size)
+        except LedgerError as error:
+            finding = finding_of(error, layout.LOG_CHECKPOINT)
+            yield finding
+            if finding.severity == "unchecked":
+                return  # it may be there
+        else:
+            self.newest = newer
+            yield from self._judge_later()
+        for found in self._unexplained:
+            if not self._index.has_later(found):
+                key = layout.head_key(found.title_number)
+                what = f"ends at version {found.logged}" if found.logged else "has nothing of it"
+                message = (
+                    f"{key}: it is at version {found.version} ({found.address}), but the log {what}"
+                    " and no marker says that it moved: nobody prepared this move, or its marker"
+                    " was taken away to keep it out of the log"
+                )
+                yield Finding("tampering", "unlogged", key, message)
+
+    def _judge_later(self) -> Iterator[Finding]:
+        """What was sealed meanwhile has to be in the chains as they are now.
+
+        Else an old checkpoint could be shown for ever, and the true one only to explain heads.
+        """
+        logged = {}
+        for title_number, rows in self._index.later_titles():
+            logged[title_number] = gather(title_number, rows)
+        subjects = (
+            audit.Subject(title_number, logged=new.address(new.last))
+            for title_number, new in logged.items()
+        )
+        for verified in audit.verify_titles(self._history, subjects, self._now):
+            new = logged[verified.title_number]
+            yield from (*verified.report.findings, *new.findings)
+            if verified.head is not None:
+                expected = Expected(None, new.last, "", new)
+                yield from compare(verified.title_number, verified.head, verified.trace, expected)
+
+    # -- Markers without heads -----------------------------------------------------------------
+
+    def _judge_ahead(self) -> Iterator[Finding]:
+        """A move was prepared on top of a head that is not there, or not there any more."""
+        titles = list(self._ahead)
+        for at in range(0, len(titles), BATCH):
+            taken = titles[at : at + BATCH]
+            heads = self._history.store.get_many([layout.head_key(title) for title in taken])
+            for title, (_, blob) in zip(taken, heads, strict=True):
+                if blob is None:
+                    yield from self._judge_headless(title)
+                elif _version(blob.data) < self._ahead[title] - 1:
+                    yield _set_back(title, self._ahead[title], _version(blob.data))
+
+    def _judge_headless(self, title_number: str) -> Iterator[Finding]:
+        subjects = [audit.Subject(title_number, listed=True)]
+        for verified in audit.verify_titles(self._history, subjects, self._now):
+            yield from verified.report.findings
+
+
+def _has_marker(moved: Moved, found: Beyond) -> bool:
+    """Whether one of the markers is that of the head itself."""
+    return any(each[1:] == (found.version, found.address) for each in moved[1])
+
+
+def _version(data: bytes) -> int:
+    try:
+        return Entry.unverified(data).version
+    except LedgerError:
+        return canonical.MAX_INTEGER  # its title's verification says what is wrong
+
+
+def _set_back(title_number: str, prepared: int, version: int) -> Finding:
+    key = layout.head_key(title_number)
+    message = (
+        f"{key}: it is at version {version}, though version {prepared} was prepared on top of"
+        f" version {prepared - 1}: it was set back (or an import is under way, or was cut off:"
+        " import again)"
+    )
+    return Finding("unchecked", "set-back", key, message)

@@ -1,0 +1,362 @@
+"""Verification of what a store holds: brings the bytes, ``Chain`` judges them."""
+
+from __future__ import annotations
+
+import hashlib
+from dataclasses import replace
+from functools import partial
+from itertools import chain, islice
+from typing import TYPE_CHECKING, NamedTuple, TypeAlias
+
+from ledger.errors import LedgerError, NotFoundError
+from ledger.format import layout
+from ledger.format.chain import Chain, finding_of
+from ledger.format.entry import Entry
+from ledger.format.report import Finding, Report
+from ledger.local.parallel import in_chunks
+from ledger.local.workers import Workers
+from ledger.packs.reader import FROM_PACKS, PackReader, pack_names
+from ledger.stores import open_store
+from ledger.stores.folder import FolderStore
+from ledger.titles.history import History
+from ledger.verification.prefetch import Fetched, Near, Wanted, fetch
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterable, Iterator, Mapping
+    from datetime import datetime
+
+    from ledger.format.chain import Step
+    from ledger.format.keyring import Keyring
+
+__all__ = [
+    "FROM_A_LISTING",
+    "Known",
+    "Subject",
+    "Verified",
+    "carry_out",
+    "plan_walk",
+    "stray",
+    "verify_title",
+    "verify_titles",
+]
+
+TITLES = 16
+"""How many titles make a task."""
+
+MANY = 1_000
+"""From how many titles on it pays to start other processes."""
+
+FROM_A_LISTING = "that no title is missing: the titles come from the store's own listing"
+
+
+class Known(NamedTuple):
+    """A version of a title that an earlier verification vouched for, with all below it."""
+
+    version: int
+    address: str
+
+
+class Subject(NamedTuple):
+    """A title to be verified."""
+
+    title_number: str
+    known: Known | None = None
+    """It has to be in the chain; what lies below it is taken on trust."""
+    listed: bool = False
+    """The store itself named the title. Otherwise somebody remembers it, and to be gone is a
+    finding."""
+    expect: str | None = None
+    """An address that has to be in the chain; nothing is taken on trust."""
+    logged: str | None = None
+    """The newest address of it in the log, if that has something to be compared with the chain: the
+    title can't be gone, and the trace is wanted."""
+
+
+class Verified(NamedTuple):
+    """What came of a subject."""
+
+    title_number: str
+    head: Known | None
+    """Its head, where everything held."""
+    report: Report
+    trace: bytes = b""
+    """Where it is wanted and everything held: the addresses of the chain as it was walked, 32 bytes
+    each, the head first."""
+
+
+def verify_titles(
+    history: History,
+    subjects: Iterable[Subject],
+    now: datetime,
+    *,
+    jobs: int = 1,
+    packs: bool = False,
+) -> Iterator[Verified]:
+    """Verify the titles, each as a whole, and say in turn what came of them.
+
+    Where reading means waiting, it is waited for many at once, while others are checked. ``packs``:
+    entries may be read from packs; that pays where most titles are verified, in order.
+    """
+    if packs and _is_packed(history):
+        yield from _verify_packed(history, subjects, now, jobs)
+        return
+    if jobs > 1 and type(history.store) is FolderStore:
+        subjects = iter(subjects)
+        first = list(islice(subjects, MANY))
+        subjects = chain(first, subjects)
+        if len(first) == MANY:
+            yield from _verify_elsewhere(history, subjects, now, jobs)
+            return
+    yield from _verify_tasks(history, ((s, _wanted(s)) for s in subjects), now, jobs)
+
+
+def _is_packed(history: History) -> bool:
+    try:
+        return next(pack_names(history.store), None) is not None
+    except LedgerError:
+        return True  # who knows; the reader of packs says what is wrong
+
+
+def _verify_packed(
+    history: History, subjects: Iterable[Subject], now: datetime, jobs: int
+) -> Iterator[Verified]:
+    with PackReader(history.store, history.origin) as reader:
+        tasks = ((s, _wanted(s, reader.entries_of(s.title_number))) for s in subjects)
+        for verified in _verify_tasks(history, tasks, now, jobs):
+            findings, reader.findings = reader.findings, []
+            report = verified.report
+            yield (
+                verified._replace(report=replace(report, findings=(*report.findings, *findings)))
+                if findings
+                else verified
+            )
+
+
+def _verify_elsewhere(
+    history: History, subjects: Iterable[Subject], now: datetime, jobs: int
+) -> Iterator[Verified]:
+    """Verify in other processes, which read the folder for themselves.
+
+    Of a title in a folder, reading and decoding take nearly as long as its signatures, and threads
+    would wait for each other there.
+    """
+    make = partial(_check_folder, history.store.url, history.origin, history.keyring, now)
+    with Workers(make, jobs) as workers:
+        yield from in_chunks(subjects, workers.work, jobs, chunk=TITLES)
+
+
+def _check_folder(
+    url: str, origin: str, keyring: Keyring, now: datetime
+) -> Callable[[list[Subject]], list[Verified]]:
+    history = History(open_store(url), origin, keyring)
+    nothing = Fetched(None, Near({}))
+    return lambda taken: [_verify(history, subject, nothing, now) for subject in taken]
+
+
+def _wanted(subject: Subject, packed: Mapping[str, bytes] | None = None) -> Wanted:
+    version, until = subject.known or (0, None)
+    return Wanted(subject.title_number, packed or {}, until, version)
+
+
+def _verify_tasks(
+    history: History, tasks: Iterable[tuple[Subject, Wanted]], now: datetime, jobs: int
+) -> Iterator[Verified]:
+    store = history.store
+
+    def bring(taken: list[tuple[Subject, Wanted]]) -> list[tuple[Subject, Fetched]]:
+        found = fetch(store, [wanted for _, wanted in taken])
+        return [(subject, fetched) for (subject, _), fetched in zip(taken, found, strict=True)]
+
+    def check(taken: list[tuple[Subject, Fetched]]) -> list[Verified]:
+        return [_verify(history, subject, fetched, now) for subject, fetched in taken]
+
+    if store.concurrency > 1:
+        brought = in_chunks(tasks, bring, max(2, store.concurrency // 8), chunk=TITLES)
+    else:
+        brought = ((subject, Fetched(None, Near(wanted.packed))) for subject, wanted in tasks)
+    return in_chunks(brought, check, jobs, chunk=TITLES)
+
+
+def _verify(history: History, subject: Subject, fetched: Fetched, now: datetime) -> Verified:
+    title_number, known, listed, expect, logged = subject
+    try:
+        plan = plan_walk(
+            history,
+            title_number,
+            now,
+            known=known,
+            expect=expect,
+            logged=logged,
+            fetched=fetched,
+            listed=listed,
+        )
+    except NotFoundError as error:
+        key = layout.head_key(title_number)
+        if listed and _has_only_strays(history, title_number):
+            finding = stray(f"{title_number}/")
+        elif listed:
+            finding = finding_of(error, key)  # it was there a moment ago: a disk that went away
+        else:
+            finding = Finding("tampering", "head-missing", key, f"{key}: {error}")
+        plan = Report(history.origin, findings=(finding,))
+    report = carry_out(plan)
+    if known:
+        report = replace(report, not_shown=())  # what was known is said once, for all titles
+    if fetched.near.used_packs:
+        report = replace(report, not_shown=(*report.not_shown, FROM_PACKS))
+    if not report or report.titles == 0:
+        return Verified(title_number, None, report)
+    walk = plan[0] if isinstance(plan, tuple) else None
+    if walk is None or walk.head is None:
+        return Verified(title_number, known, report)
+    head = Known(walk.head.version, walk.head.address)
+    return Verified(title_number, head, report, bytes(walk.trace or b""))
+
+
+def _has_only_strays(history: History, title_number: str) -> bool:
+    """Whether the store names something below the title, and nothing that belongs there."""
+    try:
+        keys = list(history.store.list(f"{title_number}/"))
+    except LedgerError:
+        return False  # who knows
+    own = layout.head_key(title_number)
+    return bool(keys) and not any(key == own or layout.parse_entry_key(key) for key in keys)
+
+
+def verify_title(
+    history: History,
+    title_number: str,
+    now: datetime,
+    *,
+    expect: str | None = None,
+    since: str | None = None,
+    jobs: int = 1,
+) -> Report:
+    """Verify one title; raises NotFoundError where nothing is known of it."""
+    fetched = None
+    if history.store.concurrency > 1 and since is None:
+        fetched = fetch(history.store, [Wanted(layout.check_title_number(title_number))])[0]
+    return carry_out(
+        plan_walk(history, title_number, now, expect=expect, since=since, fetched=fetched), jobs
+    )
+
+
+def carry_out(plan: _Plan, jobs: int = 1) -> Report:
+    """Walk a chain: read in this thread, check in the pool, judge in order."""
+    if isinstance(plan, Report):
+        return plan
+    walk, steps = plan
+    if jobs == 1:
+        for step in steps:
+            walk.add(walk.check(step))
+    else:
+        for checked in in_chunks(
+            steps, lambda taken: list(map(walk.check, taken)), jobs, weigh=_weigh
+        ):
+            walk.add(checked)
+    return walk.report()
+
+
+def _weigh(step: Step) -> int:
+    return len(step[2]) if isinstance(step, tuple) else 0
+
+
+_Plan: TypeAlias = "Report | tuple[Chain, Iterator[Step]]"
+"""What is to be done for a title: walk a chain; or nothing, as the report is there already."""
+
+
+def plan_walk(
+    history: History,
+    title_number: str,
+    now: datetime,
+    *,
+    expect: str | None = None,
+    since: str | None = None,
+    known: Known | None = None,
+    logged: str | None = None,
+    fetched: Fetched | None = None,
+    seen: set[str] | None = None,
+    listed: bool = False,
+) -> _Plan:
+    """Read the head and make a plan; ``seen`` collects the addresses that the walk asks for."""
+    key = layout.head_key(layout.check_title_number(title_number))
+    near = fetched.near if fetched else None
+    try:
+        blob = (fetched and fetched.head) or history.store.get(key)
+        if blob is None:
+            pin = known.address if known else expect or since or logged
+            return _verify_headless(history, title_number, pin, listed=listed)
+    except NotFoundError:
+        raise
+    except LedgerError as error:
+        return Report(history.origin, findings=(finding_of(error, key),))
+    if known and hashlib.sha256(blob.data).hexdigest() == known.address:
+        return Report(history.origin, titles=1)
+
+    get, key_of = history.store.get, layout.entry_key
+
+    def read(address: str) -> bytes | None:
+        if seen is not None:
+            seen.add(address)
+        data = near.get(address) if near is not None else None
+        if data is None and (stored := get(key_of(title_number, address))) is not None:
+            data = stored.data
+        return data
+
+    walk = Chain(
+        title_number,
+        origin=history.origin,
+        keyring=history.keyring,
+        now=now,
+        expect=expect,
+        since=known.address if known else since,
+    )
+    if logged:
+        walk.trace = bytearray()
+    return walk, walk.steps(blob.data, read)
+
+
+def _verify_headless(
+    history: History, title_number: str, pin: str | None, *, listed: bool
+) -> Report:
+    """A title without a head: never there, a first append that crashed, or a head taken away.
+
+    Which of the last two can't be told. Of a title that the store lists, that is a warning; of one
+    that somebody asks for by name, the answer can't be yes.
+    """
+    key = layout.head_key(title_number)
+    keys = [k for k in history.store.list(f"{title_number}/") if layout.parse_entry_key(k)]
+    prepared = max((version for version, _ in history.markers(title_number)), default=0)
+    if not keys and prepared == 0 and pin is None:
+        raise NotFoundError(f"no such title: {title_number}", hint="'ledger titles' lists them")
+    if pin is None and prepared <= 1 and all(_is_first_version(history, k) for k in keys):
+        message = (
+            f"{key}: no head, and only first versions: an append that never finished,"
+            " or a head that was taken away"
+        )
+        return Report(
+            history.origin,
+            findings=(
+                Finding("warning" if listed else "unchecked", "unfinished-append", key, message),
+            ),
+            not_shown=(f"whether {title_number} ever had a head",),
+        )
+    if pin is not None:
+        what = f"{pin} was there once"
+    else:
+        what = f"{keys[0]} is there" if keys else f"version {prepared} was prepared"
+    message = f"{key}: missing, though {what} (if an import was cut off: import again)"
+    return Report(history.origin, findings=(Finding("tampering", "head-missing", key, message),))
+
+
+def _is_first_version(history: History, key: str) -> bool:
+    blob = history.store.get(key)
+    try:
+        return blob is not None and Entry.unverified(blob.data).version == 1
+    except LedgerError:
+        return False
+
+
+def stray(key: str) -> Finding:
+    """An object that no ledger has."""
+    return Finding("warning", "stray-object", key, f"{key}: no object of a ledger")

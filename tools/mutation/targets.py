@@ -1,0 +1,33 @@
+"""What is changed, and which tests have to notice: quick ones, that run in one process."""
+
+from __future__ import annotations
+
+TARGETS = {
+    "format/chain": ("format/test_chain.py", "format/test_vectors.py", "format/test_report.py"),
+    "format/keyring": ("format/test_keyring.py",),
+    "format/entry": ("format/test_entry.py", "format/test_vectors.py"),
+    "tlog/note": ("tlog/test_note.py", "tlog/test_checkpoint.py"),
+    "tlog/checkpoint": ("tlog/test_checkpoint.py", "tlog/test_vectors.py"),
+    "tlog/receipt": ("tlog/test_receipt.py", "tlog/test_vectors.py"),
+    "tlog/merkle": ("tlog/test_merkle.py", "tlog/test_receipt.py"),
+    "tlog/leaf": ("tlog/test_leaf.py",),
+    "tlog/policy": ("tlog/test_policy.py", "sealing/test_cosign.py"),
+    "tlog/tiles": ("tlog/test_tiles.py", "test_log.py"),
+    "tlog/objects": ("tlog/test_objects.py",),
+    "verification/since": ("verification/test_since.py", "verification/test_attacks.py"),
+    "sealing/remembered": (
+        "verification/test_by_log.py",
+        "verification/test_attacks.py",
+        "verification/test_state.py",
+    ),
+    "verification/replay": (
+        "verification/test_by_log.py",
+        "verification/test_attacks.py",
+        "test_log.py",
+    ),
+    "verification/by_log": ("verification/test_by_log.py", "verification/test_attacks.py"),
+    "verification/compare": ("verification/test_by_log.py", "verification/test_attacks.py"),
+    "verification/unlogged": ("verification/test_by_log.py", "verification/test_attacks.py"),
+    "format/canonical": ("format/test_canonical.py", "format/test_entry.py"),
+}
+"""Modules below ``ledger``, the most telling first, and the tests of each, below ``tests``."""
