@@ -8,7 +8,7 @@ from datetime import UTC, datetime
 from importlib.metadata import PackageNotFoundError, version
 from typing import TYPE_CHECKING, Any
 
-from ledger.format.plain import report_json
+from ledger.format.report import report_json
 from ledger.format.times import format_time
 from ledger.local.newfile import NewFile, check_outside
 from ledger.stores import FolderStore

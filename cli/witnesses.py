@@ -10,8 +10,8 @@ import typer
 from ledger import LedgerError, MalformedError, NotFoundError, Report
 from ledger import load_key as load_private_key
 from ledger.errors import KeyUnavailable, OriginNotPinned
-from ledger.format.chain import finding_of
 from ledger.format.layout import LOG_CHECKPOINT
+from ledger.format.report import finding_of
 from ledger.local.newfile import NewFile
 
 if TYPE_CHECKING:

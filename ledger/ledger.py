@@ -13,7 +13,7 @@ from ledger.format.keyring import Keyring
 from ledger.format.keys import PrivateKey
 from ledger.format.report import Report
 from ledger.local.parallel import cores
-from ledger.packs import writer as packing
+from ledger.packs.writer import pack
 from ledger.stores import open_store
 from ledger.titles import append as appending
 from ledger.titles import batch as batching
@@ -251,7 +251,7 @@ class Ledger:
 
         Only what verifies is packed; ``each`` hears of every title that was looked at.
         """
-        return packing.pack(self._history, rebuild=rebuild, each=each)
+        return pack(self._history, rebuild=rebuild, each=each)
 
     def _registrar(self) -> Signer:
         if self._signer is None:

@@ -40,8 +40,8 @@ from ledger.tlog.leaf import Leaf
 from ledger.tlog.note import add_signatures
 from ledger.tlog.receipt import Receipt, check_receipt
 from ledger.verification.by_log import MAX_DELAY, LogAudit
+from ledger.verification.replay import last_logged
 from ledger.verification.run import Audit
-from ledger.verification.since import last_logged
 
 if TYPE_CHECKING:
     import os

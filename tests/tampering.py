@@ -26,12 +26,11 @@ from ledger import Keyring, Ledger, Log, PrivateKey, Report
 from ledger.format.canonical import encode
 from ledger.format.entry import PAYLOAD_TYPE, Entry
 from ledger.format.layout import LOG, PACKS, PENDING, entry_key, head_key, pack_key, parse_entry_key
-from ledger.local import parallel as pool
+from ledger.local import parallel
 from ledger.packs.format import Packable, make_pack
 from ledger.stores import FolderStore, MemoryStore
 from ledger.testing import ORIGIN, FixedClock, keyring_for, memory_ledger, signer
-from ledger.verification import prefetch as fetch
-from ledger.verification import walk as audit
+from ledger.verification import prefetch, walk
 from tests.sealing.sealers import LOG_KEY, Sealer
 
 if TYPE_CHECKING:
@@ -188,14 +187,14 @@ def verify_title_reading_ahead(world: World) -> Report:
 def verify_title_in_threads(world: World) -> Report:
     """Entries are checked in chunks, of one here, on several threads, ahead of the judgement."""
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(pool, "CHUNK", 1)
+        patch.setattr(parallel, "CHUNK", 1)
         patch.setattr(ledger_module, "cores", lambda: 3)
         return world.open().verify(TITLE, expect=world.pin)
 
 
 def verify_all_in_threads(world: World) -> Report:
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(pool, "CHUNK", 2)
+        patch.setattr(parallel, "CHUNK", 2)
         patch.setattr(ledger_module, "cores", lambda: 3)
         return world.open().verify_all()
 
@@ -207,8 +206,8 @@ def verify_all(world: World) -> Report:
 def verify_all_in_other_processes(world: World) -> Report:
     """As with many titles in a folder, of which each process verifies some."""
     with TemporaryDirectory() as folder, pytest.MonkeyPatch.context() as patch:
-        patch.setattr(audit, "MANY", 1)
-        patch.setattr(audit, "TITLES", 1)
+        patch.setattr(walk, "MANY", 1)
+        patch.setattr(walk, "TITLES", 1)
         store = FolderStore(folder)
         store.create_many(world.objects.items())
         return world.open(store).verify_all(jobs=2)
@@ -223,8 +222,8 @@ def verify_all_reading_ahead(world: World) -> Report:
 def verify_title_from_a_listing(world: World) -> Report:
     """As with a long title, where reading means waiting: all that is listed is read beforehand."""
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(fetch, "LONG", 0)
-        patch.setattr(fetch, "NEAR_BYTES", 1)  # and kept in a temporary file
+        patch.setattr(prefetch, "LONG", 0)
+        patch.setattr(prefetch, "NEAR_BYTES", 1)  # and kept in a temporary file
         return verify_title_reading_ahead(world)
 
 

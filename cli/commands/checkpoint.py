@@ -16,7 +16,7 @@ from cli.terminal.output import finding_lines, print_json
 from cli.terminal.text import printable
 from cli.witnesses import WitnessOption, read_checkpoint, read_policy
 from ledger import Log, Report
-from ledger.format.plain import finding_json
+from ledger.format.report import finding_json
 from ledger.format.times import format_time
 from ledger.tlog.note import encode_base64
 

@@ -10,7 +10,7 @@ from cli.reports import note_ambiguity, print_report, report_of, was_interrupted
 from cli.session import open_ledger
 from cli.terminal.progress import auditing, heeding
 from ledger import Ledger, Report
-from ledger.verification.run import Tally
+from ledger.format.report import Tally
 
 __all__ = ["fsck"]
 

@@ -40,7 +40,7 @@ from cli.terminal.progress import heeding
 from cli.witnesses import WitnessOption, address_by, judge_published, read_policy
 from ledger import Ledger, NotFoundError, Report, verify_bundle
 from ledger.format.layout import is_address
-from ledger.verification.run import Tally
+from ledger.format.report import Tally
 from ledger.verification.walk import FROM_A_LISTING
 
 if TYPE_CHECKING:

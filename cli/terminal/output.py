@@ -12,7 +12,9 @@ import typer
 
 from cli.app import hush
 from cli.terminal.text import json_text, printable
-from ledger.format.plain import change_json, entry_json, finding_json, report_json
+from ledger.format.diff import change_json
+from ledger.format.entry import entry_json
+from ledger.format.report import finding_json, report_json
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Iterator

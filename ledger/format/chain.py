@@ -20,7 +20,7 @@ from ledger.errors import (
 )
 from ledger.format import layout, times
 from ledger.format.entry import Entry, parent_hint
-from ledger.format.report import Finding, Report
+from ledger.format.report import Finding, Report, finding_of
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -28,7 +28,7 @@ if TYPE_CHECKING:
 
     from ledger.format.keyring import Keyring
 
-__all__ = ["NO_PIN", "ReadEntry", "check_link", "finding_of", "verify_chain"]
+__all__ = ["NO_PIN", "ReadEntry", "check_link", "verify_chain"]
 
 ReadEntry = Callable[[str], bytes | None]
 """The bytes stored under an address of the title at hand; None: there are none. May raise."""
@@ -52,16 +52,6 @@ def check_link(child: Entry, parent: Entry) -> None:
 def _broken_link(child: Entry, why: str, *, reason: str) -> IntegrityError:
     where = layout.entry_key(child.title_number, child.address)
     return IntegrityError(f"{where}: {why}", reason=reason, object_key=where)
-
-
-def finding_of(error: LedgerError, object_key: str) -> Finding:
-    """The finding that an error of reading or checking an object amounts to."""
-    match error:
-        case IntegrityError() | TrustError():
-            return Finding("tampering", error.reason, error.object_key or object_key, str(error))
-        case UnsupportedFormatError():
-            return Finding("unchecked", "unsupported-kind", object_key, f"{object_key}: {error}")
-    return Finding("unchecked", error.slug, object_key, f"{object_key}: {error}")
 
 
 Stored: TypeAlias = "tuple[str, str | None, bytes]"

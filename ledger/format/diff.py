@@ -9,7 +9,7 @@ from __future__ import annotations
 import json
 from dataclasses import dataclass
 from enum import Enum
-from typing import TYPE_CHECKING, Final, Literal
+from typing import TYPE_CHECKING, Any, Final, Literal
 
 from ledger.errors import InvalidError
 from ledger.format import canonical
@@ -19,7 +19,7 @@ if TYPE_CHECKING:
 
     from ledger.format.canonical import JSONValue
 
-__all__ = ["ABSENT", "Absent", "Change", "changes"]
+__all__ = ["ABSENT", "Absent", "Change", "change_json", "changes"]
 
 
 class Absent(Enum):
@@ -118,3 +118,10 @@ def _same(old: JSONValue, new: JSONValue) -> bool:
     if type(old) is list and type(new) is list:
         return all(map(_same, old, new))
     return True
+
+
+def change_json(change: Change) -> dict[str, Any]:
+    """A change as an object; what was added has no ``old``, what was removed no ``new``."""
+    values = {"old": change.old, "new": change.new}
+    present = {name: value for name, value in values.items() if value is not ABSENT}
+    return {"path": change.path, "kind": change.kind, **present}

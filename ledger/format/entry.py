@@ -34,6 +34,7 @@ __all__ = [
     "PAYLOAD_TYPE",
     "Entry",
     "digest",
+    "entry_json",
     "parent_hint",
     "signed_bytes",
     "version_hint",
@@ -388,3 +389,21 @@ def _check_numbers(document: JSONValue, spelled: bytes) -> None:
         elif isinstance(value, float) and abs(value) > canonical.MAX_INTEGER:
             place = canonical.pointer(path)
             raise InvalidError(f"number beyond 2^53-1 at {place}: write it as a string")
+
+
+def entry_json(entry: Entry, keyring: Keyring) -> dict[str, Any]:
+    """An entry as an object: the members of the format, but not the document."""
+    return {
+        "address": entry.address,
+        "title_number": entry.title_number,
+        "version": entry.version,
+        "parent": entry.parent,
+        "recorded_at": entry.recorded_at,
+        "effective_at": entry.effective_at,
+        "message": entry.message,
+        "reference": entry.reference,
+        "key": entry.key,
+        "key_name": keyring.name(entry.ledger, entry.key),
+        "ledger": entry.ledger,
+        "kind": entry.kind,
+    }

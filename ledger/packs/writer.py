@@ -11,9 +11,9 @@ from typing import TYPE_CHECKING, NamedTuple, TypeAlias
 
 from ledger.errors import IntegrityError, PreconditionFailed, TrustError, UnsupportedFormatError
 from ledger.format import layout
-from ledger.format.chain import check_link, finding_of
+from ledger.format.chain import check_link
 from ledger.format.entry import Entry
-from ledger.format.report import Finding
+from ledger.format.report import Finding, finding_of
 from ledger.local.parallel import cores, in_chunks
 from ledger.packs.format import Packable, PackName, make_pack
 from ledger.packs.reader import PackReader, pack_names

@@ -12,9 +12,9 @@ from typing import TYPE_CHECKING, NamedTuple, TypeAlias
 
 from ledger.errors import LedgerError
 from ledger.format import layout
-from ledger.format.chain import Chain, finding_of
+from ledger.format.chain import Chain
 from ledger.format.entry import Entry
-from ledger.format.report import Finding
+from ledger.format.report import Finding, finding_of
 from ledger.local.parallel import in_chunks
 from ledger.tlog.leaf import Leaf
 

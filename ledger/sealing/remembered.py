@@ -6,8 +6,7 @@ from typing import TYPE_CHECKING
 
 from ledger.errors import IntegrityError, LedgerError, TrustError
 from ledger.format import layout
-from ledger.format.chain import finding_of
-from ledger.format.report import Finding
+from ledger.format.report import Finding, finding_of
 
 if TYPE_CHECKING:
     from ledger.sealing.reader import LogReader

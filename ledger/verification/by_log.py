@@ -20,8 +20,8 @@ from ledger.errors import (
     TrustError,
 )
 from ledger.format import layout
-from ledger.format.chain import NO_PIN, finding_of
-from ledger.format.report import Finding, Report
+from ledger.format.chain import NO_PIN
+from ledger.format.report import Finding, Report, finding_of
 from ledger.sealing.remembered import check_remembered, open_remembered
 from ledger.tlog.checkpoint import Checkpoint
 from ledger.verification.compare import Expected, compare, gather, merge, with_log

@@ -7,8 +7,7 @@ from typing import TYPE_CHECKING
 
 from ledger.errors import LedgerError, NotFoundError
 from ledger.format import layout
-from ledger.format.chain import finding_of
-from ledger.format.report import Finding, Report
+from ledger.format.report import Finding, Report, finding_of
 from ledger.local.parallel import in_chunks
 from ledger.packs.reader import check_packs
 from ledger.verification.listing import Listing, by_folder

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Generic, TypeVar
 
 from ledger.errors import LedgerError, MalformedError
 from ledger.format import layout
-from ledger.format.chain import finding_of
+from ledger.format.report import finding_of
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator

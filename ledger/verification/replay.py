@@ -1,11 +1,22 @@
-"""Hashing the log anew: its leaves give its tiles, and these the root of its checkpoint."""
+"""Replay the log: hash all its leaves anew, and compare with its tiles and its checkpoint.
+
+Nothing is taken from the store unproved: leaves count once they lead to the root of a checkpoint
+that is signed. So one checkpoint that somebody kept is worth as much as an address of every title.
+"""
 
 from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from ledger.errors import IntegrityError, LedgerError, UnsupportedFormatError
+from ledger.errors import (
+    IntegrityError,
+    LedgerError,
+    MalformedError,
+    TrustError,
+    UnsupportedFormatError,
+)
 from ledger.format import layout
+from ledger.sealing.remembered import check_remembered
 from ledger.tlog.leaf import Leaf
 from ledger.tlog.tiles import ENTRIES, WIDTH, TileBuilder
 
@@ -16,10 +27,12 @@ if TYPE_CHECKING:
     from ledger.tlog.checkpoint import Checkpoint
     from ledger.tlog.tiles import Tile
 
-__all__ = ["rehash"]
+__all__ = ["last_logged", "rehash"]
 
 AHEAD = 16
 """How many tiles of hashes are compared at once."""
+
+KEPT = "the kept checkpoint"
 
 
 def rehash(
@@ -82,3 +95,54 @@ def _unread(index: int, error: LedgerError) -> LedgerError:
     if isinstance(error, UnsupportedFormatError):
         return UnsupportedFormatError(message)
     return IntegrityError(message, reason="malformed-leaf", object_key=key)
+
+
+def last_logged(log: LogReader, title_number: str, note: bytes) -> Leaf | None:
+    """The newest version of a title that was logged by a kept checkpoint; None: none was.
+
+    Reads the log from its first leaf up to the kept size: the newest version need not be in the
+    last leaf of a title, as a sealer whose records are taken away logs a second time. Raises what
+    ``check_remembered`` does, and IntegrityError (reason ``wrong-root``) where the leaves do not
+    lead to the checkpoint, or (``forked``) give one version two addresses.
+    """
+    sought = f'"title_number":"{layout.check_title_number(title_number)}",'.encode()
+    kept = _open_kept(log, note)
+    check_remembered(log, log.checkpoint(), kept)
+    builder = TileBuilder()
+    found: dict[bytes, None] = {}
+    for leaf in log.leaves(kept.size):
+        builder.append(leaf)
+        if sought in leaf:
+            found[leaf] = None
+    if builder.root() != kept.root:
+        key = f"{layout.LOG}tile/"
+        message = f"{key}: the leaves do not lead to the root of the kept checkpoint"
+        raise IntegrityError(message, reason="wrong-root", object_key=key)
+    return _newest([Leaf.decode(leaf) for leaf in found])
+
+
+def _newest(leaves: list[Leaf]) -> Leaf | None:
+    """The highest version; several leaves of one title, none of them twice."""
+    newest = max(leaves, key=lambda leaf: leaf.version, default=None)
+    for leaf in leaves:
+        if newest and leaf.version == newest.version and leaf != newest:
+            key = layout.head_key(leaf.title_number)
+            raise IntegrityError(
+                f"{key}: the log has two entries as version {leaf.version}: {leaf.address} and"
+                f" {newest.address}",
+                reason="forked",
+                object_key=key,
+            )
+    return newest
+
+
+def _open_kept(log: LogReader, note: bytes) -> Checkpoint:
+    """Open a kept checkpoint; what is wrong with it is not said of the one that is published."""
+    try:
+        return log.open(note).checkpoint
+    except MalformedError as error:
+        raise MalformedError(f"{KEPT}: {error}") from error
+    except TrustError as error:
+        raise TrustError(f"{KEPT}: {error}", reason=error.reason) from error
+    except IntegrityError as error:
+        raise IntegrityError(f"{KEPT}: {error}", reason=error.reason) from error

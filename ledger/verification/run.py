@@ -8,10 +8,10 @@ from typing import TYPE_CHECKING, Any, Protocol
 
 from ledger.errors import LedgerError
 from ledger.format import layout
-from ledger.format.report import Finding, Report
-from ledger.verification import walk as audit
+from ledger.format.report import Finding, Report, Tally
 from ledger.verification.listing import Listing
 from ledger.verification.state import open_state
+from ledger.verification.walk import FROM_A_LISTING, Subject, verify_titles
 
 if TYPE_CHECKING:
     import os
@@ -20,9 +20,9 @@ if TYPE_CHECKING:
 
     from ledger.titles.history import History
     from ledger.verification.state import AuditState, Logged
-    from ledger.verification.walk import Known, Subject, Verified
+    from ledger.verification.walk import Known, Verified
 
-__all__ = ["Audit", "Beside", "Tally"]
+__all__ = ["Audit", "Beside"]
 
 
 class Beside(Protocol):
@@ -48,36 +48,6 @@ class Beside(Protocol):
 
     def close(self) -> None:
         """Let go of what is held."""
-
-
-class Tally:
-    """Adds reports up as they come; keeps their findings, not the reports."""
-
-    def __init__(self, origin: str) -> None:
-        self.origin = origin
-        self.titles = 0
-        self.entries = 0
-        self._findings: list[Finding] = []
-        self._not_shown: dict[str, None] = {}
-
-    def add(self, report: Report) -> None:
-        """Add one report."""
-        self.titles += report.titles
-        self.entries += report.entries
-        self._findings += report.findings
-        self.note(*report.not_shown)
-
-    def note(self, *not_shown: str) -> None:
-        """Add something that this verification can't show."""
-        self._not_shown.update(dict.fromkeys(not_shown))
-
-    def report(self, *, interrupted: bool = False) -> Report:
-        """The sum; one that was interrupted is never true."""
-        findings = tuple(self._findings)
-        if interrupted:
-            message = "it ended before all was checked: nothing is known of the rest"
-            findings += (Finding("unchecked", "interrupted", "", message),)
-        return Report(self.origin, self.titles, self.entries, findings, tuple(self._not_shown))
 
 
 def _in_order(titles: Iterable[str]) -> list[str]:
@@ -162,7 +132,7 @@ class Audit:
         return Report(history.origin, findings=judge_remembered(log, seen))
 
     def _verify(self, subjects: Iterable[Subject]) -> Iterator[Verified]:
-        return audit.verify_titles(
+        return verify_titles(
             self._history,
             subjects,
             self._now,
@@ -235,7 +205,7 @@ class Audit:
     def _subjects(self) -> Iterator[Subject]:
         if self.state is None:
             subjects: Iterable[Subject] = (
-                audit.Subject(title_number, listed=self._listed) for title_number in self._titles
+                Subject(title_number, listed=self._listed) for title_number in self._titles
             )
         else:
             subjects = self.state.subjects(self._titles, listed=self._listed, every=self._every)
@@ -267,7 +237,7 @@ class Audit:
         if not self._every or self._beside is not None:
             return
         if self.state is None or self.state.header is None:
-            self._tally.note(audit.FROM_A_LISTING)
+            self._tally.note(FROM_A_LISTING)
         else:
             self._tally.note(
                 f"that no title is missing that {self.state.path} does not remember: the others"

@@ -10,15 +10,14 @@ from typing import TYPE_CHECKING
 
 from ledger.errors import LedgerError
 from ledger.format import canonical, layout, times
-from ledger.format.chain import finding_of
 from ledger.format.entry import Entry
-from ledger.format.report import Finding
+from ledger.format.report import Finding, finding_of
 from ledger.local.parallel import in_chunks
 from ledger.sealing.pending import pending_titles
 from ledger.sealing.remembered import check_remembered
-from ledger.verification import walk as audit
 from ledger.verification.compare import Expected, compare, gather
 from ledger.verification.replay import rehash
+from ledger.verification.walk import Subject, verify_titles
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
@@ -162,10 +161,10 @@ class Waiting:
         for title_number, rows in self._index.later_titles():
             logged[title_number] = gather(title_number, rows)
         subjects = (
-            audit.Subject(title_number, logged=new.address(new.last))
+            Subject(title_number, logged=new.address(new.last))
             for title_number, new in logged.items()
         )
-        for verified in audit.verify_titles(self._history, subjects, self._now):
+        for verified in verify_titles(self._history, subjects, self._now):
             new = logged[verified.title_number]
             yield from (*verified.report.findings, *new.findings)
             if verified.head is not None:
@@ -187,8 +186,8 @@ class Waiting:
                     yield _set_back(title, self._ahead[title], _version(blob.data))
 
     def _judge_headless(self, title_number: str) -> Iterator[Finding]:
-        subjects = [audit.Subject(title_number, listed=True)]
-        for verified in audit.verify_titles(self._history, subjects, self._now):
+        subjects = [Subject(title_number, listed=True)]
+        for verified in verify_titles(self._history, subjects, self._now):
             yield from verified.report.findings
 
 

@@ -10,9 +10,9 @@ from typing import TYPE_CHECKING, NamedTuple, TypeAlias
 
 from ledger.errors import LedgerError, NotFoundError
 from ledger.format import layout
-from ledger.format.chain import Chain, finding_of
+from ledger.format.chain import Chain
 from ledger.format.entry import Entry
-from ledger.format.report import Finding, Report
+from ledger.format.report import Finding, Report, finding_of
 from ledger.local.parallel import in_chunks
 from ledger.local.workers import Workers
 from ledger.packs.reader import FROM_PACKS, PackReader, pack_names

@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 
 from ledger import Finding, Report
 from ledger.errors import IntegrityError
-from ledger.format.chain import finding_of
+from ledger.format.report import finding_of
 
 law = settings(deadline=None, max_examples=100)
 

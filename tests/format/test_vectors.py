@@ -23,8 +23,9 @@ from ledger import (
     verify_bundle,
 )
 from ledger.format import canonical, layout
-from ledger.format.chain import finding_of, verify_chain
+from ledger.format.chain import verify_chain
 from ledger.format.entry import Entry, digest, signed_bytes
+from ledger.format.report import finding_of
 from ledger.testing import memory_ledger
 from ledger.titles.identity import decode_identity
 from tests.format import make_vectors

@@ -23,7 +23,7 @@ from ledger.format.entry import Entry, parent_hint, signed_bytes, version_hint
 from ledger.format.keyring import Keyring
 from ledger.format.keys import PrivateKey, PublicKey
 from ledger.format.revision import parse_revision
-from ledger.packs import format as packfile
+from ledger.packs.format import Packable, PackName, make_pack, open_pack
 from ledger.testing import ORIGIN, memory_ledger, signer
 from ledger.titles.identity import decode_identity, encode_identity
 from ledger.tlog.checkpoint import Checkpoint, WitnessKey, open_checkpoint
@@ -34,7 +34,7 @@ from ledger.tlog.objects import LogState, SealedRecord, Staging
 from ledger.tlog.policy import WitnessPolicy
 from ledger.tlog.receipt import Receipt, check_receipt
 from ledger.tlog.tiles import Tile, decode_entries, encode_entries, parse_tile
-from ledger.verification import state_file as audit_lines
+from ledger.verification import state_file
 
 Read: TypeAlias = Callable[[bytes], object]
 
@@ -84,9 +84,7 @@ def _bundle() -> bytes:
     return out.getvalue()
 
 
-PACKED = packfile.make_pack(
-    ORIGIN, [packfile.Packable("TN1", each.address, each.data) for each in (SECOND, FIRST)]
-)
+PACKED = make_pack(ORIGIN, [Packable("TN1", each.address, each.data) for each in (SECOND, FIRST)])
 LEAF = Leaf("TN1", 1, FIRST.address).encode()
 CHECKPOINT = Checkpoint(ORIGIN, 1, hash_leaf(LEAF))
 NOTE = sign_note(CHECKPOINT.text, [(LOG_KEY, LOG)])
@@ -96,14 +94,14 @@ POLICY = (
     "group g all w\ngroup h 1 g\nquorum h\n"
 )
 STATE = b"".join(
-    audit_lines.lines_of(
-        audit_lines.Header(
+    state_file.lines_of(
+        state_file.Header(
             ORIGIN, (REGISTRAR.key_id,), "2026-11-23T10:00:00.000000Z", NOTE.decode()
         ),
         [
-            audit_lines.Remembered("TN1", 3, FIRST.address),
-            audit_lines.Remembered("TN2", 2, SECOND.address, vouched=False),
-            audit_lines.Remembered(
+            state_file.Remembered("TN1", 3, FIRST.address),
+            state_file.Remembered("TN2", 2, SECOND.address, vouched=False),
+            state_file.Remembered(
                 "TN3", 2, FIRST.address, logged=1, since="2026-11-23T10:00:00.000000Z"
             ),
         ],
@@ -185,14 +183,14 @@ def imported_bundle(data: bytes) -> None:
 @reader(PACKED[1])
 def packed(data: bytes) -> None:
     digest = hashlib.sha256(data).hexdigest()
-    name = packfile.PackName("TN1", "TN1", len(data), digest)
-    found = packfile.open_pack(name, data, ORIGIN)
+    name = PackName("TN1", "TN1", len(data), digest)
+    found = open_pack(name, data, ORIGIN)
     entries = [
-        packfile.Packable(title, address, each)
+        Packable(title, address, each)
         for title, entries in found.items()
         for address, each in entries.items()
     ]
-    assert packfile.make_pack(ORIGIN, entries) == (name, data)
+    assert make_pack(ORIGIN, entries) == (name, data)
 
 
 @reader(encode_identity(ORIGIN))
@@ -309,10 +307,10 @@ def tile_path(data: bytes) -> None:
 def audit_state(data: bytes) -> None:
     with tempfile.TemporaryFile(buffering=0) as file:
         file.write(data)
-        header = audit_lines.check_header(file, Path("state"), ORIGIN)
-        titles = list(audit_lines.read_titles(file, Path("state")))
-        audit_lines.check_whole(file, Path("state"))
-    assert b"".join(audit_lines.lines_of(header, titles)) == data
+        header = state_file.check_header(file, Path("state"), ORIGIN)
+        titles = list(state_file.read_titles(file, Path("state")))
+        state_file.check_whole(file, Path("state"))
+    assert b"".join(state_file.lines_of(header, titles)) == data
 
 
 @reader(STATE.rpartition(b'{"sha256"')[0])

@@ -13,7 +13,7 @@ from ledger.errors import StoreUnavailable
 from ledger.format.layout import entry_key
 from ledger.stores import MemoryStore
 from ledger.testing import FixedClock, memory_ledger
-from ledger.verification import prefetch as fetch
+from ledger.verification import prefetch
 from tests.tampering import HEAD, TITLE, World, objects_of, small_world
 from tests.wrappers import CountingStore
 
@@ -48,7 +48,7 @@ def reads(calls) -> Counter[str]:
     return Counter(key for operation, key in calls if operation == "get")
 
 
-@pytest.mark.parametrize("count", [1, 2, fetch.LONG - 1, fetch.LONG, 40])
+@pytest.mark.parametrize("count", [1, 2, prefetch.LONG - 1, prefetch.LONG, 40])
 def test_every_object_of_a_title_is_read_once(count):
     world = world_of({TITLE: count})
     store = FarStore(world.store())
@@ -83,7 +83,7 @@ def test_what_is_known_of_a_title_is_not_read_again():
 
 
 def test_more_than_fits_in_memory_is_verified_from_a_file(monkeypatch):
-    monkeypatch.setattr(fetch, "NEAR_BYTES", 5_000)
+    monkeypatch.setattr(prefetch, "NEAR_BYTES", 5_000)
     world = world_of({TITLE: 60})
     report = world.open(FarStore(world.store())).verify(TITLE)
     assert report
@@ -142,7 +142,7 @@ def test_without_room_for_a_temporary_file_a_verification_only_takes_longer():
 
 def test_what_there_is_no_room_for_is_an_error_and_all_before_it_stays_near():
     data = {number: bytes([number]) * 900_000 for number in range(14)}
-    near = fetch.Near({})
+    near = prefetch.Near({})
 
     def fill():
         for number, each in data.items():

@@ -13,10 +13,12 @@ from fastapi.responses import RedirectResponse, Response, StreamingResponse
 from starlette.requests import Request  # noqa: TC002 -- FastAPI reads the annotations
 
 from ledger.errors import IntegrityError, InvalidError, TrustError
-from ledger.format import canonical, plain
+from ledger.format import canonical
 from ledger.format.chain import NO_PIN
-from ledger.format.diff import changes
+from ledger.format.diff import change_json, changes
+from ledger.format.entry import entry_json
 from ledger.format.layout import is_address
+from ledger.format.report import report_json
 from ledger.format.times import parse_time
 from ledger.service.http.answers import answer, html, to_json
 from ledger.service.http.bodies import representation
@@ -146,10 +148,10 @@ class Reads:
                 return html(request, page)
             shown = [
                 {
-                    **plain.entry_json(entry, self._ledger.keyring),
+                    **entry_json(entry, self._ledger.keyring),
                     "changes": None
                     if differing is None
-                    else [plain.change_json(change) for change in differing],
+                    else [change_json(change) for change in differing],
                 }
                 for entry, differing in history
             ]
@@ -246,7 +248,7 @@ class Reads:
                 "title_number": title_number,
                 "from": {"address": before.address, "version": before.version},
                 "to": {"address": after.address, "version": after.version},
-                "changes": [plain.change_json(change) for change in differing],
+                "changes": [change_json(change) for change in differing],
             }
             return answer(request, to_json(shown))
 
@@ -266,7 +268,7 @@ class Reads:
                 )
                 return Response(page, headers=headers, media_type="text/html")
             shown = {"title_number": title_number, "expect": expect}
-            body = to_json(shown | plain.report_json(report))
+            body = to_json(shown | report_json(report))
             return Response(body, headers=headers, media_type="application/json")
 
         return await self._face.work.run("verification", read)
