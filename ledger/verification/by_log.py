@@ -21,10 +21,11 @@ from ledger.errors import (
 )
 from ledger.format import layout
 from ledger.format.chain import NO_PIN
+from ledger.format.ordered import join
 from ledger.format.report import Finding, Report, finding_of
 from ledger.sealing.remembered import check_remembered, open_remembered
 from ledger.tlog.checkpoint import Checkpoint
-from ledger.verification.compare import Expected, compare, gather, merge, with_log
+from ledger.verification.compare import Expected, compare, gather, with_log
 from ledger.verification.leaf_index import Beyond, LeafIndex
 from ledger.verification.replay import rehash
 from ledger.verification.state import Logged
@@ -151,13 +152,20 @@ class LogAudit:
 
     def subjects(self, subjects: Iterable[Subject]) -> Iterator[Subject]:
         """The titles to verify, and those that only the log knows; in order, as they come."""
-        remembered = self._state.remembered() if self._state else iter(())
-        merged = merge(subjects, self._index.titles() if self._readable else iter(()), remembered)
-        for title_number, wanted, rows, line in merged:
+        remembered = self._state.remembered() if self._state else ()
+        wanted = ((subject.title_number, subject) for subject in subjects)
+        leaves = self._index.titles() if self._readable else ()
+        both = ((title, (subject, rows)) for title, subject, rows in join(wanted, leaves))
+        for title_number, found, line in join(
+            both, ((each.title_number, each) for each in remembered)
+        ):
+            if found is None:
+                continue
+            subject, rows = found
             # What was audited before is only counted where its leaves are not read again.
             logged = line.logged if line and self._audited else 0
             new = gather(title_number, rows, logged) if rows else None
-            subject = with_log(wanted or Subject(title_number), new)
+            subject = with_log(subject or Subject(title_number), new)
             if new is not None:
                 logged = max(logged, new.last)
             since = line.since if line and line.logged == logged else ""

@@ -4,18 +4,16 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, NamedTuple
 
-from ledger.errors import IntegrityError
 from ledger.format import layout
 from ledger.format.report import Finding
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Iterator
+    from collections.abc import Iterator
 
     from ledger.verification.leaf_index import Row
-    from ledger.verification.state_file import Remembered
     from ledger.verification.walk import Known, Subject
 
-__all__ = ["Expected", "InLog", "compare", "gather", "merge", "with_log"]
+__all__ = ["Expected", "InLog", "compare", "gather", "with_log"]
 
 ADDRESS_BYTES = 32
 
@@ -47,37 +45,6 @@ class Expected(NamedTuple):
     """The last version that the log has; 0: none."""
     since: str
     new: InLog | None
-
-
-def merge(
-    subjects: Iterable[Subject],
-    leaves: Iterator[tuple[str, Iterator[Row]]],
-    remembered: Iterator[Remembered],
-) -> Iterator[tuple[str, Subject | None, Iterator[Row] | None, Remembered | None]]:
-    """Titles out of three sources, each in order, joined."""
-    wanted = iter(subjects)
-    subject, group, line = next(wanted, None), next(leaves, None), next(remembered, None)
-    last = ""
-    while subject is not None or group is not None:
-        key = min(
-            *([f"{subject.title_number}/"] if subject else []),
-            *([f"{group[0]}/"] if group else []),
-            "~",
-        )
-        title_number = key[:-1]
-        if key <= last:
-            raise IntegrityError(f"titles out of order: {title_number} after {last[:-1]}")
-        last = key
-        while line is not None and f"{line.title_number}/" < key:
-            line = next(remembered, None)
-        own = subject if subject and subject.title_number == title_number else None
-        rows = group[1] if group and group[0] == title_number else None
-        known = line if line and line.title_number == title_number else None
-        yield title_number, own, rows, known
-        if own:
-            subject = next(wanted, None)
-        if rows:
-            group = next(leaves, None)
 
 
 def with_log(subject: Subject, new: InLog | None) -> Subject:

@@ -11,8 +11,9 @@ from contextlib import ExitStack
 from pathlib import Path
 from typing import IO, TYPE_CHECKING, NamedTuple
 
-from ledger.errors import ConflictError, IntegrityError, StoreUnavailable
+from ledger.errors import ConflictError, StoreUnavailable
 from ledger.format import layout, times
+from ledger.format.ordered import join
 from ledger.local.filelock import lock_file
 from ledger.local.newfile import NewFile, check_name, check_outside
 from ledger.stores import FolderStore
@@ -25,7 +26,6 @@ from ledger.verification.state_file import (
     open_file,
     read_lines,
     read_titles,
-    sort_key,
 )
 from ledger.verification.walk import Known, Subject
 
@@ -116,26 +116,15 @@ class AuditState:
 
         ``every``: also those that are remembered but not among them.
         """
-        old = self.remembered()
-        known = next(old, None)
-        last = ""
-        for title_number in titles:
-            key = f"{layout.check_title_number(title_number)}/"
-            if key <= last:
-                raise IntegrityError(f"titles out of order: {title_number} after {last[:-1]}")
-            last = key
-            while known is not None and f"{known.title_number}/" < key:
-                if every:
-                    yield _subject(known)
-                known = next(old, None)
-            if known is not None and known.title_number == title_number:
+        named = ((layout.check_title_number(title), title) for title in titles)
+        for title_number, given, known in join(named, self._by_title()):
+            if known is not None and (every or given is not None):
                 yield _subject(known)
-                known = next(old, None)
-            else:
+            elif given is not None:
                 yield Subject(title_number, listed=listed)
-        while every and known is not None:
-            yield _subject(known)
-            known = next(old, None)
+
+    def _by_title(self) -> Iterator[tuple[str, Remembered]]:
+        return ((found.title_number, found) for found in self.remembered())
 
     # -- What is new ---------------------------------------------------------------------------
 
@@ -180,32 +169,23 @@ class AuditState:
         return whole.hexdigest()
 
     def _joined(self) -> Iterator[Remembered]:
-        old = self.remembered()
-        known = next(old, None)
-        for new in self._noted():
-            while known is not None and sort_key(known) < sort_key(new):
-                yield known
-                known = next(old, None)
-            same = known is not None and known.title_number == new.title_number
-            if new.version > 0:
-                yield (
-                    known._replace(version=new.version, address=new.address, vouched=True)
-                    if same and known
-                    else new
-                )
-            elif same and known is not None:
-                yield known._replace(vouched=False)
-            if same:
-                known = next(old, None)
-        while known is not None:
-            yield known
-            known = next(old, None)
+        noted = ((found.title_number, found) for found in self._noted())
+        for _, old, new in join(self._by_title(), noted):
+            if old is None:
+                if new is not None and new.vouched:
+                    yield new
+            elif new is None:
+                yield old
+            elif new.vouched:
+                yield old._replace(version=new.version, address=new.address, vouched=True)
+            else:
+                yield old._replace(vouched=False)
 
     def _noted(self) -> Iterator[Remembered]:
         # A line without its end is one that a Ctrl-C came in the middle of.
         for line in read_lines(self._notes, self.path, cut=True):
             title_number, version, address = line.decode().split(" ")
-            yield Remembered(title_number, int(version), address)
+            yield Remembered(title_number, int(version), address, vouched=version != "0")
 
     def _make_notes(self) -> IO[bytes]:
         try:
@@ -250,11 +230,8 @@ def _advance(
     titles: Iterable[Remembered], versions: Iterator[tuple[str, int]], now: str
 ) -> Iterator[Remembered]:
     """The lines, with how far the log has each title now."""
-    new = next(versions, None)
-    for found in titles:
-        while new is not None and f"{new[0]}/" < sort_key(found):
-            new = next(versions, None)
-        same = new is not None and new[0] == found.title_number
-        logged = max(found.logged, new[1]) if new is not None and same else found.logged
-        since = (found.since if logged == found.logged else "") or now
-        yield found._replace(logged=logged, since=since if found.version > logged else "")
+    for _, found, version in join(((each.title_number, each) for each in titles), versions):
+        if found is not None:
+            logged = max(found.logged, version or 0)
+            since = (found.since if logged == found.logged else "") or now
+            yield found._replace(logged=logged, since=since if found.version > logged else "")

@@ -41,6 +41,7 @@ from ledger.errors import (
     UnsupportedFormatError,
 )
 from ledger.format import canonical, layout, times
+from ledger.format.ordered import sort_key
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator
@@ -55,7 +56,6 @@ __all__ = [
     "open_file",
     "read_lines",
     "read_titles",
-    "sort_key",
 ]
 
 KIND = "title-ledger-audit-state"
@@ -96,11 +96,6 @@ class Remembered(NamedTuple):
     """The last version that was in the log; 0: none was."""
     since: str = ""
     """When an audit first saw that the next one is not; "": it is not known."""
-
-
-def sort_key(found: Remembered) -> str:
-    """What lines are sorted by, as a store's listing is."""
-    return f"{found.title_number}/"
 
 
 def lines_of(header: Header, titles: Iterable[Remembered]) -> Iterator[bytes]:
@@ -167,9 +162,10 @@ def read_titles(file: IO[bytes], path: Path) -> Iterator[Remembered]:
         found = _remembered(match)
         if _line_of(found) != line + b"\n":
             raise _damaged(path, f"line {count + 2} is not as it is written")
-        if sort_key(found) <= last:
+        key = sort_key(found.title_number)
+        if key <= last:
             raise _damaged(path, f"line {count + 2}: {found.title_number} is out of order")
-        last = sort_key(found)
+        last = key
         before.update(line + b"\n")
         yield found
     raise _damaged(path, "it has no end: it was cut")

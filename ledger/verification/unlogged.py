@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING
 from ledger.errors import LedgerError
 from ledger.format import canonical, layout, times
 from ledger.format.entry import Entry
+from ledger.format.ordered import join
 from ledger.format.report import Finding, finding_of
 from ledger.local.parallel import in_chunks
 from ledger.sealing.pending import pending_titles
@@ -23,7 +24,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
     from datetime import datetime, timedelta
 
-    from ledger.sealing.pending import Moved
+    from ledger.sealing.pending import Marker
     from ledger.sealing.reader import LogReader
     from ledger.titles.history import History
     from ledger.tlog.checkpoint import SignedCheckpoint
@@ -79,29 +80,22 @@ class Waiting:
 
     def _with_markers(self) -> Iterator[Beyond]:
         """The heads beyond the log that have markers; what else the listing tells is noted."""
-        waiting = pending_titles(self._history.store)
-        moved = next(waiting, None)
-        for found in self._index.beyond():
-            marked = False
-            while moved is not None and f"{moved[0]}/" <= f"{found.title_number}/":
-                same = moved[0] == found.title_number
-                marked = same and _has_marker(moved, found)
-                self._note_ahead(moved, found.version if same else 0)
-                moved = next(waiting, None)
-            if marked:
+        beyond = ((found.title_number, found) for found in self._index.beyond())
+        for title_number, found, markers in join(beyond, pending_titles(self._history.store)):
+            if markers is not None:
+                self._note_ahead(title_number, markers, found.version if found else 0)
+            if found is None:
+                continue
+            if markers is not None and _has_marker(markers, found):
                 yield found
             else:
                 self._unexplained.append(found)
-        while moved is not None:
-            self._note_ahead(moved, 0)
-            moved = next(waiting, None)
 
-    def _note_ahead(self, moved: Moved, version: int) -> None:
+    def _note_ahead(self, title_number: str, markers: tuple[Marker, ...], version: int) -> None:
         """Note a marker that is further ahead of its title's head than the next version.
 
         ``version``: the head's, as far as it is known here; of most, it is to be looked at.
         """
-        title_number, markers = moved
         furthest = max(marker.version for marker in markers)
         if furthest > version + 1:
             self._ahead[title_number] = furthest
@@ -191,9 +185,9 @@ class Waiting:
             yield from verified.report.findings
 
 
-def _has_marker(moved: Moved, found: Beyond) -> bool:
+def _has_marker(markers: tuple[Marker, ...], found: Beyond) -> bool:
     """Whether one of the markers is that of the head itself."""
-    return any(each[1:] == (found.version, found.address) for each in moved[1])
+    return any(each[1:] == (found.version, found.address) for each in markers)
 
 
 def _version(data: bytes) -> int:
