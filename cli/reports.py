@@ -2,25 +2,43 @@
 
 from __future__ import annotations
 
+import os
+from contextlib import nullcontext, suppress
 from dataclasses import replace
+from itertools import islice
 from typing import TYPE_CHECKING, Any
 
 import typer
 
 from cli.terminal.output import print_json, report_json, report_lines, until_closed
-from cli.terminal.progress import auditing, heeding
-from ledger import Finding, IntegrityError, Report, TrustError
+from cli.terminal.progress import heeding, verifying
+from ledger import Finding, IntegrityError, LedgerError, Report, TrustError
+from ledger.local.parallel import cores
+from ledger.stores import FolderStore
 
 if TYPE_CHECKING:
     from collections.abc import Callable
+    from concurrent.futures import Executor
+    from contextlib import AbstractContextManager
 
     from ledger import Keyring, Ledger
-    from ledger.verification.run import Audit
+    from ledger.verification.run import Verification
 
-__all__ = ["note", "note_ambiguity", "print_report", "report_of", "run_audit", "was_interrupted"]
+__all__ = [
+    "note",
+    "note_ambiguity",
+    "print_report",
+    "processes_for",
+    "report_of",
+    "run_verification",
+    "was_interrupted",
+]
 
 EXIT_CODES = {"verified": 0, "unchecked": 3, "tampered": 20}
 INTERRUPTED = 130
+
+MANY = 1_000
+"""Titles from which on it pays to start processes."""
 
 
 def report_of(verification: Callable[[], Report]) -> Report:
@@ -70,22 +88,45 @@ def print_report(
     return INTERRUPTED if interrupted else EXIT_CODES[report.outcome]
 
 
-def run_audit(ledger: Ledger, audit: Audit, titles: list[str] | None, *, silent: bool) -> Report:
-    """Run an audit with its progress shown; a Ctrl-C ends it with what was found by then."""
+def processes_for(
+    ledger: Ledger, titles: list[str] | None, jobs: int | None
+) -> AbstractContextManager[Executor | None]:
+    """Make processes for many titles in a folder, and nothing for others.
+
+    Reading and decoding such a title takes nearly as long as checking its signatures, and threads
+    would do that in turns.
+    """
+    jobs = jobs or cores()
+    if jobs == 1 or type(ledger.store) is not FolderStore:
+        return nullcontext()
+    with suppress(LedgerError):  # the verification will hit it again
+        if len(list(islice(ledger.titles() if titles is None else titles, MANY))) == MANY:
+            from ledger.local.processes import Processes  # noqa: PLC0415 -- slow to load
+
+            # After a Ctrl-C the tracker cleans up what they leave, and need not say so.
+            os.environ.setdefault("PYTHONWARNINGS", "ignore:resource_tracker")
+            return Processes(jobs)
+    return nullcontext()
+
+
+def run_verification(
+    ledger: Ledger, verification: Verification, titles: list[str] | None, *, silent: bool
+) -> Report:
+    """Run a verification with its progress shown; Ctrl-C ends it with what was found by then."""
 
     def count() -> int:
         return sum(1 for _ in ledger.titles())
 
-    shown = auditing(
+    shown = verifying(
         quiet=silent,
         total=None if titles is None else len(titles),
         count=count if titles is None else None,
     )
     try:
         with shown as each:
-            return heeding(lambda: audit.run(each))
+            return heeding(lambda: verification.run(each))
     except KeyboardInterrupt:
-        return audit.stop()
+        return verification.stop()
 
 
 def note_ambiguity(report: Report, keyring: Keyring, known: str | None) -> Report:

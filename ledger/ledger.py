@@ -22,12 +22,13 @@ from ledger.titles import recover as recovering
 from ledger.titles.append import ANY, Anything, Appended, Draft
 from ledger.titles.history import History
 from ledger.verification.fsck import fsck
-from ledger.verification.run import Audit
+from ledger.verification.run import Verification
 from ledger.verification.walk import FROM_A_LISTING, verify_title
 
 if TYPE_CHECKING:
     import os
     from collections.abc import Callable, Iterable, Iterator
+    from concurrent.futures import Executor
     from types import TracebackType
     from typing import Self
 
@@ -346,30 +347,36 @@ class Ledger:
         each: Callable[[Report], None] | None = None,
         state: str | os.PathLike[str] | None = None,
         jobs: int | None = None,
+        executor: Executor | None = None,
     ) -> Report:
-        """Verify these titles, or all that the store lists; ``each`` hears of one at a time.
+        """Verify these titles, or all that the store lists; ``each`` gets one report at a time.
 
-        ``state`` is a file that remembers what verified, from one audit to the next: what lies
-        below is taken on trust, and a title that is gone or was set back is found. Raises what
-        ``audit`` does.
+        The parameters are those of ``verification``, and so are the errors.
         """
-        return self.audit(titles, state=state, jobs=jobs).run(each)
+        return self.verification(titles, state=state, jobs=jobs, executor=executor).run(each)
 
-    def audit(
+    def verification(
         self,
         titles: Iterable[str] | None = None,
         *,
         listed: bool = False,
         state: str | os.PathLike[str] | None = None,
         jobs: int | None = None,
-    ) -> Audit:
-        """``verify_all`` as something under way, which can be stopped; nothing is read yet.
+        executor: Executor | None = None,
+    ) -> Verification:
+        """Prepare what ``verify_all`` does, to be run and stopped; this reads no title yet.
 
-        ``listed``: the titles were chosen from the store's own listing. Raises MalformedError for a
-        damaged state, TrustError for that of another ledger or one that others can write,
-        InvalidError for one inside the store, StoreUnavailable where it can't be written.
+        ``listed``: the titles were chosen from the store's own listing. ``state`` is a file that
+        remembers what verified, from one run to the next: what lies below is taken on trust, and a
+        title that is gone or was set back is found. ``jobs``: how many tasks run at once; as many
+        as there are cores, if not given. They run on threads, or on ``executor``, of
+        ``concurrent.futures``: ``Processes`` pays from about a thousand titles in a folder on.
+
+        Raises MalformedError for a damaged state, TrustError for the state of another ledger or one
+        that others can write, InvalidError for one inside the store, ConflictError if another
+        verification uses it, StoreUnavailable if it can't be written.
         """
-        return Audit(
+        return Verification(
             self._history,
             titles,
             self._clock(),
@@ -377,6 +384,7 @@ class Ledger:
             listed=listed,
             state=state,
             jobs=jobs or cores(),
+            executor=executor,
         )
 
     def fsck(self, *, each: Callable[[Report], None] | None = None) -> Report:

@@ -41,11 +41,12 @@ from ledger.tlog.note import add_signatures
 from ledger.tlog.receipt import Receipt, check_receipt
 from ledger.verification.by_log import MAX_DELAY, LogAudit
 from ledger.verification.replay import last_logged
-from ledger.verification.run import Audit
+from ledger.verification.run import Verification
 
 if TYPE_CHECKING:
     import os
     from collections.abc import Iterable, Iterator
+    from concurrent.futures import Executor
     from datetime import timedelta
 
     from ledger.format.keyring import Keyring, Role
@@ -266,19 +267,20 @@ class Log:
         max_delay: timedelta = MAX_DELAY,
         policy: WitnessPolicy | None = None,
         jobs: int | None = None,
-    ) -> Audit:
-        """An audit of the whole ledger by its log, as something under way: nothing is read yet.
+        executor: Executor | None = None,
+    ) -> Verification:
+        """Prepare an audit of the whole ledger by its log; ``run`` it.
 
-        ``run`` it. Every leaf, tile, chain and signature is checked, and each against the others:
-        what the log has, has to be in its title's chain; a head beyond the log needs a marker, and
-        that for no longer than ``max_delay``. ``state``: as with ``Ledger.verify_all``; it also
-        remembers the checkpoint, and when a head was first seen to wait. ``policy``: who
-        has to have cosigned the checkpoint.
+        It checks every leaf, tile, chain and signature, and each against the others. What the log
+        has must be in its title's chain. A head beyond the log needs a marker, and for no longer
+        than ``max_delay``. ``policy`` says who must have cosigned the checkpoint. ``state``,
+        ``jobs`` and ``executor`` are those of ``Ledger.verification``; the state also remembers the
+        checkpoint, and when a head was first seen to wait.
 
-        Raises what ``checkpoint`` and ``Ledger.audit`` do.
+        Raises what ``checkpoint`` and ``Ledger.verification`` do.
         """
         now = self._clock()
-        beside = LogAudit(
+        log_audit = LogAudit(
             self._history,
             self._reader,
             lambda: self.checkpoint(witnesses=policy.witnesses if policy else ()),
@@ -286,7 +288,7 @@ class Log:
             max_delay=max_delay,
             policy=policy,
         )
-        return Audit(
+        return Verification(
             self._history,
             None,
             now,
@@ -294,7 +296,8 @@ class Log:
             listed=True,
             state=state,
             jobs=jobs or cores(),
-            beside=beside,
+            executor=executor,
+            log_audit=log_audit,
         )
 
     def cosign(self, checkpoint: bytes, witness: WitnessKey, signer: Signer) -> bytes:

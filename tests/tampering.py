@@ -27,6 +27,7 @@ from ledger.format.canonical import encode
 from ledger.format.entry import PAYLOAD_TYPE, Entry
 from ledger.format.layout import LOG, PACKS, PENDING, entry_key, head_key, pack_key, parse_entry_key
 from ledger.local import parallel
+from ledger.local.processes import Processes
 from ledger.packs.format import Packable, make_pack
 from ledger.stores import FolderStore, MemoryStore
 from ledger.testing import ORIGIN, FixedClock, keyring_for, memory_ledger, signer
@@ -203,14 +204,19 @@ def verify_all(world: World) -> Report:
     return world.open().verify_all()
 
 
+@cache
+def processes() -> Processes:
+    """Two processes for all the tests: to start them takes longer than most tests do."""
+    return Processes(2)
+
+
 def verify_all_in_other_processes(world: World) -> Report:
-    """As with many titles in a folder, of which each process verifies some."""
+    """Each process opens the folder for itself."""
     with TemporaryDirectory() as folder, pytest.MonkeyPatch.context() as patch:
-        patch.setattr(walk, "MANY", 1)
         patch.setattr(walk, "TITLES", 1)
         store = FolderStore(folder)
         store.create_many(world.objects.items())
-        return world.open(store).verify_all(jobs=2)
+        return world.open(store).verify_all(executor=processes())
 
 
 def verify_all_reading_ahead(world: World) -> Report:

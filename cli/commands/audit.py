@@ -27,8 +27,9 @@ from cli.options import (
 from cli.reports import (
     note_ambiguity,
     print_report,
+    processes_for,
     report_of,
-    run_audit,
+    run_verification,
     was_interrupted,
 )
 from cli.session import open_ledger
@@ -41,7 +42,7 @@ if TYPE_CHECKING:
 
     from ledger import Report
     from ledger.tlog import WitnessPolicy
-    from ledger.verification.run import Audit
+    from ledger.verification.run import Verification
 
 __all__ = ["audit"]
 
@@ -133,7 +134,7 @@ def _gone_by(checkpoint: str | None = None, **_others: object) -> str:
     return f"as the log has it: {size} leaves, checkpoint {root}"
 
 
-def _audit(asked: Asked, evidence: Evidence, sign: Callable[[Log, Audit], None]) -> Report:
+def _audit(asked: Asked, evidence: Evidence, sign: Callable[[Log, Verification], None]) -> Report:
     with ExitStack() as stack:
         ledger = stack.enter_context(
             open_ledger(asked.store, origin=asked.origin, connections=asked.connections)
@@ -141,9 +142,13 @@ def _audit(asked: Asked, evidence: Evidence, sign: Callable[[Log, Audit], None])
         evidence.note_ledger(ledger)
         log = Log(ledger)
         audit = log.audit(
-            state=asked.state, max_delay=asked.max_delay, policy=asked.policy, jobs=asked.jobs
+            state=asked.state,
+            max_delay=asked.max_delay,
+            policy=asked.policy,
+            jobs=asked.jobs,
+            executor=stack.enter_context(processes_for(ledger, None, asked.jobs)),
         )
-        report = run_audit(ledger, audit, None, silent=asked.silent)
+        report = run_verification(ledger, audit, None, silent=asked.silent)
         evidence.note(log=audit.log_facts(), state=audit.facts())
         if was_interrupted(report):
             stack.pop_all()  # closing could wait for the reads under way
@@ -154,7 +159,7 @@ def _audit(asked: Asked, evidence: Evidence, sign: Callable[[Log, Audit], None])
 
 
 @contextmanager
-def _signing(path: Path | None, key: Path | None) -> Iterator[Callable[[Log, Audit], None]]:
+def _signing(path: Path | None, key: Path | None) -> Iterator[Callable[[Log, Verification], None]]:
     """What signs a checkpoint as a witness, into a new file. That it can is seen at once."""
     if path is None:
         yield lambda *_: None
@@ -162,7 +167,7 @@ def _signing(path: Path | None, key: Path | None) -> Iterator[Callable[[Log, Aud
     witness, private = load_witness(load_config(), key)
     with NewFile(path) as file:
 
-        def sign(log: Log, audit: Audit) -> None:
+        def sign(log: Log, audit: Verification) -> None:
             facts = audit.log_facts() or {}
             file.write(log.cosign(facts["checkpoint"].encode(), witness, private))
             file.commit()

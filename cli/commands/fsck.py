@@ -8,7 +8,7 @@ from cli.config import load_config
 from cli.options import ConnectionsOption, DebugOption, JsonOption, QuietOption, StoreOption
 from cli.reports import note_ambiguity, print_report, report_of, was_interrupted
 from cli.session import open_ledger
-from cli.terminal.progress import auditing, heeding
+from cli.terminal.progress import heeding, verifying
 from ledger import Ledger, Report
 from ledger.format.report import Tally
 
@@ -43,7 +43,7 @@ def _fsck(asked: str | None, connections: int | None, *, quiet: bool) -> Report:
 def _run(ledger: Ledger, *, quiet: bool) -> Report:
     tally = Tally(ledger.origin)
     try:
-        with auditing(quiet=quiet) as show:
+        with verifying(quiet=quiet) as show:
 
             def each(report: Report) -> None:
                 tally.add(report)

@@ -29,8 +29,9 @@ from cli.reports import (
     note,
     note_ambiguity,
     print_report,
+    processes_for,
     report_of,
-    run_audit,
+    run_verification,
     was_interrupted,
 )
 from cli.sampling import Sample, draw, read_titles
@@ -184,7 +185,7 @@ def _verify_store(asked: Asked, evidence: Evidence) -> Report:
             evidence.note(titles_chosen=asked.titles)
             report = _verify_title(ledger, asked)
         else:
-            report = _audit(ledger, asked, evidence)
+            report = _verify_many(ledger, asked, evidence, stack)
         if was_interrupted(report):
             stack.pop_all()  # closing could wait for the reads under way
         report = report if judged is None else Report.merge(report.origin, [report, judged])
@@ -215,16 +216,22 @@ def _verify_title(ledger: Ledger, asked: Asked) -> Report:
         return Tally(ledger.origin).report(interrupted=True)
 
 
-def _audit(ledger: Ledger, asked: Asked, evidence: Evidence) -> Report:
+def _verify_many(ledger: Ledger, asked: Asked, evidence: Evidence, stack: ExitStack) -> Report:
     sample = None
     titles: list[str] | None = asked.titles or None
     if asked.sample is not None:
         size = asked.sample
         sample = heeding(lambda: draw(ledger.titles(), size, asked.seed))
         titles = sample.titles
-    audit = ledger.audit(titles, listed=sample is not None, state=asked.state, jobs=asked.jobs)
-    report = run_audit(ledger, audit, titles, silent=asked.silent)
-    evidence.note(titles_chosen=titles, sample=_facts_of(sample), state=audit.facts())
+    verification = ledger.verification(
+        titles,
+        listed=sample is not None,
+        state=asked.state,
+        jobs=asked.jobs,
+        executor=stack.enter_context(processes_for(ledger, titles, asked.jobs)),
+    )
+    report = run_verification(ledger, verification, titles, silent=asked.silent)
+    evidence.note(titles_chosen=titles, sample=_facts_of(sample), state=verification.facts())
     return report if sample is None else note(report, _note_of(sample))
 
 

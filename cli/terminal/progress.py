@@ -16,7 +16,7 @@ if TYPE_CHECKING:
 
     from ledger import Report
 
-__all__ = ["Meter", "auditing", "heeding"]
+__all__ = ["Meter", "heeding", "verifying"]
 
 EVERY = 0.1
 """Seconds between two pictures: to draw one for each title would cost more than to verify it."""
@@ -60,7 +60,7 @@ def _clock(seconds: float) -> str:
 
 
 @contextmanager
-def auditing(
+def verifying(
     *, quiet: bool, total: int | None = None, count: Callable[[], int] | None = None
 ) -> Iterator[Callable[[Report], None]]:
     """Show on stderr what was verified so far, how fast, and what is left; only on a terminal.

@@ -1,34 +1,35 @@
-"""Work in chunks, on several threads, with the results in order and few chunks in memory.
+"""Work in chunks on an executor, with the results in order and few chunks in memory.
 
-Threads do: checking a signature, the bulk of the work, lets go of the interpreter's lock.
+Threads are the default: checking a signature, the bulk of the work, releases the interpreter's
+lock. ``ledger.local.processes`` is for work that does not.
 """
 
 from __future__ import annotations
 
 import os
 from collections import deque
-from concurrent.futures import ThreadPoolExecutor
+from concurrent.futures import BrokenExecutor, Future, ThreadPoolExecutor
 from itertools import chain, islice
 from typing import TYPE_CHECKING, TypeVar
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Iterator
-    from concurrent.futures import Future
+    from concurrent.futures import Executor
 
 __all__ = ["CHUNK", "cores", "in_chunks"]
 
 CHUNK = 250
-"""How many items make a task: large enough that handing it over costs nothing."""
+"""Items in a task. With so many, the cost of handing a task over does not show."""
 
 CHUNK_BYTES = 4 << 20
-"""How many bytes are in a chunk at most, but for the last item: large ones must not pile up."""
+"""The weight at which a chunk ends, so that large items do not pile up in memory."""
 
 T = TypeVar("T")
 R = TypeVar("R")
 
 
 def cores() -> int:
-    """How many processors this process may use."""
+    """Return how many processors this process may use."""
     if hasattr(os, "sched_getaffinity"):
         return len(os.sched_getaffinity(0))
     return os.cpu_count() or 1
@@ -39,34 +40,58 @@ def in_chunks(
     work: Callable[[list[T]], list[R]],
     jobs: int,
     *,
+    executor: Executor | None = None,
     chunk: int | None = None,
     weigh: Callable[[T], int] = lambda _: 0,
 ) -> Iterator[R]:
-    """The results of ``work`` on chunks of the items, in order, with ``jobs`` chunks under way.
+    """Yield the results of ``work`` on chunks of the items, in the order of the items.
 
-    The items are taken from this thread, a few chunks ahead of the results and no further. A chunk
-    ends at ``chunk`` items (CHUNK), or when they ``weigh`` CHUNK_BYTES together. One chunk, or one
-    job, takes no other thread.
+    The calling thread takes the items, and stays at most ``2 * jobs`` chunks ahead of the results.
+    A chunk ends at ``chunk`` items (default: CHUNK) or when its items ``weigh`` CHUNK_BYTES.
+
+    The work runs on ``executor``, or without one on ``jobs`` threads. A single chunk, and a single
+    job without an executor, run in the calling thread. So does the work of an executor that breaks,
+    for example because one of its processes was killed. If the executor has processes, ``work``,
+    the items and the results must pickle. Closing the generator cancels the work that has not
+    begun, and does not wait for the rest.
     """
     chunks = _cut(items, chunk or CHUNK, weigh)
-    first = list(islice(chunks, 2)) if jobs > 1 else []
+    first = list(islice(chunks, 2)) if jobs > 1 or executor else []
     chunks = chain(first, chunks)
     if len(first) < 2:
         for taken in chunks:
             yield from work(taken)
         return
-    under_way: deque[Future[list[R]]] = deque()
-    pool = ThreadPoolExecutor(jobs, thread_name_prefix="ledger-check")
+    under_way: deque[tuple[list[T], Future[list[R]]]] = deque()
+    pool = executor or ThreadPoolExecutor(jobs, thread_name_prefix="ledger-check")
     try:
         for taken in chunks:
-            under_way.append(pool.submit(work, taken))
+            under_way.append((taken, _submit(pool, work, taken)))
             if len(under_way) > 2 * jobs:
-                yield from under_way.popleft().result()
+                yield from _result(work, *under_way.popleft())
         while under_way:
-            yield from under_way.popleft().result()
+            yield from _result(work, *under_way.popleft())
     finally:
-        # Who wants no more results (Ctrl-C) does not wait for those under way.
-        pool.shutdown(wait=not under_way, cancel_futures=True)
+        for _, future in under_way:
+            future.cancel()
+        if executor is None:
+            pool.shutdown(wait=not under_way)
+
+
+def _submit(pool: Executor, work: Callable[[list[T]], list[R]], taken: list[T]) -> Future[list[R]]:
+    try:
+        return pool.submit(work, taken)
+    except BrokenExecutor as error:
+        broken: Future[list[R]] = Future()
+        broken.set_exception(error)
+        return broken
+
+
+def _result(work: Callable[[list[T]], list[R]], taken: list[T], future: Future[list[R]]) -> list[R]:
+    try:
+        return future.result()
+    except BrokenExecutor:
+        return work(taken)
 
 
 def _cut(items: Iterable[T], chunk: int, weigh: Callable[[T], int]) -> Iterator[list[T]]:

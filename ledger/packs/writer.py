@@ -78,7 +78,7 @@ def pack(
     names = list(pack_names(history.store))
     dissolved = names if rebuild else _to_dissolve(names)
     kept = sorted(set(names) - set(dissolved), key=layout.pack_key)
-    writer = _Writer(history.store, history.origin)
+    writer = _PackWriter(history.store, history.origin)
     findings: list[Finding] = []
     near = PackReader(history.store, history.origin, dissolved)
     held = PackReader(history.store, history.origin, kept, addresses_only=True)
@@ -136,7 +136,7 @@ def _last(name: PackName) -> str:
 # -- What is to be packed ------------------------------------------------------------------------
 
 
-class _Title(NamedTuple):
+class _Unpacked(NamedTuple):
     """A title, the entries of it that are in no pack that is kept, and those that are near."""
 
     title_number: str
@@ -150,7 +150,7 @@ _Walk: TypeAlias = "Iterable[Entry | Finding]"
 
 def _titles(
     store: Store, near: PackReader, held: PackReader, each: Callable[[str], None] | None
-) -> Iterator[_Title]:
+) -> Iterator[_Unpacked]:
     """The titles that have something to be packed, as the store lists them.
 
     Only what is listed is packed, whatever an older pack has: what was taken out of the store does
@@ -168,13 +168,13 @@ def _titles(
             each(title_number)
         if missing:
             useful = {address: found[address] for address in missing & found.keys()}
-            yield _Title(title_number, missing, useful)
+            yield _Unpacked(title_number, missing, useful)
 
 
-def _walks(history: History, titles: Iterable[_Title]) -> Iterator[tuple[str, _Walk]]:
+def _walks(history: History, titles: Iterable[_Unpacked]) -> Iterator[tuple[str, _Walk]]:
     """A walk for each title; of short titles, some are under way at once."""
 
-    def read(taken: list[_Title]) -> list[tuple[str, _Walk]]:
+    def read(taken: list[_Unpacked]) -> list[tuple[str, _Walk]]:
         room = AHEAD_BYTES
         walks: list[tuple[str, _Walk]] = []
         for title in taken:
@@ -196,7 +196,7 @@ def _walks(history: History, titles: Iterable[_Title]) -> Iterator[tuple[str, _W
     )
 
 
-def _walk(history: History, title: _Title) -> Iterator[Entry | Finding]:
+def _walk(history: History, title: _Unpacked) -> Iterator[Entry | Finding]:
     """Walk down from the head, until nothing is missing any more."""
     try:
         yield from _entries(history, title)
@@ -204,7 +204,7 @@ def _walk(history: History, title: _Title) -> Iterator[Entry | Finding]:
         yield finding_of(error, layout.head_key(title.title_number))
 
 
-def _entries(history: History, title: _Title) -> Iterator[Entry]:
+def _entries(history: History, title: _Unpacked) -> Iterator[Entry]:
     head = history.find_head(title.title_number)
     if head is None:  # a first append that is not finished, or fsck's to find
         return
@@ -239,7 +239,7 @@ def _open(history: History, title_number: str, address: str, near: dict[str, byt
     return history.open(near.pop(address), title_number, key, address)
 
 
-def _prefetch(store: Store, title: _Title) -> dict[str, bytes]:
+def _prefetch(store: Store, title: _Unpacked) -> dict[str, bytes]:
     """The entries that no pack has, where a walk would wait for one after another."""
     if store.concurrency < 2:
         return {}
@@ -266,7 +266,7 @@ class _Count(NamedTuple):
     entries: int
 
 
-class _Writer:
+class _PackWriter:
     """Collects entries, in order, and writes a pack whenever there are enough."""
 
     def __init__(self, store: Store, origin: str) -> None:

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, NamedTuple, Protocol
+from typing import TYPE_CHECKING, Any, NamedTuple, Protocol
+
+from ledger.errors import InvalidError
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator
@@ -37,6 +39,13 @@ class Store(Protocol):
 
     concurrency: int = 1
     """How many reads are worth having under way at once: 1 where a read costs no waiting."""
+
+    def __reduce__(self) -> tuple[Any, ...]:
+        """Refuse to be pickled; a store that another process can open overrides this."""
+        raise InvalidError(
+            f"{self.url} can't be used from other processes",
+            hint="use threads: pass no executor, or a ThreadPoolExecutor",
+        )
 
     def get(self, key: str) -> Blob | None:
         """The object, or None where there is none."""

@@ -38,6 +38,7 @@ from ledger.stores.listing import check_listing, is_listed
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator, Sequence
+    from typing import Self
 
 __all__ = ["FolderStore"]
 
@@ -71,6 +72,9 @@ class FolderStore(Store):
         self.path = "/" + os.path.abspath(text).lstrip("/")  # noqa: PTH100  as fast as it gets
         self.url = f"file:{self.path}"
         self._settled: set[str] = set()
+
+    def __reduce__(self) -> tuple[type[Self], tuple[str]]:
+        return type(self), (self.path,)
 
     def __repr__(self) -> str:
         return f"FolderStore({self.path!r})"

@@ -28,7 +28,7 @@ from ledger.tlog.checkpoint import Checkpoint
 from ledger.verification.compare import Expected, compare, gather, with_log
 from ledger.verification.leaf_index import Beyond, LeafIndex
 from ledger.verification.replay import rehash
-from ledger.verification.state import Logged
+from ledger.verification.state import LogProgress
 from ledger.verification.unlogged import Waiting
 from ledger.verification.walk import Subject
 
@@ -40,7 +40,7 @@ if TYPE_CHECKING:
     from ledger.titles.history import History
     from ledger.tlog.checkpoint import SignedCheckpoint
     from ledger.tlog.policy import WitnessPolicy
-    from ledger.verification.state import AuditState
+    from ledger.verification.state import VerificationState
     from ledger.verification.walk import Verified
 
 __all__ = ["MAX_DELAY", "LogAudit"]
@@ -78,7 +78,7 @@ class LogAudit:
         self._max_delay = max_delay
         self._policy = policy
         self._index = LeafIndex()
-        self._state: AuditState | None = None
+        self._state: VerificationState | None = None
         self._readable = False
         self._audited = 0  # leaves
         self._under_way: dict[str, Expected] = {}
@@ -90,7 +90,7 @@ class LogAudit:
 
     # -- The log itself ------------------------------------------------------------------------
 
-    def begin(self, state: AuditState | None) -> Report:
+    def begin(self, state: VerificationState | None) -> Report:
         """Check that the log goes on from what is remembered, and read what is new in it.
 
         Raises NotFoundError where there is no log, and none is remembered; OriginNotPinned where
@@ -212,12 +212,12 @@ class LogAudit:
 
     # -- What is left --------------------------------------------------------------------------
 
-    def logged(self) -> Logged:
+    def logged(self) -> LogProgress:
         """What a clean audit leaves to be remembered."""
         if self.signed is None or self._newest is None:
             raise AssertionError("an audit that did not end is never clean")
         seen = self._newest.note.decode()
-        return Logged(self.signed.note.decode(), seen, self._index.newest)
+        return LogProgress(self.signed.note.decode(), seen, self._index.newest)
 
     def facts(self) -> dict[str, Any]:
         """The signed checkpoints, to be kept: two that contradict each other are proof."""

@@ -13,12 +13,12 @@ if TYPE_CHECKING:
     from ledger.verification.leaf_index import Row
     from ledger.verification.walk import Known, Subject
 
-__all__ = ["Expected", "InLog", "compare", "gather", "with_log"]
+__all__ = ["Expected", "LoggedVersions", "compare", "gather", "with_log"]
 
 ADDRESS_BYTES = 32
 
 
-class InLog(NamedTuple):
+class LoggedVersions(NamedTuple):
     """What the log has of a title that was new to this audit: versions in a row."""
 
     first: int
@@ -44,10 +44,10 @@ class Expected(NamedTuple):
     logged: int
     """The last version that the log has; 0: none."""
     since: str
-    new: InLog | None
+    new: LoggedVersions | None
 
 
-def with_log(subject: Subject, new: InLog | None) -> Subject:
+def with_log(subject: Subject, new: LoggedVersions | None) -> Subject:
     """The subject, verified as far down as there is something to compare."""
     if new is None or not new.addresses:
         return subject
@@ -57,7 +57,7 @@ def with_log(subject: Subject, new: InLog | None) -> Subject:
     return subject._replace(logged=new.address(new.last))
 
 
-def gather(title_number: str, rows: Iterator[Row], logged: int | None = None) -> InLog:
+def gather(title_number: str, rows: Iterator[Row], logged: int | None = None) -> LoggedVersions:
     """The versions that the leaves of a title have, and what is wrong with them as they are.
 
     ``logged``: the version that they continue; None: any.
@@ -80,7 +80,7 @@ def gather(title_number: str, rows: Iterator[Row], logged: int | None = None) ->
         first = first or row.version
         version, address = row.version, row.address
         addresses += bytes.fromhex(address)
-    return InLog(first or 0, bytes(addresses), tuple(findings))
+    return LoggedVersions(first or 0, bytes(addresses), tuple(findings))
 
 
 def _twice(title_number: str, row: Row, address: str) -> Finding:

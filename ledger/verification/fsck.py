@@ -10,7 +10,7 @@ from ledger.format import layout
 from ledger.format.report import Finding, Report, finding_of
 from ledger.local.parallel import in_chunks
 from ledger.packs.reader import check_packs
-from ledger.verification.listing import Listing, by_folder
+from ledger.verification.listing import TolerantListing, by_folder
 from ledger.verification.prefetch import Wanted, fetch
 from ledger.verification.walk import TITLES, carry_out, plan_walk, stray
 
@@ -29,7 +29,7 @@ def fsck(history: History, now: datetime, *, jobs: int = 1) -> Iterator[Report]:
     def check(folders: list[tuple[str, list[str]]]) -> list[Report]:
         return [report for folder in folders for report in _fsck_folder(history, *folder, now)]
 
-    listing = Listing(history.store.list())
+    listing = TolerantListing(history.store.list())
     workers = max(jobs, history.store.concurrency // 2)
     chunk = 1 if jobs < workers else TITLES
     yield from in_chunks(by_folder(listing), check, workers, chunk=chunk)

@@ -18,7 +18,7 @@ if TYPE_CHECKING:
 
     from ledger.format.report import Finding
 
-__all__ = ["Listing", "by_folder"]
+__all__ = ["TolerantListing", "by_folder"]
 
 PIECE = 250
 """How many keys of a folder that is no title's are taken at once: there may be millions."""
@@ -26,7 +26,7 @@ PIECE = 250
 T = TypeVar("T")
 
 
-class Listing(Generic[T]):
+class TolerantListing(Generic[T]):
     """The items of a listing; where it breaks off after some, they are all there are.
 
     Where it yields nothing at all its error is raised: then there is nothing that could be lost.

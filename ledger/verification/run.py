@@ -4,57 +4,33 @@ from __future__ import annotations
 
 from collections import deque
 from threading import Lock
-from typing import TYPE_CHECKING, Any, Protocol
+from typing import TYPE_CHECKING, Any
 
 from ledger.errors import LedgerError
 from ledger.format import layout
 from ledger.format.report import Finding, Report, Tally
-from ledger.verification.listing import Listing
+from ledger.verification.listing import TolerantListing
 from ledger.verification.state import open_state
 from ledger.verification.walk import FROM_A_LISTING, Subject, verify_titles
 
 if TYPE_CHECKING:
     import os
     from collections.abc import Callable, Iterable, Iterator
+    from concurrent.futures import Executor
     from datetime import datetime
 
     from ledger.titles.history import History
-    from ledger.verification.state import AuditState, Logged
+    from ledger.verification.by_log import LogAudit
     from ledger.verification.walk import Known, Verified
 
-__all__ = ["Audit", "Beside"]
-
-
-class Beside(Protocol):
-    """What is audited beside the chains, called in this order; ``ledger.tlog.audit`` is one."""
-
-    def begin(self, state: AuditState | None) -> Report:
-        """Before any head is read."""
-
-    def subjects(self, subjects: Iterable[Subject]) -> Iterator[Subject]:
-        """The titles to verify, in order: those given, and others between them."""
-
-    def take(self, verified: Verified) -> Verified:
-        """The next title, with what else there is to say of it."""
-
-    def end(self) -> Report:
-        """After the last title."""
-
-    def logged(self) -> Logged:
-        """What the state is to remember, if everything held."""
-
-    def facts(self) -> dict[str, Any]:
-        """What it went by, as evidence."""
-
-    def close(self) -> None:
-        """Let go of what is held."""
+__all__ = ["Verification"]
 
 
 def _in_order(titles: Iterable[str]) -> list[str]:
     return sorted(map(layout.check_title_number, set(titles)), key=layout.head_key)
 
 
-class Audit:
+class Verification:
     """A verification of many titles: ``run`` it in one thread, ``stop`` it from another.
 
     Either way the state, if there is one, then holds what was checked.
@@ -70,13 +46,15 @@ class Audit:
         listed: bool,
         state: str | os.PathLike[str] | None,
         jobs: int,
-        beside: Beside | None = None,
+        executor: Executor | None = None,
+        log_audit: LogAudit | None = None,
     ) -> None:
-        """Use ``Ledger.audit``, or ``Log.audit``."""
-        self._beside = beside
+        """Use ``Ledger.verification`` or ``Log.audit``."""
+        self._log_audit = log_audit
         self._history = history
         self._now = now
         self._jobs = jobs
+        self._executor = executor
         self._every = titles is None
         self._listed = listed or titles is None
         chosen = None if titles is None else _in_order(titles)
@@ -96,7 +74,7 @@ class Audit:
         Where the store's listing breaks off, that is a finding. What ends it early (a Ctrl-C, a
         store that lists nothing at all) is raised, once the state was written.
         """
-        subjects = Listing(self._subjects())
+        subjects = TolerantListing(self._subjects())
         try:
             self._begin()
             for verified in self._verify(subjects):
@@ -118,8 +96,8 @@ class Audit:
 
     def _begin(self) -> None:
         self._note_listing()
-        if self._beside is not None:
-            self._add(self._beside.begin(self.state))
+        if self._log_audit is not None:
+            self._add(self._log_audit.begin(self.state))
         elif self.state is not None and self.state.header and self.state.header.seen:
             self._add(self._compare_log(self.state.header.seen))
 
@@ -137,13 +115,14 @@ class Audit:
             subjects,
             self._now,
             jobs=self._jobs,
+            executor=self._executor,
             # Where most was vouched for already, reading whole packs would be more, not less.
             packs=self._every and not self._vouched,
         )
 
     def _finish(self) -> None:
-        if self._beside is not None:
-            self._add(self._beside.end())
+        if self._log_audit is not None:
+            self._add(self._log_audit.end())
 
     def _add(self, report: Report) -> None:
         with self._lock:
@@ -167,7 +146,7 @@ class Audit:
 
     def log_facts(self) -> dict[str, Any] | None:
         """The checkpoints that it went by, as evidence; None where it went by none."""
-        return self._beside.facts() if self._beside else None
+        return self._log_audit.facts() if self._log_audit else None
 
     @property
     def _vouched(self) -> bool:
@@ -187,7 +166,7 @@ class Audit:
             return
         # What was read of the log is remembered only where nothing is left to be looked at again.
         clean = self._tally.report(interrupted=interrupted).outcome == "verified"
-        logged = self._beside.logged() if self._beside and clean else None
+        logged = self._log_audit.logged() if self._log_audit and clean else None
         try:
             self.state_digest = self.state.finish(logged)
         except LedgerError as error:
@@ -199,8 +178,8 @@ class Audit:
         with self._lock:  # another thread may be at the end of it
             if self.state is not None:
                 self.state.close()
-            if self._beside is not None:
-                self._beside.close()
+            if self._log_audit is not None:
+                self._log_audit.close()
 
     def _subjects(self) -> Iterator[Subject]:
         if self.state is None:
@@ -209,16 +188,16 @@ class Audit:
             )
         else:
             subjects = self.state.subjects(self._titles, listed=self._listed, every=self._every)
-        if self._beside is not None:
-            subjects = self._beside.subjects(subjects)
+        if self._log_audit is not None:
+            subjects = self._log_audit.subjects(subjects)
         for subject in subjects:
             self._under_way.append(subject)  # what is verified comes back in this order
             yield subject
 
     def _take(self, verified: Verified) -> None:
         subject = self._under_way.popleft()
-        if self._beside is not None:
-            verified = self._beside.take(verified)
+        if self._log_audit is not None:
+            verified = self._log_audit.take(verified)
         self._tally.add(verified.report)
         if self.state is None:
             return
@@ -234,7 +213,7 @@ class Audit:
         self._trusted_titles += entries > 0
 
     def _note_listing(self) -> None:
-        if not self._every or self._beside is not None:
+        if not self._every or self._log_audit is not None:
             return
         if self.state is None or self.state.header is None:
             self._tally.note(FROM_A_LISTING)

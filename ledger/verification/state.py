@@ -18,8 +18,8 @@ from ledger.local.filelock import lock_file
 from ledger.local.newfile import NewFile, check_name, check_outside
 from ledger.stores import FolderStore
 from ledger.verification.state_file import (
-    Header,
     Remembered,
+    StateHeader,
     check_header,
     check_whole,
     lines_of,
@@ -37,10 +37,10 @@ if TYPE_CHECKING:
     from ledger.format.keyring import Keyring
     from ledger.titles.history import History
 
-__all__ = ["AuditState", "Logged", "open_state"]
+__all__ = ["LogProgress", "VerificationState", "open_state"]
 
 
-class Logged(NamedTuple):
+class LogProgress(NamedTuple):
     """What a clean audit by the log leaves to be remembered."""
 
     checkpoint: str
@@ -51,7 +51,7 @@ class Logged(NamedTuple):
     """Titles, in order, and the last version of each among the leaves that were new to it."""
 
 
-class AuditState:
+class VerificationState:
     """The state in a file: what it remembers, and what the audit under way adds to it.
 
     ``add`` notes what came of one title after the other; ``finish`` joins that with the rest of
@@ -70,9 +70,9 @@ class AuditState:
         """
         self.path = Path(path)
         keys = {t.key.key_id for t in keyring if (t.origin, t.role) == (origin, "registrar")}
-        self._next = Header(origin, tuple(sorted(keys)), times.format_time(now))
+        self._next = StateHeader(origin, tuple(sorted(keys)), times.format_time(now))
         check_name(self.path, replace=True)
-        self.header: Header | None = None
+        self.header: StateHeader | None = None
         self.digest: str | None = None
         """The sha256 of the file as it was found; None where there was none."""
         self._failed: StoreUnavailable | None = None
@@ -141,7 +141,7 @@ class AuditState:
         except OSError as error:  # the verification goes on: ``finish`` says so
             self._failed = self._failure(error)
 
-    def finish(self, logged: Logged | None = None) -> str:
+    def finish(self, logged: LogProgress | None = None) -> str:
         """Replace the file, durably; return its sha256. It may be called again if it was cut off.
 
         ``logged``: what the log had, if everything held; otherwise the checkpoint stays.
@@ -212,11 +212,11 @@ def _lock(path: Path) -> IO[bytes]:
         ) from error
 
 
-def open_state(path: str | os.PathLike[str], history: History, now: datetime) -> AuditState:
+def open_state(path: str | os.PathLike[str], history: History, now: datetime) -> VerificationState:
     """The state of a ledger's audits; refused inside the store that it is to watch over."""
     if isinstance(history.store, FolderStore):
         check_outside(path, history.store.path)
-    return AuditState(path, history.origin, history.keyring, now)
+    return VerificationState(path, history.origin, history.keyring, now)
 
 
 def _subject(known: Remembered) -> Subject:

@@ -48,8 +48,8 @@ if TYPE_CHECKING:
     from pathlib import Path
 
 __all__ = [
-    "Header",
     "Remembered",
+    "StateHeader",
     "check_header",
     "check_whole",
     "lines_of",
@@ -72,7 +72,7 @@ DECIDE = (
 )
 
 
-class Header(NamedTuple):
+class StateHeader(NamedTuple):
     """What the first line of a state says."""
 
     origin: str
@@ -98,7 +98,7 @@ class Remembered(NamedTuple):
     """When an audit first saw that the next one is not; "": it is not known."""
 
 
-def lines_of(header: Header, titles: Iterable[Remembered]) -> Iterator[bytes]:
+def lines_of(header: StateHeader, titles: Iterable[Remembered]) -> Iterator[bytes]:
     """The lines of a file, each with its end."""
     before = hashlib.sha256()
     first = {
@@ -183,7 +183,7 @@ def _remembered(match: re.Match[bytes]) -> Remembered:
     )
 
 
-def _parse_header(line: bytes, path: Path) -> Header:
+def _parse_header(line: bytes, path: Path) -> StateHeader:
     try:
         value = canonical.load(line)
     except LedgerError as error:
@@ -204,10 +204,10 @@ def _parse_header(line: bytes, path: Path) -> Header:
     checkpoint, seen = value.get("checkpoint"), value.get("seen")
     if value["format"] == 2 and not (isinstance(checkpoint, str) and isinstance(seen, str)):
         raise _damaged(path, "its first line: a checkpoint is no text")
-    return Header(origin, tuple(texts), str(audited_at), checkpoint, seen)
+    return StateHeader(origin, tuple(texts), str(audited_at), checkpoint, seen)
 
 
-def check_header(file: IO[bytes], path: Path, origin: str) -> Header:
+def check_header(file: IO[bytes], path: Path, origin: str) -> StateHeader:
     """Read the first line; raises MalformedError, TrustError where it is of another ledger."""
     header = _parse_header(next(read_lines(file, path), b""), path)
     if header.origin != origin:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import hashlib
 from dataclasses import replace
 from functools import partial
-from itertools import chain, islice
+from itertools import chain
 from typing import TYPE_CHECKING, NamedTuple, TypeAlias
 
 from ledger.errors import LedgerError, NotFoundError
@@ -14,19 +14,18 @@ from ledger.format.chain import Chain
 from ledger.format.entry import Entry
 from ledger.format.report import Finding, Report, finding_of
 from ledger.local.parallel import in_chunks
-from ledger.local.workers import Workers
 from ledger.packs.reader import FROM_PACKS, PackReader, pack_names
-from ledger.stores import open_store
-from ledger.stores.folder import FolderStore
 from ledger.titles.history import History
 from ledger.verification.prefetch import Fetched, Near, Wanted, fetch
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterable, Iterator, Mapping
+    from collections.abc import Iterable, Iterator, Mapping
+    from concurrent.futures import Executor
     from datetime import datetime
 
     from ledger.format.chain import Step
     from ledger.format.keyring import Keyring
+    from ledger.stores.base import Store
 
 __all__ = [
     "FROM_A_LISTING",
@@ -42,9 +41,6 @@ __all__ = [
 
 TITLES = 16
 """How many titles make a task."""
-
-MANY = 1_000
-"""From how many titles on it pays to start other processes."""
 
 FROM_A_LISTING = "that no title is missing: the titles come from the store's own listing"
 
@@ -84,30 +80,29 @@ class Verified(NamedTuple):
     each, the head first."""
 
 
+_Task: TypeAlias = "tuple[Subject, Wanted]"
+
+
 def verify_titles(
     history: History,
     subjects: Iterable[Subject],
     now: datetime,
     *,
     jobs: int = 1,
+    executor: Executor | None = None,
     packs: bool = False,
 ) -> Iterator[Verified]:
-    """Verify the titles, each as a whole, and say in turn what came of them.
+    """Verify the titles, each as a whole, and yield the results in the same order.
 
-    Where reading means waiting, it is waited for many at once, while others are checked. ``packs``:
-    entries may be read from packs; that pays where most titles are verified, in order.
+    Titles are checked on ``jobs`` threads, while other threads read ahead if the store is remote.
+    With an ``executor``, its tasks do both. ``packs``: read entries from packs too, which pays if
+    most titles are verified, in order.
     """
     if packs and _is_packed(history):
-        yield from _verify_packed(history, subjects, now, jobs)
-        return
-    if jobs > 1 and type(history.store) is FolderStore:
-        subjects = iter(subjects)
-        first = list(islice(subjects, MANY))
-        subjects = chain(first, subjects)
-        if len(first) == MANY:
-            yield from _verify_elsewhere(history, subjects, now, jobs)
-            return
-    yield from _verify_tasks(history, ((s, _wanted(s)) for s in subjects), now, jobs)
+        yield from _verify_packed(history, subjects, now, jobs, executor)
+    else:
+        tasks = ((subject, _wanted(subject)) for subject in subjects)
+        yield from _verify_tasks(history, tasks, now, jobs, executor)
 
 
 def _is_packed(history: History) -> bool:
@@ -118,11 +113,15 @@ def _is_packed(history: History) -> bool:
 
 
 def _verify_packed(
-    history: History, subjects: Iterable[Subject], now: datetime, jobs: int
+    history: History,
+    subjects: Iterable[Subject],
+    now: datetime,
+    jobs: int,
+    executor: Executor | None,
 ) -> Iterator[Verified]:
     with PackReader(history.store, history.origin) as reader:
         tasks = ((s, _wanted(s, reader.entries_of(s.title_number))) for s in subjects)
-        for verified in _verify_tasks(history, tasks, now, jobs):
+        for verified in _verify_tasks(history, tasks, now, jobs, executor):
             findings, reader.findings = reader.findings, []
             report = verified.report
             yield (
@@ -132,49 +131,50 @@ def _verify_packed(
             )
 
 
-def _verify_elsewhere(
-    history: History, subjects: Iterable[Subject], now: datetime, jobs: int
-) -> Iterator[Verified]:
-    """Verify in other processes, which read the folder for themselves.
-
-    Of a title in a folder, reading and decoding take nearly as long as its signatures, and threads
-    would wait for each other there.
-    """
-    make = partial(_check_folder, history.store.url, history.origin, history.keyring, now)
-    with Workers(make, jobs) as workers:
-        yield from in_chunks(subjects, workers.work, jobs, chunk=TITLES)
-
-
-def _check_folder(
-    url: str, origin: str, keyring: Keyring, now: datetime
-) -> Callable[[list[Subject]], list[Verified]]:
-    history = History(open_store(url), origin, keyring)
-    nothing = Fetched(None, Near({}))
-    return lambda taken: [_verify(history, subject, nothing, now) for subject in taken]
-
-
 def _wanted(subject: Subject, packed: Mapping[str, bytes] | None = None) -> Wanted:
     version, until = subject.known or (0, None)
     return Wanted(subject.title_number, packed or {}, until, version)
 
 
 def _verify_tasks(
-    history: History, tasks: Iterable[tuple[Subject, Wanted]], now: datetime, jobs: int
+    history: History,
+    tasks: Iterable[_Task],
+    now: datetime,
+    jobs: int,
+    executor: Executor | None,
 ) -> Iterator[Verified]:
     store = history.store
-
-    def bring(taken: list[tuple[Subject, Wanted]]) -> list[tuple[Subject, Fetched]]:
-        found = fetch(store, [wanted for _, wanted in taken])
-        return [(subject, fetched) for (subject, _), fetched in zip(taken, found, strict=True)]
-
-    def check(taken: list[tuple[Subject, Fetched]]) -> list[Verified]:
-        return [_verify(history, subject, fetched, now) for subject, fetched in taken]
-
+    if executor is not None:
+        work = partial(_bring_and_check, store, history.origin, history.keyring, now)
+        return in_chunks(tasks, work, jobs, executor=executor, chunk=TITLES)
+    bring = partial(_bring, store)
+    check = partial(_check, history, now)
     if store.concurrency > 1:
         brought = in_chunks(tasks, bring, max(2, store.concurrency // 8), chunk=TITLES)
     else:
-        brought = ((subject, Fetched(None, Near(wanted.packed))) for subject, wanted in tasks)
+        brought = chain.from_iterable(bring([task]) for task in tasks)
     return in_chunks(brought, check, jobs, chunk=TITLES)
+
+
+def _bring_and_check(
+    store: Store, origin: str, keyring: Keyring, now: datetime, tasks: list[_Task]
+) -> list[Verified]:
+    """Verify some titles, all in one task; what it takes can be sent to another process."""
+    return _check(History(store, origin, keyring), now, _bring(store, tasks))
+
+
+def _bring(store: Store, tasks: list[_Task]) -> list[tuple[Subject, Fetched]]:
+    if store.concurrency > 1:
+        found = fetch(store, [wanted for _, wanted in tasks])
+    else:
+        found = [Fetched(None, Near(wanted.packed)) for _, wanted in tasks]
+    return [(subject, fetched) for (subject, _), fetched in zip(tasks, found, strict=True)]
+
+
+def _check(
+    history: History, now: datetime, brought: list[tuple[Subject, Fetched]]
+) -> list[Verified]:
+    return [_verify(history, subject, fetched, now) for subject, fetched in brought]
 
 
 def _verify(history: History, subject: Subject, fetched: Fetched, now: datetime) -> Verified:

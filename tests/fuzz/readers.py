@@ -95,7 +95,7 @@ POLICY = (
 )
 STATE = b"".join(
     state_file.lines_of(
-        state_file.Header(
+        state_file.StateHeader(
             ORIGIN, (REGISTRAR.key_id,), "2026-11-23T10:00:00.000000Z", NOTE.decode()
         ),
         [

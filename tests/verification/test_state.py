@@ -26,7 +26,7 @@ from ledger.errors import (
 from ledger.format.layout import head_key
 from ledger.stores import MemoryStore
 from ledger.testing import ORIGIN, FixedClock, keyring_for, memory_ledger, signer
-from ledger.verification.state import AuditState
+from ledger.verification.state import VerificationState
 from ledger.verification.walk import Known, Subject
 from tests.tampering import (
     HEAD,
@@ -382,31 +382,31 @@ def test_what_an_interrupted_audit_did_not_come_to_keeps_its_line(path):
 
 def test_an_audit_is_stopped_from_another_thread_and_is_never_true_then(path):
     ledger = many(3)
-    audit = ledger.audit(state=path)
+    verification = ledger.verification(state=path)
     stopped = []
-    ended = audit.run(lambda _: stopped.append(audit.stop()))
+    ended = verification.run(lambda _: stopped.append(verification.stop()))
     assert stopped == [ended]
     assert not ended
     assert (ended.outcome, ended.titles) == ("unchecked", 1)
     assert [(f.severity, f.slug) for f in ended.findings] == [("unchecked", "interrupted")]
-    assert audit.state_digest == hashlib.sha256(path.read_bytes()).hexdigest()
+    assert verification.state_digest == hashlib.sha256(path.read_bytes()).hexdigest()
     assert title_numbers(path) == ["TN000"]
 
 
 def test_tampering_that_was_found_before_it_was_stopped_is_in_the_report(world, path):
     world.objects[HEAD] = b""
-    audit = world.open().audit(state=path)
-    audit.run(lambda _: audit.stop())
-    assert audit.stop().outcome == "tampered"
+    verification = world.open().verification(state=path)
+    verification.run(lambda _: verification.stop())
+    assert verification.stop().outcome == "tampered"
 
 
 def test_of_two_audits_at_once_the_second_is_refused(world, path):
     """The later to end would forget what the other one saw."""
-    first = world.open().audit(state=path)
+    first = world.open().verification(state=path)
     with pytest.raises(ConflictError, match="another audit is using"):
-        world.open().audit(state=path)
+        world.open().verification(state=path)
     assert first.run()
-    assert world.open().audit(state=path).run()
+    assert world.open().verification(state=path).run()
 
 
 def test_until_it_has_ended_the_file_is_as_it_was(world, audited):
@@ -626,9 +626,9 @@ def test_a_state_is_what_was_last_said_of_each_title(
 ):
     path = tmp_path_factory.mktemp("law") / "state"
     keyring, now = keyring_for(), FixedClock().now
-    audit_by(AuditState(path, ORIGIN, keyring, now), first)
+    audit_by(VerificationState(path, ORIGIN, keyring, now), first)
 
-    state = AuditState(path, ORIGIN, keyring, now)
+    state = VerificationState(path, ORIGIN, keyring, now)
     asked = list(state.subjects(in_order(listed), listed=True, every=True))
     assert asked == [
         Subject(number, first[number]) if number in first else Subject(number, listed=True)
@@ -644,7 +644,7 @@ def test_a_state_is_what_was_last_said_of_each_title(
 
     expected = first | second
     pins = {number for number in tampered if number in first and number not in second}
-    again = AuditState(path, ORIGIN, keyring, now)
+    again = VerificationState(path, ORIGIN, keyring, now)
     assert [(r.title_number, (r.version, r.address), r.vouched) for r in again.remembered()] == [
         (number, expected[number], number not in pins) for number in in_order(expected)
     ]
@@ -654,12 +654,12 @@ def test_a_state_is_what_was_last_said_of_each_title(
 def test_many_titles_are_read_as_they_are_needed(path):
     """More than fits one block; nothing of it is held."""
     keyring, now = keyring_for(signer()), FixedClock().now
-    state = AuditState(path, ORIGIN, keyring, now)
+    state = VerificationState(path, ORIGIN, keyring, now)
     for number in range(30_000):
         state.add(f"TN{number:08}", Known(number + 1, f"{number:064x}"))
     state.finish()
     state.close()
-    again = AuditState(path, ORIGIN, keyring, now)
+    again = VerificationState(path, ORIGIN, keyring, now)
     found = again.remembered()
     assert [r.version for r in islice(found, 3)] == [1, 2, 3]
     assert sum(1 for _ in found) == 29_997
@@ -669,5 +669,5 @@ def test_many_titles_are_read_as_they_are_needed(path):
 def test_errors_of_a_state_are_the_ledgers_own(world, audited):
     audited.write_text("")
     with pytest.raises(LedgerError) as caught:
-        world.open().audit(state=audited)
+        world.open().verification(state=audited)
     assert "move it away" in caught.value.hint
