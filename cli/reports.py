@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import os
-from contextlib import nullcontext, suppress
+from contextlib import contextmanager
 from dataclasses import replace
 from itertools import islice
 from typing import TYPE_CHECKING, Any
@@ -17,9 +17,8 @@ from ledger.local.parallel import cores
 from ledger.stores import FolderStore
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Callable, Iterator
     from concurrent.futures import Executor
-    from contextlib import AbstractContextManager
 
     from ledger import Keyring, Ledger
     from ledger.verification.run import Verification
@@ -88,25 +87,36 @@ def print_report(
     return INTERRUPTED if interrupted else EXIT_CODES[report.outcome]
 
 
+@contextmanager
 def processes_for(
     ledger: Ledger, titles: list[str] | None, jobs: int | None
-) -> AbstractContextManager[Executor | None]:
+) -> Iterator[Executor | None]:
     """Make processes for many titles in a folder, and nothing for others.
 
     Reading and decoding such a title takes nearly as long as checking its signatures, and threads
     would do that in turns.
     """
     jobs = jobs or cores()
-    if jobs == 1 or type(ledger.store) is not FolderStore:
-        return nullcontext()
-    with suppress(LedgerError):  # the verification will hit it again
-        if len(list(islice(ledger.titles() if titles is None else titles, MANY))) == MANY:
-            from ledger.local.processes import Processes  # noqa: PLC0415 -- slow to load
+    if jobs == 1 or type(ledger.store) is not FolderStore or not _are_many(ledger, titles):
+        yield None
+        return
+    from ledger.local.processes import Processes  # noqa: PLC0415 -- slow to load
 
-            # After a Ctrl-C the tracker cleans up what they leave, and need not say so.
-            os.environ.setdefault("PYTHONWARNINGS", "ignore:resource_tracker")
-            return Processes(jobs)
-    return nullcontext()
+    # After a Ctrl-C the resource tracker cleans up what they leave, and need not say so.
+    os.environ.setdefault("PYTHONWARNINGS", "ignore:resource_tracker")
+    processes = Processes(jobs)
+    try:
+        yield processes
+    finally:
+        # This waits for a process that is just being started, which would complain otherwise.
+        processes.shutdown(wait=False, cancel_futures=True)
+
+
+def _are_many(ledger: Ledger, titles: list[str] | None) -> bool:
+    try:
+        return len(list(islice(ledger.titles() if titles is None else titles, MANY))) == MANY
+    except LedgerError:
+        return False  # the verification will hit the error again
 
 
 def run_verification(

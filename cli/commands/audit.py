@@ -141,14 +141,15 @@ def _audit(asked: Asked, evidence: Evidence, sign: Callable[[Log, Verification],
         )
         evidence.note_ledger(ledger)
         log = Log(ledger)
-        audit = log.audit(
-            state=asked.state,
-            max_delay=asked.max_delay,
-            policy=asked.policy,
-            jobs=asked.jobs,
-            executor=stack.enter_context(processes_for(ledger, None, asked.jobs)),
-        )
-        report = run_verification(ledger, audit, None, silent=asked.silent)
+        with processes_for(ledger, None, asked.jobs) as executor:
+            audit = log.audit(
+                state=asked.state,
+                max_delay=asked.max_delay,
+                policy=asked.policy,
+                jobs=asked.jobs,
+                executor=executor,
+            )
+            report = run_verification(ledger, audit, None, silent=asked.silent)
         evidence.note(log=audit.log_facts(), state=audit.facts())
         if was_interrupted(report):
             stack.pop_all()  # closing could wait for the reads under way

@@ -185,7 +185,7 @@ def _verify_store(asked: Asked, evidence: Evidence) -> Report:
             evidence.note(titles_chosen=asked.titles)
             report = _verify_title(ledger, asked)
         else:
-            report = _verify_many(ledger, asked, evidence, stack)
+            report = _verify_many(ledger, asked, evidence)
         if was_interrupted(report):
             stack.pop_all()  # closing could wait for the reads under way
         report = report if judged is None else Report.merge(report.origin, [report, judged])
@@ -216,21 +216,22 @@ def _verify_title(ledger: Ledger, asked: Asked) -> Report:
         return Tally(ledger.origin).report(interrupted=True)
 
 
-def _verify_many(ledger: Ledger, asked: Asked, evidence: Evidence, stack: ExitStack) -> Report:
+def _verify_many(ledger: Ledger, asked: Asked, evidence: Evidence) -> Report:
     sample = None
     titles: list[str] | None = asked.titles or None
     if asked.sample is not None:
         size = asked.sample
         sample = heeding(lambda: draw(ledger.titles(), size, asked.seed))
         titles = sample.titles
-    verification = ledger.verification(
-        titles,
-        listed=sample is not None,
-        state=asked.state,
-        jobs=asked.jobs,
-        executor=stack.enter_context(processes_for(ledger, titles, asked.jobs)),
-    )
-    report = run_verification(ledger, verification, titles, silent=asked.silent)
+    with processes_for(ledger, titles, asked.jobs) as executor:
+        verification = ledger.verification(
+            titles,
+            listed=sample is not None,
+            state=asked.state,
+            jobs=asked.jobs,
+            executor=executor,
+        )
+        report = run_verification(ledger, verification, titles, silent=asked.silent)
     evidence.note(titles_chosen=titles, sample=_facts_of(sample), state=verification.facts())
     return report if sample is None else note(report, _note_of(sample))
 

@@ -1,13 +1,16 @@
-"""``verify`` as an audit: what it remembers, keeps, draws, shows, and leaves when interrupted."""
+"""``verify`` of many titles: what it remembers, keeps, draws and shows, also when interrupted."""
 
 from __future__ import annotations
 
 import hashlib
 import json
+import os
 import signal
 import subprocess
+import time
 from contextlib import contextmanager, suppress
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from pathlib import Path
 from threading import Event, Thread
 from typing import TYPE_CHECKING, Any
 from urllib.parse import parse_qs, unquote, urlsplit
@@ -24,7 +27,6 @@ from tests.cli.shell import ORIGIN, PATIENCE, TITLE, Shell
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
-    from pathlib import Path
 
 
 @pytest.fixture
@@ -449,3 +451,71 @@ def test_tampering_that_was_found_outlives_a_listing_that_breaks_off(
         report = json.loads((shell.folder / "report.json").read_text())
         assert [f["slug"] for f in report["findings"]] == ["malformed-entry", "store-denied"]
         assert (report["outcome"], report["interrupted"]) == ("tampered", False)
+
+
+# -- In other processes --------------------------------------------------------------------------
+
+
+@pytest.fixture
+def thousand(shell: Shell) -> Shell:
+    """A shell whose ledger has so many titles in a folder that processes verify them."""
+    store = MemoryStore()
+    keyring, key = shell.keyring(), load_key(shell.config / "key.pem")
+    with Ledger.create(store, origin=ORIGIN, keyring=keyring, signer=key) as ledger:
+        for number in range(1_000):
+            ledger.append(f"TN{number:04}", {"n": number})
+    for name, blob in store.get_many(list(store.list())):  # not by its store: nothing need last
+        if blob is not None:
+            (shell.store / name).parent.mkdir(parents=True, exist_ok=True)
+            (shell.store / name).write_bytes(blob.data)
+    return shell
+
+
+def workers_of(process: subprocess.Popen[bytes]) -> list[int]:
+    """The processes that verify, once all have started."""
+    deadline = time.monotonic() + PATIENCE
+    while process.poll() is None and time.monotonic() < deadline:
+        found = [
+            int(child)
+            for task in Path(f"/proc/{process.pid}/task").iterdir()
+            for child in (task / "children").read_text().split()
+            if b"spawn_main" in Path(f"/proc/{child}/cmdline").read_bytes()
+        ]
+        if len(found) == 2:
+            return found
+        time.sleep(0.01)
+    raise AssertionError("it started no processes")
+
+
+def test_processes_verify_many_titles_in_a_folder_and_find_what_is_wrong(thousand: Shell) -> None:
+    process = thousand.popen("verify --jobs 2", stdout=subprocess.PIPE, stderr=subprocess.PIPE)
+    assert workers_of(process)
+    out, err = process.communicate(timeout=PATIENCE)
+    assert (process.returncode, err) == (0, b"")
+    assert b"1000 titles" in out.replace(b",", b"")
+    (thousand.store / "TN0500" / "head.json").write_bytes(b"{}")
+    assert "TN0500/head.json" in thousand("verify --jobs 2", code=20).out
+
+
+@pytest.mark.parametrize("command", ["verify", "verify --state memory"])
+def test_a_ctrl_c_ends_the_processes_without_a_word_of_theirs(thousand: Shell, command) -> None:
+    process = thousand.popen(
+        f"{command} --jobs 2",
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+        start_new_session=True,
+    )
+    workers = workers_of(process)
+    for worker in workers:
+        os.kill(worker, signal.SIGSTOP)
+    os.killpg(process.pid, signal.SIGINT)
+    process.wait(PATIENCE)
+    for worker in workers:
+        os.kill(worker, signal.SIGCONT)
+    out, err = process.communicate(timeout=PATIENCE)
+    assert (process.returncode, err) == (130, b"")
+    assert b"unchecked: interrupted: " in out
+    deadline = time.monotonic() + PATIENCE
+    while any(Path(f"/proc/{worker}").exists() for worker in workers):
+        assert time.monotonic() < deadline
+        time.sleep(0.02)
