@@ -5,7 +5,7 @@ from __future__ import annotations
 import sys
 import time
 from contextlib import contextmanager, suppress
-from queue import SimpleQueue
+from queue import Empty, SimpleQueue
 from threading import Thread
 from typing import TYPE_CHECKING, TypeVar
 
@@ -20,6 +20,9 @@ __all__ = ["Meter", "heeding", "verifying"]
 
 EVERY = 0.1
 """Seconds between two pictures: to draw one for each title would cost more than to verify it."""
+
+HEED = 0.2
+"""Seconds after which a Ctrl-C is heard at the latest."""
 
 T = TypeVar("T")
 
@@ -113,7 +116,11 @@ def heeding(work: Callable[[], T]) -> T:
             answers.put((None, error))
 
     Thread(target=answer, daemon=True).start()
-    result, error = answers.get()
+    while True:
+        # A signal that another thread received, or that came just before, wakes nobody here.
+        with suppress(Empty):
+            result, error = answers.get(timeout=HEED)
+            break
     if error is not None:
         raise error
     return result  # type: ignore[return-value]  # there is no error, so it is one
