@@ -49,7 +49,7 @@ def run(arguments: list[str]) -> int:
         code = _dispatch(arguments)
         sys.stdout.flush()
     except BrokenPipeError:  # the reader has seen enough (| head)
-        hush()
+        _hush()
         return 0
     except KeyboardInterrupt:
         _complain("interrupted", "")
@@ -57,12 +57,6 @@ def run(arguments: list[str]) -> int:
     except Exception as error:  # noqa: BLE001 -- a user sees no traceback, unless asked for
         return _fail(error, debug="--debug" in arguments)
     return code
-
-
-def hush() -> None:
-    """Let nothing more go to stdout, at exit neither: nobody reads it, or it is full."""
-    with suppress(OSError, ValueError):
-        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
 
 
 def _prepare_streams() -> None:
@@ -109,7 +103,7 @@ def _fail(error: Exception, *, debug: bool) -> int:
     if isinstance(error, BadParameter.__bases__):  # all that typer says of a command line
         return _fail_usage(error)
     if isinstance(error, OSError) and error.errno in OUTPUT_ERRORS and error.filename is None:
-        hush()
+        _hush()
         _complain(f"cannot write the output: {error.strerror}", "")
         return OUTPUT_FAILED
     hint = "" if debug else "this is a defect; --debug shows where it happened"
@@ -131,6 +125,12 @@ def _fail_usage(error: Exception) -> int:
             hint = "options come after the command's name; " + hint
         _complain(message[:1].lower() + message[1:].rstrip("."), hint)
     return 2
+
+
+def _hush() -> None:
+    from cli.terminal.text import hush  # noqa: PLC0415
+
+    hush()
 
 
 def _complain(message: str, hint: str) -> None:

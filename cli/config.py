@@ -13,7 +13,6 @@ import os
 import re
 import stat
 import sys
-import tempfile
 from contextlib import closing, contextmanager, suppress
 from dataclasses import dataclass
 from pathlib import Path
@@ -21,14 +20,13 @@ from typing import TYPE_CHECKING, Any
 
 from ledger import InvalidError, Keyring, MalformedError, TrustError
 from ledger.errors import KeyUnavailable, StoreUnavailable
-from ledger.local import files as durable
-from ledger.local.filelock import lock_file
+from ledger.local.files import lock_file, make_folder, write_file
 from ledger.stores import CONNECTIONS, MAX_CONNECTIONS, SCHEME, Store, open_store
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping
 
-__all__ = ["Config", "load_config", "make_folder"]
+__all__ = ["Config", "load_config", "make_own_folder"]
 
 DEFAULT_STORE = "ledger-data"
 PROJECT_FILE = "ledger.toml"
@@ -148,7 +146,7 @@ class Config:
     @contextmanager
     def changing(self) -> Iterator[None]:
         """Hold the user's files against other processes: read, change and write them inside."""
-        make_folder(self.folder)
+        make_own_folder(self.folder)
         path = self.folder / ".lock"
         try:
             lock = lock_file(path)
@@ -327,29 +325,14 @@ def _read(path: Path) -> bytes | None:
         raise StoreUnavailable(f"cannot read {path}: {error.strerror}") from error
 
 
-def make_folder(folder: Path) -> None:
-    """Make a folder of the user's side, for the user alone; raises StoreUnavailable."""
+def make_own_folder(folder: Path) -> None:
+    """Make a folder that only the user can enter, or find it; raises StoreUnavailable."""
     try:
-        if not folder.is_dir():
-            durable.make_folder(str(folder.absolute()), 0o700)
+        make_folder(str(folder.absolute()), 0o700)
     except OSError as error:
         raise StoreUnavailable(f"cannot make {folder}: {error.strerror}") from error
 
 
 def _write(path: Path, data: bytes) -> None:
-    try:
-        make_folder(path.parent)
-        descriptor, temporary = tempfile.mkstemp(dir=path.parent, prefix=f".{path.name}-")
-        try:
-            with os.fdopen(descriptor, "wb") as file:
-                file.write(data)
-                file.flush()
-                durable.sync(file.fileno())
-            Path(temporary).replace(path)
-        except BaseException:
-            Path(temporary).unlink(missing_ok=True)
-            raise
-        # Or a key that was untrusted comes back after a power cut.
-        durable.sync_folder(str(path.parent))
-    except OSError as error:
-        raise StoreUnavailable(f"cannot write {path}: {error.strerror}") from error
+    make_own_folder(path.parent)
+    write_file(path, data, replace=True, mode=0o600)

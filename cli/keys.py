@@ -1,4 +1,4 @@
-"""What sealing needs besides a ledger: the log's own key, and the sealer's memory."""
+"""The user's key files: the registrar's own, the log's with its sealer's memory, a witness's."""
 
 from __future__ import annotations
 
@@ -6,17 +6,37 @@ import hashlib
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from cli.config import make_folder
+from cli.config import make_own_folder
 from ledger import load_key
 from ledger.errors import KeyUnavailable
+from ledger.local.files import write_file
 
 if TYPE_CHECKING:
     from cli.config import Config
-    from ledger import PrivateKey
+    from ledger import PrivateKey, PublicKey
+    from ledger.tlog import WitnessKey
 
-__all__ = ["LOG_KEY", "log_key", "log_key_file", "memory_file", "memory_place"]
+__all__ = [
+    "LOG_KEY",
+    "load_witness",
+    "log_key",
+    "log_key_file",
+    "memory_file",
+    "memory_place",
+    "new_name_file",
+    "own_key",
+    "witness_key_file",
+    "write_witness",
+]
 
 LOG_KEY = "log-key.pem"
+WITNESS_KEY = "witness-key.pem"
+
+
+def own_key(config: Config, flag: Path | None = None) -> PrivateKey:
+    """The user's private key, its passphrase asked for if it has one."""
+    path = config.key_file(flag)
+    return load_key(path, config.passphrase(path))
 
 
 def log_key_file(config: Config, flag: Path | None = None) -> Path:
@@ -48,7 +68,7 @@ def memory_file(config: Config, origin: str, flag: Path | None = None) -> Path:
     if flag is not None:
         return flag
     path = memory_place(config, origin)
-    make_folder(path.parent)
+    make_own_folder(path.parent)
     return path
 
 
@@ -57,3 +77,62 @@ def memory_place(config: Config, origin: str) -> Path:
     base = config.environment.get("XDG_STATE_HOME") or Path("~/.local/state").expanduser()
     name = f"sealer-{hashlib.sha256(origin.encode()).hexdigest()[:16]}.json"
     return Path(base) / "title-ledger" / name
+
+
+# -- Witnesses -------------------------------------------------------------------------------------
+
+
+def witness_key_file(config: Config, flag: Path | None = None) -> Path:
+    """The private key of a witness: --key > LEDGER_WITNESS_KEY_FILE > ``witness-key.pem``."""
+    named = flag or config.environment.get("LEDGER_WITNESS_KEY_FILE")
+    return Path(named).expanduser() if named else config.folder / WITNESS_KEY
+
+
+def new_name_file(key_file: Path) -> Path:
+    """Where the name of a new witness will be; raises KeyUnavailable where one is there already."""
+    path = _name_file(key_file)
+    if path.exists():
+        raise KeyUnavailable(
+            f"there is the name of a witness already: {path}",
+            hint="it belongs to a key; choose another file, or move this one away",
+        )
+    return path
+
+
+def _name_file(key_file: Path) -> Path:
+    """A witness's name is a part of its public key, and no private key has room for it."""
+    return key_file.with_suffix(".vkey")
+
+
+def write_witness(key_file: Path, name: str, public: PublicKey) -> WitnessKey:
+    """Keep the public key of a witness, with its name, beside the private one."""
+    from ledger.tlog import WitnessKey  # noqa: PLC0415 -- most commands ask for no witness
+
+    witness = WitnessKey(name, public)
+    write_file(_name_file(key_file), f"{witness.vkey}\n".encode())
+    return witness
+
+
+def load_witness(config: Config, flag: Path | None = None) -> tuple[WitnessKey, PrivateKey]:
+    """A witness's public key, with its name, and its private one."""
+    from ledger.tlog import WitnessKey  # noqa: PLC0415
+
+    path = witness_key_file(config, flag)
+    if not path.exists():
+        raise KeyUnavailable(
+            f"no private key for a witness: {path}",
+            hint="'ledger key generate --for witness --name NAME' makes one;"
+            " --key and LEDGER_WITNESS_KEY_FILE name another",
+        )
+    private = load_key(path, config.passphrase(path))
+    name_file = _name_file(path)
+    try:
+        witness = WitnessKey.from_vkey(name_file.read_text().strip())
+    except (OSError, UnicodeDecodeError) as error:
+        raise KeyUnavailable(
+            f"cannot read the witness's name: {name_file}",
+            hint="it was made with the key, and is public: bring it back from whoever has it",
+        ) from error
+    if witness.key != private.public_key:
+        raise KeyUnavailable(f"{name_file} is not of the key in {path}")
+    return witness, private

@@ -7,7 +7,7 @@ from contextlib import contextmanager
 from typing import TYPE_CHECKING
 
 from ledger import LedgerError
-from ledger.local.newfile import NewFile
+from ledger.local.files import NewFile
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator

@@ -4,12 +4,11 @@ from __future__ import annotations
 
 import hashlib
 import secrets
-import sys
 from heapq import nsmallest
-from pathlib import Path
 from typing import TYPE_CHECKING, NamedTuple
 
-from ledger import InvalidError, NotFoundError
+from cli.inputs import read_input
+from ledger import InvalidError
 from ledger.format.layout import check_title_number, head_key
 
 if TYPE_CHECKING:
@@ -53,10 +52,7 @@ def read_titles(file: str) -> list[str]:
 
     Blank lines are skipped, and what begins with ``#``.
     """
-    try:
-        data = sys.stdin.buffer.read() if file == "-" else Path(file).read_bytes()
-    except OSError as error:
-        raise NotFoundError(f"cannot read {file}: {error.strerror}") from error
+    data = read_input(file)
     found = set()
     for number, line in enumerate(data.decode("utf-8", "backslashreplace").split("\n"), 1):
         text = line.strip(" \t\r")

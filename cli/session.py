@@ -7,7 +7,8 @@ from contextlib import contextmanager
 from typing import TYPE_CHECKING
 
 from cli.config import FOUND, load_config
-from ledger import Ledger, OutcomeUnknown, PrivateKey, StoreError, TrustError, load_key
+from cli.keys import own_key
+from ledger import Ledger, OutcomeUnknown, StoreError, TrustError
 from ledger.stores import open_store
 
 if TYPE_CHECKING:
@@ -16,13 +17,7 @@ if TYPE_CHECKING:
 
     from cli.config import Config
 
-__all__ = ["check_place", "in_steps", "open_ledger", "own_key"]
-
-
-def own_key(config: Config, flag: Path | None = None) -> PrivateKey:
-    """The user's private key, its passphrase asked for if it has one."""
-    path = config.key_file(flag)
-    return load_key(path, config.passphrase(path))
+__all__ = ["check_place", "in_steps", "open_ledger"]
 
 
 def open_ledger(

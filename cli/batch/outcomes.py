@@ -9,9 +9,8 @@ from contextlib import suppress
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
-from cli.app import hush
 from cli.terminal.output import print_json
-from cli.terminal.text import printable
+from cli.terminal.text import hush, printable
 from ledger import StoreError, TrustError
 from ledger.errors import Skipped
 

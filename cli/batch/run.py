@@ -15,9 +15,9 @@ import typer
 
 from cli.batch.lines import Lines
 from cli.batch.outcomes import Shown, Tally, complain
-from cli.batch.spool import spooled
+from cli.inputs import reading, spooled
 from cli.terminal.output import print_json
-from ledger import InvalidError, NotFoundError
+from ledger import InvalidError
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Generator, Iterator
@@ -54,11 +54,7 @@ def _open(file: str) -> Iterator[tuple[BinaryIO, str]]:
         with spooled(sys.stdin.buffer) as spool:
             yield spool, ""
         return
-    try:
-        source = Path(file).open("rb")  # noqa: SIM115 -- just below
-    except OSError as error:
-        raise NotFoundError(f"cannot read {file}: {error.strerror}") from error
-    with source:
+    with reading(file) as source:
         if stat.S_ISREG(os.fstat(source.fileno()).st_mode):
             # A name in bytes that are no text is no reference: it is spelled in escapes.
             yield source, os.fsencode(Path(file).name).decode(errors="backslashreplace")

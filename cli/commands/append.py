@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import sys
 from contextlib import ExitStack
 from functools import partial
 from pathlib import Path
@@ -11,6 +10,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from cli.edits import apply_settings
+from cli.inputs import read_input
 from cli.options import (
     ConnectionsOption,
     DebugOption,
@@ -187,14 +187,7 @@ def _show_entry(
 
 def _read_document(file: str) -> dict[str, Any]:
     # One byte more than could ever be kept shows that there is too much.
-    try:
-        if file == "-":
-            data = sys.stdin.buffer.read(MAX_BYTES * 8 + 1)
-        else:
-            with Path(file).open("rb") as source:
-                data = source.read(MAX_BYTES * 8 + 1)
-    except OSError as error:
-        raise NotFoundError(f"cannot read {file}: {error.strerror}") from error
+    data = read_input(file, MAX_BYTES * 8 + 1)
     if len(data) > MAX_BYTES * 8:
         raise InvalidError(f"{file}: too large: an entry has at most {MAX_BYTES:,} bytes")
     document = _decode(data, "standard input" if file == "-" else file)

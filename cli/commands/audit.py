@@ -11,8 +11,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from cli.config import load_config
-from cli.durations import parse_duration
-from cli.evidence import Evidence
+from cli.keys import load_witness
 from cli.options import (
     ConnectionsOption,
     DebugOption,
@@ -23,8 +22,10 @@ from cli.options import (
     QuietOption,
     ReportOption,
     StoreOption,
+    parse_duration,
 )
 from cli.reports import (
+    Evidence,
     note_ambiguity,
     print_report,
     report_of,
@@ -32,9 +33,9 @@ from cli.reports import (
     was_interrupted,
 )
 from cli.session import open_ledger
-from cli.witnesses import WitnessOption, load_witness, read_policy
+from cli.witnesses import WitnessOption, read_policy
 from ledger import Log
-from ledger.local.newfile import NewFile
+from ledger.local.files import NewFile
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator

@@ -2,20 +2,19 @@
 
 from __future__ import annotations
 
-import sys
 from datetime import UTC, datetime
-from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
 from cli.config import load_config
+from cli.inputs import read_input
 from cli.options import DebugOption, JsonOption, OriginOption, QuietOption
 from cli.reports import EXIT_CODES, note_ambiguity
 from cli.terminal.output import print_json, report_json, report_lines, style
 from cli.terminal.text import printable
 from cli.witnesses import WitnessOption, read_policy
-from ledger import Finding, IntegrityError, Keyring, NotFoundError, Report, TrustError, check_entry
+from ledger import Finding, IntegrityError, Keyring, Report, TrustError, check_entry
 from ledger.errors import OriginNotPinned
 from ledger.format.entry import MAX_BYTES
 from ledger.log import RECEIPT
@@ -69,7 +68,8 @@ def check(
         key = NoteKey.from_vkey(vkey.strip())
         keyring = _with_only_log_key(keyring, key)
         known = key.name if known is None else known
-    files = _read(receipt), _read(entry)
+    # One byte more than either can have shows that a file is too large.
+    files = read_input(receipt, MAX_BYTES + 1), read_input(entry, MAX_BYTES + 1)
     proven: Proven | None = None
     try:
         witnesses = policy.witnesses if policy else ()
@@ -87,16 +87,6 @@ def check(
         for line in _lines(report, proven):
             typer.echo(line)
     return EXIT_CODES[report.outcome]
-
-
-def _read(file: str) -> bytes:
-    try:
-        if file == "-":
-            return sys.stdin.buffer.read(MAX_BYTES + 1)
-        with Path(file).open("rb") as source:
-            return source.read(MAX_BYTES + 1)  # one byte more than could be right
-    except OSError as error:
-        raise NotFoundError(f"cannot read {file}: {error.strerror}") from error
 
 
 def _with_only_log_key(keyring: Keyring, log: NoteKey) -> Keyring:

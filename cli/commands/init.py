@@ -11,9 +11,9 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from cli.config import FOUND, load_config, make_folder
+from cli.config import FOUND, load_config, make_own_folder
+from cli.keys import own_key
 from cli.options import DebugOption, JsonOption, KeyOption, QuietOption, StoreOption
-from cli.session import own_key
 from cli.terminal.output import print_json
 from cli.terminal.text import printable
 from ledger import Ledger, LedgerError, create_key
@@ -127,5 +127,5 @@ def _own_or_new_key(config: Config, flag: Path | None) -> tuple[PrivateKey, bool
     path = config.key_file(flag)
     if path.exists() or flag is not None:
         return own_key(config, flag), False
-    make_folder(path.parent)
+    make_own_folder(path.parent)
     return create_key(path, config.given_passphrase()), True

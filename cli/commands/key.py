@@ -8,14 +8,21 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from cli.config import load_config, make_folder
-from cli.keys import log_key, log_key_file
+from cli.config import load_config, make_own_folder
+from cli.inputs import read_input
+from cli.keys import (
+    load_witness,
+    log_key,
+    log_key_file,
+    new_name_file,
+    own_key,
+    witness_key_file,
+    write_witness,
+)
 from cli.options import DebugOption, JsonOption, KeyOption, QuietOption
-from cli.session import own_key
 from cli.terminal.output import print_json
 from cli.terminal.text import printable
-from cli.witnesses import load_witness, new_name_file, witness_key_file, write_witness
-from ledger import InvalidError, NotFoundError, PublicKey, TrustError, create_key
+from ledger import InvalidError, PublicKey, TrustError, create_key
 from ledger.format.keyring import ROLES, check_origin
 from ledger.tlog import NoteKey
 
@@ -73,7 +80,7 @@ def generate(
     name = _own_origin(config, origin) if role == LOG else origin
     if name is not None and role != LOG:
         raise typer.BadParameter("--origin is for --for log: 'ledger key trust' does the others")
-    make_folder(path.parent)
+    make_own_folder(path.parent)
     passphrase = config.new_passphrase() if encrypt else config.given_passphrase()
     made = create_key(path, passphrase)
     vkey = write_witness(path, witness_name, made.public_key).vkey if witness_name else ""
@@ -185,10 +192,7 @@ def trust(
     """
     if role not in ROLES:
         raise InvalidError(f"not a role: {role!a:.40} (one of {', '.join(ROLES)})")
-    try:
-        public = PublicKey.from_pem(file.read_bytes())
-    except OSError as error:
-        raise NotFoundError(f"cannot read {file}: {error.strerror}") from error
+    public = PublicKey.from_pem(read_input(file))
     if fingerprint is not None and fingerprint != public.key_id:
         raise TrustError(
             f"{file} holds the key {public.key_id}, not {fingerprint!a:.80}",

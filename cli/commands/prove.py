@@ -21,7 +21,7 @@ from cli.session import open_ledger
 from cli.terminal.output import print_json
 from cli.terminal.text import printable
 from ledger import Log
-from ledger.local.newfile import NewFile
+from ledger.local.files import NewFile
 
 if TYPE_CHECKING:
     from ledger import Entry

@@ -10,10 +10,9 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from cli.config import load_config
-from cli.durations import parse_duration
 from cli.keys import log_key as own_log_key
-from cli.keys import memory_file
-from cli.options import DebugOption, JsonOption, KeyOption, QuietOption, StoreOption
+from cli.keys import memory_file, own_key
+from cli.options import DebugOption, JsonOption, KeyOption, QuietOption, StoreOption, parse_duration
 from cli.serve.access import (
     CannotServeError,
     check_proxies,
@@ -23,7 +22,7 @@ from cli.serve.access import (
     read_tokens,
 )
 from cli.serve.logs import LogFormat, configure_log
-from cli.session import check_place, own_key
+from cli.session import check_place
 from cli.terminal.output import print_json
 from cli.terminal.text import printable
 from ledger import Ledger

@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from cli.config import load_config
-from cli.evidence import Evidence, keys_of
+from cli.inputs import cannot_read, reading
 from cli.options import (
     ConnectionsOption,
     DebugOption,
@@ -26,6 +26,8 @@ from cli.options import (
     TitlesArgument,
 )
 from cli.reports import (
+    Evidence,
+    keys_of,
     note,
     note_ambiguity,
     print_report,
@@ -38,7 +40,7 @@ from cli.session import open_ledger
 from cli.terminal.output import working
 from cli.terminal.progress import heeding
 from cli.witnesses import WitnessOption, address_by, judge_published, read_policy
-from ledger import Ledger, NotFoundError, Report, verify_bundle
+from ledger import Ledger, Report, verify_bundle
 from ledger.format.layout import is_address
 from ledger.verification.run import Tally
 from ledger.verification.walk import FROM_A_LISTING
@@ -248,13 +250,13 @@ def _verify_bundle(bundle: Path, asked: Asked, evidence: Evidence) -> Report:
     keyring = config.keyring()
     known = config.origin if asked.origin is None else asked.origin
     try:
-        with bundle.open("rb") as source, working("verifying", quiet=asked.silent):
+        with reading(bundle) as source, working("verifying", quiet=asked.silent):
             report = heeding(
                 lambda: verify_bundle(source, keyring=keyring, origin=known, expect=asked.expect)
             )
             evidence.note(bundle={"file": str(bundle), "sha256": _sha256(source)})
     except OSError as error:
-        raise NotFoundError(f"cannot read {bundle}: {error.strerror}") from error
+        raise cannot_read(bundle, error) from error
     except KeyboardInterrupt:
         report = Tally(known or "").report(interrupted=True)
     evidence.note(expect=asked.expect, keys=keys_of(keyring, report.origin))

@@ -10,8 +10,7 @@ from typing import TYPE_CHECKING, Any
 
 import typer
 
-from cli.app import hush
-from cli.terminal.text import json_text, printable
+from cli.terminal.text import hush, json_text, printable
 from ledger.format.plain import change_json, entry_json, finding_json, report_json
 
 if TYPE_CHECKING:

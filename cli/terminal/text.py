@@ -7,10 +7,13 @@ escape.
 from __future__ import annotations
 
 import json
+import os
+import sys
 import unicodedata
+from contextlib import suppress
 from typing import Any
 
-__all__ = ["json_text", "printable"]
+__all__ = ["hush", "json_text", "printable"]
 
 HIDDEN = {"Cc", "Cf", "Cs", "Co", "Cn", "Zl", "Zp"}
 """The Unicode categories that are shown as escapes."""
@@ -39,3 +42,9 @@ def json_text(
         json.dumps(char)[1:-1] if char != "\n" and unicodedata.category(char) in HIDDEN else char
         for char in text
     )
+
+
+def hush() -> None:
+    """Send nothing more to stdout, not even at exit: nobody reads it, or the disk is full."""
+    with suppress(OSError, ValueError):
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())

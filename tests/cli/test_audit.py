@@ -91,7 +91,7 @@ def test_a_memory_that_can_not_be_written_is_told_before_anything_is_verified(
     titles: Shell,
 ) -> None:
     assert "cannot write" in titles.fails(13, "verify --state nowhere/memory")
-    assert "in the store itself" in titles.fails(65, "verify --state ledger-data/memory")
+    assert "inside the store" in titles.fails(65, "verify --state ledger-data/memory")
 
 
 # -- --report ------------------------------------------------------------------------------------
@@ -147,7 +147,7 @@ def test_evidence_is_never_overwritten_nor_kept_in_the_store(titles: Shell) -> N
     before = (titles.folder / "report.json").read_bytes()
     assert "report.json exists already" in titles.fails(65, "verify --report report.json")
     assert (titles.folder / "report.json").read_bytes() == before
-    assert "in the store itself" in titles.fails(65, "verify --report ledger-data/report.json")
+    assert "inside the store" in titles.fails(65, "verify --report ledger-data/report.json")
     assert "cannot write" in titles.fails(13, "verify --report nowhere/report.json")
     assert not [file for file in titles.listing() if "report" in file]
     assert sorted(path.name for path in titles.folder.iterdir()) == ["ledger-data", "report.json"]

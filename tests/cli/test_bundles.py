@@ -62,7 +62,7 @@ def test_chosen_titles(title: Shell) -> None:
 
 def test_a_bundle_is_never_overwritten(title: Shell) -> None:
     (title.folder / "b").write_text("mine")
-    assert "never overwritten" in title.fails(65, "export b")
+    assert "b exists already" in title.fails(65, "export b")
     assert (title.folder / "b").read_text() == "mine"
     assert "cannot write none/b" in title.fails(13, "export none/b")
 

@@ -304,7 +304,7 @@ def test_an_untrust_outlasts_a_power_cut(shell: Shell, monkeypatch: pytest.Monke
     [own] = shell.keyring()
     monkeypatch.setattr(os, "fsync", fsync)
     shell(f"key untrust {own.key.key_id}")
-    assert synced == [Keyring().encode()]
+    assert synced[-1] == Keyring().encode()
 
 
 def connections(shell: Shell, flag: int | None = None, **environment: str) -> int:

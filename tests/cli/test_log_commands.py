@@ -159,7 +159,7 @@ def test_a_log_that_was_set_back_is_not_sealed_until_that_is_declared(logged: Sh
 
 def test_the_memory_is_kept_out_of_the_store(title: Shell) -> None:
     title("key generate --for log")
-    assert "in the store itself" in title.fails(65, "seal --genesis --memory ledger-data/memory")
+    assert "inside the store" in title.fails(65, "seal --genesis --memory ledger-data/memory")
     title("seal --genesis --memory elsewhere.json")
     assert (title.folder / "elsewhere.json").exists()
 

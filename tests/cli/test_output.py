@@ -261,9 +261,12 @@ def test_the_completion_script(bare: Shell) -> None:
     assert "_LEDGER_COMPLETE=complete_bash" in done.out
 
 
-@pytest.mark.parametrize("shown", ["cli.output.counting('reading', ", "cli.progress.auditing("])
+@pytest.mark.parametrize("shown", ["counting('reading', ", "auditing("])
 def test_output_does_not_go_where_the_progress_is_shown(shown: str) -> None:
-    script = f"import cli.output, cli.progress\nwith {shown}quiet=False): print('output')"
+    script = (
+        "from cli.terminal.output import counting\nfrom cli.terminal.progress import auditing\n"
+        f"with {shown}quiet=False): print('output')"
+    )
     ours, theirs = os.openpty()
     with os.fdopen(ours), os.fdopen(theirs):
         done = subprocess.run(

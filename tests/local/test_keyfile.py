@@ -62,7 +62,7 @@ def test_a_link_is_not_followed_when_a_key_is_made(tmp_path, path, dangling):
 
 
 def test_a_folder_that_is_missing_is_named(tmp_path):
-    with pytest.raises(KeyUnavailable, match=r"cannot write the key: .*No such file"):
+    with pytest.raises(KeyUnavailable, match=r"no key was made: cannot write .*No such file"):
         create_key(tmp_path / "missing" / "key.pem")
 
 
