@@ -34,19 +34,19 @@ WITNESS_KEY = "witness-key.pem"
 
 
 def own_key(config: Config, flag: Path | None = None) -> PrivateKey:
-    """The user's private key, its passphrase asked for if it has one."""
+    """Load the user's private key; ask for its passphrase if it has one."""
     path = config.key_file(flag)
     return load_key(path, config.passphrase(path))
 
 
 def log_key_file(config: Config, flag: Path | None = None) -> Path:
-    """The private key of the log: --key > LEDGER_LOG_KEY_FILE > ``log-key.pem`` beside yours."""
+    """Return the file of the log's key: --key > LEDGER_LOG_KEY_FILE > ``log-key.pem``."""
     named = flag or config.environment.get("LEDGER_LOG_KEY_FILE")
     return Path(named).expanduser() if named else config.folder / LOG_KEY
 
 
 def log_key(config: Config, flag: Path | None = None) -> PrivateKey:
-    """The log's private key, its passphrase asked for if it has one."""
+    """Load the log's private key; ask for its passphrase if it has one."""
     path = log_key_file(config, flag)
     try:
         return load_key(path, config.passphrase(path))
@@ -61,9 +61,9 @@ def log_key(config: Config, flag: Path | None = None) -> PrivateKey:
 
 
 def memory_file(config: Config, origin: str, flag: Path | None = None) -> Path:
-    """Where the sealer of this ledger keeps its memory: one file for each origin.
+    """Return the file of the sealer's memory, one for each origin, and make its folder.
 
-    It is no cache and no configuration: below ``$XDG_STATE_HOME``, which backups should have.
+    It is neither cache nor configuration, so it is below ``$XDG_STATE_HOME``. Back it up.
     """
     if flag is not None:
         return flag
@@ -73,7 +73,7 @@ def memory_file(config: Config, origin: str, flag: Path | None = None) -> Path:
 
 
 def memory_place(config: Config, origin: str) -> Path:
-    """The memory's file, where no option names another; neither it nor its folder may be there."""
+    """Return where the memory is unless an option names a file; it may not exist yet."""
     base = config.environment.get("XDG_STATE_HOME") or Path("~/.local/state").expanduser()
     name = f"sealer-{hashlib.sha256(origin.encode()).hexdigest()[:16]}.json"
     return Path(base) / "title-ledger" / name
@@ -83,30 +83,30 @@ def memory_place(config: Config, origin: str) -> Path:
 
 
 def witness_key_file(config: Config, flag: Path | None = None) -> Path:
-    """The private key of a witness: --key > LEDGER_WITNESS_KEY_FILE > ``witness-key.pem``."""
+    """Return the file of a witness's key: --key > LEDGER_WITNESS_KEY_FILE > the default."""
     named = flag or config.environment.get("LEDGER_WITNESS_KEY_FILE")
     return Path(named).expanduser() if named else config.folder / WITNESS_KEY
 
 
 def new_name_file(key_file: Path) -> Path:
-    """Where the name of a new witness will be; raises KeyUnavailable where one is there already."""
+    """Return where the name of a new witness goes; raises KeyUnavailable if one is there."""
     path = _name_file(key_file)
     if path.exists():
         raise KeyUnavailable(
-            f"there is the name of a witness already: {path}",
+            f"there is already a witness's name in {path}",
             hint="it belongs to a key; choose another file, or move this one away",
         )
     return path
 
 
 def _name_file(key_file: Path) -> Path:
-    """A witness's name is a part of its public key, and no private key has room for it."""
+    """Return the file for the name, which is part of the public key; PKCS#8 has no room for it."""
     return key_file.with_suffix(".vkey")
 
 
 def write_witness(key_file: Path, name: str, public: PublicKey) -> WitnessKey:
-    """Keep the public key of a witness, with its name, beside the private one."""
-    from ledger.tlog import WitnessKey  # noqa: PLC0415 -- most commands ask for no witness
+    """Write the public key of a witness, with its name, beside the private one."""
+    from ledger.tlog import WitnessKey  # noqa: PLC0415 -- few commands need witnesses
 
     witness = WitnessKey(name, public)
     write_file(_name_file(key_file), f"{witness.vkey}\n".encode())
@@ -114,7 +114,7 @@ def write_witness(key_file: Path, name: str, public: PublicKey) -> WitnessKey:
 
 
 def load_witness(config: Config, flag: Path | None = None) -> tuple[WitnessKey, PrivateKey]:
-    """A witness's public key, with its name, and its private one."""
+    """Load a witness's public key with its name, and its private key."""
     from ledger.tlog import WitnessKey  # noqa: PLC0415
 
     path = witness_key_file(config, flag)
@@ -131,8 +131,11 @@ def load_witness(config: Config, flag: Path | None = None) -> tuple[WitnessKey, 
     except (OSError, UnicodeDecodeError) as error:
         raise KeyUnavailable(
             f"cannot read the witness's name: {name_file}",
-            hint="it was made with the key, and is public: bring it back from whoever has it",
+            hint="it was made with the key and is public: get a copy from somebody who has it",
         ) from error
     if witness.key != private.public_key:
-        raise KeyUnavailable(f"{name_file} is not of the key in {path}")
+        raise KeyUnavailable(
+            f"{name_file} does not belong to the key in {path}",
+            hint="restore both files from the same backup",
+        )
     return witness, private

@@ -42,9 +42,9 @@ INTERRUPTED = 130
 
 
 def report_of(verification: Callable[[], Report]) -> Report:
-    """The report of a verification.
+    """Run a verification and return its report.
 
-    Where it could not even begin, as the store is not what it should be, that is its finding.
+    If it can't even begin because the store is not what it should be, that is its finding.
     """
     try:
         return verification()
@@ -59,7 +59,7 @@ def report_of(verification: Callable[[], Report]) -> Report:
 
 
 def was_interrupted(report: Report) -> bool:
-    """Whether a Ctrl-C ended the verification before it was through."""
+    """Tell whether Ctrl-C ended the verification early."""
     return any(finding.slug == "interrupted" for finding in report.findings)
 
 
@@ -71,9 +71,9 @@ def print_report(
     facts: dict[str, Any] | None = None,
     more: str = "",
 ) -> int:
-    """Print a report, a quiet one only where it isn't good, and return the exit code for it.
+    """Print a report and return its exit code; with ``quiet``, print only a bad one.
 
-    ``facts`` go into the JSON; ``more`` is a line for a person, where all held.
+    ``facts`` are more members of the JSON; ``more`` is another line for people if all is well.
     """
     interrupted = was_interrupted(report)
     with until_closed():
@@ -89,7 +89,7 @@ def print_report(
 
 
 def run_audit(ledger: Ledger, audit: Audit, titles: list[str] | None, *, silent: bool) -> Report:
-    """Run an audit with its progress shown; a Ctrl-C ends it with what was found by then."""
+    """Run an audit and show its progress; Ctrl-C ends it with what was found by then."""
 
     def count() -> int:
         return sum(1 for _ in ledger.titles())
@@ -107,19 +107,19 @@ def run_audit(ledger: Ledger, audit: Audit, titles: list[str] | None, *, silent:
 
 
 def note_ambiguity(report: Report, keyring: Keyring, known: str | None) -> Report:
-    """Say so where only what was verified itself told which of the known ledgers it is."""
+    """Add a note if only the store itself said which of the known ledgers it is."""
     others = len(keyring.origins) - 1
     if known or others < 1:
         return report
     return note(
         report,
-        f"which ledger this should be: your keyring knows {others} more, and another one of theirs"
-        " could be in its place (LEDGER_ORIGIN)",
+        f"which ledger this should be: your keyring knows {others} more, and one of those could be"
+        " in its place (LEDGER_ORIGIN names the right one)",
     )
 
 
 def note(report: Report, what: str) -> Report:
-    """The report, with one more thing that it can't show."""
+    """Return the report with one more thing that it does not show."""
     return replace(report, not_shown=(*report.not_shown, what))
 
 
@@ -129,10 +129,10 @@ KIND = "title-ledger-audit-report"
 
 
 class Evidence:
-    """Notes the circumstances of a verification; ``write`` keeps them with the report.
+    """Notes the circumstances of a verification, and writes them to a file with the report.
 
-    The file is begun at once: that it can't be written should be known before hours were spent.
-    Without a path, nothing is written.
+    Opens the file at once, so that one that can't be written is found before hours are spent.
+    Without a path, writes nothing.
     """
 
     def __init__(self, path: Path | None) -> None:
@@ -152,21 +152,21 @@ class Evidence:
             self._file.close()
 
     def note(self, **facts: Any) -> None:
-        """Note something that belongs to the evidence."""
+        """Note more facts."""
         self._facts.update(facts)
 
     def only(self, name: str) -> dict[str, Any]:
-        """One of the things noted, by its name; nothing where it is not."""
+        """Return one fact by its name, or nothing if it was not noted."""
         return {name: self._facts[name]} if name in self._facts else {}
 
     def note_ledger(self, ledger: Ledger) -> None:
-        """Note what is verified, and whose signatures count; refuses a file in the store itself."""
+        """Note the store and whose signatures count; refuses a file inside the store."""
         if self._file is not None and isinstance(ledger.store, FolderStore):
             check_outside(self._file.path, ledger.store.path)
         self.note(store=ledger.store.url, keys=keys_of(ledger.keyring, ledger.origin))
 
     def write(self, report: Report, *, interrupted: bool) -> None:
-        """Keep the report; the file is there, whole, after this."""
+        """Write the report; the file appears, whole, with this."""
         if self._file is None:
             return
         content = {
@@ -184,7 +184,7 @@ class Evidence:
 
 
 def keys_of(keyring: Keyring, origin: str) -> list[dict[str, str]]:
-    """The registrars' keys that count for a ledger."""
+    """Return the registrars' keys that count for a ledger."""
     return [
         {"key": trusted.key.key_id, "name": trusted.name}
         for trusted in keyring

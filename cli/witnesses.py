@@ -28,18 +28,18 @@ __all__ = [
 ]
 
 MAX_BYTES = 1_000_001
-"""One more than any of these files could have."""
+"""One more than a policy or a checkpoint can have."""
 
 WitnessOption = Annotated[
     Path | None,
     typer.Option(
-        "--witness", metavar="POLICY", help="A file: which witnesses have to have cosigned."
+        "--witness", metavar="POLICY", help="A policy file: which witnesses must have cosigned."
     ),
 ]
 
 
 def read_policy(path: Path) -> WitnessPolicy:
-    """Read a policy file; what is wrong is said with its name."""
+    """Read a policy file; raises NotFoundError, or MalformedError with the name of the file."""
     from ledger.tlog import WitnessPolicy  # noqa: PLC0415
 
     try:
@@ -49,18 +49,18 @@ def read_policy(path: Path) -> WitnessPolicy:
 
 
 def read_checkpoint(path: Path) -> bytes:
-    """The bytes of a checkpoint that somebody kept, or signed."""
+    """Read a checkpoint that somebody kept or cosigned; raises NotFoundError."""
     return read_input(path, MAX_BYTES)
 
 
 def judge_published(ledger: Ledger, policy: WitnessPolicy, now: datetime) -> Report:
-    """What the published checkpoint lacks of what the policy asks for, as a report."""
+    """Report what the published checkpoint lacks of what the policy asks for."""
     from ledger import Log  # noqa: PLC0415
 
     try:
         signed = Log(ledger).checkpoint(witnesses=policy.witnesses)
     except OriginNotPinned:
-        raise  # nothing can be said: the keyring is not set up
+        raise  # nothing can be checked: the keyring is not set up
     except LedgerError as error:
         return Report(ledger.origin, findings=(finding_of(error, LOG_CHECKPOINT),))
     lacking = policy.judge(signed, now)
@@ -68,7 +68,10 @@ def judge_published(ledger: Ledger, policy: WitnessPolicy, now: datetime) -> Rep
 
 
 def address_by(ledger: Ledger, title_number: str, path: Path) -> str | None:
-    """The newest version of a title that the log had by a checkpoint in a file; None: none."""
+    """Return the address of the newest version that the log had by the checkpoint in a file.
+
+    None if the log did not have the title then.
+    """
     from ledger import Log  # noqa: PLC0415
 
     leaf = Log(ledger).known(title_number, read_checkpoint(path))

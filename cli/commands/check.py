@@ -1,4 +1,4 @@
-"""``ledger check``: a receipt and its entry, offline."""
+"""``ledger check``: check a receipt and its entry offline."""
 
 from __future__ import annotations
 
@@ -36,7 +36,7 @@ FORKS = (
 
 
 def check(
-    receipt: Annotated[str, typer.Argument(metavar="RECEIPT", help="A receipt; - is stdin.")],
+    receipt: Annotated[str, typer.Argument(metavar="RECEIPT", help="The receipt; - is stdin.")],
     *,
     entry: Annotated[
         str,
@@ -44,7 +44,9 @@ def check(
     ],
     vkey: Annotated[
         str | None,
-        typer.Option("--vkey", metavar="VKEY", help="The log's key; else your keyring's count."),
+        typer.Option(
+            "--vkey", metavar="VKEY", help="The log's key; default: those in your keyring."
+        ),
     ] = None,
     origin: OriginOption = None,
     witness: WitnessOption = None,
@@ -52,14 +54,14 @@ def check(
     quiet: QuietOption = False,
     debug: DebugOption = False,
 ) -> int:
-    """Check a receipt offline: that the log has this entry.
+    """Check offline that a receipt proves an entry to be in the log.
 
-    The entry's own signature is checked, too, where your keyring has the registrars' keys.
+    Also checks the entry's own signature if your keyring has the registrars' keys.
 
-    Exits with 0 if it holds, 20 if not, 3 if it is not cosigned as --witness asks.
+    Exits with 0 if the receipt holds, 20 if it does not, 3 if it is not cosigned as --witness asks.
     """
     if receipt == entry == "-":
-        raise typer.BadParameter("only one of RECEIPT and --entry is stdin")
+        raise typer.BadParameter("only one of RECEIPT and --entry can be stdin")
     config = load_config()
     policy = read_policy(witness) if witness is not None else None
     keyring = config.keyring()
@@ -90,13 +92,13 @@ def check(
 
 
 def _with_only_log_key(keyring: Keyring, log: NoteKey) -> Keyring:
-    """A keyring in which this is the log's one key."""
+    """Return the keyring with this as the only key of the log."""
     others = (t for t in keyring if (t.origin, t.role) != (log.name, "log"))
     return Keyring(others).trust(log.name, log.key, role="log")
 
 
 def _judge(proven: Proven, policy: WitnessPolicy | None) -> Report:
-    """What was shown of a receipt that holds, and what was asked for and was not."""
+    """Report on a receipt that holds: what it does not show, and what the policy lacks."""
     not_shown = []
     if not proven.is_signed:
         origin = proven.entry.ledger

@@ -30,7 +30,7 @@ __all__ = ["export", "new_file"]
 
 
 def export(
-    file: Annotated[str, typer.Argument(metavar="FILE", help="The new file; - is stdout.")],
+    file: Annotated[str, typer.Argument(metavar="FILE", help="The new bundle; - is stdout.")],
     title_numbers: TitlesArgument = None,
     *,
     since: Annotated[
@@ -38,7 +38,7 @@ def export(
         typer.Option(
             "--since",
             metavar="BUNDLE",
-            help="An earlier bundle: only what came after it (may be repeated).",
+            help="An earlier bundle; export only what came after it (repeatable).",
         ),
     ] = None,
     store: StoreOption = None,
@@ -47,9 +47,9 @@ def export(
     quiet: QuietOption = False,
     debug: DebugOption = False,
 ) -> None:
-    """Write the history of titles as one file.
+    """Write the histories of titles to one file, a bundle.
 
-    Of all titles, if none are named. The file verifies offline, and imports into another store.
+    Exports all titles if none is named. A bundle verifies offline and imports into another store.
     """
     with open_ledger(store, connections=connections) as ledger, ExitStack() as stack:
         earlier = [stack.enter_context(reading(path)) for path in since or []]

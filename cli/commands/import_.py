@@ -29,12 +29,12 @@ def import_(
     quiet: QuietOption = False,
     debug: DebugOption = False,
 ) -> None:
-    """Bring the titles of a bundle into the store.
+    """Import the titles of a bundle into the store.
 
-    Each to where the bundle has it, once all of it has verified; titles that are further already
-    stay as they are.
+    The whole bundle is verified first. Then each title moves to the version that the bundle has;
+    titles that are further along stay as they are.
 
-    A store without a ledger becomes the bundle's, if you trust a registrar of its origin.
+    A store without a ledger becomes the bundle's ledger, if you trust one of its registrars.
     """
     bundle = spooled(sys.stdin.buffer) if file == "-" else reading(Path(file))
     shown = working("importing", quiet=quiet or as_json)
@@ -55,7 +55,7 @@ def import_(
         if done.leaves:
             typer.echo(f"the log has {counted(done.leaves, 'leaf')} more")
         if done.left_out:
-            typer.echo("the log was left out: your keyring has no key of it", err=True)
+            typer.echo("the log was left out, as your keyring has no key of it", err=True)
 
 
 def _open_or_create(store: str | None, connections: int | None, source: BinaryIO) -> Ledger:
@@ -67,8 +67,8 @@ def _open_or_create(store: str | None, connections: int | None, source: BinaryIO
         origin, expected = bundle_origin(source), config.origin_of(opened)
         if expected not in {None, origin}:
             raise TrustError(
-                f"a bundle of the ledger {origin}, but {opened.url} has to be {expected}",
-                hint="choose the right bundle, or another store",
+                f"the bundle is of the ledger {origin}, but {opened.url} must be {expected}",
+                hint="import another bundle, or choose another store with --store",
                 reason="wrong-ledger",
             ) from None
         ledger = Ledger.create(opened, origin=origin, keyring=config.keyring())

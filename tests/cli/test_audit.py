@@ -173,7 +173,7 @@ def test_titles_from_a_file_are_strict(titles: Shell) -> None:
     titles.fails(65, "verify --titles-from -", stdin=b"TN2\n\xff\n")
     assert "names no title" in titles.fails(65, "verify --titles-from -", stdin=b"# none\n")
     assert "cannot read nowhere" in titles.fails(10, "verify --titles-from nowhere")
-    assert "no TITLE beside it" in titles.fails(2, "verify TN2 --titles-from -", stdin=b"TN3")
+    assert "can't be used with TITLE" in titles.fails(2, "verify TN2 --titles-from -", stdin=b"TN3")
 
 
 def test_a_sample_can_be_drawn_again(titles: Shell) -> None:

@@ -149,7 +149,7 @@ def test_what_nobody_expected(title: Shell, monkeypatch: pytest.MonkeyPatch) -> 
     monkeypatch.setattr("ledger.Ledger.titles", broken)
     assert title.fails(70, "titles") == (
         "ledger: error: unexpected: ZeroDivisionError: division by zero\n"
-        "ledger: hint: this is a defect; --debug shows where it happened\n"
+        "ledger: hint: this is a bug; --debug shows where it happened\n"
     )
     assert "in broken\n" in title.fails(70, "titles --debug")
 
