@@ -6,6 +6,7 @@ about the others.
 
 from __future__ import annotations
 
+import shlex
 from contextlib import closing
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
@@ -153,7 +154,7 @@ class Examination:
                 "key",
                 "warning",
                 said,
-                "to append, trust it: ledger key show > me.pub;"
+                f"to append, trust it: ledger key show --key {shlex.quote(str(path))} > me.pub;"
                 f" ledger key trust me.pub --origin {self._ledger.origin}",
             )
 

@@ -22,7 +22,7 @@ from cli.keys import (
 from cli.options import DebugOption, JsonOption, KeyOption, QuietOption
 from cli.terminal.output import print_json
 from cli.terminal.text import printable
-from ledger import InvalidError, PublicKey, TrustError, create_key
+from ledger import InvalidError, MalformedError, PublicKey, TrustError, create_key
 from ledger.format.keyring import ROLES, check_origin
 from ledger.tlog import NoteKey
 
@@ -200,7 +200,10 @@ def trust(
     """
     if role not in ROLES:
         raise InvalidError(f"not a role: {role!a:.40} (one of {', '.join(ROLES)})")
-    public = PublicKey.from_pem(read_input(file))
+    try:
+        public = PublicKey.from_pem(read_input(file))
+    except MalformedError as error:
+        raise MalformedError(f"{file}: {error}", hint=error.hint) from error
     if fingerprint is not None and fingerprint != public.key_id:
         raise TrustError(
             f"{file} holds the key {public.key_id}, not {fingerprint!a:.80}",

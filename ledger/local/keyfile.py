@@ -7,7 +7,7 @@ import secrets
 import stat
 from pathlib import Path
 
-from ledger.errors import InvalidError, KeyUnavailable, StoreUnavailable
+from ledger.errors import InvalidError, KeyUnavailable, MalformedError, StoreUnavailable
 from ledger.format.keys import PrivateKey
 from ledger.local.files import write_file
 
@@ -41,7 +41,12 @@ def load_key(path: str | os.PathLike[str], passphrase: bytes | None = None) -> P
 
     Refuses a file that the group or the world can read or write, as ssh does.
     """
-    return PrivateKey.from_pem(read_private(path), passphrase)
+    try:
+        return PrivateKey.from_pem(read_private(path), passphrase)
+    except (KeyUnavailable, MalformedError) as error:
+        if os.fspath(path) in str(error):
+            raise
+        raise type(error)(f"{os.fspath(path)}: {error}", hint=error.hint) from error
 
 
 def read_private(path: str | os.PathLike[str]) -> bytes:
