@@ -1,1 +1,1 @@
-"""The shell face of the ledger: it reads the environment and the terminal, and decides nothing."""
+"""The command line: reads options, environment and files, and shows what the library does."""

@@ -1,7 +1,7 @@
-"""The command ``ledger``: runs one command line, and turns what goes wrong into an exit code.
+"""Run one command line of ``ledger``, and turn what goes wrong into an exit code.
 
-It imports next to nothing by itself, so that a Ctrl-C in the first moments is heard, too, and a
-command loads only what it needs.
+This module imports almost nothing, so that Ctrl-C works from the first moment and each command
+loads only what it needs.
 """
 
 from __future__ import annotations
@@ -20,7 +20,7 @@ UNEXPECTED = 70
 INTERRUPTED = 130
 
 COMPLETE = "_LEDGER_COMPLETE"
-"""Set by the shell that asks for completions."""
+"""The variable that a shell sets to ask for completions."""
 
 OUTPUT_ERRORS = {errno.ENOSPC, errno.EIO, errno.EDQUOT, errno.EFBIG, errno.EBADF}
 
@@ -28,7 +28,9 @@ OUTPUT_ERRORS = {errno.ENOSPC, errno.EIO, errno.EDQUOT, errno.EFBIG, errno.EBADF
 def main() -> None:
     """Run the command line of this process, and exit."""
     _prepare_streams()
-    gc.set_threshold(50_000)  # imports make little garbage: to look for it costs a tenth of a start
+    gc.set_threshold(
+        50_000
+    )  # imports make little garbage; collecting it takes a tenth of the start
     code = run(sys.argv[1:])
     if code == INTERRUPTED:
         _leave(code)
@@ -36,7 +38,7 @@ def main() -> None:
 
 
 def _leave(code: int) -> None:
-    """End at once: the interpreter would wait for reads under way, that nobody wants any more."""
+    """End at once, where the interpreter would wait for reads that nobody needs any more."""
     for stream in (sys.stdout, sys.stderr):
         with suppress(OSError, ValueError):
             stream.flush()
@@ -49,24 +51,18 @@ def run(arguments: list[str]) -> int:
         code = _dispatch(arguments)
         sys.stdout.flush()
     except BrokenPipeError:  # the reader has seen enough (| head)
-        hush()
+        _hush()
         return 0
     except KeyboardInterrupt:
         _complain("interrupted", "")
         return INTERRUPTED
     except Exception as error:  # noqa: BLE001 -- a user sees no traceback, unless asked for
-        return _fail(error, debug="--debug" in arguments)
+        return _fail(error, arguments)
     return code
 
 
-def hush() -> None:
-    """Let nothing more go to stdout, at exit neither: nobody reads it, or it is full."""
-    with suppress(OSError, ValueError):
-        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
-
-
 def _prepare_streams() -> None:
-    """Stand in for closed streams; escape what the terminal's encoding lacks."""
+    """Replace closed streams, and escape characters that the terminal's encoding lacks."""
     for name, mode in (("stdin", "r"), ("stdout", "w"), ("stderr", "w")):
         stream: TextIO | None = getattr(sys, name)
         if stream is None:
@@ -93,12 +89,13 @@ def _dispatch(arguments: list[str]) -> int:
         return done.exit_code
 
 
-def _fail(error: Exception, *, debug: bool) -> int:
-    """Tell the user what went wrong, and return the exit code that stands for it."""
+def _fail(error: Exception, arguments: list[str]) -> int:
+    """Tell the user what went wrong, and return the exit code for it."""
     from typer import BadParameter  # noqa: PLC0415
 
     from ledger.errors import LedgerError  # noqa: PLC0415
 
+    debug = "--debug" in arguments
     if debug:
         import traceback  # noqa: PLC0415
 
@@ -107,30 +104,39 @@ def _fail(error: Exception, *, debug: bool) -> int:
         _complain(str(error), error.hint)
         return error.exit_code
     if isinstance(error, BadParameter.__bases__):  # all that typer says of a command line
-        return _fail_usage(error)
+        return _fail_usage(error, arguments)
     if isinstance(error, OSError) and error.errno in OUTPUT_ERRORS and error.filename is None:
-        hush()
+        _hush()
         _complain(f"cannot write the output: {error.strerror}", "")
         return OUTPUT_FAILED
-    hint = "" if debug else "this is a defect; --debug shows where it happened"
+    hint = "" if debug else "this is a bug; --debug shows where it happened"
     _complain(f"unexpected: {type(error).__name__}: {error}", hint)
     return UNEXPECTED
 
 
-def _fail_usage(error: Exception) -> int:
+def _fail_usage(error: Exception, arguments: list[str]) -> int:
     plain = getattr(error, "param", None) is None
     message: str = error.message if plain and hasattr(error, "message") else ""
     message = message or getattr(error, "format_message", error.__str__)()
     context = getattr(error, "ctx", None)
-    if message.startswith("Usage:"):  # no command was given: what it prints is its help
+    if message.startswith("Usage:"):  # no command was given, so typer answers with the help
         sys.stderr.write(message + "\n")
     else:
-        where = context.command_path if context is not None else "ledger"
+        command = " ".join(
+            ["ledger", *arguments[:1]]
+        )  # an error that typer finds before it has one
+        where = context.command_path if context is not None else command
         hint = f"see '{where} --help'"
         if context is not None and context.parent is None and message.startswith("No such option"):
             hint = "options come after the command's name; " + hint
         _complain(message[:1].lower() + message[1:].rstrip("."), hint)
     return 2
+
+
+def _hush() -> None:
+    from cli.terminal.text import hush  # noqa: PLC0415
+
+    hush()
 
 
 def _complain(message: str, hint: str) -> None:

@@ -1,11 +1,12 @@
-"""What ``ledger doctor`` looks at: one function for each thing that a user depends on.
+"""The checks of ``ledger doctor``, one function for each thing that a user depends on.
 
-Each gives one or more ``Check``, and raises nothing that is the store's or the files' doing: what
-is wrong with one of them says nothing of the others.
+Each yields one or more ``Check``. An error of one ends up in its own result, as it says nothing
+about the others.
 """
 
 from __future__ import annotations
 
+import shlex
 from contextlib import closing
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
@@ -14,6 +15,7 @@ from typing import TYPE_CHECKING, Any, Literal
 
 from cli.keys import log_key_file, memory_place
 from cli.session import check_place
+from cli.terminal.output import counted
 from ledger import Ledger, LedgerError, NotFoundError, PrivateKey
 from ledger.errors import OutcomeUnknown, StoreDenied, StoreUnavailable
 from ledger.format.layout import LEDGER_KEY
@@ -32,26 +34,27 @@ __all__ = ["Check", "Examination", "Outcome"]
 Outcome = Literal["ok", "warning", "unchecked", "problem"]
 
 SKEW = timedelta(minutes=5)
-"""So far a clock may be off: what it dates then is reported, and S3 refuses three times as much."""
+"""How far a clock may be off. Verification reports entries dated further ahead; S3 refuses
+requests at three times as much."""
 
 UNCHECKED = (StoreDenied, StoreUnavailable, OutcomeUnknown)
-"""What says nothing of the thing that was to be looked at."""
+"""Errors that leave open whether the thing itself is in order."""
 
 
 @dataclass(frozen=True)
 class Check:
-    """What was found of one thing."""
+    """The result of one check."""
 
     name: str
     outcome: Outcome
     message: str
     hint: str = ""
     exit_code: int = 0
-    """What a command would end with that this is in the way of."""
+    """The exit code a command would fail with because of this problem."""
 
 
 class Examination:
-    """One look at a store, and at what the user has for it."""
+    """Examines a store, and the user's keys and files for it."""
 
     def __init__(self, config: Config, flag: str | None, key: Path | None) -> None:
         self._config = config
@@ -60,7 +63,10 @@ class Examination:
         self._ledger: Ledger | None = None
 
     def run(self, *, write: bool) -> Iterator[Check]:
-        """Everything, what others rest on first; ``write``: try the store's conditions, too."""
+        """Check everything, starting with what the rest depends on.
+
+        With ``write``, also test the store's conditional writes.
+        """
         url, source = self._config.choose_store(self._flag)
         try:
             store = open_store(url, connections=self._config.connections())
@@ -90,9 +96,9 @@ class Examination:
             yield _failed(name, error)
 
     def _reach(self, store: Store, source: str) -> Iterator[Check]:
-        """A reading and a listing: a role may be allowed one, and not the other."""
+        """Read and list, as a role may be allowed only one of the two."""
         if isinstance(store, FolderStore) and not Path(store.path).is_dir():
-            # To write into it would make it.
+            # The test of conditional writes would make it.
             raise NotFoundError(f"there is no folder {store.path}", hint="'ledger init' makes it")
         store.get(LEDGER_KEY)
         next(iter(store.list()), None)
@@ -111,41 +117,49 @@ class Examination:
     def _see_keyring(self) -> Iterator[Check]:
         keyring = self._config.keyring()
         if self._ledger is None:
-            yield Check("keyring", "ok", f"knows {len(keyring.origins)} ledgers")
+            yield Check("keyring", "ok", f"knows {counted(len(keyring.origins), 'ledger')}")
             return
         origin = self._ledger.origin
         roles = [trusted.role for trusted in keyring if trusted.origin == origin]
         registrars, logs = roles.count("registrar"), roles.count("log")
-        said = f"{registrars} of registrars, {logs} of the log"
+        said = f"{counted(registrars, 'registrar')}, {logs} of the log"
         if registrars:
-            yield Check("keyring", "ok", f"keys that count: {said}")
+            yield Check("keyring", "ok", f"trusted keys: {said}")
         else:
             yield Check(
                 "keyring",
                 "problem",
-                f"no key of a registrar of {origin}: nothing can be verified",
-                f"get it from them, then: ledger key trust FILE --origin {origin}",
+                f"it has no registrar's key of {origin}, so nothing can be verified",
+                f"get a registrar's public key, then: ledger key trust FILE --origin {origin}",
                 exit_code=12,
             )
 
     def _see_key(self) -> Iterator[Check]:
         path = self._config.key_file(self._key)
         if not path.exists() and self._key is None:
-            yield Check("key", "ok", "you have none, and can read and verify without")
+            yield Check("key", "ok", "you have none; reading and verifying need none")
             return
         key_id = _key_id(self._config, path)
         if key_id is None:
-            yield Check("key", "ok", f"{path} is yours alone, and encrypted: not opened")
+            yield Check(
+                "key", "ok", f"{path} is readable only by you; it is encrypted, and was not opened"
+            )
             return
         trusted = self._ledger and self._config.keyring().key(self._ledger.origin, key_id)
         if self._ledger is None or trusted:
-            yield Check("key", "ok", f"{path} is yours alone: {key_id[:16]}")
+            yield Check("key", "ok", f"{path} is readable only by you: {key_id[:16]}")
         else:
-            said = f"{path}: your key {key_id[:16]} doesn't count in this ledger"
-            yield Check("key", "warning", said, "you can read and verify; to append, be trusted")
+            said = f"{path}: your key {key_id[:16]} is not trusted in this ledger"
+            yield Check(
+                "key",
+                "warning",
+                said,
+                f"to append, trust it: ledger key show --key {shlex.quote(str(path))} > me.pub;"
+                f" ledger key trust me.pub --origin {self._ledger.origin}",
+            )
 
     def _see_log(self) -> Iterator[Check]:
-        from ledger import Log  # noqa: PLC0415 -- slow to load: after what may fail at once
+        from ledger import Log  # noqa: PLC0415 -- slow to load, so after what may fail at once
 
         if self._ledger is None:
             return
@@ -154,14 +168,16 @@ class Examination:
         except NotFoundError:
             yield Check("log", "ok", "there is none yet")
             return
-        yield Check("log", "ok", f"{size} leaves, its checkpoint signed by a key that counts")
+        yield Check(
+            "log", "ok", f"{counted(size, 'leaf')}; its checkpoint is signed by a trusted key"
+        )
 
     def _see_log_key(self) -> Iterator[Check]:
-        """Only where a log is sealed there are its key and the sealer's memory."""
+        """Check the log's key; only a machine that seals the log has one."""
         path = log_key_file(self._config)
         if path.exists():
             _key_id(self._config, path)
-            yield Check("log key", "ok", f"{path} is yours alone")
+            yield Check("log key", "ok", f"{path} is readable only by you")
 
     def _see_memory(self) -> Iterator[Check]:
         if self._ledger is None:
@@ -180,26 +196,31 @@ class Examination:
         if remembered is not None and remembered.origin == ledger.origin:
             log = LogReader(ledger.store, ledger.origin, self._config.keyring())
             if is_as_remembered(log, remembered):
-                return Check("log memory", "ok", f"{path}: the log has all that it remembers")
-            said = "not all of the log is published: a seal is under way, or was cut off"
+                return Check("log memory", "ok", f"{path}: the log holds everything it remembers")
+            said = (
+                "the newest part of the log is not published: a seal is running, or was interrupted"
+            )
             return Check("log memory", "warning", said, "'ledger seal' publishes it")
         if remembered is not None:
-            said, hint = f"{path} is of another log, {remembered.origin}", "bring the file back"
+            said, hint = (
+                f"{path} belongs to another log, {remembered.origin}",
+                "restore the file from a backup",
+            )
             return Check("log memory", "problem", said, hint, exit_code=12)
         try:
             Log(ledger).checkpoint()
         except NotFoundError:
-            return Check("log memory", "ok", "none yet: the log is not begun")
+            return Check("log memory", "ok", "none yet, as there is no log")
         return Check(
             "log memory",
             "warning",
-            f"there is a log, and its key, but no memory of what was sealed: {path}",
-            "bring the file back from a backup; 'ledger seal --adopt' goes on without",
+            f"there is a log and its key, but nothing remembers what was sealed: {path}",
+            "restore the file from a backup; 'ledger seal --adopt' starts a new one",
         )
 
 
 def _key_id(config: Config, path: Path) -> str | None:
-    """The key in a file that nobody else can read; None: it has a passphrase, not given."""
+    """Return the id of the key in a file, or None if it needs a passphrase that was not given."""
     pem, passphrase = read_private(path), config.given_passphrase()
     if passphrase is None and b"ENCRYPTED" in pem:
         return None
@@ -207,13 +228,13 @@ def _key_id(config: Config, path: Path) -> str | None:
 
 
 def _compare_clocks(store: Store) -> Iterator[Check]:
-    """This machine's clock and the store's, for those stores that have one."""
+    """Compare this machine's clock with the store's, if the store has one."""
     ask: Callable[[], datetime] | None = getattr(store, "server_time", None)
     if ask is None:
         return
     before = datetime.now(UTC)
     theirs = ask()
-    # A server says whole seconds; and its answer was under way for a while.
+    # The server rounds to whole seconds, and its answer took a while to arrive.
     ahead = before - theirs
     behind = theirs - datetime.now(UTC)
     off = max(ahead, behind)
@@ -249,7 +270,7 @@ def _probe(store: Store) -> Iterator[Check]:
 
 
 def _failed(name: str, error: LedgerError) -> Check:
-    """What can't be looked at is no problem of the thing itself, except for the store."""
+    """Turn an error into a check: unchecked if it only says that nothing could be read."""
     outcome: Outcome = (
         "unchecked" if isinstance(error, UNCHECKED) and name != "store" else "problem"
     )
@@ -257,7 +278,7 @@ def _failed(name: str, error: LedgerError) -> Check:
 
 
 def as_json(check: Check) -> dict[str, Any]:
-    """The object that is printed for a check."""
+    """Return the JSON object of a check."""
     return {
         "check": check.name,
         "outcome": check.outcome,

@@ -1,9 +1,9 @@
-"""Where things are: flag > LEDGER_* > project file > user file > default.
+"""Find the store, the keys and the keyring: option > LEDGER_* > project file > user file > default.
 
-The user's side is the folder ``$XDG_CONFIG_HOME/title-ledger``: ``config.toml``, ``key.pem``,
-``keyring.json``, and ``stores.json``, which remembers which ledger a store was made for. A project
-file, ``ledger.toml`` in this folder or one above, may name a store, and nothing else: who commits
-to a project must not decide whom its users trust, nor where they sign.
+The user's files are in the folder ``$XDG_CONFIG_HOME/title-ledger``: ``config.toml``, ``key.pem``,
+``keyring.json``, and ``stores.json``, which records which ledger each store was made for. A project
+file, ``ledger.toml`` in this folder or one above, may name a store and nothing else, because those
+who commit to a project must not decide whom its users trust or where they sign.
 """
 
 from __future__ import annotations
@@ -13,7 +13,6 @@ import os
 import re
 import stat
 import sys
-import tempfile
 from contextlib import closing, contextmanager, suppress
 from dataclasses import dataclass
 from pathlib import Path
@@ -21,14 +20,13 @@ from typing import TYPE_CHECKING, Any
 
 from ledger import InvalidError, Keyring, MalformedError, TrustError
 from ledger.errors import KeyUnavailable, StoreUnavailable
-from ledger.local import files as durable
-from ledger.local.filelock import lock_file
+from ledger.local.files import lock_file, make_folder, write_file
 from ledger.stores import CONNECTIONS, MAX_CONNECTIONS, SCHEME, Store, open_store
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping
 
-__all__ = ["Config", "load_config", "make_folder"]
+__all__ = ["Config", "load_config", "make_own_folder"]
 
 DEFAULT_STORE = "ledger-data"
 PROJECT_FILE = "ledger.toml"
@@ -38,25 +36,25 @@ PROJECT_MEMBERS: dict[str, type] = {"store": str}
 
 THE_DEFAULT = "the default"
 FOUND = {PROJECT_FILE, THE_DEFAULT}
-"""What names a store by the folder that one is in: who filled that folder chose it."""
+"""Sources that depend on the current folder, so that whoever filled the folder chose the store."""
 
 
 @dataclass(frozen=True)
 class Config:
-    """What the environment and the files say."""
+    """The settings in the environment and in the user's files."""
 
     environment: Mapping[str, str]
     folder: Path
-    """The user's side."""
+    """Where the user's files are."""
     user: dict[str, Any]
 
     def store(self, flag: str | None = None) -> str:
-        """The store to use, as ``open_store`` takes it."""
+        """Return the store to use, as ``open_store`` takes it."""
         return self.choose_store(flag)[0]
 
     def choose_store(self, flag: str | None = None) -> tuple[str, str]:
-        """The store to use, and what named it."""
-        bucket = self.environment.get("S3_BUCKET")  # the original service's name for it
+        """Return the store to use and what named it."""
+        bucket = self.environment.get("S3_BUCKET")  # as in the original service
         if flag is not None:
             return _check_store(flag, "the command line"), "the command line"
         if named := self.environment.get("LEDGER_STORE"):
@@ -72,7 +70,7 @@ class Config:
         return DEFAULT_STORE, THE_DEFAULT
 
     def connections(self, flag: int | None = None) -> int:
-        """How many requests to a bucket may be under way at once."""
+        """Return how many requests to a bucket may run at once."""
         if flag is not None:
             return flag
         if named := self.environment.get("LEDGER_CONNECTIONS"):
@@ -81,25 +79,27 @@ class Config:
             number = self.user.get("connections", CONNECTIONS)
             source = str(self.folder / USER_FILE)
         if not 1 <= number <= MAX_CONNECTIONS:
-            raise InvalidError(f"{source}: connections are a number from 1 to {MAX_CONNECTIONS}")
+            raise InvalidError(
+                f"{source}: connections must be a number from 1 to {MAX_CONNECTIONS}"
+            )
         return number
 
     def key_file(self, flag: Path | None = None) -> Path:
-        """The private key to sign with."""
+        """Return the file of the private key to sign with."""
         named = flag or self.environment.get("LEDGER_KEY_FILE") or self.user.get("key")
         return Path(_expand(str(named))) if named else self.folder / "key.pem"
 
     def passphrase(self, key_file: Path) -> bytes | None:
-        """The passphrase, if the key asks for one: from a file, the environment, or a prompt."""
+        """Return the passphrase of a key that is encrypted: from a file, a variable or a prompt."""
         try:
             if b"ENCRYPTED" not in key_file.read_bytes()[:200]:
                 return None
         except OSError:
-            return None  # reading the key says what is wrong
+            return None  # reading the key reports what is wrong
         return self.given_passphrase() or self._prompt(f"Passphrase for {key_file}: ")
 
     def given_passphrase(self) -> bytes | None:
-        """The passphrase in LEDGER_PASSPHRASE_FILE or LEDGER_PASSPHRASE, if there is one."""
+        """Return the passphrase in LEDGER_PASSPHRASE_FILE or LEDGER_PASSPHRASE, if there is one."""
         file = self.environment.get("LEDGER_PASSPHRASE_FILE")
         if file:
             try:
@@ -111,20 +111,23 @@ class Config:
         return os.fsencode(self.environment.get("LEDGER_PASSPHRASE", "")) or None
 
     def new_passphrase(self) -> bytes:
-        """A passphrase for a new key: given, or typed twice."""
+        """Return a passphrase for a new key: the one given, or one typed twice."""
         given = self.given_passphrase()
         if given:
             return given
         typed = self._prompt("Passphrase for the new key: ")
         if not typed:
-            raise KeyUnavailable("no passphrase was given", hint="set LEDGER_PASSPHRASE_FILE")
+            raise KeyUnavailable(
+                "no passphrase was given",
+                hint="type one, or set LEDGER_PASSPHRASE_FILE to a file that holds it",
+            )
         if typed != self._prompt("The same again: "):
-            raise KeyUnavailable("the two passphrases differ")
+            raise KeyUnavailable("the two passphrases differ", hint="run the command again")
         return typed
 
     def _prompt(self, text: str) -> bytes | None:
         if not (sys.stdin.isatty() or sys.stderr.isatty()):
-            return None  # nobody is there to ask; a document may come from a pipe all the same
+            return None  # nobody to ask; stdin alone may be a pipe with a document
         import getpass  # noqa: PLC0415 -- seldom needed
 
         try:
@@ -134,11 +137,11 @@ class Config:
 
     @property
     def keyring_file(self) -> Path:
-        """Whose signatures count."""
+        """The file that says whose signatures count."""
         return self.folder / "keyring.json"
 
     def keyring(self) -> Keyring:
-        """The user's keyring; empty where there is none yet."""
+        """Return the user's keyring, which is empty if there is no file yet."""
         data = _read(self.keyring_file)
         try:
             return Keyring.decode(data) if data is not None else Keyring()
@@ -147,8 +150,8 @@ class Config:
 
     @contextmanager
     def changing(self) -> Iterator[None]:
-        """Hold the user's files against other processes: read, change and write them inside."""
-        make_folder(self.folder)
+        """Lock the user's files against other processes, to read, change and write them inside."""
+        make_own_folder(self.folder)
         path = self.folder / ".lock"
         try:
             lock = lock_file(path)
@@ -158,36 +161,36 @@ class Config:
             yield
 
     def save_keyring(self, keyring: Keyring) -> None:
-        """Replace the keyring, whole or not at all; only while ``changing``."""
+        """Replace the keyring; only while ``changing``."""
         _write(self.keyring_file, keyring.encode())
 
     @property
     def origin(self) -> str | None:
-        """The ledger that the user means, whatever the store: LEDGER_ORIGIN."""
+        """The ledger in LEDGER_ORIGIN, which the user means whatever the store is."""
         return self.environment.get("LEDGER_ORIGIN") or None
 
     def origin_of(self, store: str | Store) -> str | None:
-        """The origin that this store has to have: LEDGER_ORIGIN, or what is remembered of it."""
+        """Return the origin this store must have: LEDGER_ORIGIN, or the one in ``stores.json``."""
         return self.origin or self.remembered(store)
 
     def remembered(self, store: str | Store) -> str | None:
-        """The origin of the ledger that was made here, in this store."""
+        """Return the origin of the ledger that the user made or joined in this store, if any."""
         known = self._known_stores()
         return next((known[name] for name in _names_of(store) if name in known), None)
 
     def remember_store(self, store: str | Store, origin: str) -> None:
-        """Remember which ledger a store was made for; only while ``changing``."""
+        """Record which ledger a store was made for; only while ``changing``."""
         known = self._known_stores() | dict.fromkeys(_names_of(store), origin)
         text = json.dumps({"format": 1, "stores": known}, indent=2, sort_keys=True)
         _write(self.folder / "stores.json", text.encode() + b"\n")
 
     def remember_link(self, store: Store) -> None:
-        """Where a link leads to a store that is remembered, remember that it did."""
+        """If a link leads to a store on record, record the link as well."""
         name, *resolved = _names_of(store)
         known = self._known_stores()
         if name in known or not known.keys() & set(resolved):
             return
-        with suppress(StoreUnavailable), self.changing():  # to read has to work without, too
+        with suppress(StoreUnavailable), self.changing():  # reading must work without it
             self.remember_store(store, known[resolved[0]])
 
     def _known_stores(self) -> dict[str, str]:
@@ -197,11 +200,14 @@ class Config:
             stores = json.loads(data)["stores"] if data is not None else {}
             return {str(store): str(origin) for store, origin in stores.items()}
         except (ValueError, LookupError, TypeError, AttributeError):
-            raise InvalidError(f"{path}: not the list of known stores") from None
+            raise InvalidError(
+                f"{path} is not a list of known stores",
+                hint="move it away; 'ledger init STORE' records a store again",
+            ) from None
 
 
 def load_config() -> Config:
-    """Read the environment and the user's file; raises InvalidError."""
+    """Read the environment and the user's settings; raises InvalidError."""
     environment = dict(os.environ)
     base = environment.get("XDG_CONFIG_HOME") or Path("~/.config").expanduser()
     folder = Path(base) / "title-ledger"
@@ -213,7 +219,7 @@ def load_config() -> Config:
 
 
 def _use_original_names(environment: Mapping[str, str]) -> None:
-    """Let AWS_KEY and AWS_SECRET of the original service work where the modern names aren't set."""
+    """Accept the original service's AWS_KEY and AWS_SECRET if the usual names aren't set."""
     if "AWS_ACCESS_KEY_ID" in environment or "AWS_PROFILE" in environment:
         return
     if environment.get("AWS_KEY") and environment.get("AWS_SECRET"):
@@ -225,7 +231,7 @@ def _find_project() -> dict[str, Any]:
     try:
         here = Path.cwd()
     except OSError:
-        return {}  # the folder we are in was deleted
+        return {}  # the current folder was deleted
     for folder in (here, *here.parents):
         path = folder / PROJECT_FILE
         if path.is_file():
@@ -238,7 +244,7 @@ def _find_project() -> dict[str, Any]:
 
 
 def _check_owners(path: Path) -> None:
-    """Refuse a project file that another user may have put there, as git does."""
+    """Refuse a project file that another user may have put there, as git refuses its own."""
     me = os.geteuid()
     try:
         owners = {path.stat().st_uid, path.lstat().st_uid}
@@ -248,11 +254,11 @@ def _check_owners(path: Path) -> None:
     if not owners <= {me, 0}:
         problem = "belongs to another user"
     elif folder.st_mode & stat.S_IWOTH and folder.st_uid != me:
-        problem = "is in a folder where everybody may put files"
+        problem = "is in a folder that anybody can write to"
     else:
         return
     raise InvalidError(
-        f"{path} {problem}: it doesn't decide which store you use",
+        f"{path} {problem}, so it can't choose your store",
         hint="name the store with --store or LEDGER_STORE",
     )
 
@@ -261,7 +267,7 @@ def _read_toml(path: Path, members: dict[str, type]) -> dict[str, Any]:
     data = _read(path)
     if data is None:
         return {}
-    import tomllib  # noqa: PLC0415 -- where there is no file, there is nothing to wait for
+    import tomllib  # noqa: PLC0415 -- only needed if there is a file
 
     try:
         values: dict[str, Any] = tomllib.loads(data.decode())
@@ -271,36 +277,36 @@ def _read_toml(path: Path, members: dict[str, type]) -> dict[str, Any]:
         if name not in members:
             raise InvalidError(
                 f"{path}: unknown setting {name!a}",
-                hint=f"it may set: {', '.join(sorted(members))}",
+                hint=f"it can set: {', '.join(sorted(members))}",
             )
-        if type(value) is not members[name]:  # True is an int, too
+        if type(value) is not members[name]:  # True is an int
             what = "string" if members[name] is str else "number"
-            raise InvalidError(f"{path}: {name} is no {what}")
+            raise InvalidError(f"{path}: {name} is not a {what}")
     return values
 
 
 def _check_store(store: str, source: str) -> str:
     if not store:
-        raise InvalidError(f"no store: {source} names it with an empty text")
+        raise InvalidError(f"no store: the one in {source} is empty")
     if store.lower() == "memory:":
         raise InvalidError(
-            "memory: lasts no longer than one command, so it is of no use in a shell",
-            hint="it is for programs that embed a ledger; here, name a folder or s3://BUCKET/PREFIX",
+            "a store in memory: ends with the command, so a shell has no use for it",
+            hint="name a folder or s3://BUCKET/PREFIX; memory: is for programs that embed a ledger",
         )
     return store
 
 
 def _number(text: str) -> int:
-    """The number that a text is, or 0, which is none that anything may be set to."""
+    """Return the number in a text, or 0, which no setting can have."""
     return int(text) if re.fullmatch("[0-9]{1,9}", text) else 0
 
 
 def _expand(path: str) -> str:
-    return os.path.expanduser(path)  # noqa: PTH111 -- Path's raises where there is no such user
+    return os.path.expanduser(path)  # noqa: PTH111 -- Path's raises if there is no such user
 
 
 def _path_in(store: str) -> str | None:
-    """The path that a store's name consists of, with ``~`` for the home; None for other stores."""
+    """Return the path of a store that is a folder, with ``~`` expanded; None for other stores."""
     path = re.sub("^file:", "", store, flags=re.IGNORECASE)
     if not path or path.startswith("//") or SCHEME.fullmatch(path):
         return None
@@ -308,13 +314,13 @@ def _path_in(store: str) -> str | None:
 
 
 def _names_of(store: str | Store) -> list[str]:
-    """What a store is remembered by: as it is named, and then where links in that name lead."""
+    """Return the names a store is recorded by: the one given, then the one its links lead to."""
     if isinstance(store, str):
         with closing(open_store(store)) as opened:
             return _names_of(opened)
     if not store.url.startswith("file:"):
         return [store.url]
-    # The first one tells when a link leads elsewhere by now, the second finds it by other links.
+    # The first shows when a link now leads elsewhere; the second finds the store by other links.
     return [store.url, f"file:{Path(store.url.removeprefix('file:')).resolve()}"]
 
 
@@ -327,29 +333,14 @@ def _read(path: Path) -> bytes | None:
         raise StoreUnavailable(f"cannot read {path}: {error.strerror}") from error
 
 
-def make_folder(folder: Path) -> None:
-    """Make a folder of the user's side, for the user alone; raises StoreUnavailable."""
+def make_own_folder(folder: Path) -> None:
+    """Make a folder that only the user can enter, or find it; raises StoreUnavailable."""
     try:
-        if not folder.is_dir():
-            durable.make_folder(str(folder.absolute()), 0o700)
+        make_folder(str(folder.absolute()), 0o700)
     except OSError as error:
         raise StoreUnavailable(f"cannot make {folder}: {error.strerror}") from error
 
 
 def _write(path: Path, data: bytes) -> None:
-    try:
-        make_folder(path.parent)
-        descriptor, temporary = tempfile.mkstemp(dir=path.parent, prefix=f".{path.name}-")
-        try:
-            with os.fdopen(descriptor, "wb") as file:
-                file.write(data)
-                file.flush()
-                durable.sync(file.fileno())
-            Path(temporary).replace(path)
-        except BaseException:
-            Path(temporary).unlink(missing_ok=True)
-            raise
-        # Or a key that was untrusted comes back after a power cut.
-        durable.sync_folder(str(path.parent))
-    except OSError as error:
-        raise StoreUnavailable(f"cannot write {path}: {error.strerror}") from error
+    make_own_folder(path.parent)
+    write_file(path, data, replace=True, mode=0o600)

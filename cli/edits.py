@@ -1,8 +1,7 @@
-"""``--set``: changes to a document as words of a command line.
+"""Apply ``--set`` options to a document.
 
-``name=text`` sets a member to a text, ``name:=json`` to any JSON value. A name that begins with
-``/`` is a JSON pointer (RFC 6901) to a place inside; ``-`` at its end is the place after the last
-item of a list.
+``name=text`` sets a member to a string, ``name:=json`` to any JSON value. A name that begins with
+``/`` is a JSON pointer (RFC 6901); a pointer that ends with ``-`` appends to a list.
 """
 
 from __future__ import annotations
@@ -22,13 +21,16 @@ BAD_ESCAPE = re.compile(r"~(?![01])")
 
 
 def apply_settings(document: dict[str, Any], settings: list[str]) -> dict[str, Any]:
-    """Change a document, which is the caller's to give away, and return it."""
+    """Change a document in place and return it; raises InvalidError or MalformedError."""
     for setting in settings:
         name, value = _parse(setting)
         path = name[1:].split("/") if name.startswith("/") else [name]
         if name.startswith("/"):
             if BAD_ESCAPE.search(name):
-                raise InvalidError(f"--set {name!a:.80}: not a JSON pointer (~ is written ~0)")
+                raise InvalidError(
+                    f"--set {name!a:.80}: not a JSON pointer",
+                    hint="write ~ as ~0, and / in a name as ~1",
+                )
             path = [part.replace("~1", "/").replace("~0", "~") for part in path]
         _put(document, path, value, name)
     return document
@@ -59,8 +61,8 @@ def _put(target: Any, path: list[str], value: object, name: str) -> None:
             target[last] = value
     except (LookupError, ValueError, TypeError):
         raise InvalidError(
-            f"--set {name!a:.80}: the document has no such place",
-            hint="what holds the place has to be there; set that first",
+            f"--set {name!a:.80}: there is no such place in the document",
+            hint="set the object or the list around it first, with --set NAME:=JSON",
         ) from None
 
 

@@ -1,4 +1,4 @@
-"""What sealing needs besides a ledger: the log's own key, and the sealer's memory."""
+"""The user's key files: the registrar's own, the log's with its sealer's memory, a witness's."""
 
 from __future__ import annotations
 
@@ -6,27 +6,47 @@ import hashlib
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from cli.config import make_folder
+from cli.config import make_own_folder
 from ledger import load_key
 from ledger.errors import KeyUnavailable
+from ledger.local.files import write_file
 
 if TYPE_CHECKING:
     from cli.config import Config
-    from ledger import PrivateKey
+    from ledger import PrivateKey, PublicKey
+    from ledger.tlog import WitnessKey
 
-__all__ = ["LOG_KEY", "log_key", "log_key_file", "memory_file", "memory_place"]
+__all__ = [
+    "LOG_KEY",
+    "load_witness",
+    "log_key",
+    "log_key_file",
+    "memory_file",
+    "memory_place",
+    "new_name_file",
+    "own_key",
+    "witness_key_file",
+    "write_witness",
+]
 
 LOG_KEY = "log-key.pem"
+WITNESS_KEY = "witness-key.pem"
+
+
+def own_key(config: Config, flag: Path | None = None) -> PrivateKey:
+    """Load the user's private key; ask for its passphrase if it has one."""
+    path = config.key_file(flag)
+    return load_key(path, config.passphrase(path))
 
 
 def log_key_file(config: Config, flag: Path | None = None) -> Path:
-    """The private key of the log: --key > LEDGER_LOG_KEY_FILE > ``log-key.pem`` beside yours."""
+    """Return the file of the log's key: --key > LEDGER_LOG_KEY_FILE > ``log-key.pem``."""
     named = flag or config.environment.get("LEDGER_LOG_KEY_FILE")
     return Path(named).expanduser() if named else config.folder / LOG_KEY
 
 
 def log_key(config: Config, flag: Path | None = None) -> PrivateKey:
-    """The log's private key, its passphrase asked for if it has one."""
+    """Load the log's private key; ask for its passphrase if it has one."""
     path = log_key_file(config, flag)
     try:
         return load_key(path, config.passphrase(path))
@@ -41,19 +61,81 @@ def log_key(config: Config, flag: Path | None = None) -> PrivateKey:
 
 
 def memory_file(config: Config, origin: str, flag: Path | None = None) -> Path:
-    """Where the sealer of this ledger keeps its memory: one file for each origin.
+    """Return the file of the sealer's memory, one for each origin, and make its folder.
 
-    It is no cache and no configuration: below ``$XDG_STATE_HOME``, which backups should have.
+    It is neither cache nor configuration, so it is below ``$XDG_STATE_HOME``. Back it up.
     """
     if flag is not None:
         return flag
     path = memory_place(config, origin)
-    make_folder(path.parent)
+    make_own_folder(path.parent)
     return path
 
 
 def memory_place(config: Config, origin: str) -> Path:
-    """The memory's file, where no option names another; neither it nor its folder may be there."""
+    """Return where the memory is unless an option names a file; it may not exist yet."""
     base = config.environment.get("XDG_STATE_HOME") or Path("~/.local/state").expanduser()
     name = f"sealer-{hashlib.sha256(origin.encode()).hexdigest()[:16]}.json"
     return Path(base) / "title-ledger" / name
+
+
+# -- Witnesses -------------------------------------------------------------------------------------
+
+
+def witness_key_file(config: Config, flag: Path | None = None) -> Path:
+    """Return the file of a witness's key: --key > LEDGER_WITNESS_KEY_FILE > the default."""
+    named = flag or config.environment.get("LEDGER_WITNESS_KEY_FILE")
+    return Path(named).expanduser() if named else config.folder / WITNESS_KEY
+
+
+def new_name_file(key_file: Path) -> Path:
+    """Return where the name of a new witness goes; raises KeyUnavailable if one is there."""
+    path = _name_file(key_file)
+    if path.exists():
+        raise KeyUnavailable(
+            f"there is already a witness's name in {path}",
+            hint="it belongs to a key; choose another file, or move this one away",
+        )
+    return path
+
+
+def _name_file(key_file: Path) -> Path:
+    """Return the file for the name, which is part of the public key; PKCS#8 has no room for it."""
+    return key_file.with_suffix(".vkey")
+
+
+def write_witness(key_file: Path, name: str, public: PublicKey) -> WitnessKey:
+    """Write the public key of a witness, with its name, beside the private one."""
+    from ledger.tlog import WitnessKey  # noqa: PLC0415 -- few commands need witnesses
+
+    witness = WitnessKey(name, public)
+    write_file(_name_file(key_file), f"{witness.vkey}\n".encode())
+    return witness
+
+
+def load_witness(config: Config, flag: Path | None = None) -> tuple[WitnessKey, PrivateKey]:
+    """Load a witness's public key with its name, and its private key."""
+    from ledger.tlog import WitnessKey  # noqa: PLC0415
+
+    path = witness_key_file(config, flag)
+    if not path.exists():
+        raise KeyUnavailable(
+            f"no private key for a witness: {path}",
+            hint="'ledger key generate --for witness --name NAME' makes one;"
+            " --key and LEDGER_WITNESS_KEY_FILE name another",
+        )
+    private = load_key(path, config.passphrase(path))
+    name_file = _name_file(path)
+    try:
+        witness = WitnessKey.from_vkey(name_file.read_text().strip())
+    except (OSError, UnicodeDecodeError) as error:
+        raise KeyUnavailable(
+            f"cannot read the witness's name: {name_file}",
+            hint="it was made with the key and is public: get a copy from somebody who has it",
+        ) from error
+    if witness.key != private.public_key:
+        raise KeyUnavailable(
+            f"{name_file} does not belong to the key in {path}",
+            hint="restore both files from the same backup",
+        )
+    return witness, private

@@ -1,7 +1,8 @@
-"""The arguments and options that commands share, spelled once."""
+"""The arguments and options that several commands share."""
 
 from __future__ import annotations
 
+import re
 from pathlib import Path
 from typing import Annotated
 
@@ -23,13 +24,14 @@ __all__ = [
     "StoreOption",
     "TitleArgument",
     "TitlesArgument",
+    "parse_duration",
 ]
 
 TitleArgument = Annotated[
     str, typer.Argument(metavar="TITLE", help="A title number, such as TN1234567.")
 ]
 TitlesArgument = Annotated[
-    list[str] | None, typer.Argument(metavar="TITLE", help="Title numbers; none: all.")
+    list[str] | None, typer.Argument(metavar="TITLE", help="Title numbers; all, if none is given.")
 ]
 RevisionArgument = Annotated[
     str,
@@ -48,13 +50,17 @@ ConnectionsOption = Annotated[
         metavar="N",
         min=1,
         max=MAX_CONNECTIONS,
-        help="How many requests to a bucket are under way at once (LEDGER_CONNECTIONS).",
+        help="How many requests to a bucket run at once (LEDGER_CONNECTIONS).",
     ),
 ]
 JobsOption = Annotated[
     int | None,
     typer.Option(
-        "--jobs", metavar="N", min=1, max=1000, help="How many threads check; default: all cores."
+        "--jobs",
+        metavar="N",
+        min=1,
+        max=1000,
+        help="How many threads check; default: one per core.",
     ),
 ]
 KeyOption = Annotated[
@@ -63,16 +69,34 @@ KeyOption = Annotated[
 ]
 ExpectOption = Annotated[
     str | None,
-    typer.Option("--expect", metavar="ADDRESS", help="A pin: this address has to be in the chain."),
+    typer.Option(
+        "--expect", metavar="ADDRESS", help="An address that must be in the chain (a pin)."
+    ),
 ]
 OriginOption = Annotated[
     str | None,
-    typer.Option("--origin", metavar="NAME", help="The ledger that this has to be."),
+    typer.Option("--origin", metavar="NAME", help="The name that the ledger must have."),
 ]
 ReportOption = Annotated[
     Path | None,
-    typer.Option("--report", metavar="FILE", help="Keep the report in a new file, as JSON."),
+    typer.Option("--report", metavar="FILE", help="Write the report to a new file, as JSON."),
 ]
-JsonOption = Annotated[bool, typer.Option("--json", help="JSON, one object a line.")]
-QuietOption = Annotated[bool, typer.Option("--quiet", "-q", help="Errors only.")]
-DebugOption = Annotated[bool, typer.Option("--debug", help="Show a traceback with an error.")]
+JsonOption = Annotated[bool, typer.Option("--json", help="Print JSON, one object per line.")]
+QuietOption = Annotated[bool, typer.Option("--quiet", "-q", help="Print errors only.")]
+DebugOption = Annotated[bool, typer.Option("--debug", help="Show a traceback with each error.")]
+
+UNITS = {"s": 1, "m": 60, "h": 3600, "d": 86400}
+LONGEST = 10**9
+"""About thirty years; the system can't wait much longer."""
+DURATION = re.compile(r"([0-9]{1,9}(?:\.[0-9]{1,3})?)([smhd])")
+
+
+def parse_duration(text: str) -> float:
+    """Read a length of time such as ``10m``, in seconds; raises BadParameter, for 0 as well."""
+    match = DURATION.fullmatch(text.strip())
+    seconds = float(match[1]) * UNITS[match[2]] if match else 0.0
+    if not 0 < seconds <= LONGEST:
+        raise typer.BadParameter(
+            f"not a length of time: {text!a:.40}; write it as 5s, 10m, 2h or 1d"
+        )
+    return seconds

@@ -1,4 +1,4 @@
-"""Receipts as files: written whole, and never over another file."""
+"""Wait until an entry is in the log, and write its receipt to a new file."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ from contextlib import contextmanager
 from typing import TYPE_CHECKING
 
 from ledger import LedgerError
-from ledger.local.newfile import NewFile
+from ledger.local.files import NewFile
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
@@ -22,7 +22,7 @@ PATIENCE = 60.0
 
 
 class NotLoggedError(LedgerError):
-    """The entry is appended, but the log does not have it in time."""
+    """The entry was appended, but did not reach the log in time."""
 
     slug = "not-logged"
     exit_code = 3
@@ -32,10 +32,10 @@ class NotLoggedError(LedgerError):
 def waiting(
     ledger: Ledger, path: Path | None, timeout: float | None
 ) -> Iterator[Callable[[Entry], None]]:
-    """What waits until an entry is in the log, and writes its receipt to a new file.
+    """Give a function that waits until an entry is in the log and writes its receipt.
 
-    That there is a log, and that the file can be written, is seen at once: before anything is
-    appended. Without a path, nothing is waited for.
+    Checks at once, before anything is appended, that there is a log and that the file can be
+    written. Without a path, the function does nothing.
     """
     if path is None:
         yield lambda _: None
@@ -48,13 +48,13 @@ def waiting(
     with NewFile(path) as file:
 
         def wait(entry: Entry) -> None:
-            sys.stdout.flush()  # that it is appended should be known, however long this takes
+            sys.stdout.flush()  # show that it is appended before the wait
             receipt = log.wait(entry, seconds)
             if receipt is None:
                 raise NotLoggedError(
-                    f"{entry.title_number} version {entry.version} is appended, and durable,"
-                    f" but it was not in the log after {seconds:g} s",
-                    hint="once it was sealed: 'ledger prove"
+                    f"{entry.title_number} version {entry.version} is appended and durable,"
+                    f" but was not in the log after {seconds:g} s",
+                    hint="once it has been sealed: 'ledger prove"
                     f" {entry.title_number} v{entry.version} -o FILE'",
                 )
             file.write(receipt.encode())

@@ -1,10 +1,12 @@
-"""What verify, audit, check and fsck share: run, report, print, exit."""
+"""Run a verification, print its report, keep it as evidence, and choose the exit code."""
 
 from __future__ import annotations
 
+import json
 import os
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import replace
+from datetime import UTC, datetime
 from itertools import islice
 from typing import TYPE_CHECKING, Any
 
@@ -13,17 +15,24 @@ import typer
 from cli.terminal.output import print_json, report_json, report_lines, until_closed
 from cli.terminal.progress import heeding, verifying
 from ledger import Finding, IntegrityError, LedgerError, Report, TrustError
+from ledger.format.times import format_time
+from ledger.local.files import NewFile, check_outside
 from ledger.local.parallel import cores
 from ledger.stores import FolderStore
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
     from concurrent.futures import Executor
+    from pathlib import Path
+    from types import TracebackType
+    from typing import Self
 
     from ledger import Keyring, Ledger
     from ledger.verification.run import Verification
 
 __all__ = [
+    "Evidence",
+    "keys_of",
     "note",
     "note_ambiguity",
     "print_report",
@@ -41,9 +50,9 @@ MANY = 1_000
 
 
 def report_of(verification: Callable[[], Report]) -> Report:
-    """The report of a verification.
+    """Run a verification and return its report.
 
-    Where it could not even begin, as the store is not what it should be, that is its finding.
+    If it can't even begin because the store is not what it should be, that is its finding.
     """
     try:
         return verification()
@@ -58,7 +67,7 @@ def report_of(verification: Callable[[], Report]) -> Report:
 
 
 def was_interrupted(report: Report) -> bool:
-    """Whether a Ctrl-C ended the verification before it was through."""
+    """Tell whether Ctrl-C ended the verification early."""
     return any(finding.slug == "interrupted" for finding in report.findings)
 
 
@@ -70,9 +79,9 @@ def print_report(
     facts: dict[str, Any] | None = None,
     more: str = "",
 ) -> int:
-    """Print a report, a quiet one only where it isn't good, and return the exit code for it.
+    """Print a report and return its exit code; with ``quiet``, print only a bad one.
 
-    ``facts`` go into the JSON; ``more`` is a line for a person, where all held.
+    ``facts`` are more members of the JSON; ``more`` is another line for people if all is well.
     """
     interrupted = was_interrupted(report)
     with until_closed():
@@ -140,17 +149,94 @@ def run_verification(
 
 
 def note_ambiguity(report: Report, keyring: Keyring, known: str | None) -> Report:
-    """Say so where only what was verified itself told which of the known ledgers it is."""
+    """Add a note if only the store itself said which of the known ledgers it is."""
     others = len(keyring.origins) - 1
     if known or others < 1:
         return report
     return note(
         report,
-        f"which ledger this should be: your keyring knows {others} more, and another one of theirs"
-        " could be in its place (LEDGER_ORIGIN)",
+        f"which ledger this should be: your keyring knows {others} more, and one of those could be"
+        " in its place (LEDGER_ORIGIN names the right one)",
     )
 
 
 def note(report: Report, what: str) -> Report:
-    """The report, with one more thing that it can't show."""
+    """Return the report with one more thing that it does not show."""
     return replace(report, not_shown=(*report.not_shown, what))
+
+
+# -- Evidence --------------------------------------------------------------------------------------
+
+KIND = "title-ledger-audit-report"
+
+
+class Evidence:
+    """Notes the circumstances of a verification, and writes them to a file with the report.
+
+    Opens the file at once, so that one that can't be written is found before hours are spent.
+    Without a path, writes nothing.
+    """
+
+    def __init__(self, path: Path | None) -> None:
+        self._file = NewFile(path) if path else None
+        self._facts: dict[str, Any] = {"started_at": format_time(datetime.now(UTC))}
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        traceback: TracebackType | None,
+    ) -> None:
+        if self._file is not None:
+            self._file.close()
+
+    def note(self, **facts: Any) -> None:
+        """Note more facts."""
+        self._facts.update(facts)
+
+    def only(self, name: str) -> dict[str, Any]:
+        """Return one fact by its name, or nothing if it was not noted."""
+        return {name: self._facts[name]} if name in self._facts else {}
+
+    def note_ledger(self, ledger: Ledger) -> None:
+        """Note the store and whose signatures count; refuses a file inside the store."""
+        if self._file is not None and isinstance(ledger.store, FolderStore):
+            check_outside(self._file.path, ledger.store.path)
+        self.note(store=ledger.store.url, keys=keys_of(ledger.keyring, ledger.origin))
+
+    def write(self, report: Report, *, interrupted: bool) -> None:
+        """Write the report; the file appears, whole, with this."""
+        if self._file is None:
+            return
+        content = {
+            "kind": KIND,
+            "format": 1,
+            "software": f"title-ledger {_version()}",
+            "interrupted": interrupted,
+            **report_json(report),
+            **self._facts,
+            "ended_at": format_time(datetime.now(UTC)),
+        }
+        text = json.dumps(content, indent=2, sort_keys=True) + "\n"
+        self._file.write(text.encode())
+        self._file.commit()
+
+
+def keys_of(keyring: Keyring, origin: str) -> list[dict[str, str]]:
+    """Return the registrars' keys that count for a ledger."""
+    return [
+        {"key": trusted.key.key_id, "name": trusted.name}
+        for trusted in keyring
+        if (trusted.origin, trusted.role) == (origin, "registrar")
+    ]
+
+
+def _version() -> str:
+    from importlib.metadata import PackageNotFoundError, version  # noqa: PLC0415 -- slow to load
+
+    with suppress(PackageNotFoundError):  # run from its source
+        return version("title-ledger")
+    return "(not installed)"

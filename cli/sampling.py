@@ -1,15 +1,14 @@
-"""Which titles to verify: named in a file, or drawn from the store's listing."""
+"""Choose the titles to verify: those named in a file, or a random sample."""
 
 from __future__ import annotations
 
 import hashlib
 import secrets
-import sys
 from heapq import nsmallest
-from pathlib import Path
 from typing import TYPE_CHECKING, NamedTuple
 
-from ledger import InvalidError, NotFoundError
+from cli.inputs import read_input
+from ledger import InvalidError
 from ledger.format.layout import check_title_number, head_key
 
 if TYPE_CHECKING:
@@ -19,7 +18,7 @@ __all__ = ["Sample", "draw", "read_titles"]
 
 
 class Sample(NamedTuple):
-    """Titles that were drawn, in order, out of how many, and with what seed."""
+    """Titles drawn from ``total`` titles, in order, and the seed that draws them again."""
 
     titles: list[str]
     total: int
@@ -27,10 +26,10 @@ class Sample(NamedTuple):
 
 
 def draw(titles: Iterable[str], size: int, seed: str | None = None) -> Sample:
-    """Draw titles so that anybody can draw the same again, with other tools, too.
+    """Draw titles so that anybody can draw the same ones again, even with other tools.
 
-    They are those with the smallest sha256 of "SEED TITLE". Where nobody could foresee the seed,
-    each title is as likely as any other; titles that are new don't change the fate of the others.
+    They are the titles with the smallest sha256 of "SEED TITLE". If nobody could foresee the seed,
+    each title is equally likely. A new title does not change the order of the others.
     """
     seed = secrets.token_hex(8) if seed is None else seed
     total = 0
@@ -49,14 +48,11 @@ def draw(titles: Iterable[str], size: int, seed: str | None = None) -> Sample:
 
 
 def read_titles(file: str) -> list[str]:
-    """The titles in a file, one a line, in order, each once; ``-`` is stdin.
+    """Read the titles in a file, one per line; return each once, in order. ``-`` is stdin.
 
-    Blank lines are skipped, and what begins with ``#``.
+    Skips blank lines and lines that begin with ``#``.
     """
-    try:
-        data = sys.stdin.buffer.read() if file == "-" else Path(file).read_bytes()
-    except OSError as error:
-        raise NotFoundError(f"cannot read {file}: {error.strerror}") from error
+    data = read_input(file)
     found = set()
     for number, line in enumerate(data.decode("utf-8", "backslashreplace").split("\n"), 1):
         text = line.strip(" \t\r")
@@ -66,5 +62,5 @@ def read_titles(file: str) -> list[str]:
             except InvalidError as error:
                 raise InvalidError(f"{file}, line {number}: {error}", hint=error.hint) from None
     if not found:
-        raise InvalidError(f"{file} names no title")
+        raise InvalidError(f"{file} names no title", hint="write one title number per line")
     return sorted(found, key=head_key)

@@ -1,4 +1,4 @@
-"""From options to an open ledger."""
+"""Open the ledger that the options name."""
 
 from __future__ import annotations
 
@@ -7,7 +7,8 @@ from contextlib import contextmanager
 from typing import TYPE_CHECKING
 
 from cli.config import FOUND, load_config
-from ledger import Ledger, OutcomeUnknown, PrivateKey, StoreError, TrustError, load_key
+from cli.keys import own_key
+from ledger import Ledger, OutcomeUnknown, StoreError, TrustError
 from ledger.stores import open_store
 
 if TYPE_CHECKING:
@@ -16,13 +17,7 @@ if TYPE_CHECKING:
 
     from cli.config import Config
 
-__all__ = ["check_place", "in_steps", "open_ledger", "own_key"]
-
-
-def own_key(config: Config, flag: Path | None = None) -> PrivateKey:
-    """The user's private key, its passphrase asked for if it has one."""
-    path = config.key_file(flag)
-    return load_key(path, config.passphrase(path))
+__all__ = ["check_place", "in_steps", "open_ledger"]
 
 
 def open_ledger(
@@ -33,7 +28,7 @@ def open_ledger(
     origin: str | None = None,
     connections: int | None = None,
 ) -> Ledger:
-    """Open the ledger that the options, the environment and the files name."""
+    """Open the ledger that the options, the environment and the files name; to append, ``sign``."""
     config = load_config()
     url, source = config.choose_store(store)
     opened = open_store(url, connections=config.connections(connections))
@@ -51,10 +46,10 @@ def open_ledger(
 
 
 def check_place(config: Config, ledger: Ledger, flag: str | None) -> None:
-    """Refuse to sign where nobody but the store itself says that it is the user's ledger.
+    """Refuse to sign if only the store itself says that it is the user's ledger.
 
-    A store can claim to be any ledger. Who fills a folder, or writes a project's file, could so
-    collect signatures that count in the true one.
+    A store can claim to be any ledger. Whoever fills a folder or writes a project file could
+    otherwise collect signatures that are valid in the real one.
     """
     source = config.choose_store(flag)[1]
     if config.remembered(ledger.store) == ledger.origin:
@@ -62,23 +57,24 @@ def check_place(config: Config, ledger: Ledger, flag: str | None) -> None:
     if source in FOUND:
         url = shlex.quote(ledger.store.url)
         raise TrustError(
-            f"not signed: {source} leads to {ledger.store.url}, which says it is {ledger.origin};"
-            " you have not said so",
-            hint=f"if it is, name it: --store {url}, or LEDGER_STORE",
+            f"not signed: {source} leads to {ledger.store.url}, which says it is {ledger.origin},"
+            " but you have never named that store yourself",
+            hint=f"if it is right, record it: ledger init {url}",
             reason="wrong-ledger",
         )
     if config.origin is None and len(ledger.keyring.origins) > 1:
         raise TrustError(
             f"not signed: {ledger.store.url} says it is {ledger.origin}, but your keyring knows"
-            " other ledgers, too: it could be one of these in its place",
-            hint="set LEDGER_ORIGIN to the ledger that you mean; see 'ledger status'",
+            " several ledgers, and this could be another one in its place",
+            hint=f"if it is right, record it: ledger init {shlex.quote(ledger.store.url)}"
+            f" --origin {ledger.origin}",
             reason="wrong-ledger",
         )
 
 
 @contextmanager
 def in_steps() -> Iterator[None]:
-    """Say of a store that fails amid many steps what holds: the error is about the last one."""
+    """Add to a store's error that the steps before it stay done."""
     try:
         yield
     except (OutcomeUnknown, StoreError) as error:

@@ -1,8 +1,8 @@
-"""Texts that are texts: typer's own conversion is left out where there is nothing to convert.
+"""Pass strings on the command line through without typer's conversion.
 
-From 0.29 on, typer loads pydantic to turn the words of a command line into values: 70 ms, as much
-as all of our own imports, and nearly all our parameters are texts. Where typer is another one, or
-a value needs more than to be passed on, typer does it.
+Since 0.29, typer loads pydantic to convert the words of a command line. That takes 70 ms, as long
+as all our own imports, and nearly all our parameters are plain strings. Typer still converts all
+other values, and everything in versions that work differently.
 """
 
 from __future__ import annotations
@@ -16,8 +16,8 @@ __all__ = ["keep_texts"]
 
 
 def keep_texts(command: Any) -> None:
-    """Let a command, and those below it, take their texts as they are."""
-    for parameter in command.get_params(command.context_class(command)):  # with --help
+    """Let a command and its subcommands take strings as they are."""
+    for parameter in command.get_params(command.context_class(command)):  # --help included
         descriptor = getattr(parameter, "type_descriptor", None)
         if descriptor is not None:
             parameter.process_value = _process(parameter, descriptor.annotation)

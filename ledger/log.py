@@ -27,7 +27,7 @@ from ledger.errors import (
 )
 from ledger.format import layout
 from ledger.format.entry import Entry
-from ledger.local.newfile import check_outside
+from ledger.local.files import check_outside
 from ledger.local.parallel import cores
 from ledger.sealing.cosign import add_cosignatures
 from ledger.sealing.pending import pending_titles

@@ -76,7 +76,7 @@ def test_without_a_log_it_does_not_matter_whose_key_counts(titles: Ledger) -> No
 
 def test_the_memory_is_not_kept_in_the_store(tmp_path: Path) -> None:
     log = Log(ledger_in(FolderStore(tmp_path / "store")))
-    with pytest.raises(InvalidError, match="in the store itself"):
+    with pytest.raises(InvalidError, match="inside the store"):
         log.seal(LOG_KEY, tmp_path / "store" / "memory.json", genesis=True)
 
 

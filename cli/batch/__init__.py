@@ -1,1 +1,1 @@
-"""Many appends from one file."""
+"""Append the lines of one file, of many titles."""

@@ -1,7 +1,7 @@
-"""The lines of a batch: what each of them registers, and the reference that makes it repeatable.
+"""Read the lines of a batch, and give each the reference that makes it repeatable.
 
-A line is a document with its ``title_number``, or an envelope around one: an object that has the
-member ``document``, and none but those of ``MEMBERS``.
+A line is a document with its ``title_number``, or an envelope around one: an object with the member
+``document`` and no members but ``MEMBERS``.
 """
 
 from __future__ import annotations
@@ -28,7 +28,7 @@ __all__ = ["BadLine", "Lines"]
 
 MEMBERS = {"title_number", "document", "reference", "message", "effective_at"}
 LONGEST = MAX_BYTES * 8
-"""How long a line may be: one of that many bytes can still be an entry, in a wasteful spelling."""
+"""The longest line, in bytes. Written wastefully, an entry can need that many."""
 
 BUCKETS = 256
 
@@ -41,11 +41,11 @@ class BadLine(NamedTuple):
 
 
 class Lines:
-    """The lines of a file that can be read twice: to be checked first, then to be appended.
+    """The lines of a file that is read twice: first to check it, then to append it.
 
-    A line without a reference gets ``PREFIX:DIGEST:N``: the sha256 of its canonical JSON, and which
-    occurrence of it in the file it is. So the same line in the same file is the same append,
-    wherever in the file it is and however it is spelled.
+    A line without a reference gets ``PREFIX:DIGEST:N``: the sha256 of its canonical JSON, and a
+    number that counts its occurrences in the file. So the same line in the same file is the same
+    append, wherever it is and however its JSON is spelled.
     """
 
     def __init__(
@@ -56,12 +56,12 @@ class Lines:
         self._defaults = {"message": message, "effective_at": effective_at, "reference": ""}
         self._repeated: set[int] = set()
         self.total = 0
-        """How many lines there are, once they were checked; blank ones don't count."""
+        """How many lines there are, once checked; blank ones don't count."""
         self.nameless = 0
-        """How many of them have no reference of their own."""
+        """How many lines have no reference of their own."""
 
     def check(self) -> Iterator[BadLine]:
-        """Every line that no append would accept; to be read to the end before ``drafts``."""
+        """Yield every line that no append would accept; read it to the end before ``drafts``."""
         occurrences = _Occurrences()
         for number, line in self._source.first():
             self.total += 1
@@ -77,10 +77,10 @@ class Lines:
         self._repeated = occurrences.repeated()
 
     def drafts(self) -> Iterator[tuple[int, Draft]]:
-        """The lines with their numbers, as what is to be appended.
+        """Yield the drafts with the numbers of their lines.
 
-        Raises InvalidError where the file is no longer the one that was checked; a line that was
-        added to it is never among them.
+        Raises InvalidError if the file is no longer the one that was checked. A line that was
+        added in the meantime is never among the drafts.
         """
         seen: Counter[bytes] = Counter()
         for number, line in self._source.again():
@@ -95,19 +95,21 @@ class Lines:
             yield number, draft
 
     def _draft(self, line: bytes) -> tuple[Draft, bytes]:
-        """What a line registers; and its digest, if it has no reference."""
+        """Return the draft in a line, and the digest of the line if it has no reference."""
         if len(line) > LONGEST:
             raise InvalidError(f"too large: an entry has at most {MAX_BYTES:,} bytes")
         value: Any = decode(line, depth=MAX_DEPTH + 1)
         if not isinstance(value, dict):
-            raise InvalidError("not an object: a line is a document, or an envelope around one")
+            raise InvalidError(
+                "not a JSON object: write one object per line, a document or an envelope around one"
+            )
         is_envelope = "document" in value and value.keys() <= MEMBERS
         if "title_number" not in value:
             raise InvalidError("it has no member title_number")
         about = self._defaults | (value if is_envelope else {"document": value})
         name = check_title_number(value["title_number"], place="its title_number")
         draft = Draft(**about | {"title_number": name})
-        if draft.reference != "":  # a null is no reference either, and is refused
+        if draft.reference != "":  # null is not a reference either, and is refused later
             return draft, b""
         return draft, hashlib.sha256(encode(value, depth=MAX_DEPTH + 1)).digest()
 
@@ -119,7 +121,7 @@ class _Occurrences:
     """Finds the numbers that occur more than once among millions, in eight bytes each."""
 
     def __init__(self) -> None:
-        # In buckets, so that only one of them at a time becomes a list of Python's own integers.
+        # In buckets, so that only one at a time becomes a list of Python integers.
         self._buckets = [array("Q") for _ in range(BUCKETS)]
 
     def add(self, number: int) -> None:
@@ -135,15 +137,15 @@ class _Occurrences:
 
 
 def _short(digest: bytes) -> int:
-    """The first eight bytes of a digest, to find by what may be there more than once.
+    """Return the first eight bytes of a digest, which find the lines that may repeat.
 
-    Two lines that share them are no more than looked at: they are counted by their whole digests.
+    Lines that share them are then counted by their whole digests.
     """
     return int.from_bytes(digest[:8])
 
 
 class _Twice:
-    """A file that is read twice, and has to be the same both times."""
+    """A file that is read twice, and must be the same both times."""
 
     def __init__(self, source: BinaryIO) -> None:
         self._source = source
@@ -152,7 +154,7 @@ class _Twice:
         self._digest = b""
 
     def first(self) -> Iterator[tuple[int, bytes]]:
-        """Every line that is not blank, with its number."""
+        """Yield every line that is not blank, with its number."""
         self._found = self._stamp()
         whole = hashlib.sha256()
         yield from _read(self._source, sys.maxsize, whole)
@@ -160,7 +162,7 @@ class _Twice:
         self._digest = whole.digest()
 
     def again(self) -> Iterator[tuple[int, bytes]]:
-        """The same lines; raises InvalidError as soon as it can tell that they are not."""
+        """Yield the same lines; raises InvalidError once it finds that they differ."""
         if self._stamp() != self._found:
             raise _changed(0)
         number, whole = 0, hashlib.sha256()
@@ -168,35 +170,33 @@ class _Twice:
             if self._stamp() != self._found:
                 raise _changed(number)
             yield number, line
-        # A change too quick for the clock of the disk, or of what has none.
+        # Finds a change that the file's time does not show, or that a file without a time had.
         if whole.digest() != self._digest or self._source.read(1):
             raise _changed(number + 1)
 
     def _stamp(self) -> tuple[int, ...]:
         try:
             found = os.fstat(self._source.fileno())
-        except OSError:  # it is in memory only
+        except OSError:  # a file in memory
             return ()
         return found.st_size, found.st_mtime_ns
 
 
 def _changed(number: int) -> InvalidError:
-    """``number``: of the first line that was not appended any more; 0: nothing was begun."""
-    again = "when it is complete, give it again: what is there already stays as it is"
+    """Make the error. ``number`` is the first line that was not appended; 0: none was."""
+    again = "once it is complete, append it again: what is there already stays as it is"
     if number:
         return InvalidError(
-            f"the file was changed while it was read; it was left at line {number}",
-            hint=f"of the lines before it some may be changed, too; {again}",
+            f"the file changed while it was read; stopped before line {number}",
+            hint=f"some of the lines before may have changed as well; {again}",
         )
-    return InvalidError(
-        "the file was changed after it was checked: nothing was written", hint=again
-    )
+    return InvalidError("the file changed after it was checked; nothing was written", hint=again)
 
 
 def _read(source: BinaryIO, size: int, whole: hashlib._Hash) -> Iterator[tuple[int, bytes]]:
-    """Every line that is not blank, with its number; of a very long one only the beginning.
+    """Yield every line that is not blank, with its number; only the beginning of a very long one.
 
-    Of the first ``size`` bytes, all of which go into the digest.
+    Reads the first ``size`` bytes, and adds them to the digest.
     """
     number = 0
 

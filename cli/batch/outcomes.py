@@ -1,4 +1,4 @@
-"""What became of each line of a batch, how far it is, and how far it got."""
+"""Show what became of each line of a batch, the progress, and a summary."""
 
 from __future__ import annotations
 
@@ -9,9 +9,8 @@ from contextlib import suppress
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
-from cli.app import hush
 from cli.terminal.output import print_json
-from cli.terminal.text import printable
+from cli.terminal.text import hush, printable
 from ledger import StoreError, TrustError
 from ledger.errors import Skipped
 
@@ -23,15 +22,15 @@ if TYPE_CHECKING:
 __all__ = ["Shown", "Tally", "complain"]
 
 HOPELESS = 100
-"""After so many failures in a row that are the store's, or the key's, it gives up."""
+"""Give up after this many failures in a row that are due to the store or the key."""
 
 EVERY = 0.1
-"""Seconds between two pictures of how far it is."""
+"""Seconds between two updates of the progress."""
 
 
 @dataclass(frozen=True)
 class Shown:
-    """What is to be shown."""
+    """How to show the outcomes."""
 
     as_json: bool
     quiet: bool
@@ -39,7 +38,7 @@ class Shown:
 
 
 class Tally:
-    """Shows the outcomes of the lines, and counts them."""
+    """Shows the outcomes of the lines and counts them."""
 
     def __init__(self, total: int, shown: Shown) -> None:
         self._total = total
@@ -49,17 +48,17 @@ class Tally:
         self._first_of: dict[str, int] = {}  # the line that failed, by title
         self._in_a_row = 0
         self.gave_up = False
-        """The store or the key fail, whatever is tried."""
+        """Whether so many lines in a row failed that the rest would as well."""
         self.code = 0
         """The exit code of the first failure."""
 
     @property
     def missing(self) -> int:
-        """How many lines had no outcome."""
+        """How many lines have no outcome."""
         return self._total - self._appended - self._repeated - self._failed
 
     def add(self, number: int, outcome: Outcome) -> None:
-        """Count the outcome of a line, and show it."""
+        """Count the outcome of a line and show it."""
         if outcome.appended:
             self._add_success(number, outcome.appended)
         elif outcome.error:
@@ -86,7 +85,7 @@ class Tally:
         first = self._first_of.setdefault(draft.title_number, number)
         message = str(error)
         if isinstance(error, Skipped):
-            message = f"not appended to {draft.title_number}, as line {first} failed"
+            message = f"not appended to {draft.title_number}, because line {first} failed"
         self._meter.clear()
         complain(number, message, "" if isinstance(error, Skipped) else error.hint)
         if self._shown.as_json:
@@ -101,12 +100,12 @@ class Tally:
                 sys.stdout.write(what + "\n")
             else:
                 print_json(what)
-            sys.stdout.flush()  # what it says is durable: who reads along may go on with it
-        except BrokenPipeError:  # nobody reads on; the lines are appended all the same
+            sys.stdout.flush()  # what it names is durable, so a reader may act on it at once
+        except BrokenPipeError:  # nobody reads on, but the lines are still appended
             hush()
 
     def close(self) -> None:
-        """Say how far it got."""
+        """Print the summary."""
         self._meter.clear()
         if self.gave_up:
             _say(f"error: given up after {HOPELESS} failures in a row")
@@ -116,11 +115,11 @@ class Tally:
             parts += [f"{self.missing:,} not tried"] if self.missing else []
             _say(", ".join(parts))
         if self._failed or self.missing:
-            _say("hint: give the same file again: what is there already stays as it is")
+            _say("hint: append the same file again; what is there already stays as it is")
 
 
 class _Meter:
-    """One line on a terminal: how many are done, how fast, and how long the rest will take."""
+    """A line on a terminal with how many are done, how fast, and how long the rest will take."""
 
     def __init__(self, total: int, *, quiet: bool) -> None:
         self._total = total
@@ -131,7 +130,7 @@ class _Meter:
         self._drawn = self._start
 
     def draw(self, done: int) -> None:
-        """Draw it anew, unless it was drawn just now."""
+        """Draw the line again, unless it was drawn just now."""
         now = time.monotonic()
         if not self._is_shown or now - self._drawn < EVERY:
             return
@@ -144,7 +143,7 @@ class _Meter:
         sys.stderr.flush()
 
     def clear(self) -> None:
-        """Make room for other lines; it will be drawn below them."""
+        """Make room for other output; the next ``draw`` goes below it."""
         if self._is_shown:
             sys.stderr.write("\r\x1b[K")
             sys.stderr.flush()
@@ -152,12 +151,12 @@ class _Meter:
 
 
 def complain(number: int, message: str, hint: str = "") -> None:
-    """Say on stderr what is wrong with a line."""
+    """Print to stderr what is wrong with a line."""
     _say(f"error: line {number}: {message}")
     if hint:
         _say(f"hint: {hint}")
 
 
 def _say(text: str) -> None:
-    with suppress(OSError):  # nobody reads on; the exit code says it as well
+    with suppress(OSError):  # nobody reads on; the exit code says it too
         sys.stderr.write(f"ledger: {printable(text)}\n")

@@ -1,4 +1,4 @@
-"""``ledger append --batch``: register many versions, of many titles, from a file."""
+"""Append many versions of many titles from one file: ``ledger append --batch``."""
 
 from __future__ import annotations
 
@@ -15,9 +15,9 @@ import typer
 
 from cli.batch.lines import Lines
 from cli.batch.outcomes import Shown, Tally, complain
-from cli.batch.spool import spooled
-from cli.terminal.output import print_json
-from ledger import InvalidError, NotFoundError
+from cli.inputs import reading, spooled
+from cli.terminal.output import counted, print_json
+from ledger import InvalidError
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Generator, Iterator
@@ -28,39 +28,35 @@ if TYPE_CHECKING:
 __all__ = ["Shown", "append_batch"]
 
 SHOWN = 20
-"""How many bad lines are named."""
+"""How many bad lines to name."""
 
 # -- The file ------------------------------------------------------------------------------------
 
 
 @contextmanager
 def _open_lines(file: str, reference: str, **about: Any) -> Iterator[Lines]:
-    """The lines of a batch, every one of them checked."""
+    """Open a batch and check every line."""
     with _open(file) as (source, name):
         lines = Lines(source, reference or name or "-", **about)
         _check(lines, "standard input" if file == "-" else file)
         if lines.nameless and not (reference or name):
             raise typer.BadParameter(
-                "lines without a reference are told apart by the file's name, and this one has"
-                " none: give --reference"
+                "lines without a reference get one from the file's name, and this input has none:"
+                " give --reference"
             )
         yield lines
 
 
 @contextmanager
 def _open(file: str) -> Iterator[tuple[BinaryIO, str]]:
-    """A file that can be read twice, and its name; what is no plain file has none."""
+    """Open a file that can be read twice; give its name too, or "" if it is not a plain file."""
     if file == "-":
         with spooled(sys.stdin.buffer) as spool:
             yield spool, ""
         return
-    try:
-        source = Path(file).open("rb")  # noqa: SIM115 -- just below
-    except OSError as error:
-        raise NotFoundError(f"cannot read {file}: {error.strerror}") from error
-    with source:
+    with reading(file) as source:
         if stat.S_ISREG(os.fstat(source.fileno()).st_mode):
-            # A name in bytes that are no text is no reference: it is spelled in escapes.
+            # A reference must be text, so a name that isn't is written with escapes.
             yield source, os.fsencode(Path(file).name).decode(errors="backslashreplace")
         else:
             with spooled(source) as spool:
@@ -68,7 +64,7 @@ def _open(file: str) -> Iterator[tuple[BinaryIO, str]]:
 
 
 def _check(lines: Lines, where: str) -> None:
-    """Read all lines, and refuse them all if one is bad."""
+    """Read all lines; refuse them all if one is bad."""
     bad = 0
     for number, error in lines.check():
         bad += 1
@@ -78,7 +74,7 @@ def _check(lines: Lines, where: str) -> None:
         more = f"; the first {SHOWN} are named above" if bad > SHOWN else ""
         raise InvalidError(
             f"{where}: {bad:,} of {lines.total:,} lines can't be appended{more}",
-            hint="nothing was written; mend the lines, and give the same file again",
+            hint="nothing was written; correct the lines, then append the file again",
         )
 
 
@@ -94,10 +90,10 @@ def append_batch(
     clamp_time: bool,
     **about: Any,
 ) -> int:
-    """Append the lines, and return the exit code: that of the first line that failed.
+    """Append the lines and return the exit code of the first line that failed, or 0.
 
-    ``reference`` takes the place of the file's name; ``about`` is the message and the effective
-    date of the lines that have none.
+    ``reference`` replaces the file's name in generated references. ``about`` holds the message and
+    the effective date for lines that have none.
     """
     with _open_lines(file, reference, **about) as lines:
         if shown.dry_run:
@@ -110,12 +106,14 @@ def _say_checked(lines: Lines, shown: Shown) -> int:
     if shown.as_json:
         print_json({"lines": lines.total, "dry_run": True})
     elif not shown.quiet:
-        typer.echo(f"nothing was written, as --dry-run asks; the lines are good: {lines.total:,}")
+        typer.echo(
+            f"dry run: all {counted(lines.total, 'line')} can be appended; nothing was written"
+        )
     return 0
 
 
 def _append_lines(ledger: Ledger, lines: Lines, shown: Shown, *, clamp_time: bool) -> int:
-    taken: dict[int, int] = {}  # the lines that have no outcome yet, by which draft they are
+    taken: dict[int, int] = {}  # the lines without an outcome yet, by the number of their draft
 
     def drafts() -> Iterator[Draft]:
         for number, (line, draft) in enumerate(lines.drafts(), 1):
@@ -128,7 +126,7 @@ def _append_lines(ledger: Ledger, lines: Lines, shown: Shown, *, clamp_time: boo
             drafts(), clamp_time=clamp_time, stop=lambda: stopped.is_set() or tally.gave_up
         )
         with closing(cast("Generator[Outcome]", outcomes)):
-            # Once stopped, those that were never begun have no outcome.
+            # After a stop, drafts that were never begun have no outcome.
             try:
                 for outcome in outcomes:
                     tally.add(taken.pop(outcome.number), outcome)
@@ -141,7 +139,10 @@ def _append_lines(ledger: Ledger, lines: Lines, shown: Shown, *, clamp_time: boo
 
 @contextmanager
 def _interruptible() -> Iterator[Event]:
-    """Set by the first Ctrl-C, so that what is being written is waited for; the second is one."""
+    """Give an event that the first Ctrl-C sets, to finish what is being written.
+
+    The second Ctrl-C interrupts as usual.
+    """
     stopped = Event()
     before = signal.getsignal(signal.SIGINT)
 
@@ -149,7 +150,7 @@ def _interruptible() -> Iterator[Event]:
         stopped.set()
         signal.signal(signal.SIGINT, before)
 
-    if before is not signal.SIG_IGN:  # a job in the background hears none
+    if before is not signal.SIG_IGN:  # a background job ignores Ctrl-C
         signal.signal(signal.SIGINT, stop)
     try:
         yield stopped

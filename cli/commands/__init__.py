@@ -1,4 +1,4 @@
-"""The commands, one file for each, and the app that is made of those that a command line needs."""
+"""The commands, one file each, and the app, which holds only those a command line needs."""
 
 from __future__ import annotations
 
@@ -29,14 +29,14 @@ COMMANDS = {
     "titles": "titles:titles",
     "status": "status:status",
     "doctor": "doctor:doctor",
-    "export": "bundles:export",
-    "import": "bundles:import_",
+    "export": "export:export",
+    "import": "import_:import_",
     "pack": "pack:pack",
     "recover": "recover:recover",
     "serve": "serve:serve",
     "demo": "demo:demo",
 }
-"""Where each command is: the module in this folder, and the function."""
+"""The module and the function of each command."""
 
 KEY_COMMANDS = {
     "generate": "key:generate",
@@ -48,7 +48,7 @@ KEY_COMMANDS = {
 
 
 def make_app(arguments: list[str]) -> typer.Typer:
-    """The app with the one command that these arguments name; with all, where they name none."""
+    """Make the app with the one command that the arguments name, or with all if they name none."""
     app = typer.Typer(
         name="ledger",
         help="A signed, content-addressed, versioned store of land-title entries.",
@@ -71,7 +71,7 @@ def make_app(arguments: list[str]) -> typer.Typer:
 
 def _make_key_app() -> typer.Typer:
     app = typer.Typer(
-        help="Private keys, and whose signatures count.",
+        help="Manage your keys and the keys you trust.",
         no_args_is_help=True,
         rich_markup_mode=None,
     )
@@ -97,7 +97,9 @@ def _show_version(wanted: bool) -> None:
 def _ledger(
     version: Annotated[
         bool,
-        typer.Option("--version", callback=_show_version, is_eager=True, help="Show the version."),
+        typer.Option(
+            "--version", callback=_show_version, is_eager=True, help="Show the version and exit."
+        ),
     ] = False,
 ) -> None:
     pass

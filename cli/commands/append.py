@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import sys
 from contextlib import ExitStack
 from functools import partial
 from pathlib import Path
@@ -11,6 +10,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from cli.edits import apply_settings
+from cli.inputs import read_input
 from cli.options import (
     ConnectionsOption,
     DebugOption,
@@ -40,12 +40,14 @@ TitleArgument = Annotated[
     str | None, typer.Argument(metavar="TITLE", help="A title number, such as TN1234567.")
 ]
 FileArgument = Annotated[
-    str | None, typer.Argument(metavar="FILE", help="The document (JSON); - is stdin.")
+    str | None, typer.Argument(metavar="FILE", help="The document, as JSON; - is stdin.")
 ]
 BatchOption = Annotated[
     str | None,
     typer.Option(
-        "--batch", metavar="FILE.jsonl", help="A document a line, with title_number; - is stdin."
+        "--batch",
+        metavar="FILE.jsonl",
+        help="One document per line, with its title_number; - is stdin.",
     ),
 ]
 SetOption = Annotated[
@@ -53,7 +55,7 @@ SetOption = Annotated[
     typer.Option(
         "--set",
         metavar="NAME=TEXT|NAME:=JSON",
-        help="Change a member of the head's document; /a/0/b reaches inside.",
+        help="Change a member of the newest document; /a/0/b is a place inside.",
     ),
 ]
 MessageOption = Annotated[
@@ -62,33 +64,38 @@ MessageOption = Annotated[
 ReferenceOption = Annotated[
     str,
     typer.Option(
-        "--reference", metavar="TEXT", help="The case number; makes the append repeatable."
+        "--reference", metavar="TEXT", help="The case number; makes the append safe to repeat."
     ),
 ]
 EffectiveOption = Annotated[
-    str | None, typer.Option("--effective", metavar="DATE", help="From when it holds in law.")
+    str | None,
+    typer.Option("--effective", metavar="DATE", help="The date from which it holds in law."),
 ]
 ParentOption = Annotated[
-    str | None, typer.Option("--parent", metavar="ADDRESS", help="Only on top of this head.")
+    str | None,
+    typer.Option("--parent", metavar="ADDRESS", help="Append only if this is still the head."),
 ]
-NewOption = Annotated[bool, typer.Option("--new", help="Only if there is no such title yet.")]
+NewOption = Annotated[bool, typer.Option("--new", help="Append only if the title is new.")]
 ClampOption = Annotated[
-    bool, typer.Option("--clamp-time", help="Accept that this clock is far behind the head's.")
+    bool,
+    typer.Option("--clamp-time", help="Append even if this clock is far behind the head's time."),
 ]
 WaitOption = Annotated[
     Path | None,
     typer.Option(
-        "--wait-receipt", metavar="FILE", help="Wait until it is in the log; keep the receipt."
+        "--wait-receipt",
+        metavar="FILE",
+        help="Wait until it is in the log; write the receipt to FILE.",
     ),
 ]
 TimeoutOption = Annotated[
     float | None,
     typer.Option(
-        "--timeout", metavar="SECONDS", min=0, help="How long to wait for it; default: 60."
+        "--timeout", metavar="SECONDS", min=0, help="How long to wait for the receipt; default: 60."
     ),
 ]
 DryRunOption = Annotated[
-    bool, typer.Option("--dry-run", help="Show what would be registered; write nothing.")
+    bool, typer.Option("--dry-run", help="Show what would be registered, but write nothing.")
 ]
 
 
@@ -114,22 +121,23 @@ def append(
     quiet: QuietOption = False,
     debug: DebugOption = False,
 ) -> int:
-    """Register a new version of a title; with --batch, of many.
+    """Register a new version of a title.
 
-    The document in FILE, or the head's with --set applied. Without --parent, a document from a file
-    goes on top of whatever is there; one made by --set only on top of the head it was made from.
+    The document comes from FILE, or is the newest one with --set applied. A document from a file
+    goes on top of whatever is there, unless --parent or --new is given. One made with --set only
+    goes on top of the version it was made from.
 
-    The lines of a batch are checked first, all of them. What is there already stays as it is, so
-    the same file can be given again.
+    With --batch, registers many versions from one file. All lines are checked before any is
+    appended. The same file can be appended again: what is there already stays as it is.
 
-    An entry that was acknowledged survives a crash. A receipt binds: it shows that the log has the
-    entry, whatever becomes of the store.
+    Once 'ledger append' names an entry, it survives a crash. A receipt also proves that the log has
+    the entry, whatever becomes of the store.
     """
     about: Any = {"message": message, "effective_at": effective}
     _check_waiting(wait_receipt, timeout, one=batch is None and not dry_run)
     if batch is not None:
         if title_number is not None or settings or new or parent is not None:
-            raise typer.BadParameter("--batch excludes TITLE, --set, --parent and --new")
+            raise typer.BadParameter("--batch can't be used with TITLE, --set, --parent or --new")
         from cli.batch.run import Shown, append_batch  # noqa: PLC0415 -- seldom needed
 
         opening = partial(open_ledger, store, key=key, sign=True, connections=connections)
@@ -140,7 +148,7 @@ def append(
     if (file is None) == (not settings):
         raise typer.BadParameter("give either a FILE (- is stdin) or --set")
     if new and parent is not None:
-        raise typer.BadParameter("--new and --parent exclude each other")
+        raise typer.BadParameter("--new and --parent can't be used together")
     check_title_number(title_number)
     given = _read_document(file) if file is not None else None
     with ExitStack() as stack:
@@ -170,9 +178,9 @@ def append(
 
 def _check_waiting(wait_receipt: Path | None, timeout: float | None, *, one: bool) -> None:
     if wait_receipt is not None and not one:
-        raise typer.BadParameter("--wait-receipt is for one entry, and one that is written")
+        raise typer.BadParameter("--wait-receipt can't be used with --batch or --dry-run")
     if timeout is not None and wait_receipt is None:
-        raise typer.BadParameter("--timeout is for --wait-receipt")
+        raise typer.BadParameter("--timeout needs --wait-receipt")
 
 
 def _show_entry(
@@ -186,20 +194,15 @@ def _show_entry(
 
 
 def _read_document(file: str) -> dict[str, Any]:
-    # One byte more than could ever be kept shows that there is too much.
-    try:
-        if file == "-":
-            data = sys.stdin.buffer.read(MAX_BYTES * 8 + 1)
-        else:
-            with Path(file).open("rb") as source:
-                data = source.read(MAX_BYTES * 8 + 1)
-    except OSError as error:
-        raise NotFoundError(f"cannot read {file}: {error.strerror}") from error
+    # One byte more than an entry can ever need shows that the file is too large.
+    data = read_input(file, MAX_BYTES * 8 + 1)
     if len(data) > MAX_BYTES * 8:
-        raise InvalidError(f"{file}: too large: an entry has at most {MAX_BYTES:,} bytes")
+        raise InvalidError(f"{file} is too large: an entry has at most {MAX_BYTES:,} bytes")
     document = _decode(data, "standard input" if file == "-" else file)
     if not isinstance(document, dict):
-        raise InvalidError(f"{file}: a document is a JSON object")
+        raise InvalidError(
+            f"{file}: not a JSON object", hint='write the document as {"name": value, …}'
+        )
     return document
 
 
@@ -213,10 +216,10 @@ def _decode(data: bytes, where: str) -> Any:
 def _find_base(
     ledger: Ledger, title_number: str, reference: str
 ) -> tuple[Entry | None, str | Anything | None]:
-    """The entry that --set changes, and the parent that the append has to have.
+    """Return the entry that --set changes, and the parent that the append must have.
 
-    The head, and no other: who changed it meanwhile must not be undone. Where the reference is in
-    the chain already, this is the same append again: it changes what it changed the first time.
+    That is the head and no other, so that nobody else's change is undone. If the chain has the
+    reference already, this is a repeat, and changes what the first append changed.
     """
     try:
         head = ledger.head(title_number)
@@ -233,10 +236,10 @@ def _show_preview(entry: Entry, ledger: Ledger, *, as_json: bool) -> None:
     differing = changes(head.document if head else {}, entry.document)
     if as_json:
         shown = entry_json(entry, ledger.keyring)
-        del shown["address"]  # it will be another one: the time will have gone on
+        del shown["address"]  # the real one differs, as it has a later time
         print_json(shown | {"dry_run": True, "changes": [change_json(c) for c in differing]})
         return
-    typer.echo("not written, as --dry-run asks; it would be:")
+    typer.echo("dry run: nothing was written; this would be registered:")
     for line in list(entry_lines(entry, ledger.keyring))[1:]:
         typer.echo(line)
     for line in change_lines(differing):

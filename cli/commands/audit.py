@@ -1,4 +1,4 @@
-"""``ledger audit``: every chain against the log, and the log against what was remembered."""
+"""``ledger audit``: compare every chain with the log, and the log with what was remembered."""
 
 from __future__ import annotations
 
@@ -11,8 +11,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from cli.config import load_config
-from cli.durations import parse_duration
-from cli.evidence import Evidence
+from cli.keys import load_witness
 from cli.options import (
     ConnectionsOption,
     DebugOption,
@@ -23,8 +22,10 @@ from cli.options import (
     QuietOption,
     ReportOption,
     StoreOption,
+    parse_duration,
 )
 from cli.reports import (
+    Evidence,
     note_ambiguity,
     print_report,
     processes_for,
@@ -33,9 +34,9 @@ from cli.reports import (
     was_interrupted,
 )
 from cli.session import open_ledger
-from cli.witnesses import WitnessOption, load_witness, read_policy
+from cli.witnesses import WitnessOption, read_policy
 from ledger import Log
-from ledger.local.newfile import NewFile
+from ledger.local.files import NewFile
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
@@ -49,7 +50,7 @@ __all__ = ["audit"]
 
 @dataclass(frozen=True)
 class Asked:
-    """What the command line asks for."""
+    """The options of the command line."""
 
     state: Path | None
     max_delay: timedelta
@@ -66,20 +67,26 @@ def audit(
     state: Annotated[
         Path | None,
         typer.Option(
-            "--state", metavar="FILE", help="Remembers the log and the heads: only what is new."
+            "--state",
+            metavar="FILE",
+            help="Remember the log and the heads here, and read only what is new.",
         ),
     ] = None,
     max_delay: Annotated[
         str,
         typer.Option(
-            "--max-delay", metavar="TIME", help="How long an entry may wait to be logged: 1d, 6h."
+            "--max-delay",
+            metavar="TIME",
+            help="How long an entry may wait to be logged, such as 1d or 6h.",
         ),
     ] = "1d",
     witness: WitnessOption = None,
     cosign: Annotated[
         Path | None,
         typer.Option(
-            "--cosign", metavar="FILE", help="If all holds, sign the checkpoint into a new file."
+            "--cosign",
+            metavar="FILE",
+            help="If all holds, write the cosigned checkpoint to a new file.",
         ),
     ] = None,
     key: KeyOption = None,
@@ -94,20 +101,22 @@ def audit(
 ) -> int:
     """Verify all titles, and compare them with the log.
 
-    Every title is verified, every leaf has to be in its title's chain, and every head that is
-    beyond the log has to be waiting for it, not for too long. --cosign signs as a witness: with
-    witness-key.pem, or --key.
+    Verifies every title. Every leaf must be in its title's chain, and every entry that is not in
+    the log must be waiting for it, no longer than --max-delay. --cosign signs as a witness, with
+    witness-key.pem or --key.
 
-    Exits as verify does: 0 if all was checked and held, 20 if something does not hold, 3 if
-    something could not be checked.
+    Exits as 'ledger verify' does: with 0 if everything was checked and is sound, 20 if something is
+    not, and 3 if something could not be checked.
     """
     files = [each for each in (state, report_file, cosign) if each is not None]
     if len(set(files)) < len(files):
-        raise typer.BadParameter("--state, --report and --cosign are different files")
+        raise typer.BadParameter("--state, --report and --cosign must be different files")
     if cosign is not None and state is None:
-        raise typer.BadParameter("a witness vouches for what it saw before, too: --state FILE")
+        raise typer.BadParameter(
+            "--cosign needs --state FILE, as a witness vouches for what it saw before"
+        )
     if key is not None and cosign is None:
-        raise typer.BadParameter("--key is for --cosign")
+        raise typer.BadParameter("--key needs --cosign")
     asked = Asked(
         state=state,
         max_delay=timedelta(seconds=parse_duration(max_delay)),
@@ -161,7 +170,7 @@ def _audit(asked: Asked, evidence: Evidence, sign: Callable[[Log, Verification],
 
 @contextmanager
 def _signing(path: Path | None, key: Path | None) -> Iterator[Callable[[Log, Verification], None]]:
-    """What signs a checkpoint as a witness, into a new file. That it can is seen at once."""
+    """Give a function that cosigns the checkpoint into a new file; checks at once that it can."""
     if path is None:
         yield lambda *_: None
         return

@@ -1,21 +1,20 @@
-"""``ledger check``: a receipt and its entry, offline."""
+"""``ledger check``: check a receipt and its entry offline."""
 
 from __future__ import annotations
 
-import sys
 from datetime import UTC, datetime
-from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
 from cli.config import load_config
+from cli.inputs import read_input
 from cli.options import DebugOption, JsonOption, OriginOption, QuietOption
 from cli.reports import EXIT_CODES, note_ambiguity
 from cli.terminal.output import print_json, report_json, report_lines, style
 from cli.terminal.text import printable
 from cli.witnesses import WitnessOption, read_policy
-from ledger import Finding, IntegrityError, Keyring, NotFoundError, Report, TrustError, check_entry
+from ledger import Finding, IntegrityError, Keyring, Report, TrustError, check_entry
 from ledger.errors import OriginNotPinned
 from ledger.format.entry import MAX_BYTES
 from ledger.log import RECEIPT
@@ -37,7 +36,7 @@ FORKS = (
 
 
 def check(
-    receipt: Annotated[str, typer.Argument(metavar="RECEIPT", help="A receipt; - is stdin.")],
+    receipt: Annotated[str, typer.Argument(metavar="RECEIPT", help="The receipt; - is stdin.")],
     *,
     entry: Annotated[
         str,
@@ -45,7 +44,9 @@ def check(
     ],
     vkey: Annotated[
         str | None,
-        typer.Option("--vkey", metavar="VKEY", help="The log's key; else your keyring's count."),
+        typer.Option(
+            "--vkey", metavar="VKEY", help="The log's key; default: those in your keyring."
+        ),
     ] = None,
     origin: OriginOption = None,
     witness: WitnessOption = None,
@@ -53,14 +54,14 @@ def check(
     quiet: QuietOption = False,
     debug: DebugOption = False,
 ) -> int:
-    """Check a receipt offline: that the log has this entry.
+    """Check offline that a receipt proves an entry to be in the log.
 
-    The entry's own signature is checked, too, where your keyring has the registrars' keys.
+    Also checks the entry's own signature if your keyring has the registrars' keys.
 
-    Exits with 0 if it holds, 20 if not, 3 if it is not cosigned as --witness asks.
+    Exits with 0 if the receipt holds, 20 if it does not, 3 if it is not cosigned as --witness asks.
     """
     if receipt == entry == "-":
-        raise typer.BadParameter("only one of RECEIPT and --entry is stdin")
+        raise typer.BadParameter("only one of RECEIPT and --entry can be stdin")
     config = load_config()
     policy = read_policy(witness) if witness is not None else None
     keyring = config.keyring()
@@ -69,7 +70,8 @@ def check(
         key = NoteKey.from_vkey(vkey.strip())
         keyring = _with_only_log_key(keyring, key)
         known = key.name if known is None else known
-    files = _read(receipt), _read(entry)
+    # One byte more than either can have shows that a file is too large.
+    files = read_input(receipt, MAX_BYTES + 1), read_input(entry, MAX_BYTES + 1)
     proven: Proven | None = None
     try:
         witnesses = policy.witnesses if policy else ()
@@ -89,24 +91,14 @@ def check(
     return EXIT_CODES[report.outcome]
 
 
-def _read(file: str) -> bytes:
-    try:
-        if file == "-":
-            return sys.stdin.buffer.read(MAX_BYTES + 1)
-        with Path(file).open("rb") as source:
-            return source.read(MAX_BYTES + 1)  # one byte more than could be right
-    except OSError as error:
-        raise NotFoundError(f"cannot read {file}: {error.strerror}") from error
-
-
 def _with_only_log_key(keyring: Keyring, log: NoteKey) -> Keyring:
-    """A keyring in which this is the log's one key."""
+    """Return the keyring with this as the only key of the log."""
     others = (t for t in keyring if (t.origin, t.role) != (log.name, "log"))
     return Keyring(others).trust(log.name, log.key, role="log")
 
 
 def _judge(proven: Proven, policy: WitnessPolicy | None) -> Report:
-    """What was shown of a receipt that holds, and what was asked for and was not."""
+    """Report on a receipt that holds: what it does not show, and what the policy lacks."""
     not_shown = []
     if not proven.is_signed:
         origin = proven.entry.ledger

@@ -1,4 +1,4 @@
-"""``ledger checkpoint``: what the transparency log says that it is, signed."""
+"""``ledger checkpoint``: print the signed state of the transparency log."""
 
 from __future__ import annotations
 
@@ -33,13 +33,13 @@ VERIFIED = "verified: signed by the log's key, and its newest tiles lead to it"
 def checkpoint(
     *,
     verify: Annotated[
-        bool, typer.Option("--verify", help="Check that the newest tiles lead to its root, too.")
+        bool, typer.Option("--verify", help="Also check that the newest tiles lead to its root.")
     ] = False,
     witness: WitnessOption = None,
     add_cosignatures: Annotated[
         Path | None,
         typer.Option(
-            "--add-cosignatures", metavar="FILE", help="Publish what a witness signed, too."
+            "--add-cosignatures", metavar="FILE", help="Add a witness's cosignature and publish it."
         ),
     ] = None,
     store: StoreOption = None,
@@ -50,12 +50,14 @@ def checkpoint(
 ) -> int:
     """Print the signed checkpoint of the log.
 
-    Its signature is checked; whoever keeps it can tell later whether the log lost anything.
+    Checks its signature. Keep it, and you can tell later whether the log lost anything.
 
     Exits with 3 if it is not cosigned as --witness asks.
     """
     if add_cosignatures is not None and witness is None:
-        raise typer.BadParameter("--add-cosignatures needs --witness: the keys to check them by")
+        raise typer.BadParameter(
+            "--add-cosignatures needs --witness, which has the keys to check them"
+        )
     policy = read_policy(witness) if witness is not None else None
     keys = policy.witnesses if policy else ()
     with open_ledger(store, connections=connections) as ledger:

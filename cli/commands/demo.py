@@ -1,4 +1,4 @@
-"""``ledger demo``: the whole story in a fresh folder, each command as a user would type it."""
+"""``ledger demo``: play the whole story in a new folder, each command as a user would type it."""
 
 from __future__ import annotations
 
@@ -31,18 +31,18 @@ REGISTRATIONS = (
 def demo(
     folder: Annotated[
         Path | None,
-        typer.Argument(metavar="FOLDER", help="A new folder to play in; else a temporary one."),
+        typer.Argument(metavar="FOLDER", help="A new folder to use; default: a temporary one."),
     ] = None,
     *,
     as_json: JsonOption = False,
     quiet: QuietOption = False,
     debug: DebugOption = False,
 ) -> None:
-    """Play the whole story in a folder of its own.
+    """Show what a ledger does, in a folder of its own.
 
-    Mints three versions of a title, looks at them, verifies, changes one byte, and sees it named.
+    Registers three versions of a title, verifies them, changes one byte, and finds the change.
 
-    Everything, the key too, is in a folder of its own: nothing of yours is read or changed.
+    Everything is in that folder, even the key. Nothing of yours is read or changed.
     """
     place = _Place(folder, quiet=quiet or as_json)
     place.run("ledger init titles --origin example.org/titles")
@@ -55,13 +55,13 @@ def demo(
     file, offset = place.find_byte("Grace Hopper")
     place.run(f"printf X | dd of={file} bs=1 seek={offset} conv=notrunc status=none")
     place.run("ledger verify", expected=TAMPERED)
-    place.say(f"It has been named. All of this is in {place.folder}; look around, then delete it.")
+    place.say(f"Verification names the entry. Look around in {place.folder}, then delete it.")
     if as_json:
         print_json({"folder": str(place.folder), "title_number": TITLE, "tampered": str(file)})
 
 
 class _Place:
-    """A folder, and a shell in it that knows nothing of the user's own ledgers and keys."""
+    """A folder, and a shell in it that knows nothing about the user's own ledgers and keys."""
 
     def __init__(self, folder: Path | None, *, quiet: bool) -> None:
         if folder is None:
@@ -82,7 +82,7 @@ class _Place:
             typer.echo(f"\n# {text}")
 
     def run(self, command: str, *, expected: int = 0) -> None:
-        """Show a command, run it, and insist on its exit code."""
+        """Show a command, run it, and check its exit code."""
         if not self.quiet:
             typer.echo(style(f"\n$ {command}", typer.colors.BLUE, bold=True))
         sys.stdout.flush()
@@ -99,7 +99,7 @@ class _Place:
             raise RuntimeError(f"'{command}' ended with {done.returncode}, not {expected}")
 
     def find_byte(self, text: str) -> tuple[Path, int]:
-        """The file of the second version, and where in it this text begins."""
+        """Return the file of the second version, and where this text begins in it."""
         keyring = Keyring.decode((self.folder / "config/title-ledger/keyring.json").read_bytes())
         with Ledger.open(str(self.folder / "titles"), keyring=keyring) as ledger:
             entry = ledger.entry(TITLE, "v2")

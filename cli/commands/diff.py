@@ -1,4 +1,4 @@
-"""``ledger diff``: the fields that differ between two versions of a title."""
+"""``ledger diff``: show the fields that differ between two versions of a title."""
 
 from __future__ import annotations
 
@@ -30,7 +30,7 @@ def diff(
 ) -> int:
     """Show what changed between two versions of a title.
 
-    The fields that differ from revision A to revision B, with their old and new values.
+    Prints each field that differs from revision A to revision B, with its old and new value.
     """
     with open_ledger(store) as ledger:
         found = ledger.diff(title_number, old, new)

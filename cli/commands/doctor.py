@@ -1,4 +1,4 @@
-"""``ledger doctor``: is everything in order that a ledger depends on."""
+"""``ledger doctor``: check everything that a ledger depends on."""
 
 from __future__ import annotations
 
@@ -33,7 +33,7 @@ def doctor(
     ] = None,
     *,
     read_only: Annotated[
-        bool, typer.Option("--read-only", help="Write nothing: don't try conditional writes.")
+        bool, typer.Option("--read-only", help="Write nothing, so don't test conditional writes.")
     ] = False,
     store: StoreOption = None,
     key: KeyOption = None,
@@ -43,7 +43,8 @@ def doctor(
 ) -> int:
     """Check the store, the clock, your keys, and the log.
 
-    Tries whether the store is safe for many writers, as 'init' does, and leaves nothing behind.
+    Like 'ledger init', tests whether the store is safe for many writers. It deletes its test
+    objects; on a folder store, the empty folder _probe stays.
     """
     if place is not None and store is not None:
         raise typer.BadParameter("give the store once: as STORE or as --store")
@@ -67,7 +68,7 @@ def _show(check: Check) -> None:
 
 
 def _exit_code(checks: list[Check]) -> int:
-    """That of the first problem; 3 where something could not be checked; warnings are none."""
+    """Return the code of the first problem, 3 if something was unchecked, else 0."""
     problems = [check.exit_code for check in checks if check.outcome == "problem"]
     if problems:
         return problems[0]

@@ -1,4 +1,4 @@
-"""``ledger fsck``: check every stored object, those that no chain leads through, too."""
+"""``ledger fsck``: check every stored object, including those in no chain."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ def fsck(
 ) -> int:
     """Check every object in the store.
 
-    Verifies all titles, and looks at what is in no chain. Exits as verify does.
+    Verifies all titles, and also checks what is in no chain. Exits as 'ledger verify' does.
     """
     report = report_of(lambda: _fsck(store, connections, quiet=quiet or as_json))
     return print_report(report, as_json=as_json, quiet=quiet)
@@ -36,7 +36,7 @@ def _fsck(asked: str | None, connections: int | None, *, quiet: bool) -> Report:
         ledger = stack.enter_context(open_ledger(asked, connections=connections))
         report = _run(ledger, quiet=quiet)
         if was_interrupted(report):
-            stack.pop_all()  # closing could wait for the reads under way
+            stack.pop_all()  # closing would wait for reads in progress
         return note_ambiguity(report, ledger.keyring, load_config().origin_of(ledger.store))
 
 

@@ -1,4 +1,4 @@
-"""``ledger init``: make a ledger, and a key that may sign in it."""
+"""``ledger init``: make a ledger, and a key that can sign in it."""
 
 from __future__ import annotations
 
@@ -11,9 +11,9 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from cli.config import FOUND, load_config, make_folder
+from cli.config import FOUND, load_config, make_own_folder
+from cli.keys import own_key
 from cli.options import DebugOption, JsonOption, KeyOption, QuietOption, StoreOption
-from cli.session import own_key
 from cli.terminal.output import print_json
 from cli.terminal.text import printable
 from ledger import Ledger, LedgerError, create_key
@@ -42,7 +42,7 @@ def init(
         typer.Option(
             "--origin",
             metavar="NAME",
-            help="The ledger's name, like example.org/titles; it is in every entry, for ever.",
+            help="The ledger's name, such as example.org/titles. It can never change.",
         ),
     ] = None,
     store: StoreOption = None,
@@ -51,12 +51,13 @@ def init(
     quiet: QuietOption = False,
     debug: DebugOption = False,
 ) -> None:
-    """Make a ledger, and your key if you have none.
+    """Make a ledger, and a key for you if you have none.
 
-    Tests whether the store is safe for many writers, and trusts your key for the new ledger.
+    Tests first whether the store is safe for many writers. Your keyring then trusts your key for
+    the new ledger.
     """
     if place is not None and store is not None:
-        raise typer.BadParameter("give the store once: as STORE or as --store")
+        raise typer.BadParameter("give the store only once, as STORE or as --store")
     config = load_config()
     url, source = config.choose_store(place if place is not None else store)
     opened = open_store(url)
@@ -69,9 +70,9 @@ def init(
         return keyring if known else keyring.trust(name, signer.public_key, name=_nickname())
 
     Ledger.create(opened, origin=name, keyring=trusting(keyring), signer=signer)
-    with config.changing():  # and read again: making a ledger takes a while
+    with config.changing():  # read again, as making a ledger takes a while
         config.save_keyring(trusting(config.keyring()))
-        if known is None or source not in FOUND:  # no folder vouches for what is in it
+        if known is None or source not in FOUND:  # a folder can't vouch for what is in it
             config.remember_store(opened, name)
     if as_json:
         print_json({"store": opened.url, "origin": name, "key": signer.key_id, "key_made": made})
@@ -92,7 +93,7 @@ def _new_origin() -> str:
 
 
 def _store_otherwise(config: Config) -> str | None:
-    """The store that the next command will use."""
+    """Return the store that the next command will use."""
     try:
         return config.store()
     except LedgerError:
@@ -100,7 +101,7 @@ def _store_otherwise(config: Config) -> str | None:
 
 
 def _find_known(store: Store, origin: str | None, config: Config) -> str | None:
-    """The ledger that is there, if it is the one asked for, and known; any other is refused."""
+    """Return the ledger that is there, if it is known and the one asked for; refuse any other."""
     try:
         existing = read_origin(store)
     except NotFoundError:
@@ -111,7 +112,8 @@ def _find_known(store: Store, origin: str | None, config: Config) -> str | None:
         return existing
     raise LedgerExists(
         f"{store.url} holds a ledger already: {existing}",
-        hint=f"to join it, trust its registrar's key: ledger key trust FILE --origin {existing}",
+        hint="to join it, get its registrar's public key, then:"
+        f" ledger key trust FILE --origin {existing}",
     )
 
 
@@ -127,5 +129,5 @@ def _own_or_new_key(config: Config, flag: Path | None) -> tuple[PrivateKey, bool
     path = config.key_file(flag)
     if path.exists() or flag is not None:
         return own_key(config, flag), False
-    make_folder(path.parent)
+    make_own_folder(path.parent)
     return create_key(path, config.given_passphrase()), True

@@ -1,4 +1,4 @@
-"""``ledger key``: the user's own key, and the keyring that says whose signatures count."""
+"""``ledger key``: manage the user's own keys, and the keyring of trusted keys."""
 
 from __future__ import annotations
 
@@ -8,14 +8,21 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from cli.config import load_config, make_folder
-from cli.keys import log_key, log_key_file
+from cli.config import load_config, make_own_folder
+from cli.inputs import read_input
+from cli.keys import (
+    load_witness,
+    log_key,
+    log_key_file,
+    new_name_file,
+    own_key,
+    witness_key_file,
+    write_witness,
+)
 from cli.options import DebugOption, JsonOption, KeyOption, QuietOption
-from cli.session import own_key
 from cli.terminal.output import print_json
 from cli.terminal.text import printable
-from cli.witnesses import load_witness, new_name_file, witness_key_file, write_witness
-from ledger import InvalidError, NotFoundError, PublicKey, TrustError, create_key
+from ledger import InvalidError, MalformedError, PublicKey, TrustError, create_key
 from ledger.format.keyring import ROLES, check_origin
 from ledger.tlog import NoteKey
 
@@ -31,14 +38,14 @@ WITNESS: Role = "witness"
 
 ForOption = Annotated[
     str,
-    typer.Option("--for", metavar="ROLE", help="registrar; log: the log's own; or witness."),
+    typer.Option("--for", metavar="ROLE", help="registrar, log or witness."),
 ]
 OwnOriginOption = Annotated[
     str | None,
-    typer.Option("--origin", metavar="NAME", help="The ledger; else that of your store."),
+    typer.Option("--origin", metavar="NAME", help="The ledger; default: the one in your store."),
 ]
 OriginOption = Annotated[
-    str, typer.Option("--origin", metavar="NAME", help="The ledger for which it counts.")
+    str, typer.Option("--origin", metavar="NAME", help="The ledger for which the key counts.")
 ]
 
 
@@ -48,7 +55,9 @@ def generate(
     origin: OwnOriginOption = None,
     witness_name: Annotated[
         str | None,
-        typer.Option("--name", metavar="NAME", help="The witness, such as example.com/witness."),
+        typer.Option(
+            "--name", metavar="NAME", help="The witness's name, such as example.com/witness."
+        ),
     ] = None,
     key: KeyOption = None,
     encrypt: Annotated[
@@ -58,22 +67,24 @@ def generate(
     quiet: QuietOption = False,
     debug: DebugOption = False,
 ) -> None:
-    """Make your private key, or one of another role.
+    """Make a private key for you, for the log or for a witness.
 
-    A key that is there is never overwritten. The log's counts at once for your ledger, as its log's
-    key and nothing else.
+    Never overwrites a key. Your keyring trusts a new log key at once, as your ledger's log key and
+    nothing else.
     """
     config = load_config()
     path = _own_file(config, role, key)
     if (role == WITNESS) != (witness_name is not None):
-        raise typer.BadParameter("--for witness needs a --name, and nothing else has one")
+        raise typer.BadParameter("--name is for --for witness, which needs it")
     if witness_name is not None:
         check_origin(witness_name)  # names of witnesses are spelled as origins are
         new_name_file(path)
     name = _own_origin(config, origin) if role == LOG else origin
     if name is not None and role != LOG:
-        raise typer.BadParameter("--origin is for --for log: 'ledger key trust' does the others")
-    make_folder(path.parent)
+        raise typer.BadParameter(
+            "--origin is for --for log; 'ledger key trust' takes it for other keys"
+        )
+    make_own_folder(path.parent)
     passphrase = config.new_passphrase() if encrypt else config.given_passphrase()
     made = create_key(path, passphrase)
     vkey = write_witness(path, witness_name, made.public_key).vkey if witness_name else ""
@@ -88,16 +99,16 @@ def generate(
         typer.echo(f"made the key {made.key_id}")
         typer.echo(f"in {path}" + (", encrypted" if passphrase else ""))
         if name is not None:
-            typer.echo(f"it counts as {LOG} of {name} now")
+            typer.echo(f"it is now trusted as {LOG} of {name}")
         if vkey:
-            typer.echo(f"others know it as {vkey}")
+            typer.echo(f"give others this public key: {vkey}")
 
 
 def show(
     *,
     role: ForOption = "registrar",
     vkey: Annotated[
-        bool, typer.Option("--vkey", help="The key as policies and others' tools take it.")
+        bool, typer.Option("--vkey", help="Print it as a vkey, for policies and other tools.")
     ] = False,
     origin: OwnOriginOption = None,
     key: KeyOption = None,
@@ -105,14 +116,16 @@ def show(
     quiet: QuietOption = False,
     debug: DebugOption = False,
 ) -> None:
-    """Print your public key (PEM), or one of another role.
+    """Print your public key, or that of the log or a witness, as PEM.
 
-    Its id goes to stderr: tell it to them over another channel.
+    The key id goes to stderr. Tell it to the recipient over another channel, to compare.
     """
     config = load_config()
     _own_file(config, role, key)
     if (vkey and role == "registrar") or (origin is not None and not (vkey and role == LOG)):
-        raise typer.BadParameter("--vkey is for --for log and witness, --origin for the log's")
+        raise typer.BadParameter(
+            "--vkey is for --for log and --for witness; --origin is for --for log --vkey"
+        )
     if role == WITNESS:
         witness = load_witness(config, key)[0]
         public, spelled = witness.key, witness.vkey
@@ -129,21 +142,21 @@ def show(
 
 
 def _own_file(config: Config, role: str, key: Path | None) -> Path:
-    """Where the key of this role is, or will be."""
+    """Return the file for the key of a role, whether or not it exists."""
     if role not in ROLES:
-        raise InvalidError(f"not a role for your own key: {role!a:.40} ({', '.join(ROLES)})")
+        raise InvalidError(f"not a role: {role!a:.40} (one of {', '.join(ROLES)})")
     if role == WITNESS:
         return witness_key_file(config, key)
     return log_key_file(config, key) if role == LOG else config.key_file(key)
 
 
 def _own_origin(config: Config, given: str | None) -> str:
-    """The ledger whose log it is: named, or that of the store in use."""
+    """Return the ledger whose log it is: the one named, or that of the store in use."""
     origin = given or config.origin_of(config.store())
     if origin is None:
         raise InvalidError(
-            "the log of which ledger? Its name is in what the log's key signs",
-            hint="name it: --origin NAME; 'ledger status' shows the one in use",
+            "cannot tell which ledger the log key is for",
+            hint="add --origin NAME; 'ledger status' shows the name of the ledger in use",
         )
     return check_origin(origin)
 
@@ -151,7 +164,7 @@ def _own_origin(config: Config, given: str | None) -> str:
 def list_(
     *, as_json: JsonOption = False, quiet: QuietOption = False, debug: DebugOption = False
 ) -> None:
-    """List the keys that count, by ledger and role."""
+    """List the trusted keys, by ledger and role."""
     for trusted in load_config().keyring():
         key_id, role, name = trusted.key.key_id, trusted.role, trusted.name
         if as_json:
@@ -162,37 +175,39 @@ def list_(
 
 
 def trust(
-    file: Annotated[Path, typer.Argument(metavar="FILE", help="A public key (PEM).")],
+    file: Annotated[Path, typer.Argument(metavar="FILE", help="A public key, as PEM.")],
     *,
     origin: OriginOption,
     role: Annotated[
         str, typer.Option("--role", metavar="ROLE", help="registrar, log or witness.")
     ] = "registrar",
     name: Annotated[
-        str, typer.Option("--name", metavar="NICK", help="What to call it in listings.")
+        str, typer.Option("--name", metavar="NICK", help="A name to show for the key.")
     ] = "",
     fingerprint: Annotated[
         str | None,
-        typer.Option("--fingerprint", metavar="ID", help="The key id that its owner told you."),
+        typer.Option(
+            "--fingerprint", metavar="ID", help="The key id its owner told you; refuse another key."
+        ),
     ] = None,
     as_json: JsonOption = False,
     quiet: QuietOption = False,
     debug: DebugOption = False,
 ) -> None:
-    """Let a public key count for a ledger.
+    """Trust a public key for a ledger.
 
-    First ask its owner for the key id, over another channel, and compare: --fingerprint does.
+    First ask its owner for the key id over another channel. --fingerprint compares it.
     """
     if role not in ROLES:
         raise InvalidError(f"not a role: {role!a:.40} (one of {', '.join(ROLES)})")
     try:
-        public = PublicKey.from_pem(file.read_bytes())
-    except OSError as error:
-        raise NotFoundError(f"cannot read {file}: {error.strerror}") from error
+        public = PublicKey.from_pem(read_input(file))
+    except MalformedError as error:
+        raise MalformedError(f"{file}: {error}", hint=error.hint) from error
     if fingerprint is not None and fingerprint != public.key_id:
         raise TrustError(
             f"{file} holds the key {public.key_id}, not {fingerprint!a:.80}",
-            hint="do not trust it; ask its owner for the file and the id again",
+            hint="don't trust it; ask its owner for the file and the id again",
         )
     config = load_config()
     with config.changing():
@@ -200,23 +215,25 @@ def trust(
     if as_json:
         print_json({"key": public.key_id, "origin": origin, "role": role, "name": name})
     elif not quiet:
-        typer.echo(f"key {public.key_id} counts as {role} of {origin} now")
+        typer.echo(f"key {public.key_id} is now trusted as {role} of {origin}")
 
 
 def untrust(
-    key_id: Annotated[str, typer.Argument(metavar="KEYID", help="A key id, or how it begins.")],
+    key_id: Annotated[
+        str, typer.Argument(metavar="KEYID", help="A key id, or its first 4 or more digits.")
+    ],
     *,
     origin: Annotated[
         str | None,
-        typer.Option("--origin", metavar="NAME", help="Only for this ledger; else for all."),
+        typer.Option("--origin", metavar="NAME", help="Only for this ledger; default: for all."),
     ] = None,
     as_json: JsonOption = False,
     quiet: QuietOption = False,
     debug: DebugOption = False,
 ) -> None:
-    """Let a key count no more.
+    """Stop trusting a key.
 
-    What it signed, before or after, doesn't verify any longer.
+    Nothing that it signed verifies any more, whenever it was signed.
     """
     if not re.fullmatch("[0-9a-f]{4,64}", key_id):
         raise InvalidError(
@@ -231,11 +248,11 @@ def untrust(
     if as_json:
         print_json({"key": full, "origin": origin})
     elif not quiet:
-        typer.echo(f"key {full} counts no more" + (f" for {origin}" if origin else ""))
+        typer.echo(f"key {full} is no longer trusted" + (f" for {origin}" if origin else ""))
 
 
 def _find_key(keyring: Keyring, begins: str, origin: str | None) -> str:
-    """The key id that begins so; where none does, what was given."""
+    """Return the full key id that begins so, or the text given if no key matches."""
     found = sorted(
         {
             trusted.key.key_id
@@ -244,7 +261,5 @@ def _find_key(keyring: Keyring, begins: str, origin: str | None) -> str:
         }
     )
     if len(found) > 1:
-        raise InvalidError(
-            f"{begins} is ambiguous: {', '.join(found)}", hint="write more of its digits"
-        )
+        raise InvalidError(f"{begins} is ambiguous: {', '.join(found)}", hint="give more digits")
     return found[0] if found else begins

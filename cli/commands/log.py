@@ -1,4 +1,4 @@
-"""``ledger log``: the history of a title."""
+"""``ledger log``: show the history of a title."""
 
 from __future__ import annotations
 
@@ -40,25 +40,29 @@ if TYPE_CHECKING:
 __all__ = ["log"]
 
 Step: TypeAlias = "tuple[Entry, Entry | None]"
-"""An entry and its parent, so that what changed can be told."""
+"""An entry and its parent, to show what changed."""
 
 
 def log(
     title_number: TitleArgument,
     revision: RevisionArgument = "HEAD",
     *,
-    oneline: Annotated[bool, typer.Option("--oneline", help="One line an entry.")] = False,
+    oneline: Annotated[bool, typer.Option("--oneline", help="Print one line per entry.")] = False,
     limit: Annotated[
-        int | None, typer.Option("-n", metavar="COUNT", min=0, help="At most so many entries.")
+        int | None, typer.Option("-n", metavar="COUNT", min=0, help="Show at most COUNT entries.")
     ] = None,
-    reverse: Annotated[bool, typer.Option("--reverse", help="Oldest first.")] = False,
+    reverse: Annotated[bool, typer.Option("--reverse", help="Show the oldest first.")] = False,
     since: Annotated[
         str | None,
-        typer.Option("--since", metavar="DATE", help="Recorded then or later (00:00 UTC)."),
+        typer.Option(
+            "--since", metavar="DATE", help="Recorded on DATE or later; days begin at 00:00 UTC."
+        ),
     ] = None,
     until: Annotated[
         str | None,
-        typer.Option("--until", metavar="DATE", help="Recorded then or before; that day included."),
+        typer.Option(
+            "--until", metavar="DATE", help="Recorded on DATE or earlier, that day included."
+        ),
     ] = None,
     store: StoreOption = None,
     as_json: JsonOption = False,
@@ -67,8 +71,8 @@ def log(
 ) -> None:
     """Show the history of a title, newest first.
 
-    Who signed what, when and why, and what changed. Exits with 20 where the history does not hold
-    together; 'ledger verify' says more.
+    Shows who signed what, when and why, and what changed. Exits with 20 if the history is broken;
+    'ledger verify' says more.
     """
     earliest = format_time(parse_time(since)) if since is not None else ""
     before = _day_after(until) if until is not None else ""
@@ -85,7 +89,7 @@ def log(
                     shown["changes"] = [change_json(c) for c in _changes(entry, parent)]
                 print_json(shown)
         elif quiet:
-            deque(chosen, maxlen=0)  # what is read is checked
+            deque(chosen, maxlen=0)  # reading checks the entries
         else:
             head = ledger.head(title_number).address
             one = _oneline if oneline else _in_full
@@ -93,7 +97,7 @@ def log(
 
 
 def _day_after(date: str) -> str:
-    """The first recorded time that is after a date or a time."""
+    """Return the first recorded time after a date or a time; empty if there is none."""
     moment = parse_time(date)
     try:
         later = moment + (timedelta(days=1) if len(date) == 10 else timedelta.resolution)
@@ -103,7 +107,7 @@ def _day_after(date: str) -> str:
 
 
 def _with_parents(entries: Iterator[Entry]) -> Iterator[Step]:
-    """Every entry with the one before it: reads one entry more than it gives."""
+    """Pair each entry with the one before it; reads one entry ahead."""
     entry = next(entries, None)
     while entry is not None:
         parent = next(entries, None)

@@ -1,4 +1,4 @@
-"""``ledger pack``: put entries together, so that an audit reads hundreds of them at once."""
+"""``ledger pack``: copy entries into packs, so that an audit reads hundreds at once."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ __all__ = ["pack"]
 def pack(
     *,
     rebuild: Annotated[
-        bool, typer.Option("--rebuild", help="Pack everything anew, and delete the old packs.")
+        bool, typer.Option("--rebuild", help="Make all packs again, and delete the old ones.")
     ] = False,
     store: StoreOption = None,
     connections: ConnectionsOption = None,
@@ -29,11 +29,11 @@ def pack(
     quiet: QuietOption = False,
     debug: DebugOption = False,
 ) -> int:
-    """Put entries that are in no pack into packs.
+    """Copy entries that are in no pack into packs.
 
-    Packs are copies, of which an audit of all titles reads hundreds of entries at once. Nothing is
-    signed, and no entry is moved. Titles that don't verify are left out, and end in verify's exit
-    codes.
+    An audit of all titles reads hundreds of entries from a pack at once. Nothing is signed, and no
+    entry moves. Titles that don't verify are left out, and the exit code is then that of
+    'ledger verify'.
     """
     opened = open_ledger(store, connections=connections)
     with opened as ledger, counting("looked at", quiet=quiet or as_json) as each, in_steps():

@@ -1,4 +1,4 @@
-"""``ledger prove``: the receipt of an entry, that anybody can check without this store."""
+"""``ledger prove``: write the receipt of an entry, which anybody can check without the store."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ from cli.session import open_ledger
 from cli.terminal.output import print_json
 from cli.terminal.text import printable
 from ledger import Log
-from ledger.local.newfile import NewFile
+from ledger.local.files import write_file
 
 if TYPE_CHECKING:
     from ledger import Entry
@@ -36,7 +36,9 @@ def prove(
     *,
     output: Annotated[
         Path | None,
-        typer.Option("--output", "-o", metavar="FILE", help="The new file; else to stdout."),
+        typer.Option(
+            "--output", "-o", metavar="FILE", help="Write to this new file; default: stdout."
+        ),
     ] = None,
     store: StoreOption = None,
     connections: ConnectionsOption = None,
@@ -44,17 +46,15 @@ def prove(
     quiet: QuietOption = False,
     debug: DebugOption = False,
 ) -> None:
-    """Write the receipt of an entry: that it is in the log.
+    """Write a receipt, which proves that an entry is in the log.
 
-    'ledger check' checks it offline, with the entry and the log's key; so do others' tools.
+    'ledger check' checks it offline, with the entry and the log's key. Other tools can as well.
     """
     with open_ledger(store, connections=connections) as ledger:
         entry = ledger.entry(title_number, revision)
         receipt = Log(ledger).receipt(title_number, entry.address)
     if output is not None:
-        with NewFile(output) as file:
-            file.write(receipt.encode())
-            file.commit()
+        write_file(output, receipt.encode())
     if as_json:
         print_json(_as_json(entry, receipt))
     elif output is None:
@@ -68,7 +68,7 @@ def prove(
 
 
 def _as_json(entry: Entry, receipt: Receipt) -> dict[str, Any]:
-    """A receipt for programs."""
+    """Return the JSON object of a receipt."""
     return {
         "title_number": entry.title_number,
         "version": entry.version,

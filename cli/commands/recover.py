@@ -1,4 +1,4 @@
-"""``ledger recover``: mend a head that is missing or unreadable."""
+"""``ledger recover``: restore a head that is missing or unreadable."""
 
 from __future__ import annotations
 
@@ -26,7 +26,9 @@ def recover(
     *,
     to: Annotated[
         str | None,
-        typer.Option("--to", metavar="ADDRESS", help="Which tip, where there are several."),
+        typer.Option(
+            "--to", metavar="ADDRESS", help="The entry to use, if several could be the newest."
+        ),
     ] = None,
     expect: ExpectOption = None,
     store: StoreOption = None,
@@ -34,9 +36,9 @@ def recover(
     quiet: QuietOption = False,
     debug: DebugOption = False,
 ) -> None:
-    """Mend the head of a title from the entries that are left.
+    """Restore the head of a title from the entries that are left.
 
-    Only a head that is missing or unreadable: one that can be read is never moved.
+    Works only if the head is missing or unreadable. A head that can be read never moves.
     """
     for address in (to, expect):
         if address is not None:

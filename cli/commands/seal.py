@@ -1,4 +1,4 @@
-"""``ledger seal``: write what was appended into the transparency log."""
+"""``ledger seal``: add new entries to the transparency log."""
 
 from __future__ import annotations
 
@@ -31,23 +31,23 @@ __all__ = ["seal"]
 
 def seal(
     *,
-    genesis: Annotated[bool, typer.Option("--genesis", help="Begin the log; once, ever.")] = False,
+    genesis: Annotated[bool, typer.Option("--genesis", help="Begin the log; needed once.")] = False,
     adopt: Annotated[
         bool,
-        typer.Option("--adopt", help="Go on with a log that this machine has never sealed."),
+        typer.Option("--adopt", help="Continue a log that this machine has not sealed before."),
     ] = False,
     restored: Annotated[
         str | None,
         typer.Option(
-            "--restored", metavar="WORDS", help="Accept that the log was set back; say why."
+            "--restored", metavar="WORDS", help="Accept that the log was set back, and record why."
         ),
     ] = None,
     every_title: Annotated[
-        bool, typer.Option("--all", help="Look at every title, not only at what was appended.")
+        bool, typer.Option("--all", help="Check every title, not only those appended to.")
     ] = False,
     memory: Annotated[
         Path | None,
-        typer.Option("--memory", metavar="FILE", help="What this sealer remembers."),
+        typer.Option("--memory", metavar="FILE", help="The file with what this sealer remembers."),
     ] = None,
     key: Annotated[
         Path | None,
@@ -60,15 +60,15 @@ def seal(
     quiet: QuietOption = False,
     debug: DebugOption = False,
 ) -> int:
-    """Write what was appended into the transparency log.
+    """Add new entries to the transparency log.
 
-    Each title is verified first. One that doesn't hold is named and left out, and ends in verify's
-    exit codes; the others are sealed.
+    Verifies each title first. One that doesn't verify is named and left out, and the exit code is
+    that of 'ledger verify'. The others are sealed.
 
-    It remembers on this machine what it signed, and never signs what contradicts that.
+    This machine remembers what it signed, and never signs anything that contradicts it.
     """
     if restored is not None and not restored.strip():
-        raise typer.BadParameter("--restored says in words why the log was set back")
+        raise typer.BadParameter("--restored needs words that say why the log was set back")
     config = load_config()
     with open_ledger(store, connections=connections) as ledger:
         check_place(config, ledger, store)

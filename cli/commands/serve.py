@@ -1,4 +1,4 @@
-"""``ledger serve``: the ledger over HTTP."""
+"""``ledger serve``: serve the ledger over HTTP."""
 
 from __future__ import annotations
 
@@ -10,10 +10,9 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from cli.config import load_config
-from cli.durations import parse_duration
 from cli.keys import log_key as own_log_key
-from cli.keys import memory_file
-from cli.options import DebugOption, JsonOption, KeyOption, QuietOption, StoreOption
+from cli.keys import memory_file, own_key
+from cli.options import DebugOption, JsonOption, KeyOption, QuietOption, StoreOption, parse_duration
 from cli.serve.access import (
     CannotServeError,
     check_proxies,
@@ -23,7 +22,7 @@ from cli.serve.access import (
     read_tokens,
 )
 from cli.serve.logs import LogFormat, configure_log
-from cli.session import check_place, own_key
+from cli.session import check_place
 from cli.terminal.output import print_json
 from cli.terminal.text import printable
 from ledger import Ledger
@@ -46,38 +45,46 @@ HostOption = Annotated[
     str, typer.Option("--host", metavar="ADDRESS", help="The address to listen on.")
 ]
 PortOption = Annotated[
-    int, typer.Option("--port", metavar="PORT", min=0, max=65535, help="0: any free one.")
+    int,
+    typer.Option(
+        "--port", metavar="PORT", min=0, max=65535, help="The port; 0 takes any free one."
+    ),
 ]
 PublicUrlOption = Annotated[
-    str, typer.Option("--public-url", metavar="URL", help="What clients see: https://example.org.")
+    str,
+    typer.Option(
+        "--public-url", metavar="URL", help="The URL that clients use, such as https://example.org."
+    ),
 ]
 TrustedProxyOption = Annotated[
     list[str] | None,
     typer.Option(
         "--trusted-proxy",
         metavar="ADDRESS",
-        help="A proxy whose X-Forwarded-For and X-Forwarded-Proto are believed.",
+        help="A proxy whose X-Forwarded-For and X-Forwarded-Proto to trust.",
     ),
 ]
 AllowedHostOption = Annotated[
     list[str] | None,
-    typer.Option("--allowed-host", metavar="NAME", help="A host name to answer to; any, else."),
+    typer.Option("--allowed-host", metavar="NAME", help="A host name to answer to; default: any."),
 ]
 PublicReadOption = Annotated[
-    bool, typer.Option("--public-read", help="Reading needs no token, from anywhere.")
+    bool, typer.Option("--public-read", help="Let anybody read without a token.")
 ]
 InsecureOption = Annotated[
-    bool, typer.Option("--insecure", help="Let others than this machine in without any tokens.")
+    bool, typer.Option("--insecure", help="Let other machines in, even without tokens.")
 ]
 RequireMatchOption = Annotated[
-    bool, typer.Option("--require-match", help="No write without If-Match or If-None-Match.")
+    bool, typer.Option("--require-match", help="Refuse writes without If-Match or If-None-Match.")
 ]
 MaxBodyOption = Annotated[
-    int, typer.Option("--max-body", metavar="BYTES", min=1, help="The largest body.")
+    int, typer.Option("--max-body", metavar="BYTES", min=1, help="The largest request body.")
 ]
 CorsOriginOption = Annotated[
     list[str] | None,
-    typer.Option("--cors-origin", metavar="ORIGIN", help="A site whose scripts may call."),
+    typer.Option(
+        "--cors-origin", metavar="ORIGIN", help="A site whose scripts may call the service."
+    ),
 ]
 PresignOption = Annotated[
     int | None,
@@ -85,7 +92,7 @@ PresignOption = Annotated[
         "--presign",
         metavar="SECONDS",
         min=1,
-        help="List titles as presigned S3 URLs that hold for so long; each is a credential.",
+        help="List titles as presigned S3 URLs, valid for SECONDS; each is a credential.",
     ),
 ]
 SealEveryOption = Annotated[
@@ -93,7 +100,7 @@ SealEveryOption = Annotated[
     typer.Option(
         "--seal-every",
         metavar="TIME",
-        help="Seal the transparency log so often: 5s, 1m. It has to have been begun.",
+        help="Seal the log this often, such as 5s or 1m; begin it before.",
     ),
 ]
 LogKeyOption = Annotated[
@@ -102,10 +109,10 @@ LogKeyOption = Annotated[
 ]
 SealMemoryOption = Annotated[
     Path | None,
-    typer.Option("--seal-memory", metavar="FILE", help="What this sealer remembers."),
+    typer.Option("--seal-memory", metavar="FILE", help="The file with what this sealer remembers."),
 ]
 LogFormatOption = Annotated[
-    LogFormat, typer.Option("--log-format", help="How the log on stderr is written.")
+    LogFormat, typer.Option("--log-format", help="The format of the service's own log, on stderr.")
 ]
 
 
@@ -132,18 +139,19 @@ def serve(
     quiet: QuietOption = False,
     debug: DebugOption = False,
 ) -> None:
-    """Serve the ledger over HTTP: an API, and pages for people.
+    """Serve the ledger over HTTP, as an API and as pages for people.
 
-    Tokens come from LEDGER_TOKENS_FILE, one login from BASIC_AUTH_USERNAME and BASIC_AUTH_PASSWORD.
+    Reads tokens from LEDGER_TOKENS_FILE, and one login from BASIC_AUTH_USERNAME and
+    BASIC_AUTH_PASSWORD.
     """
     _check_installed()
-    from ledger.service import Settings, create_app  # noqa: PLC0415 -- only who serves waits
+    from ledger.service import Settings, create_app  # noqa: PLC0415 -- only needed to serve
     from ledger.service.server import run_server  # noqa: PLC0415
 
     every = _seconds_between_seals(seal_every, log_key, seal_memory)
     config = load_config()
     tokens = read_tokens(config.environment)
-    # Who publishes a URL or has a proxy in front lets others in, wherever this listens.
+    # With a public URL or a proxy, others can come in wherever this listens.
     local = is_loopback(host) and not (public_url or trusted_proxy)
     if not (local or tokens or insecure):
         raise _open_to_all(public_url or host)
@@ -176,15 +184,15 @@ def _check_installed() -> None:
     missing = [name for name in NEEDED if find_spec(name) is None]
     if missing:
         raise CannotServeError(
-            f"the service needs what is not installed: {', '.join(missing)}",
-            hint="pip install 'title-ledger[serve]'",
+            f"cannot serve: these packages are not installed: {', '.join(missing)}",
+            hint="in the clone of the source: pip install '.[serve]'",
         )
 
 
 def _open_to_all(place: str) -> CannotServeError:
     return CannotServeError(
-        f"anybody who reaches {place} could write: there are no tokens",
-        hint="set LEDGER_TOKENS_FILE, or say --insecure",
+        f"cannot serve: there are no tokens, so anybody who reaches {place} could write",
+        hint="set LEDGER_TOKENS_FILE to a file of tokens, or add --insecure",
     )
 
 
@@ -194,7 +202,7 @@ def _seconds_between_seals(
     if every is not None:
         return parse_duration(every)
     if key is not None or memory is not None:
-        raise typer.BadParameter("--log-key and --seal-memory are for --seal-every")
+        raise typer.BadParameter("--log-key and --seal-memory need --seal-every")
     return None
 
 
@@ -207,8 +215,8 @@ def _make_sealer(
     memory: Path | None,
     every: float,
 ) -> Sealer:
-    """What seals while the service runs; raises where it could not even begin to."""
-    from ledger.service import Sealer  # noqa: PLC0415 -- only who serves waits
+    """Make the sealer of the service; raises LedgerError if it could not even begin."""
+    from ledger.service import Sealer  # noqa: PLC0415 -- only needed to serve
 
     check_place(config, ledger, store)
     remembered = memory_file(config, ledger.origin, memory)
@@ -216,7 +224,7 @@ def _make_sealer(
 
 
 def _open_ledger(config: Config, store: str | None, key: Path | None) -> Ledger:
-    """Open the ledger to write with the key, if there is one that may; else to read."""
+    """Open the ledger with the user's key if that key may write; otherwise to read only."""
     url = config.store(store)
     signer: PrivateKey | None = None
     try:
@@ -229,7 +237,7 @@ def _open_ledger(config: Config, store: str | None, key: Path | None) -> Ledger:
         opened, keyring=config.keyring(), origin=config.origin_of(url), signer=signer
     )
     if signer is None or ledger.keyring.key(ledger.origin, signer.key_id) is None:
-        why = "there is no key" if signer is None else f"{signer.key_id[:16]} is no registrar of it"
+        why = "no key" if signer is None else f"{signer.key_id[:16]} is not a registrar's key"
         typer.echo(f"ledger: read-only: {why}", err=True)
     else:
         check_place(config, ledger, store)

@@ -1,4 +1,4 @@
-"""``ledger show`` and ``ledger cat``: one version of a title, for people and to the byte."""
+"""``ledger show`` and ``ledger cat``: show one version of a title, or its exact bytes."""
 
 from __future__ import annotations
 
@@ -31,7 +31,7 @@ def show(
     *,
     in_law: Annotated[
         str | None,
-        typer.Option("--effective", metavar="DATE", help="The version in force on that date."),
+        typer.Option("--effective", metavar="DATE", help="Show the version in force on DATE."),
     ] = None,
     store: StoreOption = None,
     as_json: JsonOption = False,
@@ -40,7 +40,7 @@ def show(
 ) -> None:
     """Show one version of a title with its document."""
     if in_law is not None and revision != "HEAD":
-        raise typer.BadParameter("REV and --effective exclude each other")
+        raise typer.BadParameter("--effective can't be used with REV")
     with open_ledger(store) as ledger:
         entry = _find(ledger, title_number, revision, in_law)
         if as_json:
@@ -69,7 +69,7 @@ def cat(
 ) -> None:
     """Write the exact bytes of an entry.
 
-    Their sha256 is its address. They are JSON already, with or without --json.
+    Their sha256 is the entry's address. They are JSON, with or without --json.
     """
     with open_ledger(store) as ledger:
         data = ledger.entry(title_number, revision).data

@@ -1,4 +1,4 @@
-"""``ledger status``: which ledger, which key, whom you trust."""
+"""``ledger status``: show the ledger, the key and the log in use."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ if TYPE_CHECKING:
 __all__ = ["status"]
 
 UNSAID = {"problem", "oldest_pending_seconds"}
-"""What people are told otherwise."""
+"""Members that are for programs; people get the same in other words."""
 
 
 def status(
@@ -38,8 +38,8 @@ def status(
 ) -> None:
     """Show which store, ledger, key and log are in use.
 
-    What the options, the environment and the files lead to. Fails as any command would that opens
-    this ledger, once it has shown what there is.
+    Shows what the options, the environment and the files lead to. If the ledger can't be opened,
+    it then fails as any other command would.
     """
     config = load_config()
     url, source = config.choose_store(store)
@@ -50,7 +50,7 @@ def status(
     about_log: dict[str, Any] = {}
     try:
         opened = open_store(url)
-        shown_url = opened.url  # what is no store's name may hold credentials
+        shown_url = opened.url  # only now, as a wrong name may hold credentials
         with Ledger.open(opened, keyring=keyring, origin=config.origin_of(opened)) as ledger:
             origin = ledger.origin
             mine = _is_mine(config, ledger, store)
@@ -93,11 +93,11 @@ def _said(value: object) -> str:
 
 
 def _log_status(ledger: Ledger) -> dict[str, Any]:
-    """How large the log is, what it got last, and what waits for it.
+    """Return the size of the log, its newest entry, and what waits to be sealed.
 
-    A checkpoint has no time: the last seal was no earlier than the newest entry was recorded.
+    A checkpoint has no time, so the newest entry's tells when the last seal was at the earliest.
     """
-    from ledger import Log  # noqa: PLC0415 -- slow to load: after what may fail at once
+    from ledger import Log  # noqa: PLC0415 -- slow to load, so after what may fail at once
 
     log = Log(ledger)
     shown: dict[str, Any] = {"log_size": None, "log_newest": None, "log_problem": None}
@@ -109,7 +109,7 @@ def _log_status(ledger: Ledger) -> dict[str, Any]:
             named = f"{newest.title_number} version {newest.version}"
             shown["log_newest"] = f"{named}, recorded {entry.recorded_at}"
     except NotFoundError:
-        return shown  # no log yet: nothing waits for it
+        return shown  # without a log, nothing waits for it
     except LedgerError as error:
         shown["log_problem"] = str(error)
     moves, oldest = log.pending()
@@ -127,7 +127,7 @@ def _key_status(
     path = config.key_file(flag)
     shown: dict[str, Any] = {"key_file": str(path), "key": None, "key_problem": None}
     try:
-        # Without a prompt: to look around needs no secret.
+        # Without a prompt, as looking around needs no secret.
         shown["key"] = load_key(path, config.given_passphrase()).key_id
     except LedgerError as error:
         shown["key_problem"] = str(error)

@@ -1,4 +1,4 @@
-"""``ledger titles``: what there is."""
+"""``ledger titles``: list the titles."""
 
 from __future__ import annotations
 
@@ -17,19 +17,20 @@ __all__ = ["titles"]
 def titles(
     *,
     after: Annotated[
-        str, typer.Option("--after", metavar="TITLE", help="Only those that sort after it.")
+        str,
+        typer.Option("--after", metavar="TITLE", help="List only titles that sort after this one."),
     ] = "",
     limit: Annotated[
-        int | None, typer.Option("-n", metavar="COUNT", min=0, help="At most so many.")
+        int | None, typer.Option("-n", metavar="COUNT", min=0, help="List at most COUNT titles.")
     ] = None,
     store: StoreOption = None,
     as_json: JsonOption = False,
     quiet: QuietOption = False,
     debug: DebugOption = False,
 ) -> None:
-    """List the title numbers, in order.
+    """List the title numbers in order.
 
-    As the store lists them: a listing can't be verified.
+    The list is the store's own, and can't be verified.
     """
     with open_ledger(store) as ledger:
         found = ledger.titles(after=after, limit=limit)
@@ -37,6 +38,6 @@ def titles(
             for title_number in found:
                 print_json({"title_number": title_number})
         elif quiet:
-            deque(found, maxlen=0)  # a listing may fail on its way
+            deque(found, maxlen=0)  # a listing may fail midway
         else:
             pager(found)

@@ -1,4 +1,4 @@
-"""``ledger verify``: walk the chains and check everything."""
+"""``ledger verify``: walk the chains and check everything in them."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from cli.config import load_config
-from cli.evidence import Evidence, keys_of
+from cli.inputs import cannot_read, reading
 from cli.options import (
     ConnectionsOption,
     DebugOption,
@@ -26,6 +26,8 @@ from cli.options import (
     TitlesArgument,
 )
 from cli.reports import (
+    Evidence,
+    keys_of,
     note,
     note_ambiguity,
     print_report,
@@ -39,7 +41,7 @@ from cli.session import open_ledger
 from cli.terminal.output import working
 from cli.terminal.progress import heeding
 from cli.witnesses import WitnessOption, address_by, judge_published, read_policy
-from ledger import Ledger, NotFoundError, Report, verify_bundle
+from ledger import Ledger, Report, verify_bundle
 from ledger.format.layout import is_address
 from ledger.format.report import Tally
 from ledger.verification.walk import FROM_A_LISTING
@@ -57,7 +59,7 @@ AS_LOGGED = "that the titles are as the log has them: only its checkpoint was lo
 
 @dataclass(frozen=True)
 class Asked:
-    """What the command line asks for."""
+    """The options of the command line."""
 
     titles: list[str]
     expect: str | None
@@ -82,29 +84,35 @@ def verify(
         typer.Option(
             "--since",
             metavar="ADDRESS",
-            help="Verified before: take what is below it on trust. Or the FILE of a checkpoint.",
+            help="Trust what is below this address, verified before; or a checkpoint's FILE.",
         ),
     ] = None,
     state: Annotated[
         Path | None,
         typer.Option(
-            "--state", metavar="FILE", help="Remembers what verified: only what is new is read."
+            "--state",
+            metavar="FILE",
+            help="Remember what verified here, and read only what is new.",
         ),
     ] = None,
     titles_from: Annotated[
         str | None,
-        typer.Option("--titles-from", metavar="FILE", help="Titles, one a line; - is stdin."),
+        typer.Option(
+            "--titles-from",
+            metavar="FILE",
+            help="Read the titles from FILE, one per line; - is stdin.",
+        ),
     ] = None,
     sample: Annotated[
         int | None,
-        typer.Option("--sample", metavar="N", min=1, help="N titles of all, drawn by lot."),
+        typer.Option("--sample", metavar="N", min=1, help="Verify N titles, drawn at random."),
     ] = None,
     seed: Annotated[
         str | None,
-        typer.Option("--seed", metavar="TEXT", help="Draw the sample that this text gives."),
+        typer.Option("--seed", metavar="TEXT", help="Draw the sample that belongs to TEXT."),
     ] = None,
     bundle: Annotated[
-        Path | None, typer.Option("--bundle", metavar="FILE", help="Verify a bundle, offline.")
+        Path | None, typer.Option("--bundle", metavar="FILE", help="Verify a bundle offline.")
     ] = None,
     report_file: ReportOption = None,
     origin: OriginOption = None,
@@ -120,7 +128,7 @@ def verify(
 
     Checks every address, signature and link.
 
-    Exits with 0 if everything was checked and held, 20 if something does not hold, 3 if something
+    Exits with 0 if everything was checked and is sound, 20 if something is not, and 3 if something
     could not be checked.
     """
     chosen = title_numbers or []
@@ -139,9 +147,9 @@ def verify(
         witness=read_policy(witness) if witness is not None else None,
     )
     if titles_from is not None and chosen:
-        raise typer.BadParameter("--titles-from names the titles: no TITLE beside it")
+        raise typer.BadParameter("--titles-from can't be used with TITLE")
     if report_file is not None and report_file == state:
-        raise typer.BadParameter("--report and --state are two files")
+        raise typer.BadParameter("--report and --state must be different files")
     (_check_bundle if bundle is not None else _check_titles)(asked)
     with Evidence(report_file) as evidence:
         if bundle is not None:
@@ -155,21 +163,23 @@ def verify(
 def _check_titles(asked: Asked) -> None:
     pinned = asked.expect is not None or asked.since is not None
     if pinned and len(asked.titles) != 1:
-        raise typer.BadParameter("--expect and --since are about one TITLE: name it")
+        raise typer.BadParameter("--expect and --since need exactly one TITLE")
     if pinned and asked.state is not None:
-        raise typer.BadParameter("--state has pins of its own: no --expect or --since beside it")
+        raise typer.BadParameter(
+            "--state can't be used with --expect or --since, as it has pins of its own"
+        )
     if asked.sample is not None and asked.titles:
-        raise typer.BadParameter("--sample draws from all titles: name none")
+        raise typer.BadParameter("--sample draws from all titles, so it can't be used with TITLE")
     if asked.seed is not None and asked.sample is None:
-        raise typer.BadParameter("--seed is for --sample")
+        raise typer.BadParameter("--seed needs --sample")
 
 
 def _check_bundle(asked: Asked) -> None:
     others = (asked.since, asked.store, asked.state, asked.sample, asked.seed, asked.witness)
     if asked.titles or any(other is not None for other in others):
         raise typer.BadParameter(
-            "--bundle verifies a whole file:"
-            " no TITLE, --since, --state, --sample, --witness or --store"
+            "--bundle verifies a whole file, so it can't be used with TITLE, --since, --state,"
+            " --sample, --witness or --store"
         )
 
 
@@ -187,7 +197,7 @@ def _verify_store(asked: Asked, evidence: Evidence) -> Report:
         else:
             report = _verify_many(ledger, asked, evidence)
         if was_interrupted(report):
-            stack.pop_all()  # closing could wait for the reads under way
+            stack.pop_all()  # closing would wait for reads in progress
         report = report if judged is None else Report.merge(report.origin, [report, judged])
         known = asked.origin or load_config().origin_of(ledger.store)
         return note_ambiguity(report, ledger.keyring, known)
@@ -256,13 +266,13 @@ def _verify_bundle(bundle: Path, asked: Asked, evidence: Evidence) -> Report:
     keyring = config.keyring()
     known = config.origin if asked.origin is None else asked.origin
     try:
-        with bundle.open("rb") as source, working("verifying", quiet=asked.silent):
+        with reading(bundle) as source, working("verifying", quiet=asked.silent):
             report = heeding(
                 lambda: verify_bundle(source, keyring=keyring, origin=known, expect=asked.expect)
             )
             evidence.note(bundle={"file": str(bundle), "sha256": _sha256(source)})
     except OSError as error:
-        raise NotFoundError(f"cannot read {bundle}: {error.strerror}") from error
+        raise cannot_read(bundle, error) from error
     except KeyboardInterrupt:
         report = Tally(known or "").report(interrupted=True)
     evidence.note(expect=asked.expect, keys=keys_of(keyring, report.origin))

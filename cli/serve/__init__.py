@@ -1,1 +1,1 @@
-"""What only `ledger serve` needs."""
+"""Who may call ``ledger serve``, and what it logs."""

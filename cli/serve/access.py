@@ -1,4 +1,4 @@
-"""Who may call a service, and where it listens: the tokens, the hosts, the socket."""
+"""Decide who may call the service and where it listens: tokens, hosts, socket."""
 
 from __future__ import annotations
 
@@ -26,28 +26,30 @@ __all__ = [
 ]
 
 TOO_OPEN = 0o026
-"""Everybody may read, or others than the owner may write."""
+"""Mode bits of a file that everybody can read, or that others than the owner can write."""
 BACKLOG = 2048
 
 
 class CannotServeError(LedgerError):
-    """The service can't be started like this."""
+    """The service can't be started with these options."""
 
     slug = "cannot-serve"
     exit_code = 2
 
 
 def read_tokens(environment: Mapping[str, str]) -> tuple[Token, ...]:
-    """The tokens in LEDGER_TOKENS_FILE, and the login of the original service.
+    """Read the tokens in LEDGER_TOKENS_FILE, and the login of the original service.
 
-    What is set but empty is an error: somebody has meant to protect the service.
+    A variable that is set but empty is an error, as somebody meant to protect the service.
     """
-    from ledger.service import basic_login, parse_tokens  # noqa: PLC0415 -- only who serves waits
+    from ledger.service import basic_login, parse_tokens  # noqa: PLC0415 -- only needed to serve
 
     tokens: tuple[Token, ...] = ()
     file = environment.get("LEDGER_TOKENS_FILE")
     if file == "":
-        raise CannotServeError("LEDGER_TOKENS_FILE is empty", hint="unset it, or name a file")
+        raise CannotServeError(
+            "LEDGER_TOKENS_FILE is set but empty", hint="name a file of tokens in it, or unset it"
+        )
     if file is not None:
         tokens = parse_tokens(_read_secret(Path(file)))
     username = environment.get("BASIC_AUTH_USERNAME")
@@ -69,11 +71,13 @@ def _read_secret(path: Path) -> str:
     except OSError as error:
         raise CannotServeError(f"cannot read the tokens: {path}: {error.strerror}") from error
     except UnicodeDecodeError:
-        raise InvalidError(f"{path}: not UTF-8") from None
+        raise InvalidError(
+            f"the tokens in {path} are not UTF-8", hint="save the file as UTF-8"
+        ) from None
 
 
 def is_loopback(host: str) -> bool:
-    """Whether only this machine can call there."""
+    """Tell whether only this machine can connect to an address."""
     try:
         return host == "localhost" or ipaddress.ip_address(host).is_loopback
     except ValueError:
@@ -81,10 +85,13 @@ def is_loopback(host: str) -> bool:
 
 
 def hosts_to_answer_to(named: list[str], public_url: str, *, local: bool) -> frozenset[str]:
-    """The host names to answer to: those named; on loopback, those of this machine; else any."""
+    """Return the host names to answer to; an empty set means any.
+
+    On loopback, these are the names given and those of this machine.
+    """
     hosts = {name.lower() for name in named}
     if local:
-        # A page elsewhere may point its own name at 127.0.0.1, and then call as if from here.
+        # A web site can point its own name at 127.0.0.1 and call the service from a browser here.
         hosts |= {"localhost", "127.0.0.1", "[::1]"}
     if hosts and public_url:
         hosts.add((urlsplit(public_url).hostname or "").lower())
@@ -92,18 +99,18 @@ def hosts_to_answer_to(named: list[str], public_url: str, *, local: bool) -> fro
 
 
 def check_proxies(addresses: list[str]) -> None:
-    """Refuse what is no address or network of a proxy: uvicorn would compare it as a text."""
+    """Refuse what is not an address or a network, which uvicorn would compare as a string."""
     for address in addresses:
         try:
             ipaddress.ip_network(address)
         except ValueError:
             raise InvalidError(
-                f"not an address of a proxy: {address!a:.60}", hint="write 10.0.0.2 or 10.0.0.0/24"
+                f"not the address of a proxy: {address!a:.60}", hint="write 10.0.0.2 or 10.0.0.0/24"
             ) from None
 
 
 def listen(host: str, port: int) -> socket.socket:
-    """A socket that listens there; raises CannotServeError with another port to try."""
+    """Open a socket that listens; raises CannotServeError with another port to try."""
     try:
         [(family, kind, protocol, _, address), *_] = socket.getaddrinfo(
             host, port, type=socket.SOCK_STREAM, flags=socket.AI_PASSIVE
@@ -119,6 +126,6 @@ def listen(host: str, port: int) -> socket.socket:
     except OSError as error:
         raise CannotServeError(
             f"cannot listen on {host}, port {port}: {error.strerror}",
-            hint=f"choose another port: 'ledger serve --port {min(port + 1, 65535)}'; 0 is any",
+            hint=f"choose another port: 'ledger serve --port {min(port + 1, 65535)}'; 0 takes any",
         ) from error
     return listener

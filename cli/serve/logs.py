@@ -1,4 +1,4 @@
-"""The log of a service: on stderr, a line for each record, as text or as JSON."""
+"""Write the service's log to stderr, a line per record, as text or as JSON."""
 
 from __future__ import annotations
 
@@ -12,14 +12,14 @@ __all__ = ["LogFormat", "configure_log"]
 
 
 class LogFormat(StrEnum):
-    """How the log is written."""
+    """The format of the log."""
 
     TEXT = "text"
     JSON = "json"
 
 
 def configure_log(log_format: LogFormat, *, quiet: bool) -> None:
-    """Send what the service and its server log to stderr; ``quiet``: without the access log."""
+    """Send the log of the service and its server to stderr; ``quiet`` drops the access log."""
     handler = logging.StreamHandler()
     handler.setFormatter(_JsonLines() if log_format is LogFormat.JSON else _TextLines())
     for name in ("ledger", "uvicorn"):

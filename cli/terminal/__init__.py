@@ -1,1 +1,1 @@
-"""What the terminal shows."""
+"""Show text, JSON and progress on a terminal."""

@@ -1,4 +1,4 @@
-"""What a person or a program reads: plain lines, JSON lines, colour and a pager on a terminal."""
+"""Print for people and programs: plain lines, JSON lines, and colour and a pager on a terminal."""
 
 from __future__ import annotations
 
@@ -10,8 +10,7 @@ from typing import TYPE_CHECKING, Any
 
 import typer
 
-from cli.app import hush
-from cli.terminal.text import json_text, printable
+from cli.terminal.text import hush, json_text, printable
 from ledger.format.diff import change_json
 from ledger.format.entry import entry_json
 from ledger.format.report import finding_json, report_json
@@ -45,21 +44,21 @@ SHORT = 16
 
 
 def style(text: str, colour: str, *, bold: bool = False) -> str:
-    """The text in a colour, on a terminal that wants colours."""
+    """Colour a text, if stdout is a terminal and NO_COLOR is not set."""
     if not sys.stdout.isatty() or os.environ.get("NO_COLOR"):
         return text
     return typer.style(text, fg=colour, bold=bold)
 
 
 def print_json(value: dict[str, Any]) -> None:
-    """One object on one line; plain ASCII where the output can't say more."""
+    """Print an object on one line, in ASCII if the output can't encode more."""
     unicode = "utf" in (sys.stdout.encoding or "").lower()
     sys.stdout.write(json_text(value, ascii_only=not unicode) + "\n")
 
 
 @contextmanager
 def until_closed() -> Iterator[None]:
-    """Write until nobody reads on (| head), and go on then: the exit code says more than output."""
+    """Carry on when nobody reads the output any more (| head), for the sake of the exit code."""
     try:
         yield
         sys.stdout.flush()
@@ -68,7 +67,7 @@ def until_closed() -> Iterator[None]:
 
 
 def pager(lines: Iterable[str]) -> None:
-    """Write the lines: through a pager on a terminal, as they come otherwise."""
+    """Write lines, through a pager if stdout is a terminal."""
     command = _pager_command()
     if not command:
         for line in lines:
@@ -76,7 +75,9 @@ def pager(lines: Iterable[str]) -> None:
         return
     import subprocess  # noqa: PLC0415 -- only on a terminal
 
-    environment = {"LESS": "FRX"} | os.environ  # as git does: quit if it fits, keep colours
+    environment = {
+        "LESS": "FRX"
+    } | os.environ  # as git sets it: quit if it fits on the screen, keep colours
     with subprocess.Popen(  # noqa: S603 -- the user's own pager
         command,
         stdin=subprocess.PIPE,
@@ -95,7 +96,7 @@ def pager(lines: Iterable[str]) -> None:
 
 
 def _pager_command() -> list[str]:
-    """The pager's command line; empty where there is no use for one."""
+    """Return the pager's command line; empty if no pager is wanted or installed."""
     if not sys.stdout.isatty():
         return []
     import shlex  # noqa: PLC0415
@@ -103,14 +104,14 @@ def _pager_command() -> list[str]:
 
     try:
         command = shlex.split(os.environ.get("PAGER", "less"))
-    except ValueError:  # an open quotation
+    except ValueError:  # a quote without its end
         return []
     return command if command and shutil.which(command[0]) else []
 
 
 @contextmanager
 def counting(what: str, *, quiet: bool) -> Iterator[Callable[[object], None]]:
-    """Show on stderr how many there were so far, and how long it took; only on a terminal."""
+    """Show a count and the time on stderr, if it is a terminal; the result adds one."""
     if quiet or not sys.stderr.isatty():
         yield lambda _: None
         return
@@ -119,7 +120,7 @@ def counting(what: str, *, quiet: bool) -> Iterator[Callable[[object], None]]:
 
     columns = (SpinnerColumn(), TextColumn("{task.description}"), TimeElapsedColumn())
     console = Console(stderr=True)
-    # What is written to stdout meanwhile is output, and goes there.
+    # Output goes to stdout, not into the progress.
     with Progress(*columns, console=console, transient=True, redirect_stdout=False) as progress:
         task = progress.add_task(what, total=None)
 
@@ -131,18 +132,18 @@ def counting(what: str, *, quiet: bool) -> Iterator[Callable[[object], None]]:
 
 
 def working(what: str, *, quiet: bool) -> AbstractContextManager[object]:
-    """Show on stderr that something is going on, and for how long; only on a terminal."""
+    """Show on stderr that work is under way, and for how long, if it is a terminal."""
     return counting(what, quiet=quiet)
 
 
 def signer_name(entry: Entry, keyring: Keyring) -> str:
-    """Who signed, as people call them, with enough of the key id to tell them apart."""
+    """Return the signer's name in the keyring with the start of the key id, or just the latter."""
     name = keyring.name(entry.ledger, entry.key)
     return f"{name} ({entry.key[:SHORT]})" if name else entry.key[:SHORT]
 
 
 def entry_lines(entry: Entry, keyring: Keyring, *, head: bool = False) -> Iterator[str]:
-    """An entry as ``git log`` would show it, without its document."""
+    """Yield the lines of an entry, without its document, in the style of ``git log``."""
     mark = style(" (HEAD)", typer.colors.CYAN) if head else ""
     yield style(f"entry {entry.address}", typer.colors.YELLOW) + mark
     yield f"Title:     {entry.title_number} version {entry.version}"
@@ -159,7 +160,7 @@ def entry_lines(entry: Entry, keyring: Keyring, *, head: bool = False) -> Iterat
 
 
 def change_lines(changes: Iterable[Change]) -> Iterator[str]:
-    """The changes, a line each: ``+`` added, ``-`` removed, ``~`` changed."""
+    """Yield a line for each change: ``+`` added, ``-`` removed, ``~`` changed."""
     for change in changes:
         path = printable(change.path or "/")
         match change.kind:
@@ -176,12 +177,12 @@ def _value(value: object) -> str:
 
 
 def document_lines(document: dict[str, Any]) -> list[str]:
-    """A document, indented."""
+    """Return the lines of a document as indented JSON."""
     return json_text(document, indent=2).split("\n")
 
 
 def finding_lines(findings: Iterable[Finding]) -> Iterator[str]:
-    """What was found, a line each."""
+    """Yield a line for each finding."""
     colours = {
         "tampering": typer.colors.RED,
         "unchecked": typer.colors.YELLOW,
@@ -193,7 +194,7 @@ def finding_lines(findings: Iterable[Finding]) -> Iterator[str]:
 
 
 def report_lines(report: Report) -> Iterator[str]:
-    """A report for people: what was found, the verdict, and what it does not say."""
+    """Yield the lines of a report: findings, verdict, and what was not shown."""
     yield from finding_lines(report.findings)
     entries = counted(report.entries, "entry")
     checked = f"{counted(report.titles, 'title')}, {entries}"
@@ -213,7 +214,7 @@ def report_lines(report: Report) -> Iterator[str]:
 
 
 def counted(number: int, noun: str) -> str:
-    """So many of these: ``1 entry``, ``1,200 titles``."""
+    """Return a number with its noun: ``1 entry``, ``1,200 titles``."""
     plural = noun[:-1] + "ies" if noun.endswith("y") else noun + "s"
     plural = plural.replace("leafs", "leaves")
     return f"{number:,} {noun if number == 1 else plural}"

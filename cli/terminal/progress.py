@@ -1,4 +1,4 @@
-"""How far a verification is, on a terminal; and a Ctrl-C that is heard, whatever is waited for."""
+"""Show the progress of a verification, and keep Ctrl-C working while it waits."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ if TYPE_CHECKING:
 __all__ = ["Meter", "heeding", "verifying"]
 
 EVERY = 0.1
-"""Seconds between two pictures: to draw one for each title would cost more than to verify it."""
+"""Seconds between two updates; drawing one for each title would take longer than verifying it."""
 
 HEED = 0.2
 """Seconds after which a Ctrl-C is heard at the latest."""
@@ -28,24 +28,24 @@ T = TypeVar("T")
 
 
 class Meter:
-    """What was checked so far, and how long the rest will take."""
+    """Counts what was checked, and estimates how long the rest will take."""
 
     def __init__(self, total: int | None = None) -> None:
         self.total = total
-        """How many titles there are, once that is known."""
+        """How many titles there are; None until that is known."""
         self.titles = 0
         self.entries = 0
         self.handled = 0
-        """How many titles were looked at, those that could not be walked, too."""
+        """How many titles were looked at, including those that could not be walked."""
 
     def add(self, report: Report) -> None:
-        """Count what came of one title."""
+        """Count the report of one title."""
         self.handled += 1
         self.titles += report.titles
         self.entries += report.entries
 
     def text(self, seconds: float) -> str:
-        """One line, after so many seconds; shorter than a terminal is wide."""
+        """Return the progress after so many seconds, in one line of fewer than 80 characters."""
         total = f" of {self.total:,}" if self.total is not None else ""
         parts = [f"verified: {self.titles:,}{total} titles", f"{self.entries:,} entries"]
         if seconds >= 1:
@@ -66,9 +66,9 @@ def _clock(seconds: float) -> str:
 def verifying(
     *, quiet: bool, total: int | None = None, count: Callable[[], int] | None = None
 ) -> Iterator[Callable[[Report], None]]:
-    """Show on stderr what was verified so far, how fast, and what is left; only on a terminal.
+    """Show on stderr what was verified, how fast, and what is left, if it is a terminal.
 
-    ``count`` tells the total where it takes time to find out: it runs beside the verification.
+    ``count`` finds the total if that takes time; it runs beside the verification.
     """
     if quiet or not sys.stderr.isatty():
         yield lambda _: None
@@ -98,14 +98,14 @@ def verifying(
 
 
 def _count(meter: Meter, count: Callable[[], int]) -> None:
-    with suppress(LedgerError):  # the verification meets it, too, and says so
+    with suppress(LedgerError):  # the verification reports the same error
         meter.total = count()
 
 
 def heeding(work: Callable[[], T]) -> T:
-    """Do the work in a thread of its own, so that a Ctrl-C is heard while it waits for a store.
+    """Do the work in another thread, so that Ctrl-C works while it waits for a store.
 
-    KeyboardInterrupt then leaves the work where it is: end the process soon.
+    KeyboardInterrupt leaves the work running, so end the process soon.
     """
     answers: SimpleQueue[tuple[T, None] | tuple[None, BaseException]] = SimpleQueue()
 
@@ -123,4 +123,4 @@ def heeding(work: Callable[[], T]) -> T:
             break
     if error is not None:
         raise error
-    return result  # type: ignore[return-value]  # there is no error, so it is one
+    return result  # type: ignore[return-value]  # without an error there is a result

@@ -1,23 +1,26 @@
-"""Text that comes from a store is data: nothing in it may act on a terminal, or hide.
+"""Make text from a store safe to show: nothing in it may control the terminal, or hide.
 
-Whatever could move the cursor, change the colour or turn the reading direction is shown as its
+Whatever could move the cursor, change the colour or reverse the reading direction becomes an
 escape.
 """
 
 from __future__ import annotations
 
 import json
+import os
+import sys
 import unicodedata
+from contextlib import suppress
 from typing import Any
 
-__all__ = ["json_text", "printable"]
+__all__ = ["hush", "json_text", "printable"]
 
 HIDDEN = {"Cc", "Cf", "Cs", "Co", "Cn", "Zl", "Zp"}
-"""The Unicode categories that are shown as escapes."""
+"""The Unicode categories to show as escapes."""
 
 
 def printable(text: str) -> str:
-    r"""The text with every hidden character as its Python escape: ``\x1b``."""
+    r"""Replace every hidden character by its Python escape, such as ``\x1b``."""
     if text.isascii() and text.isprintable():
         return text
     return "".join(
@@ -29,13 +32,19 @@ def printable(text: str) -> str:
 def json_text(
     value: Any, *, indent: int | None = None, spaced: bool = False, ascii_only: bool = False
 ) -> str:
-    r"""The JSON text of a value with every hidden character as its JSON escape: ``\u001b``."""
+    r"""Encode a value as JSON, with every hidden character as an escape such as ``\u001b``."""
     separators = None if indent or spaced else (",", ":")
     text = json.dumps(value, ensure_ascii=ascii_only, indent=indent, separators=separators)
-    text = text.replace("\x7f", "\\u007f")  # all control characters below it have gone
+    text = text.replace("\x7f", "\\u007f")  # json escapes the other control characters itself
     if text.isascii():
         return text
     return "".join(
         json.dumps(char)[1:-1] if char != "\n" and unicodedata.category(char) in HIDDEN else char
         for char in text
     )
+
+
+def hush() -> None:
+    """Send nothing more to stdout, not even at exit: nobody reads it, or the disk is full."""
+    with suppress(OSError, ValueError):
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())

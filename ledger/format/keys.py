@@ -132,7 +132,7 @@ class PrivateKey:
         if label not in PRIVATE_LABELS:
             raise MalformedError(
                 f"not a private key in PEM form (PKCS#8) but {label}",
-                hint="'ledger key generate' makes one; 'openssl pkcs8 -topk8' converts others",
+                hint="'ledger key generate' or 'openssl genpkey -algorithm ed25519' makes one",
             )
         if label == "PRIVATE KEY":
             passphrase = None  # a passphrase that is not needed does no harm

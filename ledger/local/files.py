@@ -1,42 +1,254 @@
-"""Forcing files, folders and their names to the disk.
+"""Write files so that they survive a crash, and lock them between processes.
 
-A name is on the disk once the folder that it is in was forced there, the name of a folder, too. A
-process may be stopped between making a folder and forcing its name, and whoever comes next finds
-the folder there. So a name is forced again before something is put where it leads to.
+Every file is written in one way: under a temporary name in its own folder, forced to the disk, and
+only then given its name, which is forced to the disk in turn. So nobody ever meets half a file.
+A crash may leave a file called ``.tmp-…``, which means nothing and can be deleted.
+
+A name is on the disk once the folder that holds it has been forced there, and that goes for the
+names of folders as well. A process may stop between making a folder and forcing its name, and the
+next process just finds the folder. So a folder's name is forced again before anything goes into it.
 """
 
 from __future__ import annotations
 
 import fcntl
 import os
+import secrets
+import stat
 import sys
+from contextlib import ExitStack, suppress
+from pathlib import Path
+from typing import IO, TYPE_CHECKING
 
-__all__ = ["FOLDER", "make_folder", "sync", "sync_folder"]
+from ledger.errors import InvalidError, StoreUnavailable
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable
+    from types import TracebackType
+    from typing import Self
+
+__all__ = [
+    "FOLDER",
+    "NewFile",
+    "Unnamed",
+    "check_name",
+    "check_outside",
+    "close",
+    "lock_file",
+    "make_folder",
+    "sync",
+    "sync_folder",
+    "write_file",
+]
 
 FOLDER = os.O_RDONLY | os.O_DIRECTORY
+"""The flags that open a folder."""
+
+NEW = os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_NOFOLLOW
+BUFFER = 1 << 20
+
+# -- Files -----------------------------------------------------------------------------------------
+
+
+class Unnamed:
+    """A file that has only a temporary name so far, in an open folder.
+
+    A context manager: at its end the temporary name is gone. The caller forces ``descriptor`` to
+    the disk before it names the file, and the folder afterwards. Every method raises OSError.
+    """
+
+    __slots__ = ("_folder", "_name", "descriptor")
+
+    def __init__(self, folder: int, mode: int = 0o666) -> None:
+        self._folder = folder
+        self._name = f".tmp-{secrets.token_hex(8)}"
+        self.descriptor = os.open(self._name, NEW, mode, dir_fd=folder)
+
+    def write(self, data: bytes | bytearray) -> None:
+        """Add all of these bytes."""
+        rest = memoryview(data)
+        while rest:
+            rest = rest[os.write(self.descriptor, rest) :]
+
+    def link(self, name: str) -> None:
+        """Give the file its name; raises FileExistsError if the name is taken."""
+        folder = self._folder
+        os.link(self._name, name, src_dir_fd=folder, dst_dir_fd=folder, follow_symlinks=False)
+
+    def rename(self, name: str) -> None:
+        """Give the file its name, in place of whatever has it. A link there is not followed."""
+        os.rename(self._name, name, src_dir_fd=self._folder, dst_dir_fd=self._folder)
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        traceback: TracebackType | None,
+    ) -> None:
+        close(self.descriptor)
+        with suppress(OSError):  # after a rename there is no such name
+            os.unlink(self._name, dir_fd=self._folder)
+
+
+class NewFile:
+    """A file that appears under its name, whole and durable, when ``commit`` is called.
+
+    A context manager: without ``commit``, nothing is left. With ``replace`` it takes the place of
+    what is there, a link itself rather than what the link points to. Otherwise a name that is
+    taken is refused, at the start and at the end.
+
+    Raises InvalidError if the name is taken, StoreUnavailable if the file can't be written.
+    """
+
+    def __init__(
+        self, path: str | os.PathLike[str], *, replace: bool = False, mode: int = 0o666
+    ) -> None:
+        self.path = Path(path)
+        self._replace = replace
+        self._buffer = bytearray()
+        if not replace:
+            check_name(self.path, replace=False)
+        with ExitStack() as stack:
+            try:
+                self._folder = os.open(self.path.parent, FOLDER)
+                stack.callback(close, self._folder)
+                self._file = stack.enter_context(Unnamed(self._folder, mode))
+            except OSError as error:
+                raise self._failure(error) from error
+            self._opened = stack.pop_all()
+
+    def write(self, data: bytes) -> int:
+        """Add bytes to the file; returns how many, as other files do."""
+        self._buffer += data
+        if len(self._buffer) >= BUFFER:
+            try:
+                self._flush()
+            except OSError as error:
+                raise self._failure(error) from error
+        return len(data)
+
+    def writelines(self, lines: Iterable[bytes]) -> None:
+        """Add each of these."""
+        for line in lines:
+            self.write(line)
+
+    def commit(self) -> None:
+        """Force the bytes to the disk, give the file its name, and force the name to the disk."""
+        try:
+            self._flush()
+            sync(self._file.descriptor)
+            if self._replace:
+                self._file.rename(self.path.name)
+            else:
+                self._file.link(self.path.name)
+            sync(self._folder)
+        except OSError as error:
+            raise self._failure(error) from error
+
+    def close(self) -> None:
+        """Let go of the file, and delete it if it was not committed."""
+        self._opened.close()
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        traceback: TracebackType | None,
+    ) -> None:
+        self.close()
+
+    def _flush(self) -> None:
+        self._file.write(self._buffer)
+        self._buffer = bytearray()
+
+    def _failure(self, error: OSError) -> InvalidError | StoreUnavailable:
+        if isinstance(error, FileExistsError):
+            return _taken(self.path)
+        return StoreUnavailable(f"cannot write {self.path}: {error.strerror}")
+
+
+def write_file(
+    path: str | os.PathLike[str], data: bytes, *, replace: bool = False, mode: int = 0o666
+) -> None:
+    """Write a whole file durably; raises what ``NewFile`` does."""
+    with NewFile(path, replace=replace, mode=mode) as file:
+        file.write(data)
+        file.commit()
+
+
+def check_name(path: Path, *, replace: bool) -> None:
+    """Refuse a name that a new file can't take; with ``replace``, a plain file may have it.
+
+    Raises InvalidError, or StoreUnavailable if the folder can't be read.
+    """
+    try:
+        mode = path.lstat().st_mode
+    except FileNotFoundError:
+        return
+    except OSError as error:
+        raise StoreUnavailable(f"cannot write {path}: {error.strerror}") from error
+    if stat.S_ISLNK(mode):  # somebody could point it elsewhere in the meantime
+        raise InvalidError(f"{path} is a symbolic link", hint="name the file itself")
+    if not replace:
+        raise _taken(path)
+    if not stat.S_ISREG(mode):
+        raise InvalidError(f"{path} is not a plain file", hint="name a file, or a new one")
+
+
+def _taken(path: Path) -> InvalidError:
+    return InvalidError(f"{path} exists already", hint="it is not overwritten; choose a new name")
+
+
+def check_outside(path: str | os.PathLike[str], folder: str | os.PathLike[str]) -> None:
+    """Refuse a file inside a store: whoever writes there could change what watches over it."""
+    place, root = Path(path).parent.resolve(), Path(folder).resolve()
+    if place == root or root in place.parents:
+        raise InvalidError(
+            f"{path} would be inside the store: whoever can write to the store could change it",
+            hint="keep it in a folder that only you can write to",
+        )
+
+
+# -- Folders, and what reaches the disk ------------------------------------------------------------
 
 
 def sync(descriptor: int) -> None:
-    """Force a file's bytes, or a folder's names, to the disk."""
-    if sys.platform == "darwin":  # there fsync(2) reaches the disk's cache only
+    """Force a file's bytes, or a folder's names, to the disk; raises OSError."""
+    if sys.platform == "darwin":  # fsync(2) only reaches the disk's own cache there
         fcntl.fcntl(descriptor, fcntl.F_FULLFSYNC)
     else:
         os.fsync(descriptor)
 
 
 def sync_folder(path: str) -> None:
-    """Force the names in a folder to the disk."""
+    """Force the names in a folder to the disk; raises OSError."""
     descriptor = os.open(path, FOLDER)
     try:
         sync(descriptor)
     finally:
+        close(descriptor)
+
+
+def close(descriptor: int) -> None:
+    """Close a file or a folder, whatever the system says to that.
+
+    What counts was forced to the disk before. An error raised here would deny a write that
+    has happened.
+    """
+    with suppress(OSError):
         os.close(descriptor)
 
 
 def make_folder(path: str, mode: int = 0o777) -> None:
-    """Make a folder and those above it, or find them there: with its name on the disk.
+    """Make a folder and those above it, or find them there, with their names on the disk.
 
-    ``path`` is absolute; ``mode`` is of the folder alone. Raises OSError as it comes.
+    ``path`` is absolute; ``mode`` is that of the last folder only. Raises OSError.
     """
     above = os.path.dirname(path)  # noqa: PTH120  as fast as it gets
     try:
@@ -52,9 +264,9 @@ def make_folder(path: str, mode: int = 0o777) -> None:
 
 
 def _sync_name(path: str) -> None:
-    """Force the name of a folder that is there to the disk, whoever made it.
+    """Force the name of an existing folder to the disk, whoever made the folder.
 
-    Not that of a mount point, nor one in a folder that may not be read: those we never made.
+    Skips a mount point, and a folder inside one that may not be read: we made neither.
     """
     above = os.path.join(path, "..")  # noqa: PTH118  of the folder itself, if this is a link to it
     try:
@@ -62,3 +274,25 @@ def _sync_name(path: str) -> None:
             sync_folder(above)
     except PermissionError:
         return
+
+
+# -- Locks -----------------------------------------------------------------------------------------
+
+
+def lock_file(path: Path, *, wait: bool = True) -> IO[bytes]:
+    """Lock a file, making it if it is missing; the lock lasts until the result is closed.
+
+    It is a file because NFS can't lock a folder. It stays behind: if it were deleted, two processes
+    could lock two files of the same name.
+
+    Raises OSError; without ``wait``, BlockingIOError if the file is locked already, be it by this
+    process.
+    """
+    flags = os.O_RDWR | os.O_CREAT | os.O_CLOEXEC | os.O_NOFOLLOW
+    file = os.fdopen(os.open(path, flags, 0o600), "r+b", buffering=0)
+    try:
+        fcntl.flock(file, fcntl.LOCK_EX | (0 if wait else fcntl.LOCK_NB))
+    except BaseException:
+        file.close()
+        raise
+    return file

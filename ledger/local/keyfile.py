@@ -1,4 +1,4 @@
-"""Private keys on disk: made once, for the owner alone, refused when others could read them."""
+"""Make and read private key files, which only their owner may be able to read."""
 
 from __future__ import annotations
 
@@ -7,8 +7,9 @@ import secrets
 import stat
 from pathlib import Path
 
-from ledger.errors import KeyUnavailable
+from ledger.errors import InvalidError, KeyUnavailable, MalformedError, StoreUnavailable
 from ledger.format.keys import PrivateKey
+from ledger.local.files import write_file
 
 __all__ = ["create_key", "load_key", "read_private"]
 
@@ -16,42 +17,40 @@ MAX_KEY_FILE = 64 << 10
 
 
 def create_key(path: str | os.PathLike[str], passphrase: bytes | None = None) -> PrivateKey:
-    """Make a private key and keep it in a new file (PKCS#8 PEM, mode 0600), encrypted or not.
+    """Make a private key and keep it in a new file (PKCS#8 PEM, mode 0600).
 
-    Raises KeyUnavailable where the file is there already, or can't be written.
+    A passphrase encrypts the file. Raises KeyUnavailable if the file exists or can't be written,
+    InvalidError if the passphrase is too long.
     """
     key = PrivateKey(secrets.token_bytes(32))
-    target = Path(path)
+    pem = key.pem(passphrase)
     try:
-        descriptor = os.open(target, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_NOFOLLOW, 0o600)
-        try:
-            with os.fdopen(descriptor, "wb") as file:
-                file.write(key.pem(passphrase))
-                file.flush()
-                os.fsync(file.fileno())
-        except BaseException:
-            target.unlink()  # half a key is none, and would be in the way of the next
-            raise
-    except FileExistsError:
+        write_file(path, pem, mode=0o600)
+    except InvalidError as error:
         raise KeyUnavailable(
-            f"there is a key already: {target}",
+            f"there is a key already: {os.fspath(path)}",
             hint="a key is never overwritten; choose another file, or move this one away",
-        ) from None
-    except OSError as error:
-        raise KeyUnavailable(f"cannot write the key: {target}: {error.strerror}") from error
+        ) from error
+    except StoreUnavailable as error:
+        raise KeyUnavailable(f"no key was made: {error}") from error
     return key
 
 
 def load_key(path: str | os.PathLike[str], passphrase: bytes | None = None) -> PrivateKey:
     """Read a private key; raises KeyUnavailable or MalformedError.
 
-    A file that the group or the world can read or write is refused, as ssh does.
+    Refuses a file that the group or the world can read or write, as ssh does.
     """
-    return PrivateKey.from_pem(read_private(path), passphrase)
+    try:
+        return PrivateKey.from_pem(read_private(path), passphrase)
+    except (KeyUnavailable, MalformedError) as error:
+        if os.fspath(path) in str(error):
+            raise
+        raise type(error)(f"{os.fspath(path)}: {error}", hint=error.hint) from error
 
 
 def read_private(path: str | os.PathLike[str]) -> bytes:
-    """The bytes of a private key's file, encrypted or not; raises what ``load_key`` does."""
+    """Read the bytes of a private key file, encrypted or not; raises what ``load_key`` does."""
     target = Path(path)
     try:
         with target.open("rb") as file:

@@ -13,23 +13,23 @@ can be in the store.
 
 from __future__ import annotations
 
-import os
-from contextlib import contextmanager, suppress
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from ledger.errors import LedgerError, MalformedError, StoreUnavailable
 from ledger.format import canonical
-from ledger.local.filelock import lock_file
-from ledger.local.files import make_folder, sync, sync_folder
+from ledger.local.files import lock_file, make_folder, write_file
 
 if TYPE_CHECKING:
+    import os
     from collections.abc import Iterator
 
 __all__ = ["Memory", "Remembered", "SetAside"]
 
 FORMAT = 1
+USABLE = "it has to be a file that this user can write"
 MEMBERS = {"attempt", "format", "origin", "seen", "set_aside"}
 
 
@@ -108,19 +108,10 @@ class Memory:
 
     def write(self, remembered: Remembered) -> None:
         """Remember this, durably, in the place of what was."""
-        temporary = self.path.with_name(f".{self.path.name}.tmp")
         try:
-            descriptor = os.open(temporary, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o600)
-            with os.fdopen(descriptor, "wb") as file:
-                file.write(remembered.encode())
-                file.flush()
-                sync(file.fileno())
-            temporary.replace(self.path)
-            sync_folder(str(self.path.parent))
-        except OSError as error:
-            with suppress(OSError):
-                temporary.unlink()
-            raise self._unusable("write", error) from error
+            write_file(self.path, remembered.encode(), replace=True, mode=0o600)
+        except StoreUnavailable as error:
+            raise StoreUnavailable(f"the memory of the sealer: {error}", hint=USABLE) from error
 
     @contextmanager
     def locked(self) -> Iterator[None]:
@@ -137,7 +128,7 @@ class Memory:
     def _unusable(self, action: str, error: OSError) -> StoreUnavailable:
         return StoreUnavailable(
             f"cannot {action} the memory of the sealer: {self.path}: {error.strerror}",
-            hint="it has to be a file that this user can write",
+            hint=USABLE,
         )
 
 

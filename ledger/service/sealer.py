@@ -9,7 +9,7 @@ from threading import Event, Thread
 from typing import TYPE_CHECKING
 
 from ledger.errors import ConflictError, LedgerError, TrustError
-from ledger.local.newfile import check_outside
+from ledger.local.files import check_outside
 from ledger.log import Log
 from ledger.sealing.memory import Memory
 from ledger.stores import FolderStore

@@ -16,7 +16,6 @@ import errno
 import fcntl
 import hashlib
 import os
-import secrets
 import stat
 from contextlib import ExitStack, contextmanager, suppress
 from itertools import islice
@@ -32,7 +31,7 @@ from ledger.errors import (
     StoreUnavailable,
 )
 from ledger.format.layout import HEAD_NAME, check_deletable, check_key
-from ledger.local.files import FOLDER, make_folder, sync
+from ledger.local.files import FOLDER, Unnamed, close, make_folder, sync
 from ledger.stores.base import Blob, Store
 from ledger.stores.listing import check_listing, is_listed
 
@@ -44,12 +43,12 @@ __all__ = ["FolderStore"]
 
 LIMIT = 64 << 20  # far above any object of ours: whatever is larger was put there by others
 CHUNK = 1 << 20
+MODE = 0o644
 TOGETHER = 32  # so many files at once: each of them, and its folder, is open
 
 INNER_FOLDER = FOLDER | os.O_NOFOLLOW
 # O_NONBLOCK: opening a FIFO that was put in a file's place must not wait for its other end.
 READ = os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK
-WRITE_NEW = os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_NOFOLLOW
 
 DENIED = {errno.EACCES, errno.EPERM}
 # What open(2) answers where a link, a socket or a file without a folder's uses is in the way.
@@ -87,7 +86,7 @@ class FolderStore(Store):
             try:
                 data = _read(folder, name, key)
             finally:
-                _close(folder)
+                close(folder)
         except FileNotFoundError:
             return None
         except OSError as error:
@@ -112,7 +111,7 @@ class FolderStore(Store):
         power cut takes away, whatever became of those who made it.
         """
         with ExitStack() as opened:
-            new: list[tuple[str, bytes, int, str, int]] = []
+            new: list[tuple[str, bytes, int, Unnamed]] = []
             above: list[tuple[str, int]] = []
             begun: set[str] = set()
             for key, data in objects:
@@ -125,16 +124,17 @@ class FolderStore(Store):
                         (key, opened.enter_context(self._made_folder(path)))
                         for path in self._to_settle(folders, name, begun)
                     ]
-                    temporary, descriptor = opened.enter_context(_temporary(folder, data))
-                new.append((key, data, folder, temporary, descriptor))
-            for key, descriptor in [*((key, file) for key, _, _, _, file in new), *above]:
+                    file = opened.enter_context(Unnamed(folder, MODE))
+                    file.write(data)
+                new.append((key, data, folder, file))
+            for key, descriptor in [*((key, file.descriptor) for key, _, _, file in new), *above]:
                 with self._writing(key):
                     sync(descriptor)
             # All is open that has to be settled: once there are names, nothing else may fail.
-            for key, data, folder, temporary, _ in new:
-                self._name(key, data, folder, temporary)
+            for key, data, folder, file in new:
+                self._name(key, data, folder, file)
             # Where another process created it too: it may not have come this far yet.
-            for key, _, folder, _, _ in new:
+            for key, _, folder, _ in new:
                 self._settle(key, folder)
         self._settled |= begun
 
@@ -154,14 +154,12 @@ class FolderStore(Store):
                     begun.add(path)
                     yield folders[:depth]
 
-    def _name(self, key: str, data: bytes, folder: int, temporary: str) -> None:
+    def _name(self, key: str, data: bytes, folder: int, file: Unnamed) -> None:
         """Give the file its name, unless an object is there: then it has to have these bytes."""
         name = key.rpartition("/")[2]
         with self._writing(key):
             try:
-                os.link(
-                    temporary, name, src_dir_fd=folder, dst_dir_fd=folder, follow_symlinks=False
-                )
+                file.link(name)
             except FileExistsError:
                 if _read(folder, name, key) != data:
                     raise PreconditionFailed(f"{key} exists already, with other bytes") from None
@@ -173,9 +171,10 @@ class FolderStore(Store):
         with self._writing(key, missing=missing), self._locked_folder(folders) as folder:
             if _version(_read(folder, name, key)) != expected:
                 raise PreconditionFailed(f"{key} is not the version that was to be replaced")
-            with _temporary(folder, data) as (temporary, descriptor):
-                sync(descriptor)
-                os.rename(temporary, name, src_dir_fd=folder, dst_dir_fd=folder)
+            with Unnamed(folder, MODE) as file:
+                file.write(data)
+                sync(file.descriptor)
+                file.rename(name)
             self._settle(key, folder)
         return _version(data)
 
@@ -191,7 +190,7 @@ class FolderStore(Store):
         try:
             self._settle(key, folder)
         finally:
-            _close(folder)
+            close(folder)
 
     def delete(self, key: str) -> None:
         """Delete a marker, probe, pack or staging object; anything else is an InvalidError."""
@@ -239,7 +238,7 @@ class FolderStore(Store):
                         for entry in entries
                     ]
             finally:
-                _close(descriptor)
+                close(descriptor)
         except FileNotFoundError:
             return ()
         except OSError as error:
@@ -272,7 +271,7 @@ class FolderStore(Store):
         try:
             yield descriptor
         finally:
-            _close(descriptor)
+            close(descriptor)
 
     def _open_made_root(self) -> int:
         try:
@@ -293,7 +292,7 @@ class FolderStore(Store):
             fcntl.flock(descriptor, fcntl.LOCK_EX)
             yield descriptor
         finally:
-            _close(descriptor)
+            close(descriptor)
 
     @contextmanager
     def _writing(self, key: str, *, missing: str = "") -> Iterator[None]:
@@ -342,31 +341,10 @@ def _read(folder: int, name: str, key: str) -> bytes:
         while len(data) != size and len(data) <= LIMIT and (more := os.read(descriptor, CHUNK)):
             data += more
     finally:
-        _close(descriptor)
+        close(descriptor)
     if len(data) > LIMIT:
         raise IntegrityError(f"{key} is larger than {LIMIT} bytes", object_key=key)
     return data
-
-
-@contextmanager
-def _temporary(folder: int, data: bytes) -> Iterator[tuple[str, int]]:
-    """Write a file under a name that no key has, and give the name and a descriptor to sync it.
-
-    At the end the name is gone, unless the file was renamed.
-    """
-    name = f".tmp-{secrets.token_hex(8)}"
-    try:
-        descriptor = os.open(name, WRITE_NEW, 0o644, dir_fd=folder)
-        try:
-            rest = memoryview(data)
-            while rest:
-                rest = rest[os.write(descriptor, rest) :]
-            yield name, descriptor
-        finally:
-            _close(descriptor)
-    finally:
-        with suppress(OSError):
-            os.unlink(name, dir_fd=folder)
 
 
 def _step_into(descriptor: int, part: str, *, make: bool = False) -> int:
@@ -378,13 +356,4 @@ def _step_into(descriptor: int, part: str, *, make: bool = False) -> int:
             sync(descriptor)
         return os.open(part, INNER_FOLDER, dir_fd=descriptor)
     finally:
-        _close(descriptor)
-
-
-def _close(descriptor: int) -> None:
-    """Let go of a file or a folder. What counts was forced to the disk: an error here is no news.
-
-    Raised, it would say of what has its name already that it did not happen.
-    """
-    with suppress(OSError):
-        os.close(descriptor)
+        close(descriptor)

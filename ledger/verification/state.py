@@ -14,8 +14,7 @@ from typing import IO, TYPE_CHECKING, NamedTuple
 from ledger.errors import ConflictError, StoreUnavailable
 from ledger.format import layout, times
 from ledger.format.ordered import join
-from ledger.local.filelock import lock_file
-from ledger.local.newfile import NewFile, check_name, check_outside
+from ledger.local.files import NewFile, check_name, check_outside, lock_file
 from ledger.stores import FolderStore
 from ledger.verification.state_file import (
     Remembered,

@@ -138,7 +138,7 @@ def test_on_a_terminal_it_shows_how_far_it_is(shell: Shell) -> None:
 def test_a_dry_run_only_checks_the_lines(bare: Shell) -> None:
     write(bare, line("TN1", 1), "", line("TN1", 2))
     assert bare("append --batch deeds.jsonl --dry-run").out == (
-        "nothing was written, as --dry-run asks; the lines are good: 2\n"
+        "dry run: all 2 lines can be appended; nothing was written\n"
     )
     done = bare("append --batch deeds.jsonl --dry-run --json").json
     assert done == {"lines": 2, "dry_run": True}
@@ -151,7 +151,7 @@ def test_a_dry_run_only_checks_the_lines(bare: Shell) -> None:
 @pytest.mark.parametrize("words", ["TN1", "TN1 x.json", "--set a=b", "--new", "--parent 81be04aa"])
 def test_what_is_for_one_title_excludes_a_batch(shell: Shell, words: str) -> None:
     write(shell, line("TN1", 1))
-    assert "--batch excludes" in shell.fails(2, f"append {words} --batch deeds.jsonl")
+    assert "--batch can't be used with" in shell.fails(2, f"append {words} --batch deeds.jsonl")
 
 
 # -- Given again ---------------------------------------------------------------------------------
@@ -293,7 +293,7 @@ def test_a_file_that_grew_after_it_was_checked_is_refused_before_anything_is_wri
         return ledger_of(shell)
 
     file = str(shell.folder / "deeds.jsonl")
-    with pytest.raises(InvalidError, match="after it was checked: nothing was written"):
+    with pytest.raises(InvalidError, match="after it was checked; nothing was written"):
         append_batch(file, open_ledger, Shown(as_json=False, quiet=True), "", clamp_time=False)
     assert registered(shell) == {}
     shell("append --batch deeds.jsonl")
@@ -307,9 +307,9 @@ def test_lines_that_are_added_while_it_is_read_are_not_appended(shell: Shell) ->
         number, first = next(drafts)
         assert (number, first.document["n"]) == (1, 1)
         add(shell, line("TN1", 1), line("TN1", 3))
-        with pytest.raises(InvalidError, match="left at line 2") as told:
+        with pytest.raises(InvalidError, match="stopped before line 2") as told:
             next(drafts)
-    assert "give it again" in told.value.hint
+    assert "append it again" in told.value.hint
 
 
 @pytest.mark.parametrize("change", [b'{"title_number":"TN1","n":3}\n', b"{", b""])
@@ -329,7 +329,7 @@ def test_a_change_that_no_time_tells_of_is_found_by_the_bytes(change: bytes) -> 
 BAD_LINES = {
     "no JSON": ("{'a': 1}", "JSON"),
     "duplicate member": ('{"title_number":"TN1","a":1,"a":2}', "duplicate member 'a' at /a"),
-    "a list": ("[1]", "not an object"),
+    "a list": ("[1]", "not a JSON object"),
     "no title number": ('{"a":1}', "no member title_number"),
     "a bad title number": ('{"title_number":"tn1"}', "its title_number is not a title number"),
     "a title number that is no text": ('{"title_number":["TN1"]}', "not a title number"),
@@ -418,9 +418,9 @@ def test_after_a_failure_the_title_waits_and_the_others_go_on(shell: Shell) -> N
         (2, "reference-conflict"),
         (4, "skipped"),
     ]
-    assert errors[1]["message"] == "not appended to TN1, as line 2 failed"
+    assert errors[1]["message"] == "not appended to TN1, because line 2 failed"
     assert "ledger: error: line 2: the reference 'case-1' is taken" in done.err
-    assert "ledger: error: line 4: not appended to TN1, as line 2 failed" in done.err
+    assert "ledger: error: line 4: not appended to TN1, because line 2 failed" in done.err
     assert "2 appended, 0 were there already, 2 failed\n" in done.err
     assert registered(shell) == {"TN1": [0], "TN2": [1, 2]}
 
@@ -502,7 +502,7 @@ def test_interrupted_it_finishes_what_is_being_written_and_says_how_far_it_got(
     assert 5 <= told == there < MANY * 4
     rest = MANY * 4 - told
     assert f"{told:,} appended, 0 were there already, {rest:,} not tried" in err.decode()
-    assert "give the same file again" in err.decode()
+    assert "append the same file again" in err.decode()
     shell("append --batch deeds.jsonl")
     assert registered(shell) == expected(MANY * 4, 20)
 

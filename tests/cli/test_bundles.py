@@ -62,7 +62,7 @@ def test_chosen_titles(title: Shell) -> None:
 
 def test_a_bundle_is_never_overwritten(title: Shell) -> None:
     (title.folder / "b").write_text("mine")
-    assert "never overwritten" in title.fails(65, "export b")
+    assert "b exists already" in title.fails(65, "export b")
     assert (title.folder / "b").read_text() == "mine"
     assert "cannot write none/b" in title.fails(13, "export none/b")
 
@@ -180,7 +180,7 @@ def test_an_import_makes_no_other_ledger_than_the_one_that_was_there(two: Shell)
     shutil.rmtree(two.folder / "a")
     before = (two.config / "stores.json").read_bytes()
     said = two.fails(12, "import b.bundle --store a")
-    assert f"of the ledger example.org/b, but file:{two.folder}/a has to be example.org/a" in said
+    assert f"of the ledger example.org/b, but file:{two.folder}/a must be example.org/a" in said
     two.fails(12, "import b.bundle --store new", LEDGER_ORIGIN="example.org/a")
     assert (two.config / "stores.json").read_bytes() == before
     assert not (two.folder / "a").exists()

@@ -83,7 +83,7 @@ def test_a_project_file_decides_nothing_but_the_store(bare: Shell, setting: str)
     said = in_folder(bare, "a").fails(65, "titles")
     name = setting.partition(" ")[0].strip("[]")
     assert f"{bare.folder}/ledger.toml: unknown setting '{name}'" in said
-    assert "ledger: hint: it may set: store\n" in said
+    assert "ledger: hint: it can set: store\n" in said
 
 
 @pytest.mark.parametrize("text", ["store", "store = 1", "store = 'a'\nstore = 'b'", "\x00"])
@@ -108,7 +108,7 @@ def test_a_broken_keyring_is_named(shell: Shell) -> None:
     shell.fails(14, "verify")
     (shell.config / "stores.json").write_text("[]")
     (shell.config / "keyring.json").unlink()
-    assert "stores.json: not the list of known stores" in shell.fails(65, "verify")
+    assert "stores.json is not a list of known stores" in shell.fails(65, "verify")
 
 
 def test_a_home_that_can_not_be_written(bare: Shell) -> None:
@@ -207,7 +207,7 @@ def test_a_project_file_where_everybody_may_put_one_is_refused(
     bare.folder.chmod(0o1777)
     where(bare)  # a folder of one's own may be as open as one likes
     monkeypatch.setattr(os, "geteuid", lambda: 12345)
-    with pytest.raises(InvalidError, match="everybody may put files"):
+    with pytest.raises(InvalidError, match="anybody can write to"):
         where(bare)
 
 
@@ -304,7 +304,7 @@ def test_an_untrust_outlasts_a_power_cut(shell: Shell, monkeypatch: pytest.Monke
     [own] = shell.keyring()
     monkeypatch.setattr(os, "fsync", fsync)
     shell(f"key untrust {own.key.key_id}")
-    assert synced == [Keyring().encode()]
+    assert synced[-1] == Keyring().encode()
 
 
 def connections(shell: Shell, flag: int | None = None, **environment: str) -> int:

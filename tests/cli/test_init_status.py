@@ -76,7 +76,7 @@ def test_what_is_no_origin(bare: Shell) -> None:
 
 
 def test_a_store_in_memory_is_of_no_use_in_a_shell(bare: Shell) -> None:
-    assert "no longer than one command" in bare.fails(65, "init memory:")
+    assert "ends with the command" in bare.fails(65, "init memory:")
 
 
 def test_the_store_is_named_once(bare: Shell) -> None:

@@ -65,7 +65,7 @@ def test_the_log_has_a_key_of_its_own(shell: Shell) -> None:
 
 
 def test_a_log_key_is_for_a_ledger(bare: Shell) -> None:
-    assert "the log of which ledger?" in bare.fails(65, "key generate --for log")
+    assert "cannot tell which ledger" in bare.fails(65, "key generate --for log")
     assert not (bare.config / "log-key.pem").exists()
     bare(f"key generate --for log --origin {ORIGIN}")
     assert bare.keyring().origins == [ORIGIN]
@@ -159,7 +159,7 @@ def test_a_log_that_was_set_back_is_not_sealed_until_that_is_declared(logged: Sh
 
 def test_the_memory_is_kept_out_of_the_store(title: Shell) -> None:
     title("key generate --for log")
-    assert "in the store itself" in title.fails(65, "seal --genesis --memory ledger-data/memory")
+    assert "inside the store" in title.fails(65, "seal --genesis --memory ledger-data/memory")
     title("seal --genesis --memory elsewhere.json")
     assert (title.folder / "elsewhere.json").exists()
 
@@ -317,7 +317,7 @@ def test_an_append_waits_until_it_is_in_the_log(logged: Shell) -> None:
 def test_what_was_not_sealed_in_time_is_appended_all_the_same(logged: Shell) -> None:
     done = logged(f"append {TITLE} --set a=b --wait-receipt r --timeout 0", code=3)
     assert done.out.startswith(f"{TITLE} version 4 is ")
-    assert "is appended, and durable, but it was not in the log" in done.err
+    assert "is appended and durable, but was not in the log" in done.err
     assert not (logged.folder / "r").exists()
     logged("seal")
     logged(f"prove {TITLE} v4 -o r")

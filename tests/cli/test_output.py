@@ -149,7 +149,7 @@ def test_what_nobody_expected(title: Shell, monkeypatch: pytest.MonkeyPatch) -> 
     monkeypatch.setattr("ledger.Ledger.titles", broken)
     assert title.fails(70, "titles") == (
         "ledger: error: unexpected: ZeroDivisionError: division by zero\n"
-        "ledger: hint: this is a defect; --debug shows where it happened\n"
+        "ledger: hint: this is a bug; --debug shows where it happened\n"
     )
     assert "in broken\n" in title.fails(70, "titles --debug")
 
@@ -261,11 +261,12 @@ def test_the_completion_script(bare: Shell) -> None:
     assert "_LEDGER_COMPLETE=complete_bash" in done.out
 
 
-@pytest.mark.parametrize(
-    "shown", ["cli.output.counting('reading', ", "cli.terminal.progress.verifying("]
-)
+@pytest.mark.parametrize("shown", ["counting('reading', ", "verifying("])
 def test_output_does_not_go_where_the_progress_is_shown(shown: str) -> None:
-    script = f"from cli.terminal import output, progress\nwith {shown}quiet=False): print('output')"
+    script = (
+        "from cli.terminal.output import counting\nfrom cli.terminal.progress import verifying\n"
+        f"with {shown}quiet=False): print('output')"
+    )
     ours, theirs = os.openpty()
     with os.fdopen(ours), os.fdopen(theirs):
         done = subprocess.run(

@@ -28,11 +28,17 @@ def clone(shell: Shell) -> Shell:
 def test_a_project_file_does_not_decide_where_one_signs(clone: Shell, options: str) -> None:
     said = clone.fails(12, f"{APPEND} {options}")
     assert f"ledger.toml leads to file:{clone.folder}/evil, which says it is {ORIGIN}" in said
-    assert f"hint: if it is, name it: --store file:{clone.folder}/evil, or LEDGER_STORE" in said
+    assert f"hint: if it is right, record it: ledger init file:{clone.folder}/evil\n" in said
     assert not (clone.folder / "evil" / "TN9").exists()
     clone.fails(12, APPEND, LEDGER_ORIGIN=ORIGIN)  # it says which ledger, not which store
     assert clone("status --json").json["may_append"] is False
     clone("verify")
+
+
+def test_a_project_file_counts_once_the_user_has_named_the_store(clone: Shell) -> None:
+    said = clone.fails(12, APPEND)
+    clone(said.strip().partition("hint: if it is right, record it: ledger ")[2])
+    clone(APPEND)
 
 
 def test_nor_does_a_store_that_lies_where_the_default_is(clone: Shell) -> None:
@@ -70,11 +76,12 @@ def test_of_several_ledgers_one_has_to_be_meant(
     colleague(APPEND, *there)
     colleague("key trust c.pub --origin example.org/other")
     said = colleague.fails(12, APPEND, *there)
-    assert "your keyring knows other ledgers, too" in said
-    assert "hint: set LEDGER_ORIGIN" in said
+    assert "your keyring knows several ledgers" in said
     colleague(APPEND, *there, LEDGER_ORIGIN=ORIGIN)
     assert "holds the ledger" in colleague.fails(12, APPEND, *there, LEDGER_ORIGIN="example.org/x")
     colleague("titles", *there)
+    colleague(said.strip().partition("hint: if it is right, record it: ledger ")[2])
+    colleague(APPEND, *there)
 
 
 def test_a_link_in_a_project_is_not_remembered(clone: Shell, shell: Shell) -> None:
@@ -84,4 +91,4 @@ def test_a_link_in_a_project_is_not_remembered(clone: Shell, shell: Shell) -> No
     clone(APPEND)  # the true ledger
     (clone.folder / "evil").unlink()
     (clone.folder / "kept").rename(clone.folder / "evil")
-    assert "you have not said so" in clone.fails(12, APPEND)
+    assert "you have never named that store" in clone.fails(12, APPEND)

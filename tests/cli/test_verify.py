@@ -67,7 +67,7 @@ def test_below_an_address_that_was_verified_before(title: Shell) -> None:
 def test_an_empty_pin_is_not_no_pin(title: Shell) -> None:
     for option in ("--expect", "--since"):
         assert "not an address" in title.fails(65, f"verify {TITLE} {option}", "")
-        assert "name it" in title.fails(2, f"verify {option}", "")
+        assert "need exactly one TITLE" in title.fails(2, f"verify {option}", "")
     assert "wrong-ledger" in title("verify --origin", "", code=20).out
     assert "not an address" in title.fails(65, f"recover {TITLE} --to", "")
 
@@ -75,7 +75,7 @@ def test_an_empty_pin_is_not_no_pin(title: Shell) -> None:
 def test_pins_are_about_one_title(title: Shell) -> None:
     address = "0" * 64
     for options in (f"--expect {address}", f"--since {address}", f"A B --expect {address}"):
-        assert "name it" in title.fails(2, f"verify {options}")
+        assert "need exactly one TITLE" in title.fails(2, f"verify {options}")
 
 
 @pytest.mark.parametrize("command", ["verify", f"verify {TITLE}", f"verify {TITLE} TN2", "fsck"])

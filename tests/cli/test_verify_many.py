@@ -93,7 +93,7 @@ def test_a_memory_that_can_not_be_written_is_told_before_anything_is_verified(
     titles: Shell,
 ) -> None:
     assert "cannot write" in titles.fails(13, "verify --state nowhere/memory")
-    assert "in the store itself" in titles.fails(65, "verify --state ledger-data/memory")
+    assert "inside the store" in titles.fails(65, "verify --state ledger-data/memory")
 
 
 # -- --report ------------------------------------------------------------------------------------
@@ -149,7 +149,7 @@ def test_evidence_is_never_overwritten_nor_kept_in_the_store(titles: Shell) -> N
     before = (titles.folder / "report.json").read_bytes()
     assert "report.json exists already" in titles.fails(65, "verify --report report.json")
     assert (titles.folder / "report.json").read_bytes() == before
-    assert "in the store itself" in titles.fails(65, "verify --report ledger-data/report.json")
+    assert "inside the store" in titles.fails(65, "verify --report ledger-data/report.json")
     assert "cannot write" in titles.fails(13, "verify --report nowhere/report.json")
     assert not [file for file in titles.listing() if "report" in file]
     assert sorted(path.name for path in titles.folder.iterdir()) == ["ledger-data", "report.json"]
@@ -175,7 +175,7 @@ def test_titles_from_a_file_are_strict(titles: Shell) -> None:
     titles.fails(65, "verify --titles-from -", stdin=b"TN2\n\xff\n")
     assert "names no title" in titles.fails(65, "verify --titles-from -", stdin=b"# none\n")
     assert "cannot read nowhere" in titles.fails(10, "verify --titles-from nowhere")
-    assert "no TITLE beside it" in titles.fails(2, "verify TN2 --titles-from -", stdin=b"TN3")
+    assert "can't be used with TITLE" in titles.fails(2, "verify TN2 --titles-from -", stdin=b"TN3")
 
 
 def test_a_sample_can_be_drawn_again(titles: Shell) -> None:

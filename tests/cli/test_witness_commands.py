@@ -92,7 +92,7 @@ def test_the_key_of_a_witness_is_never_overwritten_and_may_be_elsewhere(bare: Sh
     shown = bare("key show --for witness --vkey --key other.pem").out
     assert shown != bare("key show --for witness --vkey").out
     (bare.folder / "other.pem").unlink()
-    assert "name of a witness already" in bare.fails(12, f"{line} --key other.pem")
+    assert "already a witness's name" in bare.fails(12, f"{line} --key other.pem")
 
 
 def test_a_witness_needs_a_name_and_nobody_else_has_one(bare: Shell) -> None:
@@ -110,7 +110,7 @@ def test_a_witness_without_its_key_or_its_name_is_told(bare: Shell) -> None:
     for name in ("a", "b"):
         bare(f"key generate --for witness --name {CITY} --key {name}.pem -q")
     (bare.folder / "a.vkey").write_bytes((bare.folder / "b.vkey").read_bytes())
-    assert "not of the key" in bare.fails(12, "key show --for witness --key a.pem")
+    assert "does not belong to the key" in bare.fails(12, "key show --for witness --key a.pem")
     (bare.folder / "a.vkey").unlink()
     assert "witness's name" in bare.fails(12, "key show --for witness --key a.pem")
 

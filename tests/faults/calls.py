@@ -108,8 +108,7 @@ def _opened(shell: Shell, folders: tuple[str, ...]) -> Iterator[Path]:
     """The folders of the store, and the files of the sealer's memory."""
     yield from (shell.store / folder for folder in ("", *folders))
     for memory in shell.home.glob(".local/state/title-ledger/sealer-*.json"):
-        yield from (memory, memory.with_name(f"{memory.name}.lock"))
-        yield memory.with_name(f".{memory.name}.tmp")
+        yield from (memory.parent, memory, memory.with_name(f"{memory.name}.lock"))
 
 
 def fail_one(made: Shell, place: Path, name: str, call: str, failure: str, number: int) -> Tally:

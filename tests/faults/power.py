@@ -1,7 +1,7 @@
 """Power cuts, on a model of a disk: what was not forced to the disk may be there, or not.
 
-The disk is that of a folder's store, from the folder that this is made in, and that of what a
-sealer remembers. Before the power goes, processes may be killed.
+The disk holds a folder's store, from the folder that this is made in, and what a sealer remembers,
+a backup or a key beside it. Before the power goes, processes may be killed.
 """
 
 from __future__ import annotations
@@ -21,8 +21,10 @@ from tests.faults.works import (
     AppendMany,
     AppendSealed,
     Begin,
+    Export,
     First,
     Import,
+    Key,
     Pack,
     Rebuild,
     Recover,
@@ -41,7 +43,7 @@ if TYPE_CHECKING:
 NAME = "power cuts, on a model of a disk"
 WORKS: list[type[Work]] = [
     *(First, Append, AppendMany, Import, Recover, Pack, Rebuild),
-    *(Seal, Begin, AppendSealed),
+    *(Seal, Begin, AppendSealed, Export, Key),
 ]
 # A recovery that finds the head mended says so with an error: it acknowledges nothing.
 REPEATED = [work for work in WORKS if work is not Recover]

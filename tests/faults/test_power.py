@@ -8,8 +8,7 @@ import sys
 
 import pytest
 
-from ledger.local import files as durable
-from ledger.sealing import memory
+from ledger.local import files
 from ledger.stores import FolderStore, folder
 from tests.faults.power import WORKS, cut_each, cut_each_pair, every_cut
 from tests.faults.works import (
@@ -17,8 +16,10 @@ from tests.faults.works import (
     AppendMany,
     AppendSealed,
     Begin,
+    Export,
     First,
     Import,
+    Key,
     Pack,
     Seal,
     Second,
@@ -34,7 +35,7 @@ SOME = {Import: 6, AppendMany: 3, Seal: 5, Begin: 9, AppendSealed: 6}
 
 @pytest.mark.parametrize("work", WORKS, ids=lambda work: work.__name__)
 def test_a_power_cut_leaves_the_old_or_the_new_and_all_that_was_acknowledged(work):
-    cut_each(work, stride=SOME.get(work, 1)).assert_sound(at_least=10)
+    cut_each(work, stride=SOME.get(work, 1)).assert_sound(at_least=8)
 
 
 @pytest.mark.parametrize("work", [First, Append, Pack], ids=lambda work: work.__name__)
@@ -82,6 +83,11 @@ def folders_only(descriptor: int) -> None:
         os.fsync(descriptor)
 
 
+def files_only(descriptor: int) -> None:
+    if not stat.S_ISDIR(os.fstat(descriptor).st_mode):
+        os.fsync(descriptor)
+
+
 def never(_: object) -> None:
     return
 
@@ -105,7 +111,7 @@ def test_bytes_that_are_not_forced_to_the_disk_are_found_missing(monkeypatch):
 def test_a_ledgers_own_folder_that_is_not_forced_to_the_disk_is_found_missing(
     monkeypatch, forgotten, replaced
 ):
-    monkeypatch.setattr(durable, forgotten, replaced)
+    monkeypatch.setattr(files, forgotten, replaced)
     assert cut_each(First, killed=True).lost
 
 
@@ -113,12 +119,16 @@ def test_a_log_ahead_of_heads_that_are_not_on_the_disk_is_found_out():
     assert cut_each(AppendSealed, NeverDurable, behind=True, stride=16).torn
 
 
-@pytest.mark.parametrize(
-    ("forgotten", "replaced"), [("sync", folders_only), ("sync_folder", never)]
-)
-def test_a_sealer_that_forgets_what_it_signed_is_found_out(monkeypatch, forgotten, replaced):
-    monkeypatch.setattr(memory, forgotten, replaced)
+@pytest.mark.parametrize("forced", [folders_only, files_only])
+def test_a_sealer_that_forgets_what_it_signed_is_found_out(monkeypatch, forced):
+    monkeypatch.setattr(files, "sync", forced)
     assert cut_each(AppendSealed, stride=18).torn
+
+
+@pytest.mark.parametrize("work", [Export, Key], ids=lambda work: work.__name__)
+def test_a_backup_or_a_key_whose_name_is_not_forced_to_the_disk_is_found_missing(work, monkeypatch):
+    monkeypatch.setattr(files, "sync", files_only)
+    assert cut_each(work).lost
 
 
 @pytest.mark.faults

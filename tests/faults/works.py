@@ -9,7 +9,9 @@ import io
 from copy import copy, deepcopy
 from typing import TYPE_CHECKING, ClassVar
 
-from ledger import Ledger, Log
+from cli.commands.export import new_file
+from cli.config import make_own_folder
+from ledger import Ledger, Log, create_key, load_key, verify_bundle
 from ledger.errors import ConflictError, LedgerError, NotFoundError, StoreError
 from ledger.format.layout import LEDGER_KEY, head_key
 from ledger.stores import MemoryStore
@@ -401,6 +403,64 @@ class AppendSealed(Seal):
         findings = Log(opened(self.store)).audit(jobs=1).run().findings
         bad = [finding.message for finding in findings if finding.severity == "tampering"]
         tally.check(not bad, "torn", f"{where}: audited: {bad}")
+
+
+class Kept(Work):
+    """A file beside the store: whole, or not there, and there for good once it was acknowledged."""
+
+    before: ClassVar = {"A": 2}
+    after: ClassVar = before
+
+    def prepare(self) -> None:
+        super().prepare()
+        self.kept = self.folder / "kept"
+        make_own_folder(self.folder)
+
+    def run(self, store: Store) -> None:
+        self.kept.unlink(missing_ok=True)
+        self.keep(opened(store))
+
+    def keep(self, ledger: Ledger) -> None:
+        raise NotImplementedError
+
+    def problem(self) -> str:
+        """What is wrong with the file; empty if it is whole."""
+        raise NotImplementedError
+
+    def check(self, tally: Tally, where: str) -> None:
+        super().check(tally, where)
+        if self.kept.exists():
+            problem = self.problem()
+            tally.check(not problem, "torn", f"{where}: {problem}")
+
+    def check_done(self, tally: Tally, where: str) -> None:
+        super().check_done(tally, where)
+        tally.check(self.kept.exists(), "lost", f"{where}: {self.kept.name} is gone")
+
+
+class Export(Kept):
+    """A backup."""
+
+    def keep(self, ledger: Ledger) -> None:
+        with new_file(str(self.kept)) as file:
+            ledger.export(file)
+
+    def problem(self) -> str:
+        with self.kept.open("rb") as bundle:
+            report = verify_bundle(bundle, keyring=KEYRING)
+        return "" if report and report.entries == 2 else repr(report)
+
+
+class Key(Kept):
+    """A private key."""
+
+    def keep(self, ledger: Ledger) -> None:
+        create_key(self.kept)
+
+    def problem(self) -> str:
+        self.kept.chmod(0o600)
+        load_key(self.kept)
+        return ""
 
 
 class Init(Work):

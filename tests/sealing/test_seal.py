@@ -30,7 +30,7 @@ from ledger.format.layout import (
     tile_key,
 )
 from ledger.sealing import seal as seal_module
-from ledger.sealing.memory import Memory
+from ledger.sealing.memory import Memory, Remembered
 from ledger.sealing.publish import extend
 from ledger.sealing.seal import seal
 from ledger.stores import FolderStore, MemoryStore
@@ -706,3 +706,19 @@ def test_the_requests_of_a_seal_grow_by_seven_a_title(store, ledger, sealer, tit
         "list": 3,  # staging twice, markers
         "delete": 1 + titles,  # staging; the marker of each title
     }
+
+
+@pytest.mark.parametrize("planted", [".{name}.tmp", "{name}"])
+def test_a_link_that_somebody_planted_where_the_memory_is_written_leads_nowhere(
+    tmp_path, store, sealer, planted
+):
+    victim = tmp_path / "victim"
+    victim.write_bytes(b"precious")
+    remembered = sealer.memory.read_bytes()
+    link = sealer.memory.with_name(planted.format(name=sealer.memory.name))
+    link.unlink(missing_ok=True)
+    link.symlink_to(victim)
+    Memory(sealer.memory).write(Remembered.decode(remembered))
+    assert victim.read_bytes() == b"precious"
+    assert sealer.memory.read_bytes() == remembered
+    assert not sealer.memory.is_symlink()

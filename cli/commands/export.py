@@ -1,0 +1,72 @@
+"""``ledger export``: write histories to one file."""
+
+from __future__ import annotations
+
+import sys
+from contextlib import ExitStack, contextmanager
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, BinaryIO, cast
+
+import typer
+
+from cli.inputs import reading
+from cli.options import (
+    ConnectionsOption,
+    DebugOption,
+    JsonOption,
+    QuietOption,
+    StoreOption,
+    TitlesArgument,
+)
+from cli.session import open_ledger
+from cli.terminal.output import counted, print_json, working
+from cli.terminal.text import printable
+from ledger.local.files import NewFile
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+__all__ = ["export", "new_file"]
+
+
+def export(
+    file: Annotated[str, typer.Argument(metavar="FILE", help="The new bundle; - is stdout.")],
+    title_numbers: TitlesArgument = None,
+    *,
+    since: Annotated[
+        list[Path] | None,
+        typer.Option(
+            "--since",
+            metavar="BUNDLE",
+            help="An earlier bundle; export only what came after it (repeatable).",
+        ),
+    ] = None,
+    store: StoreOption = None,
+    connections: ConnectionsOption = None,
+    as_json: JsonOption = False,
+    quiet: QuietOption = False,
+    debug: DebugOption = False,
+) -> None:
+    """Write the histories of titles to one file, a bundle.
+
+    Exports all titles if none is named. A bundle verifies offline and imports into another store.
+    """
+    with open_ledger(store, connections=connections) as ledger, ExitStack() as stack:
+        earlier = [stack.enter_context(reading(path)) for path in since or []]
+        with new_file(file) as out, working("exporting", quiet=quiet or as_json):
+            count = ledger.export(out, title_numbers or None, since=earlier)
+    if as_json and file != "-":
+        print_json({"file": file, "titles": count})
+    elif not quiet:
+        typer.echo(f"wrote {counted(count, 'title')} to {printable(file)}", err=file == "-")
+
+
+@contextmanager
+def new_file(name: str) -> Iterator[BinaryIO]:
+    """A new file that is there, whole and durable, once everything has been written; or stdout."""
+    if name == "-":
+        yield sys.stdout.buffer
+        return
+    with NewFile(name) as file:
+        yield cast("BinaryIO", file)
+        file.commit()

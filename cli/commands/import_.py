@@ -1,0 +1,77 @@
+"""``ledger import``: bring the histories in a bundle into a store."""
+
+from __future__ import annotations
+
+import sys
+from pathlib import Path
+from typing import Annotated, BinaryIO
+
+import typer
+
+from cli.config import load_config
+from cli.inputs import reading, spooled
+from cli.options import ConnectionsOption, DebugOption, JsonOption, QuietOption, StoreOption
+from cli.session import in_steps, open_ledger
+from cli.terminal.output import counted, print_json, working
+from ledger import Ledger, NotFoundError, TrustError
+from ledger.offline import bundle_origin
+from ledger.stores import open_store
+
+__all__ = ["import_"]
+
+
+def import_(
+    file: Annotated[str, typer.Argument(metavar="FILE", help="A bundle; - is stdin.")],
+    *,
+    store: StoreOption = None,
+    connections: ConnectionsOption = None,
+    as_json: JsonOption = False,
+    quiet: QuietOption = False,
+    debug: DebugOption = False,
+) -> None:
+    """Import the titles of a bundle into the store.
+
+    The whole bundle is verified first. Then each title moves to the version that the bundle has;
+    titles that are further along stay as they are.
+
+    A store without a ledger becomes the bundle's ledger, if you trust one of its registrars.
+    """
+    bundle = spooled(sys.stdin.buffer) if file == "-" else reading(Path(file))
+    shown = working("importing", quiet=quiet or as_json)
+    with (
+        bundle as source,
+        _open_or_create(store, connections, source) as ledger,
+        shown,
+        in_steps(),
+    ):
+        done = ledger.import_bundle(source)
+    if as_json:
+        facts = {"moved": done.moved, "unchanged": done.unchanged}
+        print_json(
+            {"file": file, **facts, "log_leaves": done.leaves, "log_left_out": done.left_out}
+        )
+    elif not quiet:
+        typer.echo(f"titles moved: {done.moved:,}; there already: {done.unchanged:,}")
+        if done.leaves:
+            typer.echo(f"the log has {counted(done.leaves, 'leaf')} more")
+        if done.left_out:
+            typer.echo("the log was left out, as your keyring has no key of it", err=True)
+
+
+def _open_or_create(store: str | None, connections: int | None, source: BinaryIO) -> Ledger:
+    try:
+        return open_ledger(store, connections=connections)
+    except NotFoundError:
+        config = load_config()
+        opened = open_store(config.store(store), connections=config.connections(connections))
+        origin, expected = bundle_origin(source), config.origin_of(opened)
+        if expected not in {None, origin}:
+            raise TrustError(
+                f"the bundle is of the ledger {origin}, but {opened.url} must be {expected}",
+                hint="import another bundle, or choose another store with --store",
+                reason="wrong-ledger",
+            ) from None
+        ledger = Ledger.create(opened, origin=origin, keyring=config.keyring())
+        with config.changing():
+            config.remember_store(opened, origin)
+        return ledger

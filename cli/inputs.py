@@ -1,0 +1,65 @@
+"""Open and read the files that a command line names; ``-`` is standard input."""
+
+from __future__ import annotations
+
+import sys
+import tempfile
+from contextlib import contextmanager
+from pathlib import Path
+from typing import TYPE_CHECKING, BinaryIO, cast
+
+from ledger import NotFoundError
+from ledger.errors import StoreUnavailable
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+    from io import BufferedReader
+
+__all__ = ["cannot_read", "read_input", "reading", "spooled"]
+
+
+def read_input(file: str | Path, most: int = -1) -> bytes:
+    """Read a file, or its first ``most`` bytes; raises NotFoundError."""
+    try:
+        if file == "-":
+            return sys.stdin.buffer.read(most)
+        with Path(file).open("rb") as source:
+            return source.read(most)
+    except OSError as error:
+        raise cannot_read(file, error) from error
+
+
+@contextmanager
+def reading(file: str | Path) -> Iterator[BufferedReader]:
+    """Open a file to read from; raises NotFoundError if it can't be opened."""
+    try:
+        source = Path(file).open("rb")  # noqa: SIM115 -- just below
+    except OSError as error:
+        raise cannot_read(file, error) from error
+    with source:
+        yield source
+
+
+@contextmanager
+def spooled(source: BinaryIO) -> Iterator[BinaryIO]:
+    """Copy what can be read only once to a temporary file, and give the file from its beginning.
+
+    Raises StoreUnavailable if there is no room for it.
+    """
+    with tempfile.TemporaryFile() as spool:
+        try:
+            while chunk := source.read(1 << 20):
+                spool.write(chunk)
+            spool.seek(0)
+        except OSError as error:
+            raise StoreUnavailable(
+                f"cannot keep the input in a temporary file: {error.strerror}",
+                hint=f"make room in {tempfile.gettempdir()}, or set TMPDIR to another folder",
+            ) from error
+        yield cast("BinaryIO", spool)
+
+
+def cannot_read(file: str | Path, error: OSError) -> NotFoundError:
+    """The error for a file that can't be read."""
+    what = "standard input" if file == "-" else file
+    return NotFoundError(f"cannot read {what}: {error.strerror}")
