@@ -14,19 +14,20 @@ from typing import TYPE_CHECKING, NamedTuple
 from ledger.errors import (
     ConflictError,
     IntegrityError,
+    LedgerError,
     MalformedError,
     OriginNotPinned,
-    PreconditionFailed,
+    OutcomeUnknown,
     TrustError,
 )
 from ledger.format import layout
 from ledger.format.report import Finding, Report
 from ledger.sealing.publish import is_published, publish_records, publish_tiles, replace_if_behind
 from ledger.sealing.reader import LogReader
+from ledger.stores.swap import swap
 from ledger.tlog.checkpoint import open_checkpoint
-from ledger.tlog.leaf import Leaf
 from ledger.tlog.merkle import check_consistency
-from ledger.tlog.objects import LogState, SealedRecord, Staging
+from ledger.tlog.objects import Leaf, LogState, SealedRecord, Staging
 from ledger.tlog.tiles import Tile, TileBuilder, decode_entries, encode_entries, entries_tiles
 
 if TYPE_CHECKING:
@@ -152,7 +153,7 @@ def carried_report(reader: BundleReader, keyring: Keyring) -> Report:
     """What is to be said of a bundle's log, once all titles were read."""
     origin = reader.header.origin
     members = reader.log()
-    keys = [t.key for t in keyring if (t.origin, t.role) == (origin, "log")]
+    keys = keyring.keys(origin, "log")
     if not keys:
         for _ in members:
             pass
@@ -282,13 +283,17 @@ class LogImport:
         yield records
 
     def _swap(self, state: LogState) -> None:
-        try:
-            if self._version is None:
-                self._log.store.create(layout.LOG_STATE, state.encode())
-            else:
-                self._log.store.replace(layout.LOG_STATE, state.encode(), self._version)
-        except PreconditionFailed as error:
+        if not swap(
+            self._log.store, layout.LOG_STATE, state.encode(), self._version, unknown=_unknown
+        ):
             raise ConflictError(
                 "the log was sealed during the import",
                 hint="import again: what is there already stays as it is",
-            ) from error
+            )
+
+
+def _unknown(why: LedgerError) -> OutcomeUnknown:
+    return OutcomeUnknown(
+        f"cannot tell whether the log was imported: {why}",
+        hint="import again: what is there already stays as it is",
+    )

@@ -1,4 +1,4 @@
-"""An entry: one version of a title, sealed by a signature, named by its own sha256.
+"""An entry: one version of a title, signed, and named by its own sha256.
 
 The stored object is exactly ``{"entry":P,"signature":"S"}``: P is the entry in canonical JSON, S
 the base64 of the Ed25519 signature over the DSSE pre-authentication encoding of P. The whole is
@@ -146,7 +146,7 @@ class Entry(msgspec.Struct, frozen=True, gc=False):
         return digest(self.document)
 
     @classmethod
-    def seal(
+    def sign(
         cls,
         signer: Signer,
         *,

@@ -27,7 +27,7 @@ from ledger.local.files import make_folder, sync, sync_folder
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
-__all__ = ["Memory", "Remembered", "SetAside"]
+__all__ = ["MemoryFile", "SealerMemory", "SetAside"]
 
 FORMAT = 1
 MEMBERS = {"attempt", "format", "origin", "seen", "set_aside"}
@@ -45,7 +45,7 @@ class SetAside:
 
 
 @dataclass(frozen=True, slots=True)
-class Remembered:
+class SealerMemory:
     """What a sealer knows of a log; the signatures in it are for the reader to check."""
 
     origin: str
@@ -71,7 +71,7 @@ class Remembered:
         )
 
     @classmethod
-    def decode(cls, data: bytes) -> Remembered:
+    def decode(cls, data: bytes) -> SealerMemory:
         """Read the file; raises MalformedError."""
         value = canonical.load(data)
         if not isinstance(value, dict) or value.keys() != MEMBERS or value["format"] != FORMAT:
@@ -86,16 +86,16 @@ class Remembered:
         )
 
 
-class Memory:
+class MemoryFile:
     """The file of one sealer. Two processes that share it take turns."""
 
     def __init__(self, path: str | os.PathLike[str]) -> None:
         self.path = Path(path)
 
-    def read(self) -> Remembered | None:
+    def read(self) -> SealerMemory | None:
         """What is remembered; None: nothing. Raises MalformedError, StoreUnavailable."""
         try:
-            return Remembered.decode(self.path.read_bytes())
+            return SealerMemory.decode(self.path.read_bytes())
         except FileNotFoundError:
             return None
         except OSError as error:
@@ -106,7 +106,7 @@ class Memory:
                 hint="bring the file back; without it, a log that was set back looks sound",
             ) from error
 
-    def write(self, remembered: Remembered) -> None:
+    def write(self, remembered: SealerMemory) -> None:
         """Remember this, durably, in the place of what was."""
         temporary = self.path.with_name(f".{self.path.name}.tmp")
         try:

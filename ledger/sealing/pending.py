@@ -16,7 +16,7 @@ from ledger.format.chain import Chain, finding_of
 from ledger.format.entry import Entry
 from ledger.format.report import Finding
 from ledger.local.parallel import in_chunks
-from ledger.tlog.leaf import Leaf
+from ledger.tlog.objects import Leaf
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator

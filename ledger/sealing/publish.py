@@ -13,15 +13,13 @@ from ledger.errors import (
     IntegrityError,
     LedgerError,
     MalformedError,
-    NotDurable,
     OutcomeUnknown,
     PreconditionFailed,
-    StoreUnavailable,
 )
 from ledger.format import layout
 from ledger.local.parallel import in_chunks
-from ledger.tlog.leaf import Leaf
-from ledger.tlog.objects import SealedRecord, Staging
+from ledger.stores.swap import swap, update
+from ledger.tlog.objects import Leaf, SealedRecord, Staging
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Mapping
@@ -45,8 +43,6 @@ __all__ = [
     "replace_checkpoint",
     "replace_if_behind",
 ]
-
-TRIES = 10
 
 
 class Commit(NamedTuple):
@@ -202,56 +198,27 @@ def _publish_record(
         except IntegrityError:
             return True
 
-    key = layout.sealed_key(title_number)
-    if title_number in versions:
-        _move_forward(store, key, record.encode(), is_behind, (versions[title_number],))
-    else:
-        _move_forward(store, key, record.encode(), is_behind)
+    key, data = layout.sealed_key(title_number), record.encode()
+    if title_number in versions and swap(
+        store, key, data, versions[title_number], unknown=_unknown(key)
+    ):
+        return
+    _move_forward(store, key, data, is_behind)
 
 
-def _move_forward(
-    store: Store,
-    key: str,
-    data: bytes,
-    is_behind: Callable[[bytes], bool],
-    known: tuple[str | None] | None = None,
-) -> None:
-    """Put the bytes in the place of what is behind them, if it is; ``known``: its version.
+def _move_forward(store: Store, key: str, data: bytes, is_behind: Callable[[bytes], bool]) -> None:
+    """Put the bytes in the place of what is behind them, if it is."""
 
-    Raises StoreError, OutcomeUnknown where it may have been written all the same.
-    """
-    unclear: OutcomeUnknown | None = None
-    for _ in range(TRIES):
-        if known is None:
-            blob = store.get(key)
-            # What is there already is put once more, below: whoever wrote it may have crashed
-            # before it was durable.
-            is_done = blob is not None and blob.data == data
-            if blob and not is_done and not is_behind(blob.data):
-                store.make_durable(key)
-                return
-            known = (None if is_done or not blob else blob.version,)
-        try:
-            _put(store, key, data, known[0])
-        except NotDurable:
-            raise
-        except (PreconditionFailed, OutcomeUnknown) as error:
-            unclear = error if isinstance(error, OutcomeUnknown) else None
-            known = None  # reading tells
-        else:
-            return
-    if unclear:
-        raise OutcomeUnknown(
-            f"cannot tell whether {key} was written: {unclear}", hint="seal again"
-        ) from unclear
-    raise StoreUnavailable(f"{key}: could not be written in {TRIES} tries", hint="seal again")
+    def forward(found: bytes | None) -> bytes | None:
+        return data if found is None or found == data or is_behind(found) else None
+
+    update(store, key, forward, unknown=_unknown(key))
 
 
-def _put(store: Store, key: str, data: bytes, expected: str | None) -> None:
-    if expected is None:
-        store.create(key, data)
-    else:
-        store.replace(key, data, expected)
+def _unknown(key: str) -> Callable[[LedgerError], OutcomeUnknown]:
+    return lambda why: OutcomeUnknown(
+        f"cannot tell whether {key} was written: {why}", hint="seal again"
+    )
 
 
 def clean(store: Store, state: LogState) -> None:

@@ -16,7 +16,7 @@ from typing import TYPE_CHECKING
 from ledger.errors import ConflictError
 from ledger.format.report import Finding, Report
 from ledger.sealing.commit import Committed, Declared, LostRaceError
-from ledger.sealing.memory import Memory
+from ledger.sealing.memory import MemoryFile
 from ledger.sealing.pending import all_titles, find_due, pending_titles
 from ledger.sealing.publish import delete_all
 
@@ -29,7 +29,7 @@ if TYPE_CHECKING:
     from ledger.sealing.pending import Due, Moved
     from ledger.titles.history import History
     from ledger.tlog.checkpoint import SignedCheckpoint
-    from ledger.tlog.leaf import Leaf
+    from ledger.tlog.objects import Leaf
 
 __all__ = ["Sealed", "seal"]
 
@@ -79,7 +79,7 @@ def seal(
     what its key signed, or not what this sealer remembers, StoreError or OutcomeUnknown where the
     store failed: what was sealed before stays so, seal again.
     """
-    remembered = Memory(memory)
+    remembered = MemoryFile(memory)
     declared = Declared(genesis, adopt, restored)
     committed = Committed(history, signer, remembered, declared, now)
     sealer = _Sealer(history, committed, now, jobs)
@@ -88,7 +88,7 @@ def seal(
 
 
 @dataclass(slots=True)
-class _Batch:
+class _ToCommit:
     """What goes into one commit."""
 
     leaves: list[Leaf] = field(default_factory=list)
@@ -137,7 +137,7 @@ class _Sealer:
 
     def _seal_moved(self, moved: Iterable[Moved]) -> Iterator[Due]:
         """Commit what is due for these titles, in batches, and settle their markers."""
-        batch = _Batch()
+        batch = _ToCommit()
         for due in find_due(self.history, self.committed.log, moved, self.now, self.jobs):
             yield due
             rest = due.leaves
@@ -145,14 +145,14 @@ class _Sealer:
                 fitting = BATCH - len(batch.leaves)
                 batch.leaves += rest[:fitting]
                 self._seal_batch(batch)
-                batch, rest = _Batch(), rest[fitting:]
+                batch, rest = _ToCommit(), rest[fitting:]
             batch.leaves += rest
             batch.settled += due.settled
             if len(rest) == len(due.leaves):  # else a batch before has moved the record
                 batch.versions[due.title_number] = due.record_version
         self._seal_batch(batch)
 
-    def _seal_batch(self, batch: _Batch) -> None:
+    def _seal_batch(self, batch: _ToCommit) -> None:
         if batch.leaves:
             self.committed.append(batch.leaves, batch.versions)
         self.markers += delete_all(self.history.store, batch.settled)

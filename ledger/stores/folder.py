@@ -33,8 +33,7 @@ from ledger.errors import (
 )
 from ledger.format.layout import HEAD_NAME, check_deletable, check_key
 from ledger.local.files import FOLDER, make_folder, sync
-from ledger.stores.base import Blob, Store
-from ledger.stores.listing import check_listing, is_listed
+from ledger.stores.base import Blob, Store, check_listing, is_listed
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator, Sequence

@@ -9,8 +9,7 @@ from typing import TYPE_CHECKING
 
 from ledger.errors import PreconditionFailed
 from ledger.format.layout import check_deletable, check_key
-from ledger.stores.base import Blob, Store
-from ledger.stores.listing import check_listing, fold
+from ledger.stores.base import Blob, Store, check_listing, fold
 
 if TYPE_CHECKING:
     from collections.abc import Iterator

@@ -11,7 +11,7 @@ import random
 import time
 from dataclasses import dataclass
 from enum import Enum
-from typing import TYPE_CHECKING, Final, Literal, NamedTuple
+from typing import TYPE_CHECKING, Final, NamedTuple
 
 from ledger.errors import (
     ClockBehind,
@@ -31,8 +31,9 @@ from ledger.format import canonical, layout, times
 from ledger.format.entry import Entry
 from ledger.format.keys import PrivateKey
 from ledger.format.times import CLOCK_SKEW
+from ledger.stores.swap import swap
+from ledger.titles.history import Tip
 from ledger.titles.identity import read_origin
-from ledger.titles.tip import Tip
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Container
@@ -40,6 +41,7 @@ if TYPE_CHECKING:
 
     from ledger.format.canonical import JSONValue
     from ledger.format.keys import Signer
+    from ledger.stores.base import Blob
     from ledger.titles.history import Head, History
 
 __all__ = [
@@ -47,7 +49,6 @@ __all__ = [
     "Anything",
     "Appended",
     "Draft",
-    "Moved",
     "append",
     "check_new",
     "move_head",
@@ -66,9 +67,6 @@ ANY: Final = Anything.ANY
 
 RACES = 50
 """How often an append on top of ANY starts again after losing a race."""
-
-SWAPS = 5
-"""How often one swap of a head is sent before its outcome is called unknown."""
 
 _HOW_TO_SETTLE = (
     "see 'ledger log {}'; with a --reference, the same append can be sent again without harm"
@@ -94,13 +92,6 @@ class Draft:
     reference: str = ""
 
 
-class Moved(NamedTuple):
-    """A head that was moved, and the version to replace it by."""
-
-    version: str | None
-    """None where only reading told that it moved: it may have moved on since."""
-
-
 def append(
     history: History,
     signer: Signer,
@@ -123,9 +114,9 @@ def append(
             _make_durable(history, entry)
             return prepared
         head = tip.head()
-        moved = move_head(history, entry, head.version if head else None)
-        if moved:
-            tip.grow(entry, moved.version)
+        now = move_head(history, entry, head.version if head else None)
+        if now:
+            tip.grow(entry, now)
             history.remember(entry)
             return prepared
         tip.forget()
@@ -187,7 +178,7 @@ def _prepare(  # noqa: PLR0917 -- two callers, next to it
     clamp_time: bool,
     tip: Tip,
 ) -> Appended:
-    """Read the head, see that the draft may follow it, and seal the entry that does."""
+    """Read the head, see that the draft may follow it, and sign the entry that does."""
     if isinstance(parent, str):
         layout.check_address(parent)
     head = tip.head()
@@ -197,11 +188,11 @@ def _prepare(  # noqa: PLR0917 -- two callers, next to it
     _check_parent(draft.title_number, head, parent)
     if head is None:
         _check_first(history, draft.title_number)
-    entry = _seal(history, signer, clock(), draft, head, clamp_time=clamp_time)
+    entry = _sign(history, signer, clock(), draft, head, clamp_time=clamp_time)
     return Appended(entry, repeated=False)
 
 
-def _seal(
+def _sign(
     history: History,
     signer: Signer,
     now: datetime,
@@ -215,7 +206,7 @@ def _seal(
     What a device signs (an HSM, a KMS) is checked as a reader will check it.
     """
     parent = head.entry if head else None
-    entry = Entry.seal(
+    entry = Entry.sign(
         signer,
         ledger=history.origin,
         title_number=draft.title_number,
@@ -338,11 +329,12 @@ def check_new(
             )
 
 
-def move_head(history: History, entry: Entry, expected: str | None) -> Moved | None:
+def move_head(history: History, entry: Entry, expected: str | None) -> Blob | None:
     """Store the entry and swap the head to it, if the head is still the ``expected`` version.
 
-    Moved: the head is or was this entry, durably. None: another writer was first, and this entry is
-    in no chain. Raises StoreError where nothing happened, OutcomeUnknown where nobody can tell.
+    Return the head that is there now, durably: this entry, or a later one on top of it. Return None
+    if another writer was first: this entry is in no chain. Raise StoreError if nothing happened,
+    OutcomeUnknown if nobody can tell.
     """
     title_number, address = entry.title_number, entry.address
     marker = layout.pending_key(title_number, entry.version, address)
@@ -357,62 +349,27 @@ def move_head(history: History, entry: Entry, expected: str | None) -> Moved | N
         raise StoreUnavailable(
             f"nothing was appended to {title_number}: {error}", hint=error.hint
         ) from error
-    return _swap(history, entry, expected)
+    key = layout.head_key(title_number)
 
+    def is_built_on_ours(data: bytes) -> bool:
+        return history.descends(history.open(data, title_number, key), address, entry.version)
 
-def _swap(history: History, entry: Entry, expected: str | None) -> Moved | None:
-    unclear: Literal[False] | LedgerError = False
-    for attempt in range(SWAPS):
-        try:
-            return Moved(_send(history, entry, expected))
-        except PreconditionFailed:
-            pass  # it may be our own success that is in the way, its answer lost
-        except NotDurable as error:
-            raise _unknown(entry, error) from error
-        except OutcomeUnknown as error:
-            unclear = error
-        except StoreError as error:
-            if not unclear:
-                raise
-            unclear = error
-        settled = _settle(history, entry, expected)
-        if settled is not None:
-            return Moved(None) if settled else None
-        time.sleep(0.05 * attempt)
-    if not unclear:
-        key = layout.head_key(entry.title_number)
-        raise StoreUnavailable(f"{key}: the store refuses the version that it gave itself")
-    raise _unknown(entry, unclear)
+    def unknown(why: LedgerError) -> OutcomeUnknown:
+        return OutcomeUnknown(
+            f"cannot tell whether {title_number} version {entry.version} was appended"
+            f" as {address}: {why}",
+            hint=_HOW_TO_SETTLE.format(title_number),
+            address=address,
+        )
 
-
-def _send(history: History, entry: Entry, expected: str | None) -> str:
-    key = layout.head_key(entry.title_number)
-    if expected is None:
-        return history.store.create(key, entry.data)
-    return history.store.replace(key, entry.data, expected)
-
-
-def _settle(history: History, entry: Entry, expected: str | None) -> bool | None:
-    """Whether the swap happened; None: not yet, as the head is what it was."""
-    key = layout.head_key(entry.title_number)
     try:
-        blob = history.store.get(key)
-        if (blob.version if blob else None) == expected:
-            return None
-        if blob is None:
-            return False
-        if blob.data == entry.data:
-            return True
-        head = history.open(blob.data, entry.title_number, key)
-        return history.descends(head, entry.address, entry.version)
-    except LedgerError as error:
-        raise _unknown(entry, error) from error
-
-
-def _unknown(entry: Entry, why: LedgerError) -> OutcomeUnknown:
-    return OutcomeUnknown(
-        f"cannot tell whether {entry.title_number} version {entry.version} was appended"
-        f" as {entry.address}: {why}",
-        hint=_HOW_TO_SETTLE.format(entry.title_number),
-        address=entry.address,
-    )
+        return swap(
+            history.store,
+            key,
+            entry.data,
+            expected,
+            unknown=unknown,
+            is_built_on_ours=is_built_on_ours,
+        )
+    except NotDurable as error:
+        raise unknown(error) from error

@@ -16,7 +16,7 @@ from ledger.errors import LedgerError, Skipped
 from ledger.format import canonical, layout
 from ledger.format.entry import MAX_BYTES, Entry
 from ledger.titles.append import Appended, Draft, append
-from ledger.titles.tip import Tip
+from ledger.titles.history import Tip
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Iterator
@@ -61,19 +61,19 @@ def append_many(
     with ThreadPoolExecutor(
         max(WRITERS, history.store.concurrency), thread_name_prefix="ledger-append"
     ) as pool:
-        batch = _Batch(
+        window = _Window(
             start=lambda draft, tip: pool.submit(
                 append, history, signer, clock, draft, clamp_time=clamp_time, tip=tip
             ),
             open_tip=lambda title_number: Tip(history, title_number),
             writers=max(WRITERS, history.store.concurrency),
         )
-        yield from batch.run(iter(drafts), stop)
+        yield from window.run(iter(drafts), stop)
 
 
 def check_draft(draft: Draft) -> None:
     """Raise the MalformedError that an append of this draft would, whatever its title holds."""
-    Entry.seal(
+    Entry.sign(
         _Nobody(),
         ledger="example.org",
         title_number=layout.check_title_number(draft.title_number),
@@ -86,7 +86,7 @@ def check_draft(draft: Draft) -> None:
 
 
 class _Nobody:
-    """Signs nothing: what it seals is thrown away."""
+    """A signer that signs nothing: its entries are thrown away."""
 
     key_id = "0" * 64
 
@@ -117,7 +117,7 @@ class _Title:
     waiting: deque[_Slot] = field(default_factory=deque)
 
 
-class _Batch:
+class _Window:
     """The window of drafts that were taken and whose outcomes have not been handed out yet."""
 
     def __init__(
@@ -131,7 +131,7 @@ class _Batch:
         self._writers = writers
         self._taken = 0
         self._weight = 0
-        self._window: deque[_Slot] = deque()
+        self._slots: deque[_Slot] = deque()
         self._titles: dict[str, _Title] = {}
         self._ready: deque[_Title] = deque()
         self._under_way: dict[Future[Appended], _Slot] = {}
@@ -142,18 +142,18 @@ class _Batch:
     def run(self, drafts: Iterator[Draft], stop: Callable[[], bool]) -> Iterator[Outcome]:
         """Take, start and collect, until all is done or nothing new is wanted."""
         more, failure = True, None
-        while more or self._window:
+        while more or self._slots:
             if stop():
                 yield from self._finish()
                 return
             while not self._done.empty():
                 self._collect()
-            if more and len(self._window) < WINDOW and self._weight < WINDOW_BYTES:
+            if more and len(self._slots) < WINDOW and self._weight < WINDOW_BYTES:
                 try:
                     more = self._take(drafts)
                 except Exception as error:  # noqa: BLE001 -- raised when what came before it is done
                     more, failure = False, error
-            elif self._window[0].outcome is None:
+            elif self._slots[0].outcome is None:
                 self._collect()
             self._start_ready()
             yield from self._release()
@@ -167,7 +167,7 @@ class _Batch:
             return False
         self._taken += 1
         slot = _Slot(self._taken, draft, _weigh(draft))
-        self._window.append(slot)
+        self._slots.append(slot)
         self._weight += slot.weight
         title = self._titles.get(draft.title_number)
         if title is None:
@@ -211,8 +211,8 @@ class _Batch:
 
     def _release(self) -> Iterator[Outcome]:
         """Hand out what is done, up to the first that isn't."""
-        while self._window and (outcome := self._window[0].outcome):
-            slot = self._window.popleft()
+        while self._slots and (outcome := self._slots[0].outcome):
+            slot = self._slots.popleft()
             self._weight -= slot.weight
             title = self._titles[slot.draft.title_number]
             title.drafts -= 1
@@ -224,7 +224,7 @@ class _Batch:
         """Hand out what is done or being written; the others have no outcome."""
         while self._under_way:
             self._collect()
-        yield from (slot.outcome for slot in self._window if slot.outcome)
+        yield from (slot.outcome for slot in self._slots if slot.outcome)
 
 
 def _weigh(draft: Draft) -> int:

@@ -24,7 +24,6 @@ from ledger.tlog.checkpoint import (
     open_checkpoint,
     sign_checkpoint,
 )
-from ledger.tlog.leaf import Leaf
 from ledger.tlog.merkle import (
     EMPTY_ROOT,
     Edge,
@@ -37,6 +36,7 @@ from ledger.tlog.merkle import (
     inclusion_proof,
 )
 from ledger.tlog.note import Note, NoteKey, add_signatures, open_note, sign_note
+from ledger.tlog.objects import Leaf
 from ledger.tlog.policy import WitnessPolicy
 from ledger.tlog.receipt import Receipt, check_receipt
 from ledger.tlog.tiles import (

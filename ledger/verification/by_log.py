@@ -22,7 +22,7 @@ from ledger.errors import (
 from ledger.format import layout
 from ledger.format.chain import NO_PIN, finding_of
 from ledger.format.report import Finding, Report
-from ledger.sealing.remembered import check_remembered, open_remembered
+from ledger.sealing.reader import check_remembered, open_remembered
 from ledger.tlog.checkpoint import Checkpoint
 from ledger.verification.compare import Expected, compare, gather, merge, with_log
 from ledger.verification.leaf_index import Beyond, LeafIndex

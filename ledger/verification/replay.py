@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING
 
 from ledger.errors import IntegrityError, LedgerError, UnsupportedFormatError
 from ledger.format import layout
-from ledger.tlog.leaf import Leaf
+from ledger.tlog.objects import Leaf
 from ledger.tlog.tiles import ENTRIES, WIDTH, TileBuilder
 
 if TYPE_CHECKING:

@@ -10,8 +10,8 @@ from typing import TYPE_CHECKING
 
 from ledger.errors import IntegrityError, MalformedError, TrustError
 from ledger.format import layout
-from ledger.sealing.remembered import check_remembered
-from ledger.tlog.leaf import Leaf
+from ledger.sealing.reader import check_remembered
+from ledger.tlog.objects import Leaf
 from ledger.tlog.tiles import TileBuilder
 
 if TYPE_CHECKING:

@@ -15,7 +15,7 @@ from ledger.format.entry import Entry
 from ledger.format.report import Finding
 from ledger.local.parallel import in_chunks
 from ledger.sealing.pending import pending_titles
-from ledger.sealing.remembered import check_remembered
+from ledger.sealing.reader import check_remembered
 from ledger.verification import walk as audit
 from ledger.verification.compare import Expected, compare, gather
 from ledger.verification.replay import rehash

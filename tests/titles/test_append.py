@@ -888,7 +888,7 @@ def test_no_history_begins_where_the_ledger_is_gone(ledger, what):
     if what == "another ledger":
         memory_ledger(now, origin="example.org/other")
     before = objects_of(now)
-    ledger._history.store = now  # the place changed under an open ledger
+    ledger.history.store = now  # the place changed under an open ledger
     with pytest.raises((NotFoundError, StoreUnavailable)):
         ledger.append(TITLE, {"a": 1})
     assert objects_of(now) == before
