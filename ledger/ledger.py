@@ -1,4 +1,4 @@
-"""The ledger: what people append to, read and verify. It orchestrates; the rules are elsewhere."""
+"""The ledger that people append to, read and verify. The rules are in the rooms below it."""
 
 from __future__ import annotations
 
@@ -103,8 +103,8 @@ class Ledger:
         """Open the ledger in a store.
 
         The origin that the store claims has to be in the keyring, and to be ``origin`` if that is
-        given: pass it where the keyring knows several. Raises NotFoundError, OriginNotPinned, or
-        TrustError where the store holds another ledger.
+        given: pass it if the keyring knows several. Raises NotFoundError, OriginNotPinned, or
+        TrustError if the store holds another ledger.
         """
         store = open_store(store) if isinstance(store, str) else store
         claimed = read_origin(store)
@@ -130,7 +130,7 @@ class Ledger:
         self.close()
 
     def close(self) -> None:
-        """Let go of what the store holds open; the ledger can't be used after it."""
+        """Close what the store holds open. The ledger cannot be used after that."""
         self.store.close()
 
     @property
@@ -140,7 +140,7 @@ class Ledger:
 
     @property
     def store(self) -> Store:
-        """Where it is kept; what is read there directly has not been checked."""
+        """The store it is kept in. What you read there directly has not been checked."""
         return self.history.store
 
     @property
@@ -168,8 +168,8 @@ class Ledger:
         already with the same document and ``effective_at``, it is returned, and nothing is written.
 
         Raises InvalidError for what can't be registered, HeadMoved, HeadMissing, ReferenceConflict
-        or ClockBehind (see ``clamp_time``) where it doesn't fit what is there, StoreError where
-        nothing was written, OutcomeUnknown where nobody can tell: ask again with a reference.
+        or ClockBehind (see ``clamp_time``) if it doesn't fit what is there, StoreError if
+        nothing was written, OutcomeUnknown if nobody can tell: ask again with a reference.
         """
         draft = Draft(title_number, document, message, effective_at, reference)
         return self.submit(draft, parent=parent, clamp_time=clamp_time).entry
@@ -220,7 +220,7 @@ class Ledger:
         parent: str | Anything | None = ANY,
         clamp_time: bool = False,
     ) -> Appended:
-        """What ``submit`` would answer now, or raise; nothing is written."""
+        """Return what ``submit`` would return now, or raise what it would raise. Write nothing."""
         return preview(
             self.history,
             self._registrar(),
@@ -235,7 +235,7 @@ class Ledger:
     ) -> Entry:
         """Mend a head that is missing or unreadable, and return the entry it points at now.
 
-        Where several entries have no successor, ConflictError lists them, and ``to`` chooses one.
+        If several entries have no successor, ConflictError lists them, and ``to`` chooses one.
         ``expect`` is an address, remembered from before, that has to be in the chain.
         """
         return recover(self.history, title_number, to=to, expect=expect)
@@ -244,7 +244,7 @@ class Ledger:
         """Bring every title of a bundle (a seekable file) to where the bundle has it.
 
         All of it is verified before anything is written; repeating it changes nothing. Raises
-        IntegrityError, Forked where the histories part, TrustError for another ledger's bundle,
+        IntegrityError, Forked if the histories part, TrustError for another ledger's bundle,
         NotFoundError for an incremental one whose earlier bundles are not in the store yet.
         """
         return import_bundle(self.history, source, self.clock())
@@ -263,7 +263,7 @@ class Ledger:
             )
         if self.keyring.key(self.origin, self._signer.key_id) is None:
             raise TrustError(
-                f"key {self._signer.key_id[:16]}… is no registrar of {self.origin}:"
+                f"key {self._signer.key_id[:16]}… is not a registrar of {self.origin}:"
                 " nobody would accept what it signs",
                 hint=f"ledger key trust FILE --origin {self.origin}",
             )
@@ -370,7 +370,7 @@ class Ledger:
 
         ``listed``: the titles were chosen from the store's own listing. Raises MalformedError for a
         damaged state, TrustError for that of another ledger or one that others can write,
-        InvalidError for one inside the store, StoreUnavailable where it can't be written.
+        InvalidError for one inside the store, StoreUnavailable if it can't be written.
         """
         return Audit(
             self.history,
@@ -383,7 +383,7 @@ class Ledger:
         )
 
     def fsck(self, *, each: Callable[[Report], None] | None = None) -> Report:
-        """Verify all titles, and check every other object, those in no chain, too."""
+        """Verify all titles, and check every other object, including those in no chain."""
 
         def heard() -> Iterator[Report]:
             yield Report(self.origin, not_shown=(FROM_A_LISTING,))

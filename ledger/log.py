@@ -60,21 +60,21 @@ LONGEST_PAUSE = 2.0
 """Seconds between two looks at the log."""
 
 LOOKED_AT = 100
-"""Of so many titles at most it is asked how long they have been waiting: drawn by lot, as those of
-one part of the register may all be young while others wait."""
+"""How many titles, drawn at random, are asked how long they have been waiting.
+
+The first in the listing would not do: they may all be young while others wait."""
 
 
 class Pending(NamedTuple):
     """What waits to be logged."""
 
     moves: int
-    """How many moves of heads were prepared, and not settled by a seal yet."""
+    """Moves of heads that were prepared and that no seal has settled yet."""
     oldest: str | None
-    """When the oldest entry that waits was recorded (RFC 3339); None: none does.
+    """When the oldest waiting entry was recorded (RFC 3339), or None if nothing waits.
 
-    A move that was prepared and never came to be waits for nothing. Of more than LOOKED_AT titles
-    so many are drawn by lot, anew each time: the oldest of all may be older then, by a little where
-    many have waited as long.
+    A move that was prepared but never happened does not count. If more than LOOKED_AT titles wait,
+    this is the oldest of a random sample, drawn anew each time: another may be older.
     """
 
 
@@ -137,10 +137,10 @@ class Log:
     ) -> SignedCheckpoint:
         """The published checkpoint, signed by the log's key.
 
-        ``verify``: check that the newest tiles lead to its root, too; that all others do is for
-        an audit to say. ``witnesses``: those whose cosignatures are looked at; how many are enough
-        is for a ``WitnessPolicy`` to say. Raises NotFoundError where there is no log yet,
-        TrustError or IntegrityError where a key of the log did not sign it, or a witness's
+        ``verify``: also check that the newest tiles lead to its root. Only an audit checks all
+        the others. ``witnesses``: those whose cosignatures are looked at; how many are enough
+        is for a ``WitnessPolicy`` to say. Raises NotFoundError if there is no log yet,
+        TrustError or IntegrityError if a key of the log did not sign it, or a witness's
         signature is wrong.
         """
         self._check_pinned()
@@ -160,8 +160,8 @@ class Log:
         """Publish what witnesses have signed: the checkpoint, as they returned it, with the log's.
 
         Their cosignatures are verified, and what others wrote is left out. The next seal of
-        anything new publishes a checkpoint without them. Raises ConflictError where another
-        checkpoint is published by now, TrustError where none of the witnesses signed this one.
+        anything new publishes a checkpoint without them. Raises ConflictError if another
+        checkpoint is published by now, TrustError if none of the witnesses signed this one.
         """
         self._check_pinned()
         return add_cosignatures(self.reader, cosigned, tuple(witnesses))
@@ -171,7 +171,7 @@ class Log:
 
         None: it had none of it. That the log continues the checkpoint is checked, and the answer
         is proved: the log is read from that version on. Raises IntegrityError (reason
-        ``log-set-back``, ``not-consistent``, or where tiles are missing or wrong).
+        ``log-set-back``, ``not-consistent``, or if tiles are missing or wrong).
         """
         self._check_pinned()
         return last_logged(self.reader, title_number, kept)
@@ -180,7 +180,7 @@ class Log:
         """The receipt of an entry: that it is in the log, provable without the store.
 
         At once for the newest logged version of a title; for an earlier one the log is searched.
-        Raises NotFoundError where it is not in the published log yet.
+        Raises NotFoundError if it is not in the published log yet.
         """
         signed = self.checkpoint()
         entry = self._history.resolve(title_number, revision)
@@ -215,9 +215,9 @@ class Log:
         return Leaf.decode(leaves[0]) if leaves else None
 
     def pending(self, most: int | None = None) -> Pending:
-        """What waits for the next seal; ``most``: no more markers than so many are counted.
+        """Return what waits for the next seal. At most ``most`` markers are counted.
 
-        Lists them, and reads the heads and entries of a hundred titles.
+        List the markers, and read the heads and entries of up to a hundred titles.
         """
         moves = 0
         drawn: list[Moved] = []
@@ -238,7 +238,7 @@ class Log:
             for (title, marker), head in zip(first, heads, strict=True)
             if head and head.version >= marker.version
         ]
-        # Where it lost a race, another was recorded in its place at about the same time.
+        # If it lost a race, another was recorded in its place at about the same time.
         return min((e.recorded_at for e in self._entries(reached) if e), default=None)
 
     def _entries(self, places: Iterable[tuple[str, str]]) -> Iterator[Entry | None]:
@@ -293,13 +293,13 @@ class Log:
 
         It says that this was the largest that the witness saw, and that it continues all that it
         saw before: so it is for an ``audit`` with a state that held, and for no other checkpoint
-        than its. Raises InvalidError where the signer has another key.
+        than its. Raises InvalidError if the signer has another key.
         """
         signed = self.reader.open(checkpoint)
         line = cosign(signed.checkpoint, witness, signer, int(self._clock().timestamp()))
         cosigned = add_signatures(checkpoint, line)
         if not self.reader.open(cosigned, [witness]).cosignatures:
-            raise InvalidError(f"{witness.name} has the log's own key: it is no witness")
+            raise InvalidError(f"{witness.name} has the log's own key: it is not a witness")
         return cosigned
 
     def _check_pinned(self) -> None:

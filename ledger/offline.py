@@ -65,7 +65,7 @@ class Proven(NamedTuple):
     leaf: int
     """Which leaf of the log it is, from 0 on."""
     is_signed: bool
-    """Whether a registrar's signature was checked: False where the keyring has no registrar."""
+    """Whether a registrar's signature was checked: False if the keyring has no registrar."""
 
 
 def check_entry(
@@ -78,12 +78,12 @@ def check_entry(
 ) -> Proven:
     """Check, without any store, that the log of a ledger has an entry; both as bytes of files.
 
-    ``keyring`` has a key of the log, and should have the registrars': then the entry's signature is
-    checked, too. ``origin``: which ledger it has to be of, where the keyring knows several. How
+    ``keyring`` has a key of the log. If it also has the registrars', the entry's signature is
+    checked. ``origin``: which ledger it has to be of, if the keyring knows several. How
     many cosignatures are enough is the caller's policy.
 
-    Raises IntegrityError or TrustError (``reason`` is the finding's slug) where it does not hold,
-    OriginNotPinned where the keyring has no key of that log.
+    Raises IntegrityError or TrustError (``reason`` is the finding's slug) if it does not hold,
+    OriginNotPinned if the keyring has no key of that log.
     """
     from ledger.tlog.objects import leaf_of  # noqa: PLC0415 -- slow to load
     from ledger.tlog.receipt import check_receipt  # noqa: PLC0415

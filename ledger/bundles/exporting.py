@@ -32,11 +32,10 @@ def export(
 ) -> int:
     """Write a bundle of these titles (in order) and return how many it holds.
 
-    Where the titles are ``listed`` by the store, those are left out that have nothing but a first
-    append that never finished; HeadMissing is raised for a history without a head. ``known`` maps
-    titles to the heads that an earlier bundle holds: only what came after them goes in, and titles
-    without anything new are left out. What is exported has been checked: raises IntegrityError for
-    what does not hold together.
+    ``listed``: the titles come from the store's listing. Then a title that has only an unfinished
+    first append is left out, and a history without a head raises HeadMissing. ``known`` maps titles
+    to the heads that an earlier bundle holds: only later entries go in, and titles without any are
+    left out. Everything is checked as it is exported: raises IntegrityError for what does not hold.
     """
     from ledger.bundles.log_part import published_log, write_log  # noqa: PLC0415 -- slow to load
 
@@ -59,7 +58,7 @@ def export(
                 yield from _entries_down_to(history, head, stop)
         for title_number in sorted(left):
             raise IntegrityError(
-                f"{title_number} is in the earlier bundle, and the store lists it no more",
+                f"{title_number} is in the earlier bundle, but the store no longer lists it",
                 hint="it was dropped: import the earlier bundle to bring it back",
                 reason="head-missing",
                 object_key=layout.head_key(title_number),

@@ -52,9 +52,9 @@ def import_bundle(history: History, source: BinaryIO, now: datetime) -> Imported
     """Bring every title of a bundle to where the bundle has it; repeating it changes nothing.
 
     ``source`` is read twice: all of it is verified, and compared with what the store has, before
-    anything is written. Raises IntegrityError for what doesn't verify, Forked where the store has
+    anything is written. Raises IntegrityError for what doesn't verify, Forked if the store has
     another history. Titles that the store has further are left as they are. Entries that the store
-    lost are put back. Where it fails on the way, the titles that were moved stay so: import again.
+    lost are put back. If it fails on the way, the titles that were moved stay so: import again.
     """
     from ledger.bundles.log_part import LogImport  # noqa: PLC0415 -- slow to load
 

@@ -42,7 +42,7 @@ if TYPE_CHECKING:
 __all__ = ["Batch", "LogImport", "carried_report", "check_carried", "published_log", "write_log"]
 
 MANY = 4096
-"""So many records of titles are in memory."""
+"""Records of titles that are in memory at a time."""
 
 
 class Batch(NamedTuple):
@@ -59,7 +59,7 @@ class Batch(NamedTuple):
 def published_log(history: History) -> SignedCheckpoint | None:
     """The published checkpoint that a bundle is to carry; None: there is no log.
 
-    Raises OriginNotPinned where the keyring has no key of the log: nobody could check it.
+    Raises OriginNotPinned if the keyring has no key of the log: nobody could check it.
     """
     reader = _reader(history)
     if reader.log_keys:
@@ -74,7 +74,7 @@ def published_log(history: History) -> SignedCheckpoint | None:
 
 
 def write_log(history: History, signed: SignedCheckpoint) -> Iterator[tuple[str, bytes]]:
-    """The members of the log's part; raises IntegrityError where they don't lead to the root."""
+    """The members of the log's part; raises IntegrityError if they don't lead to the root."""
     yield layout.LOG_CHECKPOINT, signed.note
     builder = TileBuilder()
     for leaf in _reader(history).leaves(signed.checkpoint.size):
@@ -102,7 +102,7 @@ def check_carried(
 
     ``passing``: a checkpoint that this log has to continue, if it is the larger one. Raises
     MalformedError for other members than ``write_log`` gives, and what opening a checkpoint raises;
-    IntegrityError, at the end, where the leaves don't lead to its root.
+    IntegrityError, at the end, if the leaves don't lead to its root.
     """
     rest = iter(members)
     key, note = next(rest, ("", b""))
@@ -150,7 +150,7 @@ def _check_root(builder: TileBuilder, checkpoint: Checkpoint) -> None:
 
 
 def carried_report(reader: BundleReader, keyring: Keyring) -> Report:
-    """What is to be said of a bundle's log, once all titles were read."""
+    """Report on the log of a bundle, once all titles have been read."""
     origin = reader.header.origin
     members = reader.log()
     keys = keyring.keys(origin, "log")
@@ -183,7 +183,7 @@ class LogImport:
 
     def __init__(self, history: History) -> None:
         self.leaves = 0
-        """How many leaves the store lacks."""
+        """Leaves that the store does not have yet."""
         self.left_out = False
         """Whether there is a log that nobody could check: the keyring has no key of it."""
         self._log = _reader(history)
@@ -242,7 +242,7 @@ class LogImport:
         return self._there is not None and self._there.size > checkpoint.size
 
     def _keep(self, members: Iterable[tuple[str, bytes]]) -> None:
-        """Write what the store lacks: the tiles, then the state, which decides; then the rest.
+        """Write what the store lacks: the tiles, then the state, which decides, then the rest.
 
         An import that was cut off after the state was swapped is finished by the next one, or by
         the next seal.
@@ -259,7 +259,7 @@ class LogImport:
             replace_if_behind(self._log, signed)
 
     def _to_publish(self, signed: SignedCheckpoint) -> LogState | None:
-        """The state that the store is to have; None where all of the bundle's log is there."""
+        """The state that the store is to have; None if all of the bundle's log is there."""
         if not self._is_ahead(signed.checkpoint):
             return LogState(signed, Staging(self._base, self._digest))
         if self._state is None or self._state.checkpoint != signed.checkpoint:

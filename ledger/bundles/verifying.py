@@ -37,7 +37,7 @@ def verify_bundle(
 ) -> Report:
     """Verify every title of a bundle, offline; raises OriginNotPinned for an unknown origin.
 
-    Where the bundle is an incremental one, what lies below it is reported as unchecked. ``expect``
+    If the bundle is an incremental one, what lies below it is reported as unchecked. ``expect``
     is a pin: an address that must be in one of its chains.
     """
     try:

@@ -1,9 +1,9 @@
 """What the log is committed to: ``_log/state``, and the one decision that moves it.
 
-A sealer stages the new leaves, signs, remembers the signature on its own disk, and swaps the state:
-that alone decides. What comes before may be lost; what comes after follows from it, and may be
-done again. A signature that lost never is in the store, and one of which nobody knows what became
-is the only one that this sealer sends again: so it signs no fork.
+A sealer stages the new leaves, signs, remembers the signature on its own disk, and swaps the
+state. The swap alone decides. Whatever comes before it may be lost. Whatever comes after it follows
+from the state, and may be done again. A signature that lost the race is never in the store. If the
+outcome is unknown, the sealer sends the same signature again, and no other: so it signs no fork.
 """
 
 from __future__ import annotations
@@ -53,12 +53,12 @@ __all__ = ["Committed", "Declared", "LostRaceError", "is_as_remembered"]
 
 
 class LostRaceError(Exception):
-    """Another sealer swapped the state first: what was read since means nothing any more."""
+    """Another sealer swapped the state first, so what this one has read is out of date."""
 
 
 @dataclass(frozen=True, slots=True)
 class Declared:
-    """What the caller says of the log, where nobody else can know."""
+    """What only the caller can know about the log."""
 
     genesis: bool = False
     adopt: bool = False
@@ -85,7 +85,7 @@ class Committed:
         key = history.keyring.key(history.origin, signer.key_id, "log")
         if key is None:
             raise TrustError(
-                f"key {signer.key_id[:16]}… is no log's key of {history.origin}:"
+                f"key {signer.key_id[:16]}… is not a key of the log of {history.origin}:"
                 " nobody would accept what it signs",
                 hint=f"ledger key trust FILE --origin {history.origin} --role log",
             )
@@ -109,7 +109,7 @@ class Committed:
     def append(self, leaves: list[Leaf], versions: Mapping[str, str | None] | None = None) -> None:
         """Commit to these leaves, and publish them; ``versions``: see ``publish``.
 
-        Raises LostRaceError, StoreError where nothing was committed, OutcomeUnknown.
+        Raises LostRaceError, StoreError if nothing was committed, OutcomeUnknown.
         """
         if self._builder is None:
             checkpoint = self.state.checkpoint
@@ -140,8 +140,8 @@ class Committed:
             return self.log.open(note)
         except IntegrityError as error:
             raise KeyUnavailable(
-                "cannot seal: what the log's signer signed doesn't verify",
-                hint="nothing more was sealed; look after the device that signs",
+                "cannot seal: the signature of the log's signer does not verify",
+                hint="nothing more was sealed; check the device that signs",
             ) from error
 
     def _decide(
@@ -206,7 +206,7 @@ class Committed:
             raise NotFoundError(
                 f"there is no log in {self.store.url}",
                 hint="'ledger seal --genesis' begins it, once;"
-                " where there was one, it is gone: bring it back from a copy",
+                " if there was one, it is gone: bring it back from a copy",
             )
         if found is not None and not self.declared.adopt:
             raise ConflictError(
@@ -242,14 +242,14 @@ class Committed:
             self._remember(replace(self._remembered, seen=state.signed.note, attempt=None))
 
     def _publish_restored(self, state: LogState) -> None:
-        """Publish what was declared to be right, in the place of what is ahead of it, too."""
+        """Publish what was declared to be right, even in the place of a later checkpoint."""
         published = self._published()
         if published and published.checkpoint.size >= state.checkpoint.size:
             replace_checkpoint(self.log, state)
         self._publish_found(state, state.checkpoint)
 
     def _recover(self, state: LogState) -> Commit:
-        """Make a commit again; raises LostRaceError where another sealer is done with it."""
+        """Make a commit again; raises LostRaceError if another sealer is done with it."""
         try:
             return recover_commit(self.log, state)
         except IntegrityError:
@@ -320,7 +320,7 @@ def is_as_remembered(log: LogReader, remembered: SealerMemory) -> bool:
     """Whether the log has, and has published, all that its sealer remembers; nothing is sealed.
 
     False: the last commit is not published. A seal is under way, or was cut off, and the next one
-    publishes it. Raises IntegrityError where the log was set back, or is another one.
+    publishes it. Raises IntegrityError if the log was set back, or is another one.
     """
     seen = _seen(log, remembered)
     found = log.state()

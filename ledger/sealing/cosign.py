@@ -1,7 +1,7 @@
-"""Publishing what witnesses have signed: their lines under the published checkpoint.
+"""Publishing cosignatures: the witnesses' lines under the published checkpoint.
 
-The checkpoint stays the log's; only lines come below it, and each is verified first. Of a witness,
-only the newest one is kept: a log that rests is cosigned again and again.
+The checkpoint stays as the log signed it. Each line is verified before it is added. Only the newest
+line of a witness is kept, as witnesses cosign a log again and again while it rests.
 """
 
 from __future__ import annotations
@@ -35,9 +35,9 @@ def add_cosignatures(
 ) -> SignedCheckpoint:
     """Put the cosignatures of these witnesses under the published checkpoint.
 
-    ``note`` is that checkpoint as a witness returned it. Raises TrustError where none of the
-    witnesses signed it, ConflictError where another checkpoint is published by now, and
-    IntegrityError (``not-consistent``) where the log's key signed two of one size.
+    ``note`` is that checkpoint as a witness returned it. Raises TrustError if none of the
+    witnesses signed it, ConflictError if another checkpoint is published by now, and
+    IntegrityError (``not-consistent``) if the log's key signed two of one size.
     """
     given = log.open(note, witnesses)
     if not given.cosignatures:

@@ -93,7 +93,7 @@ class MemoryFile:
         self.path = Path(path)
 
     def read(self) -> SealerMemory | None:
-        """What is remembered; None: nothing. Raises MalformedError, StoreUnavailable."""
+        """Return what is remembered, or None. Raises MalformedError, StoreUnavailable."""
         try:
             return SealerMemory.decode(self.path.read_bytes())
         except FileNotFoundError:
@@ -107,7 +107,7 @@ class MemoryFile:
             ) from error
 
     def write(self, remembered: SealerMemory) -> None:
-        """Remember this, durably, in the place of what was."""
+        """Replace the file, durably."""
         temporary = self.path.with_name(f".{self.path.name}.tmp")
         try:
             descriptor = os.open(temporary, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o600)
@@ -137,7 +137,7 @@ class MemoryFile:
     def _unusable(self, action: str, error: OSError) -> StoreUnavailable:
         return StoreUnavailable(
             f"cannot {action} the memory of the sealer: {self.path}: {error.strerror}",
-            hint="it has to be a file that this user can write",
+            hint="choose a file that this user can write",
         )
 
 

@@ -1,8 +1,8 @@
 """Publishing what the log is committed to: tiles, records of titles, the checkpoint.
 
-Everything here follows from a state that the log's key signed, and may be done again, by anybody,
-at any time: a tile has one content, records and the checkpoint only ever go forward. Nothing of it
-is written before ``_log/state`` says so.
+Everything here follows from a state that the log's key signed. Anybody may do it again at any time:
+a tile has only one possible content, and records and the checkpoint only move forward. None of it
+is written before ``_log/state`` commits to it.
 """
 
 from __future__ import annotations
@@ -74,9 +74,9 @@ def extend(builder: TileBuilder, leaves: list[Leaf]) -> Commit:
 def recover_commit(log: LogReader, state: LogState) -> Commit:
     """Make the commit of a state again, from its staged leaves and the tiles that they continue.
 
-    Where only the checkpoint was not published, or was taken away, the leaves are in tiles already.
+    If only the checkpoint was not published, or was taken away, the leaves are in tiles already.
     Neither is believed: together they have to lead to the root that is signed. Raises
-    IntegrityError (reason ``bad-staging``, or where tiles are missing or wrong).
+    IntegrityError (reason ``bad-staging``, or if tiles are missing or wrong).
     """
     key = layout.staging_key(state.staging.name)
     size = state.checkpoint.size
@@ -107,9 +107,9 @@ def _published_leaves(log: LogReader, state: LogState) -> list[bytes]:
 
 
 def is_published(state: LogState, published: SignedCheckpoint | None) -> bool:
-    """Whether a published checkpoint says that all that precedes it was published, too.
+    """Whether the published checkpoint is at least this state, so that all of it was published.
 
-    Raises IntegrityError (reason ``not-consistent``) where the log's key signed two logs.
+    Raises IntegrityError (reason ``not-consistent``) if the log's key signed two logs.
     """
     if published is None or published.checkpoint.size < state.checkpoint.size:
         return False
@@ -134,7 +134,7 @@ def publish(
 ) -> None:
     """Write the tiles, then the records, then the checkpoint, each durably before the next.
 
-    ``versions``: of the records of titles, where they are known; None: there was no record.
+    ``versions``: of the records of titles, if they are known; None: there was no record.
     """
     publish_tiles(log.store, commit.tiles)
     publish_records(log.store, commit.records(), versions, jobs)
@@ -233,7 +233,7 @@ def clean(store: Store, state: LogState) -> None:
 
 
 def delete_all(store: Store, keys: Iterable[str]) -> int:
-    """Delete objects, side by side where that pays; how many."""
+    """Delete objects, side by side if that is faster. Return how many."""
 
     def delete(taken: list[str]) -> list[str]:
         for key in taken:

@@ -1,8 +1,8 @@
 """Reading the log from a store: its checkpoint, tiles and leaves, and proofs made of them.
 
-What is signed is checked here. Tiles, leaves and records are what the store says: a proof that
-was made of them is checked before it is handed out, and everything else leads to a checkpoint's
-root, or does not.
+Signatures are checked here. Tiles, leaves and records are only what the store says. A proof that is
+made of them is checked before it is handed out. For everything else, the caller computes the root
+and compares it with that of a checkpoint.
 """
 
 from __future__ import annotations
@@ -181,7 +181,7 @@ class LogReader:
     def check_continues(self, new: Checkpoint, old: Checkpoint) -> None:
         """Check, by the tiles, that the new tree begins with all the leaves of the old one.
 
-        Raises IntegrityError (reason ``not-consistent``, or where tiles are missing or wrong).
+        Raises IntegrityError (reason ``not-consistent``, or if tiles are missing or wrong).
         """
         proof: tuple[bytes, ...] = ()
         if old.size < new.size:
@@ -195,7 +195,7 @@ class LogReader:
         """The receipt of an entry, by the checkpoint given, or the one that is published.
 
         Found at once for the newest logged version of a title; for an earlier one the leaves before
-        it are read, the newest first. Raises NotFoundError where the entry is not in the log yet.
+        it are read, the newest first. Raises NotFoundError if the entry is not in the log yet.
         """
         signed = signed or self.checkpoint()
         size = signed.checkpoint.size if signed else 0
@@ -208,7 +208,7 @@ class LogReader:
         return self.prove(leaf, index, signed)
 
     def prove(self, leaf: Leaf, index: int, signed: SignedCheckpoint) -> Receipt:
-        """The receipt of the leaf at this index; raises IntegrityError where it is not there."""
+        """The receipt of the leaf at this index; raises IntegrityError if it is not there."""
         try:
             proof = inclusion_proof(
                 index, signed.checkpoint.size, self.hashes(signed.checkpoint.size)
@@ -255,7 +255,7 @@ class LogReader:
 
 
 def open_remembered(log: LogReader, note: str) -> Checkpoint | Finding:
-    """A checkpoint out of a file of the auditor's own; a finding where no key vouches for it."""
+    """Open a checkpoint that an auditor kept. Return a finding if no trusted key signed it."""
     try:
         return log.open(note.encode()).checkpoint
     except (IntegrityError, TrustError) as error:
@@ -266,7 +266,7 @@ def open_remembered(log: LogReader, note: str) -> Checkpoint | Finding:
 def check_remembered(log: LogReader, published: SignedCheckpoint | None, old: Checkpoint) -> None:
     """Check that what is published has all that the old checkpoint had, and in its order.
 
-    Raises IntegrityError: ``log-set-back`` where it is gone or smaller, ``not-consistent`` where
+    Raises IntegrityError: ``log-set-back`` if it is gone or smaller, ``not-consistent`` if
     it is another log, or what is wrong with the tiles that should tell.
     """
     key = layout.LOG_CHECKPOINT

@@ -1,9 +1,8 @@
 """Sealing: the moves of heads become leaves of the log, each once, under a signed checkpoint.
 
-The order is the safety: settle the state that the log is committed to; then list the markers; then
-read the heads and the records of their titles; then swap the state, if it still is what was read.
-As the records were read in between, they were the log's own: no leaf comes twice, and none is left
-out.
+The order keeps it safe. Settle the state that the log is committed to. List the markers. Read the
+heads and the records of their titles. Swap the state, if it is still the one that was read. The
+swap shows that the records belonged to that state: no leaf is logged twice, and none is left out.
 """
 
 from __future__ import annotations
@@ -34,7 +33,7 @@ if TYPE_CHECKING:
 __all__ = ["Sealed", "seal"]
 
 BATCH = 1 << 14
-"""How many leaves are committed at once: so many are in memory, and in a staging object."""
+"""Leaves in one commit: that many are in memory and in a staging object."""
 
 RACES = 20
 """How often a seal starts again after another sealer was first."""
@@ -74,9 +73,9 @@ def seal(
     are kept, why the log was set back, and accepts that. ``every_title``: not only those that
     markers speak of.
 
-    Raises TrustError for a key that may not sign for the log, NotFoundError where there is no log
-    yet, ConflictError where another declaration is needed, IntegrityError where the log is not
-    what its key signed, or not what this sealer remembers, StoreError or OutcomeUnknown where the
+    Raises TrustError for a key that may not sign for the log, NotFoundError if there is no log
+    yet, ConflictError if another declaration is needed, IntegrityError if the log is not
+    what its key signed, or not what this sealer remembers, StoreError or OutcomeUnknown if the
     store failed: what was sealed before stays so, seal again.
     """
     remembered = MemoryFile(memory)

@@ -34,7 +34,7 @@ class Store(Protocol):
     * ``PreconditionFailed``: it did not happen, as its condition did not hold;
     * ``OutcomeUnknown``: a write that may have happened (a timeout, a reset, a server's error);
     * ``NotFoundError``: there is no such bucket;
-    * ``IntegrityError``: what is there is no object (a link, a folder, a wrong checksum).
+    * ``IntegrityError``: what is there is not an object (a link, a folder, a wrong checksum).
 
     ``ledger.testing.StoreContract`` is the executable form of this page.
     """
@@ -43,10 +43,10 @@ class Store(Protocol):
     """How a person names this store: what ``open_store`` takes, without credentials."""
 
     concurrency: int = 1
-    """How many reads are worth having under way at once: 1 where a read costs no waiting."""
+    """Reads that are worth having under way at once: 1 if a read does not wait for a network."""
 
     def get(self, key: str) -> Blob | None:
-        """The object, or None where there is none."""
+        """The object, or None if there is none."""
         ...
 
     def create(self, key: str, data: bytes) -> str:
@@ -60,7 +60,7 @@ class Store(Protocol):
     def replace(self, key: str, data: bytes, expected: str) -> str:
         """Replace the object if its version is still ``expected``, durably; return the new version.
 
-        PreconditionFailed where it is not, or where there is no object.
+        PreconditionFailed if it is not, or if there is no object.
         """
         ...
 
@@ -74,7 +74,7 @@ class Store(Protocol):
         ...
 
     def delete(self, key: str) -> None:
-        """Delete a marker, a probe, a pack or a staging object; success where there is none.
+        """Delete a marker, a probe, a pack or a staging object; success if there is none.
 
         Entries, heads and ``ledger.json`` are refused with InvalidError.
         """
@@ -91,10 +91,10 @@ class Store(Protocol):
             self.create(key, data)
 
     def make_durable(self, key: str) -> None:  # noqa: ARG002 -- for stores that have to
-        """Make durable what ``get`` answers, whoever wrote it; NotDurable where that fails.
+        """Make durable what ``get`` answers, whoever wrote it. Raise NotDurable if that fails.
 
-        Whoever did may have been stopped between making it visible and making it durable. Nothing
-        is to be done, and this does nothing, where only what is durable can be read.
+        The writer may have been stopped after the object became visible and before it became
+        durable. If a store shows only what is durable, this does nothing.
         """
         return
 

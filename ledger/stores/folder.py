@@ -42,7 +42,7 @@ __all__ = ["FolderStore"]
 
 LIMIT = 64 << 20  # far above any object of ours: whatever is larger was put there by others
 CHUNK = 1 << 20
-TOGETHER = 32  # so many files at once: each of them, and its folder, is open
+TOGETHER = 32  # files written at once: each of them, and its folder, is open
 
 INNER_FOLDER = FOLDER | os.O_NOFOLLOW
 # O_NONBLOCK: opening a FIFO that was put in a file's place must not wait for its other end.
@@ -50,7 +50,7 @@ READ = os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK
 WRITE_NEW = os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_NOFOLLOW
 
 DENIED = {errno.EACCES, errno.EPERM}
-# What open(2) answers where a link, a socket or a file without a folder's uses is in the way.
+# What open(2) answers if a link, a socket or a file without a folder's uses is in the way.
 MISPLACED = {errno.ELOOP, errno.ENOTDIR, errno.EISDIR, errno.ENXIO, errno.EMLINK}
 MISPLACED_HINT = "a store holds plain files in plain folders; see what put something else there"
 
@@ -58,7 +58,7 @@ MISPLACED_HINT = "a store holds plain files in plain folders; see what put somet
 class FolderStore(Store):
     """The objects below one folder, which is made when the first of them is created.
 
-    Every method raises IntegrityError where something else is in the place of a file or a folder:
+    Every method raises IntegrityError if something else is in the place of a file or a folder:
     a symbolic link, a FIFO, a folder, a file larger than any object.
     """
 
@@ -75,7 +75,7 @@ class FolderStore(Store):
         return f"FolderStore({self.path!r})"
 
     def get(self, key: str) -> Blob | None:
-        """The object, or None where there is none."""
+        """The object, or None if there is none."""
         *folders, name = check_key(key).split("/")
         try:
             folder = self._open_folder(folders)
@@ -128,7 +128,7 @@ class FolderStore(Store):
             # All is open that has to be settled: once there are names, nothing else may fail.
             for key, data, folder, temporary, _ in new:
                 self._name(key, data, folder, temporary)
-            # Where another process created it too: it may not have come this far yet.
+            # If another process created it too: it may not have come this far yet.
             for key, _, folder, _, _ in new:
                 self._settle(key, folder)
         self._settled |= begun
@@ -175,7 +175,7 @@ class FolderStore(Store):
         return _version(data)
 
     def make_durable(self, key: str) -> None:
-        """Force the object that ``get`` finds to the disk by name; NotDurable where that fails."""
+        """Force the object that ``get`` finds to the disk by name; NotDurable if that fails."""
         *folders, _ = check_key(key).split("/")
         try:
             folder = self._open_folder(folders)
@@ -221,7 +221,7 @@ class FolderStore(Store):
         """The keys and the folders (with "/") in a folder, in the order of the keys.
 
         With the slash as part of the name, "A-1/" sorts before "A/", as the keys below them do.
-        Whatever is no folder is given as a key, a link too: reading it says what is wrong with it.
+        Whatever is not a folder is given as a key, even a link: reading it says what is wrong.
         """
         try:
             descriptor = self._open_folder(folder.split("/")[:-1])
@@ -325,7 +325,7 @@ def _version(data: bytes) -> str:
 
 
 def _read(folder: int, name: str, key: str) -> bytes:
-    """The bytes of a plain file; IntegrityError where the name is something else's."""
+    """The bytes of a plain file; IntegrityError if the name is something else's."""
     descriptor = os.open(name, READ, dir_fd=folder)
     try:
         status = os.fstat(descriptor)
@@ -365,7 +365,7 @@ def _temporary(folder: int, data: bytes) -> Iterator[tuple[str, int]]:
 
 
 def _step_into(descriptor: int, part: str, *, make: bool = False) -> int:
-    """Open a folder in an open one, which is closed; ``make`` it where it isn't there."""
+    """Open a folder in an open one, which is closed; ``make`` it if it isn't there."""
     try:
         if make:
             with suppress(FileExistsError):
@@ -377,9 +377,9 @@ def _step_into(descriptor: int, part: str, *, make: bool = False) -> int:
 
 
 def _close(descriptor: int) -> None:
-    """Let go of a file or a folder. What counts was forced to the disk: an error here is no news.
+    """Close a file or a folder, and ignore errors: what counts was forced to the disk before.
 
-    Raised, it would say of what has its name already that it did not happen.
+    An error raised here would say that a write failed, although its object has its name already.
     """
     with suppress(OSError):
         os.close(descriptor)

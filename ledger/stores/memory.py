@@ -34,7 +34,7 @@ class MemoryStore(Store):
         return f"<MemoryStore of {len(self._keys)} objects>"
 
     def get(self, key: str) -> Blob | None:
-        """The object, or None where there is none."""
+        """The object, or None if there is none."""
         return self._objects.get(check_key(key))
 
     def create(self, key: str, data: bytes) -> str:

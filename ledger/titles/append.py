@@ -1,8 +1,8 @@
-"""Writing one title: an entry is acknowledged when the head points at it, and never twice.
+"""Appending to one title: an entry is acknowledged once the head points at it, and never twice.
 
-The order is the safety: the entry and the marker that a head is about to move are durable before
-the head is swapped, on the condition that it is still what was read. Whatever then happens, the
-store itself knows what became of it, so every unclear outcome is settled by reading.
+The order of the writes keeps it safe. First the entry becomes durable, and with it a marker that
+the head is about to move. Then the head is swapped, if it is still the one that was read. An
+unclear outcome is settled by reading: see ``ledger.stores.swap``.
 """
 
 from __future__ import annotations
@@ -63,10 +63,10 @@ class Anything(Enum):
 
 
 ANY: Final = Anything.ANY
-"""On top of whatever is there."""
+"""As a parent: on top of whatever is there."""
 
 RACES = 50
-"""How often an append on top of ANY starts again after losing a race."""
+"""How often an append starts again after losing a race."""
 
 _HOW_TO_SETTLE = (
     "see 'ledger log {}'; with a --reference, the same append can be sent again without harm"
@@ -78,12 +78,12 @@ class Appended(NamedTuple):
 
     entry: Entry
     repeated: bool
-    """The title's chain had it already, by its reference: nothing was written."""
+    """Whether the chain already had an entry with this reference. If so, nothing was written."""
 
 
 @dataclass(frozen=True, slots=True)
 class Draft:
-    """What is to be registered, before it has a place in a chain."""
+    """A version to be registered, before it has a place in a chain."""
 
     title_number: str
     document: dict[str, JSONValue]
@@ -104,7 +104,7 @@ def append(
 ) -> Appended:
     """Add the draft to its title's chain; see ``Ledger.append``.
 
-    ``tip``: what an earlier append to this title, on top of ANY, has left of its reading.
+    ``tip``: what an earlier append to this title, on top of ANY, has read of it.
     """
     tip = tip or Tip(history, draft.title_number)
     for attempt in range(RACES):
@@ -124,14 +124,15 @@ def append(
         time.sleep(random.uniform(0, 0.002 * min(2**attempt, 64)))  # noqa: S311 -- no secret
     raise HeadMoved(
         f"cannot append to {draft.title_number}: lost the race {RACES} times",
-        hint="many writers want this title; try again, nothing was written",
+        hint="nothing was written: many writers append to this title, so try again",
     )
 
 
 def _make_durable(history: History, entry: Entry) -> None:
-    """Create again what was read: whoever wrote it may have crashed before it was durable.
+    """Create the entry again: whoever wrote it may have crashed before it was durable.
 
-    However that fails, the entry is in the chain: no StoreError may say that nothing was written.
+    If that fails, the entry is still in the chain, so no StoreError may say that nothing was
+    written.
     """
     key = layout.entry_key(entry.title_number, entry.address)
     try:
@@ -140,8 +141,8 @@ def _make_durable(history: History, entry: Entry) -> None:
         raise _other_bytes(key, error) from error
     except (OutcomeUnknown, StoreError) as error:
         raise OutcomeUnknown(
-            f"{entry.title_number} has it, as version {entry.version} ({entry.address}), and nobody"
-            f" can tell whether a crash would undo that: {error}",
+            f"{entry.title_number} has it, as version {entry.version} ({entry.address}), but it is"
+            f" unknown whether a crash would undo that: {error}",
             hint=_HOW_TO_SETTLE.format(entry.title_number),
             address=entry.address,
         ) from error
@@ -164,7 +165,7 @@ def preview(
     parent: str | Anything | None = ANY,
     clamp_time: bool = False,
 ) -> Appended:
-    """What ``append`` would answer now, or raise; nothing is written."""
+    """Return what ``append`` would return now, or raise what it would raise. Write nothing."""
     tip = Tip(history, draft.title_number)
     return _prepare(history, signer, clock, draft, parent, clamp_time, tip)
 
@@ -224,8 +225,8 @@ def _sign(
         return history.open(entry.data, entry.title_number, key, entry.address)
     except IntegrityError as error:
         raise KeyUnavailable(
-            f"cannot append to {draft.title_number}: what the signer signed doesn't verify",
-            hint="nothing was written; look after the device that signs",
+            f"cannot append to {draft.title_number}: the signer's signature does not verify",
+            hint="nothing was written; check the device that signs",
         ) from error
 
 
@@ -265,7 +266,7 @@ def _short(address: str | None) -> str:
 def _find_repeated(tip: Tip, draft: Draft, parent: str | Anything | None) -> Entry | None:
     """The entry that an earlier try of the same append left, searched down to the parent given.
 
-    What is registered is a document from a day on: a repeat with another of either is no repeat.
+    A repeat has the same document and the same effective date. Anything else is a new registration.
     """
     above = parent if isinstance(parent, str) else None
     entry = tip.find(draft.reference, above) if draft.reference else None
@@ -284,7 +285,7 @@ def _find_repeated(tip: Tip, draft: Draft, parent: str | Anything | None) -> Ent
 
 
 def _check_first(history: History, title_number: str) -> None:
-    """Refuse a first version where the ledger is gone, or where the title had later ones."""
+    """Refuse a first version if the ledger is gone, or if the title had later ones."""
     # A disk that is not mounted, a folder that was moved: nothing is missing in an empty place.
     if read_origin(history.store) != history.origin:
         raise StoreUnavailable(
@@ -303,10 +304,10 @@ def _check_first(history: History, title_number: str) -> None:
 def check_new(
     history: History, title_number: str, known: Container[str] = frozenset[str]()
 ) -> None:
-    """Refuse to start a history where there is one without a head; raises HeadMissing.
+    """Refuse to start a history if there is one without a head; raises HeadMissing.
 
-    A crashed first append leaves an entry of version 1 and no head: that is no history yet. Nor are
-    the ``known`` addresses: a crashed import may have left them.
+    A crashed first append leaves an entry of version 1 and no head: that is not a history yet. Nor
+    are the ``known`` addresses, which a crashed import may have left.
     """
     keys = [
         key

@@ -1,7 +1,7 @@
 """Many appends at once: titles side by side, the versions of one title in the order given.
 
-Only the appends themselves run in other threads. What is taken, started and handed out is decided
-where the outcomes are asked for, so there is nothing to lock, and who asks for no more stops it.
+Only the appends themselves run in other threads. The thread that iterates over the outcomes decides
+what is taken, started and handed out. So nothing needs a lock, and to stop iterating stops it.
 """
 
 from __future__ import annotations
@@ -28,13 +28,13 @@ if TYPE_CHECKING:
 __all__ = ["Outcome", "append_many", "check_draft"]
 
 WRITERS = 8
-"""How many appends are under way at least: a disk forces many files at once as fast as a few."""
+"""Threads, at least: a disk forces many files at once as fast as a few."""
 
 WINDOW = 1024
-"""How many drafts there are at most between the oldest that is not done and the newest taken."""
+"""Drafts that may be taken before the oldest of them is done."""
 
 WINDOW_BYTES = 16 << 20
-"""How large their documents are together, before no more is taken."""
+"""Bytes of their documents, at which no more drafts are taken."""
 
 
 class Outcome(NamedTuple):
@@ -107,7 +107,7 @@ class _Slot:
 
 
 @dataclass(slots=True, eq=False)
-class _Title:
+class _TitleQueue:
     """A title that has drafts in the window; forgotten, with its tip, when it has none."""
 
     tip: Tip
@@ -132,8 +132,8 @@ class _Window:
         self._taken = 0
         self._weight = 0
         self._slots: deque[_Slot] = deque()
-        self._titles: dict[str, _Title] = {}
-        self._ready: deque[_Title] = deque()
+        self._titles: dict[str, _TitleQueue] = {}
+        self._ready: deque[_TitleQueue] = deque()
         self._under_way: dict[Future[Appended], _Slot] = {}
         self._done: SimpleQueue[Future[Appended]] = SimpleQueue()
         # Which draft of a title failed. It grows with the failures, and with nothing else.
@@ -161,7 +161,7 @@ class _Window:
             raise failure
 
     def _take(self, drafts: Iterator[Draft]) -> bool:
-        """Put the next draft into the window; False where there is none."""
+        """Put the next draft into the window; False if there is none."""
         draft = next(drafts, None)
         if draft is None:
             return False
@@ -171,13 +171,15 @@ class _Window:
         self._weight += slot.weight
         title = self._titles.get(draft.title_number)
         if title is None:
-            title = self._titles[draft.title_number] = _Title(self._open_tip(draft.title_number))
+            title = self._titles[draft.title_number] = _TitleQueue(
+                self._open_tip(draft.title_number)
+            )
         title.drafts += 1
         title.waiting.append(slot)
         self._go_on(title)
         return True
 
-    def _go_on(self, title: _Title) -> None:
+    def _go_on(self, title: _TitleQueue) -> None:
         """Queue the title for a writer, if it is free and has something to be written."""
         while title.waiting and (failed := self._failed.get(title.waiting[0].draft.title_number)):
             slot = title.waiting.popleft()

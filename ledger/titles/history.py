@@ -1,7 +1,7 @@
 """Reading one title: every entry that is handed out has been checked.
 
-``History`` knows a store, and what counts in it: the ledger's origin and a keyring. The stored
-bytes are checked by ``Entry.open``, neighbours by ``check_link``; what does not hold is raised.
+``History`` has a store, and what counts in it: the ledger's origin and a keyring. ``Entry.open``
+checks the stored bytes, ``check_link`` an entry and its parent. Both raise what does not hold.
 """
 
 from __future__ import annotations
@@ -25,10 +25,10 @@ if TYPE_CHECKING:
 __all__ = ["Head", "History", "Tip"]
 
 HEADS = 256
-"""How many checked heads are remembered,"""
+"""How many checked heads are remembered."""
 
 LARGE = 1 << 16
-"""of this many bytes at most."""
+"""Bytes: a larger head is not remembered."""
 
 
 class Head(NamedTuple):
@@ -61,7 +61,7 @@ class History:
         )
 
     def find_head(self, title_number: str) -> Head | None:
-        """The head, or None where the title has none."""
+        """The head, or None if the title has none."""
         key = layout.head_key(layout.check_title_number(title_number))
         blob = self.store.get(key)
         if blob is None:
@@ -82,7 +82,7 @@ class History:
             self._heads[head.title_number] = head
 
     def head(self, title_number: str) -> Entry:
-        """The newest entry; raises NotFoundError where there is no such title."""
+        """The newest entry; raises NotFoundError if there is no such title."""
         head = self.find_head(title_number)
         if head is None:
             raise NotFoundError(
@@ -92,7 +92,7 @@ class History:
         return head.entry
 
     def entry(self, title_number: str, address: str) -> Entry:
-        """The entry of this address; that it is in the chain is for the walk to tell."""
+        """The entry of this address. Only a walk tells whether it is in the chain."""
         key = layout.entry_key(layout.check_title_number(title_number), address)
         blob = self.store.get(key)
         if blob is None:
@@ -225,7 +225,7 @@ class Tip:
         self._addresses: dict[str, str] = {}  # of what was read so far, by reference
 
     def head(self) -> Head | None:
-        """The head, or None where the title has none."""
+        """The head, or None if the title has none."""
         if not self._is_read:
             self._head = self._history.find_head(self._title_number)
             self._below = self._history.walk(self._head.entry) if self._head else iter(())

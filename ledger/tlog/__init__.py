@@ -1,9 +1,9 @@
-"""The transparency log: which entry is which version of a title, for all to see, in one order.
+"""The transparency log in C2SP's formats, pure: bytes in, object or error out.
 
-Who holds a checkpoint can tell whether the log ever lost, changed or reordered a leaf. The formats
-are those of C2SP (signed-note, tlog-checkpoint, tlog-cosignature, tlog-tiles, tlog-proof), so that
-witnesses, monitors and other people's tools understand them. Bytes in, object or error out:
-nothing in this package opens a file or reads a clock.
+The log says which entry is which version of a title, in one order that everybody can see. Whoever
+holds a checkpoint can tell whether the log ever lost, changed or reordered a leaf. The formats are
+signed-note, tlog-checkpoint, tlog-cosignature, tlog-tiles and tlog-proof, so witnesses, monitors and
+other people's tools understand them. Nothing here opens a file or reads a clock.
 
 ::
 

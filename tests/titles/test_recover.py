@@ -106,7 +106,7 @@ def test_only_an_entry_that_nothing_follows_can_be_chosen(world):
     del world.objects[HEAD]
     ledger = opened(world)
     for to in (world.entries[1].address, "0" * 64, "HEAD"):
-        with pytest.raises(LedgerError, match=r"is no tip of TN1|not an address"):
+        with pytest.raises(LedgerError, match=r"is not a tip of TN1|not an address"):
             ledger.recover(TITLE, to=to)
     assert ledger.store.get(HEAD) is None
 
@@ -192,7 +192,7 @@ def test_of_two_who_mend_at_once_one_is_told(world):
             if operation == "create" and key == HEAD and inner.get(HEAD) is None:
                 inner.create(HEAD, sibling)
 
-    with pytest.raises(HeadMoved, match="was mended by somebody else"):
+    with pytest.raises(HeadMoved, match="was mended by another writer"):
         opened(world, Raced(inner)).recover(TITLE, to=world.entries[2].address)
     assert inner.get(HEAD).data == sibling
 
