@@ -22,7 +22,7 @@ from benchmarks.scale import MEMORY, Peak, megabytes
 from ledger import Ledger, Log, check_entry
 from ledger.format.layout import pending_key
 from ledger.sealing.commit import Committed, Declared
-from ledger.sealing.memory import Memory
+from ledger.sealing.memory import MemoryFile
 from ledger.stores import MemoryStore
 from ledger.testing import ORIGIN, signer
 from ledger.titles.history import History
@@ -209,7 +209,7 @@ def large_log(scratch: Path, titles: int) -> tuple[PricedStore, Ledger]:
     ledger = open_ledger(store)
     made_up = [Leaf("MADEUP", version, f"{version:064x}") for version in range(1, LEAVES + 1)]
     history = History(store, ORIGIN, KEYRING)
-    sealer = Memory(memory(scratch))
+    sealer = MemoryFile(memory(scratch))
     committed = Committed(history, KEY, sealer, Declared(genesis=True), datetime.now(UTC))
     with sealer.locked():
         committed.settle()

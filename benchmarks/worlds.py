@@ -79,7 +79,7 @@ def chain(title_number: str, versions: int) -> Iterator[Entry]:
     """The entries of a title, oldest first."""
     parent = None
     for number in range(versions):
-        parent = Entry.seal(
+        parent = Entry.sign(
             KEY,
             ledger=ORIGIN,
             title_number=title_number,

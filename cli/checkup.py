@@ -189,10 +189,10 @@ class Examination:
     def _compare_memory(self, ledger: Ledger, path: Path) -> Check:
         from ledger import Log  # noqa: PLC0415
         from ledger.sealing.commit import is_as_remembered  # noqa: PLC0415
-        from ledger.sealing.memory import Memory  # noqa: PLC0415
+        from ledger.sealing.memory import MemoryFile  # noqa: PLC0415
         from ledger.sealing.reader import LogReader  # noqa: PLC0415
 
-        remembered = Memory(path).read()
+        remembered = MemoryFile(path).read()
         if remembered is not None and remembered.origin == ledger.origin:
             log = LogReader(ledger.store, ledger.origin, self._config.keyring())
             if is_as_remembered(log, remembered):

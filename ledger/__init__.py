@@ -10,8 +10,10 @@
     assert ledger.verify("TN1234567", expect=entry.address)
 """
 
+from importlib import import_module
 from typing import TYPE_CHECKING
 
+from ledger.bundles.importing import Imported
 from ledger.errors import (
     ConflictError,
     HeadMissing,
@@ -34,16 +36,24 @@ from ledger.format.keys import PrivateKey, PublicKey, Signer
 from ledger.format.report import Finding, Report
 from ledger.ledger import Ledger
 from ledger.local.keyfile import create_key, load_key
-from ledger.offline import verify_bundle
+from ledger.offline import Proven, check_entry, verify_bundle
+from ledger.packs.writer import Packed
 from ledger.stores import Store, open_store
-from ledger.titles.append import ANY, Draft
+from ledger.titles.append import ANY, Appended, Draft
+from ledger.titles.batch import Outcome
+from ledger.verification.run import Verification
 
 if TYPE_CHECKING:
-    from ledger.log import Log, check_entry
+    from ledger.log import Log, Pending
+    from ledger.sealing.seal import Sealed
+    from ledger.tlog.checkpoint import SignedCheckpoint
+    from ledger.tlog.objects import Leaf, SealedRecord
+    from ledger.tlog.receipt import Receipt
 
 __all__ = [
     "ABSENT",
     "ANY",
+    "Appended",
     "Change",
     "ConflictError",
     "Draft",
@@ -51,24 +61,35 @@ __all__ = [
     "Finding",
     "HeadMissing",
     "HeadMoved",
+    "Imported",
     "IntegrityError",
     "InvalidError",
     "Keyring",
+    "Leaf",
     "Ledger",
     "LedgerError",
     "Log",
     "MalformedError",
     "NotFoundError",
+    "Outcome",
     "OutcomeUnknown",
+    "Packed",
+    "Pending",
     "PrivateKey",
+    "Proven",
     "PublicKey",
+    "Receipt",
     "ReferenceConflict",
     "Report",
+    "Sealed",
+    "SealedRecord",
+    "SignedCheckpoint",
     "Signer",
     "Store",
     "StoreError",
     "TrustError",
     "UnsupportedFormatError",
+    "Verification",
     "check_entry",
     "create_key",
     "load_key",
@@ -76,13 +97,21 @@ __all__ = [
     "verify_bundle",
 ]
 
+_LOG = {
+    "Leaf": "ledger.tlog.objects",
+    "Log": "ledger.log",
+    "Pending": "ledger.log",
+    "Receipt": "ledger.tlog.receipt",
+    "SealedRecord": "ledger.tlog.objects",
+    "Sealed": "ledger.sealing.seal",
+    "SignedCheckpoint": "ledger.tlog.checkpoint",
+}
+
 
 def __getattr__(name: str) -> object:
     """Load the log only for those who use it: every command of the shell would wait for it."""
-    if name not in {"Log", "check_entry"}:
+    if name not in _LOG:
         raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
-    from ledger import log  # noqa: PLC0415
-
-    found: object = getattr(log, name)
+    found: object = getattr(import_module(_LOG[name]), name)
     globals()[name] = found
     return found

@@ -153,7 +153,7 @@ class ConflictError(LedgerError):
 
 
 class HeadMoved(ConflictError):
-    """The head is not the parent that was asked for. ``actual`` is None where there is no head."""
+    """The head is not the parent that was asked for. ``actual`` is None if there is no head."""
 
     slug = "head-moved"
     http_status = 412

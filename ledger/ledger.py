@@ -1,4 +1,4 @@
-"""The ledger: what people append to, read and verify. It orchestrates; the rules are elsewhere."""
+"""The ledger that people append to, read and verify. The rules are in the rooms below it."""
 
 from __future__ import annotations
 
@@ -6,21 +6,22 @@ from datetime import UTC, datetime
 from itertools import islice
 from typing import TYPE_CHECKING, BinaryIO
 
-from ledger.bundles import importing as transfer
+from ledger.bundles.exporting import export, heads_of
+from ledger.bundles.importing import import_bundle
 from ledger.errors import InvalidError, KeyUnavailable, TrustError
-from ledger.format import diff, layout
+from ledger.format import layout
+from ledger.format.diff import changes
 from ledger.format.keyring import Keyring
 from ledger.format.keys import PrivateKey
 from ledger.format.report import Report
 from ledger.local.parallel import cores
 from ledger.packs.writer import pack
 from ledger.stores import open_store
-from ledger.titles import append as appending
-from ledger.titles import batch as batching
-from ledger.titles import identity
-from ledger.titles import recover as recovering
-from ledger.titles.append import ANY, Anything, Appended, Draft
+from ledger.titles.append import ANY, Anything, Appended, Draft, append, preview
+from ledger.titles.batch import append_many
 from ledger.titles.history import History
+from ledger.titles.identity import check_pinned, create_identity, read_origin
+from ledger.titles.recover import recover
 from ledger.verification.fsck import fsck
 from ledger.verification.run import Verification
 from ledger.verification.walk import FROM_A_LISTING, verify_title
@@ -60,9 +61,11 @@ class Ledger:
         self, history: History, signer: Signer | None, clock: Callable[[], datetime]
     ) -> None:
         """Use ``Ledger.open`` or ``Ledger.create``."""
-        self._history = history
+        self.history = history
+        """The checked reading of titles, on which all of this is built."""
+        self.clock = clock
+        """What time it is: called without arguments, it returns an aware datetime."""
         self._signer = signer
-        self._clock = clock
 
     @classmethod
     def create(
@@ -84,8 +87,8 @@ class Ledger:
             if not isinstance(signer, PrivateKey):
                 raise KeyUnavailable("a ledger without a keyring needs a PrivateKey as signer")
             keyring = Keyring().trust(origin, signer.public_key)
-        identity.check_pinned(origin, keyring, "the caller")
-        identity.create_identity(store, origin)
+        check_pinned(origin, keyring, "the caller")
+        create_identity(store, origin)
         return cls(History(store, origin, keyring), signer, clock)
 
     @classmethod
@@ -101,11 +104,11 @@ class Ledger:
         """Open the ledger in a store.
 
         The origin that the store claims has to be in the keyring, and to be ``origin`` if that is
-        given: pass it where the keyring knows several. Raises NotFoundError, OriginNotPinned, or
-        TrustError where the store holds another ledger.
+        given: pass it if the keyring knows several. Raises NotFoundError, OriginNotPinned, or
+        TrustError if the store holds another ledger.
         """
         store = open_store(store) if isinstance(store, str) else store
-        claimed = identity.read_origin(store)
+        claimed = read_origin(store)
         if origin is not None and claimed != origin:
             raise TrustError(
                 f"{store.url} holds the ledger {claimed}, not {origin}",
@@ -113,7 +116,7 @@ class Ledger:
                 reason="wrong-ledger",
                 object_key=layout.LEDGER_KEY,
             )
-        identity.check_pinned(claimed, keyring, store.url)
+        check_pinned(claimed, keyring, store.url)
         return cls(History(store, claimed, keyring), signer, clock)
 
     def __enter__(self) -> Self:
@@ -128,23 +131,23 @@ class Ledger:
         self.close()
 
     def close(self) -> None:
-        """Let go of what the store holds open; the ledger can't be used after it."""
+        """Close what the store holds open. The ledger cannot be used after that."""
         self.store.close()
 
     @property
     def origin(self) -> str:
         """The ledger's name, which is in every entry."""
-        return self._history.origin
+        return self.history.origin
 
     @property
     def store(self) -> Store:
-        """Where it is kept; what is read there directly has not been checked."""
-        return self._history.store
+        """The store it is kept in. What you read there directly has not been checked."""
+        return self.history.store
 
     @property
     def keyring(self) -> Keyring:
         """Whose signatures count."""
-        return self._history.keyring
+        return self.history.keyring
 
     # -- Write ---------------------------------------------------------------------------------
 
@@ -166,8 +169,8 @@ class Ledger:
         already with the same document and ``effective_at``, it is returned, and nothing is written.
 
         Raises InvalidError for what can't be registered, HeadMoved, HeadMissing, ReferenceConflict
-        or ClockBehind (see ``clamp_time``) where it doesn't fit what is there, StoreError where
-        nothing was written, OutcomeUnknown where nobody can tell: ask again with a reference.
+        or ClockBehind (see ``clamp_time``) if it doesn't fit what is there, StoreError if
+        nothing was written, OutcomeUnknown if nobody can tell: ask again with a reference.
         """
         draft = Draft(title_number, document, message, effective_at, reference)
         return self.submit(draft, parent=parent, clamp_time=clamp_time).entry
@@ -176,10 +179,10 @@ class Ledger:
         self, draft: Draft, *, parent: str | Anything | None = ANY, clamp_time: bool = False
     ) -> Appended:
         """Do what ``append`` does, and tell whether the entry was there already."""
-        return appending.append(
-            self._history,
+        return append(
+            self.history,
             self._registrar(),
-            self._clock,
+            self.clock,
             draft,
             parent=parent,
             clamp_time=clamp_time,
@@ -203,8 +206,8 @@ class Ledger:
         Closing the iterator starts nothing new and waits for what is being written; so does
         ``stop``, asked between appends, but those outcomes are still yielded.
         """
-        return batching.append_many(
-            self._history, self._registrar(), self._clock, drafts, clamp_time=clamp_time, stop=stop
+        return append_many(
+            self.history, self._registrar(), self.clock, drafts, clamp_time=clamp_time, stop=stop
         )
 
     def preview(
@@ -218,11 +221,11 @@ class Ledger:
         parent: str | Anything | None = ANY,
         clamp_time: bool = False,
     ) -> Appended:
-        """What ``submit`` would answer now, or raise; nothing is written."""
-        return appending.preview(
-            self._history,
+        """Return what ``submit`` would return now, or raise what it would raise. Write nothing."""
+        return preview(
+            self.history,
             self._registrar(),
-            self._clock,
+            self.clock,
             Draft(title_number, document, message, effective_at, reference),
             parent=parent,
             clamp_time=clamp_time,
@@ -233,26 +236,26 @@ class Ledger:
     ) -> Entry:
         """Mend a head that is missing or unreadable, and return the entry it points at now.
 
-        Where several entries have no successor, ConflictError lists them, and ``to`` chooses one.
+        If several entries have no successor, ConflictError lists them, and ``to`` chooses one.
         ``expect`` is an address, remembered from before, that has to be in the chain.
         """
-        return recovering.recover(self._history, title_number, to=to, expect=expect)
+        return recover(self.history, title_number, to=to, expect=expect)
 
     def import_bundle(self, source: BinaryIO) -> Imported:
         """Bring every title of a bundle (a seekable file) to where the bundle has it.
 
         All of it is verified before anything is written; repeating it changes nothing. Raises
-        IntegrityError, Forked where the histories part, TrustError for another ledger's bundle,
+        IntegrityError, Forked if the histories part, TrustError for another ledger's bundle,
         NotFoundError for an incremental one whose earlier bundles are not in the store yet.
         """
-        return transfer.import_bundle(self._history, source, self._clock())
+        return import_bundle(self.history, source, self.clock())
 
     def pack(self, *, rebuild: bool = False, each: Callable[[str], None] | None = None) -> Packed:
         """Put entries that are in no pack yet, or all, into packs, to be read hundreds at once.
 
         Only what verifies is packed; ``each`` hears of every title that was looked at.
         """
-        return pack(self._history, rebuild=rebuild, each=each)
+        return pack(self.history, rebuild=rebuild, each=each)
 
     def _registrar(self) -> Signer:
         if self._signer is None:
@@ -261,7 +264,7 @@ class Ledger:
             )
         if self.keyring.key(self.origin, self._signer.key_id) is None:
             raise TrustError(
-                f"key {self._signer.key_id[:16]}… is no registrar of {self.origin}:"
+                f"key {self._signer.key_id[:16]}… is not a registrar of {self.origin}:"
                 " nobody would accept what it signs",
                 hint=f"ledger key trust FILE --origin {self.origin}",
             )
@@ -271,7 +274,7 @@ class Ledger:
 
     def head(self, title_number: str) -> Entry:
         """The newest entry of a title: one read. Raises NotFoundError."""
-        return self._history.head(title_number)
+        return self.history.head(title_number)
 
     def entry(self, title_number: str, revision: str = "HEAD") -> Entry:
         """The entry that a revision names: ``HEAD~2``, ``v3``, ``81be04aa``, ``@{2026-01-31}``.
@@ -280,28 +283,28 @@ class Ledger:
         address one. An entry found by its address is authentic; that it is in the chain is for
         ``log`` and ``verify`` to say.
         """
-        return self._history.resolve(title_number, revision)
+        return self.history.resolve(title_number, revision)
 
     def log(
         self, title_number: str, revision: str = "HEAD", *, limit: int | None = None
     ) -> Iterator[Entry]:
         """The history of a title from a revision down, newest first, one read an entry."""
-        start = self._history.resolve(title_number, revision)
-        return islice(self._history.walk(start), _check_limit(limit))
+        start = self.history.resolve(title_number, revision)
+        return islice(self.history.walk(start), _check_limit(limit))
 
     def at(self, title_number: str, moment: datetime, *, effective: bool = False) -> Entry:
         """The version that stood at a moment: as recorded by then, or, ``effective``, as in law.
 
         In law, a later version supersedes the earlier ones from its ``effective_at`` on.
         """
-        return self._history.at(title_number, moment, effective=effective)
+        return self.history.at(title_number, moment, effective=effective)
 
     def diff(self, title_number: str, old: str = "HEAD~1", new: str = "HEAD") -> list[Change]:
         """The fields that differ between two revisions of a title."""
         head = self.head(title_number)  # once: both revisions are seen from the same state
-        before = self._history.resolve(title_number, old, head)
-        after = self._history.resolve(title_number, new, head)
-        return diff.changes(before.document, after.document)
+        before = self.history.resolve(title_number, old, head)
+        after = self.history.resolve(title_number, new, head)
+        return changes(before.document, after.document)
 
     def titles(
         self, *, prefix: str = "", after: str = "", limit: int | None = None
@@ -332,9 +335,9 @@ class Ledger:
             if address is not None:
                 layout.check_address(address)
         return verify_title(
-            self._history,
+            self.history,
             title_number,
-            self._clock(),
+            self.clock(),
             expect=expect,
             since=since,
             jobs=jobs or cores(),
@@ -377,9 +380,9 @@ class Ledger:
         verification uses it, StoreUnavailable if it can't be written.
         """
         return Verification(
-            self._history,
+            self.history,
             titles,
-            self._clock(),
+            self.clock(),
             listing=self.titles,
             listed=listed,
             state=state,
@@ -388,11 +391,11 @@ class Ledger:
         )
 
     def fsck(self, *, each: Callable[[Report], None] | None = None) -> Report:
-        """Verify all titles, and check every other object, those in no chain, too."""
+        """Verify all titles, and check every other object, including those in no chain."""
 
         def heard() -> Iterator[Report]:
             yield Report(self.origin, not_shown=(FROM_A_LISTING,))
-            for report in fsck(self._history, self._clock(), jobs=cores()):
+            for report in fsck(self.history, self.clock(), jobs=cores()):
                 if each is not None:
                     each(report)
                 yield report
@@ -414,9 +417,9 @@ class Ledger:
         """
         known: dict[str, str] | None = None
         for earlier in since:
-            known = (known or {}) | transfer.heads_of(earlier, self.origin, self.keyring)
+            known = (known or {}) | heads_of(earlier, self.origin, self.keyring)
         chosen = self.titles() if titles is None else sorted(set(titles), key=layout.head_key)
-        return transfer.export(self._history, out, chosen, known, listed=titles is None)
+        return export(self.history, out, chosen, known, listed=titles is None)
 
 
 def _check_limit(limit: int | None) -> int | None:

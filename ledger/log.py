@@ -18,15 +18,13 @@ import time
 from typing import TYPE_CHECKING, NamedTuple
 
 from ledger.errors import (
-    IntegrityError,
     InvalidError,
     LedgerError,
-    MalformedError,
     NotFoundError,
     OriginNotPinned,
 )
 from ledger.format import layout
-from ledger.format.entry import Entry
+from ledger.format.keyring import TRUST_THE_LOG
 from ledger.local.files import check_outside
 from ledger.local.parallel import cores
 from ledger.sealing.cosign import add_cosignatures
@@ -34,11 +32,9 @@ from ledger.sealing.pending import pending_titles
 from ledger.sealing.reader import LogReader
 from ledger.sealing.seal import Sealed, seal
 from ledger.stores import FolderStore
-from ledger.titles.history import History
 from ledger.tlog.checkpoint import cosign
-from ledger.tlog.leaf import Leaf
 from ledger.tlog.note import add_signatures
-from ledger.tlog.receipt import Receipt, check_receipt
+from ledger.tlog.objects import Leaf, leaf_of
 from ledger.verification.by_log import MAX_DELAY, LogAudit
 from ledger.verification.replay import last_logged
 from ledger.verification.run import Verification
@@ -49,45 +45,37 @@ if TYPE_CHECKING:
     from concurrent.futures import Executor
     from datetime import timedelta
 
-    from ledger.format.keyring import Keyring, Role
-    from ledger.format.keys import PublicKey, Signer
+    from ledger.format.entry import Entry
+    from ledger.format.keys import Signer
     from ledger.ledger import Ledger
     from ledger.sealing.pending import Moved
     from ledger.tlog.checkpoint import SignedCheckpoint, WitnessKey
     from ledger.tlog.objects import SealedRecord
     from ledger.tlog.policy import WitnessPolicy
+    from ledger.tlog.receipt import Receipt
 
-__all__ = ["Log", "Pending", "Proven", "check_entry", "leaf_of"]
-
-ENTRY = "the entry"
-RECEIPT = "the receipt"
-"""What findings call files that only their reader knows the names of."""
-
-_TRUST_THE_LOG = (
-    "ask for it, and compare its id over another channel:"
-    " ledger key trust FILE --origin {} --role log"
-)
+__all__ = ["Log", "Pending"]
 
 FIRST_PAUSE = 0.1
 LONGEST_PAUSE = 2.0
 """Seconds between two looks at the log."""
 
 LOOKED_AT = 100
-"""Of so many titles at most it is asked how long they have been waiting: drawn by lot, as those of
-one part of the register may all be young while others wait."""
+"""How many titles, drawn at random, are asked how long they have been waiting.
+
+The first in the listing would not do: they may all be young while others wait."""
 
 
 class Pending(NamedTuple):
     """What waits to be logged."""
 
     moves: int
-    """How many moves of heads were prepared, and not settled by a seal yet."""
+    """Moves of heads that were prepared and that no seal has settled yet."""
     oldest: str | None
-    """When the oldest entry that waits was recorded (RFC 3339); None: none does.
+    """When the oldest waiting entry was recorded (RFC 3339), or None if nothing waits.
 
-    A move that was prepared and never came to be waits for nothing. Of more than LOOKED_AT titles
-    so many are drawn by lot, anew each time: the oldest of all may be older then, by a little where
-    many have waited as long.
+    A move that was prepared but never happened does not count. If more than LOOKED_AT titles wait,
+    this is the oldest of a random sample, drawn anew each time: another may be older.
     """
 
 
@@ -98,10 +86,11 @@ class Log:
     """
 
     def __init__(self, ledger: Ledger) -> None:
-        self._history = History(ledger.store, ledger.origin, ledger.keyring)
+        self.reader = LogReader(ledger.store, ledger.origin, ledger.keyring)
+        """The log as its store has it: only what is signed has been checked."""
+        self._history = ledger.history
         self._titles = ledger.titles
-        self._clock = ledger._clock  # noqa: SLF001 -- the log is the ledger's own
-        self._reader = LogReader(ledger.store, ledger.origin, ledger.keyring)
+        self._clock = ledger.clock
 
     @property
     def origin(self) -> str:
@@ -125,8 +114,10 @@ class Log:
         writers of the store can't reach. ``genesis`` begins the log; ``adopt`` goes on with one
         that this sealer has no memory of; ``restored`` says in words why the log was set back.
         ``every_title``: not only those that were appended to since. Titles that don't verify are
-        left out, and are in the report of what it returns. Raises what ``ledger.tlog.seal`` does,
-        and InvalidError for a memory inside the store.
+        left out, and are in the report of what it returns.
+
+        Raises what ``ledger.sealing.seal.seal`` does, and InvalidError for a memory inside the
+        store.
         """
         if isinstance(self._history.store, FolderStore):
             check_outside(memory, self._history.store.path)
@@ -147,21 +138,21 @@ class Log:
     ) -> SignedCheckpoint:
         """The published checkpoint, signed by the log's key.
 
-        ``verify``: check that the newest tiles lead to its root, too; that all others do is for
-        an audit to say. ``witnesses``: those whose cosignatures are looked at; how many are enough
-        is for a ``WitnessPolicy`` to say. Raises NotFoundError where there is no log yet,
-        TrustError or IntegrityError where a key of the log did not sign it, or a witness's
+        ``verify``: also check that the newest tiles lead to its root. Only an audit checks all
+        the others. ``witnesses``: those whose cosignatures are looked at; how many are enough
+        is for a ``WitnessPolicy`` to say. Raises NotFoundError if there is no log yet,
+        TrustError or IntegrityError if a key of the log did not sign it, or a witness's
         signature is wrong.
         """
         self._check_pinned()
-        signed = self._reader.checkpoint(witnesses)
+        signed = self.reader.checkpoint(witnesses)
         if signed is None:
             raise NotFoundError(
                 f"there is no log in {self._history.store.url}",
                 hint="'ledger seal --genesis' begins it; 'ledger key generate --for log' first",
             )
         if verify:
-            self._reader.builder(signed.checkpoint.size, signed.checkpoint.root)
+            self.reader.builder(signed.checkpoint.size, signed.checkpoint.root)
         return signed
 
     def add_cosignatures(
@@ -170,31 +161,31 @@ class Log:
         """Publish what witnesses have signed: the checkpoint, as they returned it, with the log's.
 
         Their cosignatures are verified, and what others wrote is left out. The next seal of
-        anything new publishes a checkpoint without them. Raises ConflictError where another
-        checkpoint is published by now, TrustError where none of the witnesses signed this one.
+        anything new publishes a checkpoint without them. Raises ConflictError if another
+        checkpoint is published by now, TrustError if none of the witnesses signed this one.
         """
         self._check_pinned()
-        return add_cosignatures(self._reader, cosigned, tuple(witnesses))
+        return add_cosignatures(self.reader, cosigned, tuple(witnesses))
 
     def known(self, title_number: str, kept: bytes) -> Leaf | None:
         """The newest version of a title that the log had by a checkpoint kept from before.
 
         None: it had none of it. That the log continues the checkpoint is checked, and the answer
         is proved: the log is read from that version on. Raises IntegrityError (reason
-        ``log-set-back``, ``not-consistent``, or where tiles are missing or wrong).
+        ``log-set-back``, ``not-consistent``, or if tiles are missing or wrong).
         """
         self._check_pinned()
-        return last_logged(self._reader, title_number, kept)
+        return last_logged(self.reader, title_number, kept)
 
     def receipt(self, title_number: str, revision: str = "HEAD") -> Receipt:
         """The receipt of an entry: that it is in the log, provable without the store.
 
         At once for the newest logged version of a title; for an earlier one the log is searched.
-        Raises NotFoundError where it is not in the published log yet.
+        Raises NotFoundError if it is not in the published log yet.
         """
         signed = self.checkpoint()
         entry = self._history.resolve(title_number, revision)
-        return self._reader.receipt(leaf_of(entry), signed)
+        return self.reader.receipt(leaf_of(entry), signed)
 
     def wait(self, entry: Entry, timeout: float) -> Receipt | None:
         """The receipt of an entry as soon as it is in the log; None: not within these seconds."""
@@ -202,7 +193,7 @@ class Log:
         pause = FIRST_PAUSE
         while True:
             try:
-                return self._reader.receipt(leaf_of(entry), self.checkpoint())
+                return self.reader.receipt(leaf_of(entry), self.checkpoint())
             except NotFoundError:
                 left = end - time.monotonic()
                 if left <= 0:
@@ -215,19 +206,19 @@ class Log:
 
         As the store says: a receipt proves it.
         """
-        found = self._reader.record(title_number)
+        found = self.reader.record(title_number)
         return found[0] if found else None
 
     def newest(self) -> Leaf | None:
         """The last leaf of the published log; None: it is empty. As the store says."""
         size = self.checkpoint().checkpoint.size
-        leaves = list(self._reader.leaves(size, size - 1)) if size else []
+        leaves = list(self.reader.leaves(size, size - 1)) if size else []
         return Leaf.decode(leaves[0]) if leaves else None
 
     def pending(self, most: int | None = None) -> Pending:
-        """What waits for the next seal; ``most``: no more markers than so many are counted.
+        """Return what waits for the next seal. At most ``most`` markers are counted.
 
-        Lists them, and reads the heads and entries of a hundred titles.
+        List the markers, and read the heads and entries of up to a hundred titles.
         """
         moves = 0
         drawn: list[Moved] = []
@@ -248,7 +239,7 @@ class Log:
             for (title, marker), head in zip(first, heads, strict=True)
             if head and head.version >= marker.version
         ]
-        # Where it lost a race, another was recorded in its place at about the same time.
+        # If it lost a race, another was recorded in its place at about the same time.
         return min((e.recorded_at for e in self._entries(reached) if e), default=None)
 
     def _entries(self, places: Iterable[tuple[str, str]]) -> Iterator[Entry | None]:
@@ -282,7 +273,7 @@ class Log:
         now = self._clock()
         log_audit = LogAudit(
             self._history,
-            self._reader,
+            self.reader,
             lambda: self.checkpoint(witnesses=policy.witnesses if policy else ()),
             now,
             max_delay=max_delay,
@@ -305,99 +296,19 @@ class Log:
 
         It says that this was the largest that the witness saw, and that it continues all that it
         saw before: so it is for an ``audit`` with a state that held, and for no other checkpoint
-        than its. Raises InvalidError where the signer has another key.
+        than its. Raises InvalidError if the signer has another key.
         """
-        signed = self._reader.open(checkpoint)
+        signed = self.reader.open(checkpoint)
         line = cosign(signed.checkpoint, witness, signer, int(self._clock().timestamp()))
         cosigned = add_signatures(checkpoint, line)
-        if not self._reader.open(cosigned, [witness]).cosignatures:
-            raise InvalidError(f"{witness.name} has the log's own key: it is no witness")
+        if not self.reader.open(cosigned, [witness]).cosignatures:
+            raise InvalidError(f"{witness.name} has the log's own key: it is not a witness")
         return cosigned
 
     def _check_pinned(self) -> None:
-        if self._reader.log_keys or self._history.store.get(layout.LOG_CHECKPOINT) is None:
+        if self.reader.log_keys or self._history.store.get(layout.LOG_CHECKPOINT) is None:
             return
         raise OriginNotPinned(
             f"your keyring has no key of the log of {self.origin}",
-            hint=_TRUST_THE_LOG.format(self.origin),
+            hint=TRUST_THE_LOG.format(self.origin),
         )
-
-
-def leaf_of(entry: Entry) -> Leaf:
-    """The leaf of an entry."""
-    return Leaf(entry.title_number, entry.version, entry.address)
-
-
-class Proven(NamedTuple):
-    """What a receipt showed of an entry."""
-
-    entry: Entry
-    signed: SignedCheckpoint
-    """The checkpoint of a log that has the entry, with the cosignatures of known witnesses."""
-    leaf: int
-    """Which leaf of the log it is, from 0 on."""
-    is_signed: bool
-    """Whether a registrar's signature was checked: False where the keyring has no registrar."""
-
-
-def check_entry(
-    receipt: bytes,
-    entry: bytes,
-    *,
-    keyring: Keyring,
-    origin: str | None = None,
-    witnesses: Iterable[WitnessKey] = (),
-) -> Proven:
-    """Check, without any store, that the log of a ledger has an entry; both as bytes of files.
-
-    ``keyring`` has a key of the log, and should have the registrars': then the entry's signature is
-    checked, too. ``origin``: which ledger it has to be of, where the keyring knows several. How
-    many cosignatures are enough is the caller's policy.
-
-    Raises IntegrityError or TrustError (``reason`` is the finding's slug) where it does not hold,
-    OriginNotPinned where the keyring has no key of that log.
-    """
-    read = _read_entry(entry)
-    name = read.ledger if origin is None else origin
-    log_keys = _keys(keyring, name, "log")
-    if not log_keys:
-        raise OriginNotPinned(
-            f"your keyring has no key of the log of {name}", hint=_TRUST_THE_LOG.format(name)
-        )
-    is_signed = bool(_keys(keyring, name, "registrar"))
-    if is_signed:
-        Entry.open(
-            entry, keyring=keyring, ledger=name, title_number=read.title_number, object_key=ENTRY
-        )
-    elif read.ledger != name:
-        raise IntegrityError(
-            f"{ENTRY}: it belongs to the ledger {read.ledger}, not {name}",
-            reason="wrong-ledger",
-            object_key=ENTRY,
-        )
-    parsed = _read_receipt(receipt)
-    leaf = leaf_of(read).encode()
-    signed = check_receipt(parsed, leaf, origin=name, log_keys=log_keys, witnesses=witnesses)
-    return Proven(read, signed, parsed.index, is_signed)
-
-
-def _read_entry(data: bytes) -> Entry:
-    try:
-        return Entry.unverified(data)
-    except MalformedError as error:
-        raise IntegrityError(
-            f"{ENTRY}: {error}", reason="malformed-entry", object_key=ENTRY
-        ) from error
-
-
-def _read_receipt(data: bytes) -> Receipt:
-    try:
-        return Receipt.decode(data)
-    except MalformedError as error:
-        raise IntegrityError(
-            f"{RECEIPT}: {error}", reason="malformed-receipt", object_key=RECEIPT
-        ) from error
-
-
-def _keys(keyring: Keyring, origin: str, role: Role) -> list[PublicKey]:
-    return [t.key for t in keyring if (t.origin, t.role) == (origin, role)]

@@ -59,7 +59,7 @@ def wrap(payload: bytes, signature: bytes) -> bytes:
     return b'{"entry":' + payload + b',"signature":"' + base64.b64encode(signature) + b'"}'
 
 
-def sealed(key: Signer, payload: dict[str, Any] | bytes) -> bytes:
+def signed(key: Signer, payload: dict[str, Any] | bytes) -> bytes:
     """The stored object of any payload, with a valid signature: what a rogue registrar could do."""
     payload = payload if isinstance(payload, bytes) else encode(payload, depth=100)
     return wrap(payload, key.sign(pae(payload)))
@@ -127,7 +127,7 @@ class World:
         parent: str | None = None
         for entry in self.entries[version - 1 :]:
             mine = changes if entry.version == version else {"parent": parent}
-            data = sealed(self.key, members(entry, **mine))
+            data = signed(self.key, members(entry, **mine))
             parent = address(data)
             named = self.put(data)
             if entry.version == version:
@@ -452,14 +452,14 @@ def a_version_is_left_out(world: World) -> str:
 @scenario("wrong-version")
 def a_version_comes_twice(world: World) -> str:
     return world.point_head_at(
-        sealed(world.key, members(world.entries[2], parent=world.entries[2].address))
+        signed(world.key, members(world.entries[2], parent=world.entries[2].address))
     )
 
 
 @scenario("wrong-version")
 def a_version_goes_back(world: World) -> str:
     return world.point_head_at(
-        sealed(world.key, members(world.entries[2], version=2, parent=world.entries[2].address))
+        signed(world.key, members(world.entries[2], version=2, parent=world.entries[2].address))
     )
 
 
@@ -489,14 +489,14 @@ def a_version_is_older_than_its_parent(world: World) -> str:
 @scenario("unknown-key")
 def a_version_is_signed_by_an_unknown_key(world: World) -> str:
     eve = signer("eve")
-    return world.point_head_at(sealed(eve, members(world.entries[2], key=eve.key_id))) and HEAD
+    return world.point_head_at(signed(eve, members(world.entries[2], key=eve.key_id))) and HEAD
 
 
 @scenario("unknown-key")
 def a_version_in_the_middle_is_signed_by_an_unknown_key(world: World) -> str:
     eve = signer("eve")
-    second = sealed(eve, members(world.entries[1], key=eve.key_id))
-    third = sealed(world.key, members(world.entries[2], parent=address(second)))
+    second = signed(eve, members(world.entries[1], key=eve.key_id))
+    third = signed(world.key, members(world.entries[2], parent=address(second)))
     world.point_head_at(third)
     return world.put(second)
 
@@ -525,7 +525,7 @@ def the_key_has_a_small_order(world: World) -> str:
 
 @scenario("bad-signature")
 def a_version_is_signed_by_another_key_than_it_says(world: World) -> str:
-    return world.point_head_at(sealed(signer("eve"), members(world.entries[2]))) and HEAD
+    return world.point_head_at(signed(signer("eve"), members(world.entries[2]))) and HEAD
 
 
 @scenario("bad-signature")
@@ -571,7 +571,7 @@ def _spelled(name: str, spell: Callable[[bytes], bytes]) -> None:
     def change(world: World) -> str:
         payload = spell(world.entries[2].payload)
         assert payload != world.entries[2].payload
-        return world.point_head_at(sealed(world.key, payload)) and HEAD
+        return world.point_head_at(signed(world.key, payload)) and HEAD
 
     SCENARIOS.append(Scenario(name, "malformed-entry", change))
 
@@ -684,7 +684,7 @@ def _without(name: str) -> None:
     def change(world: World) -> str:
         left = members(world.entries[2])
         del left[name]
-        return world.point_head_at(sealed(world.key, left)) and HEAD
+        return world.point_head_at(signed(world.key, left)) and HEAD
 
     SCENARIOS.append(Scenario(f"an_entry_without_{name}", "malformed-entry", change))
 

@@ -17,14 +17,14 @@ from cli.witnesses import WitnessOption, read_policy
 from ledger import Finding, IntegrityError, Keyring, Report, TrustError, check_entry
 from ledger.errors import OriginNotPinned
 from ledger.format.entry import MAX_BYTES
-from ledger.log import RECEIPT
+from ledger.offline import RECEIPT
 from ledger.tlog import NoteKey
 from ledger.tlog.policy import NONE
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
-    from ledger.log import Proven
+    from ledger.offline import Proven
     from ledger.tlog import WitnessPolicy
 
 __all__ = ["check"]

@@ -1,10 +1,11 @@
-"""Between bundles and stores: export, import, and verifying a bundle where it lies."""
+"""Bringing a bundle into a store: all of it is verified before anything is written."""
 
 from __future__ import annotations
 
 import hashlib
 from typing import TYPE_CHECKING, NamedTuple
 
+from ledger.bundles.verifying import check_origins
 from ledger.errors import (
     Forked,
     HeadMoved,
@@ -13,28 +14,24 @@ from ledger.errors import (
     MalformedError,
     NotFoundError,
     PreconditionFailed,
-    TrustError,
     UnsupportedFormatError,
 )
 from ledger.format import layout
-from ledger.format.bundle import BUNDLE_KEY, BundleReader, Header, Section, pack
+from ledger.format.bundle import BUNDLE_KEY, BundleReader, Section
 from ledger.format.chain import verify_chain
-from ledger.format.entry import Entry
-from ledger.format.report import Finding, Report
 from ledger.titles.append import check_new, move_head
-from ledger.titles.identity import check_pinned, decode_identity, encode_identity
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterable, Iterator, Mapping
+    from collections.abc import Iterator
     from datetime import datetime
     from typing import BinaryIO
 
     from ledger.bundles.log_part import LogImport
-    from ledger.format.keyring import Keyring
-    from ledger.format.report import Severity
+    from ledger.format.entry import Entry
+    from ledger.format.report import Report
     from ledger.titles.history import Head, History
 
-__all__ = ["Imported", "export", "heads_of", "import_bundle", "verify_bundle"]
+__all__ = ["Imported", "import_bundle"]
 
 BATCH = 64
 """How many objects an import creates side by side."""
@@ -51,230 +48,13 @@ class Imported(NamedTuple):
     """Whether the bundle's log was left out: the keyring has no key of it."""
 
 
-class NotInBundle(NotFoundError):
-    """A chain goes on below what an incremental bundle holds."""
-
-    slug = "not-in-bundle"
-
-
-# -- Export --------------------------------------------------------------------------------------
-
-
-def export(
-    history: History,
-    out: BinaryIO,
-    titles: Iterable[str],
-    known: Mapping[str, str] | None = None,
-    *,
-    listed: bool = False,
-) -> int:
-    """Write a bundle of these titles (in order) and return how many it holds.
-
-    Where the titles are ``listed`` by the store, those are left out that have nothing but a first
-    append that never finished; HeadMissing is raised for a history without a head. ``known`` maps
-    titles to the heads that an earlier bundle holds: only what came after them goes in, and titles
-    without anything new are left out. What is exported has been checked: raises IntegrityError for
-    what does not hold together.
-    """
-    from ledger.bundles.log_part import published_log, write_log  # noqa: PLC0415 -- slow to load
-
-    count = 0
-    left = set(known or ()) if listed else set()
-
-    def objects() -> Iterator[tuple[str, bytes]]:
-        nonlocal count
-        # First of all: titles that are read later are as far as the log, or further.
-        log = published_log(history) if listed else None
-        yield BUNDLE_KEY, Header(history.origin, known is None, log is not None).encode()
-        yield layout.LEDGER_KEY, encode_identity(history.origin)
-        for title_number in titles:
-            stop = known.get(title_number) if known else None
-            head = _head_to_export(history, title_number, listed=listed)
-            left.discard(title_number)
-            if head is not None and head.address != stop:
-                count += 1
-                yield layout.head_key(title_number), head.data
-                yield from _entries_down_to(history, head, stop)
-        for title_number in sorted(left):
-            raise IntegrityError(
-                f"{title_number} is in the earlier bundle, and the store lists it no more",
-                hint="it was dropped: import the earlier bundle to bring it back",
-                reason="head-missing",
-                object_key=layout.head_key(title_number),
-            )
-        if log is not None:
-            yield from write_log(history, log)
-
-    out.writelines(pack(objects()))
-    return count
-
-
-def _head_to_export(history: History, title_number: str, *, listed: bool) -> Entry | None:
-    head = history.find_head(title_number)
-    if head is None and listed:
-        check_new(history, title_number)
-        return None
-    return head.entry if head else history.head(title_number)
-
-
-def _entries_down_to(
-    history: History, head: Entry, stop: str | None
-) -> Iterator[tuple[str, bytes]]:
-    for entry in history.walk(head):
-        if entry.address == stop:
-            return
-        yield layout.entry_key(entry.title_number, entry.address), entry.data
-    if stop is not None:
-        raise Forked(
-            f"the earlier bundle has {head.title_number} at {stop}, which is not in its chain now",
-            hint="the store was set back, or the bundle is another ledger's; leave out --since",
-        )
-
-
-def heads_of(source: BinaryIO, origin: str, keyring: Keyring) -> dict[str, str]:
-    """The heads that a bundle of this ledger holds, by title; only their own bytes are checked."""
-    reader = BundleReader(source)
-    _check_origins(reader, keyring, origin)
-    heads = {}
-    for section in reader.sections():
-        entry = Entry.open(
-            section.head,
-            keyring=keyring,
-            ledger=origin,
-            title_number=section.title_number,
-            object_key=layout.head_key(section.title_number),
-        )
-        heads[section.title_number] = entry.address
-        reader.skip(section)
-    for _ in reader.log():
-        pass
-    return heads
-
-
-# -- Verify --------------------------------------------------------------------------------------
-
-
-def verify_bundle(
-    source: BinaryIO,
-    keyring: Keyring,
-    now: datetime,
-    *,
-    origin: str | None = None,
-    expect: str | None = None,
-) -> Report:
-    """Verify every title of a bundle, offline; raises OriginNotPinned for an unknown origin.
-
-    Where the bundle is an incremental one, what lies below it is reported as unchecked. ``expect``
-    is a pin: an address that must be in one of its chains.
-    """
-    try:
-        reader = BundleReader(source)
-        _check_origins(reader, keyring, origin)
-    except MalformedError as error:
-        return _not_a_bundle(origin or "", str(error))
-    # One report of a title at a time: a bundle may hold millions.
-    not_shown = ["that the bundle holds every title, and all there is of them by now"]
-    merged = Report.merge(reader.header.origin, _reports(reader, keyring, now, expect, not_shown))
-    return Report(merged.origin, merged.titles, merged.entries, merged.findings, tuple(not_shown))
-
-
-def _reports(
-    reader: BundleReader, keyring: Keyring, now: datetime, expect: str | None, unseen: list[str]
-) -> Iterator[Report]:
-    """A report for each title in turn, one for the log, and one for the bundle as a whole."""
-    seen: set[str] = set()
-    try:
-        for section in reader.sections():
-            read = _declaring(reader, _noting(section.read, expect, seen))
-            yield _verify_section(reader, section, keyring, now, read)
-        if reader.header.has_log:
-            from ledger.bundles.log_part import carried_report  # noqa: PLC0415 -- slow to load
-
-            report = carried_report(reader, keyring)
-            unseen += report.not_shown
-            yield report
-    except MalformedError as error:
-        yield _not_a_bundle(reader.header.origin, str(error))
-    if expect is not None and expect not in seen:
-        message = f"no chain of the bundle leads through the pinned {expect}"
-        # Below an incremental bundle it may well be.
-        severity: Severity = "tampering" if reader.header.complete else "unchecked"
-        finding = Finding(severity, "pin-missing", BUNDLE_KEY, message)
-        yield Report(reader.header.origin, findings=(finding,))
-
-
-def _check_origins(reader: BundleReader, keyring: Keyring, origin: str | None) -> None:
-    claimed = reader.header.origin
-    if decode_identity(reader.ledger) != claimed:
-        raise MalformedError("bundle.json and ledger.json name different origins")
-    if origin is not None and claimed != origin:
-        raise TrustError(
-            f"the bundle is of the ledger {claimed}, not of {origin}",
-            reason="wrong-ledger",
-            object_key=BUNDLE_KEY,
-        )
-    check_pinned(claimed, keyring, "the bundle")
-
-
-def _not_a_bundle(origin: str, why: str) -> Report:
-    return Report(origin, findings=(Finding("tampering", "malformed-bundle", BUNDLE_KEY, why),))
-
-
-def _noting(
-    read: Callable[[str], bytes | None], pin: str | None, seen: set[str]
-) -> Callable[[str], bytes | None]:
-    def noting(address: str) -> bytes | None:
-        if address == pin:
-            seen.add(address)
-        return read(address)
-
-    return noting
-
-
-def _declaring(
-    reader: BundleReader, read: Callable[[str], bytes | None]
-) -> Callable[[str], bytes | None]:
-    """In an incremental bundle, an entry that isn't there is elsewhere, not missing."""
-
-    def declared(address: str) -> bytes | None:
-        data = read(address)
-        if data is None and not reader.header.complete:
-            raise NotInBundle(f"{address} and all below it are in an earlier bundle")
-        return data
-
-    return declared
-
-
-def _verify_section(
-    reader: BundleReader,
-    section: Section,
-    keyring: Keyring,
-    now: datetime,
-    read: Callable[[str], bytes | None],
-) -> Report:
-    report = verify_chain(
-        section.title_number,
-        origin=reader.header.origin,
-        keyring=keyring,
-        head=section.head,
-        read=read,
-        now=now,
-    )
-    if any(f.severity != "warning" and f.slug != NotInBundle.slug for f in report.findings):
-        reader.skip(section)  # the walk broke off, what follows is another title's
-    return report
-
-
-# -- Import --------------------------------------------------------------------------------------
-
-
 def import_bundle(history: History, source: BinaryIO, now: datetime) -> Imported:
     """Bring every title of a bundle to where the bundle has it; repeating it changes nothing.
 
     ``source`` is read twice: all of it is verified, and compared with what the store has, before
-    anything is written. Raises IntegrityError for what doesn't verify, Forked where the store has
+    anything is written. Raises IntegrityError for what doesn't verify, Forked if the store has
     another history. Titles that the store has further are left as they are. Entries that the store
-    lost are put back. Where it fails on the way, the titles that were moved stay so: import again.
+    lost are put back. If it fails on the way, the titles that were moved stay so: import again.
     """
     from ledger.bundles.log_part import LogImport  # noqa: PLC0415 -- slow to load
 
@@ -303,7 +83,7 @@ def _titles(
     """Verify each title of the bundle, then its log, against the store; ``keep``: store them."""
     try:
         reader = BundleReader(source)
-        _check_origins(reader, history.keyring, history.origin)
+        check_origins(reader, history.keyring, history.origin)
         for section in reader.sections():
             target = history.find_head(section.title_number)
             incoming = _Incoming(history, reader, section, keep=keep)

@@ -14,19 +14,20 @@ from typing import TYPE_CHECKING, NamedTuple
 from ledger.errors import (
     ConflictError,
     IntegrityError,
+    LedgerError,
     MalformedError,
     OriginNotPinned,
-    PreconditionFailed,
+    OutcomeUnknown,
     TrustError,
 )
 from ledger.format import layout
 from ledger.format.report import Finding, Report
 from ledger.sealing.publish import is_published, publish_records, publish_tiles, replace_if_behind
 from ledger.sealing.reader import LogReader
+from ledger.stores.swap import swap
 from ledger.tlog.checkpoint import open_checkpoint
-from ledger.tlog.leaf import Leaf
 from ledger.tlog.merkle import check_consistency
-from ledger.tlog.objects import LogState, SealedRecord, Staging
+from ledger.tlog.objects import Leaf, LogState, SealedRecord, Staging
 from ledger.tlog.tiles import Tile, TileBuilder, decode_entries, encode_entries, entries_tiles
 
 if TYPE_CHECKING:
@@ -41,7 +42,7 @@ if TYPE_CHECKING:
 __all__ = ["Batch", "LogImport", "carried_report", "check_carried", "published_log", "write_log"]
 
 MANY = 4096
-"""So many records of titles are in memory."""
+"""Records of titles that are in memory at a time."""
 
 
 class Batch(NamedTuple):
@@ -58,7 +59,7 @@ class Batch(NamedTuple):
 def published_log(history: History) -> SignedCheckpoint | None:
     """The published checkpoint that a bundle is to carry; None: there is no log.
 
-    Raises OriginNotPinned where the keyring has no key of the log: nobody could check it.
+    Raises OriginNotPinned if the keyring has no key of the log: nobody could check it.
     """
     reader = _reader(history)
     if reader.log_keys:
@@ -73,7 +74,7 @@ def published_log(history: History) -> SignedCheckpoint | None:
 
 
 def write_log(history: History, signed: SignedCheckpoint) -> Iterator[tuple[str, bytes]]:
-    """The members of the log's part; raises IntegrityError where they don't lead to the root."""
+    """The members of the log's part; raises IntegrityError if they don't lead to the root."""
     yield layout.LOG_CHECKPOINT, signed.note
     builder = TileBuilder()
     for leaf in _reader(history).leaves(signed.checkpoint.size):
@@ -101,7 +102,7 @@ def check_carried(
 
     ``passing``: a checkpoint that this log has to continue, if it is the larger one. Raises
     MalformedError for other members than ``write_log`` gives, and what opening a checkpoint raises;
-    IntegrityError, at the end, where the leaves don't lead to its root.
+    IntegrityError, at the end, if the leaves don't lead to its root.
     """
     rest = iter(members)
     key, note = next(rest, ("", b""))
@@ -149,10 +150,10 @@ def _check_root(builder: TileBuilder, checkpoint: Checkpoint) -> None:
 
 
 def carried_report(reader: BundleReader, keyring: Keyring) -> Report:
-    """What is to be said of a bundle's log, once all titles were read."""
+    """Report on the log of a bundle, once all titles have been read."""
     origin = reader.header.origin
     members = reader.log()
-    keys = [t.key for t in keyring if (t.origin, t.role) == (origin, "log")]
+    keys = keyring.keys(origin, "log")
     if not keys:
         for _ in members:
             pass
@@ -182,7 +183,7 @@ class LogImport:
 
     def __init__(self, history: History) -> None:
         self.leaves = 0
-        """How many leaves the store lacks."""
+        """Leaves that the store does not have yet."""
         self.left_out = False
         """Whether there is a log that nobody could check: the keyring has no key of it."""
         self._log = _reader(history)
@@ -241,7 +242,7 @@ class LogImport:
         return self._there is not None and self._there.size > checkpoint.size
 
     def _keep(self, members: Iterable[tuple[str, bytes]]) -> None:
-        """Write what the store lacks: the tiles, then the state, which decides; then the rest.
+        """Write what the store lacks: the tiles, then the state, which decides, then the rest.
 
         An import that was cut off after the state was swapped is finished by the next one, or by
         the next seal.
@@ -258,7 +259,7 @@ class LogImport:
             replace_if_behind(self._log, signed)
 
     def _to_publish(self, signed: SignedCheckpoint) -> LogState | None:
-        """The state that the store is to have; None where all of the bundle's log is there."""
+        """The state that the store is to have; None if all of the bundle's log is there."""
         if not self._is_ahead(signed.checkpoint):
             return LogState(signed, Staging(self._base, self._digest))
         if self._state is None or self._state.checkpoint != signed.checkpoint:
@@ -282,13 +283,17 @@ class LogImport:
         yield records
 
     def _swap(self, state: LogState) -> None:
-        try:
-            if self._version is None:
-                self._log.store.create(layout.LOG_STATE, state.encode())
-            else:
-                self._log.store.replace(layout.LOG_STATE, state.encode(), self._version)
-        except PreconditionFailed as error:
+        if not swap(
+            self._log.store, layout.LOG_STATE, state.encode(), self._version, unknown=_unknown
+        ):
             raise ConflictError(
                 "the log was sealed during the import",
                 hint="import again: what is there already stays as it is",
-            ) from error
+            )
+
+
+def _unknown(why: LedgerError) -> OutcomeUnknown:
+    return OutcomeUnknown(
+        f"cannot tell whether the log was imported: {why}",
+        hint="import again: what is there already stays as it is",
+    )

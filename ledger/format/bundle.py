@@ -29,7 +29,7 @@ from ledger.format.keyring import check_origin
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Iterator
 
-__all__ = ["BUNDLE_KEY", "BundleReader", "Header", "Section", "pack"]
+__all__ = ["BUNDLE_KEY", "BundleReader", "Header", "Section", "write_bundle"]
 
 BUNDLE_KEY = "bundle.json"
 FORMAT = 1
@@ -86,7 +86,7 @@ class Section(NamedTuple):
     """The entry of this address, if it comes next; to be called from the head down."""
 
 
-def pack(objects: Iterable[tuple[str, bytes]]) -> Iterator[bytes]:
+def write_bundle(objects: Iterable[tuple[str, bytes]]) -> Iterator[bytes]:
     """The bytes of a bundle with these objects, in chunks."""
     for key, data in objects:
         yield _member_header(key, len(data))
@@ -102,7 +102,7 @@ def _member_header(key: str, size: int) -> bytes:
 
 
 class BundleReader:
-    """Reads a bundle from front to back, and accepts no other bytes than ``pack`` writes.
+    """Reads a bundle from front to back, and accepts no other bytes than ``write_bundle`` writes.
 
     Everything raises MalformedError where the file is cut, changed or no bundle.
     """

@@ -1,4 +1,4 @@
-"""An entry: one version of a title, sealed by a signature, named by its own sha256.
+"""An entry: one version of a title, signed, and named by its own sha256.
 
 The stored object is exactly ``{"entry":P,"signature":"S"}``: P is the entry in canonical JSON, S
 the base64 of the Ed25519 signature over the DSSE pre-authentication encoding of P. The whole is
@@ -147,7 +147,7 @@ class Entry(msgspec.Struct, frozen=True, gc=False):
         return digest(self.document)
 
     @classmethod
-    def seal(
+    def sign(
         cls,
         signer: Signer,
         *,
@@ -280,7 +280,7 @@ def _decode_signature(text: object) -> bytes:
     try:
         signature = a2b_base64(text)
     except ValueError:
-        raise MalformedError("the signature is no base64") from None
+        raise MalformedError("the signature is not base64") from None
     # Decoders take several spellings of the same bytes; there is one that encoding gives.
     if len(signature) != 64 or b2a_base64(signature, newline=False) != text.encode():
         raise MalformedError("the signature is not the canonical base64 of 64 bytes")
@@ -334,18 +334,18 @@ def _check_members(members: dict[str, Any], ledger: str = "", title_number: str 
         raise MalformedError(f"missing or unknown members: {odd!a:.200}")
     message, reference, kind = members["message"], members["reference"], members["kind"]
     if not (type(message) is type(reference) is type(kind) is str):
-        raise MalformedError("one of the members kind, message and reference is no string")
+        raise MalformedError("one of the members kind, message and reference is not a string")
     version, parent = members["version"], members["parent"]
     if type(version) is not int or version < 1:
-        raise MalformedError("the member version is no integer from 1 on")
+        raise MalformedError("the member version is not an integer from 1 on")
     if (parent is None) != (version == 1) or not (parent is None or layout.is_address(parent)):
-        raise MalformedError("the member parent is no address, or null other than at version 1")
+        raise MalformedError("the member parent is not an address, or null other than at version 1")
     if not times.is_recorded_time(members["recorded_at"]):
-        raise MalformedError("the member recorded_at is no UTC time with microseconds")
+        raise MalformedError("the member recorded_at is not a UTC time with microseconds")
     effective_at = members["effective_at"]
     if effective_at is not None:
         if type(effective_at) is not str:
-            raise MalformedError("the member effective_at is no string and not null")
+            raise MalformedError("the member effective_at is neither a string nor null")
         times.check_effective(effective_at)
     if members["ledger"] != ledger:
         check_origin(members["ledger"])
@@ -357,7 +357,7 @@ def _check_members(members: dict[str, Any], ledger: str = "", title_number: str 
 def _check_key_id(key_id: object) -> str:
     if isinstance(key_id, str) and layout.is_address(key_id):
         return key_id
-    raise MalformedError("the member key is no key id (64 lower-case hex digits)")
+    raise MalformedError("the member key is not a key id (64 lower-case hex digits)")
 
 
 def check_document(document: object, title_number: str) -> None:

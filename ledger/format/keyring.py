@@ -23,9 +23,15 @@ from ledger.format.keys import PublicKey
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator
 
-__all__ = ["Keyring", "Role", "TrustedKey", "check_origin"]
+__all__ = ["TRUST_THE_LOG", "Keyring", "Role", "TrustedKey", "check_origin"]
 
 Role = Literal["registrar", "log", "witness"]
+TRUST_THE_LOG = (
+    "ask for it, and compare its id over another channel:"
+    " ledger key trust FILE --origin {} --role log"
+)
+"""The hint if the keyring has no key of the log of an origin, which is to be filled in."""
+
 ROLES: tuple[Role, ...] = get_args(Role)
 
 ORIGIN = re.compile(r"[!-*,-~]{1,200}")
@@ -96,6 +102,10 @@ class Keyring:
         """The key of this id, if it counts for this origin in this role."""
         trusted = self._keys.get((origin, role, key_id))
         return trusted.key if trusted else None
+
+    def keys(self, origin: str, role: Role) -> list[PublicKey]:
+        """All keys that count for this origin in this role."""
+        return [t.key for t in self if (t.origin, t.role) == (origin, role)]
 
     def name(self, origin: str, key_id: str) -> str:
         """What people call the key, or ""."""

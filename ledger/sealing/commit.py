@@ -1,14 +1,13 @@
 """What the log is committed to: ``_log/state``, and the one decision that moves it.
 
-A sealer stages the new leaves, signs, remembers the signature on its own disk, and swaps the state:
-that alone decides. What comes before may be lost; what comes after follows from it, and may be
-done again. A signature that lost never is in the store, and one of which nobody knows what became
-is the only one that this sealer sends again: so it signs no fork.
+A sealer stages the new leaves, signs, remembers the signature on its own disk, and swaps the
+state. The swap alone decides. Whatever comes before it may be lost. Whatever comes after it follows
+from the state, and may be done again. A signature that lost the race is never in the store. If the
+outcome is unknown, the sealer sends the same signature again, and no other: so it signs no fork.
 """
 
 from __future__ import annotations
 
-import time
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
@@ -18,16 +17,14 @@ from ledger.errors import (
     KeyUnavailable,
     LedgerError,
     MalformedError,
-    NotDurable,
     NotFoundError,
     OutcomeUnknown,
     PreconditionFailed,
-    StoreError,
     StoreUnavailable,
     TrustError,
 )
 from ledger.format import layout, times
-from ledger.sealing.memory import Memory, Remembered, SetAside
+from ledger.sealing.memory import MemoryFile, SealerMemory, SetAside
 from ledger.sealing.publish import (
     clean,
     extend,
@@ -36,8 +33,8 @@ from ledger.sealing.publish import (
     recover_commit,
     replace_checkpoint,
 )
-from ledger.sealing.reader import LogReader
-from ledger.sealing.remembered import check_remembered
+from ledger.sealing.reader import LogReader, check_remembered
+from ledger.stores.swap import swap
 from ledger.tlog.checkpoint import Checkpoint, SignedCheckpoint, sign_checkpoint
 from ledger.tlog.merkle import EMPTY_ROOT
 from ledger.tlog.objects import LogState
@@ -49,23 +46,19 @@ if TYPE_CHECKING:
 
     from ledger.format.keys import Signer
     from ledger.sealing.publish import Commit
-    from ledger.stores.base import Blob
     from ledger.titles.history import History
-    from ledger.tlog.leaf import Leaf
+    from ledger.tlog.objects import Leaf
 
 __all__ = ["Committed", "Declared", "LostRaceError", "is_as_remembered"]
 
-SWAPS = 5
-"""How often one swap of the state is sent before its outcome is called unknown."""
-
 
 class LostRaceError(Exception):
-    """Another sealer swapped the state first: what was read since means nothing any more."""
+    """Another sealer swapped the state first, so what this one has read is out of date."""
 
 
 @dataclass(frozen=True, slots=True)
 class Declared:
-    """What the caller says of the log, where nobody else can know."""
+    """What only the caller can know about the log."""
 
     genesis: bool = False
     adopt: bool = False
@@ -82,12 +75,17 @@ class Committed:
     """What the log is committed to."""
 
     def __init__(
-        self, history: History, signer: Signer, memory: Memory, declared: Declared, now: datetime
+        self,
+        history: History,
+        signer: Signer,
+        memory: MemoryFile,
+        declared: Declared,
+        now: datetime,
     ) -> None:
         key = history.keyring.key(history.origin, signer.key_id, "log")
         if key is None:
             raise TrustError(
-                f"key {signer.key_id[:16]}… is no log's key of {history.origin}:"
+                f"key {signer.key_id[:16]}… is not a key of the log of {history.origin}:"
                 " nobody would accept what it signs",
                 hint=f"ledger key trust FILE --origin {history.origin} --role log",
             )
@@ -102,7 +100,7 @@ class Committed:
         self.jobs = 1
         self.appended = 0
         """How many leaves were committed."""
-        self._remembered = Remembered(history.origin)
+        self._remembered = SealerMemory(history.origin)
         self._version: str | None = None
         self._builder: TileBuilder | None = None
 
@@ -111,7 +109,7 @@ class Committed:
     def append(self, leaves: list[Leaf], versions: Mapping[str, str | None] | None = None) -> None:
         """Commit to these leaves, and publish them; ``versions``: see ``publish``.
 
-        Raises LostRaceError, StoreError where nothing was committed, OutcomeUnknown.
+        Raises LostRaceError, StoreError if nothing was committed, OutcomeUnknown.
         """
         if self._builder is None:
             checkpoint = self.state.checkpoint
@@ -142,8 +140,8 @@ class Committed:
             return self.log.open(note)
         except IntegrityError as error:
             raise KeyUnavailable(
-                "cannot seal: what the log's signer signed doesn't verify",
-                hint="nothing more was sealed; look after the device that signs",
+                "cannot seal: the signature of the log's signer does not verify",
+                hint="nothing more was sealed; check the device that signs",
             ) from error
 
     def _decide(
@@ -158,39 +156,13 @@ class Committed:
         self._builder = commit.builder
 
     def _swap(self, data: bytes) -> str:
-        """Swap the state, if it still is the one that was read; its new version."""
-        unclear: LedgerError | None = None
-        for attempt in range(SWAPS):
-            try:
-                if self._version is None:
-                    return self.store.create(layout.LOG_STATE, data)
-                return self.store.replace(layout.LOG_STATE, data, self._version)
-            except NotDurable:
-                raise  # the next seal settles it, from memory
-            except PreconditionFailed:
-                pass  # it may be our own success that is in the way, its answer lost
-            except OutcomeUnknown as error:
-                unclear = error
-            except StoreError as error:
-                if not unclear:
-                    raise
-                unclear = error
-            blob = self._read_swapped()
-            if blob and blob.data == data:
-                return blob.version
-            if (blob.version if blob else None) != self._version:
-                raise LostRaceError
-            time.sleep(0.05 * attempt)
-        raise _unknown(unclear or "the store refuses")
+        """Swap the state, if it still is the one that was read; return its new version."""
+        swapped = swap(self.store, layout.LOG_STATE, data, self._version, unknown=_unknown)
+        if swapped is None:
+            raise LostRaceError
+        return swapped.version
 
-    def _read_swapped(self) -> Blob | None:
-        """The state, after a swap that may have happened."""
-        try:
-            return self.store.get(layout.LOG_STATE)
-        except StoreError as error:
-            raise _unknown(error) from error
-
-    def _remember(self, remembered: Remembered) -> None:
+    def _remember(self, remembered: SealerMemory) -> None:
         if remembered != self._remembered:
             self.memory.write(remembered)
             self._remembered = remembered
@@ -228,13 +200,13 @@ class Committed:
             if self._remembered.attempt:
                 self._redo_or(begin=False)
 
-    def _begin(self, found: LogState | None) -> Remembered:
+    def _begin(self, found: LogState | None) -> SealerMemory:
         """What a sealer without a memory begins with, if that was declared."""
         if found is None and not self.declared.genesis:
             raise NotFoundError(
                 f"there is no log in {self.store.url}",
                 hint="'ledger seal --genesis' begins it, once;"
-                " where there was one, it is gone: bring it back from a copy",
+                " if there was one, it is gone: bring it back from a copy",
             )
         if found is not None and not self.declared.adopt:
             raise ConflictError(
@@ -247,7 +219,7 @@ class Committed:
             published = self._published()
             if published and published.checkpoint.size > found.checkpoint.size:
                 raise _set_back(published.checkpoint, found.checkpoint, "is published")
-        remembered = Remembered(self.origin, found.signed.note if found else None)
+        remembered = SealerMemory(self.origin, found.signed.note if found else None)
         if found is not None:
             self.memory.write(remembered)
         return remembered
@@ -270,14 +242,14 @@ class Committed:
             self._remember(replace(self._remembered, seen=state.signed.note, attempt=None))
 
     def _publish_restored(self, state: LogState) -> None:
-        """Publish what was declared to be right, in the place of what is ahead of it, too."""
+        """Publish what was declared to be right, even in the place of a later checkpoint."""
         published = self._published()
         if published and published.checkpoint.size >= state.checkpoint.size:
             replace_checkpoint(self.log, state)
         self._publish_found(state, state.checkpoint)
 
     def _recover(self, state: LogState) -> Commit:
-        """Make a commit again; raises LostRaceError where another sealer is done with it."""
+        """Make a commit again; raises LostRaceError if another sealer is done with it."""
         try:
             return recover_commit(self.log, state)
         except IntegrityError:
@@ -328,7 +300,7 @@ class Committed:
         words = self.declared.restored
         kept = tuple(SetAside(note.decode(), at, words) for note in given_up if note)
         self._remember(
-            Remembered(
+            SealerMemory(
                 self.origin,
                 found.signed.note if found else None,
                 None,
@@ -337,18 +309,18 @@ class Committed:
         )
 
 
-def _unknown(why: LedgerError | str) -> OutcomeUnknown:
+def _unknown(why: LedgerError) -> OutcomeUnknown:
     return OutcomeUnknown(
         f"cannot tell whether the log was committed: {why}",
         hint="seal again: this sealer remembers what it signed, and signs nothing else",
     )
 
 
-def is_as_remembered(log: LogReader, remembered: Remembered) -> bool:
+def is_as_remembered(log: LogReader, remembered: SealerMemory) -> bool:
     """Whether the log has, and has published, all that its sealer remembers; nothing is sealed.
 
     False: the last commit is not published. A seal is under way, or was cut off, and the next one
-    publishes it. Raises IntegrityError where the log was set back, or is another one.
+    publishes it. Raises IntegrityError if the log was set back, or is another one.
     """
     seen = _seen(log, remembered)
     found = log.state()
@@ -364,7 +336,7 @@ def is_as_remembered(log: LogReader, remembered: Remembered) -> bool:
     return is_whole
 
 
-def _seen(log: LogReader, remembered: Remembered) -> Checkpoint | None:
+def _seen(log: LogReader, remembered: SealerMemory) -> Checkpoint | None:
     """The checkpoint that a sealer remembers; None: it has seen none yet."""
     return log.open(remembered.seen).checkpoint if remembered.seen else None
 

@@ -1,7 +1,7 @@
-"""Publishing what witnesses have signed: their lines under the published checkpoint.
+"""Publishing cosignatures: the witnesses' lines under the published checkpoint.
 
-The checkpoint stays the log's; only lines come below it, and each is verified first. Of a witness,
-only the newest one is kept: a log that rests is cosigned again and again.
+The checkpoint stays as the log signed it. Each line is verified before it is added. Only the newest
+line of a witness is kept, as witnesses cosign a log again and again while it rests.
 """
 
 from __future__ import annotations
@@ -11,14 +11,13 @@ from typing import TYPE_CHECKING
 from ledger.errors import (
     ConflictError,
     IntegrityError,
-    NotDurable,
+    LedgerError,
     NotFoundError,
     OutcomeUnknown,
-    PreconditionFailed,
-    StoreUnavailable,
     TrustError,
 )
 from ledger.format import layout
+from ledger.stores.swap import update
 from ledger.tlog.note import parse_unverified
 
 if TYPE_CHECKING:
@@ -30,49 +29,40 @@ if TYPE_CHECKING:
 
 __all__ = ["add_cosignatures"]
 
-TRIES = 10
-
 
 def add_cosignatures(
     log: LogReader, note: bytes, witnesses: tuple[WitnessKey, ...]
 ) -> SignedCheckpoint:
     """Put the cosignatures of these witnesses under the published checkpoint.
 
-    ``note`` is that checkpoint as a witness returned it. Raises TrustError where none of the
-    witnesses signed it, ConflictError where another checkpoint is published by now, and
-    IntegrityError (``not-consistent``) where the log's key signed two of one size.
+    ``note`` is that checkpoint as a witness returned it. Raises TrustError if none of the
+    witnesses signed it, ConflictError if another checkpoint is published by now, and
+    IntegrityError (``not-consistent``) if the log's key signed two of one size.
     """
     given = log.open(note, witnesses)
     if not given.cosignatures:
         raise TrustError(
             "the checkpoint is cosigned by none of the witnesses", reason="unknown-key"
         )
-    unclear: OutcomeUnknown | None = None
-    for _ in range(TRIES):
-        blob = log.store.get(layout.LOG_CHECKPOINT)
-        if blob is None:
+    signed = given
+
+    def add(published: bytes | None) -> bytes:
+        nonlocal signed
+        if published is None:
             raise NotFoundError(f"there is no log in {log.store.url}")
-        _check_same(given.checkpoint, log.open(blob.data).checkpoint)
-        merged = _merge(blob.data, note, witnesses)
-        signed = log.open(merged, witnesses)
-        try:
-            if merged == blob.data:
-                # Whoever wrote it may have crashed before it was durable.
-                log.store.create(layout.LOG_CHECKPOINT, merged)
-            else:
-                log.store.replace(layout.LOG_CHECKPOINT, merged, blob.version)
-        except NotDurable:
-            raise
-        except (PreconditionFailed, OutcomeUnknown) as error:
-            unclear = error if isinstance(error, OutcomeUnknown) else None
-            continue  # reading tells
-        return signed
-    if unclear:
-        raise OutcomeUnknown(
-            f"cannot tell whether {layout.LOG_CHECKPOINT} was written: {unclear}",
-            hint="give the cosignatures again",
-        ) from unclear
-    raise StoreUnavailable(f"{layout.LOG_CHECKPOINT}: could not be written in {TRIES} tries")
+        _check_same(given.checkpoint, log.open(published).checkpoint)
+        signed = log.open(_merge(published, note, witnesses), witnesses)
+        return signed.note
+
+    update(log.store, layout.LOG_CHECKPOINT, add, unknown=_unknown)
+    return signed
+
+
+def _unknown(why: LedgerError) -> OutcomeUnknown:
+    return OutcomeUnknown(
+        f"cannot tell whether {layout.LOG_CHECKPOINT} was written: {why}",
+        hint="give the cosignatures again",
+    )
 
 
 def _check_same(given: Checkpoint, published: Checkpoint) -> None:

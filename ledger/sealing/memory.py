@@ -26,10 +26,10 @@ if TYPE_CHECKING:
     import os
     from collections.abc import Iterator
 
-__all__ = ["Memory", "Remembered", "SetAside"]
+__all__ = ["MemoryFile", "SealerMemory", "SetAside"]
 
 FORMAT = 1
-USABLE = "it has to be a file that this user can write"
+USABLE = "choose a file that this user can write"
 MEMBERS = {"attempt", "format", "origin", "seen", "set_aside"}
 
 
@@ -45,7 +45,7 @@ class SetAside:
 
 
 @dataclass(frozen=True, slots=True)
-class Remembered:
+class SealerMemory:
     """What a sealer knows of a log; the signatures in it are for the reader to check."""
 
     origin: str
@@ -71,7 +71,7 @@ class Remembered:
         )
 
     @classmethod
-    def decode(cls, data: bytes) -> Remembered:
+    def decode(cls, data: bytes) -> SealerMemory:
         """Read the file; raises MalformedError."""
         value = canonical.load(data)
         if not isinstance(value, dict) or value.keys() != MEMBERS or value["format"] != FORMAT:
@@ -86,16 +86,16 @@ class Remembered:
         )
 
 
-class Memory:
+class MemoryFile:
     """The file of one sealer. Two processes that share it take turns."""
 
     def __init__(self, path: str | os.PathLike[str]) -> None:
         self.path = Path(path)
 
-    def read(self) -> Remembered | None:
-        """What is remembered; None: nothing. Raises MalformedError, StoreUnavailable."""
+    def read(self) -> SealerMemory | None:
+        """Return what is remembered, or None. Raises MalformedError, StoreUnavailable."""
         try:
-            return Remembered.decode(self.path.read_bytes())
+            return SealerMemory.decode(self.path.read_bytes())
         except FileNotFoundError:
             return None
         except OSError as error:
@@ -106,8 +106,8 @@ class Memory:
                 hint="bring the file back; without it, a log that was set back looks sound",
             ) from error
 
-    def write(self, remembered: Remembered) -> None:
-        """Remember this, durably, in the place of what was."""
+    def write(self, remembered: SealerMemory) -> None:
+        """Replace the file, durably."""
         try:
             write_file(self.path, remembered.encode(), replace=True, mode=0o600)
         except StoreUnavailable as error:

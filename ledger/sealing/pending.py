@@ -1,7 +1,7 @@
 """What is due to be logged: of each title, the entries between its record and its head.
 
 A title is verified before anything of it is logged, from the head down to the address that the log
-has already. One that does not hold is reported and left as it is, its markers with it.
+already has. A title that does not hold is reported. It is left as it is, and so are its markers.
 """
 
 from __future__ import annotations
@@ -16,7 +16,7 @@ from ledger.format.chain import Chain
 from ledger.format.entry import Entry
 from ledger.format.report import Finding, finding_of
 from ledger.local.parallel import in_chunks
-from ledger.tlog.leaf import Leaf
+from ledger.tlog.objects import Leaf
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator
@@ -30,7 +30,7 @@ if TYPE_CHECKING:
 __all__ = ["Due", "Moved", "all_titles", "find_due", "pending_titles"]
 
 CHUNK = 50
-"""How many titles make a task, where reading costs no waiting."""
+"""Titles in a task, if reading does not wait for a network."""
 
 
 class Marker(NamedTuple):
@@ -62,7 +62,7 @@ class Due(NamedTuple):
 
 
 def pending_titles(store: Store, most: int | None = None) -> Iterator[Moved]:
-    """The titles that have markers, in order; of no more than ``most`` markers."""
+    """Yield the titles that have markers, in order. Read at most ``most`` markers."""
     keys = islice(store.list(layout.PENDING), most)
     parsed = ((key, layout.parse_pending_key(key)) for key in keys)
     moves = ((named[0], Marker(key, *named[1:])) for key, named in parsed if named)
@@ -80,7 +80,7 @@ def all_titles(store: Store) -> Iterator[Moved]:
 def find_due(
     history: History, log: LogReader, moved: Iterable[Moved], now: datetime, jobs: int
 ) -> Iterator[Due]:
-    """What is due for each of the titles, in turn; few of them are in memory at a time."""
+    """Yield what is due for each title, in turn. Few of them are in memory at a time."""
 
     def find(taken: list[Moved]) -> list[Due]:
         return [_find(history, log, title, markers, now) for title, markers in taken]
@@ -121,7 +121,7 @@ def _find(
 def _settle(due: Due, reached: int, markers: tuple[Marker, ...]) -> Due:
     """Say which markers are settled: the verified head has reached their versions.
 
-    Those of appends that lost a race, too: no head can move to their entries any more.
+    That includes the markers of appends that lost a race: no head can move to their entries now.
     """
     return due._replace(settled=tuple(m.key for m in markers if m.version <= reached))
 
@@ -129,7 +129,7 @@ def _settle(due: Due, reached: int, markers: tuple[Marker, ...]) -> Due:
 def _judge_headless(
     key: str, record: SealedRecord | None, markers: tuple[Marker, ...]
 ) -> tuple[Finding, ...]:
-    """A first append that is under way, or was cut off, is no finding."""
+    """Report a missing head, unless a first append is under way or was cut off."""
     prepared = max((marker.version for marker in markers), default=0)
     if record:
         why = f"the log has version {record.version} ({record.address})"

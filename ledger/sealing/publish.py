@@ -1,8 +1,8 @@
 """Publishing what the log is committed to: tiles, records of titles, the checkpoint.
 
-Everything here follows from a state that the log's key signed, and may be done again, by anybody,
-at any time: a tile has one content, records and the checkpoint only ever go forward. Nothing of it
-is written before ``_log/state`` says so.
+Everything here follows from a state that the log's key signed. Anybody may do it again at any time:
+a tile has only one possible content, and records and the checkpoint only move forward. None of it
+is written before ``_log/state`` commits to it.
 """
 
 from __future__ import annotations
@@ -13,15 +13,13 @@ from ledger.errors import (
     IntegrityError,
     LedgerError,
     MalformedError,
-    NotDurable,
     OutcomeUnknown,
     PreconditionFailed,
-    StoreUnavailable,
 )
 from ledger.format import layout
 from ledger.local.parallel import in_chunks
-from ledger.tlog.leaf import Leaf
-from ledger.tlog.objects import SealedRecord, Staging
+from ledger.stores.swap import swap, update
+from ledger.tlog.objects import Leaf, SealedRecord, Staging
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Mapping
@@ -45,8 +43,6 @@ __all__ = [
     "replace_checkpoint",
     "replace_if_behind",
 ]
-
-TRIES = 10
 
 
 class Commit(NamedTuple):
@@ -78,9 +74,9 @@ def extend(builder: TileBuilder, leaves: list[Leaf]) -> Commit:
 def recover_commit(log: LogReader, state: LogState) -> Commit:
     """Make the commit of a state again, from its staged leaves and the tiles that they continue.
 
-    Where only the checkpoint was not published, or was taken away, the leaves are in tiles already.
+    If only the checkpoint was not published, or was taken away, the leaves are in tiles already.
     Neither is believed: together they have to lead to the root that is signed. Raises
-    IntegrityError (reason ``bad-staging``, or where tiles are missing or wrong).
+    IntegrityError (reason ``bad-staging``, or if tiles are missing or wrong).
     """
     key = layout.staging_key(state.staging.name)
     size = state.checkpoint.size
@@ -111,9 +107,9 @@ def _published_leaves(log: LogReader, state: LogState) -> list[bytes]:
 
 
 def is_published(state: LogState, published: SignedCheckpoint | None) -> bool:
-    """Whether a published checkpoint says that all that precedes it was published, too.
+    """Whether the published checkpoint is at least this state, so that all of it was published.
 
-    Raises IntegrityError (reason ``not-consistent``) where the log's key signed two logs.
+    Raises IntegrityError (reason ``not-consistent``) if the log's key signed two logs.
     """
     if published is None or published.checkpoint.size < state.checkpoint.size:
         return False
@@ -138,7 +134,7 @@ def publish(
 ) -> None:
     """Write the tiles, then the records, then the checkpoint, each durably before the next.
 
-    ``versions``: of the records of titles, where they are known; None: there was no record.
+    ``versions``: of the records of titles, if they are known; None: there was no record.
     """
     publish_tiles(log.store, commit.tiles)
     publish_records(log.store, commit.records(), versions, jobs)
@@ -202,56 +198,27 @@ def _publish_record(
         except IntegrityError:
             return True
 
-    key = layout.sealed_key(title_number)
-    if title_number in versions:
-        _move_forward(store, key, record.encode(), is_behind, (versions[title_number],))
-    else:
-        _move_forward(store, key, record.encode(), is_behind)
+    key, data = layout.sealed_key(title_number), record.encode()
+    if title_number in versions and swap(
+        store, key, data, versions[title_number], unknown=_unknown(key)
+    ):
+        return
+    _move_forward(store, key, data, is_behind)
 
 
-def _move_forward(
-    store: Store,
-    key: str,
-    data: bytes,
-    is_behind: Callable[[bytes], bool],
-    known: tuple[str | None] | None = None,
-) -> None:
-    """Put the bytes in the place of what is behind them, if it is; ``known``: its version.
+def _move_forward(store: Store, key: str, data: bytes, is_behind: Callable[[bytes], bool]) -> None:
+    """Put the bytes in the place of what is behind them, if it is."""
 
-    Raises StoreError, OutcomeUnknown where it may have been written all the same.
-    """
-    unclear: OutcomeUnknown | None = None
-    for _ in range(TRIES):
-        if known is None:
-            blob = store.get(key)
-            # What is there already is put once more, below: whoever wrote it may have crashed
-            # before it was durable.
-            is_done = blob is not None and blob.data == data
-            if blob and not is_done and not is_behind(blob.data):
-                store.make_durable(key)
-                return
-            known = (None if is_done or not blob else blob.version,)
-        try:
-            _put(store, key, data, known[0])
-        except NotDurable:
-            raise
-        except (PreconditionFailed, OutcomeUnknown) as error:
-            unclear = error if isinstance(error, OutcomeUnknown) else None
-            known = None  # reading tells
-        else:
-            return
-    if unclear:
-        raise OutcomeUnknown(
-            f"cannot tell whether {key} was written: {unclear}", hint="seal again"
-        ) from unclear
-    raise StoreUnavailable(f"{key}: could not be written in {TRIES} tries", hint="seal again")
+    def forward(found: bytes | None) -> bytes | None:
+        return data if found is None or found == data or is_behind(found) else None
+
+    update(store, key, forward, unknown=_unknown(key))
 
 
-def _put(store: Store, key: str, data: bytes, expected: str | None) -> None:
-    if expected is None:
-        store.create(key, data)
-    else:
-        store.replace(key, data, expected)
+def _unknown(key: str) -> Callable[[LedgerError], OutcomeUnknown]:
+    return lambda why: OutcomeUnknown(
+        f"cannot tell whether {key} was written: {why}", hint="seal again"
+    )
 
 
 def clean(store: Store, state: LogState) -> None:
@@ -266,7 +233,7 @@ def clean(store: Store, state: LogState) -> None:
 
 
 def delete_all(store: Store, keys: Iterable[str]) -> int:
-    """Delete objects, side by side where that pays; how many."""
+    """Delete objects, side by side if that is faster. Return how many."""
 
     def delete(taken: list[str]) -> list[str]:
         for key in taken:

@@ -1,8 +1,8 @@
 """Reading the log from a store: its checkpoint, tiles and leaves, and proofs made of them.
 
-What is signed is checked here. Tiles, leaves and records are what the store says: a proof that
-was made of them is checked before it is handed out, and everything else leads to a checkpoint's
-root, or does not.
+Signatures are checked here. Tiles, leaves and records are only what the store says. A proof that is
+made of them is checked before it is handed out. For everything else, the caller computes the root
+and compares it with that of a checkpoint.
 """
 
 from __future__ import annotations
@@ -18,6 +18,7 @@ from ledger.errors import (
     TrustError,
 )
 from ledger.format import layout
+from ledger.format.report import Finding, finding_of
 from ledger.tlog.checkpoint import Checkpoint, SignedCheckpoint, open_checkpoint
 from ledger.tlog.merkle import (
     Edge,
@@ -46,9 +47,9 @@ if TYPE_CHECKING:
     from ledger.format.keys import PublicKey
     from ledger.stores.base import Store
     from ledger.tlog.checkpoint import WitnessKey
-    from ledger.tlog.leaf import Leaf
+    from ledger.tlog.objects import Leaf
 
-__all__ = ["AHEAD", "LogReader"]
+__all__ = ["AHEAD", "LogReader", "check_remembered", "judge_remembered", "open_remembered"]
 
 AHEAD = 16
 """How many tiles of leaves are asked for at once."""
@@ -65,7 +66,7 @@ class LogReader:
     @property
     def log_keys(self) -> list[PublicKey]:
         """The keys that may sign for this log."""
-        return [t.key for t in self.keyring if (t.origin, t.role) == (self.origin, "log")]
+        return self.keyring.keys(self.origin, "log")
 
     # -- What is signed ------------------------------------------------------------------------
 
@@ -179,7 +180,7 @@ class LogReader:
     def check_continues(self, new: Checkpoint, old: Checkpoint) -> None:
         """Check, by the tiles, that the new tree begins with all the leaves of the old one.
 
-        Raises IntegrityError (reason ``not-consistent``, or where tiles are missing or wrong).
+        Raises IntegrityError (reason ``not-consistent``, or if tiles are missing or wrong).
         """
         proof: tuple[bytes, ...] = ()
         if old.size < new.size:
@@ -193,7 +194,7 @@ class LogReader:
         """The receipt of an entry, by the checkpoint given, or the one that is published.
 
         Found at once for the newest logged version of a title; for an earlier one the leaves before
-        it are read, the newest first. Raises NotFoundError where the entry is not in the log yet.
+        it are read, the newest first. Raises NotFoundError if the entry is not in the log yet.
         """
         signed = signed or self.checkpoint()
         size = signed.checkpoint.size if signed else 0
@@ -206,7 +207,7 @@ class LogReader:
         return self.prove(leaf, index, signed)
 
     def prove(self, leaf: Leaf, index: int, signed: SignedCheckpoint) -> Receipt:
-        """The receipt of the leaf at this index; raises IntegrityError where it is not there."""
+        """The receipt of the leaf at this index; raises IntegrityError if it is not there."""
         try:
             proof = inclusion_proof(
                 index, signed.checkpoint.size, self.hashes(signed.checkpoint.size)
@@ -250,6 +251,58 @@ class LogReader:
                         if each in wanted:
                             found[wanted.pop(each)] = index
         return found
+
+
+def open_remembered(log: LogReader, note: str) -> Checkpoint | Finding:
+    """Open a checkpoint that an auditor kept. Return a finding if no trusted key signed it."""
+    try:
+        return log.open(note.encode()).checkpoint
+    except (IntegrityError, TrustError) as error:
+        message = f"the remembered checkpoint can't be compared with the log: {error}"
+        return Finding("unchecked", "unknown-key", layout.LOG_CHECKPOINT, message)
+
+
+def check_remembered(log: LogReader, published: SignedCheckpoint | None, old: Checkpoint) -> None:
+    """Check that what is published has all that the old checkpoint had, and in its order.
+
+    Raises IntegrityError: ``log-set-back`` if it is gone or smaller, ``not-consistent`` if
+    it is another log, or what is wrong with the tiles that should tell.
+    """
+    key = layout.LOG_CHECKPOINT
+    new = published.checkpoint if published else None
+    if new is None or new.size < old.size:
+        what = f"the log has {new.size:,} leaves" if new else "missing: the log is gone"
+        raise IntegrityError(
+            f"{key}: {what}, and had {old.size:,} by a checkpoint from before: an older state is"
+            " served, or it was set back",
+            hint="keep the checkpoint: the log's key signed it; ask the registry",
+            reason="log-set-back",
+            object_key=key,
+        )
+    try:
+        log.check_continues(new, old)
+    except IntegrityError as error:
+        if error.reason != "not-consistent":
+            raise
+        raise IntegrityError(
+            f"{key}: {error} from before: the log was rewritten, or forked, and the log's key"
+            " signed both",
+            hint="keep both: they are the evidence",
+            reason="not-consistent",
+            object_key=key,
+        ) from error
+
+
+def judge_remembered(log: LogReader, note: str) -> tuple[Finding, ...]:
+    """``check_remembered`` of what is published now, as findings."""
+    old = open_remembered(log, note)
+    if isinstance(old, Finding):
+        return (old,)
+    try:
+        check_remembered(log, log.checkpoint(), old)
+    except LedgerError as error:
+        return (finding_of(error, layout.LOG_CHECKPOINT),)
+    return ()
 
 
 def _whole(tile: Tile, size: int) -> Tile:

@@ -1,9 +1,8 @@
 """Sealing: the moves of heads become leaves of the log, each once, under a signed checkpoint.
 
-The order is the safety: settle the state that the log is committed to; then list the markers; then
-read the heads and the records of their titles; then swap the state, if it still is what was read.
-As the records were read in between, they were the log's own: no leaf comes twice, and none is left
-out.
+The order keeps it safe. Settle the state that the log is committed to. List the markers. Read the
+heads and the records of their titles. Swap the state, if it is still the one that was read. The
+swap shows that the records belonged to that state: no leaf is logged twice, and none is left out.
 """
 
 from __future__ import annotations
@@ -16,7 +15,7 @@ from typing import TYPE_CHECKING
 from ledger.errors import ConflictError
 from ledger.format.report import Finding, Report
 from ledger.sealing.commit import Committed, Declared, LostRaceError
-from ledger.sealing.memory import Memory
+from ledger.sealing.memory import MemoryFile
 from ledger.sealing.pending import all_titles, find_due, pending_titles
 from ledger.sealing.publish import delete_all
 
@@ -29,12 +28,12 @@ if TYPE_CHECKING:
     from ledger.sealing.pending import Due, Moved
     from ledger.titles.history import History
     from ledger.tlog.checkpoint import SignedCheckpoint
-    from ledger.tlog.leaf import Leaf
+    from ledger.tlog.objects import Leaf
 
 __all__ = ["Sealed", "seal"]
 
 BATCH = 1 << 14
-"""How many leaves are committed at once: so many are in memory, and in a staging object."""
+"""Leaves in one commit: that many are in memory and in a staging object."""
 
 RACES = 20
 """How often a seal starts again after another sealer was first."""
@@ -74,12 +73,12 @@ def seal(
     are kept, why the log was set back, and accepts that. ``every_title``: not only those that
     markers speak of.
 
-    Raises TrustError for a key that may not sign for the log, NotFoundError where there is no log
-    yet, ConflictError where another declaration is needed, IntegrityError where the log is not
-    what its key signed, or not what this sealer remembers, StoreError or OutcomeUnknown where the
+    Raises TrustError for a key that may not sign for the log, NotFoundError if there is no log
+    yet, ConflictError if another declaration is needed, IntegrityError if the log is not
+    what its key signed, or not what this sealer remembers, StoreError or OutcomeUnknown if the
     store failed: what was sealed before stays so, seal again.
     """
-    remembered = Memory(memory)
+    remembered = MemoryFile(memory)
     declared = Declared(genesis, adopt, restored)
     committed = Committed(history, signer, remembered, declared, now)
     sealer = _Sealer(history, committed, now, jobs)
@@ -88,7 +87,7 @@ def seal(
 
 
 @dataclass(slots=True)
-class _Batch:
+class _ToCommit:
     """What goes into one commit."""
 
     leaves: list[Leaf] = field(default_factory=list)
@@ -137,7 +136,7 @@ class _Sealer:
 
     def _seal_moved(self, moved: Iterable[Moved]) -> Iterator[Due]:
         """Commit what is due for these titles, in batches, and settle their markers."""
-        batch = _Batch()
+        batch = _ToCommit()
         for due in find_due(self.history, self.committed.log, moved, self.now, self.jobs):
             yield due
             rest = due.leaves
@@ -145,14 +144,14 @@ class _Sealer:
                 fitting = BATCH - len(batch.leaves)
                 batch.leaves += rest[:fitting]
                 self._seal_batch(batch)
-                batch, rest = _Batch(), rest[fitting:]
+                batch, rest = _ToCommit(), rest[fitting:]
             batch.leaves += rest
             batch.settled += due.settled
             if len(rest) == len(due.leaves):  # else a batch before has moved the record
                 batch.versions[due.title_number] = due.record_version
         self._seal_batch(batch)
 
-    def _seal_batch(self, batch: _Batch) -> None:
+    def _seal_batch(self, batch: _ToCommit) -> None:
         if batch.leaves:
             self.committed.append(batch.leaves, batch.versions)
         self.markers += delete_all(self.history.store, batch.settled)

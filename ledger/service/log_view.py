@@ -10,10 +10,11 @@ from typing import TYPE_CHECKING, Literal, NamedTuple, TypeAlias
 from ledger.errors import IntegrityError, InvalidError, LedgerError, NotFoundError, TrustError
 from ledger.format.layout import head_key
 from ledger.format.times import parse_time
-from ledger.log import Log, leaf_of
+from ledger.log import Log
 from ledger.sealing.reader import LogReader
 from ledger.service.http.errors import Busy, NotSealed
 from ledger.service.metrics import LogFigures
+from ledger.tlog.objects import leaf_of
 from ledger.tlog.tiles import WIDTH
 
 if TYPE_CHECKING:
@@ -22,8 +23,7 @@ if TYPE_CHECKING:
     from ledger.format.entry import Entry
     from ledger.ledger import Ledger
     from ledger.tlog.checkpoint import SignedCheckpoint
-    from ledger.tlog.leaf import Leaf
-    from ledger.tlog.objects import SealedRecord
+    from ledger.tlog.objects import Leaf, SealedRecord
     from ledger.tlog.receipt import Receipt
 
 __all__ = ["InLog", "Logged", "Place"]

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING
 from ledger.errors import ConflictError, LedgerError, TrustError
 from ledger.local.files import check_outside
 from ledger.log import Log
-from ledger.sealing.memory import Memory
+from ledger.sealing.memory import MemoryFile
 from ledger.stores import FolderStore
 
 if TYPE_CHECKING:
@@ -86,7 +86,7 @@ class Sealer:
         self._log.checkpoint()
         if isinstance(ledger.store, FolderStore):
             check_outside(self._memory, ledger.store.path)
-        if Memory(self._memory).read() is None:
+        if MemoryFile(self._memory).read() is None:
             raise ConflictError(
                 f"this sealer has no memory of the log ({self._memory}):"
                 " it can't tell whether the log was set back",

@@ -5,11 +5,16 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any, NamedTuple, Protocol
 
 from ledger.errors import InvalidError
+from ledger.format.layout import KEY
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator
 
-__all__ = ["Blob", "Store"]
+__all__ = ["Blob", "Store", "check_listing", "fold", "is_listed"]
+
+# The bytes of a key are all printable ASCII, so str sorts as bytes do; "0" can begin, continue and
+# end a part, so a text is the start of a key exactly if the text and a "0" are one.
+FILLER = "0"
 
 
 class Blob(NamedTuple):
@@ -29,7 +34,7 @@ class Store(Protocol):
     * ``PreconditionFailed``: it did not happen, as its condition did not hold;
     * ``OutcomeUnknown``: a write that may have happened (a timeout, a reset, a server's error);
     * ``NotFoundError``: there is no such bucket;
-    * ``IntegrityError``: what is there is no object (a link, a folder, a wrong checksum).
+    * ``IntegrityError``: what is there is not an object (a link, a folder, a wrong checksum).
 
     ``ledger.testing.StoreContract`` is the executable form of this page.
     """
@@ -38,7 +43,7 @@ class Store(Protocol):
     """How a person names this store: what ``open_store`` takes, without credentials."""
 
     concurrency: int = 1
-    """How many reads are worth having under way at once: 1 where a read costs no waiting."""
+    """Reads that are worth having under way at once: 1 if a read does not wait for a network."""
 
     def __reduce__(self) -> tuple[Any, ...]:
         """Refuse to be pickled; a store that another process can open overrides this."""
@@ -48,7 +53,7 @@ class Store(Protocol):
         )
 
     def get(self, key: str) -> Blob | None:
-        """The object, or None where there is none."""
+        """The object, or None if there is none."""
         ...
 
     def create(self, key: str, data: bytes) -> str:
@@ -62,7 +67,7 @@ class Store(Protocol):
     def replace(self, key: str, data: bytes, expected: str) -> str:
         """Replace the object if its version is still ``expected``, durably; return the new version.
 
-        PreconditionFailed where it is not, or where there is no object.
+        PreconditionFailed if it is not, or if there is no object.
         """
         ...
 
@@ -76,7 +81,7 @@ class Store(Protocol):
         ...
 
     def delete(self, key: str) -> None:
-        """Delete a marker, a probe, a pack or a staging object; success where there is none.
+        """Delete a marker, a probe, a pack or a staging object; success if there is none.
 
         Entries, heads and ``ledger.json`` are refused with InvalidError.
         """
@@ -93,13 +98,38 @@ class Store(Protocol):
             self.create(key, data)
 
     def make_durable(self, key: str) -> None:  # noqa: ARG002 -- for stores that have to
-        """Make durable what ``get`` answers, whoever wrote it; NotDurable where that fails.
+        """Make durable what ``get`` answers, whoever wrote it. Raise NotDurable if that fails.
 
-        Whoever did may have been stopped between making it visible and making it durable. Nothing
-        is to be done, and this does nothing, where only what is durable can be read.
+        The writer may have been stopped after the object became visible and before it became
+        durable. If a store shows only what is durable, this does nothing.
         """
         return
 
     def close(self) -> None:
         """Let go of what the store holds open; nothing, for most."""
         return
+
+
+def check_listing(prefix: str, after: str, delimiter: str) -> None:
+    """Raise InvalidError unless the prefix and ``after`` begin a key and the delimiter is "/"."""
+    for name, text in (("prefix", prefix), ("position", after)):
+        if not KEY.fullmatch(text + FILLER):
+            raise InvalidError(f"not a {name} of object keys: {text!r:.120}")
+    if delimiter not in {"", "/"}:
+        raise InvalidError(f"not a delimiter of object keys: {delimiter!r:.20} (only '/' is)")
+
+
+def is_listed(item: str) -> bool:
+    """Whether a name found in a store is a key or a folder of keys; other files are not ours."""
+    return KEY.fullmatch(item + FILLER if item.endswith("/") else item) is not None
+
+
+def fold(keys: Iterable[str], prefix: str, delimiter: str) -> Iterator[str]:
+    """Give sorted keys, those that go on behind a delimiter once, as what is common to them."""
+    last = ""
+    for key in keys:
+        end = key.find(delimiter, len(prefix)) if delimiter else -1
+        item = key if end < 0 else key[: end + 1]
+        if item != last:
+            yield item
+        last = item

@@ -32,8 +32,7 @@ from ledger.errors import (
 )
 from ledger.format.layout import HEAD_NAME, check_deletable, check_key
 from ledger.local.files import FOLDER, Unnamed, close, make_folder, sync
-from ledger.stores.base import Blob, Store
-from ledger.stores.listing import check_listing, is_listed
+from ledger.stores.base import Blob, Store, check_listing, is_listed
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator, Sequence
@@ -44,14 +43,14 @@ __all__ = ["FolderStore"]
 LIMIT = 64 << 20  # far above any object of ours: whatever is larger was put there by others
 CHUNK = 1 << 20
 MODE = 0o644
-TOGETHER = 32  # so many files at once: each of them, and its folder, is open
+TOGETHER = 32  # files written at once: each of them, and its folder, is open
 
 INNER_FOLDER = FOLDER | os.O_NOFOLLOW
 # O_NONBLOCK: opening a FIFO that was put in a file's place must not wait for its other end.
 READ = os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK
 
 DENIED = {errno.EACCES, errno.EPERM}
-# What open(2) answers where a link, a socket or a file without a folder's uses is in the way.
+# What open(2) answers if a link, a socket or a file without a folder's uses is in the way.
 MISPLACED = {errno.ELOOP, errno.ENOTDIR, errno.EISDIR, errno.ENXIO, errno.EMLINK}
 MISPLACED_HINT = "a store holds plain files in plain folders; see what put something else there"
 
@@ -59,7 +58,7 @@ MISPLACED_HINT = "a store holds plain files in plain folders; see what put somet
 class FolderStore(Store):
     """The objects below one folder, which is made when the first of them is created.
 
-    Every method raises IntegrityError where something else is in the place of a file or a folder:
+    Every method raises IntegrityError if something else is in the place of a file or a folder:
     a symbolic link, a FIFO, a folder, a file larger than any object.
     """
 
@@ -79,7 +78,7 @@ class FolderStore(Store):
         return f"FolderStore({self.path!r})"
 
     def get(self, key: str) -> Blob | None:
-        """The object, or None where there is none."""
+        """The object, or None if there is none."""
         *folders, name = check_key(key).split("/")
         try:
             folder = self._open_folder(folders)
@@ -133,7 +132,7 @@ class FolderStore(Store):
             # All is open that has to be settled: once there are names, nothing else may fail.
             for key, data, folder, file in new:
                 self._name(key, data, folder, file)
-            # Where another process created it too: it may not have come this far yet.
+            # If another process created it too: it may not have come this far yet.
             for key, _, folder, _ in new:
                 self._settle(key, folder)
         self._settled |= begun
@@ -179,7 +178,7 @@ class FolderStore(Store):
         return _version(data)
 
     def make_durable(self, key: str) -> None:
-        """Force the object that ``get`` finds to the disk by name; NotDurable where that fails."""
+        """Force the object that ``get`` finds to the disk by name; NotDurable if that fails."""
         *folders, _ = check_key(key).split("/")
         try:
             folder = self._open_folder(folders)
@@ -225,7 +224,7 @@ class FolderStore(Store):
         """The keys and the folders (with "/") in a folder, in the order of the keys.
 
         With the slash as part of the name, "A-1/" sorts before "A/", as the keys below them do.
-        Whatever is no folder is given as a key, a link too: reading it says what is wrong with it.
+        Whatever is not a folder is given as a key, even a link: reading it says what is wrong.
         """
         try:
             descriptor = self._open_folder(folder.split("/")[:-1])
@@ -329,7 +328,7 @@ def _version(data: bytes) -> str:
 
 
 def _read(folder: int, name: str, key: str) -> bytes:
-    """The bytes of a plain file; IntegrityError where the name is something else's."""
+    """The bytes of a plain file; IntegrityError if the name is something else's."""
     descriptor = os.open(name, READ, dir_fd=folder)
     try:
         status = os.fstat(descriptor)
@@ -348,7 +347,7 @@ def _read(folder: int, name: str, key: str) -> bytes:
 
 
 def _step_into(descriptor: int, part: str, *, make: bool = False) -> int:
-    """Open a folder in an open one, which is closed; ``make`` it where it isn't there."""
+    """Open a folder in an open one, which is closed; ``make`` it if it isn't there."""
     try:
         if make:
             with suppress(FileExistsError):

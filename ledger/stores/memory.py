@@ -9,8 +9,7 @@ from typing import TYPE_CHECKING
 
 from ledger.errors import PreconditionFailed
 from ledger.format.layout import check_deletable, check_key
-from ledger.stores.base import Blob, Store
-from ledger.stores.listing import check_listing, fold
+from ledger.stores.base import Blob, Store, check_listing, fold
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -35,7 +34,7 @@ class MemoryStore(Store):
         return f"<MemoryStore of {len(self._keys)} objects>"
 
     def get(self, key: str) -> Blob | None:
-        """The object, or None where there is none."""
+        """The object, or None if there is none."""
         return self._objects.get(check_key(key))
 
     def create(self, key: str, data: bytes) -> str:

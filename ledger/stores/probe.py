@@ -1,7 +1,7 @@
 """Whether a store keeps its promises: tried out when a ledger is made in it.
 
-Some servers ignore conditions, so that of two writers one loses an entry without a word; others
-keep them until two writers meet (Ceph with a versioned bucket). Only trying it shows.
+Some servers ignore conditions, so that one of two writers silently loses an entry. Others keep them
+until two writers meet (Ceph with a versioned bucket). Only a trial shows it.
 """
 
 from __future__ import annotations

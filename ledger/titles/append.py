@@ -1,8 +1,8 @@
-"""Writing one title: an entry is acknowledged when the head points at it, and never twice.
+"""Appending to one title: an entry is acknowledged once the head points at it, and never twice.
 
-The order is the safety: the entry and the marker that a head is about to move are durable before
-the head is swapped, on the condition that it is still what was read. Whatever then happens, the
-store itself knows what became of it, so every unclear outcome is settled by reading.
+The order of the writes keeps it safe. First the entry becomes durable, and with it a marker that
+the head is about to move. Then the head is swapped, if it is still the one that was read. An
+unclear outcome is settled by reading: see ``ledger.stores.swap``.
 """
 
 from __future__ import annotations
@@ -11,7 +11,7 @@ import random
 import time
 from dataclasses import dataclass
 from enum import Enum
-from typing import TYPE_CHECKING, Final, Literal, NamedTuple
+from typing import TYPE_CHECKING, Final, NamedTuple
 
 from ledger.errors import (
     ClockBehind,
@@ -31,8 +31,9 @@ from ledger.format import canonical, layout, times
 from ledger.format.entry import Entry
 from ledger.format.keys import PrivateKey
 from ledger.format.times import CLOCK_SKEW
+from ledger.stores.swap import swap
+from ledger.titles.history import Tip
 from ledger.titles.identity import read_origin
-from ledger.titles.tip import Tip
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Container
@@ -40,6 +41,7 @@ if TYPE_CHECKING:
 
     from ledger.format.canonical import JSONValue
     from ledger.format.keys import Signer
+    from ledger.stores.base import Blob
     from ledger.titles.history import Head, History
 
 __all__ = [
@@ -47,7 +49,6 @@ __all__ = [
     "Anything",
     "Appended",
     "Draft",
-    "Moved",
     "append",
     "check_new",
     "move_head",
@@ -62,13 +63,10 @@ class Anything(Enum):
 
 
 ANY: Final = Anything.ANY
-"""On top of whatever is there."""
+"""As a parent: on top of whatever is there."""
 
 RACES = 50
-"""How often an append on top of ANY starts again after losing a race."""
-
-SWAPS = 5
-"""How often one swap of a head is sent before its outcome is called unknown."""
+"""How often an append starts again after losing a race."""
 
 _HOW_TO_SETTLE = (
     "see 'ledger log {}'; with a --reference, the same append can be sent again without harm"
@@ -80,25 +78,18 @@ class Appended(NamedTuple):
 
     entry: Entry
     repeated: bool
-    """The title's chain had it already, by its reference: nothing was written."""
+    """Whether the chain already had an entry with this reference. If so, nothing was written."""
 
 
 @dataclass(frozen=True, slots=True)
 class Draft:
-    """What is to be registered, before it has a place in a chain."""
+    """A version to be registered, before it has a place in a chain."""
 
     title_number: str
     document: dict[str, JSONValue]
     message: str = ""
     effective_at: str | None = None
     reference: str = ""
-
-
-class Moved(NamedTuple):
-    """A head that was moved, and the version to replace it by."""
-
-    version: str | None
-    """None where only reading told that it moved: it may have moved on since."""
 
 
 def append(
@@ -113,7 +104,7 @@ def append(
 ) -> Appended:
     """Add the draft to its title's chain; see ``Ledger.append``.
 
-    ``tip``: what an earlier append to this title, on top of ANY, has left of its reading.
+    ``tip``: what an earlier append to this title, on top of ANY, has read of it.
     """
     tip = tip or Tip(history, draft.title_number)
     for attempt in range(RACES):
@@ -123,9 +114,9 @@ def append(
             _make_durable(history, entry)
             return prepared
         head = tip.head()
-        moved = move_head(history, entry, head.version if head else None)
-        if moved:
-            tip.grow(entry, moved.version)
+        now = move_head(history, entry, head.version if head else None)
+        if now:
+            tip.grow(entry, now)
             history.remember(entry)
             return prepared
         tip.forget()
@@ -133,14 +124,15 @@ def append(
         time.sleep(random.uniform(0, 0.002 * min(2**attempt, 64)))  # noqa: S311 -- no secret
     raise HeadMoved(
         f"cannot append to {draft.title_number}: lost the race {RACES} times",
-        hint="many writers want this title; try again, nothing was written",
+        hint="nothing was written: many writers append to this title, so try again",
     )
 
 
 def _make_durable(history: History, entry: Entry) -> None:
-    """Create again what was read: whoever wrote it may have crashed before it was durable.
+    """Create the entry again: whoever wrote it may have crashed before it was durable.
 
-    However that fails, the entry is in the chain: no StoreError may say that nothing was written.
+    If that fails, the entry is still in the chain, so no StoreError may say that nothing was
+    written.
     """
     key = layout.entry_key(entry.title_number, entry.address)
     try:
@@ -149,8 +141,8 @@ def _make_durable(history: History, entry: Entry) -> None:
         raise _other_bytes(key, error) from error
     except (OutcomeUnknown, StoreError) as error:
         raise OutcomeUnknown(
-            f"{entry.title_number} has it, as version {entry.version} ({entry.address}), and nobody"
-            f" can tell whether a crash would undo that: {error}",
+            f"{entry.title_number} has it, as version {entry.version} ({entry.address}), but it is"
+            f" unknown whether a crash would undo that: {error}",
             hint=_HOW_TO_SETTLE.format(entry.title_number),
             address=entry.address,
         ) from error
@@ -173,7 +165,7 @@ def preview(
     parent: str | Anything | None = ANY,
     clamp_time: bool = False,
 ) -> Appended:
-    """What ``append`` would answer now, or raise; nothing is written."""
+    """Return what ``append`` would return now, or raise what it would raise. Write nothing."""
     tip = Tip(history, draft.title_number)
     return _prepare(history, signer, clock, draft, parent, clamp_time, tip)
 
@@ -187,7 +179,7 @@ def _prepare(  # noqa: PLR0917 -- two callers, next to it
     clamp_time: bool,
     tip: Tip,
 ) -> Appended:
-    """Read the head, see that the draft may follow it, and seal the entry that does."""
+    """Read the head, see that the draft may follow it, and sign the entry that does."""
     if isinstance(parent, str):
         layout.check_address(parent)
     head = tip.head()
@@ -197,11 +189,11 @@ def _prepare(  # noqa: PLR0917 -- two callers, next to it
     _check_parent(draft.title_number, head, parent)
     if head is None:
         _check_first(history, draft.title_number)
-    entry = _seal(history, signer, clock(), draft, head, clamp_time=clamp_time)
+    entry = _sign(history, signer, clock(), draft, head, clamp_time=clamp_time)
     return Appended(entry, repeated=False)
 
 
-def _seal(
+def _sign(
     history: History,
     signer: Signer,
     now: datetime,
@@ -215,7 +207,7 @@ def _seal(
     What a device signs (an HSM, a KMS) is checked as a reader will check it.
     """
     parent = head.entry if head else None
-    entry = Entry.seal(
+    entry = Entry.sign(
         signer,
         ledger=history.origin,
         title_number=draft.title_number,
@@ -233,8 +225,8 @@ def _seal(
         return history.open(entry.data, entry.title_number, key, entry.address)
     except IntegrityError as error:
         raise KeyUnavailable(
-            f"cannot append to {draft.title_number}: what the signer signed doesn't verify",
-            hint="nothing was written; look after the device that signs",
+            f"cannot append to {draft.title_number}: the signer's signature does not verify",
+            hint="nothing was written; check the device that signs",
         ) from error
 
 
@@ -274,7 +266,7 @@ def _short(address: str | None) -> str:
 def _find_repeated(tip: Tip, draft: Draft, parent: str | Anything | None) -> Entry | None:
     """The entry that an earlier try of the same append left, searched down to the parent given.
 
-    What is registered is a document from a day on: a repeat with another of either is no repeat.
+    A repeat has the same document and the same effective date. Anything else is a new registration.
     """
     above = parent if isinstance(parent, str) else None
     entry = tip.find(draft.reference, above) if draft.reference else None
@@ -293,7 +285,7 @@ def _find_repeated(tip: Tip, draft: Draft, parent: str | Anything | None) -> Ent
 
 
 def _check_first(history: History, title_number: str) -> None:
-    """Refuse a first version where the ledger is gone, or where the title had later ones."""
+    """Refuse a first version if the ledger is gone, or if the title had later ones."""
     # A disk that is not mounted, a folder that was moved: nothing is missing in an empty place.
     if read_origin(history.store) != history.origin:
         raise StoreUnavailable(
@@ -312,10 +304,10 @@ def _check_first(history: History, title_number: str) -> None:
 def check_new(
     history: History, title_number: str, known: Container[str] = frozenset[str]()
 ) -> None:
-    """Refuse to start a history where there is one without a head; raises HeadMissing.
+    """Refuse to start a history if there is one without a head; raises HeadMissing.
 
-    A crashed first append leaves an entry of version 1 and no head: that is no history yet. Nor are
-    the ``known`` addresses: a crashed import may have left them.
+    A crashed first append leaves an entry of version 1 and no head: that is not a history yet. Nor
+    are the ``known`` addresses, which a crashed import may have left.
     """
     keys = [
         key
@@ -338,11 +330,12 @@ def check_new(
             )
 
 
-def move_head(history: History, entry: Entry, expected: str | None) -> Moved | None:
+def move_head(history: History, entry: Entry, expected: str | None) -> Blob | None:
     """Store the entry and swap the head to it, if the head is still the ``expected`` version.
 
-    Moved: the head is or was this entry, durably. None: another writer was first, and this entry is
-    in no chain. Raises StoreError where nothing happened, OutcomeUnknown where nobody can tell.
+    Return the head that is there now, durably: this entry, or a later one on top of it. Return None
+    if another writer was first: this entry is in no chain. Raise StoreError if nothing happened,
+    OutcomeUnknown if nobody can tell.
     """
     title_number, address = entry.title_number, entry.address
     marker = layout.pending_key(title_number, entry.version, address)
@@ -357,62 +350,27 @@ def move_head(history: History, entry: Entry, expected: str | None) -> Moved | N
         raise StoreUnavailable(
             f"nothing was appended to {title_number}: {error}", hint=error.hint
         ) from error
-    return _swap(history, entry, expected)
+    key = layout.head_key(title_number)
 
+    def is_built_on_ours(data: bytes) -> bool:
+        return history.descends(history.open(data, title_number, key), address, entry.version)
 
-def _swap(history: History, entry: Entry, expected: str | None) -> Moved | None:
-    unclear: Literal[False] | LedgerError = False
-    for attempt in range(SWAPS):
-        try:
-            return Moved(_send(history, entry, expected))
-        except PreconditionFailed:
-            pass  # it may be our own success that is in the way, its answer lost
-        except NotDurable as error:
-            raise _unknown(entry, error) from error
-        except OutcomeUnknown as error:
-            unclear = error
-        except StoreError as error:
-            if not unclear:
-                raise
-            unclear = error
-        settled = _settle(history, entry, expected)
-        if settled is not None:
-            return Moved(None) if settled else None
-        time.sleep(0.05 * attempt)
-    if not unclear:
-        key = layout.head_key(entry.title_number)
-        raise StoreUnavailable(f"{key}: the store refuses the version that it gave itself")
-    raise _unknown(entry, unclear)
+    def unknown(why: LedgerError) -> OutcomeUnknown:
+        return OutcomeUnknown(
+            f"cannot tell whether {title_number} version {entry.version} was appended"
+            f" as {address}: {why}",
+            hint=_HOW_TO_SETTLE.format(title_number),
+            address=address,
+        )
 
-
-def _send(history: History, entry: Entry, expected: str | None) -> str:
-    key = layout.head_key(entry.title_number)
-    if expected is None:
-        return history.store.create(key, entry.data)
-    return history.store.replace(key, entry.data, expected)
-
-
-def _settle(history: History, entry: Entry, expected: str | None) -> bool | None:
-    """Whether the swap happened; None: not yet, as the head is what it was."""
-    key = layout.head_key(entry.title_number)
     try:
-        blob = history.store.get(key)
-        if (blob.version if blob else None) == expected:
-            return None
-        if blob is None:
-            return False
-        if blob.data == entry.data:
-            return True
-        head = history.open(blob.data, entry.title_number, key)
-        return history.descends(head, entry.address, entry.version)
-    except LedgerError as error:
-        raise _unknown(entry, error) from error
-
-
-def _unknown(entry: Entry, why: LedgerError) -> OutcomeUnknown:
-    return OutcomeUnknown(
-        f"cannot tell whether {entry.title_number} version {entry.version} was appended"
-        f" as {entry.address}: {why}",
-        hint=_HOW_TO_SETTLE.format(entry.title_number),
-        address=entry.address,
-    )
+        return swap(
+            history.store,
+            key,
+            entry.data,
+            expected,
+            unknown=unknown,
+            is_built_on_ours=is_built_on_ours,
+        )
+    except NotDurable as error:
+        raise unknown(error) from error

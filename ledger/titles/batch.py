@@ -1,7 +1,7 @@
 """Many appends at once: titles side by side, the versions of one title in the order given.
 
-Only the appends themselves run in other threads. What is taken, started and handed out is decided
-where the outcomes are asked for, so there is nothing to lock, and who asks for no more stops it.
+Only the appends themselves run in other threads. The thread that iterates over the outcomes decides
+what is taken, started and handed out. So nothing needs a lock, and to stop iterating stops it.
 """
 
 from __future__ import annotations
@@ -16,7 +16,7 @@ from ledger.errors import LedgerError, Skipped
 from ledger.format import canonical, layout
 from ledger.format.entry import MAX_BYTES, Entry
 from ledger.titles.append import Appended, Draft, append
-from ledger.titles.tip import Tip
+from ledger.titles.history import Tip
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Iterator
@@ -28,13 +28,13 @@ if TYPE_CHECKING:
 __all__ = ["Outcome", "append_many", "check_draft"]
 
 WRITERS = 8
-"""How many appends are under way at least: a disk forces many files at once as fast as a few."""
+"""Threads, at least: a disk forces many files at once as fast as a few."""
 
 WINDOW = 1024
-"""How many drafts there are at most between the oldest that is not done and the newest taken."""
+"""Drafts that may be taken before the oldest of them is done."""
 
 WINDOW_BYTES = 16 << 20
-"""How large their documents are together, before no more is taken."""
+"""Bytes of their documents, at which no more drafts are taken."""
 
 
 class Outcome(NamedTuple):
@@ -61,19 +61,19 @@ def append_many(
     with ThreadPoolExecutor(
         max(WRITERS, history.store.concurrency), thread_name_prefix="ledger-append"
     ) as pool:
-        batch = _Batch(
+        window = _Window(
             start=lambda draft, tip: pool.submit(
                 append, history, signer, clock, draft, clamp_time=clamp_time, tip=tip
             ),
             open_tip=lambda title_number: Tip(history, title_number),
             writers=max(WRITERS, history.store.concurrency),
         )
-        yield from batch.run(iter(drafts), stop)
+        yield from window.run(iter(drafts), stop)
 
 
 def check_draft(draft: Draft) -> None:
     """Raise the MalformedError that an append of this draft would, whatever its title holds."""
-    Entry.seal(
+    Entry.sign(
         _Nobody(),
         ledger="example.org",
         title_number=layout.check_title_number(draft.title_number),
@@ -86,7 +86,7 @@ def check_draft(draft: Draft) -> None:
 
 
 class _Nobody:
-    """Signs nothing: what it seals is thrown away."""
+    """A signer that signs nothing: its entries are thrown away."""
 
     key_id = "0" * 64
 
@@ -107,7 +107,7 @@ class _Slot:
 
 
 @dataclass(slots=True, eq=False)
-class _Title:
+class _TitleQueue:
     """A title that has drafts in the window; forgotten, with its tip, when it has none."""
 
     tip: Tip
@@ -117,7 +117,7 @@ class _Title:
     waiting: deque[_Slot] = field(default_factory=deque)
 
 
-class _Batch:
+class _Window:
     """The window of drafts that were taken and whose outcomes have not been handed out yet."""
 
     def __init__(
@@ -131,9 +131,9 @@ class _Batch:
         self._writers = writers
         self._taken = 0
         self._weight = 0
-        self._window: deque[_Slot] = deque()
-        self._titles: dict[str, _Title] = {}
-        self._ready: deque[_Title] = deque()
+        self._slots: deque[_Slot] = deque()
+        self._titles: dict[str, _TitleQueue] = {}
+        self._ready: deque[_TitleQueue] = deque()
         self._under_way: dict[Future[Appended], _Slot] = {}
         self._done: SimpleQueue[Future[Appended]] = SimpleQueue()
         # Which draft of a title failed. It grows with the failures, and with nothing else.
@@ -142,18 +142,18 @@ class _Batch:
     def run(self, drafts: Iterator[Draft], stop: Callable[[], bool]) -> Iterator[Outcome]:
         """Take, start and collect, until all is done or nothing new is wanted."""
         more, failure = True, None
-        while more or self._window:
+        while more or self._slots:
             if stop():
                 yield from self._finish()
                 return
             while not self._done.empty():
                 self._collect()
-            if more and len(self._window) < WINDOW and self._weight < WINDOW_BYTES:
+            if more and len(self._slots) < WINDOW and self._weight < WINDOW_BYTES:
                 try:
                     more = self._take(drafts)
                 except Exception as error:  # noqa: BLE001 -- raised when what came before it is done
                     more, failure = False, error
-            elif self._window[0].outcome is None:
+            elif self._slots[0].outcome is None:
                 self._collect()
             self._start_ready()
             yield from self._release()
@@ -161,23 +161,25 @@ class _Batch:
             raise failure
 
     def _take(self, drafts: Iterator[Draft]) -> bool:
-        """Put the next draft into the window; False where there is none."""
+        """Put the next draft into the window; False if there is none."""
         draft = next(drafts, None)
         if draft is None:
             return False
         self._taken += 1
         slot = _Slot(self._taken, draft, _weigh(draft))
-        self._window.append(slot)
+        self._slots.append(slot)
         self._weight += slot.weight
         title = self._titles.get(draft.title_number)
         if title is None:
-            title = self._titles[draft.title_number] = _Title(self._open_tip(draft.title_number))
+            title = self._titles[draft.title_number] = _TitleQueue(
+                self._open_tip(draft.title_number)
+            )
         title.drafts += 1
         title.waiting.append(slot)
         self._go_on(title)
         return True
 
-    def _go_on(self, title: _Title) -> None:
+    def _go_on(self, title: _TitleQueue) -> None:
         """Queue the title for a writer, if it is free and has something to be written."""
         while title.waiting and (failed := self._failed.get(title.waiting[0].draft.title_number)):
             slot = title.waiting.popleft()
@@ -211,8 +213,8 @@ class _Batch:
 
     def _release(self) -> Iterator[Outcome]:
         """Hand out what is done, up to the first that isn't."""
-        while self._window and (outcome := self._window[0].outcome):
-            slot = self._window.popleft()
+        while self._slots and (outcome := self._slots[0].outcome):
+            slot = self._slots.popleft()
             self._weight -= slot.weight
             title = self._titles[slot.draft.title_number]
             title.drafts -= 1
@@ -224,7 +226,7 @@ class _Batch:
         """Hand out what is done or being written; the others have no outcome."""
         while self._under_way:
             self._collect()
-        yield from (slot.outcome for slot in self._window if slot.outcome)
+        yield from (slot.outcome for slot in self._slots if slot.outcome)
 
 
 def _weigh(draft: Draft) -> int:

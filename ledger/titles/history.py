@@ -1,7 +1,7 @@
 """Reading one title: every entry that is handed out has been checked.
 
-``History`` knows a store, and what counts in it: the ledger's origin and a keyring. The stored
-bytes are checked by ``Entry.open``, neighbours by ``check_link``; what does not hold is raised.
+``History`` has a store, and what counts in it: the ledger's origin and a keyring. ``Entry.open``
+checks the stored bytes, ``check_link`` an entry and its parent. Both raise what does not hold.
 """
 
 from __future__ import annotations
@@ -20,15 +20,15 @@ if TYPE_CHECKING:
     from datetime import datetime
 
     from ledger.format.keyring import Keyring
-    from ledger.stores.base import Store
+    from ledger.stores.base import Blob, Store
 
-__all__ = ["Head", "History", "missing_entry"]
+__all__ = ["Head", "History", "Tip"]
 
 HEADS = 256
-"""How many checked heads are remembered,"""
+"""How many checked heads are remembered."""
 
 LARGE = 1 << 16
-"""of this many bytes at most."""
+"""Bytes: a larger head is not remembered."""
 
 
 class Head(NamedTuple):
@@ -61,7 +61,7 @@ class History:
         )
 
     def find_head(self, title_number: str) -> Head | None:
-        """The head, or None where the title has none."""
+        """The head, or None if the title has none."""
         key = layout.head_key(layout.check_title_number(title_number))
         blob = self.store.get(key)
         if blob is None:
@@ -82,7 +82,7 @@ class History:
             self._heads[head.title_number] = head
 
     def head(self, title_number: str) -> Entry:
-        """The newest entry; raises NotFoundError where there is no such title."""
+        """The newest entry; raises NotFoundError if there is no such title."""
         head = self.find_head(title_number)
         if head is None:
             raise NotFoundError(
@@ -92,7 +92,7 @@ class History:
         return head.entry
 
     def entry(self, title_number: str, address: str) -> Entry:
-        """The entry of this address; that it is in the chain is for the walk to tell."""
+        """The entry of this address. Only a walk tells whether it is in the chain."""
         key = layout.entry_key(layout.check_title_number(title_number), address)
         blob = self.store.get(key)
         if blob is None:
@@ -106,7 +106,7 @@ class History:
         try:
             parent = self.entry(child.title_number, child.parent)
         except NotFoundError:
-            raise missing_entry(child.title_number, child.parent) from None
+            raise _missing_entry(child.title_number, child.parent) from None
         check_link(child, parent)
         return parent
 
@@ -204,7 +204,69 @@ class History:
         return found[0]
 
 
-def missing_entry(title_number: str, address: str) -> IntegrityError:
+class Tip:
+    """The head of one title and what is below it, read when asked for, no further than needed.
+
+    Keep it from one append to the next: without it, each append to a long title would read the
+    whole chain again, only to see that its reference is new. If somebody else has appended in
+    between, the swap of the head fails. Throw it away after any error.
+    """
+
+    def __init__(self, history: History, title_number: str) -> None:
+        self._history = history
+        self._title_number = title_number
+        self.forget()
+
+    def forget(self) -> None:
+        """Read everything anew: somebody else moved the head."""
+        self._head: Head | None = None
+        self._is_read = False
+        self._below: Iterator[Entry] = iter(())
+        self._addresses: dict[str, str] = {}  # of what was read so far, by reference
+
+    def head(self) -> Head | None:
+        """The head, or None if the title has none."""
+        if not self._is_read:
+            self._head = self._history.find_head(self._title_number)
+            self._below = self._history.walk(self._head.entry) if self._head else iter(())
+            self._is_read = True
+        return self._head
+
+    def find(self, reference: str, above: str | None = None) -> Entry | None:
+        """The newest entry with this reference, above an address if one is given.
+
+        A search that stopped at an address has used up the chain: forget the tip after it.
+        """
+        self.head()
+        if reference in self._addresses:
+            return self._again(self._addresses[reference])
+        for entry in self._below:
+            if entry.address == above:
+                return None
+            if entry.reference:
+                self._addresses.setdefault(entry.reference, entry.address)
+            if entry.reference == reference:
+                return entry
+        return None
+
+    def _again(self, address: str) -> Entry:
+        """An entry that the chain leads through, read once more."""
+        try:
+            return self._history.entry(self._title_number, address)
+        except NotFoundError:
+            raise _missing_entry(self._title_number, address) from None
+
+    def grow(self, entry: Entry, head: Blob) -> None:
+        """Put the entry on top; ``head`` is what the store has for a head since it moved."""
+        if head.data != entry.data:  # others have gone on
+            self.forget()
+            return
+        self._head = Head(entry, head.version)
+        if entry.reference:
+            self._addresses[entry.reference] = entry.address
+
+
+def _missing_entry(title_number: str, address: str) -> IntegrityError:
     """The error of an entry that a chain leads through, and that is not there."""
     key = layout.entry_key(title_number, address)
     return IntegrityError(

@@ -55,7 +55,7 @@ def decode_identity(data: bytes) -> str:
 def read_origin(store: Store) -> str:
     """What the store says its origin is: a claim, to be compared with a pin.
 
-    Raises NotFoundError where there is no ledger, UnsupportedFormatError for the unsigned store of
+    Raises NotFoundError if there is no ledger, UnsupportedFormatError for the unsigned store of
     the original service.
     """
     blob = store.get(layout.LEDGER_KEY)
@@ -66,7 +66,7 @@ def read_origin(store: Store) -> str:
 
 
 def create_identity(store: Store, origin: str) -> None:
-    """Write ``ledger.json``, after probing the store; success where it is there already.
+    """Write ``ledger.json``, after probing the store; success if it is there already.
 
     Raises StoreUnsafe, LedgerExists, or UnsupportedFormatError for an original, unsigned store.
     """

@@ -25,11 +25,11 @@ __all__ = ["recover"]
 def recover(
     history: History, title_number: str, *, to: str | None = None, expect: str | None = None
 ) -> Entry:
-    """Point the head at the one tip there is, or at ``to`` where that is not certain.
+    """Point the head at the one tip there is, or at ``to`` if that is not certain.
 
-    It is certain where one sound entry has no successor, nothing is damaged, and no marker tells of
+    It is certain if one sound entry has no successor, nothing is damaged, and no marker tells of
     a later version. Never moves a head that can be read, nor to an entry whose chain lacks the pin
-    ``expect``. Raises ConflictError, naming the tips and the doubts, where one has to be chosen.
+    ``expect``. Raises ConflictError, naming the tips and the doubts, if one has to be chosen.
     """
     for address in (to, expect):
         if address is not None:
@@ -44,7 +44,7 @@ def recover(
     target = found.get(next(iter(found)) if to is None else to)
     if target is None:
         raise ConflictError(
-            f"{to} is no tip of {title_number}; these are: {', '.join(found)}",
+            f"{to} is not a tip of {title_number}; the tips are: {', '.join(found)}",
             hint="a head only moves to an entry that nothing follows",
         )
     if to is None and (doubts or len(found) > 1):
@@ -56,7 +56,7 @@ def recover(
         )
     _check_chain(history, target, expect)
     if not move_head(history, target, version):
-        raise HeadMoved(f"{title_number} was mended by somebody else", expected=to)
+        raise HeadMoved(f"{title_number} was mended by another writer", expected=to)
     return target
 
 
@@ -105,7 +105,7 @@ def _survey(history: History, title_number: str) -> tuple[dict[str, Entry], list
 
 def _check_chain(history: History, target: Entry, expect: str | None) -> None:
     found = False
-    for entry in history.walk(target):  # raises where the chain is broken
+    for entry in history.walk(target):  # raises if the chain is broken
         found = found or entry.address == expect
     if expect is not None and not found:
         raise IntegrityError(

@@ -1,9 +1,9 @@
-"""The transparency log: which entry is which version of a title, for all to see, in one order.
+"""The transparency log in C2SP's formats, pure: bytes in, object or error out.
 
-Who holds a checkpoint can tell whether the log ever lost, changed or reordered a leaf. The formats
-are those of C2SP (signed-note, tlog-checkpoint, tlog-cosignature, tlog-tiles, tlog-proof), so that
-witnesses, monitors and other people's tools understand them. Bytes in, object or error out:
-nothing in this package opens a file or reads a clock.
+The log says which entry is which version of a title, in one order that everybody can see. Whoever
+holds a checkpoint can tell whether the log ever lost, changed or reordered a leaf. The formats are
+signed-note, tlog-checkpoint, tlog-cosignature, tlog-tiles and tlog-proof: witnesses, monitors and
+other people's tools understand them. Nothing here opens a file or reads a clock.
 
 ::
 
@@ -24,7 +24,6 @@ from ledger.tlog.checkpoint import (
     open_checkpoint,
     sign_checkpoint,
 )
-from ledger.tlog.leaf import Leaf
 from ledger.tlog.merkle import (
     EMPTY_ROOT,
     Edge,
@@ -37,6 +36,7 @@ from ledger.tlog.merkle import (
     inclusion_proof,
 )
 from ledger.tlog.note import Note, NoteKey, add_signatures, open_note, sign_note
+from ledger.tlog.objects import Leaf
 from ledger.tlog.policy import WitnessPolicy
 from ledger.tlog.receipt import Receipt, check_receipt
 from ledger.tlog.tiles import (

@@ -120,9 +120,9 @@ def open_checkpoint(
 ) -> SignedCheckpoint:
     """The checkpoint, if one of the log's keys signed it and it is of this origin.
 
-    How many cosignatures are enough is the caller's policy. Raises MalformedError where it is no
-    checkpoint, TrustError (reason ``unknown-key``) where no key of the log signed it,
-    IntegrityError where a known key's signature is wrong (reason ``bad-signature``) or the
+    How many cosignatures are enough is the caller's policy. Raises MalformedError if it is no
+    checkpoint, TrustError (reason ``unknown-key``) if no key of the log signed it,
+    IntegrityError if a known key's signature is wrong (reason ``bad-signature``) or the
     checkpoint is another log's (reason ``wrong-ledger``). A witness that has a key of the log is
     none.
     """
@@ -152,7 +152,7 @@ def open_checkpoint(
 def sign_checkpoint(checkpoint: Checkpoint, key: PublicKey, signer: Signer) -> bytes:
     """The signed checkpoint, by the log's key, under the name of the origin.
 
-    The key comes with the signer because a signer need not show it. Raises InvalidError where they
+    The key comes with the signer because a signer need not show it. Raises InvalidError if they
     do not belong together.
     """
     return sign_note(checkpoint.text, [(NoteKey(checkpoint.origin, key), signer)])

@@ -124,7 +124,7 @@ class Edge:
 def inclusion_proof(index: int, size: int, read: ReadHashes) -> tuple[bytes, ...]:
     """The proof that a leaf is in the tree of the first ``size`` leaves: PATH(m, D[n]).
 
-    It goes from the leaf's sibling up to the root's child. Raises InvalidError where there is no
+    It goes from the leaf's sibling up to the root's child. Raises InvalidError if there is no
     such leaf.
     """
     if not 0 <= index < _check_size(size):
@@ -145,7 +145,7 @@ def inclusion_proof(index: int, size: int, read: ReadHashes) -> tuple[bytes, ...
 def consistency_proof(old_size: int, new_size: int, read: ReadHashes) -> tuple[bytes, ...]:
     """The proof that the new tree begins with all the leaves of the old one: PROOF(m, D[n]).
 
-    Empty where the sizes are equal, or the old tree is. Raises InvalidError if the old is larger.
+    Empty if the sizes are equal, or the old tree is. Raises InvalidError if the old is larger.
     """
     if not 0 <= old_size <= _check_size(new_size):
         raise InvalidError(f"a tree of {new_size} leaves can't continue one of {old_size}")
@@ -257,7 +257,7 @@ def _trivially_consistent(old_size: int, old_root: bytes, new_size: int, new_roo
 def _roots_by(
     proof: Sequence[bytes], old_size: int, old_root: bytes, new_size: int
 ) -> tuple[bytes, bytes] | None:
-    """Both roots as they follow from the proof; None where it has not the length that it must."""
+    """Both roots as they follow from the proof; None if it has not the length that it must."""
     path = list(proof)
     if old_size & (old_size - 1) == 0:  # a full subtree of the new tree: the proof leaves it out
         path.insert(0, old_root)

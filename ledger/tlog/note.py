@@ -117,7 +117,7 @@ class NoteKey:
         return self.key.verify(body, text.encode())
 
     def check_signer(self, signer: Signer) -> None:
-        """Raise InvalidError where the signer does not hold this key."""
+        """Raise InvalidError if the signer does not hold this key."""
         if signer.key_id != self.key.key_id:
             raise InvalidError(
                 f"key {signer.key_id[:8]} can't sign as {self.name}, key {self.key.key_id[:8]}"
@@ -139,8 +139,8 @@ class Note:
 def open_note(data: bytes, keys: Iterable[NoteKey]) -> Note:
     """The note, if at least one of the keys signed it, and none of them has a wrong signature.
 
-    Raises MalformedError where it is no note, TrustError (reason ``unknown-key``) where no known
-    key signed it, and IntegrityError (reason ``bad-signature``) where one did not.
+    Raises MalformedError if it is no note, TrustError (reason ``unknown-key``) if no known
+    key signed it, and IntegrityError (reason ``bad-signature``) if one did not.
     """
     known = _by_name_and_hash(keys)
     text, signatures = parse_unverified(data)
@@ -190,7 +190,7 @@ def _sign(text: str, key: NoteKey, signer: Signer) -> Signature:
 def add_signatures(data: bytes, lines: bytes) -> bytes:
     """The note with more signature lines, but for those that it has already.
 
-    They are not verified. Raises MalformedError where the note or the lines are not well-formed.
+    They are not verified. Raises MalformedError if the note or the lines are not well-formed.
     """
     _, signatures = parse_unverified(data)
     new = [each for each in _parse_lines(_decode(lines)) if each not in signatures]

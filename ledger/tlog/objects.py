@@ -1,12 +1,17 @@
-"""What the sealing keeps in the store besides the log itself: bytes in, object or error out.
+"""The leaves of the log, and what sealing keeps in the store beside the log, in canonical JSON.
 
-::
+A leaf of the log::
+
+    {"entry":"<address>","title_number":"TN1234567","type":"entry","version":3}
+
+It says which entry is version 3 of a title, and nothing of what the entry says: the log may be
+public when the register is not. Beside the log::
 
     _log/state          {"checkpoint":"<signed note>","format":1,"staging":"<base size>-<sha256>"}
-    _log/staging/…      the leaves that the checkpoint has more than its base: as a tile of entries
+    _log/staging/…      the leaves that the checkpoint adds to its base, as a tile of entries
     _log/sealed/TN1     {"address":"<sha256>","leaf":<index>,"version":<number>}
 
-Of these only the checkpoint is signed. All else has to lead to its root, or to be in a chain.
+Only the checkpoint is signed. Everything else has to lead to its root, or to be in a chain.
 """
 
 from __future__ import annotations
@@ -31,12 +36,66 @@ from ledger.tlog.tiles import ENTRIES, Tile, decode_entries, encode_entries, par
 if TYPE_CHECKING:
     from collections.abc import Iterable
 
+    from ledger.format.entry import Entry
     from ledger.format.keys import PublicKey
 
-__all__ = ["LogState", "SealedRecord", "Staging", "is_log_key"]
+__all__ = ["Leaf", "LogState", "SealedRecord", "Staging", "is_log_key", "leaf_of"]
+
+LEAF_TYPE = "entry"
+LEAF_MEMBERS = {"entry", "title_number", "type", "version"}
 
 FORMAT = 1
 NAME = re.compile(r"(0|[1-9][0-9]{0,18})-([0-9a-f]{64})")
+
+
+class Leaf(NamedTuple):
+    """One entry in the log."""
+
+    title_number: str
+    version: int
+    address: str
+
+    def encode(self) -> bytes:
+        """The content of the leaf; raises InvalidError for what is none."""
+        return canonical.encode(
+            {
+                "entry": layout.check_address(self.address),
+                "title_number": layout.check_title_number(self.title_number),
+                "type": LEAF_TYPE,
+                "version": _check_version(self.version),
+            }
+        )
+
+    @classmethod
+    def decode(cls, data: bytes) -> Leaf:
+        """Read a leaf; raises MalformedError, or UnsupportedFormatError for another type."""
+        value = canonical.load(data)
+        if not isinstance(value, dict) or not isinstance(value.get("type"), str):
+            raise MalformedError("not a leaf of the log: no object with a type")
+        if value["type"] != LEAF_TYPE:
+            raise UnsupportedFormatError(
+                f"a leaf of type {value['type']!a:.40}; this version knows {LEAF_TYPE!r} only"
+            )
+        if value.keys() != LEAF_MEMBERS:
+            raise MalformedError(
+                f"not a leaf of the log: expected {', '.join(sorted(LEAF_MEMBERS))}"
+            )
+        return cls(
+            layout.check_title_number(value["title_number"]),
+            _check_version(value["version"]),
+            layout.check_address(value["entry"]),
+        )
+
+
+def leaf_of(entry: Entry) -> Leaf:
+    """Return the leaf of an entry."""
+    return Leaf(entry.title_number, entry.version, entry.address)
+
+
+def _check_version(version: object) -> int:
+    if type(version) is not int or not 1 <= version <= canonical.MAX_INTEGER:
+        raise MalformedError(f"not a version: {version!a:.40}")
+    return version
 
 
 class Staging(NamedTuple):

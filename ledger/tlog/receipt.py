@@ -105,7 +105,7 @@ def check_receipt(
     """Check that the log holds this leaf, and return the checkpoint that says so.
 
     How many of its cosignatures are enough is the caller's policy. Raises what ``open_checkpoint``
-    raises, and IntegrityError (reason ``not-included``) where the leaf is another.
+    raises, and IntegrityError (reason ``not-included``) if the leaf is another.
     """
     signed = open_checkpoint(receipt.note, origin=origin, log_keys=log_keys, witnesses=witnesses)
     checkpoint = signed.checkpoint

@@ -87,7 +87,7 @@ class Tile:
 ReadTiles: TypeAlias = Callable[[Sequence[Tile]], Iterable[bytes]]
 """Answers the bytes of tiles, in the order asked for.
 
-A log may remove partial tiles that are full by now: where one is gone, ``cut_tile`` makes it of the
+A log may remove partial tiles that are full by now: if one is gone, ``cut_tile`` makes it of the
 full one.
 """
 
@@ -224,7 +224,7 @@ class TileBuilder:
     def resume(cls, size: int, tiles: Iterable[bytes], root: bytes) -> TileBuilder:
         """Go on with a log of this size and root, from the bytes of its ``unfinished_tiles``.
 
-        Raises IntegrityError, its reason ``wrong-root``, where these tiles are not that tree's.
+        Raises IntegrityError, its reason ``wrong-root``, if these tiles are not that tree's.
         """
         builder = cls()
         builder.size = size

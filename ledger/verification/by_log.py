@@ -23,7 +23,7 @@ from ledger.format import layout
 from ledger.format.chain import NO_PIN
 from ledger.format.ordered import join
 from ledger.format.report import Finding, Report, finding_of
-from ledger.sealing.remembered import check_remembered, open_remembered
+from ledger.sealing.reader import check_remembered, open_remembered
 from ledger.tlog.checkpoint import Checkpoint
 from ledger.verification.compare import Expected, compare, gather, with_log
 from ledger.verification.leaf_index import Beyond, LeafIndex

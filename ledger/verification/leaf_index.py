@@ -16,7 +16,7 @@ from ledger.errors import StoreUnavailable
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator
 
-    from ledger.tlog.leaf import Leaf
+    from ledger.tlog.objects import Leaf
 
 __all__ = ["Beyond", "LeafIndex", "Row"]
 

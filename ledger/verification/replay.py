@@ -16,8 +16,8 @@ from ledger.errors import (
     UnsupportedFormatError,
 )
 from ledger.format import layout
-from ledger.sealing.remembered import check_remembered
-from ledger.tlog.leaf import Leaf
+from ledger.sealing.reader import check_remembered
+from ledger.tlog.objects import Leaf
 from ledger.tlog.tiles import ENTRIES, WIDTH, TileBuilder
 
 if TYPE_CHECKING:

@@ -102,8 +102,7 @@ class Verification:
             self._add(self._compare_log(self.state.header.seen))
 
     def _compare_log(self, seen: str) -> Report:
-        from ledger.sealing.reader import LogReader  # noqa: PLC0415 -- slow to load
-        from ledger.sealing.remembered import judge_remembered  # noqa: PLC0415
+        from ledger.sealing.reader import LogReader, judge_remembered  # noqa: PLC0415
 
         history = self._history
         log = LogReader(history.store, history.origin, history.keyring)

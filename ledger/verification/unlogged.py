@@ -15,7 +15,7 @@ from ledger.format.ordered import join
 from ledger.format.report import Finding, finding_of
 from ledger.local.parallel import in_chunks
 from ledger.sealing.pending import pending_titles
-from ledger.sealing.remembered import check_remembered
+from ledger.sealing.reader import check_remembered
 from ledger.verification.compare import Expected, compare, gather
 from ledger.verification.replay import rehash
 from ledger.verification.walk import Subject, verify_titles

@@ -150,7 +150,7 @@ def test_the_key_of_the_command_line_and_of_the_environment(shell: Shell) -> Non
 def test_a_key_that_does_not_count(shell: Shell) -> None:
     shell("key generate --key other.pem")
     said = shell.fails(12, f"{APPEND} --key other.pem")
-    assert f"is no registrar of {ORIGIN}" in said
+    assert f"is not a registrar of {ORIGIN}" in said
     assert f"ledger key trust FILE --origin {ORIGIN}" in said
 
 

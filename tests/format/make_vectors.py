@@ -15,7 +15,7 @@ from typing import Any
 
 from ledger import Keyring, PrivateKey
 from ledger.format import canonical, layout
-from ledger.format.bundle import BUNDLE_KEY, Header, pack
+from ledger.format.bundle import BUNDLE_KEY, Header, write_bundle
 from ledger.format.entry import PAYLOAD_TYPE, Entry, digest, signed_bytes
 from ledger.testing import ORIGIN, signer
 from ledger.titles.identity import encode_identity
@@ -53,7 +53,7 @@ def _b64(data: bytes) -> str:
 # -- Entries that hold -----------------------------------------------------------------------------
 
 
-def _seal(
+def _sign(
     document: dict[str, Any],
     *,
     key: PrivateKey = ALICE,
@@ -62,7 +62,7 @@ def _seal(
     ledger: str = ORIGIN,
     **rest: Any,
 ) -> Entry:
-    return Entry.seal(
+    return Entry.sign(
         key,
         ledger=ledger,
         title_number=title_number,
@@ -74,8 +74,8 @@ def _seal(
 
 def chain() -> list[Entry]:
     """Three versions of one title, by two registrars, oldest first."""
-    first = _seal({"proprietor": "Ada Lovelace", "tenure": "freehold"}, message="registration")
-    second = _seal(
+    first = _sign({"proprietor": "Ada Lovelace", "tenure": "freehold"}, message="registration")
+    second = _sign(
         {"proprietor": "Charles Babbage", "tenure": "freehold"},
         key=BOB,
         parent=first,
@@ -84,7 +84,7 @@ def chain() -> list[Entry]:
         effective_at="2026-11-20",
         reference="APP-2026-000042",
     )
-    third = _seal(
+    third = _sign(
         {"proprietor": "Charles Babbage", "tenure": "freehold", "charges": []},
         parent=second,
         recorded_at="2026-11-24T09:30:00.000001Z",  # as late as its parent, which is allowed
@@ -98,8 +98,8 @@ def entries() -> dict[str, Entry]:
     """Every entry that a reader accepts, by name."""
     first, second, third = chain()
     return {
-        "minimal": _seal({}),
-        "non-ascii": _seal(
+        "minimal": _sign({}),
+        "non-ascii": _sign(
             {
                 "address": "Łódź, ulica Żółta 3\u2028",
                 "straße": "Grüner Weg",
@@ -110,7 +110,7 @@ def entries() -> dict[str, Entry]:
             },
             message="заявление",
         ),
-        "floats": _seal(
+        "floats": _sign(
             {
                 "integral": 1.0,
                 "minus zero": -0.0,
@@ -124,14 +124,14 @@ def entries() -> dict[str, Entry]:
                 "least integer": -(2**53) + 1,
             }
         ),
-        "control-characters": _seal({"delete": "\x7f", "others": '\x00\x1f\b\t\n\f\r"\\/'}),
-        "members": _seal(
+        "control-characters": _sign({"delete": "\x7f", "others": '\x00\x1f\b\t\n\f\r"\\/'}),
+        "members": _sign(
             {"title_number": TITLE, "nested": {"sha256": "only refused at the top"}},
             message="a message",
             reference="APP-1",
             effective_at="1995-06-30",
         ),
-        "long-title-number": _seal({"n": 1}, title_number=LONG_TITLE),
+        "long-title-number": _sign({"n": 1}, title_number=LONG_TITLE),
         "chain-1": first,
         "chain-2": second,
         "chain-3": third,
@@ -170,7 +170,7 @@ def _sign(payload: bytes, key: PrivateKey = ALICE) -> bytes:
 
 
 def _members(**changes: Any) -> dict[str, Any]:
-    members = canonical.load(_seal({"n": 1}).payload)
+    members = canonical.load(_sign({"n": 1}).payload)
     members.update(changes)
     return {name: value for name, value in members.items() if value is not _ABSENT}
 
@@ -184,7 +184,7 @@ def _signed(**changes: Any) -> bytes:
 
 def _spelled(old: str, new: str) -> bytes:
     """A signed object whose payload has another spelling in one place."""
-    payload = _seal({"n": 1}).payload.decode()
+    payload = _sign({"n": 1}).payload.decode()
     if payload.count(old) != 1:
         raise ValueError(old)
     return _sign(payload.replace(old, new).encode("utf-8", "surrogatepass"))
@@ -198,7 +198,7 @@ def _nested(levels: int) -> dict[str, Any]:
 
 
 def _malformed() -> dict[str, bytes]:
-    good = _seal({"n": 1})
+    good = _sign({"n": 1})
     payload, signature = good.payload, _b64(good.signature)
     members = _members()
     reordered = dict(sorted(members.items(), reverse=True))
@@ -262,7 +262,7 @@ def _next(character: str) -> str:
 
 
 def _forged() -> dict[str, tuple[str, bytes]]:
-    good = _seal({"n": 1})
+    good = _sign({"n": 1})
     payload, signature = good.payload, good.signature
     response = int.from_bytes(signature[32:], "little") + ORDER_L
     above = signature[:32] + response.to_bytes(32, "little")
@@ -280,7 +280,7 @@ def _forged() -> dict[str, tuple[str, bytes]]:
         "a signature of zeros": ("bad-signature", wrap(payload, bytes(64))),
         "a key that nobody trusts": ("unknown-key", _sign(canonical.encode(stranger), MALLORY)),
         "a key of another role": ("untrusted-key", _sign(canonical.encode(log), LOG)),
-        "an entry of another title": ("wrong-title", _seal({}, title_number="TN7654321").data),
+        "an entry of another title": ("wrong-title", _sign({}, title_number="TN7654321").data),
         "an entry of another ledger": (
             "wrong-ledger",
             _sign(canonical.encode(_members(ledger=OTHER_ORIGIN))),
@@ -327,7 +327,7 @@ def _chains() -> list[dict[str, Any]]:
     first, second, third = chain()
     keys = [layout.entry_key(TITLE, entry.address) for entry in (first, second, third)]
     whole = _store(third.data, second.data, first.data)
-    sibling = _seal({"proprietor": "Mallory"}, key=BOB, message="signed, but in no chain")
+    sibling = _sign({"proprietor": "Mallory"}, key=BOB, message="signed, but in no chain")
     swapped = copy.copy(whole)
     swapped[keys[0]], swapped[keys[1]] = whole[keys[1]], whole[keys[0]]
     older = (second.data, first.data)
@@ -433,7 +433,7 @@ def bundle_bytes() -> bytes:
         title = versions[0].title_number
         objects.append((layout.head_key(title), versions[0].data))
         objects += [(layout.entry_key(title, entry.address), entry.data) for entry in versions]
-    return b"".join(pack(objects))
+    return b"".join(write_bundle(objects))
 
 
 def vectors() -> dict[str, Any]:

@@ -11,7 +11,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from ledger.errors import LedgerError, MalformedError, UnsupportedFormatError
-from ledger.format.bundle import BUNDLE_KEY, BundleReader, Header, pack
+from ledger.format.bundle import BUNDLE_KEY, BundleReader, Header, write_bundle
 from ledger.format.entry import MAX_BYTES
 from ledger.format.layout import entry_key, head_key
 from ledger.testing import ORIGIN
@@ -33,7 +33,7 @@ TITLES = [
 
 
 def packed(objects) -> bytes:
-    return b"".join(pack(objects))
+    return b"".join(write_bundle(objects))
 
 
 def read(data: bytes) -> list[tuple[str, bytes]]:

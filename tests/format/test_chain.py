@@ -38,7 +38,7 @@ from tests.tampering import (
     fsck,
     members,
     other_ledger,
-    sealed,
+    signed,
     small_world,
     verify_all,
     verify_all_again,
@@ -345,7 +345,7 @@ def test_an_unsigned_entry_of_another_kind_is_tampering(world, verifier):
 
 
 def test_a_dangling_object_that_is_valid_is_a_warning(world):
-    dangling = world.put(sealed(world.key, members(world.entries[2], message="lost the race")))
+    dangling = world.put(signed(world.key, members(world.entries[2], message="lost the race")))
     assert verify_title(world).findings == ()
     report = fsck(world)
     assert report
@@ -355,7 +355,7 @@ def test_a_dangling_object_that_is_valid_is_a_warning(world):
 
 
 def test_a_dangling_object_that_is_not_valid_is_tampering(world):
-    dangling = world.put(sealed(signer("eve"), members(world.entries[2])))
+    dangling = world.put(signed(signer("eve"), members(world.entries[2])))
     assert verify_title(world)
     assert_named(fsck(world), "bad-signature", dangling)
 

@@ -28,7 +28,7 @@ from ledger.format.entry import MAX_BYTES, Entry, digest, signed_bytes, version_
 from ledger.testing import ORIGIN, keyring_for, signer
 from tests import corpora
 from tests.format.test_diff import documents
-from tests.tampering import SCENARIOS, address, members, pae, sealed, small_world, wrap
+from tests.tampering import SCENARIOS, address, members, pae, signed, small_world, wrap
 
 law = settings(deadline=None, max_examples=100)
 
@@ -37,9 +37,9 @@ KEYRING = keyring_for(ALICE)
 WHEN = "2026-11-23T10:00:00.000000Z"
 
 
-def seal(document=None, **changes) -> Entry:
+def sign(document=None, **changes) -> Entry:
     parts = {"ledger": ORIGIN, "title_number": "TN1", "recorded_at": WHEN} | changes
-    return Entry.seal(ALICE, document={} if document is None else document, **parts)
+    return Entry.sign(ALICE, document={} if document is None else document, **parts)
 
 
 def open_(data: bytes, **changes) -> Entry:
@@ -52,7 +52,7 @@ def open_(data: bytes, **changes) -> Entry:
 
 
 def test_the_stored_object_is_exactly_these_bytes():
-    entry = seal(
+    entry = sign(
         {"owner": "Zoë", "area": 12.50, "b": None},
         message="first",
         effective_at="1995-03-01",
@@ -78,7 +78,7 @@ def test_the_signature_is_over_the_dsse_encoding():
 @law
 @given(documents, st.text(st.characters(exclude_categories=["Cs"]), max_size=20))
 def test_the_payload_is_the_bytes_from_9_to_104_before_the_end(document, message):
-    entry = seal(document, message=message)
+    entry = sign(document, message=message)
     payload = entry.data[9:-104]
     assert payload == entry.payload
     assert json.loads(payload) == json.loads(entry.data)["entry"]
@@ -90,7 +90,7 @@ def test_the_payload_is_the_bytes_from_9_to_104_before_the_end(document, message
 @law
 @given(documents)
 def test_what_is_sealed_is_opened_as_the_same(document):
-    entry = seal(document, parent=seal(), reference="r", effective_at="2020-01-01T00:00:00+01:00")
+    entry = sign(document, parent=sign(), reference="r", effective_at="2020-01-01T00:00:00+01:00")
     assert open_(entry.data, address=entry.address) == entry == Entry.unverified(entry.data)
     assert encode(entry.document) == encode(document)
     assert entry.digest == digest(document) == hashlib.sha256(encode(document)).hexdigest()
@@ -98,19 +98,19 @@ def test_what_is_sealed_is_opened_as_the_same(document):
 
 
 def test_a_version_follows_its_parent():
-    first = seal()
-    second = seal(parent=first)
+    first = sign()
+    second = sign(parent=first)
     assert (first.version, first.parent) == (1, None)
     assert (second.version, second.parent) == (2, first.address)
 
 
 def test_equal_parts_make_equal_bytes_whatever_the_order_of_the_members():
-    assert seal({"a": 1, "b": 2.0}) == seal({"b": 2, "a": 1})
+    assert sign({"a": 1, "b": 2.0}) == sign({"b": 2, "a": 1})
 
 
 def test_the_document_handed_out_is_a_fresh_copy():
     given_document = {"owners": ["Ada"]}
-    entry = seal(given_document)
+    entry = sign(given_document)
     given_document["owners"].append("Eve")
     entry.document["owners"].append("Eve")
     assert entry.document == {"owners": ["Ada"]}
@@ -118,11 +118,11 @@ def test_the_document_handed_out_is_a_fresh_copy():
 
 def test_an_entry_cant_be_changed():
     with pytest.raises(AttributeError):
-        seal().version = 2
+        sign().version = 2
 
 
 def test_its_repr_is_short():
-    assert len(repr(seal({"a": "x" * 10_000}))) < 700
+    assert len(repr(sign({"a": "x" * 10_000}))) < 700
 
 
 @pytest.mark.parametrize("path", corpora.params("registers/*.json"))
@@ -131,7 +131,7 @@ def test_real_registers_are_sealed_and_opened(path):
         pytest.skip("the register with a duplicated member: test_canonical.py")
     document = decode(path.read_bytes())
     title_number = document.get("title_number", "TN1")
-    entry = seal(document, title_number=title_number)
+    entry = sign(document, title_number=title_number)
     assert open_(entry.data, title_number=title_number).document == document
 
 
@@ -152,7 +152,7 @@ def test_another_dsse_verifier_accepts_an_entry_and_refuses_a_changed_one():
             }
         )
 
-    entry = seal({"owner": "Zoë", "area": 12.5})
+    entry = sign({"owner": "Zoë", "area": 12.5})
     assert envelope(entry, entry.payload).verify([key], 1)
     with pytest.raises(Exception, match=r"threshold|signature"):
         envelope(entry, entry.payload.replace(b"12.5", b"13.5")).verify([key], 1)
@@ -183,14 +183,14 @@ def test_another_dsse_verifier_accepts_an_entry_and_refuses_a_changed_one():
 )  # fmt: skip
 def test_a_document_that_no_entry_may_carry_is_refused_with_the_place(document, why):
     with pytest.raises(MalformedError) as caught:
-        Entry.seal(ALICE, ledger=ORIGIN, title_number="TN1", recorded_at=WHEN, document=document)
+        Entry.sign(ALICE, ledger=ORIGIN, title_number="TN1", recorded_at=WHEN, document=document)
     assert why in str(caught.value)
 
 
 def test_a_document_may_name_its_title_and_hold_a_digest_further_down():
     document = {"title_number": "TN1", "plan": {"sha256": "x"}, "text": "1e+30", "small": 1e-30}
     document |= {"large": float(2**53 - 1)}
-    assert open_(seal(document).data).document == document
+    assert open_(sign(document).data).document == document
 
 
 def nested(levels: int) -> dict:
@@ -201,18 +201,18 @@ def nested(levels: int) -> dict:
 
 
 def test_a_document_nests_64_levels():
-    assert open_(seal(nested(64)).data).document == nested(64)
+    assert open_(sign(nested(64)).data).document == nested(64)
     with pytest.raises(InvalidError, match=r"nested deeper than allowed, at (/a)+$"):
-        seal(nested(65))
+        sign(nested(65))
 
 
 def test_an_object_is_at_most_a_mebibyte():
-    small = len(seal({"a": ""}).data)
-    largest = seal({"a": "x" * (MAX_BYTES - small)})
+    small = len(sign({"a": ""}).data)
+    largest = sign({"a": "x" * (MAX_BYTES - small)})
     assert len(largest.data) == MAX_BYTES == 1 << 20
     assert open_(largest.data) == largest
     with pytest.raises(InvalidError, match="too large: the entry would be 1,048,577 bytes"):
-        seal({"a": "x" * (MAX_BYTES - small + 1)})
+        sign({"a": "x" * (MAX_BYTES - small + 1)})
 
 
 @pytest.mark.parametrize(
@@ -232,7 +232,7 @@ def test_an_object_is_at_most_a_mebibyte():
 )
 def test_members_that_the_format_has_not_are_refused(changes):
     with pytest.raises(MalformedError):
-        seal(**changes)
+        sign(**changes)
 
 
 def test_a_signer_without_a_proper_key_id_seals_nothing():
@@ -241,7 +241,7 @@ def test_a_signer_without_a_proper_key_id_seals_nothing():
         sign = ALICE.sign
 
     with pytest.raises(MalformedError, match="no key id"):
-        Entry.seal(Odd(), document={}, ledger=ORIGIN, title_number="TN1", recorded_at=WHEN)
+        Entry.sign(Odd(), document={}, ledger=ORIGIN, title_number="TN1", recorded_at=WHEN)
 
 
 # --- what is stored ------------------------------------------------------------------------------
@@ -264,7 +264,7 @@ def test_a_malformed_entry_is_refused_though_its_signature_is_valid(scenario):
 
 @pytest.mark.parametrize("signature", [None, 1, True, [], {}, "", "A" * 88, "=" * 88])
 def test_a_signature_is_the_base64_of_64_bytes(signature):
-    data = encode({"entry": decode(seal().payload), "signature": signature})
+    data = encode({"entry": decode(sign().payload), "signature": signature})
     with pytest.raises(IntegrityError, match="the signature is") as caught:
         open_(data)
     assert caught.value.reason == "malformed-entry"
@@ -275,7 +275,7 @@ def test_a_signature_is_the_base64_of_64_bytes(signature):
 @pytest.mark.parametrize("end", ["x==", "0==", "!==="])
 def test_a_signature_is_spelled_in_one_way(end):
     """Decoders drop the bits that are left over, and what is no base64."""
-    entry = seal()
+    entry = sign()
     text = base64.b64encode(bytes(63) + b"\x03").decode()
     assert text.endswith("w==")
     other = text[: 88 - len(end)] + end
@@ -292,14 +292,14 @@ def test_an_object_has_an_entry_and_a_signature_and_nothing_else(envelope):
 @pytest.mark.parametrize("key", [None, 1, "", "x", ALICE.key_id.upper(), ALICE.key_id[1:]])
 def test_a_key_is_named_by_its_id_alone(key):
     with pytest.raises(MalformedError, match="no key id"):
-        Entry.unverified(sealed(ALICE, members(seal(), key=key)))
+        Entry.unverified(signed(ALICE, members(sign(), key=key)))
 
 
 @pytest.mark.parametrize("digits", ["", "x", "1x", "1" * 17, "-1"])
 def test_what_is_no_version_is_no_hint_of_one(digits):
-    assert version_hint(seal().data) == 1
+    assert version_hint(sign().data) == 1
     assert (
-        version_hint(seal().data.replace(b'"version":1}', b'"version":%b}' % digits.encode())) == 0
+        version_hint(sign().data.replace(b'"version":1}', b'"version":%b}' % digits.encode())) == 0
     )
 
 
@@ -311,9 +311,9 @@ def test_an_error_says_where_the_entry_should_be():
 
 
 def test_the_error_names_what_is_wrong_with_a_member():
-    entry = seal()
+    entry = sign()
     with pytest.raises(IntegrityError, match="missing or unknown members: 'colour, message'"):
-        open_(sealed(ALICE, {k: v for k, v in members(entry, colour=1).items() if k != "message"}))
+        open_(signed(ALICE, {k: v for k, v in members(entry, colour=1).items() if k != "message"}))
     with pytest.raises(IntegrityError, match="too large: 1,048,577 bytes, at most 1,048,576"):
         open_(entry.data.ljust(MAX_BYTES + 1))
 
@@ -321,8 +321,8 @@ def test_the_error_names_what_is_wrong_with_a_member():
 @pytest.mark.parametrize("kind", ["redaction", "transfer"])
 def test_another_kind_is_unsupported_but_only_if_it_is_signed(kind):
     """A redaction of a later version is no tampering; a changed byte in the kind is."""
-    entry = seal()
-    later = sealed(ALICE, members(entry, kind=kind, colour="members of its own"))
+    entry = sign()
+    later = signed(ALICE, members(entry, kind=kind, colour="members of its own"))
     with pytest.raises(UnsupportedFormatError, match=f"'{kind}'"):
         open_(later)
     with pytest.raises(UnsupportedFormatError, match=f"'{kind}'"):
@@ -331,7 +331,7 @@ def test_another_kind_is_unsupported_but_only_if_it_is_signed(kind):
         open_(entry.data.replace(b"registration", b"registratiom"))
     assert caught.value.reason == "bad-signature"
     with pytest.raises(TrustError):
-        open_(sealed(signer("eve"), members(entry, kind=kind, key=signer("eve").key_id)))
+        open_(signed(signer("eve"), members(entry, kind=kind, key=signer("eve").key_id)))
 
 
 def elsewhere(origin: str) -> dict:
@@ -355,7 +355,7 @@ def elsewhere(origin: str) -> dict:
 )
 def test_a_good_entry_in_the_wrong_place_is_refused(changes, error, reason):
     with pytest.raises(error) as caught:
-        open_(seal().data, object_key="here", **changes)
+        open_(sign().data, object_key="here", **changes)
     assert type(caught.value) is error
     assert caught.value.reason == reason
     assert ("the keyring lacks" in str(caught.value)) == (reason == "unknown-key")
@@ -363,8 +363,8 @@ def test_a_good_entry_in_the_wrong_place_is_refused(changes, error, reason):
 
 
 def test_a_signature_is_not_looked_at_only_where_the_name_says_so():
-    entry = seal()
-    forged = sealed(signer("eve"), entry.payload)
+    entry = sign()
+    forged = signed(signer("eve"), entry.payload)
     assert Entry.unverified(forged).document == entry.document
     with pytest.raises(IntegrityError, match="the signature is not that of key"):
         open_(forged)
@@ -373,7 +373,7 @@ def test_a_signature_is_not_looked_at_only_where_the_name_says_so():
 @law
 @given(st.binary(max_size=200))
 def test_any_bytes_are_refused_with_our_error(noise):
-    for data in (noise, b'{"entry":' + noise, wrap(noise, bytes(64)), sealed(ALICE, noise)):
+    for data in (noise, b'{"entry":' + noise, wrap(noise, bytes(64)), signed(ALICE, noise)):
         with pytest.raises(LedgerError):
             open_(data)
         with pytest.raises(MalformedError):

@@ -140,7 +140,7 @@ def test_a_rollback_passes_without_a_pin_and_fails_with_one(store: Store) -> Non
 
 
 def test_time_going_back_fails(store: Store) -> None:
-    early = Entry.seal(
+    early = Entry.sign(
         signer(),
         ledger=ORIGIN,
         title_number=TITLE,

@@ -15,10 +15,10 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any, NamedTuple, TypeAlias
 
-from ledger.bundles.importing import verify_bundle
+from ledger.bundles.verifying import verify_bundle
 from ledger.errors import MalformedError
 from ledger.format import canonical, layout, times
-from ledger.format.bundle import BundleReader, pack
+from ledger.format.bundle import BundleReader, write_bundle
 from ledger.format.entry import Entry, parent_hint, signed_bytes, version_hint
 from ledger.format.keyring import Keyring
 from ledger.format.keys import PrivateKey, PublicKey
@@ -27,10 +27,9 @@ from ledger.packs.format import Packable, PackName, make_pack, open_pack
 from ledger.testing import ORIGIN, memory_ledger, signer
 from ledger.titles.identity import decode_identity, encode_identity
 from ledger.tlog.checkpoint import Checkpoint, WitnessKey, open_checkpoint
-from ledger.tlog.leaf import Leaf
 from ledger.tlog.merkle import hash_leaf
 from ledger.tlog.note import NoteKey, add_signatures, parse_unverified, sign_note
-from ledger.tlog.objects import LogState, SealedRecord, Staging
+from ledger.tlog.objects import Leaf, LogState, SealedRecord, Staging
 from ledger.tlog.policy import WitnessPolicy
 from ledger.tlog.receipt import Receipt, check_receipt
 from ledger.tlog.tiles import Tile, decode_entries, encode_entries, parse_tile
@@ -160,7 +159,7 @@ def bundle(data: bytes) -> None:
             found.append((layout.entry_key(section.title_number, address), member))
             address = parent_hint(member) or ""
     found += opened.log()
-    assert b"".join(pack(found)) == data
+    assert b"".join(write_bundle(found)) == data
 
 
 @reader(_bundle())

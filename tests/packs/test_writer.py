@@ -369,7 +369,7 @@ def test_a_store_that_fails_ends_it_and_the_next_one_goes_on():
     for operation in ("list", "get", "create"):
         failing = FailingStore(ledger.store, 0, error=StoreUnavailable, operations=(operation,))
         broken = Ledger.open(ledger.store, keyring=ledger.keyring)
-        broken._history.store = failing
+        broken.history.store = failing
         with pytest.raises(StoreUnavailable):
             broken.pack()
     assert pack_keys(ledger.store) == []

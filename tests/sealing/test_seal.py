@@ -30,7 +30,7 @@ from ledger.format.layout import (
     tile_key,
 )
 from ledger.sealing import seal as seal_module
-from ledger.sealing.memory import Memory, Remembered
+from ledger.sealing.memory import MemoryFile
 from ledger.sealing.publish import extend
 from ledger.sealing.seal import seal
 from ledger.stores import FolderStore, MemoryStore
@@ -217,7 +217,7 @@ def test_what_is_not_logged_yet_has_no_receipt(store, ledger, sealer):
 def test_a_key_that_is_no_logs_key_seals_nothing(tmp_path, store, ledger):
     history = History(store, ORIGIN, KEYRING)
     for key in (REGISTRAR, signer("mallory")):
-        with pytest.raises(TrustError, match="no log's key"):
+        with pytest.raises(TrustError, match="is not a key of the log"):
             seal(history, key, tmp_path / "memory", CLOCK.now, genesis=True)
     assert store.get(LOG_STATE) is None
 
@@ -231,7 +231,7 @@ def test_a_signer_that_signs_something_else_seals_nothing(store, ledger, sealer)
 
     ledger.append("A", {})
     before = store.get(LOG_STATE)
-    with pytest.raises(KeyUnavailable, match="doesn't verify"):
+    with pytest.raises(KeyUnavailable, match="does not verify"):
         seal(History(store, ORIGIN, KEYRING), Broken(), sealer.memory, CLOCK.now)
     assert store.get(LOG_STATE) == before
 
@@ -329,7 +329,7 @@ def test_a_garbage_head_is_reported_and_the_rest_is_sealed(store, ledger, sealer
 
 def test_an_entry_signed_by_nobody_who_counts_is_not_logged(store, ledger, sealer):
     mallory = signer("mallory")
-    entry = Entry.seal(
+    entry = Entry.sign(
         mallory,
         ledger=ORIGIN,
         title_number="A",
@@ -494,7 +494,7 @@ def test_a_declared_restore_is_accepted_and_kept_with_its_words(store, ledger, s
     done = sealer.seal(store, restored="disk lost on Monday; backup of Sunday")
     assert done.signed.checkpoint.size == 2
     assert_sealed(ledger)
-    remembered = Memory(sealer.memory).read()
+    remembered = MemoryFile(sealer.memory).read()
     assert [each.note for each in remembered.set_aside] == [lost.note.decode()]
     assert remembered.set_aside[0].words == "disk lost on Monday; backup of Sunday"
     ledger.append("B", {})
@@ -647,7 +647,7 @@ def test_a_forged_checkpoint_is_replaced_by_the_next(store, ledger, sealer):
 def test_an_attempt_whose_leaves_were_taken_away_is_refused(store, ledger, sealer):
     ledger.append("A", {})
     before = objects_of(store)
-    sealer_memory = Memory(sealer.memory)
+    sealer_memory = MemoryFile(sealer.memory)
     remembered = sealer_memory.read()
     state, _ = forged_state(store, LOG_KEY, [Leaf("A", 1, "a" * 64)])
     sealer_memory.write(type(remembered)(ORIGIN, remembered.seen, state.encode()))
@@ -718,7 +718,7 @@ def test_a_link_that_somebody_planted_where_the_memory_is_written_leads_nowhere(
     link = sealer.memory.with_name(planted.format(name=sealer.memory.name))
     link.unlink(missing_ok=True)
     link.symlink_to(victim)
-    Memory(sealer.memory).write(Remembered.decode(remembered))
+    MemoryFile(sealer.memory).write(SealerMemory.decode(remembered))
     assert victim.read_bytes() == b"precious"
     assert sealer.memory.read_bytes() == remembered
     assert not sealer.memory.is_symlink()

@@ -85,7 +85,7 @@ def test_a_client_of_tlog_tiles_reads_the_whole_log(world: World) -> None:
 
     assert Edge.read(300, hash_reader(300, fetch)).root() == signed.checkpoint.root
     builder = TileBuilder()
-    for leaf in Log(world.ledger)._reader.leaves(300):
+    for leaf in Log(world.ledger).reader.leaves(300):
         for tile, data in builder.append(leaf):
             assert fetch([tile]) == [data]
     assert fetch([tile for tile, _ in builder.unfinished()]) == [d for _, d in builder.unfinished()]

@@ -14,7 +14,7 @@ from ledger.errors import IntegrityError, InvalidError, NotFoundError, TrustErro
 from ledger.format.layout import entry_key, head_key
 from ledger.stores import MemoryStore
 from ledger.testing import FixedClock, keyring_for, memory_ledger, signer
-from tests.tampering import address, members, sealed, small_world
+from tests.tampering import address, members, signed, small_world
 from tests.wrappers import CountingStore
 
 law = settings(deadline=None, max_examples=60)
@@ -131,7 +131,7 @@ def test_a_prefix_of_several_addresses_is_refused_with_the_candidates(chain):
     """Two entries whose addresses begin alike: a few hundred messages have such a pair."""
     head, seen = chain.entries[-1], {}
     for number in range(5000):
-        data = sealed(chain.ledger._signer, members(head, message=str(number)))
+        data = signed(chain.ledger._signer, members(head, message=str(number)))
         other = seen.setdefault(address(data)[:4], data)
         if other is not data:
             break

@@ -26,7 +26,7 @@ from tests.tampering import (
     address,
     members,
     objects_of,
-    sealed,
+    signed,
     small_world,
     without,
 )
@@ -83,14 +83,14 @@ def test_a_head_that_can_be_read_is_never_moved(world):
 def test_a_head_signed_by_a_key_that_the_keyring_lacks_is_not_overwritten(world):
     """It may be another registrar's, and the keyring out of date."""
     bob = signer("bob")
-    world.point_head_at(sealed(bob, members(world.entries[2], key=bob.key_id)))
+    world.point_head_at(signed(bob, members(world.entries[2], key=bob.key_id)))
     with pytest.raises(TrustError):
         opened(world).recover(TITLE)
 
 
 def test_where_several_entries_have_no_successor_one_has_to_be_chosen(world):
     del world.objects[HEAD]
-    sibling = sealed(world.key, members(world.entries[2], message="lost a race"))
+    sibling = signed(world.key, members(world.entries[2], message="lost a race"))
     key = world.put(sibling)
     ledger = opened(world)
     with pytest.raises(ConflictError) as caught:
@@ -106,7 +106,7 @@ def test_only_an_entry_that_nothing_follows_can_be_chosen(world):
     del world.objects[HEAD]
     ledger = opened(world)
     for to in (world.entries[1].address, "0" * 64, "HEAD"):
-        with pytest.raises(LedgerError, match=r"is no tip of TN1|not an address"):
+        with pytest.raises(LedgerError, match=r"is not a tip of TN1|not an address"):
             ledger.recover(TITLE, to=to)
     assert ledger.store.get(HEAD) is None
 
@@ -183,7 +183,7 @@ def test_an_append_that_was_refused_may_have_left_the_entry_that_is_chosen(world
 
 def test_of_two_who_mend_at_once_one_is_told(world):
     del world.objects[HEAD]
-    sibling = sealed(world.key, members(world.entries[2], message="lost a race"))
+    sibling = signed(world.key, members(world.entries[2], message="lost a race"))
     world.put(sibling)
     inner = world.store()
 
@@ -192,7 +192,7 @@ def test_of_two_who_mend_at_once_one_is_told(world):
             if operation == "create" and key == HEAD and inner.get(HEAD) is None:
                 inner.create(HEAD, sibling)
 
-    with pytest.raises(HeadMoved, match="was mended by somebody else"):
+    with pytest.raises(HeadMoved, match="was mended by another writer"):
         opened(world, Raced(inner)).recover(TITLE, to=world.entries[2].address)
     assert inner.get(HEAD).data == sibling
 
@@ -226,7 +226,7 @@ def test_until_it_is_recovered_a_title_without_a_head_is_not_appended_to(world):
 def test_a_marker_of_the_same_version_makes_the_tip_uncertain(world):
     """The newest entry is lost, and one that lost the race for its version is there."""
     newest = world.entries[2]
-    sibling = sealed(world.key, members(newest, message="the loser"))
+    sibling = signed(world.key, members(newest, message="the loser"))
     del world.objects[entry_key(TITLE, newest.address)], world.objects[HEAD]
     world.objects[pending_key(TITLE, 3, newest.address)] = b""
     world.objects[entry_key(TITLE, address(sibling))] = sibling
@@ -245,6 +245,6 @@ def test_an_empty_choice_is_no_choice(world, option):
 
 def test_a_head_signed_by_an_unknown_key_is_only_replaced_by_choice(world):
     bob = signer("bob")
-    world.objects[HEAD] = sealed(bob, members(world.entries[2], key=bob.key_id))
+    world.objects[HEAD] = signed(bob, members(world.entries[2], key=bob.key_id))
     newest = world.entries[2]
     assert opened(world).recover(TITLE, to=newest.address) == newest

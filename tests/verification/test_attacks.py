@@ -18,7 +18,7 @@ from ledger.testing import ORIGIN, keyring_for, memory_ledger, signer
 from ledger.tlog import Checkpoint, Leaf, sign_checkpoint
 from ledger.verification.replay import rehash
 from tests.sealing.sealers import KEYRING, LOG_KEY, REGISTRAR, log_in
-from tests.tampering import address, members, objects_of, sealed
+from tests.tampering import address, members, objects_of, signed
 from tests.verification.register import Register, forged_log, found, leaves_of, slugs, store_of
 from tests.wrappers import Wrapper
 
@@ -34,7 +34,7 @@ def rewrite(register, title_number, version):
     entries = register.entries[title_number]
     parent = entries[version - 2].address if version > 1 else None
     for entry in entries[version - 1 :]:
-        data = sealed(REGISTRAR, members(entry, parent=parent, document={"owner": "Mallory"}))
+        data = signed(REGISTRAR, members(entry, parent=parent, document={"owner": "Mallory"}))
         parent = address(data)
         objects[entry_key(title_number, parent)] = data
         del objects[entry_key(title_number, entry.address)]

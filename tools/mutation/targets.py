@@ -10,11 +10,10 @@ TARGETS = {
     "tlog/checkpoint": ("tlog/test_checkpoint.py", "tlog/test_vectors.py"),
     "tlog/receipt": ("tlog/test_receipt.py", "tlog/test_vectors.py"),
     "tlog/merkle": ("tlog/test_merkle.py", "tlog/test_receipt.py"),
-    "tlog/leaf": ("tlog/test_leaf.py",),
     "tlog/policy": ("tlog/test_policy.py", "sealing/test_cosign.py"),
     "tlog/tiles": ("tlog/test_tiles.py", "test_log.py"),
-    "tlog/objects": ("tlog/test_objects.py",),
-    "sealing/remembered": (
+    "tlog/objects": ("tlog/test_objects.py", "tlog/test_leaf.py"),
+    "sealing/reader": (
         "verification/test_by_log.py",
         "verification/test_attacks.py",
         "verification/test_state.py",

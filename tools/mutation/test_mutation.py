@@ -16,7 +16,7 @@ from tools.mutation.trial import ROOT
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
-LEAF = (ROOT / "ledger" / "tlog" / "leaf.py").read_text()
+OBJECTS = (ROOT / "ledger" / "tlog" / "objects.py").read_text()
 VERSION = 'raise MalformedError(f"not a version: {version!a:.40}")'
 
 
@@ -27,25 +27,25 @@ def survives(module: str, source: str, tests: Sequence[str], seconds: float) -> 
 
 
 def test_a_module_is_as_it_was_before_it_is_changed() -> None:
-    assert survives("tlog/leaf", LEAF, TARGETS["tlog/leaf"], 60)
+    assert survives("tlog/objects", OBJECTS, TARGETS["tlog/objects"], 60)
 
 
 def test_a_check_that_is_left_out_is_noticed() -> None:
     (mutant,) = (
         each
-        for each in mutants("tlog/leaf", LEAF)
+        for each in mutants("tlog/objects", OBJECTS)
         if each.text == VERSION and each.change == "drop a statement"
     )
     assert mutant.loosens
-    changed = mutated(mutant, LEAF)
-    assert "not a version" in LEAF
+    changed = mutated(mutant, OBJECTS)
+    assert "not a version" in OBJECTS
     assert "not a version" not in changed
-    assert not survives("tlog/leaf", changed, TARGETS["tlog/leaf"], 60)
+    assert not survives("tlog/objects", changed, TARGETS["tlog/objects"], 60)
 
 
 def test_a_change_that_no_test_looks_at_is_not_noticed() -> None:
-    changed = LEAF.replace("not a version", "no version")
-    assert survives("tlog/leaf", changed, ["format/test_times.py"], 60)
+    changed = OBJECTS.replace("not a version", "no version")
+    assert survives("tlog/objects", changed, ["format/test_times.py"], 60)
 
 
 def test_a_check_is_loosened_in_every_way() -> None:

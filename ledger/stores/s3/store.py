@@ -38,8 +38,7 @@ from ledger.errors import (
     StoreUnsafe,
 )
 from ledger.format.layout import check_deletable, check_key
-from ledger.stores.base import Blob, Store
-from ledger.stores.listing import check_listing, is_listed
+from ledger.stores.base import Blob, Store, check_listing, is_listed
 from ledger.stores.s3.bulk import BulkReader
 from ledger.stores.s3.errors import FOREIGN, explain, is_missing_object
 from ledger.stores.s3.redact import Unlogged, hide_credentials

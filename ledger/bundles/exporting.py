@@ -1,0 +1,112 @@
+"""Writing a bundle from a store: everything, some titles, or what is new since an earlier one."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from ledger.bundles.verifying import check_origins
+from ledger.errors import Forked, IntegrityError
+from ledger.format import layout
+from ledger.format.bundle import BUNDLE_KEY, BundleReader, Header, write_bundle
+from ledger.format.entry import Entry
+from ledger.titles.append import check_new
+from ledger.titles.identity import encode_identity
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Iterator, Mapping
+    from typing import BinaryIO
+
+    from ledger.format.keyring import Keyring
+    from ledger.titles.history import History
+
+__all__ = ["export", "heads_of"]
+
+
+def export(
+    history: History,
+    out: BinaryIO,
+    titles: Iterable[str],
+    known: Mapping[str, str] | None = None,
+    *,
+    listed: bool = False,
+) -> int:
+    """Write a bundle of these titles (in order) and return how many it holds.
+
+    ``listed``: the titles come from the store's listing. Then a title that has only an unfinished
+    first append is left out, and a history without a head raises HeadMissing. ``known`` maps titles
+    to the heads that an earlier bundle holds: only later entries go in, and titles without any are
+    left out. Everything is checked as it is exported: raises IntegrityError for what does not hold.
+    """
+    from ledger.bundles.log_part import published_log, write_log  # noqa: PLC0415 -- slow to load
+
+    count = 0
+    left = set(known or ()) if listed else set()
+
+    def objects() -> Iterator[tuple[str, bytes]]:
+        nonlocal count
+        # First of all: titles that are read later are as far as the log, or further.
+        log = published_log(history) if listed else None
+        yield BUNDLE_KEY, Header(history.origin, known is None, log is not None).encode()
+        yield layout.LEDGER_KEY, encode_identity(history.origin)
+        for title_number in titles:
+            stop = known.get(title_number) if known else None
+            head = _head_to_export(history, title_number, listed=listed)
+            left.discard(title_number)
+            if head is not None and head.address != stop:
+                count += 1
+                yield layout.head_key(title_number), head.data
+                yield from _entries_down_to(history, head, stop)
+        for title_number in sorted(left):
+            raise IntegrityError(
+                f"{title_number} is in the earlier bundle, but the store no longer lists it",
+                hint="it was dropped: import the earlier bundle to bring it back",
+                reason="head-missing",
+                object_key=layout.head_key(title_number),
+            )
+        if log is not None:
+            yield from write_log(history, log)
+
+    out.writelines(write_bundle(objects()))
+    return count
+
+
+def _head_to_export(history: History, title_number: str, *, listed: bool) -> Entry | None:
+    head = history.find_head(title_number)
+    if head is None and listed:
+        check_new(history, title_number)
+        return None
+    return head.entry if head else history.head(title_number)
+
+
+def _entries_down_to(
+    history: History, head: Entry, stop: str | None
+) -> Iterator[tuple[str, bytes]]:
+    for entry in history.walk(head):
+        if entry.address == stop:
+            return
+        yield layout.entry_key(entry.title_number, entry.address), entry.data
+    if stop is not None:
+        raise Forked(
+            f"the earlier bundle has {head.title_number} at {stop}, which is not in its chain now",
+            hint="the store was set back, or the bundle is another ledger's; leave out --since",
+        )
+
+
+def heads_of(source: BinaryIO, origin: str, keyring: Keyring) -> dict[str, str]:
+    """The heads that a bundle of this ledger holds, by title; only their own bytes are checked."""
+    reader = BundleReader(source)
+    check_origins(reader, keyring, origin)
+    heads = {}
+    for section in reader.sections():
+        entry = Entry.open(
+            section.head,
+            keyring=keyring,
+            ledger=origin,
+            title_number=section.title_number,
+            object_key=layout.head_key(section.title_number),
+        )
+        heads[section.title_number] = entry.address
+        reader.skip(section)
+    for _ in reader.log():
+        pass
+    return heads

@@ -1,0 +1,142 @@
+"""Verifying a bundle where it lies, without a store."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from ledger.errors import MalformedError, NotFoundError, TrustError
+from ledger.format.bundle import BUNDLE_KEY, BundleReader, Section
+from ledger.format.chain import verify_chain
+from ledger.format.report import Finding, Report
+from ledger.titles.identity import check_pinned, decode_identity
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterator
+    from datetime import datetime
+    from typing import BinaryIO
+
+    from ledger.format.keyring import Keyring
+    from ledger.format.report import Severity
+
+__all__ = ["check_origins", "verify_bundle"]
+
+
+class NotInBundle(NotFoundError):
+    """A chain goes on below what an incremental bundle holds."""
+
+    slug = "not-in-bundle"
+
+
+def verify_bundle(
+    source: BinaryIO,
+    keyring: Keyring,
+    now: datetime,
+    *,
+    origin: str | None = None,
+    expect: str | None = None,
+) -> Report:
+    """Verify every title of a bundle, offline; raises OriginNotPinned for an unknown origin.
+
+    If the bundle is an incremental one, what lies below it is reported as unchecked. ``expect``
+    is a pin: an address that must be in one of its chains.
+    """
+    try:
+        reader = BundleReader(source)
+        check_origins(reader, keyring, origin)
+    except MalformedError as error:
+        return _not_a_bundle(origin or "", str(error))
+    # One report of a title at a time: a bundle may hold millions.
+    not_shown = ["that the bundle holds every title, and all there is of them by now"]
+    merged = Report.merge(reader.header.origin, _reports(reader, keyring, now, expect, not_shown))
+    return Report(merged.origin, merged.titles, merged.entries, merged.findings, tuple(not_shown))
+
+
+def _reports(
+    reader: BundleReader, keyring: Keyring, now: datetime, expect: str | None, unseen: list[str]
+) -> Iterator[Report]:
+    """A report for each title in turn, one for the log, and one for the bundle as a whole."""
+    seen: set[str] = set()
+    try:
+        for section in reader.sections():
+            read = _declaring(reader, _noting(section.read, expect, seen))
+            yield _verify_section(reader, section, keyring, now, read)
+        if reader.header.has_log:
+            from ledger.bundles.log_part import carried_report  # noqa: PLC0415 -- slow to load
+
+            report = carried_report(reader, keyring)
+            unseen += report.not_shown
+            yield report
+    except MalformedError as error:
+        yield _not_a_bundle(reader.header.origin, str(error))
+    if expect is not None and expect not in seen:
+        message = f"no chain of the bundle leads through the pinned {expect}"
+        # Below an incremental bundle it may well be.
+        severity: Severity = "tampering" if reader.header.complete else "unchecked"
+        finding = Finding(severity, "pin-missing", BUNDLE_KEY, message)
+        yield Report(reader.header.origin, findings=(finding,))
+
+
+def check_origins(reader: BundleReader, keyring: Keyring, origin: str | None) -> None:
+    """Refuse a bundle whose origin the keyring does not know, or that is not of ``origin``.
+
+    Raises MalformedError, TrustError (reason ``wrong-ledger``), OriginNotPinned.
+    """
+    claimed = reader.header.origin
+    if decode_identity(reader.ledger) != claimed:
+        raise MalformedError("bundle.json and ledger.json name different origins")
+    if origin is not None and claimed != origin:
+        raise TrustError(
+            f"the bundle is of the ledger {claimed}, not of {origin}",
+            reason="wrong-ledger",
+            object_key=BUNDLE_KEY,
+        )
+    check_pinned(claimed, keyring, "the bundle")
+
+
+def _not_a_bundle(origin: str, why: str) -> Report:
+    return Report(origin, findings=(Finding("tampering", "malformed-bundle", BUNDLE_KEY, why),))
+
+
+def _noting(
+    read: Callable[[str], bytes | None], pin: str | None, seen: set[str]
+) -> Callable[[str], bytes | None]:
+    def noting(address: str) -> bytes | None:
+        if address == pin:
+            seen.add(address)
+        return read(address)
+
+    return noting
+
+
+def _declaring(
+    reader: BundleReader, read: Callable[[str], bytes | None]
+) -> Callable[[str], bytes | None]:
+    """In an incremental bundle, an entry that isn't there is elsewhere, not missing."""
+
+    def declared(address: str) -> bytes | None:
+        data = read(address)
+        if data is None and not reader.header.complete:
+            raise NotInBundle(f"{address} and all below it are in an earlier bundle")
+        return data
+
+    return declared
+
+
+def _verify_section(
+    reader: BundleReader,
+    section: Section,
+    keyring: Keyring,
+    now: datetime,
+    read: Callable[[str], bytes | None],
+) -> Report:
+    report = verify_chain(
+        section.title_number,
+        origin=reader.header.origin,
+        keyring=keyring,
+        head=section.head,
+        read=read,
+        now=now,
+    )
+    if any(f.severity != "warning" and f.slug != NotInBundle.slug for f in report.findings):
+        reader.skip(section)  # the walk broke off, what follows is another title's
+    return report
