@@ -4,28 +4,31 @@
 one canonical spelling; ``load`` accepts nothing but that spelling. There is one byte string for
 one value: ``encode(load(data)) == data``, always.
 
-Refused, by all three, with the place named as a JSON pointer (RFC 6901) where there is one:
-duplicate member names, NaN and infinities, lone surrogates, more than ``depth`` levels of nesting,
-and what would not survive the way there and back: an integer beyond 2^53 - 1, or a float that
-RFC 8785 prints as one.
+All three refuse duplicate member names, NaN and infinities, lone surrogates, more than ``depth``
+levels of nesting, and what would not survive the way there and back: an integer beyond 2^53 - 1, or
+a float that RFC 8785 prints as one. Errors name the place as a JSON pointer (RFC 6901).
 
-Two ways lead to the same bytes. The reference way is the ``rfc8785`` package. The fast way is
-msgspec and orjson, and is taken where their output is RFC 8785's by construction: no character
-outside the basic plane (which alone can tell UTF-16 order from code point order) and no float
-other than those that every shortest-form printer spells alike.
+msgspec writes JSON as RFC 8785 does, with four exceptions that this module takes care of:
+
+- Floats: msgspec prints ``1.0``, ``1e-6`` and ``1e22``; ECMAScript prints ``1``, ``0.000001`` and
+  ``1e+22``.
+- Member names: msgspec sorts by code points, RFC 8785 by UTF-16 code units.
+- Integers: msgspec has no limit.
+- Types: msgspec also takes tuples, dates, enums and so on.
+
+``decode`` reads with CPython's ``json``: msgspec neither reports duplicate names nor says in which
+line and column a text goes wrong.
 """
 
 from __future__ import annotations
 
 import json
-import marshal
 import math
 import re
+from decimal import Decimal
 from typing import Any, NoReturn, TypeAlias
 
 import msgspec
-import orjson
-import rfc8785
 
 from ledger.errors import InvalidError, MalformedError
 
@@ -43,110 +46,117 @@ MAX_INTEGER = 2**53 - 1
 EXPONENT_FROM = 1e21
 """From here on ECMAScript prints a number with an exponent (ECMA-262, Number::toString)."""
 
-ORJSON = (
-    orjson.OPT_SORT_KEYS
-    | orjson.OPT_STRICT_INTEGER
-    | orjson.OPT_PASSTHROUGH_SUBCLASS
-    | orjson.OPT_PASSTHROUGH_DATACLASS
-    | orjson.OPT_PASSTHROUGH_DATETIME
-)
-ASTRAL_LEADS = (b"\xf0", b"\xf1", b"\xf2", b"\xf3", b"\xf4")
-"""The bytes that begin a character outside the basic plane in UTF-8."""
+Path: TypeAlias = tuple[str | int, ...]
 
 
-SMALL = 1024
-"""Up to so many bytes a copy is worth its time."""
-
-
-def pointer(path: tuple[str | int, ...]) -> str:
-    """A place in a document as a JSON pointer (RFC 6901); the whole document is the empty one."""
+def pointer(path: Path) -> str:
+    """Write a place in a document as a JSON pointer (RFC 6901); the whole document is empty."""
     return "".join("/" + str(part).replace("~", "~0").replace("/", "~1") for part in path)
 
 
 def encode(value: JSONValue, *, depth: int = MAX_DEPTH) -> bytes:
-    """The canonical bytes of a value made of dict, list, str, int, float, bool and None.
+    """Spell a value made of dict, list, str, int, float, bool and None canonically.
 
     Raises InvalidError, naming the place, for anything else: another type (Decimal, datetime,
     tuple, a subclass) is refused by name, never guessed.
     """
-    try:
-        data = orjson.dumps(value, option=ORJSON)
-        # Equal to what its bytes are read as, and made of Python's own types (marshal takes no
-        # other; an enum could be equal to its value): nothing was guessed, nothing got lost.
-        if _load_plain(data, depth) == value and marshal.dumps(value):
-            # orjson hands out its whole buffer, kilobytes for a leaf of the log: a copy is small.
-            return data if len(data) > SMALL else bytes(memoryview(data))
-    except ODD:
-        pass  # the reference way says what is wrong, if anything, and where
-    return _encode_reference(value, depth)
-
-
-def _encode_reference(value: JSONValue, depth: int) -> bytes:
-    _check(value, (), depth)
-    return rfc8785.dumps(value)
+    return _ENCODER.encode(_check(value, depth))
 
 
 def decode(data: bytes, *, depth: int = MAX_DEPTH) -> JSONValue:
-    """The value of a JSON text in any spelling.
+    """Read a JSON text in any spelling.
 
-    Raises MalformedError where the text is no JSON (RFC 8259, UTF-8 without BOM, no duplicate
-    names: RFC 7493), InvalidError where a value can't be kept.
+    Raises MalformedError if the text is not JSON (RFC 8259, UTF-8 without BOM, no duplicate names:
+    RFC 7493), InvalidError if a value can't be kept.
     """
     value = _parse(data)
-    _check(value, (), depth)
+    _check(value, depth)
     return value
 
 
 def load(data: bytes, *, depth: int = MAX_DEPTH) -> JSONValue:
-    """The value of canonical bytes, and of no other bytes.
+    """Read canonical bytes, and no other bytes.
 
     Raises MalformedError for every other spelling, and what ``decode`` raises.
     """
     try:
-        value = _load_plain(data, depth)
-        # Equal bytes prove spelling, order, distinct names and integers in range, all at once.
-        if value is not _NOT_PLAIN and orjson.dumps(value, option=ORJSON) == data:
+        value = _CANONICAL_DECODER.decode(data)
+        # Equal bytes prove the spelling, the order, and that no name is there twice.
+        unchecked = (
+            _sorts_alike(data)
+            and not _has_long_number(data)
+            and not _deeper_than(depth, value, data)
+        )
+        if (unchecked and _ENCODER.encode(value) == data) or encode(value, depth=depth) == data:
             return value
-    except ODD:
-        pass  # the reference way says what is wrong, if anything, and where
-    return _load_reference(data, depth)
-
-
-def _load_reference(data: bytes, depth: int) -> JSONValue:
+    except (_OtherSpellingError, MalformedError, msgspec.DecodeError, RecursionError, ValueError):
+        pass  # read it again, to say what is wrong and where
     value = decode(data, depth=depth)
-    if _encode_reference(value, depth) != data:
+    if encode(value, depth=depth) != data:
         raise MalformedError("not canonical JSON (RFC 8785): another spelling of the same value")
     return value
 
 
-def _load_plain(data: bytes, depth: int) -> JSONValue:
-    """The value of JSON that the fast way spells as RFC 8785 does, else _NOT_PLAIN, or an error."""
-    value = _PLAIN_DECODER.decode(data)
-    return _NOT_PLAIN if _has_astral(data) or _deeper_than(depth, value, data) else value
+# -- What msgspec spells in its own way ----------------------------------------------------------
+
+_ENCODER = msgspec.json.Encoder(order="sorted")
 
 
-_NOT_PLAIN = object()
+def _spell_float(number: float) -> str:
+    """Print a float as ECMAScript does (ECMA-262, Number::toString; RFC 8785, 3.2.2.3)."""
+    if number.is_integer() and abs(number) < EXPONENT_FROM:
+        return str(int(number))
+    digits = repr(number)  # as short as ECMAScript's, but for how it writes the exponent
+    if 1e-6 <= abs(number) < 1e-4:
+        return format(Decimal(digits), "f")
+    return digits.replace("e-0", "e-")
 
 
-class _UnusualFloatError(Exception):
-    """A float that printers may spell differently."""
+def _sorts_alike(data: bytes) -> bool:
+    """Tell whether the names in a text sort by code points as they do by UTF-16 code units.
+
+    A difference takes both a character beyond the basic plane, whose first surrogate is U+D800 to
+    U+DBFF, and one of U+E000 to U+FFFF. In UTF-8 they begin with F0 to F4, and with EE or EF.
+    """
+    if data.isascii():
+        return True
+    return not (any(lead in data for lead in _PRIVATE) and any(lead in data for lead in _ASTRAL))
 
 
-def _plain_float(token: str) -> float:
+_PRIVATE = (b"\xee", b"\xef")
+_ASTRAL = (b"\xf0", b"\xf1", b"\xf2", b"\xf3", b"\xf4")
+
+
+def _spell_in_utf16_order(value: dict[str, Any]) -> msgspec.Raw:
+    names = sorted(value, key=lambda name: name.encode("utf-16-be"))
+    members = (b"%b:%b" % (_ENCODER.encode(name), _ENCODER.encode(value[name])) for name in names)
+    return msgspec.Raw(b"{%b}" % b",".join(members))
+
+
+# -- The canonical spelling ----------------------------------------------------------------------
+
+
+class _OtherSpellingError(Exception):
+    """A float that is not spelled as RFC 8785 does."""
+
+
+def _canonical_float(token: str) -> float:
     number = float(token)
-    # In this range repr, orjson and ECMAScript's Number::toString print the same digits.
-    if number.is_integer() or not 1e-4 <= abs(number) < 1e16:
-        raise _UnusualFloatError
+    if 1e-4 <= abs(number) < 1e15 and not number.is_integer():
+        return number  # as msgspec prints it, or its bytes will not be equal
+    if _spell_float(number) != token:
+        raise _OtherSpellingError
     return number
 
 
-_PLAIN_DECODER = msgspec.json.Decoder(float_hook=_plain_float)
-ODD = (
-    *(_UnusualFloatError, msgspec.DecodeError, orjson.JSONEncodeError),
-    # For bytes that are no text, what nests without end, and types that are not Python's own.
-    *(UnicodeError, RecursionError, ValueError),
-)
-"""What the fast way raises where it does not apply."""
+_CANONICAL_DECODER = msgspec.json.Decoder(float_hook=_canonical_float)
+_DIGITS = bytes(ord("0") if chr(byte).isdigit() and byte < 128 else 0 for byte in range(256))
+_LONG = b"0" * len(str(MAX_INTEGER))
+
+
+def _has_long_number(data: bytes) -> bool:
+    """Tell whether there may be an integer beyond 2^53-1; digits in a text count as well."""
+    return _LONG in data.translate(_DIGITS)
 
 
 def _deeper_than(depth: int, value: JSONValue, data: bytes) -> bool:
@@ -163,10 +173,6 @@ def _deeper_than(depth: int, value: JSONValue, data: bytes) -> bool:
             if type(child) is dict or type(child) is list
         ]
     return depth < 0
-
-
-def _has_astral(data: bytes) -> bool:
-    return not data.isascii() and any(lead in data for lead in ASTRAL_LEADS)
 
 
 # -- Any spelling --------------------------------------------------------------------------------
@@ -226,59 +232,111 @@ def _parse(data: bytes) -> JSONValue:
         raise InvalidError("nested too deeply to read") from None
 
 
-def _place(path: tuple[str | int, ...]) -> str:
-    return ascii(pointer(path))[1:-1] or "the top"
-
-
 # -- Any value -----------------------------------------------------------------------------------
 
 
-def _check(value: JSONValue, path: tuple[str | int, ...], depth: int) -> None:
-    """Refuse what JSON can't keep, naming the place."""
+class _RefusedError(Exception):
+    """What is wrong with a value. The path is put together on the way out, from its end."""
+
+    def __init__(
+        self,
+        before: str,
+        after: str = "",
+        *,
+        path: Path = (),
+        kind: type[MalformedError] = InvalidError,
+    ) -> None:
+        self.before = before
+        self.after = after
+        self.kind = kind
+        self.path = path
+
+
+def _check(value: JSONValue, depth: int) -> JSONValue:
+    """Refuse what JSON can't keep, naming the place.
+
+    Returns the value with every float that msgspec would print differently replaced by its
+    spelling.
+    """
+    try:
+        return _checked(value, depth)
+    except _RefusedError as refused:
+        place = ascii(pointer(refused.path))[1:-1] or "the top"
+        raise refused.kind(f"{refused.before} at {place}{refused.after}") from None
+
+
+def _checked(value: JSONValue, depth: int) -> JSONValue:
     kind = type(value)
     if kind is str:
-        _check_text(value, path)
+        _check_text(value)
     elif kind is dict or kind is list or kind is _Duplicate:
         if depth <= 0:
-            raise InvalidError(f"nested deeper than allowed, at {_place(path)}")
-        check = _check_items if kind is list else _check_members
-        check(value, path, depth)
+            raise _RefusedError("nested deeper than allowed,")
+        return _checked_list(value, depth) if kind is list else _checked_dict(value, depth)
     elif kind is int:
         if not -MAX_INTEGER <= value <= MAX_INTEGER:
-            raise InvalidError(f"integer beyond 2^53-1 at {_place(path)}: write it as a string")
+            raise _RefusedError("integer beyond 2^53-1", ": write it as a string")
     elif kind is float:
-        _check_float(value, path)
+        return _checked_float(value)
     elif value is not None and kind is not bool:
-        raise InvalidError(f"{kind.__name__} at {_place(path)} is no JSON value; convert it first")
+        raise _RefusedError(kind.__name__, " is no JSON value; convert it first")
+    return value
 
 
-def _check_members(value: dict[str, Any], path: tuple[str | int, ...], depth: int) -> None:
+def _checked_dict(value: dict[str, Any], depth: int) -> dict[str, Any] | msgspec.Raw:
     if isinstance(value, _Duplicate):
-        raise MalformedError(f"duplicate member {value.name!r} at {_place((*path, value.name))}")
+        raise _RefusedError(
+            f"duplicate member {value.name!r}", kind=MalformedError, path=(value.name,)
+        )
+    respelled: dict[str, Any] = {}
+    in_ascii = True
     for name, member in value.items():
         if type(name) is not str:
-            raise InvalidError(
-                f"{type(name).__name__} as a member name at {_place(path)}; names are strings"
-            )
-        _check_text(name, path)
-        _check(member, (*path, name), depth - 1)
+            kind = type(name).__name__
+            raise _RefusedError(f"{kind} as a member name", "; names are strings")
+        if not name.isascii():
+            in_ascii = False
+            _check_text(name)
+        if type(member) is str and member.isascii():
+            continue
+        try:
+            checked = _checked(member, depth - 1)
+        except _RefusedError as refused:
+            refused.path = (name, *refused.path)
+            raise
+        if checked is not member:
+            respelled[name] = checked
+    if respelled:
+        value = {**value, **respelled}
+    if in_ascii or _sorts_alike("".join(value).encode()):
+        return value
+    return _spell_in_utf16_order(value)
 
 
-def _check_items(value: list[Any], path: tuple[str | int, ...], depth: int) -> None:
-    for index, item in enumerate(value):
-        _check(item, (*path, index), depth - 1)
+def _checked_list(value: list[Any], depth: int) -> list[Any]:
+    checked: list[Any] = []
+    try:
+        for item in value:
+            checked.append(_checked(item, depth - 1))  # noqa: PERF401 -- its length is the index
+    except _RefusedError as refused:
+        refused.path = (len(checked), *refused.path)
+        raise
+    return checked
 
 
-def _check_text(text: str, path: tuple[str | int, ...]) -> None:
+def _check_text(text: str) -> None:
     if not text.isascii():
         try:
             text.encode()
         except UnicodeEncodeError:
-            raise InvalidError(f"lone surrogate in the text at {_place(path)}") from None
+            raise _RefusedError("lone surrogate in the text") from None
 
 
-def _check_float(number: float, path: tuple[str | int, ...]) -> None:
+def _checked_float(number: float) -> float | msgspec.Raw:
+    if 1e-4 <= abs(number) < 1e15 and not number.is_integer():
+        return number  # msgspec prints it as ECMAScript does
     if not math.isfinite(number):
-        raise InvalidError(f"{number} at {_place(path)} is no JSON value")
+        raise _RefusedError(str(number), " is no JSON value")
     if MAX_INTEGER < abs(number) < EXPONENT_FROM:  # and so an integer
-        raise InvalidError(f"number beyond 2^53-1 at {_place(path)}: write it as a string")
+        raise _RefusedError("number beyond 2^53-1", ": write it as a string")
+    return msgspec.Raw(_spell_float(number).encode())
