@@ -30,7 +30,7 @@ from ledger.format.layout import (
     tile_key,
 )
 from ledger.sealing import seal as seal_module
-from ledger.sealing.memory import MemoryFile
+from ledger.sealing.memory import MemoryFile, SealerMemory
 from ledger.sealing.publish import extend
 from ledger.sealing.seal import seal
 from ledger.stores import FolderStore, MemoryStore
