@@ -10,6 +10,8 @@
         OriginNotPinned       the keyring does not know this ledger's origin
         KeyUnavailable        no private key to sign with, or it can't be used
       NotFoundError           no such ledger, title or entry
+        Erased                the text of an entry is withheld
+        NotInLaw              no entry covers the day that was asked about
       ConflictError           somebody was first
         HeadMoved             the head is not the parent that was asked for
         HeadMissing           the title has a history but no head
@@ -38,6 +40,7 @@ from typing import ClassVar
 __all__ = [
     "ClockBehind",
     "ConflictError",
+    "Erased",
     "Forked",
     "HeadMissing",
     "HeadMoved",
@@ -49,6 +52,7 @@ __all__ = [
     "MalformedError",
     "NotDurable",
     "NotFoundError",
+    "NotInLaw",
     "OriginNotPinned",
     "OutcomeUnknown",
     "PreconditionFailed",
@@ -142,6 +146,26 @@ class NotFoundError(LedgerError):
     slug = "not-found"
     exit_code = 10
     http_status = 404
+
+
+class Erased(NotFoundError):
+    """The text of an entry is withheld; ``version`` names the entry that orders it, if known."""
+
+    slug = "erased"
+    http_status = 410
+
+    def __init__(
+        self, message: str, *, hint: str = "", version: int = 0, reference: str = ""
+    ) -> None:
+        super().__init__(message, hint=hint)
+        self.version = version
+        self.reference = reference
+
+
+class NotInLaw(NotFoundError):
+    """No entry of the title covers the day that was asked about."""
+
+    slug = "not-in-law"
 
 
 class ConflictError(LedgerError):
@@ -274,3 +298,10 @@ class UnsupportedFormatError(LedgerError):
 
     slug = "unsupported-format"
     exit_code = 14
+
+    def __init__(
+        self, message: str, *, hint: str = "", reason: str = "unsupported-kind", object_key: str = ""
+    ) -> None:
+        super().__init__(message, hint=hint)
+        self.reason = reason
+        self.object_key = object_key

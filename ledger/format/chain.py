@@ -7,7 +7,6 @@ each other by ``check_link``; this module walks, and turns what is raised into f
 
 from __future__ import annotations
 
-import hashlib
 from collections.abc import Callable
 from enum import Enum
 from typing import TYPE_CHECKING, TypeAlias
@@ -19,7 +18,7 @@ from ledger.errors import (
     UnsupportedFormatError,
 )
 from ledger.format import layout, times
-from ledger.format.entry import Entry, parent_hint
+from ledger.format.entry import Entry, address_of, parent_hint
 from ledger.format.report import Finding, Report
 
 if TYPE_CHECKING:
@@ -60,7 +59,7 @@ def finding_of(error: LedgerError, object_key: str) -> Finding:
         case IntegrityError() | TrustError():
             return Finding("tampering", error.reason, error.object_key or object_key, str(error))
         case UnsupportedFormatError():
-            return Finding("unchecked", "unsupported-kind", object_key, f"{object_key}: {error}")
+            return Finding("unchecked", error.reason, error.object_key or object_key, str(error))
     return Finding("unchecked", error.slug, object_key, f"{object_key}: {error}")
 
 
@@ -69,20 +68,20 @@ Stored: TypeAlias = "tuple[str, str | None, bytes]"
 
 
 class Held(Enum):
-    """A step that only has to be counted: the head's own entry is there, and is the same."""
+    """A step that only has to be counted: the head's own object is there, and is the same."""
 
     COPY = "copy"
 
 
 Step: TypeAlias = "Stored | Finding | Held"
-"""What a walk comes by."""
+"""One thing that a walk meets."""
 
 
 class Chain:
     """One title under verification: walks from its head down, and judges what was checked.
 
     ``steps`` reads; it follows what the bytes say, unchecked, so that reading can be ahead of
-    checking. ``check`` is pure, and may run anywhere. ``add`` takes what came of every step, in
+    checking. ``check`` is pure, and may run anywhere. ``add`` takes the result of every step, in
     their order, and stops believing at the first that does not hold.
     """
 
@@ -109,13 +108,18 @@ class Chain:
         self.broken = False
         self.head: Entry | None = None
         self.child: Entry | None = None
+        self.erased: dict[int, Entry] = {}
+        """Versions whose text an entry above orders erased, and that entry, the newest."""
+        self.withheld: list[tuple[Entry, Entry]] = []
+        """Entries without their text, each with the entry that says so."""
         self.trace: bytearray | None = None
         """Set it to have the addresses that are walked added to it, 32 bytes each."""
+        self._copied = False
 
     def steps(self, head: bytes, read: ReadEntry) -> Iterator[Step]:
         """Everything that the walk meets, from the head to the root, or down to ``since``."""
         yield self.head_key, None, head
-        own = hashlib.sha256(head).hexdigest()
+        own = address_of(head)
         yield self._copy(own, head, read)
         left = self.missing - {own}
         address = parent_hint(head)
@@ -129,15 +133,9 @@ class Chain:
             address = parent_hint(step[2])
 
     def _copy(self, address: str, head: bytes, read: ReadEntry) -> Step:
-        """The head is a copy: the entry must be there under its own name, too."""
+        """The head is a copy: the entry must be there under its own name, and hold as well."""
         step = self._read(address, read)
-        if isinstance(step, Finding):
-            return step
-        key, _, data = step
-        if data != head:
-            message = f"{key}: its bytes are not the head's"
-            return Finding("tampering", "address-mismatch", key, message)
-        return Held.COPY
+        return Held.COPY if isinstance(step, tuple) and step[2] == head else step
 
     def _read(self, address: str, read: ReadEntry) -> Stored | Finding:
         key = layout.entry_key(self.title_number, address)
@@ -156,7 +154,7 @@ class Chain:
             return step
         key, address, data = step
         try:
-            return Entry.open(
+            return Entry.judge(
                 data,
                 keyring=self.keyring,
                 ledger=self.origin,
@@ -164,24 +162,30 @@ class Chain:
                 address=address,
                 object_key=key,
             )
-        except (IntegrityError, TrustError, UnsupportedFormatError) as error:
+        except (IntegrityError, TrustError) as error:
             return finding_of(error, key)
 
     def add(self, checked: Entry | Finding | Held) -> None:
-        """Take in what came of the next step."""
+        """Take in the result of the next step."""
         if self.broken:
             return
-        if isinstance(checked, Entry):
-            self._add_entry(checked)
+        if self.child is not None and not self._copied:
+            self._copied = True
+            self._add_copy(checked, self.child)
         elif isinstance(checked, Finding):
             self.findings.append(checked)
-            # A bad copy of the head breaks nothing: its parents are known from the head.
-            self.broken = checked.object_key != self._copy_key()
+            self.broken = True
+        elif isinstance(checked, Entry):
+            self._add_entry(checked)
+
+    def _add_copy(self, checked: Entry | Finding | Held, head: Entry) -> None:
+        """Judge the head's own object; a bad one breaks nothing: the head names its parent."""
+        if isinstance(checked, Finding):
+            self.findings.append(checked)
+        elif isinstance(checked, Entry) and checked.is_withheld and not head.is_withheld:
+            self._find_text_missing(checked, layout.entry_key(self.title_number, head.address))
         else:
             self.entries += 1
-
-    def _copy_key(self) -> str:
-        return layout.entry_key(self.title_number, self.child.address) if self.child else ""
 
     def _add_entry(self, entry: Entry) -> None:
         self.missing.discard(entry.address)
@@ -194,6 +198,13 @@ class Chain:
             self._check_linked(self.child, entry)
             self.entries += 1
         self.child = entry
+        key = self.head_key if entry is self.head else layout.entry_key(
+            self.title_number, entry.address
+        )
+        self._check_supported(entry, key)
+        self._check_text(entry, key)
+        for version in entry.erases:
+            self.erased.setdefault(version, entry)
 
     def _check_linked(self, child: Entry, parent: Entry) -> None:
         try:
@@ -202,6 +213,35 @@ class Chain:
             check_link(child, parent)
         except IntegrityError as error:
             self.findings.append(finding_of(error, self.head_key))
+
+    def _check_supported(self, entry: Entry, key: str) -> None:
+        """Name what this version can't judge; the walk goes on below it."""
+        if entry.unsupported:
+            try:
+                entry.check_supported()
+            except UnsupportedFormatError as error:
+                self.findings.append(finding_of(error, key))
+        elif entry.confirms or entry.voids:
+            message = f"{key}: it confirms or voids other versions, which takes a trust file"
+            self.findings.append(Finding("unchecked", "needs-trust", key, message))
+
+    def _check_text(self, entry: Entry, key: str) -> None:
+        """A text may be withheld if an entry above orders it, and must be then."""
+        by = self.erased.get(entry.version)
+        if entry.is_withheld:
+            if by is None:
+                self._find_text_missing(entry, key)
+            else:
+                self.withheld.append((entry, by))
+        elif by is not None:
+            message = (
+                f"{key}: its text is still there, though version {by.version} orders it erased"
+            )
+            self.findings.append(Finding("warning", "not-erased", key, message))
+
+    def _find_text_missing(self, entry: Entry, key: str) -> None:
+        message = f"{key}: the text of version {entry.version} is gone, and no entry above erases it"
+        self.findings.append(Finding("tampering", "text-missing", key, message))
 
     def _check_time(self, head: Entry) -> None:
         # Times never go back along a chain, so the head's is the latest.
@@ -222,6 +262,11 @@ class Chain:
             not_shown.append(
                 f"what lies below {self.since[:16]}… in {self.title_number}:"
                 " taken on trust (--since)"
+            )
+        for entry, by in self.withheld:
+            not_shown.append(
+                f"the text of {self.title_number} version {entry.version}, erased by version"
+                f" {by.version} (reference {by.reference})"
             )
         return Report(self.origin, 1, self.entries, tuple(findings), tuple(not_shown))
 

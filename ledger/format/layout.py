@@ -61,9 +61,9 @@ STAGING = f"{LOG}staging/"
 PACKS = "_packs/"
 DELETABLE = (PENDING, PROBE, PACKS, STAGING)
 
-TITLE_NUMBER = re.compile(r"[A-Z0-9][A-Z0-9_-]{0,31}")
+TITLE_NUMBER = re.compile(r"(?!.*\.\.)[A-Z0-9](?:[A-Z0-9._-]{0,62}[A-Z0-9_-])?")
 ADDRESS = re.compile(r"[0-9a-f]{64}")
-DEVICE_NAME = re.compile(r"CON|PRN|AUX|NUL|COM[0-9]|LPT[0-9]")
+DEVICE_NAME = re.compile(r"(?:CON|PRN|AUX|NUL|COM[0-9]|LPT[0-9])(?:\..*)?")
 PENDING_NAME = re.compile(rf"({TITLE_NUMBER.pattern})\.([1-9][0-9]{{0,15}})-({ADDRESS.pattern})")
 PACK_NAME = re.compile(
     rf"({TITLE_NUMBER.pattern})\.({TITLE_NUMBER.pattern})\.([1-9][0-9]{{0,15}})-({ADDRESS.pattern})"
