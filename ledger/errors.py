@@ -300,7 +300,12 @@ class UnsupportedFormatError(LedgerError):
     exit_code = 14
 
     def __init__(
-        self, message: str, *, hint: str = "", reason: str = "unsupported-kind", object_key: str = ""
+        self,
+        message: str,
+        *,
+        hint: str = "",
+        reason: str = "unsupported-kind",
+        object_key: str = "",
     ) -> None:
         super().__init__(message, hint=hint)
         self.reason = reason

@@ -1,12 +1,14 @@
 """Verification of one title: the bytes of a chain and a keyring in, a Report out.
 
-The walk goes from the head to the root by parent, and trusts no listing, no name and no time. All
-that can be told from one entry's bytes is checked by ``Entry.open``; what two neighbours say of
-each other by ``check_link``; this module walks, and turns what is raised into findings.
+The walk goes from the head to the root by parent, and trusts no listing, no name and no time.
+``Entry.judge`` checks all that can be told from one entry's bytes, ``check_link`` what two
+neighbours say of each other. This module walks, judges which texts may be withheld, and turns what
+is raised into findings.
 """
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Callable
 from enum import Enum
 from typing import TYPE_CHECKING, TypeAlias
@@ -40,6 +42,9 @@ NO_PIN = (
 
 def check_link(child: Entry, parent: Entry) -> None:
     """Check what two neighbours say of each other; raises IntegrityError naming the child."""
+    if child.parent != parent.address:
+        why = f"its parent is {child.parent}, not {parent.address}"
+        raise _broken_link(child, why, reason="address-mismatch")
     if child.version != parent.version + 1:
         why = f"it is version {child.version} on top of version {parent.version}"
         raise _broken_link(child, why, reason="wrong-version")
@@ -110,8 +115,8 @@ class Chain:
         self.child: Entry | None = None
         self.erased: dict[int, Entry] = {}
         """Versions whose text an entry above orders erased, and that entry, the newest."""
-        self.withheld: list[tuple[Entry, Entry]] = []
-        """Entries without their text, each with the entry that says so."""
+        self.withheld: Counter[str] = Counter()
+        """How many texts are lawfully gone, by what says so."""
         self.trace: bytearray | None = None
         """Set it to have the addresses that are walked added to it, 32 bytes each."""
         self._copied = False
@@ -120,7 +125,9 @@ class Chain:
         """Everything that the walk meets, from the head to the root, or down to ``since``."""
         yield self.head_key, None, head
         own = address_of(head)
-        yield self._copy(own, head, read)
+        copy = self._read(own, read)
+        # The head is a copy: the entry must be there under its own name, and hold as well.
+        yield Held.COPY if isinstance(copy, tuple) and copy[2] == head else copy
         left = self.missing - {own}
         address = parent_hint(head)
         # Past ``since`` only for a pin that is older than it.
@@ -131,11 +138,6 @@ class Chain:
                 return
             left.discard(address)
             address = parent_hint(step[2])
-
-    def _copy(self, address: str, head: bytes, read: ReadEntry) -> Step:
-        """The head is a copy: the entry must be there under its own name, and hold as well."""
-        step = self._read(address, read)
-        return Held.COPY if isinstance(step, tuple) and step[2] == head else step
 
     def _read(self, address: str, read: ReadEntry) -> Stored | Finding:
         key = layout.entry_key(self.title_number, address)
@@ -195,24 +197,19 @@ class Chain:
             self.head = entry
             self._check_time(entry)
         else:
-            self._check_linked(self.child, entry)
+            try:
+                check_link(self.child, entry)
+            except IntegrityError as error:
+                self.findings.append(finding_of(error, self.head_key))
             self.entries += 1
         self.child = entry
-        key = self.head_key if entry is self.head else layout.entry_key(
-            self.title_number, entry.address
-        )
+        key = layout.entry_key(self.title_number, entry.address)
+        if entry is self.head:
+            key = self.head_key
         self._check_supported(entry, key)
         self._check_text(entry, key)
         for version in entry.erases:
             self.erased.setdefault(version, entry)
-
-    def _check_linked(self, child: Entry, parent: Entry) -> None:
-        try:
-            if parent.address != child.parent:
-                raise IntegrityError(f"{child.address} does not continue {parent.address}")
-            check_link(child, parent)
-        except IntegrityError as error:
-            self.findings.append(finding_of(error, self.head_key))
 
     def _check_supported(self, entry: Entry, key: str) -> None:
         """Name what this version can't judge; the walk goes on below it."""
@@ -232,7 +229,8 @@ class Chain:
             if by is None:
                 self._find_text_missing(entry, key)
             else:
-                self.withheld.append((entry, by))
+                case = f" (reference {by.reference})" if by.reference else ""
+                self.withheld[f"erased by version {by.version}{case}"] += 1
         elif by is not None:
             message = (
                 f"{key}: its text is still there, though version {by.version} orders it erased"
@@ -240,7 +238,7 @@ class Chain:
             self.findings.append(Finding("warning", "not-erased", key, message))
 
     def _find_text_missing(self, entry: Entry, key: str) -> None:
-        message = f"{key}: the text of version {entry.version} is gone, and no entry above erases it"
+        message = f"{key}: its text is withheld, and no entry above erases version {entry.version}"
         self.findings.append(Finding("tampering", "text-missing", key, message))
 
     def _check_time(self, head: Entry) -> None:
@@ -263,11 +261,9 @@ class Chain:
                 f"what lies below {self.since[:16]}… in {self.title_number}:"
                 " taken on trust (--since)"
             )
-        for entry, by in self.withheld:
-            not_shown.append(
-                f"the text of {self.title_number} version {entry.version}, erased by version"
-                f" {by.version} (reference {by.reference})"
-            )
+        for by, count in self.withheld.items():
+            texts = "the text of 1 entry" if count == 1 else f"the texts of {count} entries"
+            not_shown.append(f"{texts} of {self.title_number}, {by}")
         return Report(self.origin, 1, self.entries, tuple(findings), tuple(not_shown))
 
 

@@ -1,14 +1,14 @@
 """An entry: one version of a title, signed, and named by the sha256 of its short form.
 
-A stored object has one of two forms, both canonical JSON without a newline::
+A stored object has one of two forms. Both are canonical JSON without a newline::
 
     {"entry":P,"signature":"S","text":T}      long: as registered
     {"entry":P,"signature":"S"}               short: its text withheld
 
 P is what is signed; it names T by its sha256. S is the base64 of the signature over the DSSE
-pre-authentication encoding of P. The address of both forms is the sha256 of the short one, so a
-text can be withheld and every signature and every link still holds. ``docs/spec.md`` is the format;
-this is its code.
+pre-authentication encoding of P. Both forms have the same address, the sha256 of the short one. So
+a text can be withheld, and every signature and every link still holds. ``docs/spec.md`` describes
+the format.
 """
 
 from __future__ import annotations
@@ -16,6 +16,7 @@ from __future__ import annotations
 import hashlib
 import re
 from binascii import a2b_base64, b2a_base64
+from itertools import pairwise
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 import msgspec
@@ -74,14 +75,31 @@ PREFIX = b"DSSEv1 %d %b " % (len(PAYLOAD_TYPE), PAYLOAD_TYPE)
 KINDS = ("registration", "rectification", "migration")
 STATUSES = ("open", "closed")
 
-START = b'{"entry":'
-MIDDLE = b'},"signature":"'
+START = b'{"entry":{'
+SIGNATURE = b',"signature":"'
 TEXT = b',"text":'
-PARENT = re.compile(rb'"parent":"([0-9a-f]{64})"')
-VERSION = re.compile(rb'"version":([1-9][0-9]{0,15})[,}]')
+P_AT = len(START) - 1
+"""Where P begins."""
+
+# A comma or brace before the quote: then it opens a member's name, whatever the strings hold.
+PARENT = re.compile(rb'[{,]"parent":(?:null|"([0-9a-f]{64})")')
+VERSION = re.compile(rb'[{,]"version":([1-9][0-9]{0,15})[,}]')
+
+PLAIN = {str, int, type(None)}
+"""What the values in P are, or the items of a list there."""
 
 LISTS = ("confirms", "erases", "voids")
-COMMON = {*LISTS, "key", "kind", "ledger", "parent", "recorded_at", "text", "title_number", "version"}
+COMMON = {
+    *LISTS,
+    "key",
+    "kind",
+    "ledger",
+    "parent",
+    "recorded_at",
+    "text",
+    "title_number",
+    "version",
+}
 """The members that every kind has, now and later, with the same meaning."""
 
 MEMBERS = COMMON | {"effective_at", "effective_until", "part", "reference", "status"}
@@ -104,56 +122,49 @@ def signed_bytes(payload: bytes) -> bytes:
     return PREFIX + b"%d " % len(payload) + payload
 
 
-class _Parts(NamedTuple):
-    """A stored object, cut where its form says; nothing else was checked."""
-
-    payload: bytes
-    signature: bytes
-    short: bytes
-    rest: bytes
-    """What follows the signature's last quote, except the last brace."""
-
-
-def _split(data: bytes) -> _Parts | None:
-    """Cut an object into its parts; None if it can't be cut."""
-    if not data.startswith(START + b"{"):
+def _cut(data: bytes) -> tuple[int, int] | None:
+    """Where P ends, and where the quote behind S is; None if the bytes have no short form."""
+    if not data.startswith(START):
         return None
-    end = data.find(MIDDLE, len(START), MAX_SHORT)
-    quote = data.find(b'"', end + len(MIDDLE), MAX_SHORT - 1) if end >= 0 else -1
-    if quote < 0:
-        return None
-    short = data[: quote + 1] + b"}"
-    return _Parts(
-        data[len(START) : end + 1], data[end + len(MIDDLE) : quote], short, data[quote + 1 : -1]
-    )
+    end = data.find(b"}" + SIGNATURE, P_AT, MAX_SHORT) + 1
+    # The short form has one more byte behind the quote.
+    quote = data.find(b'"', end + len(SIGNATURE), MAX_SHORT - 1) if end else -1
+    return (end, quote) if quote >= 0 else None
+
+
+def _short(data: bytes, quote: int) -> bytes:
+    return data[: quote + 1] + b"}"
 
 
 def address_of(data: bytes) -> str:
-    """The address of stored bytes: hex sha256 of the short form, or of all of them if none."""
-    parts = _split(data)
-    return hashlib.sha256(parts.short if parts else data).hexdigest()
+    """Hash the short form of stored bytes, or all of them if they have none; in hex."""
+    cut = _cut(data)
+    return hashlib.sha256(_short(data, cut[1]) if cut else data).hexdigest()
 
 
 def short_form(data: bytes) -> bytes:
-    """The object without its text; raises MalformedError if the bytes have no short form."""
-    parts = _split(data)
-    if parts is None:
-        raise MalformedError('not an entry: expected {"entry":{…},"signature":"…"}')
-    return parts.short
+    """Cut the text out of a stored object; raises MalformedError if it has no short form."""
+    cut = _cut(data)
+    if cut is None:
+        raise MalformedError(NOT_AN_ENTRY)
+    return _short(data, cut[1])
+
+
+NOT_AN_ENTRY = 'not an entry: expected {"entry":{…},"signature":"…"} within the first 16,384 bytes'
 
 
 def parent_hint(data: bytes) -> str | None:
-    """The parent's address in an entry's bytes; a hint, as nothing was checked.
+    """Find the parent's address in stored bytes; a hint, as nothing was checked.
 
-    It is exact for every entry that ``Entry.open`` accepts: P comes first, nothing in it nests, and
-    in a text its quotes would be escaped.
+    It is exact for every entry that ``Entry.judge`` accepts: P comes first and always has this
+    member.
     """
     match = PARENT.search(data, 0, MAX_SHORT)
-    return match[1].decode() if match else None
+    return match[1].decode() if match and match[1] else None
 
 
 def version_hint(data: bytes) -> int:
-    """The version in an entry's bytes; a hint, as nothing was checked. 0: none."""
+    """Find the version in stored bytes, 0 if there is none; a hint like ``parent_hint``."""
     match = VERSION.search(data, 0, MAX_SHORT)
     return int(match[1]) if match else 0
 
@@ -204,28 +215,29 @@ class Entry(msgspec.Struct, frozen=True, gc=False):
 
     @property
     def is_withheld(self) -> bool:
-        """Whether the text is not here: the object is the short form."""
-        return not self.text_bytes
+        """Whether the object is the short form: its text is not here."""
+        return len(self.data) == self._cut[1] + 2
 
     @property
     def payload(self) -> bytes:
         """P: the canonical JSON that is signed (inside ``signed_bytes``)."""
-        return self._parts.payload
+        return self.data[P_AT : self._cut[0]]
 
     @property
     def signature(self) -> bytes:
         """The bytes of the signature."""
-        return a2b_base64(self._parts.signature)
+        end, quote = self._cut
+        return a2b_base64(self.data[end + len(SIGNATURE) : quote])
 
     @property
     def short(self) -> bytes:
         """The short form: the object without its text."""
-        return self._parts.short
+        return _short(self.data, self._cut[1])
 
     @property
     def text_bytes(self) -> bytes:
         """T: the canonical JSON of the text; empty if it is withheld."""
-        return self._parts.rest[len(TEXT) :]
+        return self.data[self._cut[1] + 1 + len(TEXT) : -1]
 
     @property
     def document(self) -> dict[str, JSONValue]:
@@ -249,10 +261,10 @@ class Entry(msgspec.Struct, frozen=True, gc=False):
         """Return the entry, or raise UnsupportedFormatError if this version can't judge it."""
         if not self.unsupported:
             return self
-        what = "kind" if self.unsupported == "unsupported-kind" else "status"
+        what = self.unsupported.removeprefix("unsupported-")
         key = layout.entry_key(self.title_number, self.address)
         raise UnsupportedFormatError(
-            f"{key}: an entry whose {what} this version doesn't know",
+            f"{key}: this version doesn't know the {what} {getattr(self, what)!a:.80}",
             hint="a newer version of this software may",
             reason=self.unsupported,
             object_key=key,
@@ -269,10 +281,10 @@ class Entry(msgspec.Struct, frozen=True, gc=False):
         return times.parse_bound(self.effective_until) if self.effective_until else None
 
     @property
-    def _parts(self) -> _Parts:
-        parts = _split(self.data)
-        assert parts is not None  # noqa: S101 -- an Entry is made of nothing else
-        return parts
+    def _cut(self) -> tuple[int, int]:
+        cut = _cut(self.data)
+        assert cut is not None  # noqa: S101 -- an Entry is made of nothing else
+        return cut
 
     @classmethod
     def sign(
@@ -297,26 +309,26 @@ class Entry(msgspec.Struct, frozen=True, gc=False):
         erases: tuple[int, ...] = (),
         voids: tuple[int, ...] = (),
     ) -> Entry:
-        """Make and sign the entry that follows ``parent``; InvalidError names what can't be.
+        """Make and sign the entry that follows ``parent``; raises MalformedError for what can't be.
 
         ``salt`` is 32 random bytes, fresh for every entry: without it, whoever knows the rest of an
         erased text could guess what is missing.
         """
-        text_members: dict[str, JSONValue] = {
+        text: dict[str, JSONValue] = {
             "author": author,
             "document": document,
             "message": message,
             "salt": salt.hex(),
         }
-        _check_text_members(text_members, title_number)
-        text = _encode_text(text_members)
-        _check_numbers(document, text)
+        _check_text(text, title_number)
+        text_bytes = _encode_text(text)
+        _check_numbers(document, text_bytes)
         members: dict[str, JSONValue] = {
             "confirms": list(confirms),
             "effective_at": effective_at,
             "effective_until": effective_until,
             "erases": list(erases),
-            "key": signer.key_id,
+            "key": _check_key_id(signer.key_id),
             "kind": kind,
             "ledger": ledger,
             "parent": parent.address if parent else None,
@@ -324,36 +336,36 @@ class Entry(msgspec.Struct, frozen=True, gc=False):
             "recorded_at": recorded_at,
             "reference": reference,
             "status": status,
-            "text": hashlib.sha256(text).hexdigest(),
+            "text": hashlib.sha256(text_bytes).hexdigest(),
             "title_number": title_number,
             "version": parent.version + 1 if parent else 1,
             "voids": list(voids),
         }
-        _check_key_id(signer.key_id)
-        _check_members(members)
-        payload = canonical.encode(members)
-        _check_payload(members, payload)
         if kind not in KINDS:
             raise InvalidError(f"not a kind of entry: {kind!a:.40} ({', '.join(KINDS)})")
         if status not in STATUSES:
             raise InvalidError(f"not a status: {status!a:.40} ({' or '.join(STATUSES)})")
+        _check_members(members)
+        payload = canonical.encode(members)
+        _check_payload(members, payload)
         signature = b2a_base64(signer.sign(signed_bytes(payload)), newline=False)
-        data = b'%b%b,"signature":"%b"%b%b}' % (START, payload, signature, TEXT, text)
+        short = b'{"entry":%b,"signature":"%b"}' % (payload, signature)
+        data = b"%b%b%b}" % (short[:-1], TEXT, text_bytes)
         if len(data) > MAX_BYTES:
             raise InvalidError(
                 f"too large: the entry would be {len(data):,} bytes; the most is {MAX_BYTES:,}"
             )
-        return cls._from_members(members, text_members, data, address_of(data))
+        return _entry(members, text, data, hashlib.sha256(short).hexdigest())
 
     @classmethod
     def unverified(cls, data: bytes) -> Entry:
         """Read an entry without looking at its signature: anyone may have made it.
 
-        Raises MalformedError, or UnsupportedFormatError for what this version doesn't know.
+        Raises MalformedError, IntegrityError if the text is not the one that P names, or
+        UnsupportedFormatError for what this version doesn't know.
         """
-        read = _read(data)
-        entry = _judge(read, "", "")
-        return entry.check_supported()
+        found = address_of(data)
+        return _judge(_read(data), found, "", "", found).check_supported()
 
     @classmethod
     def open(
@@ -397,14 +409,16 @@ class Entry(msgspec.Struct, frozen=True, gc=False):
 
         A walk goes on below it: its links and lists mean what they mean in every kind.
         """
-        where = object_key or layout.entry_key(title_number, address or "head")
+        where = object_key or (
+            layout.entry_key(title_number, address) if address else layout.head_key(title_number)
+        )
         found = address_of(data)
         if address is not None and found != address:
             raise _broken(where, "address-mismatch", f"its bytes have the address {found}")
         try:
             read = _read(data)
             _check_signature(read, keyring=keyring, ledger=ledger, where=where)
-            entry = _judge(read, ledger, title_number, where)
+            entry = _judge(read, found, ledger, title_number, where)
         except MalformedError as error:
             raise _broken(where, "malformed-entry", str(error)) from None
         if entry.ledger != ledger:
@@ -413,39 +427,35 @@ class Entry(msgspec.Struct, frozen=True, gc=False):
             raise _broken(where, "wrong-title", f"it belongs to the title {entry.title_number}")
         return entry
 
-    @classmethod
-    def _from_members(
-        cls,
-        members: dict[str, Any],
-        text: dict[str, Any] | None,
-        data: bytes,
-        address: str,
-        unsupported: str = "",
-    ) -> Entry:
-        known = MEMBERS <= members.keys() and members["kind"] in KINDS
-        return cls(
-            address,
-            members["title_number"],
-            members["version"],
-            members["parent"],
-            members["recorded_at"],
-            members["effective_at"] if known else None,
-            members["effective_until"] if known else None,
-            members["reference"] if known else "",
-            tuple(members["part"]) if known else (1, 1),
-            members["kind"],
-            members["status"] if known else "",
-            tuple(members["confirms"]),
-            tuple(members["erases"]),
-            tuple(members["voids"]),
-            text["author"] if text and known else "",
-            text["message"] if text and known else "",
-            members["key"],
-            members["ledger"],
-            members["text"],
-            unsupported,
-            data,
-        )
+
+def _entry(
+    members: dict[str, Any], text: Any, data: bytes, address: str, unsupported: str = ""
+) -> Entry:
+    """Make the entry of members that were checked; ``text`` is None if it is withheld."""
+    known = members["kind"] in KINDS
+    return Entry(
+        address,
+        members["title_number"],
+        members["version"],
+        members["parent"],
+        members["recorded_at"],
+        members["effective_at"] if known else None,
+        members["effective_until"] if known else None,
+        members["reference"] if known else "",
+        tuple(members["part"]) if known else (1, 1),
+        members["kind"],
+        members["status"] if known else "",
+        tuple(members["confirms"]),
+        tuple(members["erases"]),
+        tuple(members["voids"]),
+        text["author"] if text and known else "",
+        text["message"] if text and known else "",
+        members["key"],
+        members["ledger"],
+        members["text"],
+        unsupported,
+        data,
+    )
 
 
 def _broken(where: str, reason: str, why: str) -> IntegrityError:
@@ -453,13 +463,15 @@ def _broken(where: str, reason: str, why: str) -> IntegrityError:
 
 
 class _Read(NamedTuple):
-    """An object that is canonical throughout, and has the form of an entry."""
+    """An object that is canonical throughout and has the form of an entry."""
 
-    parts: _Parts
-    signature: bytes
     members: dict[str, Any]
+    """P's value."""
     text: Any
-    """T's value; None if it is withheld, but ``parts.rest`` tells."""
+    """T's value; None if it is withheld, but only ``text_bytes`` tells."""
+    payload: bytes
+    signature: bytes
+    text_bytes: bytes
     data: bytes
 
 
@@ -467,21 +479,21 @@ def _read(data: bytes) -> _Read:
     """Cut and read an object; raises MalformedError."""
     if len(data) > MAX_BYTES:
         raise MalformedError(f"too large: {len(data):,} bytes, at most {MAX_BYTES:,}")
-    parts = _split(data)
-    if parts is None:
-        raise MalformedError(
-            'not an entry: expected {"entry":{…},"signature":"…"} within 16,384 bytes'
-        )
+    cut = _cut(data)
+    if cut is None:
+        raise MalformedError(NOT_AN_ENTRY)
+    end, quote = cut
     value = canonical.load(data, depth=MAX_DEPTH)
-    if value.keys() != {"entry", "signature"} and value.keys() != {"entry", "signature", "text"}:
+    text = value.get("text")
+    if len(value) != (3 if "text" in value else 2) or "signature" not in value:
         raise MalformedError("not an entry: its members are entry, signature and text")
-    _check_numbers(value.get("text"), data)
-    members = value["entry"]
-    # No object is in P, so the bytes were cut where the value has its parts.
-    _check_payload(members, parts.payload)
-    signature = _decode_signature(parts.signature)
+    _check_numbers(text, data)
+    members, payload = value["entry"], data[P_AT:end]
+    # No object is in P: so the bytes were cut where its value ends.
+    _check_payload(members, payload)
+    signature = _decode_signature(data[end + len(SIGNATURE) : quote])
     _check_key_id(members.get("key"))
-    return _Read(parts, signature, members, value.get("text"), data)
+    return _Read(members, text, payload, signature, data[quote + 1 + len(TEXT) : -1], data)
 
 
 def _check_payload(members: dict[str, Any], payload: bytes) -> None:
@@ -494,9 +506,11 @@ def _check_payload(members: dict[str, Any], payload: bytes) -> None:
     if b"\x7f" in payload:
         raise InvalidError("the character U+007F is in a member that is signed")
     for name, value in members.items():
-        for item in value if type(value) is list else (value,):
-            if item is not None and type(item) not in {str, int}:
-                raise MalformedError(f"the member {name} is or holds a {type(item).__name__}")
+        plain = PLAIN.issuperset(map(type, value)) if type(value) is list else type(value) in PLAIN
+        if not plain:
+            raise MalformedError(
+                f"the member {name!a:.80} is not a string, an integer, null or a list of these"
+            )
 
 
 def _decode_signature(text: bytes) -> bytes:
@@ -526,33 +540,31 @@ def _check_signature(read: _Read, *, keyring: Keyring, ledger: str, where: str) 
         )
     if len(read.signature) != SIGNATURE_BYTES:
         raise MalformedError(f"the signature of an Ed25519 key has {len(read.signature)} bytes")
-    if not key.verify(read.signature, signed_bytes(read.parts.payload)):
+    if not key.verify(read.signature, signed_bytes(read.payload)):
         raise _broken(
             where, "bad-signature", f"the signature is not that of key {key.key_id[:16]}…"
         )
 
 
-def _judge(read: _Read, ledger: str, title_number: str, where: str = "") -> Entry:
-    """Check the members and the text; the entry, ``unsupported`` or not."""
+def _judge(read: _Read, address: str, ledger: str, title_number: str, where: str) -> Entry:
+    """Check the members and the text of what was read, and make the entry of it."""
     members, text = read.members, read.text
     _check_members(members, ledger, title_number)
-    is_known = members["kind"] in KINDS
-    if read.parts.rest:
-        text_bytes = read.parts.rest[len(TEXT) :]
-        if hashlib.sha256(text_bytes).hexdigest() != members["text"]:
+    known = members["kind"] in KINDS
+    if read.text_bytes:
+        if hashlib.sha256(read.text_bytes).hexdigest() != members["text"]:
             raise _broken(where, "text-mismatch", "its text is not the one that was signed")
-        if is_known:
+        if known:
             try:
-                _check_text_members(text, members["title_number"])
+                _check_text(text, members["title_number"])
             except MalformedError as error:
                 raise _broken(where, "malformed-text", str(error)) from None
     unsupported = ""
-    if not is_known:
+    if not known:
         unsupported = "unsupported-kind"
     elif members["status"] not in STATUSES:
         unsupported = "unsupported-status"
-    address = hashlib.sha256(read.parts.short).hexdigest()
-    return Entry._from_members(members, text, read.data, address, unsupported)  # noqa: SLF001
+    return _entry(members, text, read.data, address, unsupported)
 
 
 # -- P ---------------------------------------------------------------------------------------------
@@ -567,13 +579,12 @@ def _check_members(members: dict[str, Any], ledger: str = "", title_number: str 
     kind = members.get("kind")
     if type(kind) is not str:
         raise MalformedError("the member kind is not a string")
-    odd = members.keys() ^ MEMBERS if kind in KINDS else COMMON - members.keys()
-    if odd:
+    if odd := members.keys() ^ MEMBERS if kind in KINDS else COMMON - members.keys():
         raise MalformedError(f"missing or unknown members: {', '.join(sorted(odd))!a:.200}")
     _check_place(members)
     for name in LISTS:
         _check_versions(name, members[name], members["version"])
-    if set(members["confirms"]) & set(members["voids"]):
+    if members["voids"] and not set(members["confirms"]).isdisjoint(members["voids"]):
         raise InvalidError("a version is in both confirms and voids")
     if members["ledger"] != ledger:
         check_origin(members["ledger"])
@@ -598,8 +609,7 @@ def _check_place(members: dict[str, Any]) -> None:
 def _check_versions(name: str, versions: object, version: int) -> None:
     if type(versions) is not list or any(type(each) is not int for each in versions):
         raise MalformedError(f"the member {name} is not a list of versions")
-    limits = [0, *versions, version]
-    if any(low >= high for low, high in zip(limits, limits[1:], strict=False)):
+    if versions and any(low >= high for low, high in pairwise([0, *versions, version])):
         raise InvalidError(f"the versions in {name} do not ascend from 1 to {version - 1}")
 
 
@@ -633,7 +643,7 @@ def _bound(name: str, members: dict[str, Any]) -> Bound | None:
 def _check_reference(reference: object) -> None:
     if type(reference) is not str:
         raise MalformedError("the member reference is not a string")
-    if len(reference.encode()) > MAX_REFERENCE:
+    if len(reference.encode("utf-8", "surrogatepass")) > MAX_REFERENCE:
         raise InvalidError(f"the reference is longer than {MAX_REFERENCE} bytes of UTF-8")
     unseen = UNSEEN.search(reference)
     if unseen:
@@ -655,11 +665,11 @@ def _encode_text(members: dict[str, JSONValue]) -> bytes:
     try:
         return canonical.encode(members, depth=MAX_DEPTH - 1)
     except InvalidError:
-        canonical.encode(members["document"])  # if it is in there, name the place as the caller knows it
+        canonical.encode(members["document"])  # names the place as the caller knows it
         raise
 
 
-def _check_text_members(text: object, title_number: str) -> None:
+def _check_text(text: object, title_number: str) -> None:
     """Check T's own rules; raises MalformedError."""
     if type(text) is not dict or text.keys() != TEXT_MEMBERS:
         raise MalformedError("the text's members are not author, document, message and salt")

@@ -8,7 +8,8 @@ from __future__ import annotations
 
 import re
 from datetime import UTC, date, datetime, timedelta
-from typing import NamedTuple
+
+import msgspec
 
 from ledger.errors import InvalidError
 
@@ -29,16 +30,17 @@ DATE = r"[0-9]{4}-[0-9]{2}-[0-9]{2}"
 CLOCK = r"(?:[01][0-9]|2[0-3]):[0-5][0-9]"
 TIME = rf"{CLOCK}:[0-5][0-9]"
 INSTANT = rf"{DATE}T{TIME}(?:\.[0-9]{{1,6}})?(?:Z|(?!-00:00)[+-]{CLOCK})"
-MOMENT = re.compile(rf"{DATE}(T{TIME}(\.[0-9]{{1,6}})?(Z|[+-]{CLOCK}))?")
+MOMENT = re.compile(rf"{DATE}(?:T{TIME}(?:\.[0-9]{{1,6}})?(?:Z|[+-]{CLOCK}))?")
 BOUND = re.compile(rf"[0-9]{{4}}(?:-[0-9]{{2}})?|{DATE}|{INSTANT}")
 RECORDED = re.compile(rf"{DATE}T{TIME}\.[0-9]{{6}}Z")
 
 
-class Bound(NamedTuple):
+class Bound(msgspec.Struct, frozen=True, gc=False):
     """A date, or an instant: where a period of law begins or ends, or what is asked about it.
 
     Two instants are compared as instants. Otherwise dates are compared: an instant's is the date
-    as it is written, in its own offset. No time zone database decides.
+    as it is written, in its own offset. No time zone database decides. This is no order (it isn't
+    transitive), so there is no ``<``.
     """
 
     day: date
@@ -62,7 +64,7 @@ def parse_bound(text: str, *, partial: bool = True) -> Bound:
         if not BOUND.fullmatch(text) or not (partial or len(text) >= len("2026-03-31")):
             raise ValueError
         if len(text) <= len("2026-03-31"):
-            return Bound(date.fromisoformat(text + "-01-01"[len(text) - 4 :]))
+            return Bound(date.fromisoformat(text + "-01-01"[len(text) - len("2026") :]))
         written = datetime.fromisoformat(text)
         return Bound(written.date(), written.astimezone(UTC))
     except (ValueError, OverflowError):
