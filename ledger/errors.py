@@ -28,6 +28,7 @@
       OutcomeUnknown          it may have been written
         NotDurable            it was written, but a crash may still undo it
       UnsupportedFormatError  made by another version, or not by this software
+      LibraryUnsafe           a library judges signatures otherwise than the format does
 
 Each class carries its ``slug`` (stable, for machines), the shell's ``exit_code`` and the service's
 ``http_status``. Every error pickles, and carries its evidence as attributes.
@@ -49,6 +50,7 @@ __all__ = [
     "KeyUnavailable",
     "LedgerError",
     "LedgerExists",
+    "LibraryUnsafe",
     "MalformedError",
     "NotDurable",
     "NotFoundError",
@@ -310,3 +312,9 @@ class UnsupportedFormatError(LedgerError):
         super().__init__(message, hint=hint)
         self.reason = reason
         self.object_key = object_key
+
+
+class LibraryUnsafe(LedgerError):
+    """A library judges signatures otherwise than the format does: no verdict of it would count."""
+
+    slug = "library-unsafe"
