@@ -215,7 +215,7 @@ class Chain:
         """Name what this version can't judge; the walk goes on below it."""
         if entry.unsupported:
             try:
-                entry.check_supported()
+                entry.check_supported(key)
             except UnsupportedFormatError as error:
                 self.findings.append(finding_of(error, key))
         elif entry.confirms or entry.voids:

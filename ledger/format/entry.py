@@ -257,12 +257,12 @@ class Entry(msgspec.Struct, frozen=True, gc=False):
         """Hex sha256 of the canonical JSON of the document."""
         return digest(self.document)
 
-    def check_supported(self) -> Entry:
+    def check_supported(self, object_key: str = "") -> Entry:
         """Return the entry, or raise UnsupportedFormatError if this version can't judge it."""
         if not self.unsupported:
             return self
         what = self.unsupported.removeprefix("unsupported-")
-        key = layout.entry_key(self.title_number, self.address)
+        key = object_key or layout.entry_key(self.title_number, self.address)
         raise UnsupportedFormatError(
             f"{key}: this version doesn't know the {what} {getattr(self, what)!a:.80}",
             hint="a newer version of this software may",
@@ -392,7 +392,7 @@ class Entry(msgspec.Struct, frozen=True, gc=False):
             title_number=title_number,
             address=address,
             object_key=object_key,
-        ).check_supported()
+        ).check_supported(object_key)
 
     @classmethod
     def judge(
