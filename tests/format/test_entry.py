@@ -40,6 +40,7 @@ from ledger.testing import ORIGIN, keyring_for, signer
 from tests import corpora
 from tests.format import by_hand
 from tests.format.by_hand import ABSENT, ALICE, NOW, SALT, TITLE, nested, pae, spell, wrap
+from tests.format.refused import MALFORMED, MALFORMED_TEXTS
 from tests.format.test_diff import documents
 
 law = settings(deadline=None, max_examples=100)
@@ -506,71 +507,6 @@ def test_a_signer_without_a_proper_key_id_signs_nothing():
 # --- what is stored ------------------------------------------------------------------------------
 
 
-def spelled(old: str, new: str) -> bytes:
-    """An entry with another spelling in P, and a signature that is good for it."""
-    payload = spell(by_hand.members()).decode()
-    assert payload.count(old) == 1
-    changed = payload.replace(old, new).encode("utf-8", "surrogatepass")
-    return by_hand.sealed(changed, spell(by_hand.text()))
-
-
-MALFORMED = {
-    "a space": spelled('"kind":', '"kind": '),
-    "an escape that is not needed": spelled('"registration"', '"registr\\u0061tion"'),
-    "a member twice": spelled('"kind":', '"kind":"migration","kind":'),
-    "1.0": spelled('"version":1', '"version":1.0'),
-    "-0": spelled('"version":1', '"version":-0'),
-    "2^53": spelled('"version":1', '"version":9007199254740992'),
-    "a lone surrogate": spelled('"reference":""', '"reference":"\\ud800"'),
-    "no UTF-8": spelled('"reference":""', '"reference":"\ud800"'),
-    "a text with a space": by_hand.entry(b'{ "author":"","document":{},"message":""}'),
-    "a text that is cut": by_hand.entry(b'{"author":"",'),
-    "65 levels": by_hand.entry(spell(by_hand.text(document=nested(65)))),
-    "1e+30 in a text": by_hand.entry(spell(by_hand.text(document=[1])).replace(b"[1]", b"[1e+30]")),
-    "a newline at the end": by_hand.entry() + b"\n",
-    "a member before": by_hand.entry().replace(b'},"signature"', b'},"a":1,"signature"'),
-    "a member between": by_hand.entry().replace(b',"text":', b',"tex":0,"text":'),
-    "a member behind": by_hand.entry()[:-1] + b',"z":0}',
-    "true": by_hand.entry(status=True),
-    "a fraction": by_hand.entry(status=0.5),
-    "an object": by_hand.entry(status={}),
-    "a list in a list": by_hand.entry(erases=[[]]),
-    "true in a list": by_hand.entry(part=[True, 1]),
-    "U+007F": by_hand.entry(reference="\x7f"),
-    "an unknown member": by_hand.entry(more=1),
-    **{f"no {name}": by_hand.entry(**{name: ABSENT}) for name in by_hand.members()},
-    "a key id in capitals": by_hand.entry(key=ALICE.key_id.upper()),
-    "a kind that is null": by_hand.entry(kind=None),
-    "a status that is null": by_hand.entry(status=None),
-    "a parent at version 1": by_hand.entry(parent=HEX),
-    "no parent at version 2": by_hand.entry(version=2),
-    "version 0": by_hand.entry(version=0),
-    "version -1": by_hand.entry(version=-1),
-    "version '1'": by_hand.entry(version="1"),
-    "a version in a list that is a text": by_hand.entry(version=2, parent=HEX, voids=["1"]),
-    "a list that is null": by_hand.entry(voids=None),
-    "the own version in a list": by_hand.entry(version=2, parent=HEX, voids=[2]),
-    "confirms and voids": by_hand.entry(version=2, parent=HEX, voids=[1], confirms=[1]),
-    "a bound that is a number": by_hand.entry(effective_at=2026),
-    "a bound that is no date": by_hand.entry(effective_at="2026-13"),
-    "an empty bound": by_hand.entry(effective_until=""),
-    "an end before the beginning": by_hand.entry(effective_until="2026-11-23"),
-    "a part of three": by_hand.entry(part=[1, 1, 1]),
-    "a part that is a text": by_hand.entry(part="1/1"),
-    "a part without a reference": by_hand.entry(part=[1, 2]),
-    "an erasure without a reference": by_hand.entry(version=2, parent=HEX, erases=[1]),
-    "a text that is no sha256": by_hand.entry(text=HEX[1:]),
-    "recorded_at with an offset": by_hand.entry(recorded_at="2026-11-23T10:00:00.000000+00:00"),
-    "a title number with two dots": by_hand.entry(title_number="TN1..2"),
-    "an origin with a plus": by_hand.entry(ledger="a+b"),
-    "S of 63 bytes": wrap(spell(by_hand.members()), bytes(63), spell(by_hand.text())),
-    "S of 65 bytes": wrap(spell(by_hand.members()), bytes(65), spell(by_hand.text())),
-    "S of 8,193 bytes": wrap(spell(by_hand.members()), bytes(8193)),
-    "an empty S": wrap(spell(by_hand.members()), b""),
-    "S with an escaped quote": wrap(spell(by_hand.members()), '\\"'),
-}  # fmt: skip
-
-
 @pytest.mark.parametrize("name", MALFORMED)
 def test_a_malformed_entry_is_refused_though_its_signature_may_be_good(name):
     with pytest.raises(IntegrityError) as caught:
@@ -580,26 +516,9 @@ def test_a_malformed_entry_is_refused_though_its_signature_may_be_good(name):
     assert str(caught.value).startswith("TN1/x.json: ")
 
 
-MALFORMED_TEXTS = {
-    "a list": [],
-    "null": None,
-    "a member more": by_hand.text(more=1),
-    **{f"no {name}": by_hand.text(**{name: ABSENT}) for name in by_hand.text()},
-    "an author of 257 bytes": by_hand.text(author="x" * 257),
-    "an author that is null": by_hand.text(author=None),
-    "a message of 4,097 bytes": by_hand.text(message="x" * 4097),
-    "a message that is a list": by_hand.text(message=[]),
-    "a salt in capitals": by_hand.text(salt=SALT.hex().upper()),
-    "a short salt": by_hand.text(salt=SALT.hex()[2:]),
-    "a document that is a list": by_hand.text(document=[]),
-    "a document of another title": by_hand.text(document={"title_number": "TN2"}),
-    "a document with sha256": by_hand.text(document={"sha256": ""}),
-}
-
-
 @pytest.mark.parametrize("name", MALFORMED_TEXTS)
 def test_a_malformed_text_is_refused_though_it_was_signed(name):
-    data = by_hand.entry(spell(MALFORMED_TEXTS[name]))
+    data = MALFORMED_TEXTS[name]
     assert reason(data) == "malformed-text"
     assert open_(short_form(data)).is_withheld  # nobody can tell any more
 
