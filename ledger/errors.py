@@ -10,6 +10,8 @@
         OriginNotPinned       the keyring does not know this ledger's origin
         KeyUnavailable        no private key to sign with, or it can't be used
       NotFoundError           no such ledger, title or entry
+        Erased                the text of an entry is withheld
+        NotInLaw              no entry covers the day that was asked about
       ConflictError           somebody was first
         HeadMoved             the head is not the parent that was asked for
         HeadMissing           the title has a history but no head
@@ -26,6 +28,7 @@
       OutcomeUnknown          it may have been written
         NotDurable            it was written, but a crash may still undo it
       UnsupportedFormatError  made by another version, or not by this software
+      LibraryUnsafe           a library judges signatures otherwise than the format does
 
 Each class carries its ``slug`` (stable, for machines), the shell's ``exit_code`` and the service's
 ``http_status``. Every error pickles, and carries its evidence as attributes.
@@ -38,6 +41,7 @@ from typing import ClassVar
 __all__ = [
     "ClockBehind",
     "ConflictError",
+    "Erased",
     "Forked",
     "HeadMissing",
     "HeadMoved",
@@ -46,9 +50,11 @@ __all__ = [
     "KeyUnavailable",
     "LedgerError",
     "LedgerExists",
+    "LibraryUnsafe",
     "MalformedError",
     "NotDurable",
     "NotFoundError",
+    "NotInLaw",
     "OriginNotPinned",
     "OutcomeUnknown",
     "PreconditionFailed",
@@ -142,6 +148,26 @@ class NotFoundError(LedgerError):
     slug = "not-found"
     exit_code = 10
     http_status = 404
+
+
+class Erased(NotFoundError):
+    """The text of an entry is withheld; ``version`` names the entry that orders it, if known."""
+
+    slug = "erased"
+    http_status = 410
+
+    def __init__(
+        self, message: str, *, hint: str = "", version: int = 0, reference: str = ""
+    ) -> None:
+        super().__init__(message, hint=hint)
+        self.version = version
+        self.reference = reference
+
+
+class NotInLaw(NotFoundError):
+    """No entry of the title covers the day that was asked about."""
+
+    slug = "not-in-law"
 
 
 class ConflictError(LedgerError):
@@ -274,3 +300,21 @@ class UnsupportedFormatError(LedgerError):
 
     slug = "unsupported-format"
     exit_code = 14
+
+    def __init__(
+        self,
+        message: str,
+        *,
+        hint: str = "",
+        reason: str = "unsupported-kind",
+        object_key: str = "",
+    ) -> None:
+        super().__init__(message, hint=hint)
+        self.reason = reason
+        self.object_key = object_key
+
+
+class LibraryUnsafe(LedgerError):
+    """A library judges signatures otherwise than the format does: no verdict of it would count."""
+
+    slug = "library-unsafe"

@@ -1,7 +1,8 @@
-"""Where the third-party data is that some tests read, and a skip with the reason where it isn't.
+"""Find the data beside the repository that some tests read, or skip with the reason.
 
-``LEDGER_CORPORA`` names the folder; without it, ``../shared/corpora`` beside the repository.
-Nothing of it is copied into the repository.
+``LEDGER_CORPORA`` names the folder of third-party data; without it, ``../shared/corpora`` beside
+the repository. Vectors of the format by other hands are in ``vectors`` beside that folder. Nothing
+of it is copied into the repository.
 """
 
 from __future__ import annotations
@@ -15,6 +16,8 @@ import pytest
 CORPORA = Path(
     os.environ.get("LEDGER_CORPORA") or Path(__file__).parents[2] / "shared" / "corpora"
 ).absolute()
+
+VECTORS = CORPORA.parent / "vectors"
 
 
 def files(pattern: str) -> list[Path]:

@@ -22,6 +22,8 @@ TABLE = {
     "OriginNotPinned": (12, 500),
     "KeyUnavailable": (12, 500),
     "NotFoundError": (10, 404),
+    "Erased": (10, 410),
+    "NotInLaw": (10, 404),
     "ConflictError": (11, 409),
     "HeadMoved": (11, 412),
     "HeadMissing": (11, 409),
@@ -38,6 +40,7 @@ TABLE = {
     "OutcomeUnknown": (15, 504),
     "NotDurable": (15, 504),
     "UnsupportedFormatError": (14, 500),
+    "LibraryUnsafe": (70, 500),
 }
 
 EVIDENCE = {
@@ -45,6 +48,7 @@ EVIDENCE = {
     "TrustError": {"reason": "unknown-key", "object_key": "TN1/head.json"},
     "OriginNotPinned": {"reason": "unknown-key", "object_key": "ledger.json"},
     "KeyUnavailable": {"reason": "unknown-key", "object_key": ""},
+    "Erased": {"version": 6, "reference": "AG 12/26"},
     "HeadMoved": {"expected": "a" * 64, "actual": None},
     "ReferenceConflict": {"address": "b" * 64},
     "Skipped": {"draft": 3},

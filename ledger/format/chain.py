@@ -1,13 +1,14 @@
 """Verification of one title: the bytes of a chain and a keyring in, a Report out.
 
-The walk goes from the head to the root by parent, and trusts no listing, no name and no time. All
-that can be told from one entry's bytes is checked by ``Entry.open``; what two neighbours say of
-each other by ``check_link``; this module walks, and turns what is raised into findings.
+The walk goes from the head to the root by parent, and trusts no listing, no name and no time.
+``Entry.judge`` checks all that can be told from one entry's bytes, ``check_link`` what two
+neighbours say of each other. This module walks, judges which texts may be withheld, and turns what
+is raised into findings.
 """
 
 from __future__ import annotations
 
-import hashlib
+from collections import Counter
 from collections.abc import Callable
 from enum import Enum
 from typing import TYPE_CHECKING, TypeAlias
@@ -19,7 +20,7 @@ from ledger.errors import (
     UnsupportedFormatError,
 )
 from ledger.format import layout, times
-from ledger.format.entry import Entry, parent_hint
+from ledger.format.entry import Entry, address_of, parent_hint
 from ledger.format.report import Finding, Report, finding_of
 
 if TYPE_CHECKING:
@@ -41,6 +42,9 @@ NO_PIN = (
 
 def check_link(child: Entry, parent: Entry) -> None:
     """Check what two neighbours say of each other; raises IntegrityError naming the child."""
+    if child.parent != parent.address:
+        why = f"its parent is {child.parent}, not {parent.address}"
+        raise _broken_link(child, why, reason="address-mismatch")
     if child.version != parent.version + 1:
         why = f"it is version {child.version} on top of version {parent.version}"
         raise _broken_link(child, why, reason="wrong-version")
@@ -59,20 +63,20 @@ Stored: TypeAlias = "tuple[str, str | None, bytes]"
 
 
 class Held(Enum):
-    """A step that only has to be counted: the head's own entry is there, and is the same."""
+    """A step that only has to be counted: the head's own object is there, and is the same."""
 
     COPY = "copy"
 
 
 Step: TypeAlias = "Stored | Finding | Held"
-"""What a walk comes by."""
+"""One thing that a walk meets."""
 
 
 class Chain:
     """One title under verification: walks from its head down, and judges what was checked.
 
     ``steps`` reads; it follows what the bytes say, unchecked, so that reading can be ahead of
-    checking. ``check`` is pure, and may run anywhere. ``add`` takes what came of every step, in
+    checking. ``check`` is pure, and may run anywhere. ``add`` takes the result of every step, in
     their order, and stops believing at the first that does not hold.
     """
 
@@ -99,14 +103,21 @@ class Chain:
         self.broken = False
         self.head: Entry | None = None
         self.child: Entry | None = None
+        self.erased: dict[int, Entry] = {}
+        """Versions whose text an entry above orders erased, and that entry, the newest."""
+        self.withheld: Counter[str] = Counter()
+        """How many texts are lawfully gone, by what says so."""
         self.trace: bytearray | None = None
         """Set it to have the addresses that are walked added to it, 32 bytes each."""
+        self._copied = False
 
     def steps(self, head: bytes, read: ReadEntry) -> Iterator[Step]:
         """Everything that the walk meets, from the head to the root, or down to ``since``."""
         yield self.head_key, None, head
-        own = hashlib.sha256(head).hexdigest()
-        yield self._copy(own, head, read)
+        own = address_of(head)
+        copy = self._read(own, read)
+        # The head is a copy: the entry must be there under its own name, and hold as well.
+        yield Held.COPY if isinstance(copy, tuple) and copy[2] == head else copy
         left = self.missing - {own}
         address = parent_hint(head)
         # Past ``since`` only for a pin that is older than it.
@@ -117,17 +128,6 @@ class Chain:
                 return
             left.discard(address)
             address = parent_hint(step[2])
-
-    def _copy(self, address: str, head: bytes, read: ReadEntry) -> Step:
-        """The head is a copy: the entry must be there under its own name, too."""
-        step = self._read(address, read)
-        if isinstance(step, Finding):
-            return step
-        key, _, data = step
-        if data != head:
-            message = f"{key}: its bytes are not the head's"
-            return Finding("tampering", "address-mismatch", key, message)
-        return Held.COPY
 
     def _read(self, address: str, read: ReadEntry) -> Stored | Finding:
         key = layout.entry_key(self.title_number, address)
@@ -146,7 +146,7 @@ class Chain:
             return step
         key, address, data = step
         try:
-            return Entry.open(
+            return Entry.judge(
                 data,
                 keyring=self.keyring,
                 ledger=self.origin,
@@ -154,24 +154,30 @@ class Chain:
                 address=address,
                 object_key=key,
             )
-        except (IntegrityError, TrustError, UnsupportedFormatError) as error:
+        except (IntegrityError, TrustError) as error:
             return finding_of(error, key)
 
     def add(self, checked: Entry | Finding | Held) -> None:
-        """Take in what came of the next step."""
+        """Take in the result of the next step."""
         if self.broken:
             return
-        if isinstance(checked, Entry):
-            self._add_entry(checked)
+        if self.child is not None and not self._copied:
+            self._copied = True
+            self._add_copy(checked, self.child)
         elif isinstance(checked, Finding):
             self.findings.append(checked)
-            # A bad copy of the head breaks nothing: its parents are known from the head.
-            self.broken = checked.object_key != self._copy_key()
+            self.broken = True
+        elif isinstance(checked, Entry):
+            self._add_entry(checked)
+
+    def _add_copy(self, checked: Entry | Finding | Held, head: Entry) -> None:
+        """Judge the head's own object; a bad one breaks nothing: the head names its parent."""
+        if isinstance(checked, Finding):
+            self.findings.append(checked)
+        elif isinstance(checked, Entry) and checked.is_withheld and not head.is_withheld:
+            self._find_text_missing(checked, layout.entry_key(self.title_number, head.address))
         else:
             self.entries += 1
-
-    def _copy_key(self) -> str:
-        return layout.entry_key(self.title_number, self.child.address) if self.child else ""
 
     def _add_entry(self, entry: Entry) -> None:
         self.missing.discard(entry.address)
@@ -181,17 +187,49 @@ class Chain:
             self.head = entry
             self._check_time(entry)
         else:
-            self._check_linked(self.child, entry)
+            try:
+                check_link(self.child, entry)
+            except IntegrityError as error:
+                self.findings.append(finding_of(error, self.head_key))
             self.entries += 1
         self.child = entry
+        key = layout.entry_key(self.title_number, entry.address)
+        if entry is self.head:
+            key = self.head_key
+        self._check_supported(entry, key)
+        self._check_text(entry, key)
+        for version in entry.erases:
+            self.erased.setdefault(version, entry)
 
-    def _check_linked(self, child: Entry, parent: Entry) -> None:
-        try:
-            if parent.address != child.parent:
-                raise IntegrityError(f"{child.address} does not continue {parent.address}")
-            check_link(child, parent)
-        except IntegrityError as error:
-            self.findings.append(finding_of(error, self.head_key))
+    def _check_supported(self, entry: Entry, key: str) -> None:
+        """Name what this version can't judge; the walk goes on below it."""
+        if entry.unsupported:
+            try:
+                entry.check_supported(key)
+            except UnsupportedFormatError as error:
+                self.findings.append(finding_of(error, key))
+        elif entry.confirms or entry.voids:
+            message = f"{key}: it confirms or voids other versions, which takes a trust file"
+            self.findings.append(Finding("unchecked", "needs-trust", key, message))
+
+    def _check_text(self, entry: Entry, key: str) -> None:
+        """A text may be withheld if an entry above orders it, and must be then."""
+        by = self.erased.get(entry.version)
+        if entry.is_withheld:
+            if by is None:
+                self._find_text_missing(entry, key)
+            else:
+                case = f" (reference {by.reference})" if by.reference else ""
+                self.withheld[f"erased by version {by.version}{case}"] += 1
+        elif by is not None:
+            message = (
+                f"{key}: its text is still there, though version {by.version} orders it erased"
+            )
+            self.findings.append(Finding("warning", "not-erased", key, message))
+
+    def _find_text_missing(self, entry: Entry, key: str) -> None:
+        message = f"{key}: its text is withheld, and no entry above erases version {entry.version}"
+        self.findings.append(Finding("tampering", "text-missing", key, message))
 
     def _check_time(self, head: Entry) -> None:
         # Times never go back along a chain, so the head's is the latest.
@@ -213,6 +251,9 @@ class Chain:
                 f"what lies below {self.since[:16]}… in {self.title_number}:"
                 " taken on trust (--since)"
             )
+        for by, count in self.withheld.items():
+            texts = "the text of 1 entry" if count == 1 else f"the texts of {count} entries"
+            not_shown.append(f"{texts} of {self.title_number}, {by}")
         return Report(self.origin, 1, self.entries, tuple(findings), tuple(not_shown))
 
 

@@ -1,20 +1,28 @@
-"""An entry: one version of a title, signed, and named by its own sha256.
+"""An entry: one version of a title, signed, and named by the sha256 of its short form.
 
-The stored object is exactly ``{"entry":P,"signature":"S"}``: P is the entry in canonical JSON, S
-the base64 of the Ed25519 signature over the DSSE pre-authentication encoding of P. The whole is
-canonical JSON itself, and P is its bytes from 9 to 104 before the end. ``docs/spec.md`` is the
-format; this is its code.
+A stored object has one of two forms. Both are canonical JSON without a newline::
+
+    {"entry":P,"signature":"S","text":T}      long: as registered
+    {"entry":P,"signature":"S"}               short: its text withheld
+
+P is what is signed; it names T by its sha256. S is the base64 of the signature over the DSSE
+pre-authentication encoding of P. Both forms have the same address, the sha256 of the short one. So
+a text can be withheld, and every signature and every link still holds. ``docs/spec.md`` describes
+the format.
 """
 
 from __future__ import annotations
 
 import hashlib
+import re
 from binascii import a2b_base64, b2a_base64
-from typing import TYPE_CHECKING, Any
+from itertools import pairwise
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 import msgspec
 
 from ledger.errors import (
+    Erased,
     IntegrityError,
     InvalidError,
     MalformedError,
@@ -28,47 +36,81 @@ if TYPE_CHECKING:
     from ledger.format.canonical import JSONValue
     from ledger.format.keyring import Keyring
     from ledger.format.keys import Signer
+    from ledger.format.times import Bound
 
 __all__ = [
+    "KINDS",
     "MAX_BYTES",
     "PAYLOAD_TYPE",
+    "STATUSES",
     "Entry",
+    "address_of",
+    "check_document",
     "digest",
     "entry_json",
     "parent_hint",
+    "short_form",
     "signed_bytes",
     "version_hint",
 ]
 
 MAX_BYTES = 1 << 20
-"""The largest stored object."""
+"""The largest stored object, in bytes."""
+
+MAX_PAYLOAD = 4000
+"""The largest P, in bytes: a KMS signs at most 4,096."""
+
+MAX_SHORT = 16_384
+"""The largest short form, in bytes."""
+
+MAX_SIGNATURE = 8192
+SIGNATURE_BYTES = 64  # Ed25519
+MAX_AUTHOR = MAX_REFERENCE = 256
+MAX_MESSAGE = 4096
+MAX_PARTS = 1000
+MAX_DEPTH = canonical.MAX_DEPTH + 2  # the object, its text, then the document
 
 PAYLOAD_TYPE = b"application/vnd.title-ledger.entry.v1+json"
 PREFIX = b"DSSEv1 %d %b " % (len(PAYLOAD_TYPE), PAYLOAD_TYPE)
-KIND = "registration"
 
-START = b'{"entry":'
-MIDDLE = b',"signature":"'
-END = b'"}'
-PARENT = b'"parent":'
-VERSION = b',"version":'
-SIGNATURE_CHARS = 88  # the base64 of 64 bytes
-TAIL = len(MIDDLE) + SIGNATURE_CHARS + len(END)
+KINDS = ("registration", "rectification", "migration")
+STATUSES = ("open", "closed")
 
-ENVELOPE = {"entry", "signature"}
-MEMBERS = {
-    "document",
-    "effective_at",
+START = b'{"entry":{'
+SIGNATURE = b',"signature":"'
+TEXT = b',"text":'
+P_AT = len(START) - 1
+"""Where P begins."""
+
+# A comma or brace before the quote: then it opens a member's name, whatever the strings hold.
+PARENT = re.compile(rb'[{,]"parent":(?:null|"([0-9a-f]{64})")')
+VERSION = re.compile(rb'[{,]"version":([1-9][0-9]{0,15})[,}]')
+
+PLAIN = {str, int, type(None)}
+"""What the values in P are, or the items of a list there."""
+
+LISTS = ("confirms", "erases", "voids")
+COMMON = {
+    *LISTS,
     "key",
     "kind",
     "ledger",
-    "message",
     "parent",
     "recorded_at",
-    "reference",
+    "text",
     "title_number",
     "version",
 }
+"""The members that every kind has, now and later, with the same meaning."""
+
+MEMBERS = COMMON | {"effective_at", "effective_until", "part", "reference", "status"}
+TEXT_MEMBERS = {"author", "document", "message", "salt"}
+
+UNSEEN = re.compile(
+    r"[\u0000-\u001f\u007f-\u009f\u00ad\u061c\u180e\u200b-\u200f\u2028-\u202e\u2060-\u206f"
+    r"\ufeff\ufff9-\ufffb\U000e0000-\U000e007f]"
+)
+"""Characters that nobody sees, or that change what is seen: none is in a reference."""
 
 
 def digest(document: dict[str, JSONValue]) -> str:
@@ -77,32 +119,62 @@ def digest(document: dict[str, JSONValue]) -> str:
 
 
 def signed_bytes(payload: bytes) -> bytes:
-    """What is signed: the DSSE v1 pre-authentication encoding of the payload."""
+    """What is signed: the DSSE v1 pre-authentication encoding of P."""
     return PREFIX + b"%d " % len(payload) + payload
 
 
-def parent_hint(data: bytes) -> str | None:
-    """Where the parent's address stands in an entry's bytes; a hint, as nothing was checked.
+def _cut(data: bytes) -> tuple[int, int] | None:
+    """Where P ends, and where the quote behind S is; None if the bytes have no short form."""
+    if not data.startswith(START):
+        return None
+    end = data.find(b"}" + SIGNATURE, P_AT, MAX_SHORT) + 1
+    # The short form has one more byte behind the quote.
+    quote = data.find(b'"', end + len(SIGNATURE), MAX_SHORT - 1) if end else -1
+    return (end, quote) if quote >= 0 else None
 
-    It is exact for every entry that ``Entry.open`` accepts: the member parent comes after the
-    document, nothing after it nests, and in a text its quotes would be escaped.
+
+def _short(data: bytes, quote: int) -> bytes:
+    return data[: quote + 1] + b"}"
+
+
+def address_of(data: bytes) -> str:
+    """Hash the short form of stored bytes, or all of them if they have none; in hex."""
+    cut = _cut(data)
+    return hashlib.sha256(_short(data, cut[1]) if cut else data).hexdigest()
+
+
+def short_form(data: bytes) -> bytes:
+    """Cut the text out of a stored object; raises MalformedError if it has no short form."""
+    cut = _cut(data)
+    if cut is None:
+        raise MalformedError(NOT_AN_ENTRY)
+    return _short(data, cut[1])
+
+
+NOT_AN_ENTRY = 'not an entry: expected {"entry":{…},"signature":"…"} within the first 16,384 bytes'
+
+
+def parent_hint(data: bytes) -> str | None:
+    """Find the parent's address in stored bytes; a hint, as nothing was checked.
+
+    It is exact for every entry that ``Entry.judge`` accepts: P comes first and always has this
+    member.
     """
-    start = data.rfind(PARENT) + len(PARENT)
-    text = data[start : start + 66].decode("ascii", "replace")
-    return text[1:65] if text.startswith('"') else None
+    match = PARENT.search(data, 0, MAX_SHORT)
+    return match[1].decode() if match and match[1] else None
 
 
 def version_hint(data: bytes) -> int:
-    """Which version an entry's bytes say they are; a hint, as nothing was checked. 0: none."""
-    digits = data[:-TAIL].rpartition(VERSION)[2].removesuffix(b"}")
-    return int(digits) if digits.isdigit() and len(digits) < 17 else 0
+    """Find the version in stored bytes, 0 if there is none; a hint like ``parent_hint``."""
+    match = VERSION.search(data, 0, MAX_SHORT)
+    return int(match[1]) if match else 0
 
 
 class Entry(msgspec.Struct, frozen=True, gc=False):
     """One version of a title. The members are those of the format, in the format's own texts."""
 
     address: str
-    """Hex sha256 of ``data``: the entry's name."""
+    """Hex sha256 of the short form: the entry's name."""
     title_number: str
     version: int
     """1 for the first entry of a title, the parent's + 1 after."""
@@ -110,41 +182,110 @@ class Entry(msgspec.Struct, frozen=True, gc=False):
     recorded_at: str
     """RFC 3339, UTC, microseconds: ``2026-11-23T10:00:00.000000Z``."""
     effective_at: str | None
-    """RFC 3339 date or time from which it holds in law; None: from when it was recorded."""
-    message: str
+    """From when it holds in law: a year, month, date or time; None: from when it was recorded."""
+    effective_until: str | None
+    """Until when, exclusive; None: without end."""
     reference: str
+    """The application or case number; empty: none."""
+    part: tuple[int, int]
+    """Which part of a registration of how many; (1, 1) for an ordinary entry."""
+    kind: str
+    status: str
+    """``open`` or ``closed``: what the title is from this version on."""
+    confirms: tuple[int, ...]
+    erases: tuple[int, ...]
+    """Versions whose texts this entry orders erased."""
+    voids: tuple[int, ...]
+    author: str
+    """Who asked for it; empty if the text is withheld."""
+    message: str
+    """Empty if the text is withheld."""
     key: str
     """The signer's key id."""
     ledger: str
     """The ledger's origin."""
-    kind: str
+    text: str
+    """Hex sha256 of T."""
+    unsupported: str
+    """Why this version can't judge it (a finding's slug); empty: it can."""
     data: bytes
-    """The stored object."""
+    """The stored object, in the form that was read."""
 
     def __repr__(self) -> str:
         return f"Entry({self.title_number} version {self.version}: {self.address})"
 
     @property
+    def is_withheld(self) -> bool:
+        """Whether the object is the short form: its text is not here."""
+        return len(self.data) == self._cut[1] + 2
+
+    @property
     def payload(self) -> bytes:
         """P: the canonical JSON that is signed (inside ``signed_bytes``)."""
-        return self.data[len(START) : -TAIL]
+        return self.data[P_AT : self._cut[0]]
 
     @property
     def signature(self) -> bytes:
-        """The 64 bytes of the signature."""
-        return a2b_base64(self.data[-SIGNATURE_CHARS - len(END) : -len(END)])
+        """The bytes of the signature."""
+        end, quote = self._cut
+        return a2b_base64(self.data[end + len(SIGNATURE) : quote])
+
+    @property
+    def short(self) -> bytes:
+        """The short form: the object without its text."""
+        return _short(self.data, self._cut[1])
+
+    @property
+    def text_bytes(self) -> bytes:
+        """T: the canonical JSON of the text; empty if it is withheld."""
+        return self.data[self._cut[1] + 1 + len(TEXT) : -1]
 
     @property
     def document(self) -> dict[str, JSONValue]:
-        """The title as registered: a fresh copy at every call."""
-        payload: dict[str, Any] = canonical.load(self.payload, depth=canonical.MAX_DEPTH + 1)
-        document: dict[str, JSONValue] = payload["document"]
+        """The title as registered, a fresh copy at every call; raises Erased if it is withheld."""
+        text = self.text_bytes
+        if not text:
+            raise Erased(
+                f"the text of {self.title_number} version {self.version} is withheld",
+                hint=f"'ledger log {self.title_number}' says what became of it",
+            )
+        members: dict[str, Any] = canonical.load(text, depth=MAX_DEPTH - 1)
+        document: dict[str, JSONValue] = members["document"]
         return document
 
     @property
     def digest(self) -> str:
         """Hex sha256 of the canonical JSON of the document."""
         return digest(self.document)
+
+    def check_supported(self, object_key: str = "") -> Entry:
+        """Return the entry, or raise UnsupportedFormatError if this version can't judge it."""
+        if not self.unsupported:
+            return self
+        what = self.unsupported.removeprefix("unsupported-")
+        key = object_key or layout.entry_key(self.title_number, self.address)
+        raise UnsupportedFormatError(
+            f"{key}: this version doesn't know the {what} {getattr(self, what)!a:.80}",
+            hint="a newer version of this software may",
+            reason=self.unsupported,
+            object_key=key,
+        )
+
+    @property
+    def begins(self) -> Bound:
+        """From when it holds in law."""
+        return times.parse_bound(self.effective_at or self.recorded_at)
+
+    @property
+    def ends(self) -> Bound | None:
+        """Until when it holds in law, exclusive; None: without end."""
+        return times.parse_bound(self.effective_until) if self.effective_until else None
+
+    @property
+    def _cut(self) -> tuple[int, int]:
+        cut = _cut(self.data)
+        assert cut is not None  # noqa: S101 -- an Entry is made of nothing else
+        return cut
 
     @classmethod
     def sign(
@@ -155,53 +296,77 @@ class Entry(msgspec.Struct, frozen=True, gc=False):
         title_number: str,
         document: dict[str, JSONValue],
         recorded_at: str,
+        salt: bytes,
         parent: Entry | None = None,
+        kind: str = KINDS[0],
         message: str = "",
+        author: str = "",
         effective_at: str | None = None,
+        effective_until: str | None = None,
         reference: str = "",
+        part: tuple[int, int] = (1, 1),
+        status: str = STATUSES[0],
+        confirms: tuple[int, ...] = (),
+        erases: tuple[int, ...] = (),
+        voids: tuple[int, ...] = (),
     ) -> Entry:
-        """Make and sign the entry that follows ``parent``; MalformedError names what can't be."""
-        members: dict[str, JSONValue] = {
+        """Make and sign the entry that follows ``parent``; raises MalformedError for what can't be.
+
+        ``salt`` is 32 random bytes, fresh for every entry: without it, whoever knows the rest of an
+        erased text could guess what is missing.
+        """
+        text: dict[str, JSONValue] = {
+            "author": author,
             "document": document,
-            "effective_at": effective_at,
-            "key": signer.key_id,
-            "kind": KIND,
-            "ledger": ledger,
             "message": message,
+            "salt": salt.hex(),
+        }
+        _check_text(text, title_number)
+        text_bytes = _encode_text(text)
+        _check_numbers(document, text_bytes)
+        members: dict[str, JSONValue] = {
+            "confirms": list(confirms),
+            "effective_at": effective_at,
+            "effective_until": effective_until,
+            "erases": list(erases),
+            "key": _check_key_id(signer.key_id),
+            "kind": kind,
+            "ledger": ledger,
             "parent": parent.address if parent else None,
+            "part": list(part),
             "recorded_at": recorded_at,
             "reference": reference,
+            "status": status,
+            "text": hashlib.sha256(text_bytes).hexdigest(),
             "title_number": title_number,
             "version": parent.version + 1 if parent else 1,
+            "voids": list(voids),
         }
-        _check_key_id(signer.key_id)
+        if kind not in KINDS:
+            raise InvalidError(f"not a kind of entry: {kind!a:.40} ({', '.join(KINDS)})")
+        if status not in STATUSES:
+            raise InvalidError(f"not a status: {status!a:.40} ({' or '.join(STATUSES)})")
         _check_members(members)
-        try:
-            payload = canonical.encode(members, depth=canonical.MAX_DEPTH + 1)
-        except InvalidError:
-            canonical.encode(document)  # if it is in there, name the place as the caller knows it
-            raise
-        _check_numbers(document, payload)
-        signature = signer.sign(signed_bytes(payload))
-        data = START + payload + MIDDLE + b2a_base64(signature, newline=False) + END
+        payload = canonical.encode(members)
+        _check_payload(members, payload)
+        signature = b2a_base64(signer.sign(signed_bytes(payload)), newline=False)
+        short = b'{"entry":%b,"signature":"%b"}' % (payload, signature)
+        data = b"%b%b%b}" % (short[:-1], TEXT, text_bytes)
         if len(data) > MAX_BYTES:
             raise InvalidError(
-                f"too large: the entry would be {len(data):,} bytes of {MAX_BYTES:,}"
+                f"too large: the entry would be {len(data):,} bytes; the most is {MAX_BYTES:,}"
             )
-        return cls._from_members(members, data, hashlib.sha256(data).hexdigest())
+        return _entry(members, text, data, hashlib.sha256(short).hexdigest())
 
     @classmethod
     def unverified(cls, data: bytes) -> Entry:
         """Read an entry without looking at its signature: anyone may have made it.
 
-        Raises MalformedError, or UnsupportedFormatError for a kind that this version doesn't know.
+        Raises MalformedError, IntegrityError if the text is not the one that P names, or
+        UnsupportedFormatError for what this version doesn't know.
         """
-        payload, _, members = _split(data)
-        _check_kind(members)
-        _check_key_id(members.get("key"))
-        _check_members(members)
-        _check_numbers(members["document"], payload)
-        return cls._from_members(members, data, hashlib.sha256(data).hexdigest())
+        found = address_of(data)
+        return _judge(_read(data), found, "", "", found).check_supported()
 
     @classmethod
     def open(
@@ -214,25 +379,47 @@ class Entry(msgspec.Struct, frozen=True, gc=False):
         address: str | None = None,
         object_key: str = "",
     ) -> Entry:
-        """Read a stored entry and check all that can be told from its bytes.
+        """Read a stored entry, in either form, and check all that can be told from its bytes.
 
-        The address (if known), the spelling, the members, the signature by a registrar's key that
-        counts for this ledger, the ledger and the title. Raises IntegrityError, TrustError or
-        UnsupportedFormatError with the finding's slug as ``reason``.
+        The address (if known), the spelling, the signature by a registrar's key that counts for
+        this ledger, the members, the text, the ledger and the title. Raises IntegrityError,
+        TrustError or UnsupportedFormatError with the finding's slug as ``reason``. Whether a text
+        may be withheld is for those who know the entries above.
         """
-        where = object_key or layout.entry_key(title_number, address or "head")
-        found = hashlib.sha256(data).hexdigest()
+        return cls.judge(
+            data,
+            keyring=keyring,
+            ledger=ledger,
+            title_number=title_number,
+            address=address,
+            object_key=object_key,
+        ).check_supported(object_key)
+
+    @classmethod
+    def judge(
+        cls,
+        data: bytes,
+        *,
+        keyring: Keyring,
+        ledger: str,
+        title_number: str,
+        address: str | None = None,
+        object_key: str = "",
+    ) -> Entry:
+        """Check as ``open`` does, but hand out an entry that is ``unsupported``, too.
+
+        A walk goes on below it: its links and lists mean what they mean in every kind.
+        """
+        where = object_key or (
+            layout.entry_key(title_number, address) if address else layout.head_key(title_number)
+        )
+        found = address_of(data)
         if address is not None and found != address:
-            raise _broken(where, "address-mismatch", f"its bytes have the sha256 {found}")
+            raise _broken(where, "address-mismatch", f"its bytes have the address {found}")
         try:
-            payload, signature, members = _split(data)
-            _check_signature(
-                members, payload, signature, keyring=keyring, ledger=ledger, where=where
-            )
-            _check_kind(members)
-            _check_members(members, ledger, title_number)
-            _check_numbers(members["document"], payload)
-            entry = cls._from_members(members, data, found)
+            read = _read(data)
+            _check_signature(read, keyring=keyring, ledger=ledger, where=where)
+            entry = _judge(read, found, ledger, title_number, where)
         except MalformedError as error:
             raise _broken(where, "malformed-entry", str(error)) from None
         if entry.ledger != ledger:
@@ -241,65 +428,109 @@ class Entry(msgspec.Struct, frozen=True, gc=False):
             raise _broken(where, "wrong-title", f"it belongs to the title {entry.title_number}")
         return entry
 
-    @classmethod
-    def _from_members(cls, members: dict[str, Any], data: bytes, address: str) -> Entry:
-        return cls(
-            address,
-            members["title_number"],
-            members["version"],
-            members["parent"],
-            members["recorded_at"],
-            members["effective_at"],
-            members["message"],
-            members["reference"],
-            members["key"],
-            members["ledger"],
-            members["kind"],
-            data,
-        )
+
+def _entry(
+    members: dict[str, Any], text: Any, data: bytes, address: str, unsupported: str = ""
+) -> Entry:
+    """Make the entry of members that were checked; ``text`` is None if it is withheld."""
+    known = members["kind"] in KINDS
+    return Entry(
+        address,
+        members["title_number"],
+        members["version"],
+        members["parent"],
+        members["recorded_at"],
+        members["effective_at"] if known else None,
+        members["effective_until"] if known else None,
+        members["reference"] if known else "",
+        tuple(members["part"]) if known else (1, 1),
+        members["kind"],
+        members["status"] if known else "",
+        tuple(members["confirms"]),
+        tuple(members["erases"]),
+        tuple(members["voids"]),
+        text["author"] if text and known else "",
+        text["message"] if text and known else "",
+        members["key"],
+        members["ledger"],
+        members["text"],
+        unsupported,
+        data,
+    )
 
 
 def _broken(where: str, reason: str, why: str) -> IntegrityError:
     return IntegrityError(f"{where}: {why}", reason=reason, object_key=where)
 
 
-def _split(data: bytes) -> tuple[bytes, bytes, dict[str, Any]]:
-    """The payload, the signature and the members of an object that is canonical throughout."""
+class _Read(NamedTuple):
+    """An object that is canonical throughout and has the form of an entry."""
+
+    members: dict[str, Any]
+    """P's value."""
+    text: Any
+    """T's value; None if it is withheld, but only ``text_bytes`` tells."""
+    payload: bytes
+    signature: bytes
+    text_bytes: bytes
+    data: bytes
+
+
+def _read(data: bytes) -> _Read:
+    """Cut and read an object; raises MalformedError."""
     if len(data) > MAX_BYTES:
         raise MalformedError(f"too large: {len(data):,} bytes, at most {MAX_BYTES:,}")
-    value = canonical.load(data, depth=canonical.MAX_DEPTH + 2)
-    if type(value) is not dict or value.keys() != ENVELOPE or type(value["entry"]) is not dict:
-        raise MalformedError('not an entry: expected {"entry":{…},"signature":"…"}')
-    # Being canonical, the bytes are START, the payload, MIDDLE, this text and END.
-    return data[len(START) : -TAIL], _decode_signature(value["signature"]), value["entry"]
+    cut = _cut(data)
+    if cut is None:
+        raise MalformedError(NOT_AN_ENTRY)
+    end, quote = cut
+    value = canonical.load(data, depth=MAX_DEPTH)
+    text = value.get("text")
+    if len(value) != (3 if "text" in value else 2) or "signature" not in value:
+        raise MalformedError("not an entry: its members are entry, signature and text")
+    _check_numbers(text, data)
+    members, payload = value["entry"], data[P_AT:end]
+    # No object is in P: so the bytes were cut where its value ends.
+    _check_payload(members, payload)
+    signature = _decode_signature(data[end + len(SIGNATURE) : quote])
+    _check_key_id(members.get("key"))
+    return _Read(members, text, payload, signature, data[quote + 1 + len(TEXT) : -1], data)
 
 
-def _decode_signature(text: object) -> bytes:
-    if type(text) is not str or len(text) != SIGNATURE_CHARS:
-        raise MalformedError("the signature is not the base64 of 64 bytes")
+def _check_payload(members: dict[str, Any], payload: bytes) -> None:
+    """Check what holds for the P of every kind, now and later."""
+    if len(payload) > MAX_PAYLOAD:
+        raise InvalidError(
+            f"too large: {len(payload):,} bytes would be signed; the most is {MAX_PAYLOAD:,}",
+            hint="shorten the reference or the lists of versions",
+        )
+    if b"\x7f" in payload:
+        raise InvalidError("the character U+007F is in a member that is signed")
+    for name, value in members.items():
+        plain = PLAIN.issuperset(map(type, value)) if type(value) is list else type(value) in PLAIN
+        if not plain:
+            raise MalformedError(
+                f"the member {name!a:.80} is not a string, an integer, null or a list of these"
+            )
+
+
+def _decode_signature(text: bytes) -> bytes:
     try:
-        signature = a2b_base64(text)
+        signature = a2b_base64(text, strict_mode=True)
     except ValueError:
         raise MalformedError("the signature is not base64") from None
+    if not 0 < len(signature) <= MAX_SIGNATURE:
+        raise MalformedError(f"the signature has {len(signature):,} bytes, not 1 to 8,192")
     # Decoders take several spellings of the same bytes; there is one that encoding gives.
-    if len(signature) != 64 or b2a_base64(signature, newline=False) != text.encode():
-        raise MalformedError("the signature is not the canonical base64 of 64 bytes")
+    if b2a_base64(signature, newline=False) != text:
+        raise MalformedError("the signature is not canonical base64")
     return signature
 
 
-def _check_signature(
-    members: dict[str, Any],
-    payload: bytes,
-    signature: bytes,
-    *,
-    keyring: Keyring,
-    ledger: str,
-    where: str,
-) -> None:
-    named = members.get("key")
-    key = keyring.key(ledger, named) if type(named) is str else None
+def _check_signature(read: _Read, *, keyring: Keyring, ledger: str, where: str) -> None:
+    key_id: str = read.members["key"]
+    key = keyring.key(ledger, key_id)
     if key is None:
-        key_id = _check_key_id(named)
         known = keyring.has_key(key_id)
         raise TrustError(
             f"{where}: signed by key {key_id[:16]}…, which "
@@ -308,33 +539,63 @@ def _check_signature(
             reason="untrusted-key" if known else "unknown-key",
             object_key=where,
         )
-    if not key.verify(signature, signed_bytes(payload)):
+    if len(read.signature) != SIGNATURE_BYTES:
+        raise MalformedError(f"the signature of an Ed25519 key has {len(read.signature)} bytes")
+    if not key.verify(read.signature, signed_bytes(read.payload)):
         raise _broken(
             where, "bad-signature", f"the signature is not that of key {key.key_id[:16]}…"
         )
 
 
-def _check_kind(members: dict[str, Any]) -> None:
-    # Before all other members: another kind may have others.
-    kind = members.get("kind")
-    if isinstance(kind, str) and kind != KIND:
-        raise UnsupportedFormatError(
-            f"an entry of the kind {kind!a:.40}, which this version doesn't know",
-            hint="a newer version of this software may",
-        )
+def _judge(read: _Read, address: str, ledger: str, title_number: str, where: str) -> Entry:
+    """Check the members and the text of what was read, and make the entry of it."""
+    members, text = read.members, read.text
+    _check_members(members, ledger, title_number)
+    known = members["kind"] in KINDS
+    if read.text_bytes:
+        if hashlib.sha256(read.text_bytes).hexdigest() != members["text"]:
+            raise _broken(where, "text-mismatch", "its text is not the one that was signed")
+        if known:
+            try:
+                _check_text(text, members["title_number"])
+            except MalformedError as error:
+                raise _broken(where, "malformed-text", str(error)) from None
+    unsupported = ""
+    if not known:
+        unsupported = "unsupported-kind"
+    elif members["status"] not in STATUSES:
+        unsupported = "unsupported-status"
+    return _entry(members, text, read.data, address, unsupported)
+
+
+# -- P ---------------------------------------------------------------------------------------------
 
 
 def _check_members(members: dict[str, Any], ledger: str = "", title_number: str = "") -> None:
-    """Check every member of the format, in the order of ``docs/spec.md``; raises MalformedError.
+    """Check every member of P, in the order of ``docs/spec.md``; raises MalformedError.
 
-    A ledger and a title number that are known to be well spelled need no look when they are met.
+    Of an unknown kind, only those that every kind has. A ledger and a title number that are known
+    to be well spelled need no look if they are met.
     """
-    if members.keys() != MEMBERS:
-        odd = ", ".join(sorted(members.keys() ^ MEMBERS))
-        raise MalformedError(f"missing or unknown members: {odd!a:.200}")
-    message, reference, kind = members["message"], members["reference"], members["kind"]
-    if not (type(message) is type(reference) is type(kind) is str):
-        raise MalformedError("one of the members kind, message and reference is not a string")
+    kind = members.get("kind")
+    if type(kind) is not str:
+        raise MalformedError("the member kind is not a string")
+    if odd := members.keys() ^ MEMBERS if kind in KINDS else COMMON - members.keys():
+        raise MalformedError(f"missing or unknown members: {', '.join(sorted(odd))!a:.200}")
+    _check_place(members)
+    for name in LISTS:
+        _check_versions(name, members[name], members["version"])
+    if members["voids"] and not set(members["confirms"]).isdisjoint(members["voids"]):
+        raise InvalidError("a version is in both confirms and voids")
+    if members["ledger"] != ledger:
+        check_origin(members["ledger"])
+    if members["title_number"] != title_number:
+        layout.check_title_number(members["title_number"])
+    if kind in KINDS:
+        _check_own_members(members)
+
+
+def _check_place(members: dict[str, Any]) -> None:
     version, parent = members["version"], members["parent"]
     if type(version) is not int or version < 1:
         raise MalformedError("the member version is not an integer from 1 on")
@@ -342,22 +603,86 @@ def _check_members(members: dict[str, Any], ledger: str = "", title_number: str 
         raise MalformedError("the member parent is not an address, or null other than at version 1")
     if not times.is_recorded_time(members["recorded_at"]):
         raise MalformedError("the member recorded_at is not a UTC time with microseconds")
-    effective_at = members["effective_at"]
-    if effective_at is not None:
-        if type(effective_at) is not str:
-            raise MalformedError("the member effective_at is neither a string nor null")
-        times.check_effective(effective_at)
-    if members["ledger"] != ledger:
-        check_origin(members["ledger"])
-    if members["title_number"] != title_number:
-        layout.check_title_number(members["title_number"])
-    check_document(members["document"], members["title_number"])
+    if not layout.is_address(members["text"]):
+        raise MalformedError("the member text is not a sha256 (64 lower-case hex digits)")
+
+
+def _check_versions(name: str, versions: object, version: int) -> None:
+    if type(versions) is not list or any(type(each) is not int for each in versions):
+        raise MalformedError(f"the member {name} is not a list of versions")
+    if versions and any(low >= high for low, high in pairwise([0, *versions, version])):
+        raise InvalidError(f"the versions in {name} do not ascend from 1 to {version - 1}")
+
+
+def _check_own_members(members: dict[str, Any]) -> None:
+    """Check the members that the known kinds have beyond those of every kind."""
+    begins = _bound("effective_at", members) or times.parse_bound(members["recorded_at"])
+    ends = _bound("effective_until", members)
+    if ends is not None and not begins.is_before(ends):
+        raise InvalidError("the member effective_until is not later than the beginning")
+    part = members["part"]
+    if type(part) is not list or len(part) != 2 or any(type(each) is not int for each in part):
+        raise MalformedError("the member part is not a list of two integers")
+    if not 1 <= part[0] <= part[1] <= MAX_PARTS:
+        raise InvalidError(f"the member part is not i of n, 1 <= i <= n <= {MAX_PARTS:,}")
+    if type(members["status"]) is not str:
+        raise MalformedError("the member status is not a string")
+    _check_reference(members["reference"])
+    if not members["reference"] and (part[1] > 1 or members["erases"]):
+        raise InvalidError("a part of a registration, and an erasure, need a reference")
+
+
+def _bound(name: str, members: dict[str, Any]) -> Bound | None:
+    text = members[name]
+    if text is None:
+        return None
+    if type(text) is not str:
+        raise MalformedError(f"the member {name} is not a string and not null")
+    return times.parse_bound(text)
+
+
+def _check_reference(reference: object) -> None:
+    if type(reference) is not str:
+        raise MalformedError("the member reference is not a string")
+    if len(reference.encode("utf-8", "surrogatepass")) > MAX_REFERENCE:
+        raise InvalidError(f"the reference is longer than {MAX_REFERENCE} bytes of UTF-8")
+    unseen = UNSEEN.search(reference)
+    if unseen:
+        raise InvalidError(f"the reference has the character U+{ord(unseen[0]):04X}")
+    if reference != reference.strip(" "):
+        raise InvalidError("the reference begins or ends with a blank")
 
 
 def _check_key_id(key_id: object) -> str:
     if isinstance(key_id, str) and layout.is_address(key_id):
         return key_id
     raise MalformedError("the member key is not a key id (64 lower-case hex digits)")
+
+
+# -- T ---------------------------------------------------------------------------------------------
+
+
+def _encode_text(members: dict[str, JSONValue]) -> bytes:
+    try:
+        return canonical.encode(members, depth=MAX_DEPTH - 1)
+    except InvalidError:
+        canonical.encode(members["document"])  # names the place as the caller knows it
+        raise
+
+
+def _check_text(text: object, title_number: str) -> None:
+    """Check T's own rules; raises MalformedError."""
+    if type(text) is not dict or text.keys() != TEXT_MEMBERS:
+        raise MalformedError("the text's members are not author, document, message and salt")
+    for name, most in (("author", MAX_AUTHOR), ("message", MAX_MESSAGE)):
+        value = text[name]
+        if type(value) is not str:
+            raise MalformedError(f"the {name} is not a string")
+        if len(value.encode("utf-8", "surrogatepass")) > most:
+            raise InvalidError(f"the {name} is longer than {most:,} bytes of UTF-8")
+    if not layout.is_address(text["salt"]):
+        raise MalformedError("the salt is not 32 bytes in 64 lower-case hex digits")
+    check_document(text["document"], title_number)
 
 
 def check_document(document: object, title_number: str) -> None:
@@ -392,7 +717,10 @@ def _check_numbers(document: JSONValue, spelled: bytes) -> None:
 
 
 def entry_json(entry: Entry, keyring: Keyring) -> dict[str, Any]:
-    """An entry as an object: the members of the format, but not the document."""
+    """Return an entry as an object: the members of the format, without the document.
+
+    Of a withheld text, ``author`` and ``message`` are null.
+    """
     return {
         "address": entry.address,
         "title_number": entry.title_number,
@@ -400,10 +728,17 @@ def entry_json(entry: Entry, keyring: Keyring) -> dict[str, Any]:
         "parent": entry.parent,
         "recorded_at": entry.recorded_at,
         "effective_at": entry.effective_at,
-        "message": entry.message,
+        "effective_until": entry.effective_until,
+        "author": None if entry.is_withheld else entry.author,
+        "message": None if entry.is_withheld else entry.message,
         "reference": entry.reference,
+        "part": list(entry.part),
+        "kind": entry.kind,
+        "status": entry.status,
+        "confirms": list(entry.confirms),
+        "erases": list(entry.erases),
+        "voids": list(entry.voids),
         "key": entry.key,
         "key_name": keyring.name(entry.ledger, entry.key),
         "ledger": entry.ledger,
-        "kind": entry.kind,
     }

@@ -2,14 +2,15 @@
 
 Signing goes through ``cryptography`` (OpenSSL). Checking goes through libsodium (PyNaCl), which
 refuses what OpenSSL lets pass: small-order public keys, for which one signature fits every
-message, and small-order R.
+message, and small-order R. A library of another version might judge otherwise, and two readers
+would then disagree about one signature; so it is tested before its first use.
 """
 
 from __future__ import annotations
 
 import hashlib
 import re
-from functools import cached_property
+from functools import cache, cached_property
 from typing import Protocol
 
 import nacl.bindings
@@ -26,9 +27,9 @@ from cryptography.hazmat.primitives.serialization import (
     load_pem_public_key,
 )
 
-from ledger.errors import InvalidError, KeyUnavailable, MalformedError
+from ledger.errors import InvalidError, KeyUnavailable, LibraryUnsafe, MalformedError
 
-__all__ = ["PrivateKey", "PublicKey", "Signer"]
+__all__ = ["PrivateKey", "PublicKey", "Signer", "check_library"]
 
 SPKI_PREFIX = bytes.fromhex("302a300506032b6570032100")
 """What precedes the 32 bytes of an Ed25519 key in a SubjectPublicKeyInfo (RFC 8410, section 4)."""
@@ -38,6 +39,34 @@ PRIVATE_LABELS = ("PRIVATE KEY", "ENCRYPTED PRIVATE KEY")
 
 MAX_PASSPHRASE = 1023
 """The longest passphrase, in bytes, that OpenSSL encrypts a key with."""
+
+# What the self-test judges: each signature solves an equation that some verifiers use.
+TEST_MESSAGE = b"title ledger"
+TEST_KEY = bytes.fromhex("18c952e1d635478d8dd016074b1e11e57645ac342e6f98d053ade25eee771e1e")
+TEST_SIGNATURE = bytes.fromhex(
+    "ebc35449ee1536fdd8c685953d15029851509954e35fa05e7751653e490af3d8"
+    "e154bf55aa03d758b81722d0313cb9bdf35fe894f36d7ca65fd0a160e4a13402"
+)
+"""R = rB, S = r + ka: a signature like any other."""
+MIXED_ORDER_R = bytes.fromhex(
+    "d4f27487f2b78a366d42f51cbee3360f973c8a1ef757e458d730330ad4dbeafd"
+    "0c46879c480b31ea681afa419660584005f87ba1635cf3799d1d7556741de105"
+)
+"""R = rB + T with T of order 8: it solves the cofactored equation of RFC 8032, 5.1.7, alone."""
+SMALL_ORDER_R = bytes.fromhex(
+    "0100000000000000000000000000000000000000000000000000000000000000"
+    "1d19870cfd414c870f57f60ac2b8de0ee7ef9261804818fc0e6c472fe924890e"
+)
+"""R = 0: it solves the cofactorless equation, too."""
+SMALL_ORDER_KEY = b"\x01" + bytes(31)
+"""A = 0."""
+FITS_EVERY_MESSAGE = bytes.fromhex(
+    "b862409fb5c4c4123df2abf7462b88f041ad36dd6864ce872fd5472be363c5b1"
+    "0700000000000000000000000000000000000000000000000000000000000000"
+)
+"""R = rB, S = r: under SMALL_ORDER_KEY, whatever the message."""
+MIXED_ORDER_KEY = bytes.fromhex("c5e44479cdabd48e08d494512dc823580a995cc28b458a754ebf3c1c88c150a3")
+"""TEST_KEY + T."""
 
 
 class Signer(Protocol):
@@ -60,7 +89,8 @@ class PublicKey:
         """Take the 32 bytes of RFC 8032, section 5.1.5; raise MalformedError if they are no key."""
         if len(raw) != nacl.bindings.crypto_sign_PUBLICKEYBYTES:
             raise MalformedError(f"not an Ed25519 public key: {len(raw)} bytes, expected 32")
-        if not nacl.bindings.crypto_core_ed25519_is_valid_point(raw):
+        check_library()
+        if not _is_key(raw):
             raise MalformedError("not an Ed25519 public key: not a point of the main subgroup")
         self.raw = raw
 
@@ -92,14 +122,15 @@ class PublicKey:
         return key.public_bytes(Encoding.PEM, PublicFormat.SubjectPublicKeyInfo)
 
     def verify(self, signature: bytes, data: bytes) -> bool:
-        """Whether this is the key's signature over the data (RFC 8032, 5.1.7; strict)."""
-        if len(signature) != nacl.bindings.crypto_sign_BYTES:
-            return False
-        try:
-            nacl.bindings.crypto_sign_open(signature + data, self.raw)
-        except nacl.exceptions.BadSignatureError:
-            return False
-        return True
+        """Tell whether this is the key's signature over the data (RFC 8032, section 5.1.7).
+
+        Of the two equations there, the one without the cofactor; R is compared as bytes, and
+        refused if its order is small. ``docs/spec.md``, "Signatures", says it in full.
+        """
+        check_library()
+        return len(signature) == nacl.bindings.crypto_sign_BYTES and _is_signature(
+            self.raw, signature, data
+        )
 
     def __eq__(self, other: object) -> bool:
         return isinstance(other, PublicKey) and self.raw == other.raw
@@ -171,6 +202,45 @@ class PrivateKey:
 
     def __repr__(self) -> str:
         return f"PrivateKey({self.key_id[:16]}…)"
+
+
+@cache
+def check_library() -> None:
+    """Test what judges keys and signatures, once; raises LibraryUnsafe if it judges otherwise."""
+    wrong = [
+        what
+        for what, judged, expected in (
+            ("an ordinary signature", _is_signature(TEST_KEY, TEST_SIGNATURE, TEST_MESSAGE), True),
+            ("an R of mixed order", _is_signature(TEST_KEY, MIXED_ORDER_R, TEST_MESSAGE), False),
+            ("an R of small order", _is_signature(TEST_KEY, SMALL_ORDER_R, TEST_MESSAGE), False),
+            (
+                "a signature by a key of small order",
+                _is_signature(SMALL_ORDER_KEY, FITS_EVERY_MESSAGE, TEST_MESSAGE),
+                False,
+            ),
+            ("a key of prime order", _is_key(TEST_KEY), True),
+            ("a key of small order", _is_key(SMALL_ORDER_KEY), False),
+            ("a key of mixed order", _is_key(MIXED_ORDER_KEY), False),
+        )
+        if judged != expected
+    ]
+    if wrong:
+        raise LibraryUnsafe(
+            f"libsodium (PyNaCl) judges otherwise than the format: {', '.join(wrong)}",
+            hint="pip install --force-reinstall 'PyNaCl>=1.5,<1.7'",
+        )
+
+
+def _is_key(raw: bytes) -> bool:
+    return nacl.bindings.crypto_core_ed25519_is_valid_point(raw)
+
+
+def _is_signature(raw: bytes, signature: bytes, data: bytes) -> bool:
+    try:
+        nacl.bindings.crypto_sign_open(signature + data, raw)
+    except nacl.exceptions.BadSignatureError:
+        return False
+    return True
 
 
 def _label(pem: bytes) -> str:

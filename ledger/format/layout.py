@@ -4,17 +4,22 @@
 
     ledger.json                             layout version and origin, written once
     TN1234567/head.json                     the ref: byte for byte the newest entry object
-    TN1234567/<sha256>.json                 every entry, immutable
-    _pending/TN1234567.<version>-<sha256>   a head is about to move (an empty object)
-    _packs/<first title>.<last title>.<size>-<sha256>   entries of these titles, once more
+    TN1234567/<address>.json                every entry
+    _pending/<3 hex>/TN1234567.<version>-<address>      a head is about to move (an empty object)
+    _references/<3 hex>/<61 hex>.TN1234567.<version>-<address>   this entry has that reference
+    _packs/<first title>/<last title>.<size>-<sha256>   entries of these titles, once more
     _log/state                              what the log is committed to, swapped as a whole
     _log/staging/<base size>-<sha256>       the leaves of one commit, until they are published
     _log/checkpoint, _log/tile/…            what the log publishes
     _log/sealed/TN1234567                   how far the title is logged
+
+The hex digits spread what would be one folder that grows with the ledger: they begin the sha256 of
+the title number, or are that of the reference.
 """
 
 from __future__ import annotations
 
+import hashlib
 import re
 from typing import NamedTuple
 
@@ -29,8 +34,10 @@ __all__ = [
     "PACKS",
     "PENDING",
     "PROBE",
+    "REFERENCES",
     "STAGING",
     "PackName",
+    "ReferenceName",
     "check_address",
     "check_deletable",
     "check_key",
@@ -43,7 +50,11 @@ __all__ = [
     "parse_entry_key",
     "parse_pack_key",
     "parse_pending_key",
+    "parse_reference_key",
     "pending_key",
+    "pending_prefix",
+    "reference_key",
+    "reference_prefix",
     "sealed_key",
     "staging_key",
     "tile_key",
@@ -52,6 +63,7 @@ __all__ = [
 LEDGER_KEY = "ledger.json"
 HEAD_NAME = "head.json"
 PENDING = "_pending/"
+REFERENCES = "_references/"
 PROBE = "_probe/"
 LOG = "_log/"
 LOG_STATE = f"{LOG}state"
@@ -61,13 +73,17 @@ STAGING = f"{LOG}staging/"
 PACKS = "_packs/"
 DELETABLE = (PENDING, PROBE, PACKS, STAGING)
 
-TITLE_NUMBER = re.compile(r"[A-Z0-9][A-Z0-9_-]{0,31}")
+TITLE_NUMBER = re.compile(r"(?!.*\.\.)[A-Z0-9](?:[A-Z0-9._-]{0,62}[A-Z0-9_-])?")
 ADDRESS = re.compile(r"[0-9a-f]{64}")
-DEVICE_NAME = re.compile(r"CON|PRN|AUX|NUL|COM[0-9]|LPT[0-9]")
-PENDING_NAME = re.compile(rf"({TITLE_NUMBER.pattern})\.([1-9][0-9]{{0,15}})-({ADDRESS.pattern})")
-PACK_NAME = re.compile(
-    rf"({TITLE_NUMBER.pattern})\.({TITLE_NUMBER.pattern})\.([1-9][0-9]{{0,15}})-({ADDRESS.pattern})"
-)
+DEVICE_NAME = re.compile(r"(?:CON|PRN|AUX|NUL|COM[0-9]|LPT[0-9])(?:\..*)?")
+FAN = 3
+"""How many hex digits make the folders that objects are spread over: 4,096 of them."""
+
+# Title numbers may have dots. What follows them has none, so there is one way to read a name.
+MOVE = rf"({TITLE_NUMBER.pattern})\.([1-9][0-9]{{0,15}})-({ADDRESS.pattern})"
+PENDING_NAME = re.compile(rf"{PENDING}([0-9a-f]{{{FAN}}})/{MOVE}")
+REFERENCE_NAME = re.compile(rf"{REFERENCES}([0-9a-f]{{{FAN}}})/([0-9a-f]{{{64 - FAN}}})\.{MOVE}")
+PACK_NAME = re.compile(rf"{PACKS}({TITLE_NUMBER.pattern})/{MOVE}")
 # No empty, hidden or climbing part; what remains is safe on every disk and in every bucket.
 KEY = re.compile(r"[A-Za-z0-9_][A-Za-z0-9_.-]*(/[A-Za-z0-9_][A-Za-z0-9_.-]*){0,7}")
 
@@ -75,7 +91,7 @@ KEY = re.compile(r"[A-Za-z0-9_][A-Za-z0-9_.-]*(/[A-Za-z0-9_][A-Za-z0-9_.-]*){0,7
 class PackName(NamedTuple):
     """What a pack's key says of it: the range of its titles, its size and sha256.
 
-    As "." sorts beside "/", packs are listed in the order of their first title's keys.
+    The first title is a folder, so that packs are listed in the order of their first title's keys.
     """
 
     first: str
@@ -83,6 +99,16 @@ class PackName(NamedTuple):
     size: int
     """In bytes."""
     digest: str
+
+
+class ReferenceName(NamedTuple):
+    """What the key of a reference says: which entry has it. A hint, until the entry is read."""
+
+    digest: str
+    """Hex sha256 of the reference."""
+    title_number: str
+    version: int
+    address: str
 
 
 def is_title_number(text: object) -> bool:
@@ -101,14 +127,27 @@ def check_title_number(text: object, *, place: str = "") -> str:
     """
     if isinstance(text, str) and is_title_number(text):
         return text
-    why = "expected 1 to 32 of A-Z 0-9 _ -, not starting with _ or -"
+    why = (
+        "expected 1 to 64 of A-Z 0-9 . _ -, the first a letter or digit, no '..', no dot at the end"
+    )
     if isinstance(text, str) and DEVICE_NAME.fullmatch(text):
         why = "a device name on some systems"
     found = f"{place} is not a title number" if place else f"not a title number: {text!a:.80}"
+    near = _nearest_title_number(text)
     raise InvalidError(
         f"{found} ({why})",
-        hint="title numbers look like TN1234567; they are never changed to fit",
+        hint=f"write {near}"
+        if near and not place
+        else "title numbers look like TN1234567; they are never changed to fit",
     )
+
+
+def _nearest_title_number(text: object) -> str | None:
+    """Spell a text as a title number, as registers with blanks, slashes or small letters might."""
+    if not isinstance(text, str) or not text.isascii():
+        return None
+    near = re.sub(r"[ /:]", "-", text.strip().upper())
+    return near if is_title_number(near) else None
 
 
 def is_address(text: object) -> bool:
@@ -133,9 +172,29 @@ def entry_key(title_number: str, address: str) -> str:
     return f"{title_number}/{address}.json"
 
 
+def pending_prefix(title_number: str) -> str:
+    """The prefix of a title's markers."""
+    return f"{PENDING}{_digest(title_number)[:FAN]}/{title_number}."
+
+
 def pending_key(title_number: str, version: int, address: str) -> str:
     """The key of the marker that is written before a head moves."""
-    return f"{PENDING}{title_number}.{version}-{address}"
+    return f"{pending_prefix(title_number)}{version}-{address}"
+
+
+def reference_prefix(reference: str) -> str:
+    """The prefix of the keys that name the entries with a reference."""
+    digest = _digest(reference)
+    return f"{REFERENCES}{digest[:FAN]}/{digest[FAN:]}."
+
+
+def reference_key(reference: str, title_number: str, version: int, address: str) -> str:
+    """The key that names an entry as one with this reference."""
+    return f"{reference_prefix(reference)}{title_number}.{version}-{address}"
+
+
+def _digest(text: str) -> str:
+    return hashlib.sha256(text.encode()).hexdigest()
 
 
 def sealed_key(title_number: str) -> str:
@@ -163,20 +222,30 @@ def parse_entry_key(key: str) -> tuple[str, str] | None:
 
 
 def parse_pending_key(key: str) -> tuple[str, int, str] | None:
-    """The title number, version and address in a marker's key; None where it is no marker's."""
-    match = PENDING_NAME.fullmatch(key.removeprefix(PENDING)) if key.startswith(PENDING) else None
-    return (match[1], int(match[2]), match[3]) if match else None
+    """The title number, version and address in a marker's key; None if it is not a marker's."""
+    match = PENDING_NAME.fullmatch(key)
+    if not match or not is_title_number(match[2]) or not key.startswith(pending_prefix(match[2])):
+        return None
+    return match[2], int(match[3]), match[4]
+
+
+def parse_reference_key(key: str) -> ReferenceName | None:
+    """What the key of a reference says; None if the key is not a reference's."""
+    match = REFERENCE_NAME.fullmatch(key)
+    if not match or not is_title_number(match[3]):
+        return None
+    return ReferenceName(match[1] + match[2], match[3], int(match[4]), match[5])
 
 
 def pack_key(name: PackName) -> str:
     """The key of a pack."""
-    return f"{PACKS}{name.first}.{name.last}.{name.size}-{name.digest}"
+    return f"{PACKS}{name.first}/{name.last}.{name.size}-{name.digest}"
 
 
 def parse_pack_key(key: str) -> PackName | None:
-    """What a pack's key says of it; None where the key is no pack's."""
-    match = PACK_NAME.fullmatch(key.removeprefix(PACKS)) if key.startswith(PACKS) else None
-    if match is None or not (is_title_number(match[1]) and is_title_number(match[2])):
+    """What a pack's key says of it; None if the key is not a pack's."""
+    match = PACK_NAME.fullmatch(key)
+    if not match or not (is_title_number(match[1]) and is_title_number(match[2])):
         return None
     if head_key(match[1]) > head_key(match[2]):
         return None

@@ -112,7 +112,7 @@ def finding_of(error: LedgerError, object_key: str) -> Finding:
         case IntegrityError() | TrustError():
             return Finding("tampering", error.reason, error.object_key or object_key, str(error))
         case UnsupportedFormatError():
-            return Finding("unchecked", "unsupported-kind", object_key, f"{object_key}: {error}")
+            return Finding("unchecked", error.reason, error.object_key or object_key, str(error))
     return Finding("unchecked", error.slug, object_key, f"{object_key}: {error}")
 
 

@@ -1,18 +1,26 @@
-"""Times as text (RFC 3339), and the little arithmetic that the format needs.
+"""Times as text (RFC 3339), and the comparison that decides from when an entry is in law.
 
-``recorded_at`` has one spelling, UTC with microseconds, so that its texts sort as its times do.
-What people type, and ``effective_at``, may be a date, which means 00:00 UTC, or a time with its
-offset.
+``recorded_at`` has one spelling, UTC with microseconds, so that its texts sort as its times do. A
+bound (``effective_at``, ``effective_until``) is a year, a month, a date, or a time with its offset.
 """
 
 from __future__ import annotations
 
 import re
-from datetime import UTC, datetime, timedelta
+from datetime import UTC, date, datetime, timedelta
+
+import msgspec
 
 from ledger.errors import InvalidError
 
-__all__ = ["CLOCK_SKEW", "check_effective", "format_time", "is_recorded_time", "parse_time"]
+__all__ = [
+    "CLOCK_SKEW",
+    "Bound",
+    "format_time",
+    "is_recorded_time",
+    "parse_bound",
+    "parse_time",
+]
 
 CLOCK_SKEW = timedelta(minutes=5)
 """How far honest clocks may differ."""
@@ -21,8 +29,50 @@ DATE = r"[0-9]{4}-[0-9]{2}-[0-9]{2}"
 # Spelled out, as Pythons differ: some take 24:00:00, or an offset of 99 minutes.
 CLOCK = r"(?:[01][0-9]|2[0-3]):[0-5][0-9]"
 TIME = rf"{CLOCK}:[0-5][0-9]"
-MOMENT = re.compile(rf"{DATE}(T{TIME}(\.[0-9]{{1,6}})?(Z|[+-]{CLOCK}))?")
+INSTANT = rf"{DATE}T{TIME}(?:\.[0-9]{{1,6}})?(?:Z|(?!-00:00)[+-]{CLOCK})"
+MOMENT = re.compile(rf"{DATE}(?:T{TIME}(?:\.[0-9]{{1,6}})?(?:Z|[+-]{CLOCK}))?")
+BOUND = re.compile(rf"[0-9]{{4}}(?:-[0-9]{{2}})?|{DATE}|{INSTANT}")
 RECORDED = re.compile(rf"{DATE}T{TIME}\.[0-9]{{6}}Z")
+
+
+class Bound(msgspec.Struct, frozen=True, gc=False):
+    """A date, or an instant: where a period of law begins or ends, or what is asked about it.
+
+    Two instants are compared as instants. Otherwise dates are compared: an instant's is the date
+    as it is written, in its own offset. No time zone database decides. This is no order (it isn't
+    transitive), so there is no ``<``.
+    """
+
+    day: date
+    instant: datetime | None = None
+    """In UTC; None for a date."""
+
+    def is_before(self, other: Bound) -> bool:
+        """Whether this comes before the other."""
+        if self.instant is not None and other.instant is not None:
+            return self.instant < other.instant
+        return self.day < other.day
+
+
+def parse_bound(text: str, *, partial: bool = True) -> Bound:
+    """The bound that a text names; raises InvalidError.
+
+    ``2026`` and ``2026-03`` mean their first day, if ``partial``; a question must name a whole
+    date. An instant must lie within the years 1 to 9999, as written and in UTC.
+    """
+    try:
+        if not BOUND.fullmatch(text) or not (partial or len(text) >= len("2026-03-31")):
+            raise ValueError
+        if len(text) <= len("2026-03-31"):
+            return Bound(date.fromisoformat(text + "-01-01"[len(text) - len("2026") :]))
+        written = datetime.fromisoformat(text)
+        return Bound(written.date(), written.astimezone(UTC))
+    except (ValueError, OverflowError):
+        expected = "a year, a month, a date" if partial else "a whole date"
+        raise InvalidError(
+            f"not {expected} or a time with an offset: {text!a:.60}",
+            hint="write 2026-03-31, 2026-03-31T10:00:00Z, or 2026-03-31T10:00:00+01:00",
+        ) from None
 
 
 def parse_time(text: str) -> datetime:
@@ -37,13 +87,6 @@ def parse_time(text: str) -> datetime:
             f"not a date or time: {text!a:.60}",
             hint="write 2026-01-31, or 2026-01-31T10:00:00Z, or with an offset (+01:00)",
         ) from None
-
-
-def check_effective(text: str | None) -> str | None:
-    """Return the text of an ``effective_at`` as it stands; raises InvalidError."""
-    if text is not None:
-        parse_time(text)
-    return text
 
 
 def format_time(moment: datetime) -> str:

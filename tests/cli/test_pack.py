@@ -16,7 +16,7 @@ if TYPE_CHECKING:
 
 
 def packs(shell: Shell) -> list[Path]:
-    return sorted((shell.store / "_packs").glob("*"))
+    return sorted((shell.store / "_packs").glob("*/*"))
 
 
 def test_packing(title: Shell) -> None:
@@ -97,7 +97,9 @@ def test_stopped_in_the_middle_it_leaves_whole_packs_and_goes_on_later(shell: Sh
     process.send_signal(signal.SIGINT)
     _, err = process.communicate(timeout=PATIENCE)
     assert (process.returncode, err) == (130, b"ledger: error: interrupted\n")
-    assert all(layout.parse_pack_key(f"_packs/{path.name}") for path in packs(shell))
+    assert all(
+        layout.parse_pack_key(f"_packs/{path.parent.name}/{path.name}") for path in packs(shell)
+    )
     assert shell("fsck").out.startswith("verified: 6 titles, 60 entries")
     shell("pack")
     assert shell("fsck").out.startswith("verified: 6 titles, 60 entries")

@@ -1,7 +1,7 @@
-"""Makes ``tests/vectors/format-1.json``: ``python -m tests.make_vectors``.
+"""Makes ``tests/vectors/format-1.json``: ``python -m tests.format.make_vectors``.
 
 The vectors are for those who write another reader of the format (``docs/spec.md``). Ed25519 is
-deterministic and every time is fixed, so the file comes out the same, byte for byte, every time.
+deterministic, and every time and salt is fixed, so the file is the same, byte for byte, every time.
 """
 
 from __future__ import annotations
@@ -13,22 +13,24 @@ import json
 from pathlib import Path
 from typing import Any
 
+from nacl import bindings
+
 from ledger import Keyring, PrivateKey
-from ledger.format import canonical, layout
-from ledger.format.bundle import BUNDLE_KEY, Header, write_bundle
+from ledger.format import layout
+from ledger.format.bundle import BUNDLE_KEY, Header, pack
 from ledger.format.entry import PAYLOAD_TYPE, Entry, digest, signed_bytes
 from ledger.testing import ORIGIN, signer
 from ledger.titles.identity import encode_identity
+from tests.format import by_hand
+from tests.format.by_hand import ALICE, NOW, ORDER, TITLE, pae, spell, wrap
+from tests.format.refused import HEX, MALFORMED, MALFORMED_TEXTS
 
 FILE = Path(__file__).parents[1] / "vectors" / "format-1.json"
 
-TITLE = "TN1234567"
-LONG_TITLE = "A2345678901234567890123456789-_Z"
+LONG_TITLE = "A.2345678901234567890123456789-_2345678901234567890123456789.64_"
 OTHER_ORIGIN = "example.org/training"
-NOW = "2026-11-23T10:00:00.000000Z"
-ORDER_L = 2**252 + 27742317777372353535851937790883648493  # RFC 8032, section 5.1
 
-ALICE, BOB, LOG, MALLORY = (signer(name) for name in ("alice", "bob", "log", "mallory"))
+BOB, LOG, MALLORY = (signer(name) for name in ("bob", "log", "mallory"))
 SEEDS = {
     name: hashlib.sha256(f"title-ledger test key {name}".encode()).digest()
     for name in ("alice", "bob", "log", "mallory")
@@ -53,35 +55,24 @@ def _b64(data: bytes) -> str:
 # -- Entries that hold -----------------------------------------------------------------------------
 
 
-def _sign(
-    document: dict[str, Any],
-    *,
-    key: PrivateKey = ALICE,
-    title_number: str = TITLE,
-    recorded_at: str = NOW,
-    ledger: str = ORIGIN,
-    **rest: Any,
-) -> Entry:
-    return Entry.sign(
-        key,
-        ledger=ledger,
-        title_number=title_number,
-        document=document,
-        recorded_at=recorded_at,
-        **rest,
-    )
+def _sign(document: dict[str, Any], key: PrivateKey = ALICE, **rest: Any) -> Entry:
+    plain = {"ledger": ORIGIN, "title_number": TITLE, "recorded_at": NOW}
+    salt = hashlib.sha256(spell([document, str(rest)])).digest()  # fresh, and always the same
+    return Entry.sign(key, document=document, salt=salt, **(plain | rest))
 
 
 def chain() -> list[Entry]:
-    """Three versions of one title, by two registrars, oldest first."""
+    """Five versions of one title, by two registrars, the oldest first; the last erases two."""
     first = _sign({"proprietor": "Ada Lovelace", "tenure": "freehold"}, message="registration")
     second = _sign(
         {"proprietor": "Charles Babbage", "tenure": "freehold"},
-        key=BOB,
+        BOB,
         parent=first,
         recorded_at="2026-11-24T09:30:00.000001Z",
         message="transfer",
+        author="case.worker@example.org",
         effective_at="2026-11-20",
+        effective_until="2031",
         reference="APP-2026-000042",
     )
     third = _sign(
@@ -90,13 +81,43 @@ def chain() -> list[Entry]:
         recorded_at="2026-11-24T09:30:00.000001Z",  # as late as its parent, which is allowed
         effective_at="2026-11-24T10:30:00+01:00",
         reference="APP-2026-000043",
+        part=(2, 3),
+        kind="rectification",
     )
-    return [first, second, third]
+    fourth = _sign(
+        {"proprietor": "Charles Babbage"},
+        parent=third,
+        recorded_at="2026-11-25T09:30:00.000000Z",
+        reference="AG Neustadt 7 C 12/26",
+        erases=(1, 3),
+    )
+    fifth = _sign(
+        {"proprietor": "Charles Babbage"},
+        parent=fourth,
+        recorded_at="2026-11-26T09:30:00.000000Z",
+        reference="APP-2026-000051",
+        status="closed",
+    )
+    return [first, second, third, fourth, fifth]
+
+
+def _lists(size: int) -> dict[str, Any]:
+    """The members of a P of so many bytes: of version 1,000, with as many erasures as fit."""
+    plain: dict[str, Any] = {"version": 1000, "parent": HEX, "reference": ""}
+    erases = list(range(1, 1000))
+    while len(spell(by_hand.members(**plain, erases=erases))) > size - 250:
+        erases.pop()
+    left = size - len(spell(by_hand.members(**plain, erases=erases)))
+    return plain | {"erases": erases, "reference": "x" * left}
+
+
+def _opened(data: bytes) -> Entry:
+    return Entry.unverified(data)
 
 
 def entries() -> dict[str, Entry]:
     """Every entry that a reader accepts, by name."""
-    first, second, third = chain()
+    links = {f"chain-{number}": entry for number, entry in enumerate(chain(), 1)}
     return {
         "minimal": _sign({}),
         "non-ascii": _sign(
@@ -109,6 +130,8 @@ def entries() -> dict[str, Entry]:
                 "é": "another member",
             },
             message="заявление",
+            author="Zoë",
+            reference="Az. 7 ü",
         ),
         "floats": _sign(
             {
@@ -124,17 +147,32 @@ def entries() -> dict[str, Entry]:
                 "least integer": -(2**53) + 1,
             }
         ),
-        "control-characters": _sign({"delete": "\x7f", "others": '\x00\x1f\b\t\n\f\r"\\/'}),
+        "control-characters": _sign(
+            {"delete": "\x7f", "others": '\x00\x1f\b\t\n\f\r"\\/'}, message="\x7f\x00"
+        ),
+        "a text that looks like P": _sign(
+            {"entry": {"parent": HEX, "version": 7}, "parent": HEX, "version": 9},
+            message='{"entry":{},"signature":"AA==","text":{}}',
+            reference='},"signature":"AA=="',
+        ),
         "members": _sign(
             {"title_number": TITLE, "nested": {"sha256": "only refused at the top"}},
             message="a message",
             reference="APP-1",
             effective_at="1995-06-30",
+            kind="migration",
         ),
+        "bounds": _sign(
+            {}, effective_at="0001-01-01T00:00:00.5Z", effective_until="9999-12-31T23:59:59+00:01"
+        ),
+        "partial-bounds": _sign({}, effective_at="1866", effective_until="2026-03"),
         "long-title-number": _sign({"n": 1}, title_number=LONG_TITLE),
-        "chain-1": first,
-        "chain-2": second,
-        "chain-3": third,
+        "longest-texts": _sign(
+            {}, author="ü" * 128, message="ü" * 2048, reference="ü" * 128, part=(1000, 1000)
+        ),
+        "64 levels": _sign(by_hand.nested(64)),
+        "P of 4,000 bytes": _opened(by_hand.entry(**_lists(4000))),
+        **links,
     }
 
 
@@ -149,173 +187,150 @@ def _describe(name: str, entry: Entry) -> dict[str, Any]:
         "payload": entry.payload.decode(),
         "signed_hex": signed_bytes(entry.payload).hex(),
         "signature": _b64(entry.signature),
-        "object": entry.data.decode(),
+        "text": entry.text_bytes.decode(),
+        "long": entry.data.decode(),
+        "short": entry.short.decode(),
         "address": entry.address,
         "document_digest": digest(entry.document),
     }
 
 
-# -- Entries that don't ----------------------------------------------------------------------------
+# -- Signatures ------------------------------------------------------------------------------------
+
+NEUTRAL = b"\x01" + bytes(31)
+ORDER_8 = bytes.fromhex("26e8958fc2b227b045c3f489f2ef98f0d5dfac05d3c63339b13802886d53fc05")
 
 
-def wrap(payload: bytes, signature: bytes | str) -> bytes:
-    """An object of the form of an entry, whatever its parts are."""
-    text = signature if isinstance(signature, str) else _b64(signature)
-    return b'{"entry":' + payload + b',"signature":"' + text.encode() + b'"}'
+def _number(data: bytes) -> int:
+    return int.from_bytes(data, "little")
 
 
-def _sign(payload: bytes, key: PrivateKey = ALICE) -> bytes:
-    """An object of these bytes, whatever they are, with a signature that is valid for them."""
-    return wrap(payload, key.sign(signed_bytes(payload)))
+def _times_base(scalar: int) -> bytes:
+    return bindings.crypto_scalarmult_ed25519_base_noclamp((scalar % ORDER).to_bytes(32, "little"))
 
 
-def _members(**changes: Any) -> dict[str, Any]:
-    members = canonical.load(_sign({"n": 1}).payload)
-    members.update(changes)
-    return {name: value for name, value in members.items() if value is not _ABSENT}
+def malicious(message: bytes, torsion: bytes, *, small: bool = False) -> bytes:
+    """Sign as Alice, who knows her key, but with R = rB + T; ``small``: R = T."""
+    expanded = hashlib.sha512(SEEDS["alice"]).digest()
+    secret = (_number(expanded[:32]) & ((1 << 254) - 8)) | 1 << 254  # RFC 8032, section 5.1.5
+    nonce = 0 if small else _number(hashlib.sha512(expanded[32:] + message).digest()) % ORDER
+    point = torsion
+    if nonce:
+        point = bindings.crypto_core_ed25519_add(_times_base(nonce), torsion)
+    challenge = _number(hashlib.sha512(point + ALICE.public_key.raw + message).digest())
+    return point + ((nonce + challenge * secret) % ORDER).to_bytes(32, "little")
 
 
-_ABSENT = object()
+def _above(signature: bytes) -> bytes:
+    return signature[:32] + (_number(signature[32:]) + ORDER).to_bytes(32, "little")
 
 
-def _signed(**changes: Any) -> bytes:
-    return _sign(canonical.encode(_members(**changes), depth=100))
+def signatures() -> list[dict[str, Any]]:
+    """Signatures over one message, and whether they hold: where verifiers differ."""
+    message, alice = b"title ledger", ALICE.public_key.raw
+    good = ALICE.sign(message)
+    mixed = bindings.crypto_core_ed25519_add(alice, ORDER_8)
+    fits_every_message = _times_base(7) + (7).to_bytes(32, "little")
+    return [
+        {
+            "name": name,
+            "public_hex": key.hex(),
+            "message_hex": message.hex(),
+            "signature_hex": signature.hex(),
+            "holds": holds,
+        }
+        for name, key, signature, holds in (
+            ("ordinary", alice, good, True),
+            ("R = rB + T, T of order 8", alice, malicious(message, ORDER_8), False),
+            ("R = T of order 8", alice, malicious(message, ORDER_8, small=True), False),
+            ("R neutral", alice, malicious(message, NEUTRAL, small=True), False),
+            ("S + L", alice, _above(good), False),
+            ("A neutral, any message", NEUTRAL, fits_every_message, False),
+            ("A = aB + T", mixed, good, False),
+        )
+    ]
 
 
-def _spelled(old: str, new: str) -> bytes:
-    """A signed object whose payload has another spelling in one place."""
-    payload = _sign({"n": 1}).payload.decode()
-    if payload.count(old) != 1:
-        raise ValueError(old)
-    return _sign(payload.replace(old, new).encode("utf-8", "surrogatepass"))
-
-
-def _nested(levels: int) -> dict[str, Any]:
-    document: dict[str, Any] = {}
-    for _ in range(levels - 1):
-        document = {"in": document}
-    return document
-
-
-def _malformed() -> dict[str, bytes]:
-    good = _sign({"n": 1})
-    payload, signature = good.payload, _b64(good.signature)
-    members = _members()
-    reordered = dict(sorted(members.items(), reverse=True))
-    return {
-        "empty": b"",
-        "cut by one byte": good.data[:-1],
-        "a newline at the end": good.data + b"\n",
-        "a byte order mark": b"\xef\xbb\xbf" + good.data,
-        "another member beside entry": good.data[:-1] + b',"x":1}',
-        "a payload that is an array": _sign(b"[" + payload + b"]"),
-        "signature without padding": wrap(payload, signature.rstrip("=")),
-        "signature of 66 bytes": wrap(payload, signature.rstrip("=") + "AA"),
-        "signature in the URL-safe alphabet": wrap(payload, "_" + signature[1:]),
-        "signature with stray bits": wrap(payload, signature[:-3] + _next(signature[-3]) + "=="),
-        "spaces": _spelled('"kind":', '"kind": '),
-        "members in another order": _sign(json.dumps(reordered, separators=(",", ":")).encode()),
-        "an escape that is not needed": _spelled('"registration"', '"registr\\u0061tion"'),
-        "a duplicate member": _spelled('{"n":1}', '{"n":1,"n":1}'),
-        "a duplicate member, spelled otherwise": _spelled('{"n":1}', '{"n":1,"\\u006e":1}'),
-        "1.0": _spelled('{"n":1}', '{"n":1.0}'),
-        "-0": _spelled('{"n":1}', '{"n":-0}'),
-        "1e3": _spelled('{"n":1}', '{"n":1e3}'),
-        "NaN": _spelled('{"n":1}', '{"n":NaN}'),
-        "2^53": _spelled('{"n":1}', '{"n":9007199254740992}'),
-        "1e+30": _spelled('{"n":1}', '{"n":1e+30}'),
-        "a lone surrogate": _spelled('{"n":1}', '{"n":"\\ud800"}'),
-        "bytes that are no UTF-8": _spelled('{"n":1}', '{"n":"\ud800"}'),
-        "65 levels": _signed(document=_nested(65)),
-        "an unknown member": _signed(extra=1),
-        **{f"without {name}": _signed(**{name: _ABSENT}) for name in members},
-        "a document that is an array": _signed(document=[]),
-        "a document of another title": _signed(document={"title_number": "TN7654321"}),
-        "a document with sha256": _signed(document={"sha256": "0" * 64}),
-        "version 0": _signed(version=0, parent=None),
-        "version true": _signed(version=True, parent=None),
-        "version 1 with a parent": _signed(parent="0" * 64),
-        "version 2 without a parent": _signed(version=2),
-        "a parent in capitals": _signed(version=2, parent="A" * 64),
-        "a key id cut short": _signed(key=good.key[:-1]),
-        "a kind that is no string": _signed(kind=1),
-        "a message that is null": _signed(message=None),
-        "recorded_at without microseconds": _signed(recorded_at="2026-11-23T10:00:00Z"),
-        "recorded_at with an offset": _signed(recorded_at="2026-11-23T10:00:00.000000+00:00"),
-        "recorded_at on 30 February": _signed(recorded_at="2026-02-30T10:00:00.000000Z"),
-        "recorded_at at 24 o'clock": _signed(recorded_at="2026-11-22T24:00:00.000000Z"),
-        "recorded_at in a leap second": _signed(recorded_at="2016-12-31T23:59:60.000000Z"),
-        "effective_at at 24 o'clock": _signed(effective_at="2026-11-22T24:00:00Z"),
-        "effective_at in lower case": _signed(effective_at="2026-11-22t10:00:00z"),
-        "effective_at that is no date": _signed(effective_at="2026-11"),
-        "effective_at without an offset": _signed(effective_at="2026-11-23T10:00:00"),
-        "a title number in lower case": _signed(title_number="tn1"),
-        "a title number that is a device": _signed(title_number="COM1"),
-        "an origin with a space": _signed(ledger="example.org titles"),
-    }
-
-
-def _next(character: str) -> str:
-    """The next character of the base64 alphabet: one more bit is set, which belongs to no byte."""
-    alphabet = "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789+/"
-    return alphabet[alphabet.index(character) + 1]
+# -- Entries that don't hold -----------------------------------------------------------------------
 
 
 def _forged() -> dict[str, tuple[str, bytes]]:
     good = _sign({"n": 1})
-    payload, signature = good.payload, good.signature
-    response = int.from_bytes(signature[32:], "little") + ORDER_L
-    above = signature[:32] + response.to_bytes(32, "little")
-    bare = ALICE.sign(payload)
-    other_type = PAYLOAD_TYPE.replace(b"entry", b"other")
-    other = ALICE.sign(b"DSSEv1 %d %b %d %b" % (len(other_type), other_type, len(payload), payload))
-    stranger = _members(key=MALLORY.key_id)
-    log = _members(key=LOG.key_id)
+    payload, signature, text = good.payload, good.signature, good.text_bytes
+    other_type = pae(payload, PAYLOAD_TYPE.replace(b"entry", b"other"))
+    stranger = by_hand.entry(None, MALLORY, key=MALLORY.key_id)
+
+    def signed(wrong: bytes) -> tuple[str, bytes]:
+        return "bad-signature", wrap(payload, wrong, text)
+
     return {
-        "a changed byte": ("bad-signature", good.data.replace(b'{"n":1}', b'{"n":2}')),
-        "signed by another than it says": ("bad-signature", wrap(payload, BOB.sign(payload))),
-        "signed without the prefix": ("bad-signature", wrap(payload, bare)),
-        "signed as another type": ("bad-signature", wrap(payload, other)),
-        "a signature whose S is not below L": ("bad-signature", wrap(payload, above)),
-        "a signature of zeros": ("bad-signature", wrap(payload, bytes(64))),
-        "a key that nobody trusts": ("unknown-key", _sign(canonical.encode(stranger), MALLORY)),
-        "a key of another role": ("untrusted-key", _sign(canonical.encode(log), LOG)),
-        "an entry of another title": ("wrong-title", _sign({}, title_number="TN7654321").data),
-        "an entry of another ledger": (
-            "wrong-ledger",
-            _sign(canonical.encode(_members(ledger=OTHER_ORIGIN))),
+        "a changed byte in P": (
+            "bad-signature",
+            good.data.replace(b'"status":"open"', b'"status":"opem"'),
         ),
-        "a kind of a later version": ("unsupported-kind", _signed(kind="redaction")),
+        "a changed byte in T": ("text-mismatch", good.data.replace(b'{"n":1}', b'{"n":2}')),
+        "the text of another entry": (
+            "text-mismatch",
+            wrap(payload, signature, _sign({}).text_bytes),
+        ),
+        "signed by another than it says": signed(BOB.sign(pae(payload))),
+        "signed without the prefix": signed(ALICE.sign(payload)),
+        "signed as another type": signed(ALICE.sign(other_type)),
+        "S not below L": signed(_above(signature)),
+        "a signature of zeros": signed(bytes(64)),
+        "R of mixed order": signed(malicious(pae(payload), ORDER_8)),
+        "R of small order": signed(malicious(pae(payload), NEUTRAL, small=True)),
+        "a key that nobody trusts": ("unknown-key", stranger),
+        "a key of another role": ("untrusted-key", by_hand.entry(None, LOG, key=LOG.key_id)),
+        "an unknown key and another length": (
+            "unknown-key",
+            wrap(spell(by_hand.members(key=MALLORY.key_id)), bytes(3309)),
+        ),
+        "an entry of another title": ("wrong-title", by_hand.entry(title_number="TN7654321")),
+        "an entry of another ledger": ("wrong-ledger", by_hand.entry(ledger=OTHER_ORIGIN)),
+        "P of 4,001 bytes": ("malformed-entry", by_hand.entry(**_lists(4001))),
+        "a short form of 16,385 bytes": (
+            "malformed-entry",
+            wrap(payload, "A" * (16_385 - len(wrap(payload, "")))),
+        ),
+        "a kind of a later version": ("unsupported-kind", by_hand.entry(kind="redaction")),
+        "a kind of a later version, another text": (
+            "unsupported-kind",
+            by_hand.entry(b"[]", kind="redaction", status=["a", 1, None], part=by_hand.ABSENT),
+        ),
+        "a kind of a later version, a wrong list": (
+            "malformed-entry",
+            by_hand.entry(kind="redaction", voids=[1]),
+        ),
+        "a status of a later version": ("unsupported-status", by_hand.entry(status="frozen")),
     }
 
 
 def _invalid() -> list[dict[str, Any]]:
     """What ``Entry.open`` refuses as an entry of the title, without knowing its address."""
-    found = [
-        {"name": name, "slug": "malformed-entry", "object_base64": _b64(data)}
-        for name, data in _malformed().items()
-    ]
-    found += [
+    found = {
+        **{name: ("malformed-entry", data) for name, data in MALFORMED.items()},
+        **{f"a text: {name}": ("malformed-text", data) for name, data in MALFORMED_TEXTS.items()},
+        **_forged(),
+    }
+    return [
         {"name": name, "slug": slug, "object_base64": _b64(data)}
-        for name, (slug, data) in _forged().items()
+        for name, (slug, data) in found.items()
     ]
-    return found
 
 
 # -- Chains ----------------------------------------------------------------------------------------
 
 
 def _follow(parent: Entry, **changes: Any) -> bytes:
-    members = _members(version=parent.version + 1, parent=parent.address)
-    members.update(changes)
-    return _sign(canonical.encode(members))
+    return by_hand.entry(**({"version": parent.version + 1, "parent": parent.address} | changes))
 
 
 def _store(*objects: bytes) -> dict[str, bytes]:
     """The objects under their addresses; the head is the first of them."""
     found = {layout.head_key(TITLE): objects[0]}
     for data in objects:
-        found[layout.entry_key(TITLE, hashlib.sha256(data).hexdigest())] = data
+        found[layout.entry_key(TITLE, by_hand.address(data))] = data
     return found
 
 
@@ -323,16 +338,22 @@ def _without(objects: dict[str, bytes], key: str) -> dict[str, bytes]:
     return {name: data for name, data in objects.items() if name != key}
 
 
+def _withheld(objects: dict[str, bytes], *entries: Entry) -> dict[str, bytes]:
+    return objects | {layout.entry_key(TITLE, each.address): each.short for each in entries}
+
+
 def _chains() -> list[dict[str, Any]]:
-    first, second, third = chain()
-    keys = [layout.entry_key(TITLE, entry.address) for entry in (first, second, third)]
+    first, second, third, fourth, fifth = chain()
+    keys = [layout.entry_key(TITLE, entry.address) for entry in chain()]
     whole = _store(third.data, second.data, first.data)
-    sibling = _sign({"proprietor": "Mallory"}, key=BOB, message="signed, but in no chain")
+    all_five = _store(*(entry.data for entry in reversed(chain())))
+    sibling = _sign({"proprietor": "Mallory"}, BOB, message="signed, but in no chain")
     swapped = copy.copy(whole)
     swapped[keys[0]], swapped[keys[1]] = whole[keys[1]], whole[keys[0]]
     older = (second.data, first.data)
     late = "2026-11-25T00:00:00.000000Z"
-    chains: list[tuple[str, dict[str, bytes], str | None, list[str]]] = [
+    later = _opened_chain(first, kind="redaction", recorded_at=late)
+    cases: list[tuple[str, dict[str, bytes], str | None, list[str]]] = [
         ("three versions", whole, None, []),
         ("three versions, pinned at the first", whole, first.address, []),
         ("without the root", _without(whole, keys[0]), None, ["entry-missing"]),
@@ -347,7 +368,34 @@ def _chains() -> list[dict[str, Any]]:
         ("time going back", _store(_follow(second), *older), None, ["time-reversed"]),
         ("rolled back below the pin", _store(*older), third.address, ["pin-missing"]),
         ("a sibling in the head's place", _store(sibling.data), first.address, ["pin-missing"]),
-    ]
+        ("erased and withheld", _withheld(all_five, first, third), None, []),
+        ("erased, one still there", _withheld(all_five, third), None, ["not-erased"]),
+        (
+            "withheld, and not erased",
+            _withheld(all_five, first, second, third),
+            None,
+            ["text-missing"],
+        ),
+        ("erased, and gone as a whole", _without(all_five, keys[0]), None,
+         ["not-erased", "entry-missing"]),
+        ("the head's own object withheld", _withheld(whole, third), None, ["text-missing"]),
+        (
+            "a withheld head",
+            _withheld(all_five, fifth, first, third) | {layout.head_key(TITLE): fifth.short},
+            None,
+            ["text-missing"],
+        ),
+        ("the erasing entry is the head", _withheld(
+            _store(*(entry.data for entry in (fourth, third, second, first))), first, third
+        ), None, []),
+        ("a kind of a later version below", later, None, ["unsupported-kind"]),
+        (
+            "what voids takes a trust file",
+            _store(_follow(first, voids=[1], recorded_at=late), first.data),
+            None,
+            ["needs-trust"],
+        ),
+    ]  # fmt: skip
     return [
         {
             "name": name,
@@ -356,8 +404,104 @@ def _chains() -> list[dict[str, Any]]:
             "slugs": slugs,
             "objects": {key: data.decode() for key, data in sorted(objects.items())},
         }
-        for name, objects, expect, slugs in chains
+        for name, objects, expect, slugs in cases
     ]
+
+
+def _opened_chain(first: Entry, **changes: Any) -> dict[str, bytes]:
+    """A chain of three, the second with these changes."""
+    second = _follow(first, **changes)
+    third = by_hand.entry(
+        version=3, parent=by_hand.address(second), recorded_at="2026-11-26T00:00:00.000000Z"
+    )
+    return _store(third, second, first.data)
+
+
+# -- Time in law -----------------------------------------------------------------------------------
+
+# Each version as (effective_at, effective_until), recorded on 1, 2, 3 … April 2026 at 10:00 UTC;
+# then questions as (effective, recorded) with the version in law, or null.
+LAW: dict[str, tuple[list[tuple[str | None, str | None]], list[tuple[str, str | None, int | None]]]]
+LAW = {
+    "from when it was recorded": (
+        [(None, None)],
+        [
+            ("2026-03-31", None, None),
+            ("2026-04-01", None, 1),
+            ("2026-04-01T09:59:59.999999Z", None, None),
+            ("2026-04-01T10:00:00Z", None, 1),
+            ("2026-04-01T11:59:59+02:00", None, None),
+        ],
+    ),
+    "partial bounds": (
+        [("2026", "2026-03")],
+        [
+            ("2025-12-31", None, None),
+            ("2026-01-01", None, 1),
+            ("2026-02-28", None, 1),
+            ("2026-03-01", None, None),
+            ("2025-12-31T23:59:59-10:00", None, None),
+            ("2026-01-01T00:00:00+14:00", None, 1),
+        ],
+    ),
+    "the newest that covers the day": (
+        [("2020", None), ("2024", None), ("2021", "2023"), ("2099", None)],
+        [
+            ("2019-06-01", None, None),
+            ("2020-06-01", None, 1),
+            ("2022-06-01", None, 3),
+            ("2023-06-01", None, 1),
+            ("2026-06-01", None, 2),
+            ("2100-06-01", None, 4),
+        ],
+    ),
+    "as known on a day": (
+        [("2020", None), ("2020", None)],
+        [
+            ("2026-06-01", "2026-03-31", None),
+            ("2026-06-01", "2026-04-01", 1),
+            ("2026-06-01", "2026-04-02T09:59:59.999999Z", 1),
+            ("2026-06-01", "2026-04-02T10:00:00Z", 2),
+            ("2026-06-01", "2026-04-02", 2),
+        ],
+    ),
+    "two spellings of one instant": (
+        [("2020", "2026-03-31T22:00:00Z"), ("2026-04-01T00:00:00+02:00", None)],
+        [
+            ("2026-03-31", None, None),
+            ("2026-04-01", None, 2),
+            ("2026-03-31T21:59:59Z", None, 1),
+            ("2026-03-31T22:00:00Z", None, 2),
+        ],
+    ),
+}
+
+
+def _law() -> list[dict[str, Any]]:
+    cases = []
+    for name, (bounds, questions) in LAW.items():
+        versions: list[Entry] = []
+        for day, (begins, ends) in enumerate(bounds, 1):
+            versions.append(
+                _sign(
+                    {"n": day},
+                    parent=versions[-1] if versions else None,
+                    recorded_at=f"2026-04-{day:02}T10:00:00.000000Z",
+                    effective_at=begins,
+                    effective_until=ends,
+                )
+            )
+        cases.append(
+            {
+                "name": name,
+                "objects": [entry.data.decode() for entry in versions],
+                "ask": [
+                    {"effective": effective, "recorded": recorded, "version": version}
+                    for effective, recorded, version in questions
+                ],
+            }
+        )
+    return cases
 
 
 # -- The rest --------------------------------------------------------------------------------------
@@ -380,13 +524,14 @@ def _keys() -> list[dict[str, Any]]:
 
 
 # Points of small order, in their canonical encodings and two others that decode to such points;
-# then 31 bytes, and 32 that are no point.
+# a point of mixed order; 31 bytes, and 32 that are no point.
 NOT_KEYS = {
     "small order: 1": "0100000000000000000000000000000000000000000000000000000000000000",
     "small order: 2": "ecffffffffffffffffffffffffffffffffffffffffffffffffffffffffffff7f",
     "small order: 4": "0000000000000000000000000000000000000000000000000000000000000000",
     "small order: 8": "26e8958fc2b227b045c3f489f2ef98f0d5dfac05d3c63339b13802886d53fc05",
     "small order, p + 1": "eeffffffffffffffffffffffffffffffffffffffffffffffffffffffffffff7f",
+    "mixed order": "c5e44479cdabd48e08d494512dc823580a995cc28b458a754ebf3c1c88c150a3",
     "31 bytes": "01" * 31,
     "no point": "02" + "00" * 31,
 }
@@ -394,12 +539,42 @@ NOT_KEYS = {
 TITLE_NUMBERS = {
     "valid": [
         "A", "0", "TN1234567", "12DFSADF", "DN100", "A-_9", LONG_TITLE, "COM", "COM10", "CON1",
+        "A.B", "A.CON", "0.0", "X" * 64, "0D5F6BC4-91D5-4F4A-9B2B-B7E4F9C2D1AA",
     ],
     "invalid": [
-        "", "tn1", "_A", "-A", "A" * 33, "A.B", "A/B", "../A", "A%2e", "A\n", "A\x00", "A B",
-        "\uff21", "\u0410", "\u0661", "CON", "PRN", "AUX", "NUL", "COM0", "COM9", "LPT1",
+        "", "tn1", "_A", "-A", ".A", "A.", "A..B", "A" * 65, "A/B", "../A", "A%2e", "A\n", "A\x00",
+        "A B", "A:B", "\uff21", "\u0410", "\u0661", "CON", "PRN", "AUX", "NUL", "COM0", "COM9",
+        "LPT1", "CON.A", "COM1.B.C",
     ],
 }  # fmt: skip
+
+BOUNDS = {
+    "valid": [
+        "2026", "0001", "9999-12", "2026-03", "2026-03-31", "2024-02-29", "2026-03-31T00:00:00Z",
+        "2026-03-31T23:59:59.1+23:59", "2026-03-31T00:00:00-00:01", "2026-03-31T00:00:00+00:00",
+    ],
+    "invalid": [
+        "", "0000", "26", "2026-13", "2026-02-30", "2026-1-1", "20260331", "2026-W05", "+2026",
+        "2026-03-31T24:00:00Z", "2026-03-31T23:59:60Z", "2026-03-31T10:00Z", "2026-03-31T10:00:00",
+        "2026-03-31t10:00:00z", "2026-03-31T10:00:00.1234567Z", "2026-03-31T10:00:00-00:00",
+        "2026-03-31T10:00:00+24:00", "2026-03-31T10:00:00+0100", "0001-01-01T00:00:00+00:01",
+        "9999-12-31T23:59:59-00:01",
+    ],
+}  # fmt: skip
+
+# The text of a token in what is submitted, and how it is kept.
+NUMBERS_KEPT = {
+    "0": "0", "-0": "0", "-0.0": "0", "1.10": "1.1", "1e2": "100", "1E+2": "100", "100e-2": "1",
+    "0.1": "0.1", "1e-7": "1e-7", "5e-324": "5e-324", "0.30000000000000004": "0.30000000000000004",
+    "9007199254740991": "9007199254740991", "-9007199254740991.000": "-9007199254740991",
+    "1.7976931348623157": "1.7976931348623157", "0e999999999999": "0", "508225.88": "508225.88",
+}  # fmt: skip
+NUMBERS_REFUSED = [
+    "0.12345678901234567890", "9007199254740990.6", "0.30000000000000003", "3.141592653589793238",
+    "1e-400", "5e-325", "4.9e-324", "1e-999999999999", "9007199254740992", "-9007199254740992",
+    "9007199254740993.0", "1e21", "1e30", "1.7976931348623157e308", "1e400", "-1e400",
+    "1e999999999999",
+]  # fmt: skip
 
 DOCUMENTS_REFUSED = {
     "a duplicate member": '{"edition_date":"2014-10-17","edition_date":"2015-01-02"}',
@@ -415,31 +590,34 @@ DOCUMENTS_REFUSED = {
     "a byte order mark": '\ufeff{"n":1}',
     "no object": "[]",
     "cut short": '{"n":1',
-    "65 levels": json.dumps(_nested(65)),
+    "65 levels": json.dumps(by_hand.nested(65)),
     "another title": '{"title_number":"TN7654321"}',
     "sha256": '{"sha256":""}',
 }
 
 
 def bundle_bytes() -> bytes:
-    """A bundle of two titles, the chain and one whose names need the header's prefix field."""
-    first, second, third = chain()
+    """A bundle of two titles: the chain with what is erased, and one with a long number."""
     lone = entries()["long-title-number"]
+    withheld = {1, 3}
+    versions = [
+        (entry.address, entry.short if entry.version in withheld else entry.data)
+        for entry in reversed(chain())
+    ]
     objects = [
         (BUNDLE_KEY, Header(ORIGIN, complete=True).encode()),
         (layout.LEDGER_KEY, encode_identity(ORIGIN)),
     ]
-    for versions in ([lone], [third, second, first]):
-        title = versions[0].title_number
-        objects.append((layout.head_key(title), versions[0].data))
-        objects += [(layout.entry_key(title, entry.address), entry.data) for entry in versions]
-    return b"".join(write_bundle(objects))
+    for title, stored in ((LONG_TITLE, [(lone.address, lone.data)]), (TITLE, versions)):
+        objects.append((layout.head_key(title), stored[0][1]))
+        objects += [(layout.entry_key(title, address), data) for address, data in stored]
+    return b"".join(pack(objects))
 
 
 def vectors() -> dict[str, Any]:
     """The whole file, as a value."""
     bundle = bundle_bytes()
-    third = chain()[-1]
+    last = chain()[-1]
     return {
         "about": "Test vectors of the format in docs/spec.md. The keys are no secrets.",
         "format": 1,
@@ -448,20 +626,25 @@ def vectors() -> dict[str, Any]:
         "payload_type": PAYLOAD_TYPE.decode(),
         "keys": _keys(),
         "not_keys": [{"name": name, "public_hex": text} for name, text in NOT_KEYS.items()],
+        "signatures": signatures(),
         "keyring": keyring().encode().decode(),
         "ledger_json": encode_identity(ORIGIN).decode(),
         "head_key": layout.head_key(TITLE),
-        "pending_key": layout.pending_key(TITLE, third.version, third.address),
+        "pending_key": layout.pending_key(TITLE, last.version, last.address),
+        "reference_key": layout.reference_key(last.reference, TITLE, last.version, last.address),
         "title_numbers": TITLE_NUMBERS,
+        "bounds": BOUNDS,
+        "numbers": {"kept": NUMBERS_KEPT, "refused": NUMBERS_REFUSED},
         "entries": [_describe(name, entry) for name, entry in entries().items()],
         "invalid_entries": _invalid(),
         "chains": _chains(),
+        "law": _law(),
         "documents_refused": [
             {"name": name, "text": text} for name, text in DOCUMENTS_REFUSED.items()
         ],
         "bundle": {
             "titles": [LONG_TITLE, TITLE],
-            "entries": 4,
+            "entries": 6,
             "sha256": hashlib.sha256(bundle).hexdigest(),
             "base64": _b64(bundle),
         },

@@ -2,12 +2,17 @@
 
 from __future__ import annotations
 
+import hashlib
 import json
 import subprocess
+import time
 import traceback
 
+import nacl.exceptions
 import pytest
+from cryptography.exceptions import InvalidSignature
 from cryptography.hazmat.primitives.asymmetric import dsa, ec, ed448, rsa, x25519
+from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PublicKey
 from cryptography.hazmat.primitives.serialization import (
     Encoding,
     NoEncryption,
@@ -16,10 +21,17 @@ from cryptography.hazmat.primitives.serialization import (
 )
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from nacl import bindings
 
 from ledger import PrivateKey, PublicKey
-from ledger.errors import InvalidError, KeyUnavailable, LedgerError, MalformedError
-from ledger.format.keys import SPKI_PREFIX
+from ledger.errors import (
+    InvalidError,
+    KeyUnavailable,
+    LedgerError,
+    LibraryUnsafe,
+    MalformedError,
+)
+from ledger.format.keys import SPKI_PREFIX, check_library
 from ledger.testing import signer
 from tests import corpora
 
@@ -137,6 +149,89 @@ def test_a_signature_with_a_non_canonical_s_is_refused():
 @pytest.mark.parametrize("point", SMALL_ORDER)
 def test_a_small_order_r_is_refused(point):
     assert not signer().public_key.verify(bytes.fromhex(point) + bytes(32), b"x")
+
+
+# --- the self-test of the library ----------------------------------------------------------------
+
+
+def test_the_library_passes_its_test_in_less_than_a_millisecond():
+    def taken() -> float:
+        check_library.cache_clear()
+        start = time.process_time()
+        check_library()
+        return time.process_time() - start
+
+    assert min(taken() for _ in range(20)) < 0.001
+
+
+def cofactored(signed: bytes, public: bytes) -> bytes:
+    """Judge by the other equation of RFC 8032, section 5.1.7: 8SB = 8R + 8kA."""
+    r, s, message = signed[:32], signed[32:64], signed[64:]
+    k = int.from_bytes(hashlib.sha512(r + public + message).digest(), "little") % ORDER
+    left = bindings.crypto_scalarmult_ed25519_base_noclamp(s)
+    right = bindings.crypto_core_ed25519_add(r, times(public, k))
+    if eight(left) != eight(right):
+        raise nacl.exceptions.BadSignatureError
+    return message
+
+
+def times(point: bytes, scalar: int) -> bytes:
+    """Multiply a point by doubling and adding: libsodium's own refuses points of small order."""
+    result = b"\x01" + bytes(31)
+    for bit in f"{scalar:b}":
+        result = bindings.crypto_core_ed25519_add(result, result)
+        if bit == "1":
+            result = bindings.crypto_core_ed25519_add(result, point)
+    return result
+
+
+def eight(point: bytes) -> bytes:
+    return times(point, 8)
+
+
+def openssl(signed: bytes, public: bytes) -> bytes:
+    """Judge as OpenSSL does: without the cofactor, and with small orders."""
+    try:
+        Ed25519PublicKey.from_public_bytes(public).verify(signed[:64], signed[64:])
+    except InvalidSignature:
+        raise nacl.exceptions.BadSignatureError from None
+    return signed[64:]
+
+
+def refuse_all(signed: bytes, public: bytes) -> bytes:
+    raise nacl.exceptions.BadSignatureError
+
+
+SMALL = "an R of small order, a signature by a key of small order"
+
+
+@pytest.mark.parametrize(
+    ("name", "other", "wrong"),
+    [
+        ("crypto_sign_open", cofactored, f"an R of mixed order, {SMALL}"),
+        ("crypto_sign_open", openssl, SMALL),
+        ("crypto_sign_open", refuse_all, "an ordinary signature"),
+        (
+            "crypto_core_ed25519_is_valid_point",
+            lambda raw: True,
+            "a key of small order, a key of mixed order",
+        ),
+        ("crypto_core_ed25519_is_valid_point", lambda raw: False, "a key of prime order"),
+    ],
+)
+def test_nothing_is_judged_by_a_library_that_judges_otherwise(name, other, wrong, monkeypatch):
+    key = signer().public_key
+    signature = signer().sign(b"x")
+    monkeypatch.setattr(bindings, name, other)
+    check_library.cache_clear()
+    try:
+        for use in (lambda: PublicKey(key.raw), lambda: key.verify(signature, b"x")):
+            with pytest.raises(LibraryUnsafe) as caught:
+                use()
+            assert str(caught.value).endswith(f"otherwise than the format: {wrong}")
+            assert caught.value.hint.startswith("pip install ")
+    finally:
+        check_library.cache_clear()
 
 
 # --- public keys ---------------------------------------------------------------------------------

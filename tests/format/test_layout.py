@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import hashlib
+
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
@@ -9,6 +11,8 @@ from hypothesis import strategies as st
 from ledger.errors import InvalidError
 from ledger.format import layout
 from ledger.format.layout import (
+    PackName,
+    ReferenceName,
     check_address,
     check_deletable,
     check_key,
@@ -17,9 +21,15 @@ from ledger.format.layout import (
     head_key,
     is_address,
     is_title_number,
+    pack_key,
     parse_entry_key,
+    parse_pack_key,
     parse_pending_key,
+    parse_reference_key,
     pending_key,
+    pending_prefix,
+    reference_key,
+    reference_prefix,
 )
 
 law = settings(deadline=None, max_examples=100)
@@ -32,7 +42,11 @@ addresses = st.from_regex(layout.ADDRESS, fullmatch=True)
 
 @pytest.mark.parametrize(
     "text",
-    ["TN1234567", "12DFSADF", "DN100", "A", "0", "A-1", "A_1", "A--", "X" * 32, "CONS", "COM10"],
+    [
+        *("TN1234567", "12DFSADF", "DN100", "A", "0", "A-1", "A_1", "A--", "A-_", "X" * 64),
+        *("CONS", "COM10", "A.CON", "CON-1.A", "A.B.C", "0.0", "AGL1004", "8A.1-2_3"),
+        "0D5F6BC4-91D5-4F4A-9B2B-B7E4F9C2D1AA",
+    ],
 )
 def test_title_numbers(text):
     assert check_title_number(text) == text
@@ -78,8 +92,10 @@ NOT_TITLE_NUMBERS = [
     "ß",
     "TN1\u200b",
     "\ud800",
-    "X" * 33,
+    "X" * 65,
     "X" * 100_000,
+    *("A.", "A..B", "A..", ".A", "A.B.", "A.-.", "X" * 63 + ".", "A.B..C.D"),
+    *("CON.A", "COM1.B.C", "NUL.0", "AUX.json"),
     *("CON", "PRN", "AUX", "NUL", "COM0", "COM1", "COM9", "LPT0", "LPT1", "LPT9"),
     None,
     1,
@@ -95,8 +111,38 @@ def test_what_is_no_title_number_is_refused_and_never_made_to_fit(text):
         check_title_number(text)
     assert str(caught.value).startswith("not a title number: ")
     assert str(caught.value).isascii()
-    assert len(str(caught.value)) < 200
-    assert "TN1234567" in caught.value.hint
+    assert len(str(caught.value)) < 220
+    assert caught.value.hint
+
+
+@pytest.mark.parametrize(
+    ("text", "near"),
+    [
+        ("WS5C/560", "WS5C-560"),
+        ("ws5c:560 ", "WS5C-560"),
+        ("Tn 1", "TN-1"),
+        ("0d5f6bc4-91d5", "0D5F6BC4-91D5"),
+    ],
+)
+def test_the_error_proposes_the_spelling_that_other_registers_map_theirs_to(text, near):
+    with pytest.raises(InvalidError) as caught:
+        check_title_number(text)
+    assert caught.value.hint == f"write {near}"
+    assert is_title_number(near)
+
+
+@pytest.mark.parametrize("text", ["../TN1", "a\\b", "stra\u00dfe", "con", 1, None, "a" * 65])
+def test_nothing_is_proposed_that_would_not_be_one_or_is_far_from_it(text):
+    with pytest.raises(InvalidError) as caught:
+        check_title_number(text)
+    assert caught.value.hint == "title numbers look like TN1234567; they are never changed to fit"
+
+
+def test_in_a_document_the_place_is_named_and_the_value_is_not():
+    with pytest.raises(InvalidError) as caught:
+        check_title_number("secret/1", place="/title_number")
+    assert str(caught.value).startswith("/title_number is not a title number")
+    assert "ecret" not in (str(caught.value) + caught.value.hint).lower()
 
 
 def test_a_device_name_is_refused_as_such():
@@ -117,7 +163,13 @@ def test_the_object_keys_are_those_of_the_format():
     assert layout.LEDGER_KEY == "ledger.json"
     assert head_key("TN1") == "TN1/head.json"
     assert entry_key("TN1", ADDRESS) == f"TN1/{ADDRESS}.json"
-    assert pending_key("TN1", 12, ADDRESS) == f"_pending/TN1.12-{ADDRESS}"
+    title = hashlib.sha256(b"TN1").hexdigest()
+    assert pending_key("TN1", 12, ADDRESS) == f"_pending/{title[:3]}/TN1.12-{ADDRESS}"
+    digest = hashlib.sha256("Az. 7 \u00fc".encode()).hexdigest()
+    assert reference_key("Az. 7 \u00fc", "TN1", 12, ADDRESS) == (
+        f"_references/{digest[:3]}/{digest[3:]}.TN1.12-{ADDRESS}"
+    )
+    assert pack_key(PackName("A.B", "A.C", 7, ADDRESS)) == f"_packs/A.B/A.C.7-{ADDRESS}"
 
 
 @law
@@ -126,8 +178,33 @@ def test_keys_are_taken_apart_as_they_were_made(title_number, version, address):
     assert parse_entry_key(entry_key(title_number, address)) == (title_number, address)
     marker = pending_key(title_number, version, address)
     assert parse_pending_key(marker) == (title_number, version, address)
-    for key in (entry_key(title_number, address), head_key(title_number), marker):
+    assert marker.startswith(pending_prefix(title_number))
+    reference = reference_key("R 1", title_number, version, address)
+    digest = hashlib.sha256(b"R 1").hexdigest()
+    assert parse_reference_key(reference) == ReferenceName(digest, title_number, version, address)
+    assert reference.startswith(reference_prefix("R 1"))
+    for key in (entry_key(title_number, address), head_key(title_number), marker, reference):
         assert check_key(key) == key
+        assert max(map(len, key.split("/"))) <= 255  # the longest name that disks take
+
+
+@law
+@given(title_numbers, title_numbers, st.integers(1, 2**24), addresses)
+def test_a_pack_names_its_first_and_its_last_title(one, other, size, digest):
+    first, last = sorted((one, other), key=head_key)
+    name = PackName(first, last, size, digest)
+    assert parse_pack_key(pack_key(name)) == name
+    assert check_key(pack_key(name)) == pack_key(name)
+    if first != last:
+        assert parse_pack_key(pack_key(PackName(last, first, size, digest))) is None
+
+
+@law
+@given(st.lists(title_numbers, min_size=2, unique=True))
+def test_packs_are_listed_in_the_order_of_their_first_titles_keys(titles):
+    names = [PackName(each, each, 1, ADDRESS) for each in titles]
+    listed = [name.first for name in sorted(names, key=pack_key)]
+    assert listed == sorted(titles, key=head_key)
 
 
 @pytest.mark.parametrize(
@@ -151,22 +228,66 @@ def test_other_keys_are_no_entrys(key):
     assert parse_entry_key(key) is None
 
 
+MARKER = pending_key("TN1", 1, ADDRESS)
+
+
 @pytest.mark.parametrize(
     "key",
     [
         "TN1/head.json",
         "_pending/x",
-        f"TN1.1-{ADDRESS}",
-        f"_pending/TN1.0-{ADDRESS}",
-        f"_pending/TN1.01-{ADDRESS}",
-        f"_pending/TN1-{ADDRESS}",
-        f"_pending/TN1.1-{ADDRESS}\n",
-        f"_pending/_pending/TN1.1-{ADDRESS}",
-        f"_pending/TN1.1-{ADDRESS.upper()}",
+        f"_pending/TN1.1-{ADDRESS}",
+        f"_pending/000/TN1.1-{ADDRESS}",
+        MARKER.replace("TN1.1-", "TN1.0-"),
+        MARKER.replace("TN1.1-", "TN1.01-"),
+        MARKER.replace("TN1.1-", "TN1-"),
+        MARKER.replace("TN1.1-", "TN2.1-"),
+        MARKER + "\n",
+        "_pending/" + MARKER,
+        MARKER.replace(ADDRESS, ADDRESS.upper()),
+        MARKER.replace("/TN1", "/CON"),
+        MARKER.replace("/TN1", "//TN1"),
     ],
 )
 def test_other_keys_are_no_markers(key):
+    assert parse_pending_key(MARKER)
     assert parse_pending_key(key) is None
+
+
+REFERENCE = reference_key("R", "TN1", 1, ADDRESS)
+
+
+@pytest.mark.parametrize(
+    "key",
+    [
+        "_references/x",
+        REFERENCE.replace("TN1.1-", "TN1.0-"),
+        REFERENCE.replace("TN1", "tn1"),
+        REFERENCE.replace("TN1", "NUL"),
+        REFERENCE + "\n",
+        REFERENCE[:14] + REFERENCE[16:],
+        REFERENCE.replace("_references", "_pending"),
+    ],
+)
+def test_other_keys_are_no_references(key):
+    assert parse_reference_key(REFERENCE)
+    assert parse_reference_key(key) is None
+
+
+@pytest.mark.parametrize(
+    "key",
+    [
+        f"_packs/A.B.1-{ADDRESS}",
+        f"_packs/A/B.0-{ADDRESS}",
+        f"_packs/A/B.1-{ADDRESS}x",
+        f"_packs/A/CON.1-{ADDRESS}",
+        f"_packs/B/A.1-{ADDRESS}",
+        f"A/B.1-{ADDRESS}",
+    ],
+)
+def test_other_keys_are_no_packs(key):
+    assert parse_pack_key(f"_packs/A/B.1-{ADDRESS}")
+    assert parse_pack_key(key) is None
 
 
 @pytest.mark.parametrize(

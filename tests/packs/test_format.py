@@ -74,7 +74,7 @@ def test_what_is_packed_comes_out(contents):
 def test_the_form_of_a_pack():
     name, data = make_pack(ORIGIN, ENTRIES)
     assert (name, data) == named(index(ITEMS), REST)
-    assert pack_key(name) == f"_packs/A-1.B.{len(data)}-{hashlib.sha256(data).hexdigest()}"
+    assert pack_key(name) == f"_packs/A-1/B.{len(data)}-{hashlib.sha256(data).hexdigest()}"
 
 
 @law

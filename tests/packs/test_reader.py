@@ -258,7 +258,7 @@ def test_a_pack_of_a_later_format_is_not_called_damaged():
 def test_what_is_no_pack_is_passed_over_and_named_by_a_check(tmp_path):
     store = FolderStore(tmp_path / "store")
     name = put(store, [entry("A", 1)])
-    strays = ["_packs/readme", f"_packs/A.B.0-{'0' * 64}", f"_packs/B.A.1-{'0' * 64}", "_packs/x/y"]
+    strays = ["_packs/readme", f"_packs/A/B.0-{'0' * 64}", f"_packs/B/A.1-{'0' * 64}", "_packs/x/y"]
     for key in strays:
         store.create(key, b"x")
     handed, found = everything(store, ["A"])
