@@ -16,6 +16,7 @@ from typing import TYPE_CHECKING
 from ledger.bundles.importing import Imported
 from ledger.errors import (
     ConflictError,
+    Erased,
     HeadMissing,
     HeadMoved,
     IntegrityError,
@@ -23,6 +24,7 @@ from ledger.errors import (
     LedgerError,
     MalformedError,
     NotFoundError,
+    NotInLaw,
     OutcomeUnknown,
     ReferenceConflict,
     StoreError,
@@ -39,7 +41,7 @@ from ledger.local.keyfile import create_key, load_key
 from ledger.offline import Proven, check_entry, verify_bundle
 from ledger.packs.writer import Packed
 from ledger.stores import Store, open_store
-from ledger.titles.append import ANY, Appended, Draft
+from ledger.titles.append import ANY, Appended, Draft, Guards
 from ledger.titles.batch import Outcome
 from ledger.verification.run import Verification
 
@@ -58,7 +60,9 @@ __all__ = [
     "ConflictError",
     "Draft",
     "Entry",
+    "Erased",
     "Finding",
+    "Guards",
     "HeadMissing",
     "HeadMoved",
     "Imported",
@@ -71,6 +75,7 @@ __all__ = [
     "Log",
     "MalformedError",
     "NotFoundError",
+    "NotInLaw",
     "Outcome",
     "OutcomeUnknown",
     "Packed",

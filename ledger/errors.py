@@ -19,6 +19,8 @@
         Forked                two histories of one title, neither a continuation of the other
         LedgerExists          the store holds a ledger of another origin
         Skipped               an earlier draft of its title failed in the same batch
+        TitleClosed           a closed title takes no ordinary entry
+        Supersedes            it would take the place of a version that begins later
         ClockBehind           this clock is far behind the parent's time
         PreconditionFailed    a store's condition did not hold (stores raise it)
       StoreError              the store could not be used; nothing was appended
@@ -64,6 +66,8 @@ __all__ = [
     "StoreError",
     "StoreUnavailable",
     "StoreUnsafe",
+    "Supersedes",
+    "TitleClosed",
     "TrustError",
     "UnsupportedFormatError",
 ]
@@ -233,6 +237,18 @@ class Skipped(ConflictError):
     def __init__(self, message: str, *, hint: str = "", draft: int = 0) -> None:
         super().__init__(message, hint=hint)
         self.draft = draft
+
+
+class TitleClosed(ConflictError):
+    """The title is closed: what is appended has to reopen it, or to rectify the record."""
+
+    slug = "title-closed"
+
+
+class Supersedes(ConflictError):
+    """A version without an end would take the place of one that begins later."""
+
+    slug = "supersedes-later"
 
 
 class ClockBehind(ConflictError):

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from datetime import UTC, datetime
+import secrets
+from datetime import UTC, date, datetime
 from itertools import islice
 from typing import TYPE_CHECKING, BinaryIO
 
@@ -11,13 +12,14 @@ from ledger.bundles.importing import import_bundle
 from ledger.errors import InvalidError, KeyUnavailable, TrustError
 from ledger.format import layout
 from ledger.format.diff import changes
+from ledger.format.entry import KINDS
 from ledger.format.keyring import Keyring
 from ledger.format.keys import PrivateKey
 from ledger.format.report import Report
 from ledger.local.parallel import cores
 from ledger.packs.writer import pack
 from ledger.stores import open_store
-from ledger.titles.append import ANY, Anything, Appended, Draft, append, preview
+from ledger.titles.append import ANY, Anything, Appended, Draft, Guards, Pen, append, preview
 from ledger.titles.batch import append_many
 from ledger.titles.history import History
 from ledger.titles.identity import check_pinned, create_identity, read_origin
@@ -53,18 +55,24 @@ class Ledger:
     """A ledger in a store: append, read, verify.
 
     Safe to use from many threads. What it hands out has been checked, down to the signature, or it
-    raises. It reads no environment and no configuration: the store, the keyring, the signer and
-    the clock (a callable that returns an aware datetime) are passed in.
+    raises. It reads no environment and no configuration: the store, the keyring, the signer, the
+    clock (a callable that returns an aware datetime) and the source of random bytes (a callable
+    that takes how many) are passed in.
     """
 
     def __init__(
-        self, history: History, signer: Signer | None, clock: Callable[[], datetime]
+        self,
+        history: History,
+        signer: Signer | None,
+        clock: Callable[[], datetime],
+        random_bytes: Callable[[int], bytes],
     ) -> None:
         """Use ``Ledger.open`` or ``Ledger.create``."""
         self.history = history
         """The checked reading of titles, on which all of this is built."""
         self.clock = clock
         """What time it is: called without arguments, it returns an aware datetime."""
+        self._random_bytes = random_bytes
         self._signer = signer
 
     @classmethod
@@ -76,6 +84,7 @@ class Ledger:
         keyring: Keyring | None = None,
         signer: Signer | None = None,
         clock: Callable[[], datetime] = _now,
+        random_bytes: Callable[[int], bytes] = secrets.token_bytes,
     ) -> Self:
         """Make a ledger in a store, or open the one of this origin that is there.
 
@@ -89,7 +98,7 @@ class Ledger:
             keyring = Keyring().trust(origin, signer.public_key)
         check_pinned(origin, keyring, "the caller")
         create_identity(store, origin)
-        return cls(History(store, origin, keyring), signer, clock)
+        return cls(History(store, origin, keyring), signer, clock, random_bytes)
 
     @classmethod
     def open(
@@ -100,6 +109,7 @@ class Ledger:
         origin: str | None = None,
         signer: Signer | None = None,
         clock: Callable[[], datetime] = _now,
+        random_bytes: Callable[[int], bytes] = secrets.token_bytes,
     ) -> Self:
         """Open the ledger in a store.
 
@@ -117,7 +127,7 @@ class Ledger:
                 object_key=layout.LEDGER_KEY,
             )
         check_pinned(claimed, keyring, store.url)
-        return cls(History(store, claimed, keyring), signer, clock)
+        return cls(History(store, claimed, keyring), signer, clock, random_bytes)
 
     def __enter__(self) -> Self:
         return self
@@ -157,42 +167,57 @@ class Ledger:
         document: dict[str, JSONValue],
         *,
         message: str = "",
+        author: str = "",
         effective_at: str | None = None,
+        effective_until: str | None = None,
         reference: str = "",
+        kind: str = KINDS[0],
+        status: str | None = None,
         parent: str | Anything | None = ANY,
-        clamp_time: bool = False,
+        guards: Guards = Guards(),  # noqa: B008 -- frozen
     ) -> Entry:
         """Register a new version of a title and return its entry: it is durable then.
 
         ``parent``: ANY, on top of whatever is there; an address, which has to be the head; None:
         this has to be version 1. ``reference`` makes it repeatable: if the title's chain has it
-        already with the same document and ``effective_at``, it is returned, and nothing is written.
+        already with the same members, that entry is returned, and nothing is written.
+        ``effective_at`` and ``effective_until`` are when it holds in law (a year, month, date or
+        time), ``kind`` is ``registration``, ``rectification`` or ``migration``, ``status`` is
+        ``open`` or ``closed`` (None: as before), ``author`` is who asks for it.
 
-        Raises InvalidError for what can't be registered, HeadMoved, HeadMissing, ReferenceConflict
-        or ClockBehind (see ``clamp_time``) if it doesn't fit what is there, StoreError if
-        nothing was written, OutcomeUnknown if nobody can tell: ask again with a reference.
+        Raises InvalidError for what can't be registered, HeadMoved, HeadMissing, ReferenceConflict,
+        TitleClosed, Supersedes or ClockBehind (see ``Guards``) if it doesn't fit what is there,
+        StoreError if nothing was written, OutcomeUnknown if nobody can tell: ask again with a
+        reference.
         """
-        draft = Draft(title_number, document, message, effective_at, reference)
-        return self.submit(draft, parent=parent, clamp_time=clamp_time).entry
+        draft = Draft(
+            title_number,
+            document,
+            message,
+            effective_at,
+            reference,
+            effective_until=effective_until,
+            author=author,
+            kind=kind,
+            status=status,
+        )
+        return self.submit(draft, parent=parent, guards=guards).entry
 
     def submit(
-        self, draft: Draft, *, parent: str | Anything | None = ANY, clamp_time: bool = False
+        self,
+        draft: Draft,
+        *,
+        parent: str | Anything | None = ANY,
+        guards: Guards = Guards(),  # noqa: B008 -- frozen
     ) -> Appended:
         """Do what ``append`` does, and tell whether the entry was there already."""
-        return append(
-            self.history,
-            self._registrar(),
-            self.clock,
-            draft,
-            parent=parent,
-            clamp_time=clamp_time,
-        )
+        return append(self.history, self._pen(), draft, parent=parent, guards=guards)
 
     def append_many(
         self,
         drafts: Iterable[Draft],
         *,
-        clamp_time: bool = False,
+        guards: Guards = Guards(),  # noqa: B008 -- frozen
         stop: Callable[[], bool] = lambda: False,
     ) -> Iterator[Outcome]:
         """Append every draft on top of what is there, and yield the outcomes, in their order.
@@ -206,30 +231,17 @@ class Ledger:
         Closing the iterator starts nothing new and waits for what is being written; so does
         ``stop``, asked between appends, but those outcomes are still yielded.
         """
-        return append_many(
-            self.history, self._registrar(), self.clock, drafts, clamp_time=clamp_time, stop=stop
-        )
+        return append_many(self.history, self._pen(), drafts, guards=guards, stop=stop)
 
     def preview(
         self,
-        title_number: str,
-        document: dict[str, JSONValue],
+        draft: Draft,
         *,
-        message: str = "",
-        effective_at: str | None = None,
-        reference: str = "",
         parent: str | Anything | None = ANY,
-        clamp_time: bool = False,
+        guards: Guards = Guards(),  # noqa: B008 -- frozen
     ) -> Appended:
         """Return what ``submit`` would return now, or raise what it would raise. Write nothing."""
-        return preview(
-            self.history,
-            self._registrar(),
-            self.clock,
-            Draft(title_number, document, message, effective_at, reference),
-            parent=parent,
-            clamp_time=clamp_time,
-        )
+        return preview(self.history, self._pen(), draft, parent=parent, guards=guards)
 
     def recover(
         self, title_number: str, *, to: str | None = None, expect: str | None = None
@@ -257,7 +269,7 @@ class Ledger:
         """
         return pack(self.history, rebuild=rebuild, each=each)
 
-    def _registrar(self) -> Signer:
+    def _pen(self) -> Pen:
         if self._signer is None:
             raise KeyUnavailable(
                 "no key to sign with", hint="open the ledger with a signer; see 'ledger key list'"
@@ -268,7 +280,7 @@ class Ledger:
                 " nobody would accept what it signs",
                 hint=f"ledger key trust FILE --origin {self.origin}",
             )
-        return self._signer
+        return Pen(self._signer, self.clock, self._random_bytes)
 
     # -- Read ----------------------------------------------------------------------------------
 
@@ -279,9 +291,8 @@ class Ledger:
     def entry(self, title_number: str, revision: str = "HEAD") -> Entry:
         """The entry that a revision names: ``HEAD~2``, ``v3``, ``81be04aa``, ``@{2026-01-31}``.
 
-        ``HEAD~n`` reads n + 1 objects, ``v3`` and ``@{date}`` all from the head down to it, an
-        address one. An entry found by its address is authentic; that it is in the chain is for
-        ``log`` and ``verify`` to say.
+        Reads every entry from the head down to it. If its text is erased, ``is_withheld`` says so,
+        and ``document`` raises Erased.
         """
         return self.history.resolve(title_number, revision)
 
@@ -289,21 +300,28 @@ class Ledger:
         self, title_number: str, revision: str = "HEAD", *, limit: int | None = None
     ) -> Iterator[Entry]:
         """The history of a title from a revision down, newest first, one read an entry."""
-        start = self.history.resolve(title_number, revision)
-        return islice(self.history.walk(start), _check_limit(limit))
+        return islice(self.history.log(title_number, revision), _check_limit(limit))
 
-    def at(self, title_number: str, moment: datetime, *, effective: bool = False) -> Entry:
-        """The version that stood at a moment: as recorded by then, or, ``effective``, as in law.
+    def at(
+        self,
+        title_number: str,
+        *,
+        effective: str | date | datetime | None = None,
+        recorded: str | date | datetime | None = None,
+    ) -> Entry:
+        """The version in law on a day, ``effective``, as it was known on another, ``recorded``.
 
-        In law, a later version supersedes the earlier ones from its ``effective_at`` on.
+        Both are a date, or an instant with its offset; a text is one of these in RFC 3339. Without
+        ``effective``: the version that was the newest then. Raises NotInLaw if no version covers
+        the day, Erased if the text of the one that does is erased, InvalidError for no date.
         """
-        return self.history.at(title_number, moment, effective=effective)
+        return self.history.at(title_number, effective=effective, recorded=recorded)
 
     def diff(self, title_number: str, old: str = "HEAD~1", new: str = "HEAD") -> list[Change]:
         """The fields that differ between two revisions of a title."""
         head = self.head(title_number)  # once: both revisions are seen from the same state
-        before = self.history.resolve(title_number, old, head)
-        after = self.history.resolve(title_number, new, head)
+        before = self.history.read_text(self.history.resolve(title_number, old, head))
+        after = self.history.read_text(self.history.resolve(title_number, new, head))
         return changes(before.document, after.document)
 
     def titles(

@@ -22,7 +22,7 @@ from ledger import InvalidError
 if TYPE_CHECKING:
     from collections.abc import Callable, Generator, Iterator
 
-    from ledger import Draft, Ledger
+    from ledger import Draft, Guards, Ledger
     from ledger.titles.batch import Outcome
 
 __all__ = ["Shown", "append_batch"]
@@ -87,7 +87,7 @@ def append_batch(
     shown: Shown,
     reference: str,
     *,
-    clamp_time: bool,
+    guards: Guards,
     **about: Any,
 ) -> int:
     """Append the lines and return the exit code of the first line that failed, or 0.
@@ -99,7 +99,7 @@ def append_batch(
         if shown.dry_run:
             return _say_checked(lines, shown)
         with open_ledger() as ledger:
-            return _append_lines(ledger, lines, shown, clamp_time=clamp_time)
+            return _append_lines(ledger, lines, shown, guards=guards)
 
 
 def _say_checked(lines: Lines, shown: Shown) -> int:
@@ -112,7 +112,7 @@ def _say_checked(lines: Lines, shown: Shown) -> int:
     return 0
 
 
-def _append_lines(ledger: Ledger, lines: Lines, shown: Shown, *, clamp_time: bool) -> int:
+def _append_lines(ledger: Ledger, lines: Lines, shown: Shown, *, guards: Guards) -> int:
     taken: dict[int, int] = {}  # the lines without an outcome yet, by the number of their draft
 
     def drafts() -> Iterator[Draft]:
@@ -123,7 +123,7 @@ def _append_lines(ledger: Ledger, lines: Lines, shown: Shown, *, clamp_time: boo
     tally = Tally(lines.total, shown)
     with _interruptible() as stopped:
         outcomes = ledger.append_many(
-            drafts(), clamp_time=clamp_time, stop=lambda: stopped.is_set() or tally.gave_up
+            drafts(), guards=guards, stop=lambda: stopped.is_set() or tally.gave_up
         )
         with closing(cast("Generator[Outcome]", outcomes)):
             # After a stop, drafts that were never begun have no outcome.

@@ -27,7 +27,7 @@ from ledger.format.canonical import decode
 from ledger.format.diff import changes
 from ledger.format.entry import MAX_BYTES
 from ledger.format.layout import check_title_number
-from ledger.titles.append import Draft
+from ledger.titles.append import Draft, Guards
 
 if TYPE_CHECKING:
     from ledger import Entry, Ledger
@@ -142,7 +142,7 @@ def append(
 
         opening = partial(open_ledger, store, key=key, sign=True, connections=connections)
         shown = Shown(as_json, quiet, dry_run)
-        return append_batch(batch, opening, shown, reference, clamp_time=clamp_time, **about)
+        return append_batch(batch, opening, shown, reference, guards=Guards(clamp_time), **about)
     if title_number is None:
         raise typer.BadParameter("give a TITLE, or --batch FILE.jsonl")
     if (file is None) == (not settings):
@@ -162,11 +162,12 @@ def append(
             expected = head if parent is None else parent
             given = apply_settings(base.document if base else {}, settings or [])
         about["reference"] = reference
-        how: Any = {"parent": None if new else expected, "clamp_time": clamp_time}
+        how: Any = {"parent": None if new else expected, "guards": Guards(clamp_time)}
+        draft = Draft(title_number, given, **about)
         if dry_run:
-            entry, repeated = ledger.preview(title_number, given, **about, **how)
+            entry, repeated = ledger.preview(draft, **how)
         else:
-            entry, repeated = ledger.submit(Draft(title_number, given, **about), **how)
+            entry, repeated = ledger.submit(draft, **how)
         if dry_run and not repeated:
             if not quiet or as_json:
                 _show_preview(entry, ledger, as_json=as_json)

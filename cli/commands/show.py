@@ -17,7 +17,6 @@ from cli.options import (
 )
 from cli.session import open_ledger
 from cli.terminal.output import document_lines, entry_json, entry_lines, pager, print_json
-from ledger.format.times import parse_time
 
 if TYPE_CHECKING:
     from ledger import Entry, Ledger
@@ -55,7 +54,7 @@ def show(
 def _find(ledger: Ledger, title_number: str, revision: str, in_law: str | None) -> Entry:
     if in_law is None:
         return ledger.entry(title_number, revision)
-    return ledger.at(title_number, parse_time(in_law), effective=True)
+    return ledger.at(title_number, effective=in_law)
 
 
 def cat(

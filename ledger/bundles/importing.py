@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import hashlib
 from typing import TYPE_CHECKING, NamedTuple
 
 from ledger.bundles.verifying import check_origins
@@ -165,7 +164,7 @@ class _Incoming:
         data = self.section.read(address)
         if data is None:
             return None if self.complete else self._stored(key)
-        if self._keep and hashlib.sha256(data).hexdigest() == address:
+        if self._keep and address_of(data) == address:
             self._batch.append((key, data))
             if len(self._batch) >= BATCH:
                 self.flush()

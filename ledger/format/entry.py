@@ -39,8 +39,10 @@ if TYPE_CHECKING:
     from ledger.format.times import Bound
 
 __all__ = [
+    "CLOSED",
     "KINDS",
     "MAX_BYTES",
+    "OPEN",
     "PAYLOAD_TYPE",
     "STATUSES",
     "Entry",
@@ -48,6 +50,7 @@ __all__ = [
     "check_document",
     "digest",
     "entry_json",
+    "holds_text",
     "parent_hint",
     "short_form",
     "signed_bytes",
@@ -74,7 +77,7 @@ PAYLOAD_TYPE = b"application/vnd.title-ledger.entry.v1+json"
 PREFIX = b"DSSEv1 %d %b " % (len(PAYLOAD_TYPE), PAYLOAD_TYPE)
 
 KINDS = ("registration", "rectification", "migration")
-STATUSES = ("open", "closed")
+OPEN, CLOSED = STATUSES = ("open", "closed")
 
 START = b'{"entry":{'
 SIGNATURE = b',"signature":"'
@@ -84,6 +87,7 @@ P_AT = len(START) - 1
 
 # A comma or brace before the quote: then it opens a member's name, whatever the strings hold.
 PARENT = re.compile(rb'[{,]"parent":(?:null|"([0-9a-f]{64})")')
+TEXT_DIGEST = re.compile(rb'[{,]"text":"([0-9a-f]{64})"')
 VERSION = re.compile(rb'[{,]"version":([1-9][0-9]{0,15})[,}]')
 
 PLAIN = {str, int, type(None)}
@@ -149,6 +153,24 @@ def short_form(data: bytes) -> bytes:
     if cut is None:
         raise MalformedError(NOT_AN_ENTRY)
     return _short(data, cut[1])
+
+
+def holds_text(data: bytes) -> bool:
+    """Whether stored bytes have the very text that their P names; P itself is not checked.
+
+    Of an entry whose address was vouched for before, this is all that is left to be seen.
+    """
+    cut = _cut(data)
+    if cut is None:
+        return False
+    match = TEXT_DIGEST.search(data, 0, cut[0])
+    rest = data[cut[1] + 1 :]
+    return (
+        match is not None
+        and rest.startswith(TEXT)
+        and rest.endswith(b"}")
+        and hashlib.sha256(rest[len(TEXT) : -1]).hexdigest().encode() == match[1]
+    )
 
 
 NOT_AN_ENTRY = 'not an entry: expected {"entry":{…},"signature":"…"} within the first 16,384 bytes'
@@ -234,6 +256,12 @@ class Entry(msgspec.Struct, frozen=True, gc=False):
     def short(self) -> bytes:
         """The short form: the object without its text."""
         return _short(self.data, self._cut[1])
+
+    def without_text(self) -> Entry:
+        """The same entry in its short form."""
+        if self.is_withheld:
+            return self
+        return msgspec.structs.replace(self, author="", message="", data=self.short)
 
     @property
     def text_bytes(self) -> bytes:

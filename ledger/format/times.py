@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import re
 from datetime import UTC, date, datetime, timedelta
+from typing import TypeAlias
 
 import msgspec
 
@@ -16,6 +17,8 @@ from ledger.errors import InvalidError
 __all__ = [
     "CLOCK_SKEW",
     "Bound",
+    "Question",
+    "as_bound",
     "format_time",
     "is_recorded_time",
     "parse_bound",
@@ -52,6 +55,23 @@ class Bound(msgspec.Struct, frozen=True, gc=False):
         if self.instant is not None and other.instant is not None:
             return self.instant < other.instant
         return self.day < other.day
+
+
+Question: TypeAlias = str | date | datetime
+"""What is asked about: a date, or an instant with its offset."""
+
+
+def as_bound(asked: Question) -> Bound:
+    """The bound that a question names; raises InvalidError for a partial date or a naive time."""
+    if isinstance(asked, str):
+        return parse_bound(asked, partial=False)
+    if isinstance(asked, datetime):
+        if asked.tzinfo is None:
+            raise InvalidError("a time without an offset: pass datetimes with tzinfo=UTC")
+        return parse_bound(asked.isoformat(), partial=False)
+    if isinstance(asked, date):
+        return Bound(asked)
+    raise InvalidError(f"not a date or a time with an offset: {type(asked).__name__}")
 
 
 def parse_bound(text: str, *, partial: bool = True) -> Bound:

@@ -16,7 +16,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 
 from ledger.errors import MalformedError, UnsupportedFormatError
 from ledger.format import canonical, layout
-from ledger.format.entry import MAX_BYTES
+from ledger.format.entry import MAX_BYTES, address_of
 from ledger.format.layout import PackName
 
 if TYPE_CHECKING:
@@ -69,8 +69,8 @@ def open_pack(name: PackName, data: bytes, origin: str) -> dict[str, dict[str, b
         entries = found.setdefault(title, {})
         if address in entries:
             raise MalformedError(f"not a pack: it has {address} twice")
-        if hashlib.sha256(entry).hexdigest() != address:
-            raise MalformedError(f"not a pack: its bytes for {address} have another sha256")
+        if address_of(entry) != address:
+            raise MalformedError(f"not a pack: its bytes for {address} have another address")
         entries[address] = entry
     if (next(iter(found)), title_number) != (name.first, name.last):
         raise MalformedError("not a pack: its titles are not those in its name")

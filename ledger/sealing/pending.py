@@ -6,14 +6,13 @@ already has. A title that does not hold is reported. It is left as it is, and so
 
 from __future__ import annotations
 
-import hashlib
 from itertools import groupby, islice
 from typing import TYPE_CHECKING, NamedTuple, TypeAlias
 
 from ledger.errors import LedgerError
 from ledger.format import layout
 from ledger.format.chain import Chain
-from ledger.format.entry import Entry
+from ledger.format.entry import Entry, address_of, holds_text
 from ledger.format.report import Finding, finding_of
 from ledger.local.parallel import in_chunks
 from ledger.tlog.objects import Leaf
@@ -106,7 +105,7 @@ def _find(
         return Due(title_number, findings=(finding_of(error, key),))
     if head is None:
         return Due(title_number, findings=_judge_headless(key, record, markers))
-    if record and hashlib.sha256(head.data).hexdigest() == record.address:
+    if record and address_of(head.data) == record.address and holds_text(head.data):
         return _settle(Due(title_number), record.version, markers)
     due, reached = _walk(history, title_number, record, head.data, now)
     try:

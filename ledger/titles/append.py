@@ -18,6 +18,7 @@ from ledger.errors import (
     HeadMissing,
     HeadMoved,
     IntegrityError,
+    InvalidError,
     KeyUnavailable,
     LedgerError,
     NotDurable,
@@ -26,11 +27,13 @@ from ledger.errors import (
     ReferenceConflict,
     StoreError,
     StoreUnavailable,
+    Supersedes,
+    TitleClosed,
 )
 from ledger.format import canonical, layout, times
-from ledger.format.entry import Entry
+from ledger.format.entry import CLOSED, KINDS, OPEN, Entry
 from ledger.format.keys import PrivateKey
-from ledger.format.times import CLOCK_SKEW
+from ledger.format.times import CLOCK_SKEW, Bound
 from ledger.stores.swap import swap
 from ledger.titles.history import Tip
 from ledger.titles.identity import read_origin
@@ -49,9 +52,12 @@ __all__ = [
     "Anything",
     "Appended",
     "Draft",
+    "Guards",
+    "Pen",
     "append",
     "check_new",
     "move_head",
+    "names_of",
     "preview",
 ]
 
@@ -90,16 +96,42 @@ class Draft:
     message: str = ""
     effective_at: str | None = None
     reference: str = ""
+    effective_until: str | None = None
+    author: str = ""
+    """Who asks for it."""
+    kind: str = KINDS[0]
+    status: str | None = None
+    """``open`` or ``closed``; None: what the title is already."""
+    erases: tuple[int, ...] = ()
+    """Versions whose texts are to be erased."""
+    part: tuple[int, int] = (1, 1)
+
+
+@dataclass(frozen=True, slots=True)
+class Guards:
+    """What a writer insists on in spite of a guard."""
+
+    clamp_time: bool = False
+    """Record the parent's time if the clock is far behind it."""
+    supersede_later: bool = False
+    """Let a version without an end take the place of one that begins later."""
+
+
+class Pen(NamedTuple):
+    """What it takes to write: a key, a clock and a source of randomness."""
+
+    signer: Signer
+    clock: Callable[[], datetime]
+    random_bytes: Callable[[int], bytes]
 
 
 def append(
     history: History,
-    signer: Signer,
-    clock: Callable[[], datetime],
+    pen: Pen,
     draft: Draft,
     *,
     parent: str | Anything | None = ANY,
-    clamp_time: bool = False,
+    guards: Guards = Guards(),
     tip: Tip | None = None,
 ) -> Appended:
     """Add the draft to its title's chain; see ``Ledger.append``.
@@ -108,7 +140,7 @@ def append(
     """
     tip = tip or Tip(history, draft.title_number)
     for attempt in range(RACES):
-        prepared = _prepare(history, signer, clock, draft, parent, clamp_time, tip)
+        prepared = _prepare(history, pen, draft, parent, guards, tip)
         entry = prepared.entry
         if prepared.repeated:
             _make_durable(history, entry)
@@ -138,7 +170,7 @@ def _make_durable(history: History, entry: Entry) -> None:
     try:
         history.store.create(key, entry.data)
     except PreconditionFailed as error:
-        raise _other_bytes(key, error) from error
+        raise _other_bytes(history, entry, error) from error
     except (OutcomeUnknown, StoreError) as error:
         raise OutcomeUnknown(
             f"{entry.title_number} has it, as version {entry.version} ({entry.address}), but it is"
@@ -148,77 +180,79 @@ def _make_durable(history: History, entry: Entry) -> None:
         ) from error
 
 
-def _other_bytes(key: str, why: LedgerError) -> IntegrityError:
-    return IntegrityError(
-        f"{key}: other bytes are stored under this address ({why})",
-        reason="address-mismatch",
-        object_key=key,
-    )
+def _other_bytes(history: History, entry: Entry, why: LedgerError) -> IntegrityError:
+    """The error of bytes that are in an entry's place, and not the entry as registered."""
+    key = layout.entry_key(entry.title_number, entry.address)
+    blob = history.store.get(key)
+    if blob is not None and blob.data == entry.short:
+        reason, what = "text-missing", "the entry is stored without its text"
+    else:
+        reason, what = "address-mismatch", "other bytes are stored under this address"
+    return IntegrityError(f"{key}: {what} ({why})", reason=reason, object_key=key)
 
 
 def preview(
     history: History,
-    signer: Signer,
-    clock: Callable[[], datetime],
+    pen: Pen,
     draft: Draft,
     *,
     parent: str | Anything | None = ANY,
-    clamp_time: bool = False,
+    guards: Guards = Guards(),
 ) -> Appended:
     """Return what ``append`` would return now, or raise what it would raise. Write nothing."""
     tip = Tip(history, draft.title_number)
-    return _prepare(history, signer, clock, draft, parent, clamp_time, tip)
+    return _prepare(history, pen, draft, parent, guards, tip)
 
 
 def _prepare(  # noqa: PLR0917 -- two callers, next to it
     history: History,
-    signer: Signer,
-    clock: Callable[[], datetime],
+    pen: Pen,
     draft: Draft,
     parent: str | Anything | None,
-    clamp_time: bool,
+    guards: Guards,
     tip: Tip,
 ) -> Appended:
     """Read the head, see that the draft may follow it, and sign the entry that does."""
     if isinstance(parent, str):
         layout.check_address(parent)
     head = tip.head()
-    repeated = _find_repeated(tip, draft, parent)
+    repeated = _find_repeated(history, head, draft)
     if repeated:
         return Appended(repeated, repeated=True)
     _check_parent(draft.title_number, head, parent)
     if head is None:
         _check_first(history, draft.title_number)
-    entry = _sign(history, signer, clock(), draft, head, clamp_time=clamp_time)
+    entry = _sign(history, pen, draft, head.entry if head else None, guards)
     return Appended(entry, repeated=False)
 
 
-def _sign(
-    history: History,
-    signer: Signer,
-    now: datetime,
-    draft: Draft,
-    head: Head | None,
-    *,
-    clamp_time: bool = False,
-) -> Entry:
-    """Sign the entry that puts the draft on top of the head.
+def _sign(history: History, pen: Pen, draft: Draft, parent: Entry | None, guards: Guards) -> Entry:
+    """Sign the entry that puts the draft on top of its parent.
 
     What a device signs (an HSM, a KMS) is checked as a reader will check it.
     """
-    parent = head.entry if head else None
     entry = Entry.sign(
-        signer,
+        pen.signer,
         ledger=history.origin,
         title_number=draft.title_number,
         document=draft.document,
-        recorded_at=_recorded_at(now, parent, clamp=clamp_time),
+        recorded_at=_recorded_at(pen.clock(), parent, clamp=guards.clamp_time),
+        salt=pen.random_bytes(32),
         parent=parent,
+        kind=draft.kind,
         message=draft.message,
+        author=draft.author,
         effective_at=draft.effective_at,
+        effective_until=draft.effective_until,
         reference=draft.reference,
+        part=draft.part,
+        status=draft.status or (parent.status if parent else OPEN),
+        erases=draft.erases,
     )
-    if type(signer) is PrivateKey:
+    _check_closed(entry, parent)
+    if parent is not None:
+        _check_law(history, entry, parent, pen.clock(), guards)
+    if type(pen.signer) is PrivateKey:
         return entry  # signed here, by the key whose id it carries
     key = layout.entry_key(entry.title_number, entry.address)
     try:
@@ -228,6 +262,56 @@ def _sign(
             f"cannot append to {draft.title_number}: the signer's signature does not verify",
             hint="nothing was written; check the device that signs",
         ) from error
+
+
+def _check_closed(entry: Entry, parent: Entry | None) -> None:
+    """A closed title takes what reopens it, what erases, and what rectifies the record."""
+    if parent is None or parent.status != CLOSED or entry.status != CLOSED:
+        return
+    if entry.kind == "rectification" or entry.erases:
+        return
+    raise TitleClosed(
+        f"cannot append to {entry.title_number}: version {parent.version} closed it",
+        hint="reopen it with --reopen, or append a rectification of the record",
+    )
+
+
+def _check_law(
+    history: History, entry: Entry, parent: Entry, now: datetime, guards: Guards
+) -> None:
+    """Refuse bounds that would leave a day without law, or make the wrong person owner.
+
+    Only bounds that could do so cost a walk of the chain.
+    """
+    at, until = entry.begins, entry.ends
+    has_instant = any(text and "T" in text for text in (entry.effective_at, entry.effective_until))
+    may_supersede = until is None and entry.effective_at is not None and not guards.supersede_later
+    if not (has_instant or may_supersede):
+        return
+    today = Bound(now.date(), now)
+    for other in history.walk(parent):
+        if may_supersede and at.is_before(other.begins) and not today.is_before(other.begins):
+            raise Supersedes(
+                f"cannot append to {entry.title_number}: version {other.version} holds from"
+                f" {other.effective_at or other.recorded_at}, and this would take its place",
+                hint=f"give it an end: --effective-until {other.effective_at or other.recorded_at};"
+                " or insist with --supersede-later",
+            )
+        _check_spelling(entry.effective_at, other.effective_until, other)
+        _check_spelling(entry.effective_until, other.effective_at, other)
+
+
+def _check_spelling(mine: str | None, theirs: str | None, other: Entry) -> None:
+    """Two spellings of one instant compare as two dates with a day between them, or none."""
+    if not mine or not theirs or mine == theirs:
+        return
+    ours, others = times.parse_bound(mine), times.parse_bound(theirs)
+    if ours.instant is not None and ours.instant == others.instant and ours.day != others.day:
+        raise InvalidError(
+            f"{mine} is the instant that version {other.version} spells {theirs}: a day between"
+            " the two spellings would be without law",
+            hint=f"write {theirs}",
+        )
 
 
 def _recorded_at(now: datetime, parent: Entry | None, *, clamp: bool) -> str:
@@ -263,25 +347,45 @@ def _short(address: str | None) -> str:
     return address[:8] if address else "nothing"
 
 
-def _find_repeated(tip: Tip, draft: Draft, parent: str | Anything | None) -> Entry | None:
-    """The entry that an earlier try of the same append left, searched down to the parent given.
+def _find_repeated(history: History, head: Head | None, draft: Draft) -> Entry | None:
+    """The entry that an earlier try of the same append left, by its reference and part.
 
-    A repeat has the same document and the same effective date. Anything else is a new registration.
+    A repeat asks for the same in every member but ``author`` and ``message``.
     """
-    above = parent if isinstance(parent, str) else None
-    entry = tip.find(draft.reference, above) if draft.reference else None
+    if head is None or not draft.reference:
+        return None
+    entry = history.find_reference(head.entry, draft.reference, draft.part)
     if entry is None:
         return None
-    same_day = draft.effective_at == entry.effective_at
-    if same_day and canonical.encode(draft.document) == canonical.encode(entry.document):
+    other = _difference(draft, entry)
+    if other is None:
         return entry
     raise ReferenceConflict(
         f"the reference {draft.reference!a:.80} is taken: {draft.title_number} has it at"
-        f" version {entry.version} ({_short(entry.address)}), with another "
-        + ("document" if same_day else "effective date"),
+        f" version {entry.version} ({_short(entry.address)}), {other}",
         hint="use a new reference for a new registration",
         address=entry.address,
     )
+
+
+def _difference(draft: Draft, entry: Entry) -> str | None:
+    """What differs between a draft and the entry that has its reference; None: nothing."""
+    if entry.is_withheld:
+        return "whose text is erased, so that nothing can be compared"
+    if canonical.encode(draft.document) != canonical.encode(entry.document):
+        return "with another document"
+    pairs = {
+        "effective date": (draft.effective_at, entry.effective_at),
+        "end": (draft.effective_until, entry.effective_until),
+        "list of erased versions": (draft.erases, entry.erases),
+        "kind": (draft.kind, entry.kind),
+        # None means: as the title was.
+        "status": (draft.status or entry.status, entry.status),
+    }
+    for name, (asked, found) in pairs.items():
+        if asked != found:
+            return f"with another {name}"
+    return None
 
 
 def _check_first(history: History, title_number: str) -> None:
@@ -330,6 +434,15 @@ def check_new(
             )
 
 
+def names_of(entry: Entry) -> list[tuple[str, bytes]]:
+    """The empty objects that are written with an entry: its marker, and its reference's name."""
+    move = (entry.title_number, entry.version, entry.address)
+    names = [(layout.pending_key(*move), b"")]
+    if entry.reference:
+        names.append((layout.reference_key(entry.reference, *move), b""))
+    return names
+
+
 def move_head(history: History, entry: Entry, expected: str | None) -> Blob | None:
     """Store the entry and swap the head to it, if the head is still the ``expected`` version.
 
@@ -338,13 +451,12 @@ def move_head(history: History, entry: Entry, expected: str | None) -> Blob | No
     OutcomeUnknown if nobody can tell.
     """
     title_number, address = entry.title_number, entry.address
-    marker = layout.pending_key(title_number, entry.version, address)
     try:
         history.store.create_many(
-            [(layout.entry_key(title_number, address), entry.data), (marker, b"")]
+            [(layout.entry_key(title_number, address), entry.data), *names_of(entry)]
         )
     except PreconditionFailed as error:
-        raise _other_bytes(layout.entry_key(title_number, address), error) from error
+        raise _other_bytes(history, entry, error) from error
     except OutcomeUnknown as error:
         # Without a head that points at them, an entry and a marker are nothing yet.
         raise StoreUnavailable(

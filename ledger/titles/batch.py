@@ -14,15 +14,14 @@ from typing import TYPE_CHECKING, NamedTuple
 
 from ledger.errors import LedgerError, Skipped
 from ledger.format import canonical, layout
-from ledger.format.entry import MAX_BYTES, Entry
-from ledger.titles.append import Appended, Draft, append
+from ledger.format.entry import MAX_BYTES, OPEN, Entry
+from ledger.titles.append import Appended, Draft, Guards, append
 from ledger.titles.history import Tip
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Iterator
-    from datetime import datetime
 
-    from ledger.format.keys import Signer
+    from ledger.titles.append import Pen
     from ledger.titles.history import History
 
 __all__ = ["Outcome", "append_many", "check_draft"]
@@ -49,11 +48,10 @@ class Outcome(NamedTuple):
 
 def append_many(
     history: History,
-    signer: Signer,
-    clock: Callable[[], datetime],
+    pen: Pen,
     drafts: Iterable[Draft],
     *,
-    clamp_time: bool = False,
+    guards: Guards = Guards(),  # noqa: B008 -- frozen
     stop: Callable[[], bool] = lambda: False,
 ) -> Iterator[Outcome]:
     """Append the drafts, and yield the outcomes in their order; see ``Ledger.append_many``."""
@@ -63,7 +61,7 @@ def append_many(
     ) as pool:
         window = _Window(
             start=lambda draft, tip: pool.submit(
-                append, history, signer, clock, draft, clamp_time=clamp_time, tip=tip
+                append, history, pen, draft, guards=guards, tip=tip
             ),
             open_tip=lambda title_number: Tip(history, title_number),
             writers=max(WRITERS, history.store.concurrency),
@@ -79,9 +77,15 @@ def check_draft(draft: Draft) -> None:
         title_number=layout.check_title_number(draft.title_number),
         document=draft.document,
         recorded_at="2000-01-01T00:00:00.000000Z",
+        salt=bytes(32),
+        kind=draft.kind,
         message=draft.message,
+        author=draft.author,
         effective_at=draft.effective_at,
+        effective_until=draft.effective_until,
         reference=draft.reference,
+        part=draft.part,
+        status=draft.status or OPEN,
     )
 
 

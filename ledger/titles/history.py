@@ -7,19 +7,22 @@ checks the stored bytes, ``check_link`` an entry and its parent. Both raise what
 from __future__ import annotations
 
 from contextlib import suppress
+from itertools import chain, dropwhile, islice
 from typing import TYPE_CHECKING, NamedTuple
 
-from ledger.errors import IntegrityError, InvalidError, NotFoundError
-from ledger.format import layout, times
+from ledger.errors import Erased, IntegrityError, InvalidError, NotFoundError
+from ledger.format import layout
 from ledger.format.chain import check_link
 from ledger.format.entry import Entry
+from ledger.format.law import in_law, is_known
 from ledger.format.revision import Revision, parse_revision
+from ledger.format.times import as_bound
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
-    from datetime import datetime
 
     from ledger.format.keyring import Keyring
+    from ledger.format.times import Question
     from ledger.stores.base import Blob, Store
 
 __all__ = ["Head", "History", "Tip"]
@@ -29,6 +32,9 @@ HEADS = 256
 
 LARGE = 1 << 16
 """Bytes: a larger head is not remembered."""
+
+MAX_NAMES = 1000
+"""With more entries of one reference than that, a walk is quicker than their names."""
 
 
 class Head(NamedTuple):
@@ -110,12 +116,68 @@ class History:
         check_link(child, parent)
         return parent
 
-    def walk(self, start: Entry) -> Iterator[Entry]:
-        """The entry and all before it, newest first, one read each."""
+    def walk(self, head: Entry) -> Iterator[Entry]:
+        """The head and all before it, newest first, one read each.
+
+        A text that an entry above orders erased is left out, whether it is still there or not.
+        Raises IntegrityError (``text-missing``) for one that is gone and that no entry erases.
+        """
+        return self._walk(head, set())
+
+    def _walk(self, start: Entry, erased: set[int]) -> Iterator[Entry]:
         entry: Entry | None = start
         while entry is not None:
+            if entry.version in erased:
+                entry = entry.without_text()
+            elif entry.is_withheld:
+                raise _missing_text(entry)
             yield entry
+            erased.update(entry.erases)
             entry = self.parent(entry)
+
+    def read_text(self, entry: Entry) -> Entry:
+        """Return an entry that a walk gave, if it has its text; raises Erased, naming the order."""
+        if not entry.is_withheld:
+            return entry
+        by = None
+        for above in self.walk(self.head(entry.title_number)):
+            if entry.version in above.erases:
+                by = above
+                break
+            if above.version <= entry.version:
+                break
+        if by is None:
+            raise _missing_text(entry)
+        raise Erased(
+            f"the text of {entry.title_number} version {entry.version} was erased by version"
+            f" {by.version} (reference {by.reference})",
+            hint=f"'ledger log {entry.title_number}' shows what is left",
+            version=by.version,
+            reference=by.reference,
+        )
+
+    def find_reference(self, head: Entry, reference: str, part: tuple[int, int]) -> Entry | None:
+        """The newest entry below the head with this reference and part; None if there is none.
+
+        A listing names the candidates: one request, if there are none. A name that is not in the
+        chain means nothing.
+        """
+        prefix = f"{layout.reference_prefix(reference)}{head.title_number}."
+        listed = map(layout.parse_reference_key, islice(self.store.list(prefix), MAX_NAMES + 1))
+        names = [name for name in listed if name and name.title_number == head.title_number]
+        if not names:
+            return None
+        versions = {name.version for name in names if name.version <= head.version}
+        everything = len(names) > MAX_NAMES
+        lowest = 1 if everything else min(versions, default=head.version + 1)
+        for entry in self.walk(head):
+            if entry.version < lowest:
+                break
+            if (everything or entry.version in versions) and (
+                (entry.reference, entry.part) == (reference, part)
+            ):
+                return entry
+        return None
 
     def descends(self, head: Entry, address: str, version: int) -> bool:
         """Whether the head's chain contains this address as this version."""
@@ -129,7 +191,7 @@ class History:
 
         That it happened is not said: an append may have crashed, or lost a race.
         """
-        for key in self.store.list(f"{layout.PENDING}{title_number}."):
+        for key in self.store.list(layout.pending_prefix(title_number)):
             parsed = layout.parse_pending_key(key)
             if parsed:
                 yield parsed[1:]
@@ -137,54 +199,79 @@ class History:
     def at(
         self,
         title_number: str,
-        moment: datetime,
         *,
-        effective: bool = False,
+        effective: Question | None = None,
+        recorded: Question | None = None,
         head: Entry | None = None,
     ) -> Entry:
-        """The newest entry recorded (or, in law, effective) at that moment or before."""
-        asked = times.format_time(moment)  # refuses one without an offset
-        for entry in self.walk(head or self.head(title_number)):
-            text = entry.effective_at if effective and entry.effective_at else entry.recorded_at
-            if times.parse_time(text) <= moment:
-                return entry
-        what = "in effect" if effective else "recorded"
-        raise NotFoundError(
-            f"no entry of {title_number} was {what} at {asked}",
-        )
+        """The entry in law on a day, as known on another; without ``effective``, the newest known.
+
+        ``docs/spec.md``, "Time in law". Raises NotInLaw, or Erased for an entry without its text.
+        """
+        known = as_bound(recorded) if recorded is not None else None
+        entries = self.walk(head or self.head(title_number))
+        if effective is not None:
+            return self.read_text(in_law(entries, as_bound(effective), known))
+        for entry in entries:
+            if known is None or is_known(entry, known):
+                return self.read_text(entry)
+        raise NotFoundError(f"no entry of {title_number} was recorded by {recorded}")
 
     def resolve(
         self, title_number: str, revision: str | Revision, head: Entry | None = None
     ) -> Entry:
-        """The entry that a revision names (see ``ledger.revision``), seen from the head.
+        """The entry that a revision names (see ``format/revision.py``), seen from the head.
 
-        Reads n + 1 objects for ``HEAD~n``, down to the entry for ``v3`` and ``@{date}``, and lists
-        the title for a prefix.
+        Reads every entry from the head down to it: one above may erase its text. A prefix also
+        lists the title.
         """
+        return next(self.log(title_number, revision, head))
+
+    def log(
+        self, title_number: str, revision: str | Revision, head: Entry | None = None
+    ) -> Iterator[Entry]:
+        """The entry that a revision names and all before it, newest first."""
         layout.check_title_number(title_number)
         if isinstance(revision, str):
             revision = parse_revision(revision)
-        entry = self._base(title_number, revision, head)
-        if revision.back >= entry.version:
-            raise NotFoundError(
-                f"{title_number} has no entry {revision.back} before version {entry.version}"
-            )
-        target = entry.version - revision.back
-        return next(found for found in self.walk(entry) if found.version == target)
-
-    def _base(self, title_number: str, revision: Revision, head: Entry | None) -> Entry:
         if revision.prefix is not None:
-            return self.entry(title_number, self._complete(title_number, revision.prefix))
-        if revision.time is not None:
-            return self.at(title_number, revision.time, head=head)
-        head = head or self.head(title_number)
-        if revision.version is None:
-            return head
-        if revision.version > head.version:
+            named = self.entry(title_number, self._complete(title_number, revision.prefix))
+            entries = self._down_from(named, head)
+        else:
+            entries = self._base(title_number, revision, head)
+        first = next(entries)
+        if revision.back >= first.version:
             raise NotFoundError(
-                f"{title_number} has no version {revision.version}; its head is {head.version}"
+                f"{title_number} has no entry {revision.back} before version {first.version}"
             )
-        return next(entry for entry in self.walk(head) if entry.version == revision.version)
+        return islice(chain([first], entries), revision.back, None)
+
+    def _base(self, title_number: str, revision: Revision, head: Entry | None) -> Iterator[Entry]:
+        head = head or self.head(title_number)
+        entries = self.walk(head)
+        if revision.time is not None:
+            known = as_bound(revision.time)
+            entries = dropwhile(lambda entry: not is_known(entry, known), entries)
+            first = next(entries, None)
+            if first is None:
+                raise NotFoundError(f"no entry of {title_number} was recorded by {revision.time}")
+            return chain([first], entries)
+        version = revision.version or head.version
+        if version > head.version:
+            raise NotFoundError(
+                f"{title_number} has no version {version}; its head is {head.version}"
+            )
+        return dropwhile(lambda entry: entry.version > version, entries)
+
+    def _down_from(self, start: Entry, head: Entry | None) -> Iterator[Entry]:
+        """Walk from an entry, of the chain or not, with what the chain erases left out."""
+        head = head or self.head(start.title_number)
+        entries = dropwhile(lambda entry: entry.version > start.version, self.walk(head))
+        first = next(entries, None)
+        if first is not None and first.address == start.address:
+            return chain([first], entries)
+        erased = {version for entry in self.walk(head) for version in entry.erases}
+        return self._walk(start, erased)  # it lost a race, or belongs to a head that was lost
 
     def _complete(self, title_number: str, prefix: str) -> str:
         if layout.is_address(prefix):
@@ -205,11 +292,10 @@ class History:
 
 
 class Tip:
-    """The head of one title and what is below it, read when asked for, no further than needed.
+    """The head of one title, kept from one append to the next so that it need not be read again.
 
-    Keep it from one append to the next: without it, each append to a long title would read the
-    whole chain again, only to see that its reference is new. If somebody else has appended in
-    between, the swap of the head fails. Throw it away after any error.
+    If somebody else has appended in between, the swap of the head fails. Throw it away after any
+    error.
     """
 
     def __init__(self, history: History, title_number: str) -> None:
@@ -218,43 +304,16 @@ class Tip:
         self.forget()
 
     def forget(self) -> None:
-        """Read everything anew: somebody else moved the head."""
+        """Read the head anew: somebody else moved it."""
         self._head: Head | None = None
         self._is_read = False
-        self._below: Iterator[Entry] = iter(())
-        self._addresses: dict[str, str] = {}  # of what was read so far, by reference
 
     def head(self) -> Head | None:
         """The head, or None if the title has none."""
         if not self._is_read:
             self._head = self._history.find_head(self._title_number)
-            self._below = self._history.walk(self._head.entry) if self._head else iter(())
             self._is_read = True
         return self._head
-
-    def find(self, reference: str, above: str | None = None) -> Entry | None:
-        """The newest entry with this reference, above an address if one is given.
-
-        A search that stopped at an address has used up the chain: forget the tip after it.
-        """
-        self.head()
-        if reference in self._addresses:
-            return self._again(self._addresses[reference])
-        for entry in self._below:
-            if entry.address == above:
-                return None
-            if entry.reference:
-                self._addresses.setdefault(entry.reference, entry.address)
-            if entry.reference == reference:
-                return entry
-        return None
-
-    def _again(self, address: str) -> Entry:
-        """An entry that the chain leads through, read once more."""
-        try:
-            return self._history.entry(self._title_number, address)
-        except NotFoundError:
-            raise _missing_entry(self._title_number, address) from None
 
     def grow(self, entry: Entry, head: Blob) -> None:
         """Put the entry on top; ``head`` is what the store has for a head since it moved."""
@@ -262,8 +321,16 @@ class Tip:
             self.forget()
             return
         self._head = Head(entry, head.version)
-        if entry.reference:
-            self._addresses[entry.reference] = entry.address
+
+
+def _missing_text(entry: Entry) -> IntegrityError:
+    key = layout.entry_key(entry.title_number, entry.address)
+    return IntegrityError(
+        f"{key}: the text of version {entry.version} is gone, and no entry above erases it",
+        hint=f"'ledger verify {entry.title_number}' tells more; a bundle can bring it back",
+        reason="text-missing",
+        object_key=key,
+    )
 
 
 def _missing_entry(title_number: str, address: str) -> IntegrityError:

@@ -7,14 +7,13 @@ what is there too much, nobody asks for. So an error is no error here: the walk 
 
 from __future__ import annotations
 
-import hashlib
 from contextlib import suppress
 from tempfile import TemporaryFile
 from typing import IO, TYPE_CHECKING, NamedTuple
 
 from ledger.errors import LedgerError, StoreUnavailable
 from ledger.format import layout
-from ledger.format.entry import parent_hint, version_hint
+from ledger.format.entry import address_of, parent_hint, version_hint
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping
@@ -149,7 +148,7 @@ class _Walk:
     def __init__(self, title: Wanted, near: Near, head: bytes) -> None:
         self._title = title
         self._near = near
-        self._own = hashlib.sha256(head).hexdigest()
+        self._own = address_of(head)
         self.asked: list[str] = []
         """The keys to read next: at first the head's own entry, and its parent."""
         if self._own != title.until:

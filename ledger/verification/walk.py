@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import hashlib
 from dataclasses import replace
 from functools import partial
 from itertools import chain
@@ -11,7 +10,7 @@ from typing import TYPE_CHECKING, NamedTuple, TypeAlias
 from ledger.errors import LedgerError, NotFoundError
 from ledger.format import layout
 from ledger.format.chain import Chain
-from ledger.format.entry import Entry
+from ledger.format.entry import Entry, address_of, holds_text
 from ledger.format.report import Finding, Report, finding_of
 from ledger.local.parallel import in_chunks
 from ledger.packs.reader import FROM_PACKS, PackReader, pack_names
@@ -290,7 +289,7 @@ def plan_walk(
         raise
     except LedgerError as error:
         return Report(history.origin, findings=(finding_of(error, key),))
-    if known and hashlib.sha256(blob.data).hexdigest() == known.address:
+    if known and address_of(blob.data) == known.address and holds_text(blob.data):
         return Report(history.origin, titles=1)
 
     get, key_of = history.store.get, layout.entry_key

@@ -19,7 +19,6 @@ from ledger.format.diff import change_json, changes
 from ledger.format.entry import entry_json
 from ledger.format.layout import is_address
 from ledger.format.report import report_json
-from ledger.format.times import parse_time
 from ledger.service.http.answers import answer, html, to_json
 from ledger.service.http.bodies import representation
 from ledger.service.http.parameters import (
@@ -106,7 +105,7 @@ class Reads:
         if version is not None and at is not None:
             raise InvalidError("version and at exclude each other")
         if at is not None:
-            return self._ledger.at(title_number, parse_time(at))
+            return self._ledger.at(title_number, recorded=at)
         return self._ledger.entry(title_number, "HEAD" if version is None else f"v{version}")
 
     def _title_page(self, request: Request, shown: Entry) -> str:
