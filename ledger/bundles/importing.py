@@ -18,6 +18,7 @@ from ledger.errors import (
 from ledger.format import layout
 from ledger.format.bundle import BUNDLE_KEY, BundleReader, Section
 from ledger.format.chain import verify_chain
+from ledger.format.entry import address_of
 from ledger.titles.append import check_new, move_head
 
 if TYPE_CHECKING:
