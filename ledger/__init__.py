@@ -10,6 +10,7 @@
     assert ledger.verify("TN1234567", expect=entry.address)
 """
 
+from importlib import import_module
 from typing import TYPE_CHECKING
 
 from ledger.errors import (
@@ -37,8 +38,10 @@ from ledger.local.keyfile import create_key, load_key
 from ledger.offline import verify_bundle
 from ledger.stores import Store, open_store
 from ledger.titles.append import ANY, Draft
+from ledger.verification.run import Verification
 
 if TYPE_CHECKING:
+    from ledger.local.processes import Processes
     from ledger.log import Log, check_entry
 
 __all__ = [
@@ -61,6 +64,7 @@ __all__ = [
     "NotFoundError",
     "OutcomeUnknown",
     "PrivateKey",
+    "Processes",
     "PublicKey",
     "ReferenceConflict",
     "Report",
@@ -69,6 +73,7 @@ __all__ = [
     "StoreError",
     "TrustError",
     "UnsupportedFormatError",
+    "Verification",
     "check_entry",
     "create_key",
     "load_key",
@@ -78,11 +83,14 @@ __all__ = [
 
 
 def __getattr__(name: str) -> object:
-    """Load the log only for those who use it: every command of the shell would wait for it."""
-    if name not in {"Log", "check_entry"}:
+    """Load what is slow to load only for those who use it; every command would wait for it."""
+    modules = {
+        "Log": "ledger.log",
+        "Processes": "ledger.local.processes",
+        "check_entry": "ledger.log",
+    }
+    if name not in modules:
         raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
-    from ledger import log  # noqa: PLC0415
-
-    found: object = getattr(log, name)
+    found: object = getattr(import_module(modules[name]), name)
     globals()[name] = found
     return found
