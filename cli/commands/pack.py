@@ -1,4 +1,4 @@
-"""``ledger pack``: put entries together, so that an audit reads hundreds of them at once."""
+"""``ledger pack``: put entries together, so that verifying reads hundreds of them at once."""
 
 from __future__ import annotations
 
@@ -31,7 +31,7 @@ def pack(
 ) -> int:
     """Put entries that are in no pack into packs.
 
-    Packs are copies, of which an audit of all titles reads hundreds of entries at once. Nothing is
+    Packs are copies: verifying all titles reads hundreds of entries from them at once. Nothing is
     signed, and no entry is moved. Titles that don't verify are left out, and end in verify's exit
     codes.
     """
