@@ -1,8 +1,8 @@
-"""Verification of one title: the bytes of a chain and a keyring in, a Report out.
+"""Verify one title: the bytes of a chain and a keyring in, a Report out.
 
-The walk goes from the head to the root by parent, and trusts no listing, no name and no time. All
-that can be told from one entry's bytes is checked by ``Entry.open``; what two neighbours say of
-each other by ``check_link``; this module walks, and turns what is raised into findings.
+The walk goes from the head to the root by parent, and trusts no listing, no name and no time.
+``Entry.open`` checks one entry's bytes, and ``check_link`` what two neighbours say of each other.
+This module walks, and turns what they raise into findings.
 """
 
 from __future__ import annotations
@@ -31,7 +31,7 @@ if TYPE_CHECKING:
 __all__ = ["NO_PIN", "ReadEntry", "check_link", "verify_chain"]
 
 ReadEntry = Callable[[str], bytes | None]
-"""The bytes stored under an address of the title at hand; None: there are none. May raise."""
+"""Reads the bytes at an address of the title, or None if there are none. It may raise."""
 
 NO_PIN = (
     "that this is the newest state: without an address remembered from before (--expect),"
@@ -40,7 +40,7 @@ NO_PIN = (
 
 
 def check_link(child: Entry, parent: Entry) -> None:
-    """Check what two neighbours say of each other; raises IntegrityError naming the child."""
+    """Check what two neighbours say of each other; raise IntegrityError naming the child."""
     if child.version != parent.version + 1:
         why = f"it is version {child.version} on top of version {parent.version}"
         raise _broken_link(child, why, reason="wrong-version")
@@ -55,25 +55,25 @@ def _broken_link(child: Entry, why: str, *, reason: str) -> IntegrityError:
 
 
 Stored: TypeAlias = "tuple[str, str | None, bytes]"
-"""Bytes as they were read, to be checked: their key, the address they should have, themselves."""
+"""Bytes to be checked: their key, the address they should have, and the bytes."""
 
 
 class Held(Enum):
-    """A step that only has to be counted: the head's own entry is there, and is the same."""
+    """A step that is only counted: the head's own entry is there and has the same bytes."""
 
     COPY = "copy"
 
 
 Step: TypeAlias = "Stored | Finding | Held"
-"""What a walk comes by."""
+"""What a walk passes."""
 
 
 class Chain:
-    """One title under verification: walks from its head down, and judges what was checked.
+    """One title under verification: walks down from its head, and judges what was checked.
 
-    ``steps`` reads; it follows what the bytes say, unchecked, so that reading can be ahead of
-    checking. ``check`` is pure, and may run anywhere. ``add`` takes what came of every step, in
-    their order, and stops believing at the first that does not hold.
+    ``steps`` reads, and follows the unchecked bytes, so that reading can be ahead of checking.
+    ``check`` is pure and may run on any thread. ``add`` takes the results of all steps in order,
+    and believes nothing after the first that does not hold.
     """
 
     def __init__(
@@ -100,16 +100,16 @@ class Chain:
         self.head: Entry | None = None
         self.child: Entry | None = None
         self.trace: bytearray | None = None
-        """Set it to have the addresses that are walked added to it, 32 bytes each."""
+        """Set it to collect the addresses of the walk, 32 bytes each."""
 
     def steps(self, head: bytes, read: ReadEntry) -> Iterator[Step]:
-        """Everything that the walk meets, from the head to the root, or down to ``since``."""
+        """Yield everything that the walk passes, from the head to the root or to ``since``."""
         yield self.head_key, None, head
         own = hashlib.sha256(head).hexdigest()
         yield self._copy(own, head, read)
         left = self.missing - {own}
         address = parent_hint(head)
-        # Past ``since`` only for a pin that is older than it.
+        # Go past ``since`` only for an older pin.
         while address is not None and (left or self.since is None) and not self.broken:
             step = self._read(address, read)
             yield step
@@ -119,7 +119,7 @@ class Chain:
             address = parent_hint(step[2])
 
     def _copy(self, address: str, head: bytes, read: ReadEntry) -> Step:
-        """The head is a copy: the entry must be there under its own name, too."""
+        """Compare the head, which is a copy, with the entry under its own name."""
         step = self._read(address, read)
         if isinstance(step, Finding):
             return step
@@ -141,7 +141,7 @@ class Chain:
         return key, address, data
 
     def check(self, step: Step) -> Entry | Finding | Held:
-        """Check all that can be told from one entry's bytes; touches nothing."""
+        """Check what one entry's bytes tell, without side effects."""
         if not isinstance(step, tuple):
             return step
         key, address, data = step
@@ -158,7 +158,7 @@ class Chain:
             return finding_of(error, key)
 
     def add(self, checked: Entry | Finding | Held) -> None:
-        """Take in what came of the next step."""
+        """Take the result of the next step."""
         if self.broken:
             return
         if isinstance(checked, Entry):
@@ -201,7 +201,7 @@ class Chain:
             self.findings.append(Finding("warning", "time-in-future", self.head_key, message))
 
     def report(self) -> Report:
-        """The verdict, once every step was taken in."""
+        """Return the verdict, after every step was added."""
         findings = list(self.findings)
         if not self.broken:
             for address in sorted(self.missing):
@@ -230,8 +230,8 @@ def verify_chain(
     """Walk one title from its head to its root, or down to ``since``, and check everything.
 
     ``expect`` is a pin: an address that must be in the chain. ``since`` is an address that an
-    earlier verification vouched for: it is checked, what lies below it is not. An entry is read
-    once its child has been checked.
+    earlier verification vouched for: it is checked, and what lies below it is not. An entry is read
+    after its child was checked.
     """
     chain = Chain(title_number, origin=origin, keyring=keyring, now=now, expect=expect, since=since)
     for step in chain.steps(head, read):

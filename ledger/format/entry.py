@@ -392,7 +392,7 @@ def _check_numbers(document: JSONValue, spelled: bytes) -> None:
 
 
 def entry_json(entry: Entry, keyring: Keyring) -> dict[str, Any]:
-    """An entry as an object: the members of the format, but not the document."""
+    """Return an entry as a JSON object: the members of the format, without the document."""
     return {
         "address": entry.address,
         "title_number": entry.title_number,
