@@ -1,1 +1,1 @@
-"""The shell face of the ledger: it reads the environment and the terminal, and decides nothing."""
+"""The command `ledger`: it reads the environment and the terminal, and decides nothing."""

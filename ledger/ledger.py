@@ -1,4 +1,4 @@
-"""The ledger: what people append to, read and verify. It orchestrates; the rules are elsewhere."""
+"""The ledger: append to it, read it, verify it."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What can be checked without a ledger's store: a bundle, in a file."""
+"""What can be checked without a store."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Where a ledger is kept: in memory, in a folder, or in a bucket."""
+"""Where objects lie: in memory, in a folder, or in a bucket."""
 
 from __future__ import annotations
 

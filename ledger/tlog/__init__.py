@@ -1,4 +1,4 @@
-"""The transparency log: which entry is which version of a title, for all to see, in one order.
+"""The formats of the log, pure: those of C2SP, bytes in, an object or an error out.
 
 Who holds a checkpoint can tell whether the log ever lost, changed or reordered a leaf. The formats
 are those of C2SP (signed-note, tlog-checkpoint, tlog-cosignature, tlog-tiles, tlog-proof), so that
