@@ -177,7 +177,7 @@ def _check_installed() -> None:
     if missing:
         raise CannotServeError(
             f"the service needs what is not installed: {', '.join(missing)}",
-            hint="pip install 'title-ledger[serve]'",
+            hint="in a clone: pip install '.[serve]'",
         )
 
 

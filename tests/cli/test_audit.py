@@ -358,7 +358,7 @@ def hanging_bucket(shell: Shell) -> Iterator[Bucket]:
     finally:
         server.ended.set()
         server.shutdown()
-        thread.join()
+        thread.join(60)
         server.server_close()
 
 

@@ -48,6 +48,7 @@ def test_what_the_work_raises_is_raised_and_the_worker_goes_on():
 def test_what_a_killed_worker_would_have_done_is_done_here():
     with Workers(partial(make_shout, ""), 1) as workers:
         ((_, process),) = workers.work(["a"])
+        assert process != os.getpid()
         os.kill(process, signal.SIGKILL)
         assert workers.work(["b"]) == [("B", os.getpid())]
 
@@ -70,7 +71,7 @@ os.kill(os.getpid(), 9)
 """
     root = Path(__file__).parents[2]
     run = subprocess.run(
-        [sys.executable, "-c", code], cwd=root, stdout=subprocess.PIPE, check=False
+        [sys.executable, "-c", code], cwd=root, stdout=subprocess.PIPE, check=False, timeout=60
     )
     children = [Path(f"/proc/{number.decode()}") for number in run.stdout.split()]
     assert run.returncode == -signal.SIGKILL

@@ -149,6 +149,7 @@ def test_a_title_of_thousands_of_versions():
     assert packed(ledger.store) == chains(ledger)
 
 
+@pytest.mark.slow
 def test_few_packs_lie_over_a_title_however_often_one_packs():
     """And small ones don't pile up: every time, they are put together with what is new."""
     titles = [f"T{number}" for number in range(10)]
@@ -341,8 +342,15 @@ def test_a_rebuild_deletes_what_it_replaces():
 # --- crashes, and others -------------------------------------------------------------------------
 
 
-@pytest.mark.parametrize("rebuild", [False, True])
-@pytest.mark.parametrize("after", [False, True])
+@pytest.mark.parametrize(
+    ("after", "rebuild"),
+    [
+        (False, False),
+        pytest.param(False, True, marks=pytest.mark.slow),
+        pytest.param(True, False, marks=pytest.mark.slow),
+        pytest.param(True, True, marks=pytest.mark.slow),
+    ],
+)
 def test_a_packer_that_crashes_anywhere_does_no_harm(after, rebuild):
     titles = [f"T{number}" for number in range(12)]
     for failing in range(4):
@@ -480,6 +488,7 @@ def test_no_key_is_needed():
     assert pack_keys(ledger.store) == []
 
 
+@pytest.mark.slow
 def test_titles_with_large_documents_are_packed_in_little_memory(tmp_path):
     ledger = memory_ledger(FolderStore(tmp_path))
     for number in range(100):

@@ -443,7 +443,7 @@ class Turns:
                     self.running = self.choose(sorted(self.waiting))
                     self.condition.notify_all()
         for thread in threads:
-            thread.join()
+            thread.join(60)
 
 
 class InTurns(Wrapper):

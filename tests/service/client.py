@@ -8,9 +8,11 @@ import subprocess
 import sys
 import time
 from contextlib import contextmanager
+from threading import Thread
 from typing import TYPE_CHECKING, Any
 
 import httpx
+import uvicorn
 
 from ledger import Keyring
 from ledger.service import Settings, create_app
@@ -95,6 +97,23 @@ class Server:
         return self.process.wait(30)
 
 
+@contextmanager
+def listening(app: Any) -> Iterator[str]:
+    """The address of an application of this process, on a free port, until the end of the block."""
+    config = uvicorn.Config(app, port=0, log_config=None, ws="none", timeout_graceful_shutdown=1)
+    server = uvicorn.Server(config)
+    thread = Thread(target=server.run, daemon=True)
+    thread.start()
+    while not server.started and thread.is_alive():
+        time.sleep(0.01)
+    _, port = server.servers[0].sockets[0].getsockname()
+    try:
+        yield f"http://127.0.0.1:{port}"
+    finally:
+        server.should_exit = True
+        thread.join(60)
+
+
 def shell(*arguments: str, **environment: str) -> subprocess.CompletedProcess[str]:
     """A command line of ours, to its end."""
     return subprocess.run(
@@ -137,7 +156,7 @@ def serving(
         yield server
     finally:
         process.kill()
-        process.wait()
+        process.wait(60)
         process.stdout.close()
 
 

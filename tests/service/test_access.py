@@ -368,7 +368,7 @@ def test_without_the_extra_the_command_says_what_to_install(
     monkeypatch.setattr(serve, "find_spec", lambda name: None if name == "fastapi" else object())
     with pytest.raises(CannotServeError) as raised:
         serve.serve()
-    assert raised.value.hint == "pip install 'title-ledger[serve]'"
+    assert raised.value.hint == "in a clone: pip install '.[serve]'"
 
 
 @pytest.mark.parametrize("module", ["ledger", "cli.commands.log", "cli.commands.serve"])
