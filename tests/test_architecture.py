@@ -1,4 +1,4 @@
-"""ARCHITECTURE.md says of each room what its docstring says, and its trips are those of the code."""
+"""ARCHITECTURE.md says of each room what its docstring says, and the code takes its trips."""
 
 from __future__ import annotations
 

@@ -181,8 +181,17 @@ def with_something_to_run() -> list[Path]:
     ]
 
 
+# The other pages are run at length: each of their commands is a process.
+QUICK = {"README.md", "docs/tutorial.md", "docs/how-to/embed.md"}
+
+
 @pytest.mark.parametrize(
-    "page", with_something_to_run(), ids=lambda page: str(page.relative_to(ROOT))
+    "page",
+    [
+        pytest.param(page, id=name, marks=[] if name in QUICK else pytest.mark.slow)
+        for page in with_something_to_run()
+        for name in [str(page.relative_to(ROOT))]
+    ],
 )
 def test_a_page_runs_from_top_to_bottom(page: Path, tmp_path: Path) -> None:
     for tool in TOOLS.get(page.name, ()):

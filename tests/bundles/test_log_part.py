@@ -144,7 +144,7 @@ def test_another_log_is_not_overwritten(tmp_path):
     assert "TX1" not in list(one.titles())
 
 
-@pytest.mark.parametrize("step", [37, pytest.param(5, marks=pytest.mark.slow)])
+@pytest.mark.parametrize("step", [131, pytest.param(5, marks=pytest.mark.slow)])
 def test_every_changed_byte_of_the_log_is_found(sealer, step):
     titles = ledger_in(MemoryStore())
     grow(titles, 3)

@@ -371,9 +371,12 @@ def interrupted(shell: Shell, bucket: Bucket, line: str) -> tuple[int, str, str]
         stderr=subprocess.PIPE,
         environment={"AWS_ENDPOINT_URL_S3": url},
     )
-    assert bucket.hangs.wait(PATIENCE)
-    process.send_signal(signal.SIGINT)
-    out, err = process.communicate(timeout=PATIENCE)  # the bucket itself would take longer
+    try:
+        assert bucket.hangs.wait(PATIENCE)
+        process.send_signal(signal.SIGINT)
+        out, err = process.communicate(timeout=PATIENCE)  # the bucket itself would take longer
+    finally:
+        process.kill()
     bucket.hangs.clear()
     return process.returncode, out.decode(), err.decode()
 

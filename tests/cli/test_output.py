@@ -261,9 +261,9 @@ def test_the_completion_script(bare: Shell) -> None:
     assert "_LEDGER_COMPLETE=complete_bash" in done.out
 
 
-@pytest.mark.parametrize("shown", ["cli.output.counting('reading', ", "cli.progress.auditing("])
+@pytest.mark.parametrize("shown", ["output.counting('reading', ", "progress.auditing("])
 def test_output_does_not_go_where_the_progress_is_shown(shown: str) -> None:
-    script = f"import cli.output, cli.progress\nwith {shown}quiet=False): print('output')"
+    script = f"from cli.terminal import output, progress\nwith {shown}quiet=False): print('output')"
     ours, theirs = os.openpty()
     with os.fdopen(ours), os.fdopen(theirs):
         done = subprocess.run(

@@ -63,8 +63,8 @@ def test_workers_end_with_their_parent_however_it_ends():
     code = """
 import os, sys
 from functools import partial
-from ledger.workers import Workers
-from tests.test_workers import make_shout
+from ledger.local.workers import Workers
+from tests.local.test_parallel import make_shout
 workers = Workers(partial(make_shout, ""), 2)
 print(*{workers.work(["a"])[0][1] for _ in range(8)}, flush=True)
 os.kill(os.getpid(), 9)

@@ -478,6 +478,7 @@ def count_up(path: str, _: str) -> None:
         done += 1
 
 
+@pytest.mark.slow
 def test_many_processes_lose_nothing(store):
     """Each object has one creator, whose bytes it has, and a counter counts every one."""
     names = [f"process {number}" for number in range(8)]
