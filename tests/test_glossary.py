@@ -46,10 +46,7 @@ def words_of(name: str) -> set[str]:
 
 def names_of(thing: object) -> Iterator[str]:
     """The public members of a class or module, and the parameters of all that can be called."""
-    if inspect.isfunction(thing) or inspect.isclass(thing):
-        with_parameters = [thing]
-    else:
-        with_parameters = []
+    with_parameters = [thing] if inspect.isfunction(thing) else []
     if inspect.isclass(thing) or inspect.ismodule(thing):
         public = getattr(thing, "__all__", None) or [n for n in vars(thing) if n[0] != "_"]
         yield from public
