@@ -231,7 +231,9 @@ class Failing(Wrapper):
 
 
 @pytest.mark.parametrize("happened", [False, True])
-@pytest.mark.parametrize("at", range(1, 12))
+@pytest.mark.parametrize(
+    "at", [2, 7, *(pytest.param(at, marks=pytest.mark.slow) for at in {*range(1, 12)} - {2, 7})]
+)
 def test_an_import_that_is_cut_off_is_finished_by_the_next_seal_or_import(at, happened, sealer):
     titles = ledger_in(MemoryStore())
     grow(titles, 260)

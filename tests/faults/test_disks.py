@@ -28,7 +28,13 @@ SOME = ["pages", *(pytest.param(what, marks=pytest.mark.slow) for what in ("inod
 
 @mounting
 @pytest.mark.parametrize("what", SOME)
-@pytest.mark.parametrize("command", COMMANDS)
+@pytest.mark.parametrize(
+    "command",
+    [
+        name if name in {"append", "seal"} else pytest.param(name, marks=pytest.mark.slow)
+        for name in COMMANDS
+    ],
+)
 def test_a_command_on_a_disk_with_too_little_room_says_so_and_harms_nothing(
     made: Shell, tmp_path: Path, command: str, what: str
 ) -> None:

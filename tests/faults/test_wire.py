@@ -38,7 +38,11 @@ def run(moto_url: str, moto_client: Any, tmp_path_factory: pytest.TempPathFactor
 TELLING = (lost, truncated, doubled, conflict, failed_after)
 
 
-@pytest.mark.parametrize("fault", TELLING, ids=lambda fault: fault.__name__)
+@pytest.mark.parametrize(
+    "fault",
+    [TELLING[0], *(pytest.param(fault, marks=pytest.mark.slow) for fault in TELLING[1:])],
+    ids=lambda fault: fault.__name__,
+)
 def test_an_append_survives_every_broken_request(run: Striking, fault: Between) -> None:
     run(AppendVersion, fault).assert_sound(at_least=2)
 

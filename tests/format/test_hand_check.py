@@ -108,12 +108,14 @@ def test_a_changed_byte_fails_wherever_it_is(store: Store, step: int) -> None:
         assert not store.check_entry(store.put(changed)), f"byte {position} (under its own name)"
 
 
+@pytest.mark.slow
 def test_a_changed_entry_fails_the_chain(store: Store) -> None:
     file = store.file(2)
     file.write_bytes(file.read_bytes().replace(b"a change", b"a chance"))
     assert not store.check_chain()
 
 
+@pytest.mark.slow
 def test_a_missing_entry_fails_the_chain(store: Store) -> None:
     store.file(1).unlink()
     assert not store.check_chain()
@@ -130,6 +132,7 @@ def test_a_signature_over_other_bytes_fails(store: Store) -> None:
     assert not store.check_entry(store.put(wrap(payload, signer().sign(payload))))
 
 
+@pytest.mark.slow
 def test_another_ledger_fails(store: Store) -> None:
     assert not store.check_chain(origin="example.org/others")
 
@@ -140,6 +143,7 @@ def test_a_rollback_passes_without_a_pin_and_fails_with_one(store: Store) -> Non
     assert not store.check_chain(store.entries[3].address)
 
 
+@pytest.mark.slow
 def test_time_going_back_fails(store: Store) -> None:
     early = Entry.seal(
         signer(),

@@ -474,7 +474,7 @@ class InTurns(Wrapper):
         self.turns.wait(self.me)
 
 
-@settings(max_examples=20, deadline=None)
+@settings(max_examples=12, deadline=None)
 @given(data=st.data())
 def test_appends_and_two_sealers_in_any_order_make_one_log(data):
     folder = Path(tempfile.mkdtemp(prefix="title-ledger-"))

@@ -324,7 +324,11 @@ def test_other_addresses_need_tokens(folder: str, home: Path) -> None:
 
 
 @pytest.mark.parametrize(
-    "options", [("--trusted-proxy", "127.0.0.1"), ("--public-url", "https://titles.example.org")]
+    "options",
+    [
+        ("--trusted-proxy", "127.0.0.1"),
+        pytest.param(("--public-url", "https://titles.example.org"), marks=pytest.mark.slow),
+    ],
 )
 def test_a_service_behind_a_proxy_is_not_only_for_this_machine(
     options: tuple[str, str], folder: str, home: Path

@@ -42,6 +42,10 @@ class TestS3Store(StoreContract):
     def store(self, s3_store):
         return s3_store
 
+    @pytest.mark.slow
+    def test_a_listing_is_longer_than_a_page(self, store):
+        super().test_a_listing_is_longer_than_a_page(store)
+
 
 @pytest.mark.xdist_group("moto")
 class TestS3StoreUnderAPrefix(StoreContract):

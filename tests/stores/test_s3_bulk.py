@@ -112,6 +112,10 @@ class TestBulkReading(StoreContract):
     def store(self, own_store):
         return own_store
 
+    @pytest.mark.slow
+    def test_a_listing_is_longer_than_a_page(self, store):
+        super().test_a_listing_is_longer_than_a_page(store)
+
 
 def test_a_large_object_is_read_whole(own_store, way):
     data = secrets.token_bytes(5 << 20)
