@@ -87,7 +87,16 @@ IS_IN_A_PACK = {
 }
 
 
-@pytest.fixture(params=VERIFIERS)
+# Each of its runs starts two processes.
+AT_LENGTH = {"verify_all, in other processes"}
+
+
+@pytest.fixture(
+    params=[
+        pytest.param(name, marks=pytest.mark.slow) if name in AT_LENGTH else name
+        for name in VERIFIERS
+    ]
+)
 def verifier(request):
     return VERIFIERS[request.param]
 
@@ -198,13 +207,14 @@ DAMAGES = {
 }
 
 
+@pytest.mark.parametrize("step", [13, pytest.param(1, marks=pytest.mark.slow)])
 @pytest.mark.parametrize("damage", DAMAGES)
 @pytest.mark.parametrize("place", ["head", "version 3", "version 2", "version 1"])
-def test_every_changed_byte_of_every_object_is_found_and_named(world, place, damage):
+def test_every_changed_byte_of_every_object_is_found_and_named(world, place, damage, step):
     key = HEAD if place == "head" else world.key_of(int(place[-1]))
     whole = world.objects[key]
     assert len(whole) > 400
-    for position in range(len(whole) + (damage == "a space put in")):
+    for position in range(0, len(whole) + (damage == "a space put in"), step):
         world.objects[key] = DAMAGES[damage](whole, position)
         report = verify_title(world)
         assert not report, position
