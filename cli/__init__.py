@@ -1,1 +1,1 @@
-"""The command line: reads options, environment and files, and shows what the library does."""
+"""The command `ledger`: it reads the environment and the terminal, and decides nothing."""

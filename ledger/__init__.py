@@ -46,6 +46,7 @@ from ledger.titles.batch import Outcome
 from ledger.verification.run import Verification
 
 if TYPE_CHECKING:
+    from ledger.local.processes import Processes
     from ledger.log import Log, Pending
     from ledger.sealing.seal import Sealed
     from ledger.tlog.checkpoint import SignedCheckpoint
@@ -81,6 +82,7 @@ __all__ = [
     "Packed",
     "Pending",
     "PrivateKey",
+    "Processes",
     "Proven",
     "PublicKey",
     "Receipt",
@@ -102,10 +104,11 @@ __all__ = [
     "verify_bundle",
 ]
 
-_LOG = {
+_SLOW = {
     "Leaf": "ledger.tlog.objects",
     "Log": "ledger.log",
     "Pending": "ledger.log",
+    "Processes": "ledger.local.processes",
     "Receipt": "ledger.tlog.receipt",
     "SealedRecord": "ledger.tlog.objects",
     "Sealed": "ledger.sealing.seal",
@@ -114,9 +117,9 @@ _LOG = {
 
 
 def __getattr__(name: str) -> object:
-    """Load the log only for those who use it: every command of the shell would wait for it."""
-    if name not in _LOG:
+    """Load what is slow to load only for those who use it; every command would wait for it."""
+    if name not in _SLOW:
         raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
-    found: object = getattr(import_module(_LOG[name]), name)
+    found: object = getattr(import_module(_SLOW[name]), name)
     globals()[name] = found
     return found

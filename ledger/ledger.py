@@ -1,4 +1,4 @@
-"""The ledger that people append to, read and verify. The rules are in the rooms below it."""
+"""The ledger: append to it, read it, verify it."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""The transparency log of a ledger: seal it, read its checkpoint, hand out receipts.
+"""The log of a ledger: seal it, read its checkpoint, hand out receipts.
 
 ::
 

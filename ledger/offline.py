@@ -1,4 +1,4 @@
-"""What can be checked without the store of a ledger: a bundle, and an entry by its receipt."""
+"""What can be checked without a store."""
 
 from __future__ import annotations
 

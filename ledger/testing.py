@@ -1,4 +1,4 @@
-"""For the tests of those who embed a ledger, or write a store.
+"""Helpers for the tests of those who embed a ledger or write a store.
 
 ::
 

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import os
 import secrets
+import signal
+import sys
 from typing import TYPE_CHECKING, Any
 
 import pytest
@@ -11,11 +13,50 @@ import pytest
 from tests import servers
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Generator, Iterator
 
     from ledger.stores.s3.store import S3Store
 
 pytest.register_assert_rewrite("ledger.stores.contract")
+
+# Python keeps what it compiles, whatever the environment says: else every worker would compile
+# every test again, and every process that a test starts the whole package.
+sys.dont_write_bytecode = False
+os.environ.pop("PYTHONDONTWRITEBYTECODE", None)
+
+# Started in the background of a shell, a process ignores SIGINT, and so do its children. Those that
+# tests interrupt may not.
+if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:
+    signal.signal(signal.SIGINT, signal.default_int_handler)
+
+LONG = {"slow": 900, "ceph": 1800, "faults": 7200}
+"""Seconds that a test with one of these marks may take; the others: pyproject.toml."""
+
+
+def pytest_xdist_auto_num_workers(config: pytest.Config) -> int | None:
+    """Start no workers for a test or a file that is named: they take longer than it does."""
+    files = any("::" in each or each.endswith(".py") for each in config.args)
+    return 0 if files else None
+
+
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """Give every test the time that its marks allow."""
+    for item in items:
+        marks = LONG.keys() & {mark.name for mark in item.iter_markers()}
+        if marks and not item.get_closest_marker("timeout"):
+            item.add_marker(pytest.mark.timeout(max(LONG[mark] for mark in marks)))
+
+
+@pytest.hookimpl(wrapper=True)
+def pytest_runtest_makereport() -> Generator[None, pytest.TestReport, pytest.TestReport]:
+    """Let no test be skipped in CI because a tool is missing: its reason begins with "needs"."""
+    report = yield
+    if report.skipped and "CI" in os.environ and isinstance(report.longrepr, tuple):
+        reason = report.longrepr[2].removeprefix("Skipped: ")
+        if reason.startswith("needs "):
+            report.outcome, report.longrepr = "failed", f"CI must have it: {reason}"
+    return report
+
 
 OURS = ("AWS_", "LEDGER_", "XDG_")
 # A server that is running already, such as http://127.0.0.1:7481, with its AWS_* credentials.
@@ -77,8 +118,9 @@ def given_client() -> Any:
 
 
 def _server(name: str) -> Any:
-    # One worker for all tests of a server, so that it is started once.
-    return pytest.param(name, marks=pytest.mark.xdist_group(name))
+    # One worker for all tests of a server, so that it is started once. The second one is for CI.
+    slow = [pytest.mark.slow] if name == "ministack" else []
+    return pytest.param(name, marks=[pytest.mark.xdist_group(name), *slow])
 
 
 @pytest.fixture(

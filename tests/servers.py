@@ -81,7 +81,7 @@ def running(command: list[str], port: int, log: Path, **environment: str) -> Ite
             server.wait(5)
         except subprocess.TimeoutExpired:
             server.kill()
-            server.wait()
+            server.wait(60)
 
 
 def _wait_until_it_listens(server: subprocess.Popen[bytes], port: int, log: Path) -> None:

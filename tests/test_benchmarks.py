@@ -30,18 +30,12 @@ def run(*arguments: str) -> subprocess.CompletedProcess[str]:
     )
 
 
-# Those that start servers and other programs take longer than all the others together.
-LENGTHY = {"latency", "log", "scale", "service", "git", "start"}
-
-
-@pytest.mark.parametrize(
-    "name",
-    [pytest.param(n, marks=pytest.mark.slow) if n in LENGTHY else n for n in BENCHMARKS],
-)
+@pytest.mark.slow
+@pytest.mark.parametrize("name", BENCHMARKS)
 def test_a_benchmark_runs_and_prints_tables(name: str) -> None:
     done = run(name, "--entries", "2", "--rounds", "1")
     if "left out" in done.stderr:
-        pytest.skip(done.stderr.strip())
+        pytest.skip(f"needs what it compares with: {done.stderr.strip()}")
     assert done.returncode == 0, done.stderr
     assert done.stdout.count("\n**") >= 1, done.stdout
 

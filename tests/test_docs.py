@@ -11,6 +11,7 @@ of its own. What a fence says of its block:
     is run as a script.
 a language and a file name (``sh check.sh``)
     is saved under that name, and not run by itself.
+    The port 5000 is one that is free.
 anything else (``text``, ``json``, ``ini``, ``python no-run`` …)
     is only to be read: the page says why it can't run here.
 """
@@ -28,10 +29,16 @@ from typing import NamedTuple
 
 import pytest
 
+from tests.servers import free_port
+
 ROOT = Path(__file__).parent.parent
 PAGES = [
     page
-    for page in (ROOT / "README.md", ROOT / "SECURITY.md", *sorted((ROOT / "docs").rglob("*.md")))
+    for page in (
+        *sorted(ROOT.glob("*.md")),
+        ROOT / "tests" / "README.md",
+        *sorted((ROOT / "docs").rglob("*.md")),
+    )
     if page.exists()
 ]
 FENCE = re.compile(r"^```([^\n`]*)\n(.*?)^```$", re.MULTILINE | re.DOTALL)
@@ -41,6 +48,7 @@ MARK = "=-=-= %d =-=-="
 TIMEOUT = 300
 # What a page needs beside the package; macOS has no sha256sum, and an openssl that is LibreSSL.
 TOOLS = {
+    "README.md": ("curl",),
     "verify-by-hand.md": ("sha256sum", "jq", "openssl"),
     "audit.md": ("sha256sum",),
     "migrate.md": ("sha256sum",),
@@ -94,6 +102,7 @@ def console_steps(text: str) -> list[Step]:
 def steps(page: Path, scripts: Path) -> list[Step]:
     """All that a page runs, in order; Python blocks become files in ``scripts``."""
     result: list[Step] = []
+    port = str(free_port())
     for number, block in enumerate(blocks(page)):
         name = saved_as(block)
         if name:
@@ -102,7 +111,7 @@ def steps(page: Path, scripts: Path) -> list[Step]:
             copy = f"cp {shlex.quote(str(file))} {name}"
             result.append(Step(f"save {name}", copy, None))
         elif block.info == "console":
-            result += console_steps(block.text)
+            result += console_steps(re.sub(r"\b5000\b", port, block.text))
         elif block.info == "python":
             script = scripts / f"{page.stem}-{number}.py"
             script.write_text(block.text)
@@ -159,7 +168,9 @@ def has(tool: str) -> bool:
         return False
     if tool != "openssl":
         return True
-    done = subprocess.run([tool, "version"], capture_output=True, text=True, check=False)
+    done = subprocess.run(
+        [tool, "version"], capture_output=True, text=True, check=False, timeout=60
+    )
     name, _, version = done.stdout.partition(" ")
     return name == "OpenSSL" and int(version.split(".")[0]) >= 3
 
@@ -170,8 +181,17 @@ def with_something_to_run() -> list[Path]:
     ]
 
 
+# The other pages are run at length: each of their commands is a process.
+QUICK = {"README.md", "docs/tutorial.md", "docs/how-to/embed.md"}
+
+
 @pytest.mark.parametrize(
-    "page", with_something_to_run(), ids=lambda page: str(page.relative_to(ROOT))
+    "page",
+    [
+        pytest.param(page, id=name, marks=[] if name in QUICK else pytest.mark.slow)
+        for page in with_something_to_run()
+        for name in [str(page.relative_to(ROOT))]
+    ],
 )
 def test_a_page_runs_from_top_to_bottom(page: Path, tmp_path: Path) -> None:
     for tool in TOOLS.get(page.name, ()):

@@ -74,6 +74,7 @@ class Told:
             capture_output=True,
             text=True,
             check=False,
+            timeout=60,
         )
         assert done.returncode == code, done.stderr[-3000:]
         self.said += done.stderr

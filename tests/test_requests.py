@@ -99,7 +99,7 @@ def counted(server: str) -> Iterator[Counted]:
             yield counts
         finally:
             proxy.shutdown()
-            thread.join()
+            thread.join(60)
 
 
 @pytest.fixture

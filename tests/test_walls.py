@@ -78,7 +78,7 @@ def test_only_the_shell_reads_the_environment(path):
 def _loaded(code: str) -> set[str]:
     script = f"import sys\n{code}\nprint(*sys.modules)"
     run = [sys.executable, "-W", "error", "-c", script]
-    return set(subprocess.check_output(run, cwd=ROOT, text=True).split())
+    return set(subprocess.check_output(run, cwd=ROOT, text=True, timeout=60).split())
 
 
 def test_importing_the_library_and_using_a_folder_loads_neither_boto3_nor_a_framework(tmp_path):

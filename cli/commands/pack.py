@@ -1,4 +1,4 @@
-"""``ledger pack``: copy entries into packs, so that an audit reads hundreds at once."""
+"""``ledger pack``: copy entries into packs, so that verifying reads hundreds at once."""
 
 from __future__ import annotations
 
@@ -31,7 +31,7 @@ def pack(
 ) -> int:
     """Copy entries that are in no pack into packs.
 
-    An audit of all titles reads hundreds of entries from a pack at once. Nothing is signed, and no
+    Verifying all titles reads hundreds of entries from a pack at once. Nothing is signed, and no
     entry moves. Titles that don't verify are left out, and the exit code is then that of
     'ledger verify'.
     """

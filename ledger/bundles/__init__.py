@@ -1,3 +1,3 @@
-"""Many titles in one file: exported, verified and imported."""
+"""Many titles in one file: written, verified and imported."""
 
 __all__: list[str] = []

@@ -1,3 +1,3 @@
-"""The formats, pure: bytes in, an object or an error out."""
+"""The format, pure: bytes in, an object or an error out."""
 
 __all__: list[str] = []

@@ -1,4 +1,4 @@
-"""Verification of one title: the bytes of a chain and a keyring in, a Report out.
+"""Verify one title: the bytes of a chain and a keyring in, a Report out.
 
 The walk goes from the head to the root by parent, and trusts no listing, no name and no time.
 ``Entry.judge`` checks all that can be told from one entry's bytes, ``check_link`` what two
@@ -32,7 +32,7 @@ if TYPE_CHECKING:
 __all__ = ["NO_PIN", "ReadEntry", "check_link", "verify_chain"]
 
 ReadEntry = Callable[[str], bytes | None]
-"""The bytes stored under an address of the title at hand; None: there are none. May raise."""
+"""Reads the bytes at an address of the title, or None if there are none. It may raise."""
 
 NO_PIN = (
     "that this is the newest state: without an address remembered from before (--expect),"
@@ -59,7 +59,7 @@ def _broken_link(child: Entry, why: str, *, reason: str) -> IntegrityError:
 
 
 Stored: TypeAlias = "tuple[str, str | None, bytes]"
-"""Bytes as they were read, to be checked: their key, the address they should have, themselves."""
+"""Bytes to be checked: their key, the address they should have, and the bytes."""
 
 
 class Held(Enum):
@@ -73,7 +73,7 @@ Step: TypeAlias = "Stored | Finding | Held"
 
 
 class Chain:
-    """One title under verification: walks from its head down, and judges what was checked.
+    """One title under verification: walks down from its head, and judges what was checked.
 
     ``steps`` reads; it follows what the bytes say, unchecked, so that reading can be ahead of
     checking. ``check`` is pure, and may run anywhere. ``add`` takes the result of every step, in
@@ -112,7 +112,7 @@ class Chain:
         self._copied = False
 
     def steps(self, head: bytes, read: ReadEntry) -> Iterator[Step]:
-        """Everything that the walk meets, from the head to the root, or down to ``since``."""
+        """Yield everything that the walk passes, from the head to the root or to ``since``."""
         yield self.head_key, None, head
         own = address_of(head)
         copy = self._read(own, read)
@@ -120,7 +120,7 @@ class Chain:
         yield Held.COPY if isinstance(copy, tuple) and copy[2] == head else copy
         left = self.missing - {own}
         address = parent_hint(head)
-        # Past ``since`` only for a pin that is older than it.
+        # Go past ``since`` only for an older pin.
         while address is not None and (left or self.since is None) and not self.broken:
             step = self._read(address, read)
             yield step
@@ -141,7 +141,7 @@ class Chain:
         return key, address, data
 
     def check(self, step: Step) -> Entry | Finding | Held:
-        """Check all that can be told from one entry's bytes; touches nothing."""
+        """Check what one entry's bytes tell, without side effects."""
         if not isinstance(step, tuple):
             return step
         key, address, data = step
@@ -239,7 +239,7 @@ class Chain:
             self.findings.append(Finding("warning", "time-in-future", self.head_key, message))
 
     def report(self) -> Report:
-        """The verdict, once every step was taken in."""
+        """Return the verdict, after every step was added."""
         findings = list(self.findings)
         if not self.broken:
             for address in sorted(self.missing):
@@ -271,8 +271,8 @@ def verify_chain(
     """Walk one title from its head to its root, or down to ``since``, and check everything.
 
     ``expect`` is a pin: an address that must be in the chain. ``since`` is an address that an
-    earlier verification vouched for: it is checked, what lies below it is not. An entry is read
-    once its child has been checked.
+    earlier verification vouched for: it is checked, and what lies below it is not. An entry is read
+    after its child was checked.
     """
     chain = Chain(title_number, origin=origin, keyring=keyring, now=now, expect=expect, since=since)
     for step in chain.steps(head, read):

@@ -1,7 +1,7 @@
-"""What differs between two documents: fields with their old and new values.
+"""Compare two documents: the fields that differ, with their old and new values.
 
-Objects are compared member by member. Lists are compared item by item after what they begin and
-end with alike is set aside, so an item put in or taken out shows as just that.
+Objects are compared member by member. Lists are compared item by item, without their common
+beginning and end, so an item that was inserted or removed shows as just that.
 """
 
 from __future__ import annotations
@@ -23,7 +23,7 @@ __all__ = ["ABSENT", "Absent", "Change", "change_json", "changes"]
 
 
 class Absent(Enum):
-    """The type of ``ABSENT``: no value; not null, which is one."""
+    """The type of ``ABSENT``, which means no value; null is a value."""
 
     ABSENT = "absent"
 
@@ -34,7 +34,7 @@ ABSENT: Final = Absent.ABSENT
 Path = tuple[str | int, ...]
 
 AROUND = 64
-"""What a change takes in JSON besides its path and its values, about."""
+"""Bytes that a change takes in JSON besides its path and values, about."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -54,18 +54,17 @@ class Change:
 
     @property
     def size(self) -> int:
-        """How many bytes it takes to tell of it in JSON, about."""
+        """Bytes that the change takes in JSON, about."""
         values = [value for value in (self.old, self.new) if value is not ABSENT]
         return AROUND + len(self.path) + sum(len(json.dumps(value)) for value in values)
 
 
 def changes(old: JSONValue, new: JSONValue, *, limit: int | None = None) -> list[Change]:
-    """The changes that lead from one document to another; empty only if they are the same.
+    """Return the changes from one document to another; none only if they are the same.
 
-    An item's place is its index in the list it is in; a changed one has the same index in both.
-
-    ``limit``: how many bytes they may take, else InvalidError. Every change repeats its path, so
-    they can take thousands of times what the documents do.
+    An item's place is its index in its list; a changed item has the same index in both lists.
+    ``limit`` is the number of bytes that the changes may take, about: each repeats its path, so
+    they can take thousands of times as many as the documents. Raises InvalidError beyond it.
     """
     found: list[Change] = []
     size = 0
@@ -74,8 +73,8 @@ def changes(old: JSONValue, new: JSONValue, *, limit: int | None = None) -> list
             size += change.size
             if size > limit:
                 raise InvalidError(
-                    f"too much changed: to tell of it takes more than {limit:,} bytes",
-                    hint="read both entries, and compare them yourself",
+                    f"too much changed: the list of changes is larger than {limit:,} bytes",
+                    hint="read both entries and compare them yourself",
                 )
         found.append(change)
     return found
@@ -121,7 +120,7 @@ def _same(old: JSONValue, new: JSONValue) -> bool:
 
 
 def change_json(change: Change) -> dict[str, Any]:
-    """A change as an object; what was added has no ``old``, what was removed no ``new``."""
+    """Return a change as a JSON object, without ``old`` if added, without ``new`` if removed."""
     values = {"old": change.old, "new": change.new}
     present = {name: value for name, value in values.items() if value is not ABSENT}
     return {"path": change.path, "kind": change.kind, **present}

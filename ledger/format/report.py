@@ -1,4 +1,4 @@
-"""What a verification found: a Report of Findings, true only where everything held."""
+"""The result of a verification: a Report of Findings, true only if everything held."""
 
 from __future__ import annotations
 
@@ -29,8 +29,8 @@ Outcome = Literal["verified", "unchecked", "tampered"]
 class Finding:
     """One thing that a verification found.
 
-    ``tampering``: this is not what was registered. ``unchecked``: it could not be looked at, so
-    nothing is known. ``warning``: worth a look, and no failure.
+    ``tampering``: this is not what was registered. ``unchecked``: it could not be checked, so
+    nothing is known. ``warning``: worth a look, but not a failure.
     """
 
     severity: Severity
@@ -49,19 +49,19 @@ class Report:
 
     origin: str
     titles: int = 0
-    """How many titles were walked."""
+    """Titles walked."""
     entries: int = 0
-    """How many entries were checked and held."""
+    """Entries that were checked and held."""
     findings: tuple[Finding, ...] = ()
     not_shown: tuple[str, ...] = ()
-    """What this verification can't show, in words."""
+    """What this verification does not show, in words."""
 
     def __bool__(self) -> bool:
         return self.outcome == "verified"
 
     @property
     def outcome(self) -> Outcome:
-        """Tampering outranks what could not be checked; that outranks everything else."""
+        """The verdict: tampering outranks what could not be checked, which outranks the rest."""
         severities = {finding.severity for finding in self.findings}
         if "tampering" in severities:
             return "tampered"
@@ -69,7 +69,7 @@ class Report:
 
     @classmethod
     def merge(cls, origin: str, reports: Iterable[Report]) -> Report:
-        """One report of many; keeps the findings, not the reports."""
+        """Add up many reports; keep their findings, not the reports."""
         tally = Tally(origin)
         for report in reports:
             tally.add(report)
@@ -77,7 +77,7 @@ class Report:
 
 
 class Tally:
-    """Adds reports up as they come; keeps their findings, not the reports."""
+    """Adds reports up as they come, and keeps their findings, not the reports."""
 
     def __init__(self, origin: str) -> None:
         self.origin = origin
@@ -94,11 +94,11 @@ class Tally:
         self.note(*report.not_shown)
 
     def note(self, *not_shown: str) -> None:
-        """Add something that this verification can't show."""
+        """Add something that this verification does not show."""
         self._not_shown.update(dict.fromkeys(not_shown))
 
     def report(self, *, interrupted: bool = False) -> Report:
-        """The sum; one that was interrupted is never true."""
+        """Return the sum; if the verification was interrupted, it is never true."""
         findings = tuple(self._findings)
         if interrupted:
             message = "it ended before all was checked: nothing is known of the rest"
@@ -107,7 +107,7 @@ class Tally:
 
 
 def finding_of(error: LedgerError, object_key: str) -> Finding:
-    """The finding that an error of reading or checking an object amounts to."""
+    """Return the finding for an error of reading or checking an object."""
     match error:
         case IntegrityError() | TrustError():
             return Finding("tampering", error.reason, error.object_key or object_key, str(error))
@@ -117,7 +117,7 @@ def finding_of(error: LedgerError, object_key: str) -> Finding:
 
 
 def finding_json(finding: Finding) -> dict[str, Any]:
-    """A finding as an object."""
+    """Return a finding as a JSON object."""
     return {
         "severity": finding.severity,
         "slug": finding.slug,
@@ -127,7 +127,7 @@ def finding_json(finding: Finding) -> dict[str, Any]:
 
 
 def report_json(report: Report) -> dict[str, Any]:
-    """A report as an object."""
+    """Return a report as a JSON object."""
     return {
         "outcome": report.outcome,
         "origin": report.origin,

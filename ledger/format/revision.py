@@ -1,4 +1,4 @@
-"""Revisions: the ways to name one version of a title, as in git.
+"""Parse revisions: the ways to name one version of a title, as in git.
 
 ======================  ==========================================================================
 ``HEAD`` (or ``@``)     the newest entry
@@ -38,11 +38,11 @@ class Revision:
     prefix: str | None = None
     time: datetime | None = None
     back: int = 0
-    """How many entries before the one named."""
+    """Entries to go back from the one named."""
 
 
 def parse_revision(text: str) -> Revision:
-    """Take a revision apart; raises InvalidError."""
+    """Parse a revision; raise InvalidError."""
     match = REVISION.fullmatch(text)
     if not match:
         raise InvalidError(

@@ -1,3 +1,3 @@
-"""Packs: a cache of entries in few large objects, which may be thrown away."""
+"""The cache of entries in few large objects, which may be thrown away."""
 
 __all__: list[str] = []

@@ -1,12 +1,12 @@
-"""The form of a pack: entries of many titles in one object, each byte for byte as it is stored.
+"""The format of a pack: entries of many titles in one object, each byte for byte as it is stored.
 
-One line of canonical JSON, the index, and then the entries, one after another, in its order::
+The first line is the index, in canonical JSON. The entries follow, in its order::
 
     {"entries":[["TN1","<address>",<length>],…],"format":1,"ledger":"example.org/titles"}
     {"entry":…,"signature":"…"}{"entry":…
 
-Titles come in the order of their keys. A pack is a cache of what lies in the store by itself, too:
-nothing that it says is believed, and one that is not of this form is as good as none.
+Titles come in the order of their keys. A pack is a cache: nothing that it says is believed, and a
+malformed pack is ignored.
 """
 
 from __future__ import annotations
@@ -39,7 +39,7 @@ class Packable(NamedTuple):
 
 
 def make_pack(origin: str, entries: Sequence[Packable]) -> tuple[PackName, bytes]:
-    """The pack of these entries, of which there is one at least, in the order of their titles."""
+    """Make the pack of these entries: at least one, in the order of their titles' keys."""
     items = [[entry.title_number, entry.address, len(entry.data)] for entry in entries]
     index = canonical.encode({"entries": items, "format": FORMAT, "ledger": origin})
     data = b"".join([index, b"\n", *(entry.data for entry in entries)])
@@ -49,10 +49,10 @@ def make_pack(origin: str, entries: Sequence[Packable]) -> tuple[PackName, bytes
 
 
 def open_pack(name: PackName, data: bytes, origin: str) -> dict[str, dict[str, bytes]]:
-    """The entries of a pack, by title and address; every one has the sha256 that is its address.
+    """Return the entries of a pack, by title and address; each has the sha256 in its address.
 
-    Raises MalformedError for a pack that is not, in all of its bytes, what its name and its index
-    say, and for another ledger's; UnsupportedFormatError for a later format.
+    Raises MalformedError if any byte of the pack contradicts its name or its index, or if it is
+    another ledger's; UnsupportedFormatError for a later format.
     """
     if len(data) != name.size or len(data) > MAX_PACK:
         raise MalformedError(f"not a pack: {len(data):,} bytes, of {name.size:,} in its name")
@@ -94,9 +94,9 @@ def _decode_index(line: bytes, origin: str) -> list[Any]:
 
 
 def _cut(items: list[Any], rest: memoryview) -> Iterator[tuple[str, str, bytes]]:
-    """The title, address and bytes of each item of an index; the bytes have to end with the last.
+    """Yield the title, address and bytes of each item of an index.
 
-    No length is believed: each is compared with what is left.
+    Each length is compared with what is left, and the bytes must end with the last item.
     """
     place = 0
     for item in items:

@@ -1,8 +1,7 @@
-"""Packs, read: hundreds of entries at a time, for those who read all of a ledger.
+"""Read packs: hundreds of entries at a time, to read all of a ledger.
 
-A pack is a cache. What is missing or damaged in one is read where it lies by itself: that is
-slower, and never wrong. ``ledger.packing`` writes them, ``docs/decisions/0013-packs.md`` says why
-they are as they are.
+A pack is a cache. Entries that are missing or damaged in a pack are read from their own objects,
+which is slower and never wrong. ``docs/decisions/0013-packs.md`` explains the design.
 """
 
 from __future__ import annotations
@@ -30,10 +29,10 @@ if TYPE_CHECKING:
 __all__ = ["FROM_PACKS", "PackReader", "check_packs", "pack_names"]
 
 AHEAD = 2
-"""How many packs are read ahead of the one that is needed."""
+"""Packs read ahead of the one that is needed."""
 
 HELD_BYTES = 128 << 20
-"""How much of packs is held at once. Packers see to it that fewer overlap."""
+"""Bytes of packs held at once. Packers keep the packs that overlap below it."""
 
 FROM_PACKS = (
     "that every entry is there by itself: those in packs were read from the packs"
@@ -41,11 +40,11 @@ FROM_PACKS = (
 )
 
 Entries = dict[str, dict[str, bytes]]
-"""By title, by address."""
+"""Bytes by address, by title."""
 
 
 class _Held(NamedTuple):
-    """A pack in memory; what was handed out of it is gone from its entries."""
+    """A pack in memory, without the entries that were handed out."""
 
     name: PackName
     entries: Entries
@@ -54,10 +53,10 @@ class _Held(NamedTuple):
 class PackReader:
     """Hands out the entries in packs, title after title, in the order of the titles' keys.
 
-    Each pack is read once, a little ahead of its first title, and forgotten after its last, so that
-    memory stays flat however large the ledger. Asked in another order, it hands out less. No error
-    of the store or of a pack is raised: it becomes one of the ``findings``, and the pack is passed
-    over. To be used by one thread; it has threads of its own, which ``close`` ends.
+    It reads each pack once, a little ahead of its first title, and forgets it after its last, so
+    memory stays flat. Asked in another order, it hands out less. An error of the store or of a pack
+    is not raised: it becomes one of the ``findings``, and the pack is skipped. Use it from one
+    thread; ``close`` ends its own threads.
     """
 
     def __init__(
@@ -68,14 +67,14 @@ class PackReader:
         *,
         addresses_only: bool = False,
     ) -> None:
-        """Without ``names`` (in the order of ``pack_names``), all packs that the store lists.
+        """Read the packs of these names, in the order of ``pack_names``, or all without names.
 
-        ``addresses_only``: hand out b"" for each entry that is there, and hold no bytes.
+        ``addresses_only``: hand out b"" for each entry, and hold no bytes.
         """
         self.findings: list[Finding] = []
         """Warnings about packs that could not be used."""
         self.damaged: list[PackName] = []
-        """Those that will never be of use to anybody."""
+        """Packs that nobody will ever be able to use."""
         self._store = store
         self._origin = origin
         self._addresses_only = addresses_only
@@ -97,16 +96,16 @@ class PackReader:
         self.close()
 
     def close(self) -> None:
-        """Wait for no more packs, and forget those that are held."""
+        """Stop reading ahead, and forget the packs that are held."""
         self._pool.shutdown(wait=False, cancel_futures=True)
         self._held.clear()
         self._ahead.clear()
         self._names = iter(())
 
     def entries_of(self, title_number: str) -> dict[str, bytes]:
-        """The entries of a title in packs, by address: each has the sha256 that is its address.
+        """Return the entries of a title in packs, by address; each has the right sha256.
 
-        That they are entries, of this title, and signed, is for the walk to check.
+        Whether they are signed entries of this title is for the walk to check.
         """
         self._place = layout.head_key(title_number)
         self._held = [held for held in self._held if self._goes_on(held.name)]
@@ -138,7 +137,7 @@ class PackReader:
             return
         self._held.append(_Held(name, loaded))
         while not self._addresses_only and sum(h.name.size for h in self._held) > HELD_BYTES:
-            # The one that goes on furthest has the least of its entries here.
+            # Give up the pack that reaches furthest: it has the fewest entries here.
             self._held.remove(max(self._held, key=lambda held: layout.head_key(held.name.last)))
 
     def _listed(self) -> Iterator[PackName]:
@@ -158,12 +157,12 @@ class PackReader:
 
 
 def pack_names(store: Store) -> Iterator[PackName]:
-    """The packs that the store lists, in the order of their first titles' keys."""
+    """Yield the packs that the store lists, in the order of their first titles' keys."""
     return filter(None, map(layout.parse_pack_key, store.list(layout.PACKS)))
 
 
 def _read_pack(store: Store, name: PackName, origin: str) -> Entries:
-    """The entries of a pack; none where another packer has just replaced it."""
+    """Return the entries of a pack, or none if another packer has just replaced it."""
     if name.size > MAX_PACK:
         raise MalformedError(f"not a pack: {name.size:,} bytes, of {MAX_PACK:,} at most")
     blob = store.get(layout.pack_key(name))
@@ -177,10 +176,10 @@ def _finding(key: str, error: LedgerError) -> Finding:
 
 
 def check_packs(history: History) -> Iterator[Report]:
-    """A report for each object under ``_packs/``, true even where it is no pack: it is a cache.
+    """Yield a report for each object under ``_packs/``, with warnings only: packs are a cache.
 
-    A pack has to be what its name says, of this ledger, and each of its entries what its address
-    says. That the entries are signed, and lie in the store by themselves, too, is not looked at.
+    A pack must be what its name says, of this ledger, and each entry in it what its address says.
+    Signatures are not checked, nor whether the entries have objects of their own.
     """
 
     def check(keys: list[str]) -> list[Report]:

@@ -1,7 +1,7 @@
-"""Packs, written: what lies in a store entry by entry, once more, hundreds to an object.
+"""Write packs: copies of a store's entries, hundreds to an object.
 
-A packer may be stopped at any moment, and run beside others: a pack only ever holds entries that
-have been checked, and packs are deleted only when what they held is in others, durably.
+A packer may be stopped at any moment and run beside others: a pack holds only entries that were
+checked, and packs are deleted only when what they held is in others, durably.
 """
 
 from __future__ import annotations
@@ -27,54 +27,54 @@ if TYPE_CHECKING:
 __all__ = ["PACK_BYTES", "Packed", "pack"]
 
 PACK_BYTES = 8 << 20
-"""How many bytes of entries make a pack: what a bucket gives in a tenth of a second."""
+"""Bytes of entries in a pack: what a bucket delivers in a tenth of a second."""
 
 LAYERS = 7
-"""How many packs may lie over one title, before the widest are dissolved into the new ones."""
+"""Packs that may overlap at one title before the widest are dissolved into new ones."""
 
 LONG = 2_000
-"""From how many entries on a title is read as it is packed: shorter ones are read ahead."""
+"""Entries from which on a title is read while it is packed; shorter titles are read ahead."""
 
 PREFETCH = 20_000
-"""How many entries of a title are asked for at once, at most: they are held in memory."""
+"""Entries of a title asked for at once, at most: they are held in memory."""
 
 TYPICAL = 2_048
-"""About what an entry weighs, in bytes. Some weigh five hundred times as much, hence:"""
+"""Bytes of a typical entry. The largest have five hundred times as many."""
 
 AHEAD_BYTES = 8 << 20
-"""How much of a task's titles is read ahead, and once more of one title before it is walked. What
-is more is read as it is packed."""
+"""Bytes read ahead for the titles of a task, and again for one title before it is walked. The rest
+is read while it is packed."""
 
 
 class Packed(NamedTuple):
     """What a packer did."""
 
     titles: int
-    """Of how many titles entries were packed,"""
+    """Titles that have entries in these packs."""
     entries: int
-    """how many entries,"""
+    """Entries packed."""
     packs: int
-    """into how many packs,"""
+    """Packs written."""
     size: int
-    """of how many bytes together."""
+    """Bytes of these packs together."""
     deleted: int
-    """How many packs these replace."""
+    """Packs that they replace."""
     findings: tuple[Finding, ...]
-    """Why the rest of a title was left out; and packs that were of no use."""
+    """Why the rest of a title was left out, and which packs were unusable."""
 
 
 def pack(
     history: History, *, rebuild: bool = False, each: Callable[[str], None] | None = None
 ) -> Packed:
-    """Pack what lies in no pack yet; ``each`` hears of every title that was looked at.
+    """Pack what is in no pack yet; ``each`` gets every title number that was looked at.
 
-    An entry is packed if the store lists it, and the walk down from its title's head leads to it:
-    address, signature and links hold. What does not hold is left out with all below it, and found.
-    ``rebuild`` packs everything anew, and then deletes the packs that were there. Raises StoreError
-    where the store can't be read or written: what was packed by then stays.
+    An entry is packed if the store lists it and the walk down from its title's head leads to it,
+    with address, signature and links that hold. An entry that does not hold is left out with all
+    below it, and reported. ``rebuild`` packs everything anew and then deletes the old packs. Raises
+    StoreError if the store can't be read or written; what was packed by then stays.
     """
-    # All names before anything is written: of two who rebuild at once, only one can then have
-    # seen the other's packs, so they can't delete each other's.
+    # List all names before writing: of two packers that rebuild at once, only one can then see
+    # the other's packs, so they can't delete each other's.
     names = list(pack_names(history.store))
     dissolved = names if rebuild else _to_dissolve(names)
     kept = sorted(set(names) - set(dissolved), key=layout.pack_key)
@@ -94,7 +94,7 @@ def pack(
     superseded = {*dissolved, *damaged} - writer.written.keys()
     for name in superseded:
         history.store.delete(layout.pack_key(name))
-    # One that came out as it was is not news.
+    # A pack that came out the same is not new.
     new = writer.written.keys() - (set(names) - damaged)
     return Packed(
         titles=sum(writer.written[name].titles for name in new),
@@ -107,11 +107,11 @@ def pack(
 
 
 def _to_dissolve(names: Iterable[PackName]) -> list[PackName]:
-    """The packs to be put together with what is new: small ones, and those that lie over many.
+    """Choose the packs to merge with what is new: small ones, and wide ones that overlap.
 
-    A day's changes are spread over all titles, so that every day's packs would lie over every
-    title. Of too many in one place the one that goes on furthest is given up: it has the least in
-    it for its width, and costs the least to write again.
+    A day's changes are spread over all titles, so every day's packs would cover every title. If too
+    many overlap, the one that reaches furthest goes: it has the least in it for its width, and
+    costs the least to write again.
     """
     dissolved: list[PackName] = []
     layers: list[PackName] = []
@@ -137,7 +137,7 @@ def _last(name: PackName) -> str:
 
 
 class _Unpacked(NamedTuple):
-    """A title, the entries of it that are in no pack that is kept, and those that are near."""
+    """A title, its entries that are in no pack that is kept, and those of them in memory."""
 
     title_number: str
     missing: set[str]
@@ -145,19 +145,19 @@ class _Unpacked(NamedTuple):
 
 
 _Walk: TypeAlias = "Iterable[Entry | Finding]"
-"""The entries of a title that are to be packed, newest first; a finding ends it."""
+"""The entries of a title to be packed, newest first; a finding ends it."""
 
 
 def _titles(
     store: Store, near: PackReader, held: PackReader, each: Callable[[str], None] | None
 ) -> Iterator[_Unpacked]:
-    """The titles that have something to be packed, as the store lists them.
+    """Yield the titles that have something to be packed, as the store lists them.
 
-    Only what is listed is packed, whatever an older pack has: what was taken out of the store does
-    not live on in packs that are made after it.
+    Only what is listed is packed, whatever an older pack has: what was taken out of the store must
+    not live on in new packs.
     """
     for title_number, keys in itertools.groupby(store.list(), lambda key: key.partition("/")[0]):
-        if title_number >= "_":  # all that is not a title's comes after all that is
+        if title_number >= "_":  # everything else sorts after the titles
             return
         if not layout.is_title_number(title_number):
             continue
@@ -172,7 +172,7 @@ def _titles(
 
 
 def _walks(history: History, titles: Iterable[_Unpacked]) -> Iterator[tuple[str, _Walk]]:
-    """A walk for each title; of short titles, some are under way at once."""
+    """Yield a walk for each title; several short titles are read at once."""
 
     def read(taken: list[_Unpacked]) -> list[tuple[str, _Walk]]:
         room = AHEAD_BYTES
@@ -197,7 +197,7 @@ def _walks(history: History, titles: Iterable[_Unpacked]) -> Iterator[tuple[str,
 
 
 def _walk(history: History, title: _Unpacked) -> Iterator[Entry | Finding]:
-    """Walk down from the head, until nothing is missing any more."""
+    """Walk down from the head until nothing is missing."""
     try:
         yield from _entries(history, title)
     except (IntegrityError, TrustError, UnsupportedFormatError) as error:
@@ -206,12 +206,12 @@ def _walk(history: History, title: _Unpacked) -> Iterator[Entry | Finding]:
 
 def _entries(history: History, title: _Unpacked) -> Iterator[Entry]:
     head = history.find_head(title.title_number)
-    if head is None:  # a first append that is not finished, or fsck's to find
+    if head is None:  # an unfinished first append, or something that fsck reports
         return
     missing = set(title.missing)
     near = title.near | _prefetch(history.store, title)
     entry: Entry | None = head.entry
-    if head.entry.address in missing:  # the head is a copy of it, and may be all that is sound
+    if head.entry.address in missing:  # the head is a copy, and its own object may be damaged
         entry = _own(history, head.entry, near)
     while entry is not None:
         if entry.address in missing:
@@ -240,7 +240,7 @@ def _open(history: History, title_number: str, address: str, near: dict[str, byt
 
 
 def _prefetch(store: Store, title: _Unpacked) -> dict[str, bytes]:
-    """The entries that no pack has, where a walk would wait for one after another."""
+    """Read the entries that no pack has, if the store is remote."""
     if store.concurrency < 2:
         return {}
     wanted = itertools.islice(title.missing - title.near.keys(), PREFETCH)
@@ -252,7 +252,7 @@ def _prefetch(store: Store, title: _Unpacked) -> dict[str, bytes]:
             found[key.split("/")[1].removesuffix(".json")] = blob.data
             room -= len(blob.data)
         if room <= 0:
-            break  # some are near; the walk reads the others for itself
+            break  # the walk reads the others itself
     return found
 
 
@@ -260,14 +260,14 @@ def _prefetch(store: Store, title: _Unpacked) -> dict[str, bytes]:
 
 
 class _Count(NamedTuple):
-    """What is in a pack: titles that are not in the one before it, and entries."""
+    """The entries in a pack, and its titles that are not in the one before it."""
 
     titles: int
     entries: int
 
 
 class _PackWriter:
-    """Collects entries, in order, and writes a pack whenever there are enough."""
+    """Collects entries in order, and writes a pack whenever there are enough."""
 
     def __init__(self, store: Store, origin: str) -> None:
         self.written: dict[PackName, _Count] = {}
@@ -290,7 +290,7 @@ class _PackWriter:
         key = layout.pack_key(name)
         try:
             self._store.create(key, data)
-        except PreconditionFailed:  # what has its name is not what it was: a damaged pack
+        except PreconditionFailed:  # a damaged pack has its name
             self._store.delete(key)
             self._store.create(key, data)
         titles = {entry.title_number for entry in self._waiting} - {self._title_number}

@@ -1,3 +1,3 @@
-"""The transparency log in a store, written and read."""
+"""The log in a store: written by sealing, and read."""
 
 __all__: list[str] = []

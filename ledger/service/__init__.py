@@ -8,7 +8,8 @@
     app = create_app(ledger, Settings(public_url="https://titles.example.org"))
     uvicorn.run(app)
 
-Needs the extra: ``pip install 'title-ledger[serve]'``. Nothing else of the library imports it.
+Needs the extra ``serve``: ``pip install '.[serve]'`` in a clone. Nothing else of the library
+imports it.
 """
 
 from ledger.service.app import create_app

@@ -1,4 +1,4 @@
-"""The transparency log in C2SP's formats, pure: bytes in, object or error out.
+"""The formats of the log, pure: those of C2SP, bytes in, an object or an error out.
 
 The log says which entry is which version of a title, in one order that everybody can see. Whoever
 holds a checkpoint can tell whether the log ever lost, changed or reordered a leaf. The formats are

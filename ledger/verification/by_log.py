@@ -1,9 +1,13 @@
-"""An audit by the log: what it says of every title, compared with the title's chain.
+"""Audit: compare what the log says of every title with the title's chain.
 
-The order is what makes it sound. First the checkpoint: what it has, heads must have reached. Then
-the heads. Then the markers: a head that moved meanwhile left one. Then, where one is missing, a
-newer checkpoint: a seal settled it in between. That one is remembered: an older one is never
-believed again.
+The order of reading makes it sound:
+
+1. the checkpoint: every head must have reached what it has;
+2. the heads;
+3. the markers: a head that moved meanwhile left one;
+4. if a marker is missing, a newer checkpoint, as a seal may have settled the move in between.
+
+The newest checkpoint is remembered, and an older one is never believed again.
 """
 
 from __future__ import annotations
@@ -50,10 +54,14 @@ MAX_DELAY = timedelta(days=1)
 
 
 class LogAudit:
-    """What an audit by the log does besides verifying chains (see ``ledger.audit_run.Beside``).
+    """What an audit does besides verifying chains; ``Verification`` calls it.
 
-    With a state, only leaves and tiles are read that the last audit did not have; what it had is in
-    the chains for good, as long as these go on from where it left them.
+    ``begin`` comes before any head is read. Then ``subjects`` names the titles, and ``take`` gets
+    the result of each, in the same order. ``end`` follows the last title, and ``logged`` is called
+    if everything held.
+
+    With a state, only leaves and tiles are read that the last audit did not have. What it had is in
+    the chains for good, as long as they go on from where it left them.
     """
 
     def __init__(
@@ -68,7 +76,7 @@ class LogAudit:
     ) -> None:
         """``checkpoint`` reads what is published, with the cosignatures that count."""
         self.signed: SignedCheckpoint | None = None
-        """The published checkpoint that the audit goes by, once it has begun."""
+        """The published checkpoint, once the audit has begun."""
         self.remembered: str | None = None
         """The signed checkpoint of the state."""
         self._history = history
@@ -91,10 +99,10 @@ class LogAudit:
     # -- The log itself ------------------------------------------------------------------------
 
     def begin(self, state: VerificationState | None) -> Report:
-        """Check that the log goes on from what is remembered, and read what is new in it.
+        """Check that the log continues what is remembered, and read what is new in it.
 
-        Raises NotFoundError where there is no log, and none is remembered; OriginNotPinned where
-        the keyring has no key of it.
+        Raises NotFoundError if there is no log and none is remembered, OriginNotPinned if the
+        keyring has no key of the log.
         """
         self._state = state
         header = state.header if state else None
@@ -131,7 +139,7 @@ class LogAudit:
             self._readable = True
 
     def _base(self) -> Checkpoint | None:
-        """The checkpoint that the last clean audit went by, if its state vouches for it."""
+        """Return the checkpoint of the last clean audit, if the state still vouches for it."""
         header = self._state.header if self._state and not self._state.lost_keys else None
         if header is None or header.checkpoint is None:
             return None
@@ -151,7 +159,7 @@ class LogAudit:
     # -- Title by title ------------------------------------------------------------------------
 
     def subjects(self, subjects: Iterable[Subject]) -> Iterator[Subject]:
-        """The titles to verify, and those that only the log knows; in order, as they come."""
+        """Yield the titles to verify and those that only the log knows, in order."""
         remembered = self._state.remembered() if self._state else ()
         wanted = ((subject.title_number, subject) for subject in subjects)
         leaves = self._index.titles() if self._readable else ()
@@ -162,7 +170,7 @@ class LogAudit:
             if found is None:
                 continue
             subject, rows = found
-            # What was audited before is only counted where its leaves are not read again.
+            # What an earlier audit compared counts only if its leaves are not read again.
             logged = line.logged if line and self._audited else 0
             new = gather(title_number, rows, logged) if rows else None
             subject = with_log(subject or Subject(title_number), new)
@@ -173,20 +181,20 @@ class LogAudit:
             yield subject
 
     def take(self, verified: Verified) -> Verified:
-        """What came of a title, with what the log says of its chain."""
+        """Add to the result for a title what the log says of its chain."""
         title_number, head, report, trace = verified
         expected = self._under_way.pop(title_number)
         findings = list(expected.new.findings) if expected.new else []
         if head is not None:
             findings += compare(title_number, head, trace, expected)
         if any(finding.severity == "tampering" for finding in findings):
-            head = None  # nobody should vouch for it
+            head = None  # the state must not vouch for it
         if head is not None and self._readable and head.version > expected.logged:
             self._index.add_beyond(Beyond(title_number, *head, expected.logged, expected.since))
         report = replace(
             report,
             findings=(*report.findings, *findings),
-            # The log shows what is newest; a pin is not needed for it.
+            # The log shows what is newest, so a pin is not needed.
             not_shown=tuple(each for each in report.not_shown if each != NO_PIN),
         )
         return verified._replace(head=head, report=report)
@@ -194,7 +202,7 @@ class LogAudit:
     # -- Heads beyond the log ------------------------------------------------------------------
 
     def end(self) -> Report:
-        """Judge the heads that are beyond the log, and the markers of heads that are not there."""
+        """Judge heads beyond the log, and markers of heads that are missing."""
         findings: tuple[Finding, ...] = ()
         if self.signed is not None:
             waiting = Waiting(
@@ -213,14 +221,14 @@ class LogAudit:
     # -- What is left --------------------------------------------------------------------------
 
     def logged(self) -> LogProgress:
-        """What a clean audit leaves to be remembered."""
+        """Return what the state is to remember after a clean audit."""
         if self.signed is None or self._newest is None:
             raise AssertionError("an audit that did not end is never clean")
         seen = self._newest.note.decode()
         return LogProgress(self.signed.note.decode(), seen, self._index.newest)
 
     def facts(self) -> dict[str, Any]:
-        """The signed checkpoints, to be kept: two that contradict each other are proof."""
+        """Return the signed checkpoints as evidence: two that contradict each other are proof."""
         published, newest = (
             each.note.decode() if each else None for each in (self.signed, self._newest)
         )

@@ -1,4 +1,4 @@
-"""One title in the log and in its chain: what the leaves say of it, and what it says itself."""
+"""Compare one title's leaves in the log with its chain."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ ADDRESS_BYTES = 32
 
 
 class LoggedVersions(NamedTuple):
-    """What the log has of a title that was new to this audit: versions in a row."""
+    """The leaves of a title that are new to this audit: consecutive versions."""
 
     first: int
     addresses: bytes
@@ -28,27 +28,27 @@ class LoggedVersions(NamedTuple):
 
     @property
     def last(self) -> int:
-        """The last of the versions."""
+        """The last version."""
         return self.first + len(self.addresses) // ADDRESS_BYTES - 1
 
     def address(self, version: int) -> str:
-        """The address of one of them."""
+        """Return the address of one of the versions."""
         at = (version - self.first) * ADDRESS_BYTES
         return self.addresses[at : at + ADDRESS_BYTES].hex()
 
 
 class Expected(NamedTuple):
-    """What is known of a title while its chain is verified."""
+    """What an audit knows of a title while its chain is verified."""
 
     known: Known | None
     logged: int
-    """The last version that the log has; 0: none."""
+    """The last version in the log, or 0."""
     since: str
     new: LoggedVersions | None
 
 
 def with_log(subject: Subject, new: LoggedVersions | None) -> Subject:
-    """The subject, verified as far down as there is something to compare."""
+    """Return the subject, to be walked as far down as there are leaves to compare."""
     if new is None or not new.addresses:
         return subject
     known = subject.known
@@ -58,9 +58,9 @@ def with_log(subject: Subject, new: LoggedVersions | None) -> Subject:
 
 
 def gather(title_number: str, rows: Iterator[Row], logged: int | None = None) -> LoggedVersions:
-    """The versions that the leaves of a title have, and what is wrong with them as they are.
+    """Collect the versions of a title's leaves, and what is wrong with the leaves themselves.
 
-    ``logged``: the version that they continue; None: any.
+    ``logged``: the version that they must continue; None: any.
     """
     addresses = bytearray()
     findings: list[Finding] = []
@@ -102,7 +102,7 @@ def _skipped(title_number: str, expected: int, row: Row) -> Finding:
 
 
 def compare(title_number: str, head: Known, trace: bytes, expected: Expected) -> Iterator[Finding]:
-    """What the log has that the chain lacks; only the first, as all after it follows from it."""
+    """Report the first leaf that the chain lacks; the rest would follow from it."""
     new, known = expected.new, expected.known
     if new is None:
         return

@@ -1,4 +1,4 @@
-"""fsck: verification of every title, and a look at every other object that is in the store."""
+"""fsck: verify every title, and check every other object in the store."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ __all__ = ["fsck"]
 
 
 def fsck(history: History, now: datetime, *, jobs: int = 1) -> Iterator[Report]:
-    """Check every object of the store, those that no chain leads through, too."""
+    """Check every object of the store, also those that no chain leads to."""
 
     def check(folders: list[tuple[str, list[str]]]) -> list[Report]:
         return [report for folder in folders for report in _fsck_folder(history, *folder, now)]
@@ -53,7 +53,7 @@ def _fsck_title(
     fetched = None
     if history.store.concurrency > 1:
         fetched = fetch(history.store, [Wanted(title_number)])[0]
-    with suppress(NotFoundError):  # only strays are there: they are named below
+    with suppress(NotFoundError):  # only strays are there, and they are reported below
         plan = plan_walk(history, title_number, now, fetched=fetched, seen=seen, listed=True)
         report = carry_out(plan)
         yield report
@@ -72,13 +72,13 @@ def _fsck_title(
 def _check_dangling(
     history: History, key: str, parsed: tuple[str, str], chain: set[str] | None
 ) -> Finding:
-    """Look at an entry that no walk came by; ``chain``: the title's, if it could be walked."""
+    """Check an entry that no walk passed; ``chain``: the title's addresses, if it was walked."""
     try:
         entry = history.entry(*parsed)
     except LedgerError as error:
         return finding_of(error, key)
     if chain and entry.parent is not None and entry.parent not in chain:
-        # It was signed on top of a head that the chain does not lead through.
+        # It was signed on top of a head that is not in the chain.
         message = (
             f"{key}: version {entry.version} was put on {entry.parent}, which was the head once and"
             " is in the chain no more: it was set back (or an import was cut off: import again)"

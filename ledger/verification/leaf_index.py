@@ -1,7 +1,7 @@
-"""The leaves of a log in the order of titles, in flat memory: a temporary database on the disk.
+"""Sort the leaves of a log by title, in flat memory: in a temporary database on the disk.
 
-Log order is the order of sealing; an audit goes by title. SQLite sorts what does not fit into
-memory in files of its own, below TMPDIR.
+The log is in the order of sealing, and an audit goes title by title. SQLite sorts what does not fit
+into memory in files of its own, below TMPDIR.
 """
 
 from __future__ import annotations
@@ -29,7 +29,7 @@ MANY = 1024
 
 
 class Row(NamedTuple):
-    """A leaf, of a title that is known."""
+    """A leaf of a title."""
 
     version: int
     address: str
@@ -44,17 +44,17 @@ class Beyond(NamedTuple):
     version: int
     address: str
     logged: int
-    """The last version in the log; 0: none."""
+    """The last version in the log, or 0."""
     since: str
-    """When an audit first saw that the next one is not there; "": this one."""
+    """When an audit first saw that the next version is missing there; "": now."""
 
 
 class LeafIndex:
-    """Leaves and heads, each kind added in its own order and read in that of titles."""
+    """Leaves and heads, added in any order and read in the order of titles."""
 
     def __init__(self) -> None:
         with _failing():
-            # From one thread at a time, if not always the same.
+            # One thread at a time uses it, but not always the same one.
             self._database = sqlite3.connect("", isolation_level=None, check_same_thread=False)
             self._database.executescript(TABLES)
             self._database.execute("BEGIN")
@@ -78,16 +78,16 @@ class LeafIndex:
         self._add("INSERT INTO beyond VALUES (?, ?, ?, ?, ?)", [(*found,)])
 
     def _add(self, statement: str, rows: Iterable[tuple[object, ...]]) -> None:
-        # What the rows raise while they are read is not the database's: it goes through.
+        # What reading the rows raises goes through: it is not an sqlite3.Error.
         with _failing():
             self._database.executemany(statement, rows)
 
     def titles(self) -> Iterator[tuple[str, Iterator[Row]]]:
-        """The titles that have leaves, in order, each with its leaves by version and index."""
+        """Yield the titles that have leaves, in order, with their leaves by version and index."""
         return self._titles("SELECT * FROM leaf ORDER BY title, version, at")
 
     def later_titles(self) -> Iterator[tuple[str, Iterator[Row]]]:
-        """The same of the later leaves."""
+        """Yield the titles that have later leaves, in the same way."""
         return self._titles("SELECT * FROM later ORDER BY title, version, at")
 
     def _titles(self, query: str) -> Iterator[tuple[str, Iterator[Row]]]:
@@ -95,16 +95,16 @@ class LeafIndex:
             yield key[:-1], (Row(*row[1:]) for row in group)
 
     def newest(self) -> Iterator[tuple[str, int]]:
-        """The titles that have leaves, in order, each with the last version of them."""
+        """Yield the titles that have leaves, in order, with the last version of each."""
         rows = self._read("SELECT title, MAX(version) FROM leaf GROUP BY title ORDER BY title")
         return ((str(key)[:-1], int(version)) for key, version in rows)
 
     def beyond(self) -> Iterator[Beyond]:
-        """The titles whose heads are beyond the log, in order."""
+        """Yield the titles whose heads are beyond the log, in order."""
         return (Beyond(*row) for row in self._read("SELECT * FROM beyond ORDER BY rowid"))
 
     def has_later(self, found: Beyond) -> bool:
-        """Whether a later checkpoint has the head."""
+        """Tell whether a later checkpoint has the head."""
         where = (f"{found.title_number}/", found.version, found.address)
         rows = self._read(
             "SELECT 1 FROM later WHERE title = ? AND version = ? AND address = ? LIMIT 1", where
@@ -134,5 +134,5 @@ def _failing() -> Iterator[None]:
     except sqlite3.Error as error:
         raise StoreUnavailable(
             f"cannot sort the leaves of the log in a temporary file: {error}",
-            hint="there may be no room: TMPDIR names another place for it",
+            hint="if the disk is full, name another folder in TMPDIR",
         ) from error

@@ -1,7 +1,4 @@
-"""A listing that breaks off: what was listed is looked at all the same, and the rest is named.
-
-What was found by then (tampering, above all) is not lost with an error of the store.
-"""
+"""Go through a listing that may break off, so that what was found by then is not lost."""
 
 from __future__ import annotations
 
@@ -21,15 +18,15 @@ if TYPE_CHECKING:
 __all__ = ["TolerantListing", "by_folder"]
 
 PIECE = 250
-"""How many keys of a folder that is no title's are taken at once: there may be millions."""
+"""Keys taken at once of a folder that is not a title's: there may be millions."""
 
 T = TypeVar("T")
 
 
 class TolerantListing(Generic[T]):
-    """The items of a listing; where it breaks off after some, they are all there are.
+    """The items of a listing, up to an error, which becomes a finding.
 
-    Where it yields nothing at all its error is raised: then there is nothing that could be lost.
+    If the error comes before the first item, it is raised: nothing could be lost.
     """
 
     def __init__(self, items: Iterable[T]) -> None:
@@ -37,7 +34,7 @@ class TolerantListing(Generic[T]):
         self._error: LedgerError | None = None
 
     def __iter__(self) -> Iterator[T]:
-        """Raises MalformedError wherever it comes: that is no error of a store."""
+        """Yield the items; a MalformedError is always raised, as it is not a store's error."""
         begun = False
         try:
             for item in self._items:
@@ -50,7 +47,7 @@ class TolerantListing(Generic[T]):
 
     @property
     def findings(self) -> tuple[Finding, ...]:
-        """That it broke off, where it did."""
+        """The finding that the listing broke off, if it did."""
         if self._error is None:
             return ()
         message = (
@@ -61,9 +58,9 @@ class TolerantListing(Generic[T]):
 
 
 def by_folder(keys: Iterable[str]) -> Iterator[tuple[str, list[str]]]:
-    """The keys of each folder: of a title all at once, of any other in pieces.
+    """Yield the keys of each folder: a title's all at once, any other's in pieces.
 
-    Of packs none: who checks packs lists them.
+    For packs the list is empty, as ``check_packs`` lists them itself.
     """
     for folder, found in groupby(keys, lambda key: key.partition("/")[0]):
         if layout.is_title_number(folder):

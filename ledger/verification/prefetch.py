@@ -1,8 +1,7 @@
-"""Bringing entries near before a walk asks for them, where reading means waiting.
+"""Read entries before a walk asks for them, if the store is remote.
 
-Everything here is a guess: what the head's unchecked bytes say of the parent and the version, and
-what a listing names. Nothing of it is believed. What is lacking, the walk reads for itself, and
-what is there too much, nobody asks for. So an error is no error here: the walk meets it again.
+Everything here is a guess, from the unchecked bytes of heads and from listings. The walk reads
+whatever is missing and ignores extras, so errors are dropped here: the walk will hit them again.
 """
 
 from __future__ import annotations
@@ -23,10 +22,10 @@ if TYPE_CHECKING:
 __all__ = ["Fetched", "Near", "Wanted", "fetch"]
 
 LONG = 8
-"""From how many entries on a title is listed, and read in one go, not parent by parent."""
+"""Entries from which on a title is listed and read in one go, instead of parent by parent."""
 
 NEAR_BYTES = 8 << 20
-"""How much is held in memory for one task: what is more stays where it is, or goes to the disk."""
+"""Bytes held in memory for one task. The rest goes to the disk, or is not read ahead."""
 
 
 class Wanted(NamedTuple):
@@ -34,11 +33,11 @@ class Wanted(NamedTuple):
 
     title_number: str
     packed: Mapping[str, bytes] = {}
-    """What packs have of it, by address."""
+    """Its entries in packs, by address."""
     until: str | None = None
-    """The walk ends here already: at this address,"""
+    """The address at which the walk ends, if not at the root."""
     version: int = 0
-    """which is this version."""
+    """The version at that address."""
 
 
 class Near:
@@ -46,7 +45,7 @@ class Near:
 
     def __init__(self, packed: Mapping[str, bytes]) -> None:
         self.used_packs = False
-        """Whether any bytes were taken from ``packed``."""
+        """Whether any bytes came from ``packed``."""
         self._packed = packed
         self._held: dict[str, bytes] = {}
         self._room = NEAR_BYTES
@@ -61,7 +60,7 @@ class Near:
         return address in self._held or address in self._places or address in self._packed
 
     def add(self, address: str, data: bytes) -> None:
-        """Keep the bytes; raises StoreUnavailable where there is no room, and keeps the others."""
+        """Keep the bytes; raise StoreUnavailable if there is no room for them."""
         if len(data) <= self._room:
             self._room -= len(data)
             self._held[address] = data
@@ -76,7 +75,7 @@ class Near:
 
     def _write(self, data: bytes) -> tuple[int, int]:
         if self._file is None:
-            # Without a buffer: what is written is there, or its error comes here and not later.
+            # Unbuffered, so that a failure to write is raised here and not later.
             self._file = TemporaryFile(buffering=0)  # noqa: SIM115 -- see __del__
         start = self._file.seek(0, 2)
         rest = memoryview(data)
@@ -85,7 +84,7 @@ class Near:
         return start, len(data)
 
     def get(self, address: str) -> bytes | None:
-        """The bytes, if they are near."""
+        """Return the bytes, or None if they are not near."""
         if address in self._held:
             return self._held[address]
         place = self._places.get(address)
@@ -95,7 +94,7 @@ class Near:
             self._file.seek(place[0])
             return self._file.read(place[1])
         except OSError:
-            return None  # they are in the store all the same
+            return None  # the walk reads them from the store
 
     def _from_packs(self, address: str) -> bytes | None:
         data = self._packed.get(address)
@@ -104,15 +103,15 @@ class Near:
 
 
 class Fetched(NamedTuple):
-    """What was brought near of a title."""
+    """What was read ahead of a title."""
 
     head: Blob | None
-    """Its head; None where it could not be had, for whatever reason."""
+    """Its head, or None if it could not be read."""
     near: Near
 
 
 def fetch(store: Store, wanted: list[Wanted]) -> list[Fetched]:
-    """Bring the titles' chains near, side by side: one round trip a version, not one an entry."""
+    """Read the titles' chains side by side: one round trip for each generation of parents."""
     heads: dict[str, Blob | None] = {}
     with suppress(LedgerError):
         heads.update(store.get_many(layout.head_key(title.title_number) for title in wanted))
@@ -143,27 +142,27 @@ def _fetch_listed(store: Store, title_number: str, near: Near) -> None:
 
 
 class _Walk:
-    """A chain that is followed down by what its bytes say."""
+    """A chain, followed down by what its unchecked bytes say."""
 
     def __init__(self, title: Wanted, near: Near, head: bytes) -> None:
         self._title = title
         self._near = near
         self._own = address_of(head)
         self.asked: list[str] = []
-        """The keys to read next: at first the head's own entry, and its parent."""
+        """The keys to read next: first the head's own entry and its parent."""
         if self._own != title.until:
             self._ask(self._own)
             self._follow(head)
 
     def take(self, address: str, data: bytes) -> None:
-        """Keep what was read, and ask for what it leads to."""
+        """Keep an entry, and ask for its parent."""
         self._near.add(address, data)
         if address not in {self._own, self._title.until}:
             self._follow(data)
 
     def _follow(self, data: bytes) -> None:
         """Ask for the first parent that is not near yet."""
-        passed: set[str] = set()  # bytes that nobody checked may lead round in a circle
+        passed: set[str] = set()  # unchecked bytes may lead round in a circle
         address = parent_hint(data)
         while address is not None and address not in passed:
             near = self._near.get(address)
@@ -181,7 +180,7 @@ class _Walk:
 
 
 def _fetch_parents(store: Store, walks: Iterable[_Walk]) -> None:
-    """Follow all the walks at once, a round of reading for every generation."""
+    """Follow all walks at once, with one round of reading for each generation."""
     size = 0
     while size < NEAR_BYTES:
         asked = {key: walk for walk in walks for key in walk.asked}

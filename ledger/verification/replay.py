@@ -30,7 +30,7 @@ if TYPE_CHECKING:
 __all__ = ["last_logged", "rehash"]
 
 AHEAD = 16
-"""How many tiles of hashes are compared at once."""
+"""Tiles of hashes compared at once."""
 
 KEPT = "the kept checkpoint"
 
@@ -38,11 +38,13 @@ KEPT = "the kept checkpoint"
 def rehash(
     log: LogReader, checkpoint: Checkpoint, base: Checkpoint | None = None
 ) -> Iterator[Leaf]:
-    """The leaves of a checkpoint, or those that it has more than an audited one, in order.
+    """Yield the leaves of a checkpoint, or those it has beyond ``base``, in order.
 
-    Believe them once the last was taken: then every tile that is new since ``base``, on every
-    level, was found to be what the leaves give, and they lead to the root. Raises IntegrityError
-    (``wrong-root``, ``tile-missing``, ``malformed-leaf``), UnsupportedFormatError.
+    Believe them only after the last one. By then every tile that is new since ``base``, on every
+    level, was found to be what the leaves give, and the leaves lead to the root.
+
+    Raises IntegrityError (``wrong-root``, ``tile-missing``, ``malformed-leaf``) and
+    UnsupportedFormatError.
     """
     start = base.size if base else 0
     builder = log.builder(start, base.root) if base else TileBuilder()
@@ -56,7 +58,7 @@ def rehash(
         try:
             leaf = Leaf.decode(data)
         except LedgerError as error:
-            # Whether somebody changed it, or it was signed so, the root will tell.
+            # The root will tell whether somebody changed it or it was signed so.
             unread = unread or _unread(index, error)
         else:
             yield leaf
@@ -73,8 +75,8 @@ def rehash(
 
 
 def _compare(log: LogReader, made: list[tuple[Tile, bytes]], start: int) -> None:
-    # The tiles of leaves were read to make all this; but of one that others had begun, only the
-    # leaves that are new.
+    # The tiles of leaves were read to get here. Of a tile that ``base`` had begun, only the new
+    # leaves were used, so it is compared as well.
     begun = start // WIDTH if start % WIDTH else None
     checked = [each for each in made if each[0].level != ENTRIES or each[0].index == begun]
     read = log.read_tiles([tile for tile, _ in checked])
@@ -98,12 +100,12 @@ def _unread(index: int, error: LedgerError) -> LedgerError:
 
 
 def last_logged(log: LogReader, title_number: str, note: bytes) -> Leaf | None:
-    """The newest version of a title that was logged by a kept checkpoint; None: none was.
+    """Return the newest version of a title in the log as of a kept checkpoint, or None.
 
-    Reads the log from its first leaf up to the kept size: the newest version need not be in the
-    last leaf of a title, as a sealer whose records are taken away logs a second time. Raises what
-    ``check_remembered`` does, and IntegrityError (reason ``wrong-root``) where the leaves do not
-    lead to the checkpoint, or (``forked``) give one version two addresses.
+    This reads the log from its first leaf up to the kept size. The last leaf of a title need not be
+    its newest version: a sealer that lost its records logs a second time. Raises what
+    ``check_remembered`` does, and IntegrityError if the leaves do not lead to the checkpoint
+    (reason ``wrong-root``) or give one version two addresses (``forked``).
     """
     sought = f'"title_number":"{layout.check_title_number(title_number)}",'.encode()
     kept = _open_kept(log, note)
@@ -122,7 +124,7 @@ def last_logged(log: LogReader, title_number: str, note: bytes) -> Leaf | None:
 
 
 def _newest(leaves: list[Leaf]) -> Leaf | None:
-    """The highest version; several leaves of one title, none of them twice."""
+    """Return the leaf with the highest version, of distinct leaves of one title."""
     newest = max(leaves, key=lambda leaf: leaf.version, default=None)
     for leaf in leaves:
         if newest and leaf.version == newest.version and leaf != newest:
@@ -137,7 +139,7 @@ def _newest(leaves: list[Leaf]) -> Leaf | None:
 
 
 def _open_kept(log: LogReader, note: bytes) -> Checkpoint:
-    """Open a kept checkpoint; what is wrong with it is not said of the one that is published."""
+    """Open a kept checkpoint; errors name it, as the published one is not to blame."""
     try:
         return log.open(note).checkpoint
     except MalformedError as error:

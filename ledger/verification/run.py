@@ -1,4 +1,4 @@
-"""Many titles under verification: what came of them so far, and what is remembered of them."""
+"""Verify many titles, add up the results and remember them, whether it ends or is stopped."""
 
 from __future__ import annotations
 
@@ -33,7 +33,8 @@ def _in_order(titles: Iterable[str]) -> list[str]:
 class Verification:
     """A verification of many titles: ``run`` it in one thread, ``stop`` it from another.
 
-    Either way the state, if there is one, then holds what was checked.
+    Either way the state, if there is one, then holds what was checked. ``log_audit`` compares each
+    title with the log as well.
     """
 
     def __init__(
@@ -66,13 +67,13 @@ class Verification:
         self._tally = Tally(history.origin)
         self._trusted_titles = self._trusted_entries = 0
         self.state_digest: str | None = None
-        """The sha256 of the state as it was written, once it was."""
+        """The sha256 of the state, once it was written."""
 
     def run(self, each: Callable[[Report], None] | None = None) -> Report:
-        """Verify the titles, one after the other; ``each`` hears of one at a time.
+        """Verify the titles in order; ``each`` gets one report at a time.
 
-        Where the store's listing breaks off, that is a finding. What ends it early (a Ctrl-C, a
-        store that lists nothing at all) is raised, once the state was written.
+        If the store's listing breaks off, that is a finding. What ends the verification early (a
+        Ctrl-C, a store that lists nothing at all) is raised after the state was written.
         """
         subjects = TolerantListing(self._subjects())
         try:
@@ -115,7 +116,7 @@ class Verification:
             self._now,
             jobs=self._jobs,
             executor=self._executor,
-            # Where most was vouched for already, reading whole packs would be more, not less.
+            # If most was vouched for, whole packs hold more than what is left to read.
             packs=self._every and not self._vouched,
         )
 
@@ -128,11 +129,11 @@ class Verification:
             self._tally.add(report)
 
     def stop(self) -> Report:
-        """End it here, from any thread, whatever it waits for; the report says what is missing."""
+        """End it from any thread, whatever it waits for; the report says what is missing."""
         return self._end(interrupted=True)
 
     def facts(self) -> dict[str, Any] | None:
-        """The state as evidence: what it was before, and after; None where there is none."""
+        """Return the state before and after, as evidence, or None if there is no state."""
         if self.state is None:
             return None
         before = self.state.header
@@ -144,7 +145,7 @@ class Verification:
         }
 
     def log_facts(self) -> dict[str, Any] | None:
-        """The checkpoints that it went by, as evidence; None where it went by none."""
+        """Return the checkpoints of an audit, as evidence, or None if this is not an audit."""
         return self._log_audit.facts() if self._log_audit else None
 
     @property
@@ -160,21 +161,23 @@ class Verification:
             return self._over
 
     def _finish_state(self, *, interrupted: bool) -> None:
-        """Write the state. That it can't be is a finding: the rest of the report is not lost."""
+        """Write the state; a failure is one more finding, so that the others are not lost."""
         if self.state is None:
             return
-        # What was read of the log is remembered only where nothing is left to be looked at again.
+        # The log is remembered only if nothing in it must be looked at again.
         clean = self._tally.report(interrupted=interrupted).outcome == "verified"
         logged = self._log_audit.logged() if self._log_audit and clean else None
         try:
             self.state_digest = self.state.finish(logged)
         except LedgerError as error:
-            message = f"{error}: {self.state.path} is as it was, this audit is not remembered"
+            message = (
+                f"{error}: {self.state.path} is as it was, and this verification is not remembered"
+            )
             finding = Finding("unchecked", "state-not-written", str(self.state.path), message)
             self._tally.add(Report(self._tally.origin, findings=(finding,)))
 
     def _close(self) -> None:
-        with self._lock:  # another thread may be at the end of it
+        with self._lock:  # another thread may be ending it
             if self.state is not None:
                 self.state.close()
             if self._log_audit is not None:
@@ -190,7 +193,7 @@ class Verification:
         if self._log_audit is not None:
             subjects = self._log_audit.subjects(subjects)
         for subject in subjects:
-            self._under_way.append(subject)  # what is verified comes back in this order
+            self._under_way.append(subject)  # results come back in this order
             yield subject
 
     def _take(self, verified: Verified) -> None:
@@ -206,7 +209,7 @@ class Verification:
             self._count_trusted(subject.known, verified.head)
 
     def _count_trusted(self, known: Known, head: Known) -> None:
-        # A head that is still the same one was compared, and nothing else read.
+        # If the head is still the same, only it was read.
         entries = known.version if head == known else known.version - 1
         self._trusted_entries += entries
         self._trusted_titles += entries > 0

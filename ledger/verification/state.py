@@ -1,6 +1,6 @@
-"""What audits remember: for each title, the version and the address of the head that verified.
+"""Remember, for each title, the version and address of the head that verified.
 
-A repeated audit then costs what is new, not what exists. ``ledger.audit_lines`` has the format.
+To verify again then costs what is new, not what exists. ``state_file`` has the format.
 """
 
 from __future__ import annotations
@@ -40,32 +40,33 @@ __all__ = ["LogProgress", "VerificationState", "open_state"]
 
 
 class LogProgress(NamedTuple):
-    """What a clean audit by the log leaves to be remembered."""
+    """What the state remembers of the log after a clean audit."""
 
     checkpoint: str
-    """The signed note that the audit went by."""
+    """The signed checkpoint that the audit compared with."""
     seen: str
-    """The newest one that it relied on: the same, or one that was sealed meanwhile."""
+    """The newest that it relied on: the same, or one that was sealed meanwhile."""
     versions: Callable[[], Iterator[tuple[str, int]]]
-    """Titles, in order, and the last version of each among the leaves that were new to it."""
+    """The titles with new leaves, in order, and the last version of each."""
 
 
 class VerificationState:
-    """The state in a file: what it remembers, and what the audit under way adds to it.
+    """The state in a file: what it remembers, and what the verification under way adds.
 
-    ``add`` notes what came of one title after the other; ``finish`` joins that with the rest of
-    what was remembered, and replaces the file. Until then the file is as it was, however this
-    process ends. One audit at a time: of two, the later to end would forget what the other saw.
+    ``add`` notes the result of one title after the other. ``finish`` joins the notes with what was
+    remembered and replaces the file; until then the file stays as it was, however this process
+    ends. A lock admits one verification at a time: of two, the later to end would forget what the
+    other saw.
     """
 
     def __init__(
         self, path: str | os.PathLike[str], origin: str, keyring: Keyring, now: datetime
     ) -> None:
-        """Read and check the file, if it is there; make sure that it can be written.
+        """Read and check the file, if there is one, and make sure that it can be written.
 
-        Raises MalformedError for a damaged one, TrustError for one of another ledger or one that
-        others can write, UnsupportedFormatError, InvalidError, StoreUnavailable,
-        ConflictError where another audit uses it.
+        Raises MalformedError if it is damaged, TrustError if it is another ledger's or others can
+        write it, ConflictError if another verification uses it, UnsupportedFormatError,
+        InvalidError, StoreUnavailable.
         """
         self.path = Path(path)
         keys = {t.key.key_id for t in keyring if (t.origin, t.role) == (origin, "registrar")}
@@ -73,7 +74,7 @@ class VerificationState:
         check_name(self.path, replace=True)
         self.header: StateHeader | None = None
         self.digest: str | None = None
-        """The sha256 of the file as it was found; None where there was none."""
+        """The sha256 of the file as it was found, or None if there was none."""
         self._failed: StoreUnavailable | None = None
         self._file: IO[bytes] | None = None
         self._held = ExitStack()
@@ -91,10 +92,10 @@ class VerificationState:
             self.close()
             raise
         self.lost_keys = sorted(set(self.header.keys) - keys) if self.header else []
-        """The keys that it relied on and that count no more: it vouches for nothing then."""
+        """Keys that it relied on and that no longer count; if any, it vouches for nothing."""
 
     def close(self) -> None:
-        """Let go of the files; what was not finished is forgotten."""
+        """Close the files and forget what was not finished."""
         if self._file is not None:
             self._file.close()
             self._file = None
@@ -103,7 +104,7 @@ class VerificationState:
     # -- What is remembered --------------------------------------------------------------------
 
     def remembered(self) -> Iterator[Remembered]:
-        """Every title that it knows, in order."""
+        """Yield every title that it knows, in order."""
         if self._file is not None:
             titles = read_titles(self._file, self.path)
             yield from (
@@ -111,9 +112,10 @@ class VerificationState:
             )
 
     def subjects(self, titles: Iterable[str], *, listed: bool, every: bool) -> Iterator[Subject]:
-        """The titles as what to verify, each with what is known of it; they are in order.
+        """Yield the titles, which come in order, as subjects with what is known of each.
 
-        ``every``: also those that are remembered but not among them.
+        ``every``: also those that are remembered and not among them. Raises IntegrityError if the
+        titles are out of order.
         """
         named = ((layout.check_title_number(title), title) for title in titles)
         for title_number, given, known in join(named, self._by_title()):
@@ -128,7 +130,7 @@ class VerificationState:
     # -- What is new ---------------------------------------------------------------------------
 
     def add(self, title_number: str, head: Known | None, *, tampered: bool = False) -> None:
-        """Note what came of a title, in order: its head if it verified, or that it is tampered."""
+        """Note the result of the next title: its head if it verified, or that it is tampered."""
         if head is not None:
             self._note(Remembered(title_number, head.version, head.address))
         elif tampered:
@@ -141,13 +143,13 @@ class VerificationState:
             self._failed = self._failure(error)
 
     def finish(self, logged: LogProgress | None = None) -> str:
-        """Replace the file, durably; return its sha256. It may be called again if it was cut off.
+        """Replace the file, durably, and return its sha256; call it again if it was cut off.
 
-        ``logged``: what the log had, if everything held; otherwise the checkpoint stays.
-        Raises StoreUnavailable where that failed: the file is as it was.
+        ``logged``: what the log had, if everything held; without it the checkpoint stays. A title
+        that was not verified keeps its line, and so stays pinned. A title that was found tampered
+        keeps its line only as a pin, and is verified from head to root from now on.
 
-        A title that was not verified keeps its line: so it stays pinned. One that was found
-        tampered keeps it as a pin only, to be verified whole from now on.
+        Raises StoreUnavailable if the file can't be replaced: it is as it was.
         """
         try:
             self._notes.flush()
@@ -197,13 +199,13 @@ class VerificationState:
 
 
 def _lock(path: Path) -> IO[bytes]:
-    """Keep every other audit of this machine from using the file."""
+    """Keep every other verification on this machine from using the file."""
     try:
         return lock_file(path.with_name(f".{path.name}.lock"), wait=False)
     except BlockingIOError as error:
         raise ConflictError(
-            f"another audit is using {path}",
-            hint="wait until it has ended; two audits at once take a state each",
+            f"another verification is using {path}",
+            hint="wait until it has ended, or name another state file",
         ) from error
     except OSError as error:
         raise StoreUnavailable(
@@ -212,14 +214,14 @@ def _lock(path: Path) -> IO[bytes]:
 
 
 def open_state(path: str | os.PathLike[str], history: History, now: datetime) -> VerificationState:
-    """The state of a ledger's audits; refused inside the store that it is to watch over."""
+    """Open the state of a ledger's verifications; refuse one inside the store that it watches."""
     if isinstance(history.store, FolderStore):
         check_outside(path, history.store.path)
     return VerificationState(path, history.origin, history.keyring, now)
 
 
 def _subject(known: Remembered) -> Subject:
-    # Not "listed": somebody remembers it, so that one that is gone is a finding.
+    # Not "listed": it is remembered, so if it is gone, that is a finding.
     if known.vouched:
         return Subject(known.title_number, Known(known.version, known.address))
     return Subject(known.title_number, expect=known.address)
@@ -228,7 +230,7 @@ def _subject(known: Remembered) -> Subject:
 def _advance(
     titles: Iterable[Remembered], versions: Iterator[tuple[str, int]], now: str
 ) -> Iterator[Remembered]:
-    """The lines, with how far the log has each title now."""
+    """Yield the lines with how far the log has each title now."""
     for _, found, version in join(((each.title_number, each) for each in titles), versions):
         if found is not None:
             logged = max(found.logged, version or 0)

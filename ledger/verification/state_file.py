@@ -1,8 +1,7 @@
-"""The file in which an audit remembers: its lines, read and written, and nothing believed.
+"""Read and write the file in which verifications remember, and believe nothing that it says.
 
-A repeated audit then costs what is new, not what exists. The file is text, sorted as titles are
-(by their keys, "A-1/" before "A/"), so that it can be joined with a store's listing line by line,
-whatever the size::
+The file is text, sorted as titles are (``ledger.format.ordered``), so that it can be joined with a
+store's listing line by line, whatever its size::
 
     {"audited_at":"2026-11-23T10:00:00.000000Z","format":1,"keys":["<key id>"],
      "kind":"title-ledger-audit-state","ledger":"example.org/titles"}       (one line)
@@ -10,19 +9,18 @@ whatever the size::
     TN1234568 1 <address> pin
     {"sha256":"<of all before this line>","titles":2}
 
-A line vouches for all that lies below its address. One with ``pin`` does not: the address has to
+A line vouches for all that lies below its address. A line with ``pin`` does not: the address must
 be in the chain, but the title is verified from head to root.
 
-Once an audit went by the transparency log, the first line is of format 2, and has the signed notes
-``"checkpoint"``, which it went by, and ``"seen"``, the newest that it relied on. A title's line
-then goes on with how far the log had it, and, where the head was beyond that, with when an audit
-saw so first::
+After an audit, the first line is of format 2. It then has two signed notes: ``"checkpoint"``, which
+the audit compared with, and ``"seen"``, the newest that it relied on. A title's line then says how
+far the log had the title and, if the head was beyond that, when an audit first saw so::
 
     TN1234567 3 <address> logged 3
     TN1234568 4 <address> logged 2 since 2026-11-23T10:00:00.000000Z
 
-The digest shows damage, not malice: whoever can write the file can make another one. So it belongs
-to the auditor, and a file that others can write is refused.
+The digest shows damage, not malice: whoever can write the file can make another one. So the file
+belongs to whoever verifies, and one that others can write is refused.
 """
 
 from __future__ import annotations
@@ -60,7 +58,7 @@ __all__ = [
 
 KIND = "title-ledger-audit-state"
 BLOCK = 1 << 20
-"""How much is read at once, and the longest line that is looked at."""
+"""Bytes read at once, and the length of the longest line that is accepted."""
 
 LINE = re.compile(
     rb"([A-Z0-9][A-Z0-9_-]{0,31}) ([1-9][0-9]{0,15}) ([0-9a-f]{64})( pin)?"
@@ -73,33 +71,33 @@ DECIDE = (
 
 
 class StateHeader(NamedTuple):
-    """What the first line of a state says."""
+    """The first line of a state."""
 
     origin: str
     keys: tuple[str, ...]
     """The ids of the registrars' keys that counted when it was written, sorted."""
     audited_at: str
     checkpoint: str | None = None
-    """The signed checkpoint that the last clean audit by the log went by; None: there was none."""
+    """The signed checkpoint of the last clean audit, if there was one."""
     seen: str | None = None
-    """The newest one that it relied on."""
+    """The newest checkpoint that the audit relied on."""
 
 
 class Remembered(NamedTuple):
-    """One title's line. Version 0: only that nothing vouches for the title any more."""
+    """One title's line. Version 0 says only that nothing vouches for the title any more."""
 
     title_number: str
     version: int
     address: str
     vouched: bool = True
     logged: int = 0
-    """The last version that was in the log; 0: none was."""
+    """The last version in the log, or 0 if it had none."""
     since: str = ""
-    """When an audit first saw that the next one is not; "": it is not known."""
+    """When an audit first saw that the next version was missing there, or "" if unknown."""
 
 
 def lines_of(header: StateHeader, titles: Iterable[Remembered]) -> Iterator[bytes]:
-    """The lines of a file, each with its end."""
+    """Yield the lines of a file, each with its end."""
     before = hashlib.sha256()
     first = {
         "audited_at": header.audited_at,
@@ -130,9 +128,9 @@ def _line_of(found: Remembered) -> bytes:
 
 
 def read_lines(file: IO[bytes], path: Path, *, cut: bool = False) -> Iterator[bytes]:
-    """The lines, without their ends; several readers of one file don't disturb each other.
+    """Yield the lines without their ends; several readers can share the file.
 
-    ``cut``: the last line may be, and is left out then.
+    ``cut``: leave out a last line without an end, instead of raising MalformedError.
     """
     offset, rest = 0, b""
     while block := os.pread(file.fileno(), BLOCK, offset):
@@ -146,7 +144,7 @@ def read_lines(file: IO[bytes], path: Path, *, cut: bool = False) -> Iterator[by
 
 
 def read_titles(file: IO[bytes], path: Path) -> Iterator[Remembered]:
-    """The titles of a file; that it is whole is known once the last of them was taken."""
+    """Yield the titles of a file; it is known to be whole once the last was taken."""
     lines = read_lines(file, path)
     before = hashlib.sha256(next(lines, b"") + b"\n")
     last = ""
@@ -189,7 +187,7 @@ def _parse_header(line: bytes, path: Path) -> StateHeader:
     except LedgerError as error:
         raise _damaged(path, f"its first line: {error}") from error
     if not isinstance(value, dict) or value.get("kind") != KIND:
-        raise _damaged(path, "its first line is not that of an audit's state")
+        raise _damaged(path, "its first line is not that of a verification's state")
     if type(value.get("format")) is not int or value["format"] not in {1, 2}:  # True is 1, too
         raise UnsupportedFormatError(f"{path}: a state of format {value.get('format')!a:.20}")
     members = {"audited_at", "format", "keys", "kind", "ledger"}
@@ -208,7 +206,7 @@ def _parse_header(line: bytes, path: Path) -> StateHeader:
 
 
 def check_header(file: IO[bytes], path: Path, origin: str) -> StateHeader:
-    """Read the first line; raises MalformedError, TrustError where it is of another ledger."""
+    """Read the first line; raise MalformedError, or TrustError if it is another ledger's."""
     header = _parse_header(next(read_lines(file, path), b""), path)
     if header.origin != origin:
         raise TrustError(
@@ -220,7 +218,7 @@ def check_header(file: IO[bytes], path: Path, origin: str) -> StateHeader:
 
 
 def check_whole(file: IO[bytes], path: Path) -> str:
-    """Check that it is neither cut nor changed; return its sha256."""
+    """Check that the file is neither cut nor changed, and return its sha256."""
     whole = hashlib.sha256()
     for line in read_lines(file, path):
         whole.update(line + b"\n")
@@ -230,7 +228,7 @@ def check_whole(file: IO[bytes], path: Path) -> str:
 
 
 def open_file(path: Path) -> IO[bytes] | None:
-    """Open the file for reading, if it is there."""
+    """Open the file for reading, or return None if there is none."""
     try:
         descriptor = os.open(path, os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK)
     except FileNotFoundError:

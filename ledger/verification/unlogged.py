@@ -1,7 +1,7 @@
-"""Heads that are beyond the log: each needs a marker, and not for ever, or a newer checkpoint.
+"""Judge heads beyond the log: each needs a recent marker, or a newer checkpoint that has it.
 
-A marker is a promise that the next seal will log a head. It is nobody's signature: whoever writes
-to the store can make one, so it excuses a head for a time only.
+A marker promises that the next seal will log a head. It is not signed: whoever can write to the
+store can make one, so it excuses a head for a limited time.
 """
 
 from __future__ import annotations
@@ -36,7 +36,7 @@ BATCH = 256
 
 
 class Waiting:
-    """Judges what an audit found beyond the checkpoint that it goes by."""
+    """Judges what an audit found beyond its checkpoint."""
 
     def __init__(
         self,
@@ -50,7 +50,7 @@ class Waiting:
         max_delay: timedelta,
     ) -> None:
         self.newest = signed
-        """The newest checkpoint that was relied on."""
+        """The newest checkpoint that the audit relied on."""
         self._history = history
         self._log = log
         self._index = index
@@ -61,7 +61,7 @@ class Waiting:
         self._ahead: dict[str, int] = {}
 
     def judge(self) -> Iterator[Finding]:
-        """What is wrong; what could not be read is a finding, too."""
+        """Yield what is wrong, and what could not be read."""
         try:
             delays = in_chunks(
                 self._with_markers(),
@@ -79,7 +79,7 @@ class Waiting:
     # -- With a marker -------------------------------------------------------------------------
 
     def _with_markers(self) -> Iterator[Beyond]:
-        """The heads beyond the log that have markers; what else the listing tells is noted."""
+        """Yield the heads that have markers, and note those without, and markers without a head."""
         beyond = ((found.title_number, found) for found in self._index.beyond())
         for title_number, found, markers in join(beyond, pending_titles(self._history.store)):
             if markers is not None:
@@ -92,16 +92,16 @@ class Waiting:
                 self._unexplained.append(found)
 
     def _note_ahead(self, title_number: str, markers: tuple[Marker, ...], version: int) -> None:
-        """Note a marker that is further ahead of its title's head than the next version.
+        """Note a marker that is ahead of its title's head by more than one version.
 
-        ``version``: the head's, as far as it is known here; of most, it is to be looked at.
+        ``version``: the head's, or 0 if it is not known yet.
         """
         furthest = max(marker.version for marker in markers)
         if furthest > version + 1:
             self._ahead[title_number] = furthest
 
     def _judge_delay(self, found: Beyond) -> Finding | None:
-        """How long the first entry that is not logged has been waiting."""
+        """Report a head whose first unlogged entry has been waiting for too long."""
         key = layout.head_key(found.title_number)
         try:
             entry = self._history.entry(found.title_number, found.address)
@@ -122,7 +122,7 @@ class Waiting:
     # -- Without one ---------------------------------------------------------------------------
 
     def _judge_unexplained(self) -> Iterator[Finding]:
-        """Whether a seal came in between: then a newer checkpoint has these heads."""
+        """Report heads without a marker, unless a seal came in between and logged them."""
         try:
             old, newer = self.newest.checkpoint, self._read_checkpoint()
             check_remembered(self._log, newer, old)
@@ -131,7 +131,7 @@ class Waiting:
             finding = finding_of(error, layout.LOG_CHECKPOINT)
             yield finding
             if finding.severity == "unchecked":
-                return  # it may be there
+                return  # a newer checkpoint may have the heads
         else:
             self.newest = newer
             yield from self._judge_later()
@@ -147,9 +147,10 @@ class Waiting:
                 yield Finding("tampering", "unlogged", key, message)
 
     def _judge_later(self) -> Iterator[Finding]:
-        """What was sealed meanwhile has to be in the chains as they are now.
+        """Check that the chains have what was sealed meanwhile.
 
-        Else an old checkpoint could be shown for ever, and the true one only to explain heads.
+        Otherwise a store could show an old checkpoint for ever, and the true one only to explain
+        heads.
         """
         logged = {}
         for title_number, rows in self._index.later_titles():
@@ -168,7 +169,7 @@ class Waiting:
     # -- Markers without heads -----------------------------------------------------------------
 
     def _judge_ahead(self) -> Iterator[Finding]:
-        """A move was prepared on top of a head that is not there, or not there any more."""
+        """Report moves that were prepared on top of a head that is not there."""
         titles = list(self._ahead)
         for at in range(0, len(titles), BATCH):
             taken = titles[at : at + BATCH]
@@ -186,7 +187,7 @@ class Waiting:
 
 
 def _has_marker(markers: tuple[Marker, ...], found: Beyond) -> bool:
-    """Whether one of the markers is that of the head itself."""
+    """Tell whether one of the markers is the head's own."""
     return any(each[1:] == (found.version, found.address) for each in markers)
 
 
@@ -194,7 +195,7 @@ def _version(data: bytes) -> int:
     try:
         return Entry.unverified(data).version
     except LedgerError:
-        return canonical.MAX_INTEGER  # its title's verification says what is wrong
+        return canonical.MAX_INTEGER  # verifying the title says what is wrong
 
 
 def _set_back(title_number: str, prepared: int, version: int) -> Finding:

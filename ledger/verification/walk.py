@@ -1,4 +1,4 @@
-"""Verification of what a store holds: brings the bytes, ``Chain`` judges them."""
+"""Verify what a store holds: this module brings the bytes, and ``Chain`` judges them."""
 
 from __future__ import annotations
 
@@ -39,7 +39,7 @@ __all__ = [
 ]
 
 TITLES = 16
-"""How many titles make a task."""
+"""Titles in a task."""
 
 FROM_A_LISTING = "that no title is missing: the titles come from the store's own listing"
 
@@ -56,27 +56,27 @@ class Subject(NamedTuple):
 
     title_number: str
     known: Known | None = None
-    """It has to be in the chain; what lies below it is taken on trust."""
+    """A version that must be in the chain; what lies below it is taken on trust."""
     listed: bool = False
-    """The store itself named the title. Otherwise somebody remembers it, and to be gone is a
+    """Whether the store itself named the title. If not, it is remembered, and its absence is a
     finding."""
     expect: str | None = None
-    """An address that has to be in the chain; nothing is taken on trust."""
+    """An address that must be in the chain, with nothing taken on trust."""
     logged: str | None = None
-    """The newest address of it in the log, if that has something to be compared with the chain: the
-    title can't be gone, and the trace is wanted."""
+    """The title's newest address in the log, if there are leaves to compare with the chain. The
+    title must exist then, and the trace is wanted."""
 
 
 class Verified(NamedTuple):
-    """What came of a subject."""
+    """The result for a subject."""
 
     title_number: str
     head: Known | None
-    """Its head, where everything held."""
+    """The title's head, if everything held."""
     report: Report
     trace: bytes = b""
-    """Where it is wanted and everything held: the addresses of the chain as it was walked, 32 bytes
-    each, the head first."""
+    """The addresses of the chain, 32 bytes each, the head first, if they were wanted and everything
+    held."""
 
 
 _Task: TypeAlias = "tuple[Subject, Wanted]"
@@ -108,7 +108,7 @@ def _is_packed(history: History) -> bool:
     try:
         return next(pack_names(history.store), None) is not None
     except LedgerError:
-        return True  # who knows; the reader of packs says what is wrong
+        return True  # the reader of packs will report the error
 
 
 def _verify_packed(
@@ -194,13 +194,13 @@ def _verify(history: History, subject: Subject, fetched: Fetched, now: datetime)
         if listed and _has_only_strays(history, title_number):
             finding = stray(f"{title_number}/")
         elif listed:
-            finding = finding_of(error, key)  # it was there a moment ago: a disk that went away
+            finding = finding_of(error, key)  # it was listed a moment ago: a disk that went away
         else:
             finding = Finding("tampering", "head-missing", key, f"{key}: {error}")
         plan = Report(history.origin, findings=(finding,))
     report = carry_out(plan)
     if known:
-        report = replace(report, not_shown=())  # what was known is said once, for all titles
+        report = replace(report, not_shown=())  # said once for all titles
     if fetched.near.used_packs:
         report = replace(report, not_shown=(*report.not_shown, FROM_PACKS))
     if not report or report.titles == 0:
@@ -213,11 +213,11 @@ def _verify(history: History, subject: Subject, fetched: Fetched, now: datetime)
 
 
 def _has_only_strays(history: History, title_number: str) -> bool:
-    """Whether the store names something below the title, and nothing that belongs there."""
+    """Tell whether the store has keys below the title, and none that belongs there."""
     try:
         keys = list(history.store.list(f"{title_number}/"))
     except LedgerError:
-        return False  # who knows
+        return False
     own = layout.head_key(title_number)
     return bool(keys) and not any(key == own or layout.parse_entry_key(key) for key in keys)
 
@@ -231,7 +231,7 @@ def verify_title(
     since: str | None = None,
     jobs: int = 1,
 ) -> Report:
-    """Verify one title; raises NotFoundError where nothing is known of it."""
+    """Verify one title; raise NotFoundError if nothing is known of it."""
     fetched = None
     if history.store.concurrency > 1 and since is None:
         fetched = fetch(history.store, [Wanted(layout.check_title_number(title_number))])[0]
@@ -241,7 +241,7 @@ def verify_title(
 
 
 def carry_out(plan: _Plan, jobs: int = 1) -> Report:
-    """Walk a chain: read in this thread, check in the pool, judge in order."""
+    """Walk a chain: read in this thread, check on others, judge in order."""
     if isinstance(plan, Report):
         return plan
     walk, steps = plan
@@ -261,7 +261,7 @@ def _weigh(step: Step) -> int:
 
 
 _Plan: TypeAlias = "Report | tuple[Chain, Iterator[Step]]"
-"""What is to be done for a title: walk a chain; or nothing, as the report is there already."""
+"""What to do for a title: walk a chain, or nothing if its report is ready."""
 
 
 def plan_walk(
@@ -318,10 +318,10 @@ def plan_walk(
 def _verify_headless(
     history: History, title_number: str, pin: str | None, *, listed: bool
 ) -> Report:
-    """A title without a head: never there, a first append that crashed, or a head taken away.
+    """Judge a title without a head: unknown, a first append that crashed, or a head taken away.
 
-    Which of the last two can't be told. Of a title that the store lists, that is a warning; of one
-    that somebody asks for by name, the answer can't be yes.
+    The last two look the same. For a title that the store lists, that is a warning; for one that is
+    asked for by name, it is unchecked.
     """
     key = layout.head_key(title_number)
     keys = [k for k in history.store.list(f"{title_number}/") if layout.parse_entry_key(k)]
@@ -357,5 +357,5 @@ def _is_first_version(history: History, key: str) -> bool:
 
 
 def stray(key: str) -> Finding:
-    """An object that no ledger has."""
+    """Report an object that does not belong in a ledger."""
     return Finding("warning", "stray-object", key, f"{key}: no object of a ledger")

@@ -97,7 +97,8 @@ def test_a_pin_may_be_in_any_chain_of_the_bundle(version):
     assert_named_anywhere(check(bundle(ledger, ["TN1"]), expect=pin), "pin-missing")
 
 
-def test_every_changed_cut_or_added_byte_of_a_bundle_is_refused():
+@pytest.mark.parametrize("step", [11, pytest.param(1, marks=pytest.mark.slow)])
+def test_every_changed_cut_or_added_byte_of_a_bundle_is_refused(step):
     clock = FixedClock()
     ledger = memory_ledger(clock=clock)
     ledger.append("TN1", {"a": 1})
@@ -106,7 +107,7 @@ def test_every_changed_cut_or_added_byte_of_a_bundle_is_refused():
     target = memory_ledger(clock=clock)
     before = objects_of(target.store)
     refused = 0
-    for position in range(len(data)):
+    for position in range(0, len(data), step):
         changed = data[:position] + bytes([data[position] ^ 0x01]) + data[position + 1 :]
         cases = [changed, data[:position]]
         if position % 8 == 0:
@@ -120,7 +121,7 @@ def test_every_changed_cut_or_added_byte_of_a_bundle_is_refused():
             with pytest.raises(LedgerError):
                 target.import_bundle(io.BytesIO(changed))
     assert objects_of(target.store) == before
-    assert refused > 2 * len(data)
+    assert refused > 2 * len(data) // step
     assert check(data)
 
 

@@ -159,7 +159,7 @@ class Shell:
         else:
             process.kill()
         os.close(ours)
-        return Result(process.wait(), seen.replace(b"\r\n", b"\n"), "")
+        return Result(process.wait(60), seen.replace(b"\r\n", b"\n"), "")
 
     # -- What is there -------------------------------------------------------------------------
 

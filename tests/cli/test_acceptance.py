@@ -22,7 +22,10 @@ pytestmark = corpora.needs("registers/*.json")
 
 
 @pytest.fixture(
-    params=["folder", pytest.param("s3", marks=pytest.mark.xdist_group("moto"))],
+    params=[
+        "folder",
+        pytest.param("s3", marks=[pytest.mark.xdist_group("moto"), pytest.mark.slow]),
+    ],
 )
 def store(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> str:
     """A new place to keep a ledger in."""

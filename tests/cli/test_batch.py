@@ -478,7 +478,7 @@ def test_killed_in_the_middle_and_run_again_every_line_is_there_once(shell: Shel
     process = shell.popen("append --batch deeds.jsonl -q")
     wait_for_entries(shell, 5)
     process.kill()
-    assert process.wait() == -signal.SIGKILL
+    assert process.wait(60) == -signal.SIGKILL
     before = sum(len(chain) for chain in registered(shell).values())
     assert 5 <= before < MANY * 4
     done = shell("append --batch deeds.jsonl")

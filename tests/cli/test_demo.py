@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import pytest
+
 from tests.cli.shell import ORIGIN, TITLE, Shell
 
 
@@ -23,6 +25,7 @@ def test_the_demo_ends_with_a_named_tampering(bare: Shell) -> None:
     assert sorted(path.name for path in (bare.folder / "play").iterdir()) == ["config", "titles"]
 
 
+@pytest.mark.slow
 def test_the_demo_as_json(bare: Shell) -> None:
     shown = bare("demo play --json").json
     assert shown["folder"] == str(bare.folder / "play")

@@ -57,6 +57,7 @@ def test_the_key_id_is_what_openssl_says(bare: Shell) -> None:
         ["openssl", "pkey", "-pubin", "-in", bare.folder / "a.pub", "-outform", "DER"],
         capture_output=True,
         check=True,
+        timeout=60,
     ).stdout
     import hashlib
 

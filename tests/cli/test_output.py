@@ -163,6 +163,7 @@ def test_a_reader_who_has_seen_enough(title: Shell, command: str) -> None:
     assert (done.code, done.err) == (0, "")
 
 
+@pytest.mark.slow
 def test_a_reader_who_has_seen_enough_of_thousands_of_lines(shell: Shell) -> None:
     start = datetime(2026, 1, 1, tzinfo=UTC)
     shell.append_at(*(start + timedelta(hours=n) for n in range(40)))
@@ -181,6 +182,7 @@ def test_a_verdict_that_nobody_read_is_one_all_the_same(title: Shell) -> None:
 
 
 @pytest.mark.skipif(not Path("/dev/full").exists(), reason="this system has no /dev/full")
+@pytest.mark.slow
 def test_a_full_disk(title: Shell) -> None:
     done = title.bash(
         f"for c in 'log {TITLE}' 'cat {TITLE}' verify --help --version 'export - -q'; do"
@@ -244,7 +246,10 @@ def test_progress_only_on_a_terminal(title: Shell) -> None:
 # -- Completion ----------------------------------------------------------------------------------
 
 
-@pytest.mark.parametrize("shell_name", ["bash", "zsh", "fish"])
+@pytest.mark.parametrize(
+    "shell_name",
+    ["bash", *(pytest.param(name, marks=pytest.mark.slow) for name in ("zsh", "fish"))],
+)
 def test_completion(bare: Shell, shell_name: str) -> None:
     ask = {
         "bash": {"COMP_WORDS": "ledger lo", "COMP_CWORD": "1"},

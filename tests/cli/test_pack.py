@@ -7,6 +7,8 @@ import subprocess
 import time
 from typing import TYPE_CHECKING
 
+import pytest
+
 from ledger import Ledger, load_key
 from ledger.format import layout
 from tests.cli.shell import PATIENCE, TITLE, Shell
@@ -83,6 +85,7 @@ def test_where_there_is_no_ledger(bare: Shell) -> None:
     assert "no ledger in" in bare.fails(10, "pack")
 
 
+@pytest.mark.slow
 def test_stopped_in_the_middle_it_leaves_whole_packs_and_goes_on_later(shell: Shell) -> None:
     with Ledger.open(
         str(shell.store), keyring=shell.keyring(), signer=load_key(shell.config / "key.pem")

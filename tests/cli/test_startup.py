@@ -26,6 +26,7 @@ def loaded(shell: Shell, line: str) -> set[str]:
         capture_output=True,
         text=True,
         check=True,
+        timeout=60,
     )
     return set(process.stderr.split())
 

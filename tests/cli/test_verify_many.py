@@ -360,7 +360,7 @@ def hanging_bucket(shell: Shell) -> Iterator[Bucket]:
     finally:
         server.ended.set()
         server.shutdown()
-        thread.join()
+        thread.join(60)
         server.server_close()
 
 
@@ -373,9 +373,12 @@ def interrupted(shell: Shell, bucket: Bucket, line: str) -> tuple[int, str, str]
         stderr=subprocess.PIPE,
         environment={"AWS_ENDPOINT_URL_S3": url},
     )
-    assert bucket.hangs.wait(PATIENCE)
-    process.send_signal(signal.SIGINT)
-    out, err = process.communicate(timeout=PATIENCE)  # the bucket itself would take longer
+    try:
+        assert bucket.hangs.wait(PATIENCE)
+        process.send_signal(signal.SIGINT)
+        out, err = process.communicate(timeout=PATIENCE)  # the bucket itself would take longer
+    finally:
+        process.kill()
     bucket.hangs.clear()
     return process.returncode, out.decode(), err.decode()
 

@@ -71,9 +71,9 @@ def missing() -> str:
     """Why strace can't be used here; empty where it can."""
     strace = shutil.which("strace")
     if strace is None:
-        return "there is no strace"
+        return "needs strace"
     command = [strace, "-f", "-qq", "-o", os.devnull, "-e", "inject=rmdir:error=EIO", "true"]
-    done = subprocess.run(command, capture_output=True, text=True, check=False)
+    done = subprocess.run(command, capture_output=True, text=True, check=False, timeout=60)
     return f"strace can't trace here: {done.stderr[:200]}" if done.returncode else ""
 
 

@@ -54,7 +54,7 @@ class Disk:
 
     def mount(self, options: str) -> None:
         command = ["mount", "-t", "tmpfs", "-o", options, "tmpfs", str(self.folder)]
-        subprocess.run(command, check=True, capture_output=True)
+        subprocess.run(command, check=True, capture_output=True, timeout=60)
 
 
 @contextmanager
@@ -67,7 +67,7 @@ def disk_over(folder: Path) -> Iterator[Disk]:
         shutil.copytree(aside, folder, dirs_exist_ok=True)
         yield disk
     finally:
-        subprocess.run(["umount", str(folder)], check=True, capture_output=True)
+        subprocess.run(["umount", str(folder)], check=True, capture_output=True, timeout=60)
         shutil.rmtree(aside)
 
 

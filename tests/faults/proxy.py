@@ -147,12 +147,12 @@ class _Serving:
     def end(self) -> None:
         with suppress(OSError):  # it has ended before
             self.listener.shutdown(socket.SHUT_RDWR)
-        self.thread.join()
+        self.thread.join(60)
         for connection, _ in self.connections:
             with suppress(OSError):
                 connection.shutdown(socket.SHUT_RDWR)
         for _, thread in self.connections:
-            thread.join()
+            thread.join(60)
 
     def serve(self, connection: socket.socket) -> None:
         upstream = HTTPConnection(self.server, timeout=PATIENCE)

@@ -31,7 +31,7 @@ def race(store: Store, rounds: int, writers: int = WRITERS, *, name: str = NAME)
     start = Barrier(writers)
 
     def write(number: int, parent: str | None) -> Entry | HeadMoved:
-        start.wait()
+        start.wait(60)
         try:
             return ledgers[number].append("A", {"n": number}, parent=parent)
         except HeadMoved as error:

@@ -39,7 +39,9 @@ def made(tmp_path_factory: pytest.TempPathFactory) -> Shell:
 
 
 @pytest.mark.parametrize(
-    ("command", "call", "failure", "number"), SOME, ids=lambda value: str(value).replace(",", "-")
+    ("command", "call", "failure", "number"),
+    [*SOME[:7], *(pytest.param(*each, marks=pytest.mark.slow) for each in SOME[7:])],
+    ids=lambda value: str(value).replace(",", "-"),
 )
 def test_a_command_whose_system_call_fails_leaves_the_old_or_the_new(
     made: Shell, tmp_path: Path, command: str, call: str, failure: str, number: int

@@ -79,6 +79,7 @@ def test_a_server_that_cheats_is_refused_by_what_it_does(
     assert keys_in(moto_client, bucket) == []
 
 
+@pytest.mark.slow
 def test_doctor_finds_a_server_that_cheats_since_its_upgrade(
     shell: Shell, between: Proxy, moto_client: Any, bucket: str
 ) -> None:
@@ -137,6 +138,7 @@ def keeps_what_is_probed(request: Request, forward: Forward) -> Response:
     return error(403, "AccessDenied") if request.method == "DELETE" else forward(request)
 
 
+@pytest.mark.slow
 def test_who_may_not_probe_is_told_that_it_was_not_checked(shell: Shell, between: Proxy) -> None:
     shell(f"init --origin {ORIGIN}")
     between.between = refuses_the_probe
@@ -145,6 +147,7 @@ def test_who_may_not_probe_is_told_that_it_was_not_checked(shell: Shell, between
     assert "--read-only" in found["hint"]
 
 
+@pytest.mark.slow
 def test_what_doctor_may_not_delete_it_names(
     shell: Shell, between: Proxy, moto_client: Any, bucket: str
 ) -> None:
@@ -159,6 +162,7 @@ def test_what_doctor_may_not_delete_it_names(
     assert left[0] in found["message"]
 
 
+@pytest.mark.slow
 def test_an_honest_proxy_changes_nothing(shell: Shell, between: Proxy) -> None:
     between.between = honest
     shell(f"init --origin {ORIGIN}")

@@ -23,9 +23,18 @@ def made(tmp_path_factory: pytest.TempPathFactory) -> Shell:
     return make_shell(tmp_path_factory.mktemp("disks") / "made")
 
 
+SOME = ["pages", *(pytest.param(what, marks=pytest.mark.slow) for what in ("inodes", "read-only"))]
+
+
 @mounting
-@pytest.mark.parametrize("what", ["pages", "inodes", "read-only"])
-@pytest.mark.parametrize("command", COMMANDS)
+@pytest.mark.parametrize("what", SOME)
+@pytest.mark.parametrize(
+    "command",
+    [
+        name if name in {"append", "seal"} else pytest.param(name, marks=pytest.mark.slow)
+        for name in COMMANDS
+    ],
+)
 def test_a_command_on_a_disk_with_too_little_room_says_so_and_harms_nothing(
     made: Shell, tmp_path: Path, command: str, what: str
 ) -> None:
@@ -36,7 +45,7 @@ def test_a_command_on_a_disk_with_too_little_room_says_so_and_harms_nothing(
 
 
 @mounting
-@pytest.mark.parametrize("what", ["pages", "inodes", "read-only"])
+@pytest.mark.parametrize("what", SOME)
 def test_a_sealer_whose_memory_has_too_little_room_signs_nothing_it_could_forget(
     made: Shell, tmp_path: Path, what: str
 ) -> None:

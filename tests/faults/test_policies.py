@@ -16,7 +16,7 @@ if TYPE_CHECKING:
 
     from tests.faults.proxy import Proxy
 
-pytestmark = pytest.mark.xdist_group("moto")
+pytestmark = [pytest.mark.slow, pytest.mark.xdist_group("moto")]
 
 PREFIX = "registers/titles"
 

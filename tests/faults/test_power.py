@@ -29,7 +29,7 @@ pytestmark = pytest.mark.skipif(
     sys.platform != "linux", reason="which folder a descriptor is of, only Linux tells"
 )
 
-SOME = {Import: 6, AppendMany: 3, Seal: 5, Begin: 9, AppendSealed: 6}
+SOME = {Import: 11, AppendMany: 5, Seal: 11, Begin: 19, AppendSealed: 13}
 """Of the longer ones, every so-many-th call; ``-m faults`` tries each."""
 
 
@@ -44,11 +44,13 @@ def test_what_is_acknowledged_to_whoever_repeats_it_after_a_kill_survives_a_powe
     cut_each(work, killed=True).assert_sound(at_least=10)
 
 
+@pytest.mark.slow
 def test_it_survives_after_two_kills_too():
     """The second is of a process that has appended before: it looks after no folder twice."""
     cut_each_pair(Second, stride=3).assert_sound(at_least=100)
 
 
+@pytest.mark.slow
 def test_what_is_sealed_after_a_kill_survives_a_power_cut():
     """A head, or a checkpoint, that a killed process left may not have been on the disk."""
     cut_each(AppendSealed, behind=True, stride=8).assert_sound(at_least=10)
@@ -96,6 +98,7 @@ def test_names_that_are_not_forced_to_the_disk_are_found_missing():
     assert cut_each(Append, NeverSettled, stride=6).lost
 
 
+@pytest.mark.slow
 def test_names_of_folders_that_others_made_are_found_missing():
     assert cut_each_pair(Second, NothingAbove, stride=3).lost
 
@@ -115,10 +118,12 @@ def test_a_ledgers_own_folder_that_is_not_forced_to_the_disk_is_found_missing(
     assert cut_each(First, killed=True).lost
 
 
+@pytest.mark.slow
 def test_a_log_ahead_of_heads_that_are_not_on_the_disk_is_found_out():
     assert cut_each(AppendSealed, NeverDurable, behind=True, stride=16).torn
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("forced", [folders_only, files_only])
 def test_a_sealer_that_forgets_what_it_signed_is_found_out(monkeypatch, forced):
     monkeypatch.setattr(files, "sync", forced)

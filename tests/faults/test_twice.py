@@ -9,7 +9,7 @@ from tests.faults.stores import CRASH_AFTER, REFUSED, UNKNOWN_AND_DONE
 from tests.faults.twice import FIRST, SECOND, WORKS, every_pair, fail_twice
 from tests.faults.works import Append, opened
 
-SOME = {"Append": 2, "AppendMany": 7, "Recover": 5, "Import": 9, "Seal": 13}
+SOME = {"Append": 2, "AppendMany": 7, "Recover": 5, "Import": 17, "Seal": 17}
 """Every so-many-th operation of each; ``-m faults`` tries more."""
 
 

@@ -38,7 +38,11 @@ def run(moto_url: str, moto_client: Any, tmp_path_factory: pytest.TempPathFactor
 TELLING = (lost, truncated, doubled, conflict, failed_after)
 
 
-@pytest.mark.parametrize("fault", TELLING, ids=lambda fault: fault.__name__)
+@pytest.mark.parametrize(
+    "fault",
+    [TELLING[0], *(pytest.param(fault, marks=pytest.mark.slow) for fault in TELLING[1:])],
+    ids=lambda fault: fault.__name__,
+)
 def test_an_append_survives_every_broken_request(run: Striking, fault: Between) -> None:
     run(AppendVersion, fault).assert_sound(at_least=2)
 
@@ -54,7 +58,10 @@ def test_every_work_survives_a_request_that_breaks_in_any_way(
         run(work, fault, start=FAULTS.index(fault) % 5, step=11, most=2).assert_sound(at_least=0)
 
 
-@pytest.mark.parametrize("work", WORKS)
+@pytest.mark.parametrize(
+    "work",
+    [w if w is AppendVersion else pytest.param(w, marks=pytest.mark.slow) for w in WORKS],
+)
 def test_no_answer_at_all_leaves_no_work_half_done(run: Striking, work: type[Work]) -> None:
     """The server is gone from the first request on, or from a later one."""
     run(work, lost, for_good=True, step=5).assert_sound(at_least=1)

@@ -13,7 +13,7 @@ from ledger.errors import InvalidError
 from ledger.format.canonical import MAX_INTEGER, encode
 from ledger.format.diff import changes
 
-law = settings(deadline=None, max_examples=150)
+law = settings(deadline=None, max_examples=50)
 
 values = st.recursive(
     st.none()

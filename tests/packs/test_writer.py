@@ -119,6 +119,7 @@ def test_however_packing_and_appending_alternate_everything_is_packed_once(steps
     assert len(pack_keys(ledger.store)) == 1
 
 
+@pytest.mark.slow
 def test_of_full_packs_only_what_is_new_is_added():
     ledger = filled(titles=[f"T{number}" for number in range(10)], document=LARGE)
     first = ledger.pack()
@@ -131,6 +132,7 @@ def test_of_full_packs_only_what_is_new_is_added():
     assert sorted(packed(ledger.store)) == sorted(chains(ledger))
 
 
+@pytest.mark.slow
 def test_a_pack_is_about_eight_mebibytes_and_a_long_title_goes_over_several():
     ledger = filled(titles=["A", "B", "C"], versions=20, document=LARGE)
     done = ledger.pack()
@@ -143,12 +145,14 @@ def test_a_pack_is_about_eight_mebibytes_and_a_long_title_goes_over_several():
     assert done.titles == 3
 
 
+@pytest.mark.slow
 def test_a_title_of_thousands_of_versions():
     ledger = filled(titles=["A"], versions=2_100)
     ledger.pack()
     assert packed(ledger.store) == chains(ledger)
 
 
+@pytest.mark.slow
 def test_few_packs_lie_over_a_title_however_often_one_packs():
     """And small ones don't pile up: every time, they are put together with what is new."""
     titles = [f"T{number}" for number in range(10)]
@@ -341,8 +345,16 @@ def test_a_rebuild_deletes_what_it_replaces():
 # --- crashes, and others -------------------------------------------------------------------------
 
 
-@pytest.mark.parametrize("rebuild", [False, True])
-@pytest.mark.parametrize("after", [False, True])
+@pytest.mark.parametrize(
+    ("after", "rebuild"),
+    [
+        (False, False),
+        (False, True),
+        (True, False),
+        (True, True),
+    ],
+)
+@pytest.mark.slow
 def test_a_packer_that_crashes_anywhere_does_no_harm(after, rebuild):
     titles = [f"T{number}" for number in range(12)]
     for failing in range(4):
@@ -410,6 +422,7 @@ def test_in_a_folder(tmp_path):
     assert len(pack_keys(ledger.store)) == 1
 
 
+@pytest.mark.slow
 def test_in_a_bucket(s3_store):
     ledger = filled(s3_store)
     ledger.pack()
@@ -480,6 +493,7 @@ def test_no_key_is_needed():
     assert pack_keys(ledger.store) == []
 
 
+@pytest.mark.slow
 def test_titles_with_large_documents_are_packed_in_little_memory(tmp_path):
     ledger = memory_ledger(FolderStore(tmp_path))
     for number in range(100):

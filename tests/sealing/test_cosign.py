@@ -150,6 +150,7 @@ def test_the_log_goes_on_above_cosignatures(titles: Ledger, tmp_path: Path) -> N
     assert_sealed(titles)
 
 
+@pytest.mark.slow
 def test_they_are_swapped_in_in_a_bucket(s3_store: S3Store, tmp_path: Path) -> None:
     ledger = ledger_in(s3_store)
     ledger.append("TN1", {})

@@ -12,7 +12,7 @@ from functools import partial
 from itertools import count
 from pathlib import Path
 from threading import Condition, Thread
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, NamedTuple
 
 import pytest
 from hypothesis import given, settings
@@ -78,27 +78,43 @@ class World:
 
 
 # Each write of a folder is forced to the disk; what a store raises is the same for all of them.
-ON_FOLDERS = [pytest.param("folder", fault, id=f"folder-{fault}") for fault in FAULTS[:2]]
-ON_MEMORY = [pytest.param("memory", fault, id=f"memory-{fault}") for fault in FAULTS]
-every_fault = pytest.mark.parametrize(("kind", "fault"), ON_MEMORY + ON_FOLDERS)
-every_crash = pytest.mark.parametrize(("kind", "fault"), ON_MEMORY[:2] + ON_FOLDERS)
+# By default, each operation fails in one of the ways; at length, in every way.
+AT_LENGTH = [("memory", fault) for fault in FAULTS] + [("folder", fault) for fault in FAULTS[:2]]
+WAYS = [pytest.param("some", fault, id=f"some-{fault}") for fault in FAULTS] + [
+    pytest.param(kind, fault, id=f"{kind}-{fault}", marks=pytest.mark.slow)
+    for kind, fault in AT_LENGTH
+]
+every_fault = pytest.mark.parametrize(("kind", "fault"), WAYS)
+every_crash = pytest.mark.parametrize(
+    ("kind", "fault"), [way for way in WAYS if way.values[1] in FAULTS[:2]]
+)
+
+
+class Worlds(NamedTuple):
+    kind: str
+    folder: Path
+
+    def make(self) -> World:
+        folder = Path(tempfile.mkdtemp(dir=self.folder))
+        store = FolderStore(folder / "store") if self.kind == "folder" else MemoryStore()
+        return World(store, folder)
+
+    def numbers(self, fault: Fault) -> Iterator[int]:
+        """The operations that fail, one at a time."""
+        return count(FAULTS.index(fault), len(FAULTS)) if self.kind == "some" else count()
 
 
 @pytest.fixture
-def worlds(kind, tmp_path) -> Callable[[], World]:
-    def make() -> World:
-        folder = Path(tempfile.mkdtemp(dir=tmp_path))
-        return World(MemoryStore() if kind == "memory" else FolderStore(folder / "store"), folder)
-
-    return make
+def worlds(kind, tmp_path) -> Worlds:
+    return Worlds(kind, tmp_path)
 
 
 def every_failure(
-    worlds: Callable[[], World], fault: Fault, work: Callable[[World, Store], object]
+    worlds: Worlds, fault: Fault, work: Callable[[World, Store], object]
 ) -> Iterator[World]:
     """A world for each of the operations of some work, in which that one has failed."""
-    for number in count():
-        world = worlds()
+    for number in worlds.numbers(fault):
+        world = worlds.make()
         failing = fault.at(number, world.store)
         with suppress(LedgerError, CrashError):
             work(world, failing)
@@ -443,7 +459,7 @@ class Turns:
                     self.running = self.choose(sorted(self.waiting))
                     self.condition.notify_all()
         for thread in threads:
-            thread.join()
+            thread.join(60)
 
 
 class InTurns(Wrapper):
@@ -458,7 +474,7 @@ class InTurns(Wrapper):
         self.turns.wait(self.me)
 
 
-@settings(max_examples=60, deadline=None)
+@settings(max_examples=12, deadline=None)
 @given(data=st.data())
 def test_appends_and_two_sealers_in_any_order_make_one_log(data):
     folder = Path(tempfile.mkdtemp(prefix="title-ledger-"))

@@ -151,9 +151,10 @@ on_a_server = pytest.mark.xdist_group("moto")
 
 
 def test_writers_and_two_sealers_at_once_in_a_folder(threads, folder_url, tmp_path):
-    check(threads, folder_url, tmp_path, 25)
+    check(threads, folder_url, tmp_path, 10)
 
 
+@pytest.mark.slow
 @on_a_server
 def test_writers_and_two_sealers_at_once_on_a_server(threads, s3_url, tmp_path):
     check(threads, s3_url, tmp_path, 2)

@@ -4,14 +4,20 @@ from __future__ import annotations
 
 import asyncio
 import json
+import os
 import subprocess
 import sys
 import time
-from contextlib import contextmanager
+from contextlib import contextmanager, redirect_stderr, redirect_stdout
+from io import BytesIO, StringIO, TextIOWrapper
+from threading import Thread
 from typing import TYPE_CHECKING, Any
+from unittest import mock
 
 import httpx
+import uvicorn
 
+from cli.app import run
 from ledger import Keyring
 from ledger.service import Settings, create_app
 from ledger.testing import memory_ledger
@@ -95,21 +101,38 @@ class Server:
         return self.process.wait(30)
 
 
+@contextmanager
+def listening(app: Any) -> Iterator[str]:
+    """The address of an application of this process, on a free port, until the end of the block."""
+    config = uvicorn.Config(app, port=0, log_config=None, ws="none", timeout_graceful_shutdown=1)
+    server = uvicorn.Server(config)
+    thread = Thread(target=server.run, daemon=True)
+    thread.start()
+    while not server.started and thread.is_alive():
+        time.sleep(0.01)
+    _, port = server.servers[0].sockets[0].getsockname()
+    try:
+        yield f"http://127.0.0.1:{port}"
+    finally:
+        server.should_exit = True
+        thread.join(60)
+
+
 def shell(*arguments: str, **environment: str) -> subprocess.CompletedProcess[str]:
-    """A command line of ours, to its end."""
-    return subprocess.run(
-        [sys.executable, "-m", "cli", *arguments],
-        env=_environment(environment),
-        capture_output=True,
-        text=True,
-        timeout=60,
-        check=False,
-    )
+    """Run a command line of ours in this process, to its end."""
+    out, err = TextIOWrapper(BytesIO(), "utf-8"), StringIO()
+    with (
+        mock.patch.dict(os.environ, environment),
+        redirect_stdout(out),
+        redirect_stderr(err),
+    ):
+        code = run([*arguments])
+    out.flush()
+    said = out.buffer.getvalue().decode()  # type: ignore[attr-defined]
+    return subprocess.CompletedProcess(arguments, code, said, err.getvalue())
 
 
 def _environment(more: dict[str, str]) -> dict[str, str]:
-    import os
-
     return os.environ | more
 
 
@@ -137,7 +160,7 @@ def serving(
         yield server
     finally:
         process.kill()
-        process.wait()
+        process.wait(60)
         process.stdout.close()
 
 

@@ -53,6 +53,7 @@ def test_the_readme_of_the_original_on_a_folder(folder: str, home: Path) -> None
         assert server.stop() == 0
 
 
+@pytest.mark.slow
 @pytest.mark.xdist_group("moto")
 def test_the_readme_of_the_original_on_s3(moto_url: str, moto_client: Any, tmp_path: Path) -> None:
     bucket = f"readme-{secrets.token_hex(4)}"

@@ -228,7 +228,7 @@ def test_a_server_may_ask_for_a_start_and_an_end(client: Client) -> None:
 
 def test_the_contract_is_rendered_once(client: Client, monkeypatch: pytest.MonkeyPatch) -> None:
     first = [client.get(path).content for path in ("/docs", "/openapi.json")]
-    monkeypatch.delattr("ledger.service.pages.Pages.docs")
+    monkeypatch.delattr("ledger.service.pages.pages.Pages.docs")
     monkeypatch.delattr("ledger.service.routes.health.json.dumps")
     assert [client.get(path).content for path in ("/docs", "/openapi.json")] == first
 
@@ -324,7 +324,11 @@ def test_other_addresses_need_tokens(folder: str, home: Path) -> None:
 
 
 @pytest.mark.parametrize(
-    "options", [("--trusted-proxy", "127.0.0.1"), ("--public-url", "https://titles.example.org")]
+    "options",
+    [
+        ("--trusted-proxy", "127.0.0.1"),
+        pytest.param(("--public-url", "https://titles.example.org"), marks=pytest.mark.slow),
+    ],
 )
 def test_a_service_behind_a_proxy_is_not_only_for_this_machine(
     options: tuple[str, str], folder: str, home: Path

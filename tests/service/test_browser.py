@@ -4,8 +4,6 @@ from __future__ import annotations
 
 import base64
 import shutil
-import threading
-import time
 from contextlib import contextmanager
 from itertools import pairwise
 from typing import TYPE_CHECKING, Any
@@ -16,6 +14,7 @@ import pytest
 from ledger import Ledger, Log
 from ledger.testing import ORIGIN, FixedClock
 from tests.sealing.sealers import KEYRING, LOG_KEY, REGISTRAR
+from tests.service.client import listening
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -26,13 +25,7 @@ if TYPE_CHECKING:
 
 CHROMIUM, DRIVER = shutil.which("chromium"), shutil.which("chromedriver")
 
-pytestmark = [
-    pytest.mark.xdist_group("browser"),
-    pytest.mark.skipif(
-        not (CHROMIUM and DRIVER),
-        reason="needs Chromium and its driver (Debian: chromium, chromium-driver)",
-    ),
-]
+pytestmark = [pytest.mark.slow, pytest.mark.xdist_group("browser")]
 
 TITLE, TAMPERED = "TN1234567", "TN666"
 SCRIPT = "12 Mill Lane <script>alert(1)</script>"
@@ -104,7 +97,6 @@ def _fill(ledger: Ledger, clock: FixedClock, memory: Path) -> None:
 @pytest.fixture(scope="module")
 def site(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
     """The address of a service; one byte of a middle entry of a title in it was changed."""
-    uvicorn = pytest.importorskip("uvicorn")
     from ledger.service import Settings, create_app
 
     folder, clock = tmp_path_factory.mktemp("register"), FixedClock()
@@ -119,17 +111,8 @@ def site(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
         middle = folder / TAMPERED / f"{ledger.entry(TAMPERED, 'v2').address}.json"
         _change_a_byte(middle)
         app = create_app(ledger, Settings())
-        server = uvicorn.Server(
-            uvicorn.Config(app, port=0, log_config=None, ws="none", timeout_graceful_shutdown=1)
-        )
-        thread = threading.Thread(target=server.run)
-        thread.start()
-        while not server.started and thread.is_alive():
-            time.sleep(0.01)
-        _, port = server.servers[0].sockets[0].getsockname()
-        yield f"http://127.0.0.1:{port}"
-        server.should_exit = True
-        thread.join()
+        with listening(app) as url:
+            yield url
 
 
 def _change_a_byte(file: Path) -> None:
@@ -139,7 +122,10 @@ def _change_a_byte(file: Path) -> None:
 
 @pytest.fixture(scope="module")
 def chrome(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Chrome]:
-    webdriver = pytest.importorskip("selenium.webdriver")
+    from selenium import webdriver
+
+    assert CHROMIUM, "needs Chromium (Debian: chromium)"
+    assert DRIVER, "needs Chromium's driver (Debian: chromium-driver)"
     options = webdriver.ChromeOptions()
     options.binary_location = CHROMIUM
     options.set_capability("goog:loggingPrefs", {"browser": "ALL"})

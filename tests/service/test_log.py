@@ -559,7 +559,7 @@ def test_serving_seals(folder: str, sealed_home: Path) -> None:
 
 SLOW_SEAL = """
 import sys, time
-from ledger.tlog import commit
+from ledger.sealing import commit
 publish = commit.publish
 
 def slow_publish(*arguments, **options):

@@ -16,7 +16,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from ledger import ABSENT, Finding, Keyring, Report
@@ -510,6 +510,7 @@ def _run(commands: str, folder: Path, **environment: str) -> str:
         capture_output=True,
         text=True,
         check=False,
+        timeout=60,
     )
     assert done.returncode == 0, done.stderr
     return done.stdout
@@ -558,6 +559,7 @@ def test_without_a_public_address_the_commands_name_the_default_one(case: Case) 
 
 
 @given(st.text())
+@settings(deadline=None)
 def test_any_text_is_shown_with_nothing_hidden(text: str) -> None:
     marked = str(shown.text(text))
     plain = html.unescape(re.sub(r"<[^>]*>", "", marked))

@@ -381,7 +381,9 @@ def test_a_full_disk_is_reported_with_the_file_and_the_reason(tmp_path):
     mount = tmp_path / "small"
     mount.mkdir()
     command = ["mount", "-t", "tmpfs", "-o", "size=64k", "tmpfs", str(mount)]
-    mounted = shutil.which("mount") and subprocess.run(command, check=False, capture_output=True)
+    mounted = shutil.which("mount") and subprocess.run(
+        command, check=False, capture_output=True, timeout=60
+    )
     if not mounted or mounted.returncode:
         pytest.skip("only root may mount a small disk")
     try:
@@ -396,7 +398,7 @@ def test_a_full_disk_is_reported_with_the_file_and_the_reason(tmp_path):
         assert store.get(HEAD) == (b"x", version)
         assert [path.name for path in (mount / "TN1").iterdir()] == ["head.json"]
     finally:
-        subprocess.run(["umount", "-l", str(mount)], check=True)
+        subprocess.run(["umount", "-l", str(mount)], check=True, timeout=60)
 
 
 def run(code: str, path: str) -> str:
@@ -476,6 +478,7 @@ def count_up(path: str, _: str) -> None:
         done += 1
 
 
+@pytest.mark.slow
 def test_many_processes_lose_nothing(store):
     """Each object has one creator, whose bytes it has, and a counter counts every one."""
     names = [f"process {number}" for number in range(8)]

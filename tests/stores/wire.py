@@ -62,7 +62,7 @@ def wire(*answers: bytes) -> Iterator[Wire]:
             yield state
         finally:
             listener.shutdown(socket.SHUT_RDWR)
-            thread.join()
+            thread.join(60)
 
 
 def _serve(listener: socket.socket, state: Wire) -> None:
@@ -77,7 +77,7 @@ def _serve(listener: socket.socket, state: Wire) -> None:
         with suppress(OSError):
             connection.shutdown(socket.SHUT_RDWR)
     for thread in threads:
-        thread.join()
+        thread.join(60)
     for connection in connections:
         connection.close()
 

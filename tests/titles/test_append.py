@@ -591,7 +591,7 @@ def test_of_many_writers_of_one_title_each_ones_entries_are_in_the_chain_once(ki
 
     def write(writer: int) -> list[Entry]:
         mine = ledger if writer % 2 else Ledger.open(store, keyring=ledger.keyring, signer=key)
-        start.wait()
+        start.wait(60)
         return [
             mine.append(TITLE, {"w": writer, "n": n}, reference=f"{writer}.{n}")
             for n in range(rounds)
@@ -630,7 +630,7 @@ def test_of_many_who_want_to_be_the_next_version_one_is(ledger):
     start = Barrier(8)
 
     def write(writer: int) -> Entry | HeadMoved:
-        start.wait()
+        start.wait(60)
         try:
             return ledger.append(TITLE, {"writer": writer}, parent=first.address)
         except HeadMoved as error:
@@ -649,7 +649,7 @@ def test_of_many_who_make_a_title_one_does(ledger):
     start = Barrier(8)
 
     def write(writer: int) -> int:
-        start.wait()
+        start.wait(60)
         try:
             return ledger.append(TITLE, {"writer": writer}, parent=None).version
         except HeadMoved:
@@ -669,7 +669,7 @@ def test_the_same_case_sent_by_many_at_once_is_registered_once(store, parent):
     start = Barrier(8)
 
     def write(_: int) -> Entry:
-        start.wait()
+        start.wait(60)
         return ledger.append(TITLE, {"a": 1}, reference="N7", parent=parents[parent])
 
     with ThreadPoolExecutor(8) as pool:

@@ -94,6 +94,7 @@ def test_in_a_folder(tmp_path):
     assert ledger.fsck()
 
 
+@pytest.mark.slow
 def test_in_a_bucket(s3_store):
     ledger = memory_ledger(s3_store)
     drafts = [draft(f"TN{n % 4}", n, f"case {n}") for n in range(12)]

@@ -403,7 +403,7 @@ def test_tampering_that_was_found_before_it_was_stopped_is_in_the_report(world, 
 def test_of_two_audits_at_once_the_second_is_refused(world, path):
     """The later to end would forget what the other one saw."""
     first = world.open().verification(state=path)
-    with pytest.raises(ConflictError, match="another audit is using"):
+    with pytest.raises(ConflictError, match="another verification is using"):
         world.open().verification(state=path)
     assert first.run()
     assert world.open().verification(state=path).run()

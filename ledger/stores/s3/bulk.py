@@ -120,7 +120,7 @@ class BulkReader:
                 try:
                     self._store = self._make(self._place)
                 except ImportError:
-                    self._close("obstore is not installed (title-ledger[fast])")
+                    self._close("obstore is not installed (pip install '.[fast]')")
                 except Exception as error:  # noqa: BLE001 -- it is a short cut, and may be closed
                     self._close(f"obstore: {type(error).__name__}")
             return self._store

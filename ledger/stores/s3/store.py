@@ -71,7 +71,7 @@ class S3Store(Store):
     Credentials, region and endpoint come from the standard AWS configuration (AWS_PROFILE,
     AWS_ENDPOINT_URL_S3 …). A ``client`` that is given instead must have been made with
     ``Config(retries={"total_max_attempts": 1})``; all requests are its own then, while else
-    ``get_many`` takes the short cut of ``title-ledger[fast]``. At most ``connections`` requests of
+    ``get_many`` takes the short cut of the extra ``fast``. At most ``connections`` requests of
     ``get_many`` and ``create_many`` are under way at once.
     """
 
