@@ -261,12 +261,13 @@ class Entry(msgspec.Struct, frozen=True, gc=False):
         """Return the entry, or raise UnsupportedFormatError if this version can't judge it."""
         if not self.unsupported:
             return self
-        what = self.unsupported.removeprefix("unsupported-")
         key = object_key or layout.entry_key(self.title_number, self.address)
+        knows_kind = self.kind in KINDS
+        what = f"status {self.status!a:.80}" if knows_kind else f"kind {self.kind!a:.80}"
         raise UnsupportedFormatError(
-            f"{key}: this version doesn't know the {what} {getattr(self, what)!a:.80}",
+            f"{key}: this version doesn't know the {what}",
             hint="a newer version of this software may",
-            reason=self.unsupported,
+            reason="unsupported-status" if knows_kind else "unsupported-kind",
             object_key=key,
         )
 
