@@ -290,12 +290,13 @@ class Entry(msgspec.Struct, frozen=True, gc=False):
         """Return the entry, or raise UnsupportedFormatError if this version can't judge it."""
         if not self.unsupported:
             return self
-        what = self.unsupported.removeprefix("unsupported-")
         key = object_key or layout.entry_key(self.title_number, self.address)
+        knows_kind = self.kind in KINDS
+        what = f"status {self.status!a:.80}" if knows_kind else f"kind {self.kind!a:.80}"
         raise UnsupportedFormatError(
-            f"{key}: this version doesn't know the {what} {getattr(self, what)!a:.80}",
+            f"{key}: this version doesn't know the {what}",
             hint="a newer version of this software may",
-            reason=self.unsupported,
+            reason="unsupported-status" if knows_kind else "unsupported-kind",
             object_key=key,
         )
 
@@ -516,13 +517,13 @@ def _read(data: bytes) -> _Read:
     text = value.get("text")
     if len(value) != (3 if "text" in value else 2) or "signature" not in value:
         raise MalformedError("not an entry: its members are entry, signature and text")
-    _check_numbers(text, data)
-    members, payload = value["entry"], data[P_AT:end]
+    members, payload, text_bytes = value["entry"], data[P_AT:end], data[quote + 1 + len(TEXT) : -1]
+    _check_numbers(text, text_bytes)
     # No object is in P: so the bytes were cut where its value ends.
     _check_payload(members, payload)
     signature = _decode_signature(data[end + len(SIGNATURE) : quote])
     _check_key_id(members.get("key"))
-    return _Read(members, text, payload, signature, data[quote + 1 + len(TEXT) : -1], data)
+    return _Read(members, text, payload, signature, text_bytes, data)
 
 
 def _check_payload(members: dict[str, Any], payload: bytes) -> None:

@@ -5,6 +5,7 @@ from __future__ import annotations
 TARGETS = {
     "format/ordered": ("format/test_ordered.py",),
     "format/chain": ("format/test_chain.py", "format/test_vectors.py", "format/test_report.py"),
+    "format/law": ("format/test_law.py", "format/test_vectors.py"),
     "format/keyring": ("format/test_keyring.py",),
     "format/entry": ("format/test_entry.py", "format/test_vectors.py"),
     "tlog/note": ("tlog/test_note.py", "tlog/test_checkpoint.py"),
