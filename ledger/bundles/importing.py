@@ -234,10 +234,19 @@ def _noting(
 def _declaring(
     reader: BundleReader, read: Callable[[str], bytes | None]
 ) -> Callable[[str], bytes | None]:
-    """In an incremental bundle, an entry that isn't there is elsewhere, not missing."""
+    """Say what the bundle is to blame for.
+
+    Bytes that no bundle has are tampering, not something that could not be checked. In an
+    incremental bundle, an entry that isn't there is elsewhere, not missing.
+    """
 
     def declared(address: str) -> bytes | None:
-        data = read(address)
+        try:
+            data = read(address)
+        except MalformedError as error:
+            raise IntegrityError(
+                f"{BUNDLE_KEY}: {error}", reason="malformed-bundle", object_key=BUNDLE_KEY
+            ) from None
         if data is None and not reader.header.complete:
             raise NotInBundle(f"{address} and all below it are in an earlier bundle")
         return data
