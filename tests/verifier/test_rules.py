@@ -400,7 +400,7 @@ def test_bundles_with_something_changed(page: Page) -> None:
 
 @pytest.mark.slow
 def test_many_bundles_with_something_changed(page: Page) -> None:
-    for seed in range(2, 12):
+    for seed in (2, 3):
         _check_mutants(page, 1000, seed)
 
 
