@@ -26,6 +26,7 @@ COMMANDS = {
     "checkpoint": "checkpoint:checkpoint",
     "prove": "prove:prove",
     "check": "check:check",
+    "verifier": "verifier:verifier",
     "titles": "titles:titles",
     "status": "status:status",
     "doctor": "doctor:doctor",

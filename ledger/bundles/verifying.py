@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from ledger.errors import MalformedError, NotFoundError, TrustError
+from ledger.errors import IntegrityError, MalformedError, NotFoundError, TrustError
 from ledger.format.bundle import BUNDLE_KEY, BundleReader, Section
 from ledger.format.chain import verify_chain
 from ledger.format.report import Finding, Report
@@ -111,10 +111,19 @@ def _noting(
 def _declaring(
     reader: BundleReader, read: Callable[[str], bytes | None]
 ) -> Callable[[str], bytes | None]:
-    """In an incremental bundle, an entry that isn't there is elsewhere, not missing."""
+    """Say what the bundle is to blame for.
+
+    Bytes that no bundle has are tampering, not something that could not be checked. In an
+    incremental bundle, an entry that isn't there is elsewhere, not missing.
+    """
 
     def declared(address: str) -> bytes | None:
-        data = read(address)
+        try:
+            data = read(address)
+        except MalformedError as error:
+            raise IntegrityError(
+                f"{BUNDLE_KEY}: {error}", reason="malformed-bundle", object_key=BUNDLE_KEY
+            ) from None
         if data is None and not reader.header.complete:
             raise NotInBundle(f"{address} and all below it are in an earlier bundle")
         return data

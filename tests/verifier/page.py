@@ -1,0 +1,176 @@
+"""The verifier's page, open in a real browser, and what it says of files and objects."""
+
+from __future__ import annotations
+
+import base64
+import hashlib
+import re
+import shutil
+from importlib.resources import files
+from typing import TYPE_CHECKING, Any, NamedTuple
+
+import pytest
+
+from ledger import Finding, Report
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Iterator, Mapping
+    from datetime import datetime
+    from pathlib import Path
+
+    from selenium.webdriver import Chrome
+
+    from ledger import Keyring
+
+CHROMIUM, DRIVER = shutil.which("chromium"), shutil.which("chromedriver")
+
+needs_browser = pytest.mark.skipif(
+    not (CHROMIUM and DRIVER),
+    reason="needs Chromium and its driver (Debian: chromium, chromium-driver)",
+)
+
+FLAGS = (
+    "--headless",
+    "--no-sandbox",
+    "--disable-gpu",
+    "--disable-quic",
+    "--no-first-run",
+    "--disable-background-networking",
+    "--disable-component-update",
+    "--disable-sync",
+)
+
+HTML = (files("ledger") / "verifier.html").read_bytes()
+
+# What every script below begins with: the page's own functions, and bytes and keys for them.
+COMMON = """
+const done = arguments[arguments.length - 1];
+const unbase64 = text => Uint8Array.from(atob(text), char => char.charCodeAt(0));
+const trusted = async keys => {
+    const keyring = new verifier.Keyring();
+    for (const [origin, role, raw] of keys) await keyring.trust(origin, role, unbase64(raw));
+    return keyring;
+};
+const said = ({findings, notShown, titles, entries, origin}) =>
+    ({findings, notShown, titles, entries, origin});
+const refused = error => ({error: String(error), reason: error.reason, exit: error.exit});
+const answer = promise => promise.then(done, error => done(refused(error)));
+"""
+
+# Many files with the same keys and options: pairs of a file and a receipt, if any.
+VERIFY_FILES = """
+const [files, keys, options] = arguments;
+answer((async () => {
+    const keyring = await trusted(keys), reports = [];
+    for (const [file, receipt] of files) {
+        const bytes = [file, receipt].map(each => each === null ? null : unbase64(each));
+        const asked = verifier.verifyFile(...bytes, keyring, options);
+        reports.push(await asked.then(said, refused));
+    }
+    return reports;
+})());
+"""
+
+VERIFY_OBJECTS = """
+const [objects, title, origin, keys, now, expect] = arguments;
+answer((async () => {
+    const keyring = await trusted(keys), stored = key => objects[key] && unbase64(objects[key]);
+    const read = address => stored(`${title}/${address}.json`);
+    const head = stored(`${title}/head.json`);
+    return said(await verifier.verifyTitle(title, {origin, keyring, head, read, now, expect}));
+})());
+"""
+
+
+def _text(data: bytes) -> str:
+    return base64.b64encode(data).decode()
+
+
+def _keys(keyring: Keyring) -> list[tuple[str, str, str]]:
+    return [(each.origin, each.role, _text(each.key.raw)) for each in keyring]
+
+
+def _milliseconds(now: datetime) -> float:
+    return now.timestamp() * 1000
+
+
+class Refused(NamedTuple):
+    """Why nothing was checked: the slug and the exit code of the library's error."""
+
+    slug: str
+    exit_code: int
+
+
+def _said(value: Any) -> Report | Refused:
+    if "error" in value:
+        assert value["exit"], value["error"]
+        return Refused(value["reason"], value["exit"])
+    findings = [
+        Finding(each["severity"], each["slug"], each["object"], each["message"])
+        for each in value["findings"]
+    ]
+    counts = value["titles"], value["entries"]
+    return Report(value["origin"], *counts, tuple(findings), tuple(value["notShown"]))
+
+
+class Page:
+    """The page, opened from a disk."""
+
+    def __init__(self, chrome: Chrome, file: Path) -> None:
+        self.chrome = chrome
+        self.file = file
+        self.open()
+
+    def open(self) -> None:
+        """Open it afresh."""
+        self.chrome.get(self.file.as_uri())
+
+    def run(self, script: str, *arguments: Any) -> Any:
+        """What a script beside the page's own answers with, by ``answer`` or ``done``."""
+        return self.chrome.execute_async_script(COMMON + script, *arguments)
+
+    def verify_files(
+        self, files: Iterable[tuple[bytes, bytes | None]], keyring: Keyring, **options: Any
+    ) -> list[Report | Refused]:
+        """What is said of each file and its receipt, if any."""
+        if "now" in options:
+            options["now"] = _milliseconds(options["now"])
+        encoded = [
+            (_text(data), None if receipt is None else _text(receipt)) for data, receipt in files
+        ]
+        return [_said(each) for each in self.run(VERIFY_FILES, encoded, _keys(keyring), options)]
+
+    def verify_objects(
+        self,
+        objects: Mapping[str, bytes],
+        title_number: str,
+        *,
+        origin: str,
+        keyring: Keyring,
+        now: datetime,
+        expect: str | None = None,
+    ) -> Report | Refused:
+        """What is said of one title in a store of these objects."""
+        encoded = {key: _text(data) for key, data in objects.items()}
+        moment = _milliseconds(now)
+        keys = _keys(keyring)
+        return _said(self.run(VERIFY_OBJECTS, encoded, title_number, origin, keys, moment, expect))
+
+
+def start(profile: Path) -> Iterator[Chrome]:
+    """A browser that can reach nothing: its proxy is a port that nobody listens on."""
+    webdriver = pytest.importorskip("selenium.webdriver")
+    options = webdriver.ChromeOptions()
+    options.binary_location = CHROMIUM
+    options.set_capability("goog:loggingPrefs", {"browser": "ALL"})
+    for flag in (*FLAGS, f"--user-data-dir={profile}", "--proxy-server=127.0.0.1:1"):
+        options.add_argument(flag)
+    with webdriver.Chrome(options=options, service=webdriver.ChromeService(DRIVER)) as driver:
+        driver.set_script_timeout(300)
+        yield driver
+
+
+def hash_of(element: str) -> str:
+    """The sha256 of the page's one ``script`` or ``style``, as its policy has to name it."""
+    (content,) = re.findall(rf"<{element}>(.*?)</{element}>".encode(), HTML, re.DOTALL)
+    return f"sha256-{_text(hashlib.sha256(content).digest())}"
