@@ -107,6 +107,11 @@ class Log:
         """The name of the log: the ledger's."""
         return self._history.origin
 
+    @property
+    def reader(self) -> LogReader:
+        """What reads the log's objects from the store, and checks them."""
+        return self._reader
+
     def seal(
         self,
         signer: Signer,

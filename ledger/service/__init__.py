@@ -1,4 +1,4 @@
-"""The ledger over HTTP: a thin face over ``Ledger``, with no rule of its own.
+"""The ledger over HTTP: a thin context over ``Ledger``, with no rule of its own.
 
 ::
 

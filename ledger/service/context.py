@@ -7,9 +7,8 @@ from functools import cached_property, lru_cache
 from typing import TYPE_CHECKING
 from urllib.parse import urlencode
 
-from ledger.service.http.headers import one_header
-from ledger.service.http.negotiation import prefers_html
-from ledger.service.log_view import Logged
+from ledger.service.http.headers import one_header, prefers_html
+from ledger.service.log_view import LogView
 from ledger.service.pages.pages import Pages
 
 if TYPE_CHECKING:
@@ -21,9 +20,9 @@ if TYPE_CHECKING:
     from ledger.service.metrics import Metrics
     from ledger.service.sealer import Sealer
     from ledger.service.settings import Settings
-    from ledger.service.threads import Work
+    from ledger.service.threads import Threads
 
-__all__ = ["Call", "Face"]
+__all__ = ["Call", "Context"]
 
 
 @dataclass(slots=True)
@@ -36,12 +35,12 @@ class Call:
 
 
 @dataclass(frozen=True)
-class Face:
-    """The HTTP face of one ledger."""
+class Context:
+    """The HTTP context of one ledger."""
 
     ledger: Ledger
     settings: Settings
-    work: Work = field(repr=False)
+    threads: Threads = field(repr=False)
     metrics: Metrics = field(repr=False)
     sealer: Sealer | None = field(default=None, repr=False)
     """What seals the log while this runs, if anything does."""
@@ -71,9 +70,9 @@ class Face:
         return f"{'public' if public else 'private'}, max-age=31536000, immutable"
 
     @cached_property
-    def logged(self) -> Logged:
+    def log(self) -> LogView:
         """What the transparency log has."""
-        return Logged(self.ledger)
+        return LogView(self.ledger)
 
     def pages(self, scope: Scope) -> Pages:
         """The pages, with links that work where the service is mounted."""

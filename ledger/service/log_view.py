@@ -11,7 +11,6 @@ from ledger.errors import IntegrityError, InvalidError, LedgerError, NotFoundErr
 from ledger.format.layout import head_key
 from ledger.format.times import parse_time
 from ledger.log import Log, leaf_of
-from ledger.sealing.reader import LogReader
 from ledger.service.http.errors import Busy, NotSealed
 from ledger.service.metrics import LogFigures
 from ledger.tlog.tiles import WIDTH
@@ -25,8 +24,9 @@ if TYPE_CHECKING:
     from ledger.tlog.leaf import Leaf
     from ledger.tlog.objects import SealedRecord
     from ledger.tlog.receipt import Receipt
+    from ledger.tlog.tiles import Tile
 
-__all__ = ["InLog", "Logged", "Place"]
+__all__ = ["LogPlace", "LogSummary", "LogView"]
 
 TILES_OF_A_PAGE = 16
 """How many tiles of 256 leaves are searched for the versions on a page."""
@@ -41,7 +41,7 @@ NO_KEY = "This service has no public key of the log, so it can say nothing of it
 State: TypeAlias = Literal["logged", "earlier", "waiting", "contradicted", "unknown"]
 
 
-class Place(NamedTuple):
+class LogPlace(NamedTuple):
     """Where a version is in the log.
 
     ``logged``: it is this leaf. ``earlier``: it was logged before this leaf, farther back than is
@@ -54,22 +54,22 @@ class Place(NamedTuple):
 
 
 @dataclass(frozen=True)
-class InLog:
+class LogSummary:
     """What the log has of the versions on a page; ``size`` is None where there is no log."""
 
     size: int | None = None
-    places: dict[str, Place] = field(default_factory=dict)
+    places: dict[str, LogPlace] = field(default_factory=dict)
     """By address."""
     problem: str = ""
     """Why nothing more can be said."""
 
 
-class Logged:
+class LogView:
     """Looks titles up in the log of a ledger."""
 
     def __init__(self, ledger: Ledger) -> None:
         self._log = Log(ledger)
-        self._reader = LogReader(ledger.store, ledger.origin, ledger.keyring)
+        self._reader = self._log.reader
         self._searching = BoundedSemaphore(SEARCHES)
 
     def checkpoint(self) -> SignedCheckpoint:
@@ -81,6 +81,11 @@ class Logged:
                 "this ledger has no transparency log",
                 hint="'ledger seal --genesis' begins it, once",
             ) from error
+
+    def read_tile(self, tile: Tile) -> bytes:
+        """Read a tile; raises IntegrityError (reason ``tile-missing``)."""
+        (data,) = self._reader.read_tiles([tile])
+        return data
 
     def receipt(self, entry: Entry) -> Receipt:
         """The receipt of an entry.
@@ -111,7 +116,7 @@ class Logged:
             hint="it will be there after the next seal; try again later",
         )
 
-    def _find(self, leaf: Leaf, signed: SignedCheckpoint) -> Place:
+    def _find(self, leaf: Leaf, signed: SignedCheckpoint) -> LogPlace:
         place = self._places([leaf], signed, 0)[leaf.address]
         if place.state not in {"earlier", "unknown"}:
             return place
@@ -135,7 +140,7 @@ class Logged:
         age = (datetime.now(UTC) - parse_time(oldest)).total_seconds() if oldest else 0.0
         return LogFigures(size, moves, max(0.0, age))
 
-    def of(self, entries: Sequence[Entry], shown: Entry | None = None) -> InLog:
+    def of(self, entries: Sequence[Entry], shown: Entry | None = None) -> LogSummary:
         """What the log has of entries of one title, that hold together.
 
         That it has the one ``shown`` is proved, where that one is found; of the others it is what
@@ -144,9 +149,9 @@ class Logged:
         try:
             signed = self._log.checkpoint()
         except NotFoundError:
-            return InLog()
+            return LogSummary()
         except LedgerError as error:  # the title's page has more to say than this
-            return InLog(problem=str(error) if self._reader.log_keys else NO_KEY)
+            return LogSummary(problem=str(error) if self._reader.log_keys else NO_KEY)
         size = signed.checkpoint.size
         leaves = list(dict.fromkeys(leaf_of(e) for e in (*entries, *([shown] if shown else ()))))
         try:
@@ -155,17 +160,17 @@ class Logged:
             if shown and place and place.state == "logged" and place.leaf is not None:
                 self._reader.prove(leaf_of(shown), place.leaf, signed)
         except LedgerError as error:
-            return InLog(size, problem=str(error))
-        return InLog(size, places)
+            return LogSummary(size, problem=str(error))
+        return LogSummary(size, places)
 
     def _places(
         self, leaves: Sequence[Leaf], signed: SignedCheckpoint, most: int
-    ) -> dict[str, Place]:
+    ) -> dict[str, LogPlace]:
         """Where the leaves of one title are, by their addresses."""
         size = signed.checkpoint.size
         found = self._reader.record(leaves[0].title_number) if leaves else None
         if found is None:
-            return {leaf.address: Place("waiting") for leaf in leaves}
+            return {leaf.address: LogPlace("waiting") for leaf in leaves}
         record = found[0]
         places = {
             leaf.address: _newest(leaf, record, size)
@@ -175,20 +180,20 @@ class Logged:
         older = [leaf for leaf in leaves if leaf.address not in places]
         below = min(size, record.leaf)
         indexes = self._reader.search(older, size, below, most=most) if older else {}
-        missing = Place("contradicted" if below <= most * WIDTH else "earlier", below)
-        if record.leaf >= size or Place("contradicted") in places.values():
-            missing = Place("unknown")
+        missing = LogPlace("contradicted" if below <= most * WIDTH else "earlier", below)
+        if record.leaf >= size or LogPlace("contradicted") in places.values():
+            missing = LogPlace("unknown")
         for leaf in older:
             index = indexes.get(leaf)
-            places[leaf.address] = missing if index is None else Place("logged", index)
+            places[leaf.address] = missing if index is None else LogPlace("logged", index)
         return places
 
 
-def _newest(leaf: Leaf, record: SealedRecord, size: int) -> Place:
+def _newest(leaf: Leaf, record: SealedRecord, size: int) -> LogPlace:
     """Where the last logged version of a title is, or a later one."""
     if leaf.version > record.version:
-        return Place("waiting")
+        return LogPlace("waiting")
     if leaf.address != record.address:
-        return Place("contradicted")
+        return LogPlace("contradicted")
     # Records are published before the checkpoint that covers them.
-    return Place("logged", record.leaf) if record.leaf < size else Place("waiting")
+    return LogPlace("logged", record.leaf) if record.leaf < size else LogPlace("waiting")

@@ -1,11 +1,19 @@
-"""The outermost layers: what is true of every request and of every answer.
+"""The middleware, in one place and in its order.
 
-``Edge`` gives a request its id, answers HEAD by GET, adds the security headers, counts and logs.
-``Guard`` looks at the host and the token. Between them are CORS and ``Problems``.
+From the outside in:
+
+1. ``Outermost`` gives the request its id, answers HEAD by GET, adds the security headers, counts
+   and logs. It is outside of everything else, so it sees every answer.
+2. ``CORSMiddleware``, if there are origins to allow. It is outside of ``Problems``, so that
+   scripts can read problems.
+3. ``Problems`` turns errors into answers.
+4. ``Guard`` looks at the host and the token. It is inside of ``Problems``, so that it can refuse
+   by raising.
 """
 
 from __future__ import annotations
 
+import json
 import logging
 import re
 import secrets
@@ -13,19 +21,31 @@ from time import perf_counter
 from typing import TYPE_CHECKING
 
 from starlette.datastructures import MutableHeaders
+from starlette.middleware import Middleware
+from starlette.middleware.cors import CORSMiddleware
+from starlette.requests import ClientDisconnect
+from starlette.responses import Response
 
+from ledger.errors import LedgerError
 from ledger.service.context import Call
 from ledger.service.http.errors import Forbidden, RequestError, Unauthorized, UnknownHost
 from ledger.service.http.headers import one_header
+from ledger.service.http.problems import (
+    PROBLEM_TYPE,
+    problem_headers,
+    problem_members,
+    status_of,
+)
 from ledger.service.tokens import find_token
 
 if TYPE_CHECKING:
     from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
+    from ledger.service.context import Context
     from ledger.service.metrics import Metrics
     from ledger.service.settings import Settings
 
-__all__ = ["ACCESS_LOG", "SECURITY_HEADERS", "Edge", "Guard"]
+__all__ = ["ACCESS_LOG", "SECURITY_HEADERS", "middleware_of"]
 
 ACCESS_LOG = "ledger.service.access"
 SECURITY_HEADERS = {
@@ -42,10 +62,39 @@ CLIENT_GONE = 499
 READING = {"GET", "HEAD", "OPTIONS"}
 REALM = 'realm="title ledger"'
 
+CORS_SENT = [
+    "Authorization",
+    "Content-Type",
+    "If-Match",
+    "If-None-Match",
+    "Idempotency-Key",
+    "Ledger-Message",
+    "Ledger-Message*",
+    "Ledger-Effective",
+]
+CORS_SHOWN = ["ETag", "Ledger-Address", "Link", "Location", "Retry-After", "X-Request-Id"]
+
 access = logging.getLogger(ACCESS_LOG)
+logger = logging.getLogger("ledger.service")
 
 
-class Edge:
+def middleware_of(context: Context) -> list[Middleware]:
+    """List the layers, from the outside in."""
+    layers = [Middleware(Outermost, context.metrics)]
+    if context.settings.cors_origins:
+        layers.append(
+            Middleware(
+                CORSMiddleware,
+                allow_origins=context.settings.cors_origins,
+                allow_methods=["GET", "HEAD", "POST"],
+                allow_headers=CORS_SENT,
+                expose_headers=CORS_SHOWN,
+            )
+        )
+    return [*layers, Middleware(Problems, context), Middleware(Guard, context.settings)]
+
+
+class Outermost:
     """Identifies, measures and logs every request, and marks every answer."""
 
     def __init__(self, app: ASGIApp, metrics: Metrics) -> None:
@@ -109,6 +158,59 @@ def _log(scope: Scope, call: Call, status: int, milliseconds: float) -> None:
     }
     text = "%(method)s %(path)a %(status)s %(ms)s ms %(request_id)s %(client)s %(token)s"
     access.info(text, fields, extra={"request": fields})
+
+
+class Unexpected(LedgerError):
+    """A defect of ours. What it was is for the log, not for whoever found it."""
+
+    slug = "unexpected"
+
+
+class Problems:
+    """Answers for every error that the layers inside raise."""
+
+    def __init__(self, app: ASGIApp, context: Context) -> None:
+        self._app = app
+        self._context = context
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        """Pass a request on, and answer if what is inside raises before it has begun to."""
+        if scope["type"] != "http":
+            await self._app(scope, receive, send)
+            return
+        begun = False
+
+        async def noting(message: Message) -> None:
+            nonlocal begun
+            begun = True
+            await send(message)
+
+        try:
+            await self._app(scope, receive, noting)
+        except ClientDisconnect:
+            return  # nobody is there to be answered
+        except Exception as error:
+            if begun:
+                raise
+            await self._answer(scope, error)(scope, receive, send)
+
+    def _answer(self, scope: Scope, error: Exception) -> Response:
+        known = error if isinstance(error, LedgerError) else Unexpected("an unexpected error")
+        if known is not error:
+            logger.error("unexpected: %s", type(error).__name__, exc_info=error)
+        elif status_of(known) >= 500:
+            logger.warning("%s: %a", known.slug, str(known))
+        members = problem_members(known, docs=f"{self._context.base_path(scope)}/docs")
+        if self._context.wants_html(scope):
+            names = ("status", "title", "detail", "slug", "hint")
+            body = self._context.pages(scope).problem(**{name: members[name] for name in names})
+            answer = Response(body, members["status"], media_type="text/html")
+        else:
+            text = json.dumps(members, ensure_ascii=True)
+            answer = Response(text, members["status"], media_type=PROBLEM_TYPE)
+        for name, value in problem_headers(known):
+            answer.headers.append(name, value)
+        return answer
 
 
 class Guard:

@@ -70,7 +70,7 @@ def run_server(app: FastAPI, listener: socket.socket, trusted_proxies: Sequence[
     finally:
         if sealer is not None:
             sealer.stop()
-        app.state.work.wait_until_idle()
+        app.state.threads.wait_until_idle()
 
 
 class _Server(uvicorn.Server):

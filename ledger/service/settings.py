@@ -21,7 +21,9 @@ MAX_PRESIGN = 7 * 24 * 3600  # what Signature Version 4 allows
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Settings:
-    """How to face the world. The defaults are safe where there are tokens, or nobody else can call.
+    """Say how the service faces the world.
+
+    The defaults are safe if there are tokens, or if nobody else can reach the service.
 
     Raises InvalidError for what can't be meant.
     """

@@ -17,12 +17,12 @@ if TYPE_CHECKING:
 
     from ledger.service.metrics import Metrics
 
-__all__ = ["Work"]
+__all__ = ["Threads"]
 
 T = TypeVar("T")
 
 
-class Work:
+class Threads:
     """Runs calls of the ledger in threads, ``places`` at once.
 
     What comes later waits, up to ``patience`` seconds, and is then refused. What has begun is never

@@ -97,9 +97,9 @@ def test_the_reference_has_every_status(status: int) -> None:
     assert re.search(rf"^\| {status} \|", PAGE.read_text(), re.MULTILINE)
 
 
-@pytest.mark.parametrize("name", ledger.service.errors.__all__)
+@pytest.mark.parametrize("name", ledger.service.http.errors.__all__)
 def test_the_reference_has_every_error(name: str) -> None:
-    error = getattr(ledger.service.errors, name)
+    error = getattr(ledger.service.http.errors, name)
     assert issubclass(error, LedgerError)
     row = rf"^\| `{error.slug}` \| {error.http_status} \|"
     assert re.search(row, PAGE.read_text(), re.MULTILINE), row

@@ -22,7 +22,7 @@ from hypothesis import strategies as st
 from ledger import ABSENT, Finding, Keyring, Report
 from ledger.format.diff import changes
 from ledger.format.layout import entry_key
-from ledger.service.pages import filters as shown
+from ledger.service.pages import filters
 from ledger.service.pages.pages import Pages
 from ledger.testing import ORIGIN, FixedClock, memory_ledger, signer
 
@@ -114,7 +114,7 @@ def check(source: str, base: str = "") -> Page:
     _check_headings(page)
     _check_tables(page)
     _check_inputs(page)
-    hidden = {c for c in source if c != "\n" and unicodedata.category(c) in shown.HIDDEN}
+    hidden = {c for c in source if c != "\n" and unicodedata.category(c) in filters.HIDDEN}
     assert not hidden, f"{hidden!a} would not be seen"
     return page
 
@@ -247,7 +247,7 @@ def case() -> Case:
 @pytest.mark.parametrize("text", ["plain", *HOSTILE], ids=ascii)
 def test_every_page_shows_any_text_as_text(text: str) -> None:
     case = Case(text)
-    seen = str(shown.visible(text.replace("\n", "")))
+    seen = str(filters.visible(text.replace("\n", "")))
     for name, source in case.all().items():
         page = check(source)
         if name not in {"no titles", "same"}:
@@ -322,7 +322,7 @@ def test_a_long_value_is_cut_but_in_the_json() -> None:
 
 
 def test_json_shows_what_is_hidden_by_its_own_escapes() -> None:
-    assert html.unescape(shown.pretty("a\x7f\u202e\x00")) == r'"a\u007f\u202e\u0000"'
+    assert html.unescape(filters.pretty("a\x7f\u202e\x00")) == r'"a\u007f\u202e\u0000"'
 
 
 def test_many_changes_lead_to_the_comparison() -> None:
@@ -559,10 +559,10 @@ def test_without_a_public_address_the_commands_name_the_default_one(case: Case) 
 
 @given(st.text())
 def test_any_text_is_shown_with_nothing_hidden(text: str) -> None:
-    marked = str(shown.text(text))
+    marked = str(filters.text(text))
     plain = html.unescape(re.sub(r"<[^>]*>", "", marked))
-    assert "\n".join(str(shown.visible(line)) for line in text.split("\n")).strip(" ") in plain
-    assert not [c for c in marked if c != "\n" and unicodedata.category(c) in shown.HIDDEN]
+    assert "\n".join(str(filters.visible(line)) for line in text.split("\n")).strip(" ") in plain
+    assert not [c for c in marked if c != "\n" and unicodedata.category(c) in filters.HIDDEN]
 
 
 @pytest.mark.parametrize(
@@ -587,14 +587,14 @@ def test_any_text_is_shown_with_nothing_hidden(text: str) -> None:
     ],
 )
 def test_times_for_people_and_machines(stored: str, machine: str, people: str) -> None:
-    assert shown.moment(stored) == f'<time datetime="{machine}">{people}</time>'
+    assert filters.moment(stored) == f'<time datetime="{machine}">{people}</time>'
 
 
 def test_json_stays_json_when_its_hidden_characters_are_written_out() -> None:
     import json
 
     document = {"\u202e<b>": ["\x00\x7f\u2028\U000e0001", 'quote " and \\', 1.5, None, True]}
-    assert json.loads(html.unescape(str(shown.pretty(document)))) == document
+    assert json.loads(html.unescape(str(filters.pretty(document)))) == document
 
 
 @pytest.mark.parametrize(
@@ -609,7 +609,7 @@ def test_json_stays_json_when_its_hidden_characters_are_written_out() -> None:
     ],
 )
 def test_which_lists_are_tables(items: list[Any], expected: list[str]) -> None:
-    assert shown.columns(items) == expected
+    assert filters.columns(items) == expected
 
 
 def test_absent_is_not_null(case: Case) -> None:

@@ -1,4 +1,4 @@
-"""What the headers of a request say; every one may come once, unless it is a list."""
+"""Read the headers of a request. A header may come once, unless it is a list."""
 
 from __future__ import annotations
 
@@ -19,6 +19,7 @@ __all__ = [
     "effective_at",
     "message",
     "one_header",
+    "prefers_html",
     "reference",
 ]
 
@@ -29,6 +30,7 @@ EXTENDED = re.compile(
     rb"((?:%[0-9A-Fa-f]{2}|[A-Za-z0-9!#$&+.^_`|~-])*)"
 )
 QUOTED = re.compile(r'"((?:[^"\\]|\\["\\])*)"')  # a string of RFC 9651, section 3.3.3
+QUALITY = re.compile(r"(?:0(?:\.[0-9]{0,3})?|1(?:\.0{0,3})?)")  # RFC 9110, section 12.4.2
 
 
 def one_header(scope: Scope, name: bytes) -> bytes | None:
@@ -118,3 +120,25 @@ def check_json(request: Request) -> None:
             raise UnsupportedMediaType("JSON is UTF-8; another charset was named")
     if (one_header(request.scope, b"content-encoding") or b"identity").lower() != b"identity":
         raise UnsupportedMediaType("the body is encoded", hint="send it without Content-Encoding")
+
+
+def prefers_html(accept: str) -> bool:
+    """Whether HTML is strictly preferred: JSON is what everybody else gets, whatever they say."""
+    ranges = [_media_range(part) for part in accept.split(",") if part.strip()]
+    return _quality(ranges, "text", "html") > _quality(ranges, "application", "json")
+
+
+def _media_range(part: str) -> tuple[str, str, float]:
+    media, *parameters = (piece.strip().lower() for piece in part.split(";"))
+    kind, _, subtype = media.partition("/")
+    quality = next((p[2:].strip() for p in parameters if p.startswith("q=")), "1")
+    return kind, subtype, float(quality) if QUALITY.fullmatch(quality) else 0.0
+
+
+def _quality(ranges: list[tuple[str, str, float]], kind: str, subtype: str) -> float:
+    """The quality of the most specific range that matches, or 0."""
+    for wanted in ((kind, subtype), (kind, "*"), ("*", "*")):
+        found = [quality for *media, quality in ranges if tuple(media) == wanted]
+        if found:
+            return max(found)
+    return 0.0

@@ -1,7 +1,7 @@
 """The pages: what the service knows, as HTML that works without scripts, on a phone, on paper.
 
 Only presentation: whatever is shown was read and checked by the ``Ledger``. Everything that a store
-can hold is escaped (see ``shown.py``), and no page asks for anything from elsewhere, so that the
+can hold is escaped (see ``filters``), and no page asks for anything from elsewhere, so that the
 strictest Content-Security-Policy fits: ``default-src 'none'; style-src 'self'; img-src 'self';
 form-action 'self'``.
 """
@@ -18,9 +18,9 @@ from jinja2 import Environment, FileSystemLoader, StrictUndefined
 
 from ledger.format import layout
 from ledger.format.diff import ABSENT
-from ledger.service.log_view import InLog
-from ledger.service.pages import api_page as contract
-from ledger.service.pages import filters as shown
+from ledger.service.log_view import LogSummary
+from ledger.service.pages import filters
+from ledger.service.pages.api_page import operations
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
@@ -35,7 +35,7 @@ if TYPE_CHECKING:
 __all__ = ["Pages", "Urls"]
 
 HERE = Path(__file__).parent
-NO_LOG = InLog()
+NO_LOG = LogSummary()
 
 LOCAL = "http://127.0.0.1:5000"
 """Where ``ledger serve`` listens if nothing else was said."""
@@ -111,7 +111,7 @@ class Pages:
         history: History,
         older_url: str | None,
         report: Report,
-        log: InLog = NO_LOG,
+        log: LogSummary = NO_LOG,
     ) -> str:
         """A title as one of its entries has it: ``head``, or an older one, and marked as such."""
         return self._render(
@@ -127,7 +127,12 @@ class Pages:
         )
 
     def entries(
-        self, *, title_number: str, history: History, older_url: str | None, log: InLog = NO_LOG
+        self,
+        *,
+        title_number: str,
+        history: History,
+        older_url: str | None,
+        log: LogSummary = NO_LOG,
     ) -> str:
         """A page of the history, newest first."""
         return self._render(
@@ -169,7 +174,7 @@ class Pages:
         return self._render(
             "docs.html",
             info=openapi.get("info", {}),
-            operations=list(contract.operations(openapi)),
+            operations=list(operations(openapi)),
             schemas=openapi.get("components", {}).get("schemas", {}),
         )
 
@@ -182,18 +187,18 @@ def _environment() -> Environment:
         loader=FileSystemLoader(HERE / "templates"),
         autoescape=True,
         undefined=StrictUndefined,
-        finalize=shown.visible,
+        finalize=filters.visible,
         trim_blocks=True,
         lstrip_blocks=True,
         auto_reload=False,
     )
     environment.filters.update(
-        text=shown.text,
-        literal=shown.literal,
-        pretty=shown.pretty,
-        moment=shown.moment,
-        prose=shown.prose,
-        columns=shown.columns,
+        text=filters.text,
+        literal=filters.literal,
+        pretty=filters.pretty,
+        moment=filters.moment,
+        prose=filters.prose,
+        columns=filters.columns,
         shell=shlex.quote,
     )
     environment.tests["absent"] = lambda value: value is ABSENT

@@ -18,7 +18,7 @@ from starlette.requests import Request  # noqa: TC002 -- FastAPI reads the annot
 from ledger.errors import LedgerError
 from ledger.service.http.answers import JSON_TYPE, answer, html, to_json
 from ledger.service.http.errors import NotReady, UnknownPath
-from ledger.service.openapi import routes as openapi
+from ledger.service.openapi.routes import DOCS, HEALTHZ, METRICS, OPENAPI, READYZ
 from ledger.titles.identity import read_origin
 
 if TYPE_CHECKING:
@@ -26,11 +26,11 @@ if TYPE_CHECKING:
 
     from fastapi import FastAPI
 
-    from ledger.service.context import Face
+    from ledger.service.context import Context
     from ledger.service.metrics import LogFigures
     from ledger.service.pages.pages import Pages
 
-__all__ = ["Operations"]
+__all__ = ["HealthRoutes"]
 
 STATIC = Path(__file__).parents[1] / "pages" / "static"
 PROBE_SECONDS = 1.0
@@ -41,11 +41,11 @@ FIGURES_SECONDS = 15.0
 logger = logging.getLogger("ledger.service")
 
 
-class Operations:
+class HealthRoutes:
     """The routes for those who run the service, and for those who write clients."""
 
-    def __init__(self, face: Face, contract: Callable[[], dict[str, Any]]) -> None:
-        self._face = face
+    def __init__(self, context: Context, contract: Callable[[], dict[str, Any]]) -> None:
+        self._context = context
         self._probing = Lock()
         self._probed_until = 0.0
         self._probed: str | LedgerError = ""
@@ -64,11 +64,11 @@ class Operations:
     def add_to(self, app: FastAPI) -> None:
         """Add the routes, as the contract has them."""
         for path, endpoint, contract in (
-            ("/healthz", self.healthz, openapi.HEALTHZ),
-            ("/readyz", self.readyz, openapi.READYZ),
-            ("/metrics", self.metrics, openapi.METRICS),
-            ("/openapi.json", self.openapi, openapi.OPENAPI),
-            ("/docs", self.docs, openapi.DOCS),
+            ("/healthz", self.healthz, HEALTHZ),
+            ("/readyz", self.readyz, READYZ),
+            ("/metrics", self.metrics, METRICS),
+            ("/openapi.json", self.openapi, OPENAPI),
+            ("/docs", self.docs, DOCS),
         ):
             app.add_api_route(path, endpoint, methods=["GET"], **contract)
         app.add_api_route("/static/{name}", self.static, methods=["GET"], include_in_schema=False)
@@ -79,7 +79,7 @@ class Operations:
 
     def _sealing(self) -> dict[str, str]:
         """How sealing goes: a service that can't seal can still serve."""
-        sealer = self._face.sealer
+        sealer = self._context.sealer
         return {"sealing": sealer.sealing.state} if sealer else {}
 
     async def readyz(self) -> Response:
@@ -95,15 +95,15 @@ class Operations:
         return Response(to_json(shown), media_type=JSON_TYPE)
 
     async def _probe(self) -> str | LedgerError:
-        store = self._face.ledger.store
+        store = self._context.ledger.store
         try:
-            return await self._face.work.run("readyz", lambda: read_origin(store))
+            return await self._context.threads.run("readyz", lambda: read_origin(store))
         except LedgerError as error:
             return error
 
     async def metrics(self) -> Response:
         """Counters and timings, for Prometheus."""
-        metrics = self._face.metrics
+        metrics = self._context.metrics
         async with self._figuring:
             if monotonic() >= self._figured_until:
                 metrics.log_is(await self._figure())
@@ -112,7 +112,7 @@ class Operations:
 
     async def _figure(self) -> LogFigures | None:
         try:
-            return await self._face.work.run("metrics", self._face.logged.figures)
+            return await self._context.threads.run("metrics", self._context.log.figures)
         except LedgerError as error:
             logger.warning("no figures of the log: %s: %a", error.slug, str(error))
             return None
@@ -123,7 +123,7 @@ class Operations:
 
     async def docs(self, request: Request) -> Response:
         """The contract, for people."""
-        return html(request, self._docs(self._face.pages(request.scope)))
+        return html(request, self._docs(self._context.pages(request.scope)))
 
     async def static(self, request: Request, name: str, v: str = "") -> Response:  # noqa: ARG002 -- not to be refused as unknown
         """A stylesheet or a picture; ``v`` is its hash, so that another version is another URL."""
