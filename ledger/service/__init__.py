@@ -1,4 +1,4 @@
-"""The ledger over HTTP: a thin context over ``Ledger``, with no rule of its own.
+"""Serve a ledger over HTTP. The service adds no rule of its own to those of ``Ledger``.
 
 ::
 
@@ -8,7 +8,7 @@
     app = create_app(ledger, Settings(public_url="https://titles.example.org"))
     uvicorn.run(app)
 
-Needs the extra: ``pip install 'title-ledger[serve]'``. Nothing else of the library imports it.
+It needs the extra ``serve``. Nothing else in the library imports it.
 """
 
 from ledger.service.app import create_app

@@ -41,10 +41,10 @@ DEFAULTS = Settings()
 def create_app(
     ledger: Ledger, settings: Settings = DEFAULTS, sealer: Sealer | None = None
 ) -> FastAPI:
-    """The service of a ledger, as an ASGI application: run it with any server, or mount it.
+    """Create the service of a ledger, an ASGI application: run it with any server, or mount it.
 
-    Whoever passes a ledger in closes it. How the ``sealer`` is doing is shown; whoever runs the
-    service starts and stops it. Raises InvalidError for settings that don't fit the store.
+    The caller closes the ledger, and starts and stops the ``sealer``; the service only shows how
+    sealing is going. Raises InvalidError if the settings don't fit the store.
     """
     metrics = Metrics()
     threads = Threads(settings.concurrency, settings.patience, metrics)
@@ -84,7 +84,7 @@ def create_app(
 
 
 async def _refuse_route(request: Request, error: Exception) -> Response:
-    """No such page, or not this method: OPTIONS is told what there is (RFC 9110, 9.3.7)."""
+    """Refuse an unknown path or method. OPTIONS lists the methods (RFC 9110, section 9.3.7)."""
     assert isinstance(error, HTTPException)  # noqa: S101 -- for the type checker
     path = request.scope["path"]
     if error.status_code == 404:
@@ -95,8 +95,8 @@ async def _refuse_route(request: Request, error: Exception) -> Response:
     if request.method == "OPTIONS":
         return Response(status_code=204, headers={"Allow": allow})
     raise MethodNotAllowed(
-        f"{request.method!a:.20} is not for {path!a:.200}",
-        hint=f"it answers {allow}",
+        f"{path!a:.200} does not support {request.method!a:.20}",
+        hint=f"it supports {allow}",
         headers=(("Allow", allow),),
     ) from None
 
@@ -110,7 +110,7 @@ def _methods(request: Request) -> set[str]:
 
 
 async def _refuse_parameters(_request: Request, error: Exception) -> NoReturn:
-    """A parameter that FastAPI found wanting."""
+    """Refuse a parameter that FastAPI did not accept."""
     assert isinstance(error, RequestValidationError)  # noqa: S101 -- for the type checker
     wrong = [f"{each['loc'][-1]}: {each['msg']}" for each in error.errors()]
-    raise InvalidError(f"not acceptable: {'; '.join(wrong)!s:.400}") from None
+    raise InvalidError(f"invalid parameter: {'; '.join(wrong)!s:.400}") from None

@@ -1,4 +1,4 @@
-"""What every route needs at hand: the ledger, the workers, the URLs and the pages."""
+"""Hold what every route needs: the ledger, the threads, the URLs and the pages."""
 
 from __future__ import annotations
 
@@ -27,55 +27,55 @@ __all__ = ["Call", "Context"]
 
 @dataclass(slots=True)
 class Call:
-    """One request as the log will have it."""
+    """A request, as the access log will show it."""
 
     request_id: str
     token: str = ""
-    """The name of the token that was shown, never the token."""
+    """The name of the token that came with the request, never the token itself."""
 
 
 @dataclass(frozen=True)
 class Context:
-    """The HTTP context of one ledger."""
+    """What the routes of one ledger share."""
 
     ledger: Ledger
     settings: Settings
     threads: Threads = field(repr=False)
     metrics: Metrics = field(repr=False)
     sealer: Sealer | None = field(default=None, repr=False)
-    """What seals the log while this runs, if anything does."""
+    """Seals the log while the service runs; None: the service does not seal."""
 
     def url(self, scope: Scope, path: str, **query: str | int) -> str:
-        """The absolute URL of a page of this service, as this client sees it."""
+        """Build the absolute URL of a page, as this client sees it."""
         base = self.settings.public_url
         if not base:
             base = f"{scope['scheme']}://{_host(scope)}{scope.get('root_path', '')}"
         return f"{base}{path}?{urlencode(query)}" if query else f"{base}{path}"
 
     def base_path(self, scope: Scope) -> str:
-        """What goes before the path of every page, as this client sees it."""
+        """Return what comes before the path of every page, as this client sees it."""
         url = self.settings.public_url
         return self.settings.base_path if url else str(scope.get("root_path", ""))
 
     def wants_html(self, scope: Scope) -> bool:
-        """Whether this client would rather look at a page."""
+        """Tell whether this client prefers HTML to JSON."""
         accept = b", ".join(value for name, value in scope["headers"] if name == b"accept")
         return prefers_html(accept.decode("latin-1"))
 
     @cached_property
     def for_ever(self) -> str:
-        """The Cache-Control of what never changes."""
+        """The Cache-Control header of an answer that never changes."""
         public = self.settings.public_read or not self.settings.tokens
-        # What may be seen only with a token is nothing for a shared cache (RFC 9111, 3.5).
+        # A shared cache must not keep what only a token may see (RFC 9111, section 3.5).
         return f"{'public' if public else 'private'}, max-age=31536000, immutable"
 
     @cached_property
     def log(self) -> LogView:
-        """What the transparency log has."""
+        """The transparency log, as the routes look at it."""
         return LogView(self.ledger)
 
     def pages(self, scope: Scope) -> Pages:
-        """The pages, with links that work where the service is mounted."""
+        """Return the pages, with links that work wherever the service is mounted."""
         return self._pages_at(self.settings.public_url or scope.get("root_path", ""))
 
     @cached_property

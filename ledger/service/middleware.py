@@ -122,7 +122,7 @@ class Outermost:
                 message = {**message, "body": b""}
             await send(message)
 
-        # A copy, or the server would think that HEAD was GET.
+        # A copy: the server must still see HEAD.
         inner = {**scope, "method": "GET" if method == "HEAD" else method, "ledger": call}
         started = perf_counter()
         try:
@@ -145,7 +145,7 @@ def _route(scope: Scope) -> str:
 
 
 def _log(scope: Scope, call: Call, status: int, milliseconds: float) -> None:
-    # The raw path: what is percent-encoded in it can't break a line. No query: it may be a secret.
+    # The raw path: percent-encoded, it can't break a line. No query: it may hold a secret.
     raw: bytes = scope.get("raw_path") or scope["path"].encode("ascii", "backslashreplace")
     fields = {
         "method": scope["method"],
@@ -161,7 +161,7 @@ def _log(scope: Scope, call: Call, status: int, milliseconds: float) -> None:
 
 
 class Unexpected(LedgerError):
-    """A defect of ours. What it was is for the log, not for whoever found it."""
+    """A defect of ours. The details go to the log, not to the client."""
 
     slug = "unexpected"
 
@@ -188,7 +188,7 @@ class Problems:
         try:
             await self._app(scope, receive, noting)
         except ClientDisconnect:
-            return  # nobody is there to be answered
+            return  # there is nobody left to answer
         except Exception as error:
             if begun:
                 raise
@@ -214,7 +214,7 @@ class Problems:
 
 
 class Guard:
-    """Lets a request pass if it is one, is for this host, and its token may do what it wants to."""
+    """Checks the framing, the host and the token of a request."""
 
     def __init__(self, app: ASGIApp, settings: Settings) -> None:
         self._app = app
@@ -222,31 +222,31 @@ class Guard:
         self._schemes = sorted({token.scheme for token in settings.tokens})
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
-        """Pass a request on, or raise."""
+        """Pass a request on, or raise RequestError."""
         if scope["type"] == "http":
             self._check(scope, scope["path"].removeprefix(scope.get("root_path", "")))
         await self._app(scope, receive, send)
 
     def _check(self, scope: Scope, path: str) -> None:
         _check_framing(scope)
-        if path in PROBES:  # a probe has no token, and calls whatever address it knows
+        if path in PROBES:  # a probe has no token, and may call any address
             return
         self._check_host(scope)
-        if not path.startswith(STATIC):  # a refusal may be a page, with a stylesheet
+        if not path.startswith(STATIC):  # a refusal may be a page that needs its stylesheet
             self._check_token(scope)
 
     def _check_host(self, scope: Scope) -> None:
-        # Also the defence of a service on localhost against a page that rebinds its own name.
+        # This also protects a service on localhost from pages that rebind their own name.
         value = one_header(scope, b"host")
         if value is None:
             return
         match = HOST.fullmatch(value.decode("latin-1"))
         if match is None:
-            raise RequestError("the Host header is no host")
+            raise RequestError("the Host header is not a valid host")
         allowed = self._settings.allowed_hosts
         if allowed and match[1].lower() not in allowed:
             raise UnknownHost(
-                f"this service doesn't answer for {match[1]}", hint="see --allowed-host"
+                f"this service does not answer for {match[1]}", hint="see --allowed-host"
             )
 
     def _check_token(self, scope: Scope) -> None:
@@ -258,11 +258,11 @@ class Guard:
         if authorization is None:
             if reads and self._settings.public_read:
                 return
-            raise Unauthorized("this needs a token", headers=self._challenges())
+            raise Unauthorized("a token is required", headers=self._challenges())
         token = find_token(tokens, authorization)
         if token is None:
             raise Unauthorized(
-                "nobody has this token", headers=self._challenges('error="invalid_token"')
+                "this token is not known", headers=self._challenges('error="invalid_token"')
             )
         scope["ledger"].token = token.name
         if not (reads or token.may_write):
@@ -278,7 +278,7 @@ class Guard:
 
 
 def _check_framing(scope: Scope) -> None:
-    """Refuse a body with two lengths: a proxy may have taken the other (RFC 9112, section 6.1)."""
+    """Refuse a body with two lengths: a proxy may have used the other (RFC 9112, section 6.1)."""
     names = {name for name, _ in scope["headers"]}
     if {b"content-length", b"transfer-encoding"} <= names:
         raise RequestError(

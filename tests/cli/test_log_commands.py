@@ -130,7 +130,7 @@ def test_all_looks_at_titles_without_markers(title: Shell) -> None:
 
 def test_only_the_logs_key_seals(title: Shell) -> None:
     said = title.fails(12, f"seal --genesis --key '{title.config / 'key.pem'}'")
-    assert f"is no log's key of {ORIGIN}" in said
+    assert f"is not a key of the log of {ORIGIN}" in said
     assert not (title.store / LOG_CHECKPOINT).exists()
 
 

@@ -228,7 +228,7 @@ def test_a_server_may_ask_for_a_start_and_an_end(client: Client) -> None:
 
 def test_the_contract_is_rendered_once(client: Client, monkeypatch: pytest.MonkeyPatch) -> None:
     first = [client.get(path).content for path in ("/docs", "/openapi.json")]
-    monkeypatch.delattr("ledger.service.pages.Pages.docs")
+    monkeypatch.delattr("ledger.service.pages.pages.Pages.docs")
     monkeypatch.delattr("ledger.service.routes.health.json.dumps")
     assert [client.get(path).content for path in ("/docs", "/openapi.json")] == first
 

@@ -194,7 +194,7 @@ def test_a_ledger_without_a_log_says_so() -> None:
     problem(client.get("/log/checkpoint"), 404, "not-sealed")
     problem(client.get("/log/tile/0/000"), 404, "not-sealed")
     problem(client.get(f"/titles/{TITLE}/receipt"), 404, "not-sealed")
-    assert "This ledger keeps none" in client.get(f"/titles/{TITLE}", headers=HTML).text
+    assert "This ledger has no log" in client.get(f"/titles/{TITLE}", headers=HTML).text
     assert "ledger_log" not in client.get("/metrics").text
 
 
@@ -205,7 +205,7 @@ def test_a_service_that_has_no_key_of_the_log_says_so(world: World) -> None:
     stranger = Client(Ledger.open(world.ledger.store, keyring=keyring))
     problem(stranger.get("/log/checkpoint"), 500, "origin-not-pinned")
     page = stranger.get(f"/titles/{TITLE}", headers=HTML)
-    assert "no public key of the log" in page.text
+    assert "This service does not have the log" in page.text
     assert 'class="verdict verified"' in page.text
 
 
@@ -517,7 +517,7 @@ def test_no_service_begins_a_log_or_adopts_one(tmp_path: Path) -> None:
         Sealer(ledger, LOG_KEY, tmp_path / "other")
     assert "ledger seal --adopt" in unknown.value.hint
     for key in (REGISTRAR, signer("mallory")):
-        with pytest.raises(TrustError, match="no log's key"):
+        with pytest.raises(TrustError, match="not a key of the log"):
             Sealer(ledger, key, tmp_path / "memory")
 
 
@@ -558,7 +558,7 @@ def test_serving_seals(folder: str, sealed_home: Path) -> None:
 
 SLOW_SEAL = """
 import sys, time
-from ledger.tlog import commit
+from ledger.sealing import commit
 publish = commit.publish
 
 def slow_publish(*arguments, **options):

@@ -16,13 +16,13 @@ EVIDENCE = ("expected", "actual", "address", "reason", "object_key")
 
 
 def status_of(error: LedgerError) -> int:
-    """The HTTP status, from the error's class."""
-    # Clients sign nothing here: a key that doesn't count is the service's own set-up.
+    """Return the HTTP status of an error."""
+    # Clients sign nothing here: if a key is not trusted, the service is set up wrongly.
     return 500 if isinstance(error, TrustError) else error.http_status
 
 
 def problem_members(error: LedgerError, *, docs: str = "/docs") -> dict[str, Any]:
-    """An error as problem details; its evidence, where it has any, is in members of its own."""
+    """Return the members of the problem details, with the evidence that the error carries."""
     members: dict[str, Any] = {
         "type": f"{docs}#{error.slug}",
         "title": error.slug.replace("-", " ").capitalize(),

@@ -1,8 +1,8 @@
-"""The pages: what the service knows, as HTML that works without scripts, on a phone, on paper.
+"""Render HTML pages that work without scripts, on a phone and on paper.
 
-Only presentation: whatever is shown was read and checked by the ``Ledger``. Everything that a store
-can hold is escaped (see ``filters``), and no page asks for anything from elsewhere, so that the
-strictest Content-Security-Policy fits: ``default-src 'none'; style-src 'self'; img-src 'self';
+The ``Ledger`` has read and checked whatever they show. Everything that a store can hold is escaped
+(see ``filters``). No page loads anything from elsewhere, so the strictest Content-Security-Policy
+fits: ``default-src 'none'; style-src 'self'; img-src 'self';
 form-action 'self'``.
 """
 
@@ -38,16 +38,16 @@ HERE = Path(__file__).parent
 NO_LOG = LogSummary()
 
 LOCAL = "http://127.0.0.1:5000"
-"""Where ``ledger serve`` listens if nothing else was said."""
+"""Where ``ledger serve`` listens by default."""
 
 
 class Urls:
-    """The addresses of pages; ``base`` goes before each."""
+    """The URLs of pages. Each begins with ``base``."""
 
     def __init__(self, base: str) -> None:
         self.base = base
         style = (HERE / "static" / "style.css").read_bytes()
-        # So that a browser never uses the stylesheet of another version.
+        # The hash keeps a browser from using the stylesheet of another version.
         self.style = f"{base}/static/style.css?v={hashlib.sha256(style).hexdigest()[:8]}"
         self.icon = f"{base}/static/icon.svg"
         self.titles = f"{base}/titles"
@@ -84,12 +84,12 @@ class Urls:
         return f"{self.title(title_number)}/bundle"
 
     def absolute(self, url: str) -> str:
-        """The address for a shell: with a host, the default one where none is known."""
+        """Complete a URL for a shell, with the default host if none is known."""
         return url if "://" in self.base else LOCAL + url
 
 
 class Pages:
-    """Renders the pages of one ledger. ``base`` is "" or what all its URLs begin with."""
+    """Renders the pages of one ledger. All URLs begin with ``base``, which may be ""."""
 
     def __init__(self, *, origin: str, keyring: Keyring, base: str) -> None:
         self._environment = _environment()
@@ -170,7 +170,7 @@ class Pages:
         )
 
     def docs(self, *, openapi: dict[str, Any]) -> str:
-        """The contract of the API, for reading."""
+        """The description of the API, for people."""
         return self._render(
             "docs.html",
             info=openapi.get("info", {}),
@@ -206,7 +206,7 @@ def _environment() -> Environment:
 
 
 def _flagged(findings: Iterable[Finding]) -> dict[str, str]:
-    """The addresses that a finding is about, each with the worst severity."""
+    """Map the addresses that findings are about to the worst severity of each."""
     flagged: dict[str, str] = {}
     for finding in findings:
         parsed = layout.parse_entry_key(finding.object_key)

@@ -1,4 +1,4 @@
-"""What is not about titles: health, metrics, the contract, and the files that pages need."""
+"""Health, metrics, the description of the API, and the files that pages need."""
 
 from __future__ import annotations
 
@@ -34,9 +34,9 @@ __all__ = ["HealthRoutes"]
 
 STATIC = Path(__file__).parents[1] / "pages" / "static"
 PROBE_SECONDS = 1.0
-"""How long a probe of the store answers for others, so that nobody keeps the store busy with it."""
+"""How long the result of a probe is reused, so that probes can't keep the store busy."""
 FIGURES_SECONDS = 15.0
-"""How long what was found of the log is shown for: finding it lists all that waits."""
+"""How long figures of the log are reused. Finding them lists all that waits."""
 
 logger = logging.getLogger("ledger.service")
 
@@ -51,7 +51,7 @@ class HealthRoutes:
         self._probed: str | LedgerError = ""
         self._figuring = Lock()
         self._figured_until = 0.0
-        # Rendering takes long enough for others to notice.
+        # Rendering takes long enough to delay other requests.
         self._contract = cache(lambda: json.dumps(contract(), indent=2).encode())
 
         @lru_cache(maxsize=8)
@@ -62,7 +62,7 @@ class HealthRoutes:
         self._files = {file.name: file.read_bytes() for file in STATIC.iterdir() if file.is_file()}
 
     def add_to(self, app: FastAPI) -> None:
-        """Add the routes, as the contract has them."""
+        """Add the routes to the application."""
         for path, endpoint, contract in (
             ("/healthz", self.healthz, HEALTHZ),
             ("/readyz", self.readyz, READYZ),
@@ -74,17 +74,17 @@ class HealthRoutes:
         app.add_api_route("/static/{name}", self.static, methods=["GET"], include_in_schema=False)
 
     async def healthz(self) -> Response:
-        """Whether the process answers; touches nothing else."""
+        """Whether the process answers. It touches nothing else."""
         return Response(to_json({"status": "ok", **self._sealing()}), media_type=JSON_TYPE)
 
     def _sealing(self) -> dict[str, str]:
-        """How sealing goes: a service that can't seal can still serve."""
+        """Show how sealing is going. A service that can't seal can still serve."""
         sealer = self._context.sealer
         return {"sealing": sealer.sealing.state} if sealer else {}
 
     async def readyz(self) -> Response:
         """Whether the ledger can be read, or could a moment ago."""
-        async with self._probing:  # who comes meanwhile has the same answer
+        async with self._probing:  # requests that come meanwhile get the same answer
             if monotonic() >= self._probed_until:
                 self._probed = await self._probe()
                 self._probed_until = monotonic() + PROBE_SECONDS
@@ -114,19 +114,19 @@ class HealthRoutes:
         try:
             return await self._context.threads.run("metrics", self._context.log.figures)
         except LedgerError as error:
-            logger.warning("no figures of the log: %s: %a", error.slug, str(error))
+            logger.warning("cannot measure the log: %s: %a", error.slug, str(error))
             return None
 
     async def openapi(self, request: Request) -> Response:
-        """The contract, for machines."""
+        """The description of the API, for programs."""
         return answer(request, self._contract())
 
     async def docs(self, request: Request) -> Response:
-        """The contract, for people."""
+        """The description of the API, for people."""
         return html(request, self._docs(self._context.pages(request.scope)))
 
     async def static(self, request: Request, name: str, v: str = "") -> Response:  # noqa: ARG002 -- not to be refused as unknown
-        """A stylesheet or a picture; ``v`` is its hash, so that another version is another URL."""
+        """A stylesheet or a picture. ``v`` is its hash, so that each version has its own URL."""
         if name not in self._files:
             raise UnknownPath(f"no such file: {name!a:.80}")
         body = self._files[name]

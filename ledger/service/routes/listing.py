@@ -40,16 +40,16 @@ class ListingRoutes:
         self._seconds = seconds or 0
         if seconds and self._presigner is None:
             raise InvalidError(
-                f"{store.url} has no presigned URLs", hint="only a store in S3 has; see --presign"
+                f"{store.url} has no presigned URLs", hint="leave --presign out: only S3 has them"
             )
 
     def add_to(self, app: FastAPI) -> None:
-        """Add the routes, as the contract has them."""
+        """Add the routes to the application."""
         app.add_api_route("/", self.root, methods=["GET"], **ROOT)
         app.add_api_route("/titles", self.titles, methods=["GET"], **TITLES)
 
     async def root(self, request: Request) -> Response:
-        """Where everything begins: the list of titles."""
+        """Redirects to the list of titles."""
         return RedirectResponse(self._context.url(request.scope, "/titles"), 307)
 
     async def titles(

@@ -1,6 +1,6 @@
-"""The transparency log: its files as c2sp.org/tlog-tiles has them, and receipts.
+"""Serve the transparency log: its files, as c2sp.org/tlog-tiles names them, and receipts.
 
-A client of the log believes none of it: tiles lead to the root of a checkpoint, or they don't.
+A client trusts none of it: it checks that the tiles lead to the root of a checkpoint.
 """
 
 from __future__ import annotations
@@ -37,10 +37,10 @@ class LogRoutes:
         self._context = context
         ledger = context.ledger
         self._ledger = ledger
-        self._size = 0  # as far as was seen: it only ever grows
+        self._size = 0  # the largest that was seen: a log only grows
 
     def add_to(self, app: FastAPI) -> None:
-        """Add the routes, as the contract has them."""
+        """Add the routes to the application."""
         for path, endpoint, contract in (
             ("/log/checkpoint", self.checkpoint, CHECKPOINT),
             ("/log/tile/{path:path}", self.tile, TILE),
@@ -58,7 +58,7 @@ class LogRoutes:
         return await self._context.threads.run("log-checkpoint", read)
 
     async def tile(self, request: Request, path: TilePath) -> Response:
-        """A tile of the transparency log: 256 hashes or leaves, or what there is of them."""
+        """A tile of the transparency log: up to 256 hashes or leaves."""
         try:
             tile = parse_tile(f"tile/{path}")
         except MalformedError as error:
@@ -76,7 +76,7 @@ class LogRoutes:
         return await self._context.threads.run("log-tile", read)
 
     def _read(self, tile: Tile) -> bytes:
-        # What is beyond the checkpoint is nobody's yet: a cache would keep it for ever.
+        # Nothing beyond the checkpoint: it is not final, and a cache would keep it for ever.
         if not _is_in(tile, self._size):
             self._size = self._context.log.checkpoint().checkpoint.size
         missing = UnknownPath(f"the log has no {tile.path} now", hint="see /log/checkpoint")
@@ -86,7 +86,7 @@ class LogRoutes:
             data = self._context.log.read_tile(tile)
         except IntegrityError as error:
             if error.reason == "tile-missing" and tile.width < WIDTH:
-                raise missing from error  # the log never had this size, or not for long
+                raise missing from error  # the log was never published with this size
             raise
         _check_shape(tile, data)
         return data
@@ -112,7 +112,7 @@ class LogRoutes:
 
 
 def _check_shape(tile: Tile, data: bytes) -> None:
-    """Refuse what can't be the tile: caches would keep it after the store was mended."""
+    """Refuse what can't be the tile. Caches would keep it even after a repair of the store."""
     try:
         if tile.level == ENTRIES:
             decode_entries(tile, data)
@@ -124,5 +124,5 @@ def _check_shape(tile: Tile, data: bytes) -> None:
 
 
 def _is_in(tile: Tile, size: int) -> bool:
-    """Whether the tree of a log of this size has all that is in the tile."""
+    """Tell whether a log of this size has all that is in the tile."""
     return tile.index * WIDTH + tile.width <= size >> HEIGHT * max(tile.level, 0)

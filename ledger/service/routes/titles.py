@@ -1,4 +1,4 @@
-"""Reading one title: its current and earlier versions, its history, and what proves them."""
+"""Read one title: its current and earlier versions, its history, and what proves them."""
 
 from __future__ import annotations
 
@@ -47,7 +47,7 @@ if TYPE_CHECKING:
     Step = tuple[Entry, dict[str, JSONValue], dict[str, JSONValue]]
     Page = tuple[list[tuple[Entry, list[Change] | None]], str | None]
     """Entries, newest first, with what changed in each (None: too much to show), and the address
-    to go on from."""
+    that the next page begins with."""
 
 __all__ = ["BUNDLE_TYPE", "TitleRoutes"]
 
@@ -56,9 +56,9 @@ BUNDLE_TYPE = "application/x-tar"
 CHUNK = 1 << 16
 IN_MEMORY = 1 << 20
 MAX_CHANGES = 4 << 20
-"""How many bytes of changes an answer has: each repeats its path, which can be long."""
+"""How many bytes of changes an answer has at most. Each repeats its path, which can be long."""
 PREFIX = re.compile(r"[0-9a-f]{4,64}")
-# The head is looked up once, so that both sides of a comparison are seen from the same state.
+# The head is read once, so that both sides of a comparison come from the same state.
 HEAD = re.compile(r"\A(?:HEAD|@(?!\{))")
 
 
@@ -70,7 +70,7 @@ class TitleRoutes:
         self._ledger = context.ledger
 
     def add_to(self, app: FastAPI) -> None:
-        """Add the routes, as the contract has them."""
+        """Add the routes to the application."""
         for path, endpoint, contract in (
             ("", self.title, TITLE),
             ("/entries", self.entries, ENTRIES),
@@ -88,7 +88,7 @@ class TitleRoutes:
         version: Version = None,
         at: Moment = None,
     ) -> Response:
-        """One version of a title: the current one, a numbered one, or what stood at a moment."""
+        """One version of a title: the current one, a numbered one, or the one at a moment."""
 
         def read() -> Response:
             entry = self._find(title_number, version, at)
@@ -102,7 +102,7 @@ class TitleRoutes:
 
     def _find(self, title_number: str, version: int | None, at: str | None) -> Entry:
         if version is not None and at is not None:
-            raise InvalidError("version and at exclude each other")
+            raise InvalidError("version and at cannot be used together")
         if at is not None:
             return self._ledger.at(title_number, parse_time(at))
         return self._ledger.entry(title_number, "HEAD" if version is None else f"v{version}")
@@ -110,9 +110,9 @@ class TitleRoutes:
     def _title_page(self, request: Request, shown: Entry) -> str:
         title_number = shown.title_number
         history, older = self._history(title_number, "HEAD", MANY_ENTRIES, broken=True)
-        # The head is read anew by each: what is shown has to be in the chain that is verified.
+        # Each call reads the head again, so what is shown must be in the chain that is verified.
         report = self._ledger.verify(title_number, expect=shown.address)
-        # But nobody remembered it.
+        # But the pin came from this very request, so it shows nothing about a rollback.
         report = replace(report, not_shown=(NO_PIN, *report.not_shown))
         entries = [entry for entry, _ in history]
         return self._context.pages(request.scope).title(
@@ -159,7 +159,7 @@ class TitleRoutes:
         return await self._context.threads.run("entries", read)
 
     def _history(self, title_number: str, start: str, limit: int, *, broken: bool = False) -> Page:
-        """A page of history; ``broken``: as far as it holds together, for the report says why."""
+        """Read a page of history. ``broken``: stop at a broken link, for the report names it."""
         history: list[tuple[Entry, list[Change] | None]] = []
         left = MAX_CHANGES
         for entry, old, new in self._steps(title_number, start, limit + 1, broken=broken):
@@ -175,7 +175,7 @@ class TitleRoutes:
         return history, None
 
     def _steps(self, title_number: str, start: str, limit: int, *, broken: bool) -> Iterator[Step]:
-        """Each entry with the document before it and its own; no more than two are held."""
+        """Yield each entry with the document before it and its own; holds two at a time."""
         child: Entry | None = None
         new: dict[str, JSONValue] = {}
         try:
@@ -255,7 +255,7 @@ class TitleRoutes:
     async def verification(
         self, request: Request, title_number: TitleNumber, expect: Expect = None
     ) -> Response:
-        """The report of a verification, made now; 200 also when it says no."""
+        """The report of a verification, made now. The status is 200 whatever it says."""
 
         def read() -> Response:
             report = self._ledger.verify(title_number, expect=expect)
@@ -275,7 +275,7 @@ class TitleRoutes:
         """The title with all its history, as a file to verify offline."""
 
         def read() -> tuple[BinaryIO, int]:
-            # Whole before the first byte is sent: a history that doesn't hold is an error.
+            # Complete before the first byte is sent, so that a broken history is an error.
             with ExitStack() as undo:
                 out = cast("BinaryIO", undo.enter_context(SpooledTemporaryFile(IN_MEMORY)))
                 self._ledger.export(out, [title_number])

@@ -1,4 +1,4 @@
-"""Writing: a document comes in, an entry of the ledger comes out."""
+"""Append a document to a title."""
 
 from __future__ import annotations
 
@@ -36,7 +36,7 @@ class WriteRoutes:
         self._ledger = context.ledger
 
     def add_to(self, app: FastAPI) -> None:
-        """Add the routes, as the contract has them."""
+        """Add the routes to the application."""
         app.add_api_route("/titles", self.append_any, methods=["POST"], **APPEND_ANY)
         app.add_api_route("/titles/{title_number}", self.append, methods=["POST"], **APPEND)
 
@@ -52,9 +52,9 @@ class WriteRoutes:
         conditions = headers.conditions(request)
         if self._context.settings.require_match and not conditions.say_on_what():
             raise MatchRequired(
-                "every write has to say on top of what: If-Match with an address,"
+                "every write must say which version it builds on: If-Match with an address,"
                 " or If-None-Match: *",
-                hint="send If-Match with the ETag of what you have read, or If-None-Match: *",
+                hint="send If-Match with the ETag you read, or If-None-Match: * for a new title",
             )
         message = headers.message(request)
         effective_at = headers.effective_at(request)
@@ -70,7 +70,7 @@ class WriteRoutes:
 
     def _submit(self, draft: Draft, conditions: Conditions) -> Appended:
         try:
-            # A reference that is there decides, whatever the condition: it is never written twice.
+            # A known reference decides, whatever the condition: nothing is written twice.
             known = bool(conditions) and self._is_known(draft)
             parent = ANY if known else expected_parent(self._ledger, draft.title_number, conditions)
             appended = self._ledger.submit(draft, parent=parent)
@@ -83,7 +83,7 @@ class WriteRoutes:
         return appended
 
     def _is_known(self, draft: Draft) -> bool:
-        """Whether the title's chain has the reference, as far down as it goes."""
+        """Tell whether the title's chain has the reference."""
         if not draft.reference:
             return False
         try:
@@ -94,7 +94,7 @@ class WriteRoutes:
 
     def _explain(self, error: HeadMoved, title_number: str) -> WriteRefused:
         head = None
-        with suppress(LedgerError):  # evidence, if it can be had
+        with suppress(LedgerError):  # the evidence is optional
             head = self._ledger.head(title_number)
         return WriteRefused.because(error, head)
 
