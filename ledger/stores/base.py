@@ -27,8 +27,8 @@ class Blob(NamedTuple):
 class Store(Protocol):
     """What a ledger needs of the place it is kept in.
 
-    Keys are those of ``ledger.layout``; anything else is refused with InvalidError. Every call is
-    safe from many threads and processes. A call that fails raises one of
+    Keys are those of ``ledger.format.layout``; anything else is refused with InvalidError. Every
+    call is safe from many threads and processes. A call that fails raises one of
 
     * ``StoreError`` (StoreUnavailable, StoreDenied): it did not happen;
     * ``PreconditionFailed``: it did not happen, as its condition did not hold;

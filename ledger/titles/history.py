@@ -156,7 +156,7 @@ class History:
     def resolve(
         self, title_number: str, revision: str | Revision, head: Entry | None = None
     ) -> Entry:
-        """The entry that a revision names (see ``ledger.revision``), seen from the head.
+        """The entry that a revision names (see ``ledger.format.revision``), seen from the head.
 
         Reads n + 1 objects for ``HEAD~n``, down to the entry for ``v3`` and ``@{date}``, and lists
         the title for a prefix.

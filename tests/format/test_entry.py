@@ -235,12 +235,12 @@ def test_members_that_the_format_has_not_are_refused(changes):
         sign(**changes)
 
 
-def test_a_signer_without_a_proper_key_id_seals_nothing():
+def test_a_signer_without_a_proper_key_id_signs_nothing():
     class Odd:
         key_id = ALICE.key_id.upper()
         sign = ALICE.sign
 
-    with pytest.raises(MalformedError, match="no key id"):
+    with pytest.raises(MalformedError, match="not a key id"):
         Entry.sign(Odd(), document={}, ledger=ORIGIN, title_number="TN1", recorded_at=WHEN)
 
 
@@ -291,7 +291,7 @@ def test_an_object_has_an_entry_and_a_signature_and_nothing_else(envelope):
 
 @pytest.mark.parametrize("key", [None, 1, "", "x", ALICE.key_id.upper(), ALICE.key_id[1:]])
 def test_a_key_is_named_by_its_id_alone(key):
-    with pytest.raises(MalformedError, match="no key id"):
+    with pytest.raises(MalformedError, match="not a key id"):
         Entry.unverified(signed(ALICE, members(sign(), key=key)))
 
 
