@@ -32,7 +32,17 @@ import msgspec
 
 from ledger.errors import InvalidError, MalformedError
 
-__all__ = ["MAX_DEPTH", "MAX_INTEGER", "JSONValue", "decode", "encode", "load", "pointer"]
+__all__ = [
+    "MAX_DEPTH",
+    "MAX_INTEGER",
+    "JSONValue",
+    "decode",
+    "encode",
+    "join",
+    "load",
+    "pointer",
+    "split",
+]
 
 JSONValue: TypeAlias = Any
 """None, bool, int, float, str, list of these, or dict of str to these."""
@@ -97,9 +107,22 @@ def load(data: bytes, *, depth: int = MAX_DEPTH) -> JSONValue:
     return value
 
 
+def split(data: bytes) -> dict[str, msgspec.Raw]:
+    """Take canonical bytes of an object apart into its members, without reading them."""
+    return _MEMBERS.decode(data)
+
+
+def join(members: dict[str, msgspec.Raw]) -> bytes:
+    """Put an object together from members that are canonical already."""
+    if _sorts_alike("".join(members).encode()):
+        return _ENCODER.encode(members)
+    return bytes(_spell_in_utf16_order(members))
+
+
 # -- What msgspec spells in its own way ----------------------------------------------------------
 
 _ENCODER = msgspec.json.Encoder(order="sorted")
+_MEMBERS = msgspec.json.Decoder(dict[str, msgspec.Raw])
 
 
 def _spell_float(number: float) -> str:

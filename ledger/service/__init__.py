@@ -1,4 +1,4 @@
-"""The ledger over HTTP: a thin face over ``Ledger``, with no rule of its own.
+"""Serve a ledger over HTTP. The service adds no rule of its own to those of ``Ledger``.
 
 ::
 
@@ -8,7 +8,7 @@
     app = create_app(ledger, Settings(public_url="https://titles.example.org"))
     uvicorn.run(app)
 
-Needs the extra ``serve``: ``pip install '.[serve]'`` in a clone. Nothing else of the library
+It needs the extra ``serve`` (in a clone: ``pip install '.[serve]'``). Nothing else in the library
 imports it.
 """
 

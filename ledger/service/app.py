@@ -1,4 +1,4 @@
-"""The application: routes inside, then problems, CORS, and what is true of every answer."""
+"""Put the application together: the routes, and the middleware around them."""
 
 from __future__ import annotations
 
@@ -9,26 +9,23 @@ from typing import TYPE_CHECKING, Any, NoReturn
 from fastapi import Depends, FastAPI
 from fastapi.exceptions import RequestValidationError
 from starlette.exceptions import HTTPException
-from starlette.middleware import Middleware
-from starlette.middleware.cors import CORSMiddleware
 from starlette.responses import Response
 from starlette.routing import Match
 
 from ledger.errors import InvalidError
-from ledger.service.context import Face
+from ledger.service.context import Context
 from ledger.service.http.errors import MethodNotAllowed, RequestError, UnknownPath
 from ledger.service.http.parameters import only_known_parameters
-from ledger.service.http.problems import Problems
 from ledger.service.metrics import Metrics
-from ledger.service.middleware import Edge, Guard
+from ledger.service.middleware import middleware_of
 from ledger.service.openapi.routes import build_contract
-from ledger.service.routes.health import Operations
-from ledger.service.routes.listing import Listing
-from ledger.service.routes.log import LogFiles
-from ledger.service.routes.titles import Reads
-from ledger.service.routes.writes import Writes
+from ledger.service.routes.health import HealthRoutes
+from ledger.service.routes.listing import ListingRoutes
+from ledger.service.routes.log import LogRoutes
+from ledger.service.routes.titles import TitleRoutes
+from ledger.service.routes.writes import WriteRoutes
 from ledger.service.settings import Settings
-from ledger.service.threads import Work
+from ledger.service.threads import Threads
 
 if TYPE_CHECKING:
     from starlette.requests import Request
@@ -38,22 +35,20 @@ if TYPE_CHECKING:
 
 __all__ = ["create_app"]
 
-SENT = ["Authorization", "Content-Type", "If-Match", "If-None-Match", "Idempotency-Key"]
-SHOWN = ["ETag", "Ledger-Address", "Link", "Location", "Retry-After", "X-Request-Id"]
 DEFAULTS = Settings()
 
 
 def create_app(
     ledger: Ledger, settings: Settings = DEFAULTS, sealer: Sealer | None = None
 ) -> FastAPI:
-    """The service of a ledger, as an ASGI application: run it with any server, or mount it.
+    """Create the service of a ledger, an ASGI application: run it with any server, or mount it.
 
-    Whoever passes a ledger in closes it. How the ``sealer`` is doing is shown; whoever runs the
-    service starts and stops it. Raises InvalidError for settings that don't fit the store.
+    The caller closes the ledger, and starts and stops the ``sealer``; the service only shows how
+    sealing is going. Raises InvalidError if the settings don't fit the store.
     """
     metrics = Metrics()
-    work = Work(settings.concurrency, settings.patience, metrics)
-    face = Face(ledger, settings, work, metrics, sealer)
+    threads = Threads(settings.concurrency, settings.patience, metrics)
+    context = Context(ledger, settings, threads, metrics, sealer)
     if sealer is not None:
         metrics.watch_sealing(sealer.sealing)
     app = FastAPI(
@@ -63,7 +58,7 @@ def create_app(
         docs_url=None,
         redoc_url=None,
         redirect_slashes=False,
-        middleware=_layers(face),
+        middleware=middleware_of(context),
         dependencies=[Depends(only_known_parameters)],
         exception_handlers={
             HTTPException: _refuse_route,
@@ -75,32 +70,21 @@ def create_app(
     def contract() -> dict[str, Any]:
         return build_contract(app, settings)
 
-    app.state.work, app.state.sealer = work, sealer  # for whoever runs the service
+    app.state.threads, app.state.sealer = threads, sealer  # for whoever runs the service
     app.openapi = contract  # type: ignore[method-assign]
-    parts = (Listing(face), Writes(face), Reads(face), LogFiles(face), Operations(face, contract))
-    for part in parts:
-        part.add_to(app)
+    for routes in (
+        ListingRoutes(context),
+        WriteRoutes(context),
+        TitleRoutes(context),
+        LogRoutes(context),
+        HealthRoutes(context, contract),
+    ):
+        routes.add_to(app)
     return app
 
 
-def _layers(face: Face) -> list[Middleware]:
-    """From the outside in. CORS is outside of Problems, for scripts have to read problems, too."""
-    layers = [Middleware(Edge, face.metrics)]
-    if face.settings.cors_origins:
-        layers.append(
-            Middleware(
-                CORSMiddleware,
-                allow_origins=face.settings.cors_origins,
-                allow_methods=["GET", "HEAD", "POST"],
-                allow_headers=[*SENT, "Ledger-Message", "Ledger-Message*", "Ledger-Effective"],
-                expose_headers=SHOWN,
-            )
-        )
-    return [*layers, Middleware(Problems, face), Middleware(Guard, face.settings)]
-
-
 async def _refuse_route(request: Request, error: Exception) -> Response:
-    """No such page, or not this method: OPTIONS is told what there is (RFC 9110, 9.3.7)."""
+    """Refuse an unknown path or method. OPTIONS lists the methods (RFC 9110, section 9.3.7)."""
     assert isinstance(error, HTTPException)  # noqa: S101 -- for the type checker
     path = request.scope["path"]
     if error.status_code == 404:
@@ -111,8 +95,8 @@ async def _refuse_route(request: Request, error: Exception) -> Response:
     if request.method == "OPTIONS":
         return Response(status_code=204, headers={"Allow": allow})
     raise MethodNotAllowed(
-        f"{request.method!a:.20} is not for {path!a:.200}",
-        hint=f"it answers {allow}",
+        f"{path!a:.200} does not support {request.method!a:.20}",
+        hint=f"it supports {allow}",
         headers=(("Allow", allow),),
     ) from None
 
@@ -126,7 +110,7 @@ def _methods(request: Request) -> set[str]:
 
 
 async def _refuse_parameters(_request: Request, error: Exception) -> NoReturn:
-    """A parameter that FastAPI found wanting."""
+    """Refuse a parameter that FastAPI did not accept."""
     assert isinstance(error, RequestValidationError)  # noqa: S101 -- for the type checker
     wrong = [f"{each['loc'][-1]}: {each['msg']}" for each in error.errors()]
-    raise InvalidError(f"not acceptable: {'; '.join(wrong)!s:.400}") from None
+    raise InvalidError(f"invalid parameter: {'; '.join(wrong)!s:.400}") from None

@@ -1,4 +1,4 @@
-"""What every route needs at hand: the ledger, the workers, the URLs and the pages."""
+"""Hold what every route needs: the ledger, the threads, the URLs and the pages."""
 
 from __future__ import annotations
 
@@ -7,9 +7,8 @@ from functools import cached_property, lru_cache
 from typing import TYPE_CHECKING
 from urllib.parse import urlencode
 
-from ledger.service.http.headers import one_header
-from ledger.service.http.negotiation import prefers_html
-from ledger.service.log_view import Logged
+from ledger.service.http.headers import one_header, prefers_html
+from ledger.service.log_view import LogView
 from ledger.service.pages.pages import Pages
 
 if TYPE_CHECKING:
@@ -21,62 +20,62 @@ if TYPE_CHECKING:
     from ledger.service.metrics import Metrics
     from ledger.service.sealer import Sealer
     from ledger.service.settings import Settings
-    from ledger.service.threads import Work
+    from ledger.service.threads import Threads
 
-__all__ = ["Call", "Face"]
+__all__ = ["Call", "Context"]
 
 
 @dataclass(slots=True)
 class Call:
-    """One request as the log will have it."""
+    """A request, as the access log will show it."""
 
     request_id: str
     token: str = ""
-    """The name of the token that was shown, never the token."""
+    """The name of the token that came with the request, never the token itself."""
 
 
 @dataclass(frozen=True)
-class Face:
-    """The HTTP face of one ledger."""
+class Context:
+    """What the routes of one ledger share."""
 
     ledger: Ledger
     settings: Settings
-    work: Work = field(repr=False)
+    threads: Threads = field(repr=False)
     metrics: Metrics = field(repr=False)
     sealer: Sealer | None = field(default=None, repr=False)
-    """What seals the log while this runs, if anything does."""
+    """Seals the log while the service runs; None: the service does not seal."""
 
     def url(self, scope: Scope, path: str, **query: str | int) -> str:
-        """The absolute URL of a page of this service, as this client sees it."""
+        """Build the absolute URL of a page, as this client sees it."""
         base = self.settings.public_url
         if not base:
             base = f"{scope['scheme']}://{_host(scope)}{scope.get('root_path', '')}"
         return f"{base}{path}?{urlencode(query)}" if query else f"{base}{path}"
 
     def base_path(self, scope: Scope) -> str:
-        """What goes before the path of every page, as this client sees it."""
+        """Return what comes before the path of every page, as this client sees it."""
         url = self.settings.public_url
         return self.settings.base_path if url else str(scope.get("root_path", ""))
 
     def wants_html(self, scope: Scope) -> bool:
-        """Whether this client would rather look at a page."""
+        """Tell whether this client prefers HTML to JSON."""
         accept = b", ".join(value for name, value in scope["headers"] if name == b"accept")
         return prefers_html(accept.decode("latin-1"))
 
     @cached_property
     def for_ever(self) -> str:
-        """The Cache-Control of what never changes."""
+        """The Cache-Control header of an answer that never changes."""
         public = self.settings.public_read or not self.settings.tokens
-        # What may be seen only with a token is nothing for a shared cache (RFC 9111, 3.5).
+        # A shared cache must not keep what only a token may see (RFC 9111, section 3.5).
         return f"{'public' if public else 'private'}, max-age=31536000, immutable"
 
     @cached_property
-    def logged(self) -> Logged:
-        """What the transparency log has."""
-        return Logged(self.ledger)
+    def log(self) -> LogView:
+        """The transparency log, as the routes look at it."""
+        return LogView(self.ledger)
 
     def pages(self, scope: Scope) -> Pages:
-        """The pages, with links that work where the service is mounted."""
+        """Return the pages, with links that work wherever the service is mounted."""
         return self._pages_at(self.settings.public_url or scope.get("root_path", ""))
 
     @cached_property

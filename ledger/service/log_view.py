@@ -1,4 +1,4 @@
-"""What the transparency log has of a title: for its page, and for receipts."""
+"""Look titles up in the transparency log, for their pages and receipts."""
 
 from __future__ import annotations
 
@@ -11,7 +11,6 @@ from ledger.errors import IntegrityError, InvalidError, LedgerError, NotFoundErr
 from ledger.format.layout import head_key
 from ledger.format.times import parse_time
 from ledger.log import Log
-from ledger.sealing.reader import LogReader
 from ledger.service.http.errors import Busy, NotSealed
 from ledger.service.metrics import LogFigures
 from ledger.tlog.objects import leaf_of
@@ -25,28 +24,31 @@ if TYPE_CHECKING:
     from ledger.tlog.checkpoint import SignedCheckpoint
     from ledger.tlog.objects import Leaf, SealedRecord
     from ledger.tlog.receipt import Receipt
+    from ledger.tlog.tiles import Tile
 
-__all__ = ["InLog", "Logged", "Place"]
+__all__ = ["LogPlace", "LogSummary", "LogView"]
 
 TILES_OF_A_PAGE = 16
 """How many tiles of 256 leaves are searched for the versions on a page."""
 TILES_OF_A_RECEIPT = 4096
-"""And for one receipt: a million leaves."""
+"""How many tiles are searched for one receipt: a million leaves."""
 SEARCHES = 2
-"""How many receipts of earlier versions are searched for at once: each may read all those tiles."""
+"""How many searches for receipts of earlier versions run at once. Each may read all those tiles."""
 COUNTED = 10_000
-"""How many pending moves are counted for the metrics: a thousand are one request."""
-NO_KEY = "This service has no public key of the log, so it can say nothing of it."
+"""How many pending moves the metrics count. A listing returns a thousand at a time."""
+NO_KEY = "This service does not have the log's public key, so it cannot check the log."
 
 State: TypeAlias = Literal["logged", "earlier", "waiting", "contradicted", "unknown"]
 
 
-class Place(NamedTuple):
+class LogPlace(NamedTuple):
     """Where a version is in the log.
 
-    ``logged``: it is this leaf. ``earlier``: it was logged before this leaf, farther back than is
-    looked. ``waiting``: it is not in there yet. ``contradicted``: another entry is. ``unknown``:
-    nothing is sure, as a seal is at work, or what it comes before is contradicted.
+    - ``logged``: it is this leaf.
+    - ``earlier``: it was logged before this leaf, farther back than the search goes.
+    - ``waiting``: it is not in the log yet.
+    - ``contradicted``: the log has another entry as this version.
+    - ``unknown``: nobody can tell, because a seal is running or a later version is contradicted.
     """
 
     state: State
@@ -54,39 +56,44 @@ class Place(NamedTuple):
 
 
 @dataclass(frozen=True)
-class InLog:
-    """What the log has of the versions on a page; ``size`` is None where there is no log."""
+class LogSummary:
+    """What the log has of the versions on a page. ``size`` is None if there is no log."""
 
     size: int | None = None
-    places: dict[str, Place] = field(default_factory=dict)
+    places: dict[str, LogPlace] = field(default_factory=dict)
     """By address."""
     problem: str = ""
-    """Why nothing more can be said."""
+    """Why the log could not be used; "": it could."""
 
 
-class Logged:
-    """Looks titles up in the log of a ledger."""
+class LogView:
+    """The log of a ledger, as the service shows it."""
 
     def __init__(self, ledger: Ledger) -> None:
         self._log = Log(ledger)
-        self._reader = LogReader(ledger.store, ledger.origin, ledger.keyring)
+        self._reader = self._log.reader
         self._searching = BoundedSemaphore(SEARCHES)
 
     def checkpoint(self) -> SignedCheckpoint:
-        """The published checkpoint; raises NotSealed where there is no log, IntegrityError."""
+        """Read the published checkpoint; raises NotSealed if there is no log, or IntegrityError."""
         try:
             return self._log.checkpoint()
         except NotFoundError as error:
             raise NotSealed(
                 "this ledger has no transparency log",
-                hint="'ledger seal --genesis' begins it, once",
+                hint="'ledger seal --genesis' starts it",
             ) from error
 
-    def receipt(self, entry: Entry) -> Receipt:
-        """The receipt of an entry.
+    def read_tile(self, tile: Tile) -> bytes:
+        """Read a tile; raises IntegrityError (reason ``tile-missing``)."""
+        (data,) = self._reader.read_tiles([tile])
+        return data
 
-        Raises NotSealed where it is not in the log yet, InvalidError where it was logged too long
-        ago for a service to look for it.
+    def receipt(self, entry: Entry) -> Receipt:
+        """Make the receipt of an entry.
+
+        Raises NotSealed if it is not in the log yet, InvalidError if it was logged too long ago for
+        the service to search.
         """
         signed = self.checkpoint()
         leaf = leaf_of(entry)
@@ -97,56 +104,56 @@ class Logged:
             raise InvalidError(
                 f"version {entry.version} of {entry.title_number} was logged more than"
                 f" {TILES_OF_A_RECEIPT * WIDTH:,} leaves before its last one",
-                hint="'ledger prove' finds it: it takes the time that this service does not",
+                hint="run 'ledger prove', which searches the whole log",
             )
         if place.state == "contradicted":
             raise IntegrityError(
                 f"{entry.title_number}: the log has another entry as version {entry.version}",
-                hint="keep this, and its receipt if there is one: run 'ledger audit'",
+                hint="keep this entry and its receipt, if you have one, and run 'ledger audit'",
                 reason="not-as-logged",
                 object_key=head_key(entry.title_number),
             )
         raise NotSealed(
             f"version {entry.version} of {entry.title_number} is not in the log yet",
-            hint="it will be there after the next seal; try again later",
+            hint="try again after the next seal",
         )
 
-    def _find(self, leaf: Leaf, signed: SignedCheckpoint) -> Place:
+    def _find(self, leaf: Leaf, signed: SignedCheckpoint) -> LogPlace:
         place = self._places([leaf], signed, 0)[leaf.address]
         if place.state not in {"earlier", "unknown"}:
             return place
         if not self._searching.acquire(blocking=False):
-            raise Busy("receipts of other versions are being searched for", hint="try again later")
+            raise Busy("the log is being searched for other receipts", hint="try again later")
         try:
             return self._places([leaf], signed, TILES_OF_A_RECEIPT)[leaf.address]
         finally:
             self._searching.release()
 
     def figures(self) -> LogFigures | None:
-        """How the log is doing; None: there is none. Lists what waits, and reads some heads."""
+        """Measure the log; None: there is none. Lists what waits, and reads some heads."""
         size = None
         try:
             size = self._log.checkpoint().checkpoint.size
         except NotFoundError:
             return None
         except (IntegrityError, TrustError):
-            pass  # what waits can be counted all the same
+            pass  # the checkpoint is wrong, but what waits can still be counted
         moves, oldest = self._log.pending(COUNTED)
         age = (datetime.now(UTC) - parse_time(oldest)).total_seconds() if oldest else 0.0
         return LogFigures(size, moves, max(0.0, age))
 
-    def of(self, entries: Sequence[Entry], shown: Entry | None = None) -> InLog:
-        """What the log has of entries of one title, that hold together.
+    def of(self, entries: Sequence[Entry], shown: Entry | None = None) -> LogSummary:
+        """Look up entries that form one title's chain.
 
-        That it has the one ``shown`` is proved, where that one is found; of the others it is what
-        the store says, as the receipt of each proves it.
+        If the log has the one ``shown``, this proves it. The places of the others are what the
+        store says; their receipts prove them.
         """
         try:
             signed = self._log.checkpoint()
         except NotFoundError:
-            return InLog()
-        except LedgerError as error:  # the title's page has more to say than this
-            return InLog(problem=str(error) if self._reader.log_keys else NO_KEY)
+            return LogSummary()
+        except LedgerError as error:  # the page shows the title even so
+            return LogSummary(problem=str(error) if self._reader.log_keys else NO_KEY)
         size = signed.checkpoint.size
         leaves = list(dict.fromkeys(leaf_of(e) for e in (*entries, *([shown] if shown else ()))))
         try:
@@ -155,17 +162,17 @@ class Logged:
             if shown and place and place.state == "logged" and place.leaf is not None:
                 self._reader.prove(leaf_of(shown), place.leaf, signed)
         except LedgerError as error:
-            return InLog(size, problem=str(error))
-        return InLog(size, places)
+            return LogSummary(size, problem=str(error))
+        return LogSummary(size, places)
 
     def _places(
         self, leaves: Sequence[Leaf], signed: SignedCheckpoint, most: int
-    ) -> dict[str, Place]:
-        """Where the leaves of one title are, by their addresses."""
+    ) -> dict[str, LogPlace]:
+        """Find the leaves of one title, by their addresses."""
         size = signed.checkpoint.size
         found = self._reader.record(leaves[0].title_number) if leaves else None
         if found is None:
-            return {leaf.address: Place("waiting") for leaf in leaves}
+            return {leaf.address: LogPlace("waiting") for leaf in leaves}
         record = found[0]
         places = {
             leaf.address: _newest(leaf, record, size)
@@ -175,20 +182,20 @@ class Logged:
         older = [leaf for leaf in leaves if leaf.address not in places]
         below = min(size, record.leaf)
         indexes = self._reader.search(older, size, below, most=most) if older else {}
-        missing = Place("contradicted" if below <= most * WIDTH else "earlier", below)
-        if record.leaf >= size or Place("contradicted") in places.values():
-            missing = Place("unknown")
+        missing = LogPlace("contradicted" if below <= most * WIDTH else "earlier", below)
+        if record.leaf >= size or LogPlace("contradicted") in places.values():
+            missing = LogPlace("unknown")
         for leaf in older:
             index = indexes.get(leaf)
-            places[leaf.address] = missing if index is None else Place("logged", index)
+            places[leaf.address] = missing if index is None else LogPlace("logged", index)
         return places
 
 
-def _newest(leaf: Leaf, record: SealedRecord, size: int) -> Place:
-    """Where the last logged version of a title is, or a later one."""
+def _newest(leaf: Leaf, record: SealedRecord, size: int) -> LogPlace:
+    """Place the last logged version of a title, or a later one."""
     if leaf.version > record.version:
-        return Place("waiting")
+        return LogPlace("waiting")
     if leaf.address != record.address:
-        return Place("contradicted")
+        return LogPlace("contradicted")
     # Records are published before the checkpoint that covers them.
-    return Place("logged", record.leaf) if record.leaf < size else Place("waiting")
+    return LogPlace("logged", record.leaf) if record.leaf < size else LogPlace("waiting")

@@ -1,4 +1,4 @@
-"""What Prometheus may scrape, in a registry of each application's own."""
+"""Count and time for Prometheus, in a registry for each application."""
 
 from __future__ import annotations
 
@@ -22,18 +22,18 @@ SECONDS = (0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 1
 
 
 class LogFigures(NamedTuple):
-    """How the transparency log is doing."""
+    """Figures of the transparency log."""
 
     size: int | None
-    """In leaves; None: its checkpoint does not hold."""
+    """Leaves; None: the checkpoint is not valid."""
     pending: int
-    """How many moves of heads wait for a seal."""
+    """Moves of heads that wait for a seal."""
     oldest_seconds: float
-    """For how long the oldest of them has waited; 0 where none does."""
+    """How long the oldest of them has waited; 0: none waits."""
 
 
 class _Log(Collector):
-    """What is known of the log; a series is not there where nothing is."""
+    """Exports what is known of the log, and no series for what is not."""
 
     figures: LogFigures | None = None
     sealing: Sealing | None = None
@@ -52,7 +52,7 @@ class _Log(Collector):
         if self.sealing:
             yield GaugeMetricFamily(
                 "ledger_log_sealed_timestamp_seconds",
-                "When a seal of this service last succeeded; 0: none did yet",
+                "When this service last sealed successfully; 0: not yet",
                 self.sealing.sealed_at or 0,
             )
             yield CounterMetricFamily(
@@ -62,7 +62,7 @@ class _Log(Collector):
             )
             yield GaugeMetricFamily(
                 "ledger_log_findings",
-                "What the last seal of this service found that keeps titles out of the log",
+                "Problems found by the last seal of this service that keep titles out of the log",
                 self.sealing.findings,
             )
 
@@ -88,7 +88,7 @@ class Metrics:
         )
         self._conflicts = Counter(
             "ledger_conflicts",
-            "Appends refused because somebody was first",
+            "Appends refused because another writer was first",
             ("slug",),
             registry=self._registry,
         )
@@ -107,19 +107,19 @@ class Metrics:
         self._registry.register(self._log)
 
     def watch_sealing(self, sealing: Sealing) -> None:
-        """Say where to read how sealing goes."""
+        """Export how sealing is going."""
         self._log.sealing = sealing
 
     def log_is(self, figures: LogFigures | None) -> None:
-        """Note how the log is doing; None: nobody can tell, or there is none."""
+        """Set the figures of the log; None: there is no log, or it can't be read."""
         self._log.figures = figures
 
     def watch_work(self, in_use: Callable[[], float]) -> None:
-        """Say where to read how much work is under way."""
+        """Export how many calls use the store, which ``in_use`` tells."""
         self._in_use.set_function(in_use)
 
     def answered(self, route: str, method: str, status: int) -> None:
-        """Count a request; ``route`` is a template, so that nobody can make up new series."""
+        """Count a request. ``route`` is a template, so that callers can't create new series."""
         known = method if method in METHODS else "other"
         self._requests.labels(route, known, str(status)).inc()
 
@@ -128,7 +128,7 @@ class Metrics:
         self._appends.labels("repeated" if repeated else "appended").inc()
 
     def conflicted(self, slug: str) -> None:
-        """Count an append that was refused as somebody was first."""
+        """Count an append that was refused because another writer was first."""
         self._conflicts.labels(slug).inc()
 
     def worked(self, operation: str, seconds: float) -> None:
@@ -136,5 +136,5 @@ class Metrics:
         self._seconds.labels(operation).observe(seconds)
 
     def exposition(self) -> bytes:
-        """Everything, in the text format of Prometheus."""
+        """Return all metrics in the text format of Prometheus."""
         return generate_latest(self._registry)

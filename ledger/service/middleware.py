@@ -1,11 +1,19 @@
-"""The outermost layers: what is true of every request and of every answer.
+"""The middleware, in one place and in its order.
 
-``Edge`` gives a request its id, answers HEAD by GET, adds the security headers, counts and logs.
-``Guard`` looks at the host and the token. Between them are CORS and ``Problems``.
+From the outside in:
+
+1. ``Outermost`` gives the request its id, answers HEAD by GET, adds the security headers, counts
+   and logs. It is outside of everything else, so it sees every answer.
+2. ``CORSMiddleware``, if there are origins to allow. It is outside of ``Problems``, so that
+   scripts can read problems.
+3. ``Problems`` turns errors into answers.
+4. ``Guard`` looks at the host and the token. It is inside of ``Problems``, so that it can refuse
+   by raising.
 """
 
 from __future__ import annotations
 
+import json
 import logging
 import re
 import secrets
@@ -13,19 +21,31 @@ from time import perf_counter
 from typing import TYPE_CHECKING
 
 from starlette.datastructures import MutableHeaders
+from starlette.middleware import Middleware
+from starlette.middleware.cors import CORSMiddleware
+from starlette.requests import ClientDisconnect
+from starlette.responses import Response
 
+from ledger.errors import LedgerError
 from ledger.service.context import Call
 from ledger.service.http.errors import Forbidden, RequestError, Unauthorized, UnknownHost
 from ledger.service.http.headers import one_header
+from ledger.service.http.problems import (
+    PROBLEM_TYPE,
+    problem_headers,
+    problem_members,
+    status_of,
+)
 from ledger.service.tokens import find_token
 
 if TYPE_CHECKING:
     from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
+    from ledger.service.context import Context
     from ledger.service.metrics import Metrics
     from ledger.service.settings import Settings
 
-__all__ = ["ACCESS_LOG", "SECURITY_HEADERS", "Edge", "Guard"]
+__all__ = ["ACCESS_LOG", "SECURITY_HEADERS", "middleware_of"]
 
 ACCESS_LOG = "ledger.service.access"
 SECURITY_HEADERS = {
@@ -42,10 +62,39 @@ CLIENT_GONE = 499
 READING = {"GET", "HEAD", "OPTIONS"}
 REALM = 'realm="title ledger"'
 
+CORS_SENT = [
+    "Authorization",
+    "Content-Type",
+    "If-Match",
+    "If-None-Match",
+    "Idempotency-Key",
+    "Ledger-Message",
+    "Ledger-Message*",
+    "Ledger-Effective",
+]
+CORS_SHOWN = ["ETag", "Ledger-Address", "Link", "Location", "Retry-After", "X-Request-Id"]
+
 access = logging.getLogger(ACCESS_LOG)
+logger = logging.getLogger("ledger.service")
 
 
-class Edge:
+def middleware_of(context: Context) -> list[Middleware]:
+    """List the layers, from the outside in."""
+    layers = [Middleware(Outermost, context.metrics)]
+    if context.settings.cors_origins:
+        layers.append(
+            Middleware(
+                CORSMiddleware,
+                allow_origins=context.settings.cors_origins,
+                allow_methods=["GET", "HEAD", "POST"],
+                allow_headers=CORS_SENT,
+                expose_headers=CORS_SHOWN,
+            )
+        )
+    return [*layers, Middleware(Problems, context), Middleware(Guard, context.settings)]
+
+
+class Outermost:
     """Identifies, measures and logs every request, and marks every answer."""
 
     def __init__(self, app: ASGIApp, metrics: Metrics) -> None:
@@ -73,7 +122,7 @@ class Edge:
                 message = {**message, "body": b""}
             await send(message)
 
-        # A copy, or the server would think that HEAD was GET.
+        # A copy: the server must still see HEAD.
         inner = {**scope, "method": "GET" if method == "HEAD" else method, "ledger": call}
         started = perf_counter()
         try:
@@ -96,7 +145,7 @@ def _route(scope: Scope) -> str:
 
 
 def _log(scope: Scope, call: Call, status: int, milliseconds: float) -> None:
-    # The raw path: what is percent-encoded in it can't break a line. No query: it may be a secret.
+    # The raw path: percent-encoded, it can't break a line. No query: it may hold a secret.
     raw: bytes = scope.get("raw_path") or scope["path"].encode("ascii", "backslashreplace")
     fields = {
         "method": scope["method"],
@@ -111,8 +160,61 @@ def _log(scope: Scope, call: Call, status: int, milliseconds: float) -> None:
     access.info(text, fields, extra={"request": fields})
 
 
+class Unexpected(LedgerError):
+    """A defect of ours. The details go to the log, not to the client."""
+
+    slug = "unexpected"
+
+
+class Problems:
+    """Answers for every error that the layers inside raise."""
+
+    def __init__(self, app: ASGIApp, context: Context) -> None:
+        self._app = app
+        self._context = context
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        """Pass a request on, and answer if what is inside raises before it has begun to."""
+        if scope["type"] != "http":
+            await self._app(scope, receive, send)
+            return
+        begun = False
+
+        async def noting(message: Message) -> None:
+            nonlocal begun
+            begun = True
+            await send(message)
+
+        try:
+            await self._app(scope, receive, noting)
+        except ClientDisconnect:
+            return  # there is nobody left to answer
+        except Exception as error:
+            if begun:
+                raise
+            await self._answer(scope, error)(scope, receive, send)
+
+    def _answer(self, scope: Scope, error: Exception) -> Response:
+        known = error if isinstance(error, LedgerError) else Unexpected("an unexpected error")
+        if known is not error:
+            logger.error("unexpected: %s", type(error).__name__, exc_info=error)
+        elif status_of(known) >= 500:
+            logger.warning("%s: %a", known.slug, str(known))
+        members = problem_members(known, docs=f"{self._context.base_path(scope)}/docs")
+        if self._context.wants_html(scope):
+            names = ("status", "title", "detail", "slug", "hint")
+            body = self._context.pages(scope).problem(**{name: members[name] for name in names})
+            answer = Response(body, members["status"], media_type="text/html")
+        else:
+            text = json.dumps(members, ensure_ascii=True)
+            answer = Response(text, members["status"], media_type=PROBLEM_TYPE)
+        for name, value in problem_headers(known):
+            answer.headers.append(name, value)
+        return answer
+
+
 class Guard:
-    """Lets a request pass if it is one, is for this host, and its token may do what it wants to."""
+    """Checks the framing, the host and the token of a request."""
 
     def __init__(self, app: ASGIApp, settings: Settings) -> None:
         self._app = app
@@ -120,31 +222,31 @@ class Guard:
         self._schemes = sorted({token.scheme for token in settings.tokens})
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
-        """Pass a request on, or raise."""
+        """Pass a request on, or raise RequestError."""
         if scope["type"] == "http":
             self._check(scope, scope["path"].removeprefix(scope.get("root_path", "")))
         await self._app(scope, receive, send)
 
     def _check(self, scope: Scope, path: str) -> None:
         _check_framing(scope)
-        if path in PROBES:  # a probe has no token, and calls whatever address it knows
+        if path in PROBES:  # a probe has no token, and may call any address
             return
         self._check_host(scope)
-        if not path.startswith(STATIC):  # a refusal may be a page, with a stylesheet
+        if not path.startswith(STATIC):  # a refusal may be a page that needs its stylesheet
             self._check_token(scope)
 
     def _check_host(self, scope: Scope) -> None:
-        # Also the defence of a service on localhost against a page that rebinds its own name.
+        # This also protects a service on localhost from pages that rebind their own name.
         value = one_header(scope, b"host")
         if value is None:
             return
         match = HOST.fullmatch(value.decode("latin-1"))
         if match is None:
-            raise RequestError("the Host header is no host")
+            raise RequestError("the Host header is not a valid host")
         allowed = self._settings.allowed_hosts
         if allowed and match[1].lower() not in allowed:
             raise UnknownHost(
-                f"this service doesn't answer for {match[1]}", hint="see --allowed-host"
+                f"this service does not answer for {match[1]}", hint="see --allowed-host"
             )
 
     def _check_token(self, scope: Scope) -> None:
@@ -156,11 +258,11 @@ class Guard:
         if authorization is None:
             if reads and self._settings.public_read:
                 return
-            raise Unauthorized("this needs a token", headers=self._challenges())
+            raise Unauthorized("a token is required", headers=self._challenges())
         token = find_token(tokens, authorization)
         if token is None:
             raise Unauthorized(
-                "nobody has this token", headers=self._challenges('error="invalid_token"')
+                "this token is not known", headers=self._challenges('error="invalid_token"')
             )
         scope["ledger"].token = token.name
         if not (reads or token.may_write):
@@ -176,7 +278,7 @@ class Guard:
 
 
 def _check_framing(scope: Scope) -> None:
-    """Refuse a body with two lengths: a proxy may have taken the other (RFC 9112, section 6.1)."""
+    """Refuse a body with two lengths: a proxy may have used the other (RFC 9112, section 6.1)."""
     names = {name for name, _ in scope["headers"]}
     if {b"content-length", b"transfer-encoding"} <= names:
         raise RequestError(

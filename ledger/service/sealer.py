@@ -1,4 +1,4 @@
-"""Sealing the transparency log while the service runs, in a thread of its own."""
+"""Seal the transparency log while the service runs, in a thread of its own."""
 
 from __future__ import annotations
 
@@ -24,28 +24,28 @@ if TYPE_CHECKING:
 __all__ = ["Sealer", "Sealing"]
 
 PATIENCE = 30.0
-"""How many seconds a stop waits for the seal that is under way. What is cut off, the next seal of
-anybody finishes."""
+"""How many seconds ``stop`` waits for a running seal. If it is cut off, the next seal finishes it,
+whoever runs that."""
 
 logger = logging.getLogger("ledger.service.sealer")
 
 
 @dataclass(slots=True)
 class Sealing:
-    """How it goes."""
+    """How sealing is going."""
 
     sealed_at: float | None = None
     """When a seal last succeeded, in seconds since 1970; None: none did since the start."""
     failures: int = 0
-    """How many did not."""
+    """How many seals failed."""
     problem: str = ""
-    """The slug of what the last one failed with; "": it succeeded."""
+    """The slug of the error that the last seal failed with; "": it succeeded."""
     findings: int = 0
-    """How much the last one found that keeps titles out of the log."""
+    """How many problems that keep titles out of the log the last seal found."""
 
     @property
     def state(self) -> str:
-        """In a word: ``ok``, ``failing``, ``starting``."""
+        """The state in a word: ``ok``, ``failing`` or ``starting``."""
         if self.problem:
             return "failing"
         return "starting" if self.sealed_at is None else "ok"
@@ -54,13 +54,13 @@ class Sealing:
 class Sealer:
     """Seals a ledger every few seconds, between ``start`` and ``stop``.
 
-    What fails is logged and tried again at the next turn: it never stops the service. The log has
-    to be there, and ``memory`` (see ``Log.seal``) to know it: neither a beginning nor a restore is
-    anything that a service could declare.
+    A seal that fails is logged and tried again at the next turn; it never stops the service. The
+    log must exist, and ``memory`` (see ``Log.seal``) must know it: a service can't decide that a
+    log begins, or that it was restored.
 
-    Raises TrustError where the signer's key is no key of the log, NotFoundError where there is no
-    log yet, ConflictError where the memory knows nothing of it, InvalidError where that is inside
-    the store.
+    Raises TrustError if the signer's key is not a key of the log, NotFoundError if there is no log
+    yet, ConflictError if the memory does not know the log, InvalidError if the memory is inside the
+    store.
     """
 
     def __init__(
@@ -79,8 +79,8 @@ class Sealer:
     def _check(self, ledger: Ledger) -> None:
         if ledger.keyring.key(ledger.origin, self._signer.key_id, "log") is None:
             raise TrustError(
-                f"key {self._signer.key_id[:16]}… is no log's key of {ledger.origin}:"
-                " nobody would accept what it signs",
+                f"key {self._signer.key_id[:16]}… is not a key of the log of {ledger.origin}:"
+                " nobody would accept its signatures",
                 hint=f"ledger key trust FILE --origin {ledger.origin} --role log",
             )
         self._log.checkpoint()
@@ -88,20 +88,20 @@ class Sealer:
             check_outside(self._memory, ledger.store.path)
         if MemoryFile(self._memory).read() is None:
             raise ConflictError(
-                f"this sealer has no memory of the log ({self._memory}):"
-                " it can't tell whether the log was set back",
-                hint="bring the file back, or name it; if this is a new sealer, compare the"
-                " checkpoint with what others have seen, then: 'ledger seal --adopt'",
+                f"this sealer has no memory of the log ({self._memory}),"
+                " so it can't tell whether the log was set back",
+                hint="restore the file, or name another one; if this is a new sealer, compare the"
+                " checkpoint with what others have seen, then run 'ledger seal --adopt'",
             )
 
     def start(self) -> None:
-        """Begin to seal, at once and then after every pause."""
-        # A daemon: a process that gives up waiting for a store has to be able to end.
+        """Start sealing, now and then after every pause."""
+        # A daemon, so that the process can end while a seal waits for the store.
         self._thread = Thread(target=self._run, name="sealer", daemon=True)
         self._thread.start()
 
     def stop(self) -> None:
-        """Seal no more; waits for a seal that is under way, but not for ever."""
+        """Stop sealing; waits for a running seal, but at most PATIENCE seconds."""
         self._stopping.set()
         if self._thread is not None:
             self._thread.join(PATIENCE)
@@ -121,7 +121,7 @@ class Sealer:
                 logger.warning("not sealed: %s: %a", error.slug, str(error))
             self._failed(error.slug)
         except Exception:
-            logger.exception("not sealed: unexpected")  # a defect of ours, which ends no sealing
+            logger.exception("not sealed: unexpected")  # a defect of ours: sealing goes on
             self._failed("unexpected")
         else:
             if self.sealing.problem:

@@ -1,7 +1,7 @@
-"""Running the service: uvicorn, with deadlines for slow clients and an orderly end.
+"""Run the service with uvicorn, with deadlines for slow clients and an orderly end.
 
-h11 rather than httptools reads the requests: it bounds the size of a head, and takes RFC 9112 at
-its word. docs/decisions/0011-service.md has what that costs.
+h11 reads the requests, not httptools: it limits the size of a head and follows RFC 9112 strictly.
+docs/decisions/0011-service.md says what that costs.
 """
 
 from __future__ import annotations
@@ -26,25 +26,25 @@ if TYPE_CHECKING:
 __all__ = ["run_server"]
 
 HEAD_SECONDS = 10
-"""From when a request may come until all of its head is there."""
+"""How long a client may take to send the head of a request."""
 BODY_SECONDS = 60
-"""From its head until all of its body is there."""
+"""How long it may take to send the body."""
 WRITE_SECONDS = 60
-"""Until the client has taken what was written."""
+"""How long it may take to read what was sent."""
 KEEP_ALIVE_SECONDS = 5
 GRACE_SECONDS = 30
-"""How long a stopping server keeps connections. Work that has begun on the store is finished in any
-case, and whoever waits for its outcome any longer gets no answer: no other would be true."""
+"""How long a stopping server keeps connections. It always finishes work that it has begun, but a
+client that waits longer for the outcome gets no answer, because no answer would be true."""
 MAX_CONNECTIONS = 1000
 
 
 def run_server(app: FastAPI, listener: socket.socket, trusted_proxies: Sequence[str] = ()) -> None:
     """Serve until SIGTERM or SIGINT, then finish what is in flight, take nothing new, and return.
 
-    The app is one of ``create_app``; its sealer seals meanwhile. When this returns, nothing uses
-    its ledger any more, but for a seal that did not end in time.
+    ``app`` comes from ``create_app``; its sealer runs meanwhile. When this returns, nothing uses
+    the ledger any more, except a seal that did not end in time.
 
-    Behind ``trusted_proxies``, X-Forwarded-For and X-Forwarded-Proto say who calls, and how.
+    ``trusted_proxies``: the addresses whose X-Forwarded-For and X-Forwarded-Proto are believed.
     Logs to ``uvicorn.error``; configures no logging.
     """
     config = uvicorn.Config(
@@ -70,13 +70,13 @@ def run_server(app: FastAPI, listener: socket.socket, trusted_proxies: Sequence[
     finally:
         if sealer is not None:
             sealer.stop()
-        app.state.work.wait_until_idle()
+        app.state.threads.wait_until_idle()
 
 
 class _Server(uvicorn.Server):
     @contextmanager
     def capture_signals(self) -> Iterator[None]:
-        """Stop in order on a signal; uvicorn itself would raise it again at the end."""
+        """Stop in order on a signal. uvicorn would raise the signal again at the end."""
         loop = asyncio.get_running_loop()
         for number in (signal.SIGINT, signal.SIGTERM):
             loop.add_signal_handler(number, self.handle_exit, number, None)
@@ -87,7 +87,7 @@ class _Server(uvicorn.Server):
                 loop.remove_signal_handler(number)
 
     async def shutdown(self, sockets: list[socket.socket] | None = None) -> None:
-        """Wait for all that has begun; for the connections not longer than the grace."""
+        """Wait for all work that has begun, and for connections no longer than the grace."""
         grace = asyncio.get_running_loop().call_later(GRACE_SECONDS, self._abort_connections)
         try:
             await super().shutdown(sockets)
@@ -101,7 +101,7 @@ class _Server(uvicorn.Server):
 
 
 class _Protocol(H11Protocol):
-    """uvicorn's protocol with deadlines: who sends or takes a byte a minute keeps no connection."""
+    """uvicorn's protocol with deadlines, so that a slow client can't keep a connection."""
 
     _watched: object = None
     _deadline: asyncio.TimerHandle | None = None
@@ -109,7 +109,9 @@ class _Protocol(H11Protocol):
 
     def connection_made(self, transport: asyncio.Transport) -> None:  # type: ignore[override]
         super().connection_made(transport)
-        transport.set_write_buffer_limits(high=0)  # pause while anything at all is not taken
+        transport.set_write_buffer_limits(
+            high=0
+        )  # pause while the client has anything left to read
         self._watch()
 
     def data_received(self, data: bytes) -> None:
@@ -140,7 +142,7 @@ class _Protocol(H11Protocol):
             self._write_deadline = None
 
     def _watch(self) -> None:
-        """Begin a deadline where the client is to send what comes next; more bytes move it not."""
+        """Start a deadline when it is the client's turn to send; more bytes do not extend it."""
         state = self.conn.their_state
         if state is not self._watched:
             self._watched = state

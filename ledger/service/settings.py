@@ -1,4 +1,4 @@
-"""What whoever runs the service decides. The environment and the flags are for ``cli`` to read."""
+"""The settings of the service. ``cli`` reads them from flags and the environment."""
 
 from __future__ import annotations
 
@@ -21,29 +21,31 @@ MAX_PRESIGN = 7 * 24 * 3600  # what Signature Version 4 allows
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Settings:
-    """How to face the world. The defaults are safe where there are tokens, or nobody else can call.
+    """Say how the service faces the world.
 
-    Raises InvalidError for what can't be meant.
+    The defaults are safe if there are tokens, or if nobody else can reach the service.
+
+    Raises InvalidError for a setting that makes no sense.
     """
 
     public_url: str = ""
-    """What the service's URLs begin with, as clients see them; else what each request says."""
+    """What the service's URLs begin with, as clients see them; "": what each request says."""
     allowed_hosts: frozenset[str] = frozenset()
-    """The host names to answer to, without ports; none: any."""
+    """The host names to answer to, without ports; empty: any."""
     tokens: tuple[Token, ...] = ()
-    """Who may read and write; none: anybody."""
+    """Who may read and write; empty: anybody."""
     public_read: bool = False
-    """Whether reading needs no token where there are any."""
+    """Whether reading needs no token although there are tokens."""
     require_match: bool = False
-    """Whether every write has to say on top of what (RFC 6585, section 3)."""
+    """Whether every write must say which version it builds on (RFC 6585, section 3)."""
     max_body: int = 2 * MAX_BYTES
-    """The largest body in bytes: some more than an entry, for indentation and escapes."""
+    """The largest body in bytes. It exceeds an entry, to leave room for indentation and escapes."""
     cors_origins: tuple[str, ...] = ()
-    """The origins whose scripts may call (``https://app.example.org``); none: no script may."""
+    """The origins whose scripts may call (``https://app.example.org``); empty: no script may."""
     presign_seconds: int | None = None
-    """List titles as presigned S3 URLs that hold for so long. Each of them is a credential."""
+    """List titles as presigned S3 URLs that are valid for so long. Each of them is a credential."""
     concurrency: int = 32
-    """How many calls may use the store at once: an ``S3Store`` has 32 connections."""
+    """How many calls may use the store at once. An ``S3Store`` has 32 connections."""
     patience: float = 5.0
     """How many seconds a request waits for its turn before it is refused."""
 
@@ -52,10 +54,10 @@ class Settings:
         if url and (not URL.fullmatch(url) or url.endswith("/")):
             raise InvalidError(
                 f"not a public URL: {url!a:.120}",
-                hint="write https://titles.example.org, or with a path; no slash at the end",
+                hint="write https://titles.example.org or with a path, and no slash at the end",
             )
         if self.presign_seconds is not None and not 0 < self.presign_seconds <= MAX_PRESIGN:
-            raise InvalidError(f"presigned URLs hold for 1 to {MAX_PRESIGN} seconds")
+            raise InvalidError(f"presigned URLs are valid for 1 to {MAX_PRESIGN} seconds")
 
     @property
     def base_path(self) -> str:

@@ -1,4 +1,4 @@
-"""Where blocking work is done: in threads, as many as the store can serve, and no more."""
+"""Run blocking work in threads, as many as the store can serve."""
 
 from __future__ import annotations
 
@@ -17,16 +17,16 @@ if TYPE_CHECKING:
 
     from ledger.service.metrics import Metrics
 
-__all__ = ["Work"]
+__all__ = ["Threads"]
 
 T = TypeVar("T")
 
 
-class Work:
+class Threads:
     """Runs calls of the ledger in threads, ``places`` at once.
 
-    What comes later waits, up to ``patience`` seconds, and is then refused. What has begun is never
-    abandoned: an append goes on to its end although its client has left or the server is stopping.
+    A call beyond those waits up to ``patience`` seconds, and is then refused. A call that has begun
+    is never abandoned: an append finishes even if its client has left or the server is stopping.
     """
 
     def __init__(self, places: int, patience: float, metrics: Metrics) -> None:
@@ -39,7 +39,7 @@ class Work:
         metrics.watch_work(lambda: self._places.borrowed_tokens)
 
     async def run(self, name: str, call: Callable[[], T]) -> T:
-        """The result of the call, made in a thread; raises Busy if its turn doesn't come."""
+        """Make the call in a thread and return its result; raises Busy if its turn doesn't come."""
         place = object()
         try:
             self._places.acquire_on_behalf_of_nowait(place)
@@ -53,7 +53,7 @@ class Work:
             self._metrics.worked(name, perf_counter() - started)
 
     def wait_until_idle(self) -> None:
-        """Block until no thread is in a call, also one whose event loop has ended."""
+        """Block until no thread is in a call, even one whose event loop has ended."""
         with self._idle:
             self._idle.wait_for(lambda: not self._running)
 

@@ -1,12 +1,12 @@
-"""Who may call: bearer tokens (RFC 6750) and, as in the original service, one login (RFC 7617).
+"""Tell who may call: by bearer token (RFC 6750) or, as in the original service, login (RFC 7617).
 
-A tokens file has a line for each::
+A tokens file has a line for each token::
 
     # name   may     token, or sha256:<hex of its sha256>
     auditor  read    mF_9.B5f-4.1JqMmF_9.B5f-4.1JqM
     intake   write   sha256:4e1243bd22c66e76c2ba9eddc1f91394e57f9f83f4e1243bd22c66e76c2ba9ed
 
-Only digests are kept, and digests are what is compared: in constant time, all of them, always.
+Only digests are kept. Each request is compared with all of them, in constant time.
 """
 
 from __future__ import annotations
@@ -36,7 +36,7 @@ DIGEST = re.compile(r"sha256:([0-9a-f]{64})")
 
 @dataclass(frozen=True, slots=True)
 class Token:
-    """A credential: who it is, what they may, and the sha256 of the secret."""
+    """A credential: its name, what it permits, and the sha256 of the secret."""
 
     name: str
     may_write: bool
@@ -45,7 +45,7 @@ class Token:
 
 
 def parse_tokens(text: str) -> tuple[Token, ...]:
-    """Read a tokens file. Raises InvalidError, which names the line and never repeats it."""
+    """Read a tokens file. Raises InvalidError, which names the line but never quotes it."""
     lines = enumerate(text.splitlines(), start=1)
     tokens = tuple(
         _parse_line(number, line.split())
@@ -55,7 +55,7 @@ def parse_tokens(text: str) -> tuple[Token, ...]:
     if not tokens:
         raise InvalidError("the tokens file has no tokens", hint="a line is: NAME read|write TOKEN")
     if len({token.name for token in tokens}) < len(tokens):
-        raise InvalidError("the tokens file gives one name to two tokens")
+        raise InvalidError("the tokens file gives two tokens the same name")
     return tokens
 
 
@@ -74,7 +74,7 @@ def _parse_line(number: int, words: list[str]) -> Token:
 
 
 def basic_login(username: str, password: str) -> Token:
-    """The one login of the original service (BASIC_AUTH_USERNAME, BASIC_AUTH_PASSWORD)."""
+    """Make the one login of the original service (BASIC_AUTH_USERNAME, BASIC_AUTH_PASSWORD)."""
     if not username or ":" in username or not password:  # RFC 7617, section 2
         raise InvalidError("basic authentication needs a username without ':', and a password")
     name = re.sub(r"[^A-Za-z0-9._-]", "_", username)[:64]
@@ -82,7 +82,7 @@ def basic_login(username: str, password: str) -> Token:
 
 
 def find_token(tokens: Iterable[Token], authorization: bytes) -> Token | None:
-    """The token that an Authorization header (RFC 9110, section 11.6.2) presents, if it is one."""
+    """Find the token that an Authorization header (RFC 9110, section 11.6.2) presents."""
     scheme, _, secret = authorization.strip().partition(b" ")
     kind = scheme.lower().decode("latin-1")
     secret = secret.strip()
@@ -93,7 +93,7 @@ def find_token(tokens: Iterable[Token], authorization: bytes) -> Token | None:
             return None
     presented = _digest(secret)
     found = None
-    for token in tokens:  # to the end, so that the time tells nothing
+    for token in tokens:  # all of them, so that the time reveals nothing
         if hmac.compare_digest(token.digest, presented) and token.scheme == kind:
             found = token
     return found

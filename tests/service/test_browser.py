@@ -251,12 +251,12 @@ def test_from_the_list_to_a_title_a_version_a_comparison_and_the_verification(
     person.click("Show version 1")
     assert "This is not the current version." in person.text
     assert "Ada Lovelace" in person.text
-    person.click("What has changed since")
+    person.click("See what changed since")
     assert "version 1 and version 3 compared" in person.heading
     cells = [cell.text for cell in person.chrome.find_elements("css selector", "del, ins")]
     assert ("185000", "240000") in pairwise(cells)
     person.click(TITLE)
-    person.click("All about the verification")
+    person.click("More about this verification")
     assert person.verdict == "Verified"
     assert "Without" not in person.text
     assert "that this is the newest state" in person.text
@@ -278,10 +278,10 @@ def test_whether_a_version_is_in_the_log_and_its_receipt(person: Person, width: 
 
 def test_an_address_remembered_from_before(person: Person) -> None:
     pin = person.address_of(1)
-    person.click("All about the verification")
+    person.click("More about this verification")
     person.type("expect", pin)
     assert person.verdict == "Verified"
-    assert "that you remember is in the chain" in person.text
+    assert "you noted is in the chain" in person.text
     person.type("expect", "0" * 64)
     assert person.verdict == "NOT as it was signed"
     assert "pin-missing" in person.text
@@ -345,9 +345,9 @@ def test_the_keyboard_is_enough(person: Person) -> None:
     for text, heading in (
         (TITLE, TITLE),
         ("Show version 2", TITLE),
-        ("What has changed since", "compared"),
+        ("See what changed since", "compared"),
         (TITLE, TITLE),
-        ("All about the verification", "Verification"),
+        ("More about this verification", "Verification"),
     ):
         person.tab_to(text)
         with person.new_page():

@@ -13,8 +13,7 @@ import pytest
 from ledger import Ledger, Log, check_entry
 from ledger.errors import ConflictError, InvalidError, NotFoundError, StoreUnavailable, TrustError
 from ledger.format.layout import LOG_CHECKPOINT, head_key, sealed_key, tile_key
-from ledger.service import Sealer, Settings, create_app, parse_tokens
-from ledger.service import log_view as logged_module
+from ledger.service import Sealer, Settings, create_app, log_view, parse_tokens
 from ledger.service.routes.health import FIGURES_SECONDS
 from ledger.stores import FolderStore, MemoryStore
 from ledger.testing import ORIGIN, signer
@@ -195,7 +194,7 @@ def test_a_ledger_without_a_log_says_so() -> None:
     problem(client.get("/log/checkpoint"), 404, "not-sealed")
     problem(client.get("/log/tile/0/000"), 404, "not-sealed")
     problem(client.get(f"/titles/{TITLE}/receipt"), 404, "not-sealed")
-    assert "This ledger keeps none" in client.get(f"/titles/{TITLE}", headers=HTML).text
+    assert "This ledger has no log" in client.get(f"/titles/{TITLE}", headers=HTML).text
     assert "ledger_log" not in client.get("/metrics").text
 
 
@@ -206,7 +205,7 @@ def test_a_service_that_has_no_key_of_the_log_says_so(world: World) -> None:
     stranger = Client(Ledger.open(world.ledger.store, keyring=keyring))
     problem(stranger.get("/log/checkpoint"), 500, "origin-not-pinned")
     page = stranger.get(f"/titles/{TITLE}", headers=HTML)
-    assert "no public key of the log" in page.text
+    assert "This service does not have the log" in page.text
     assert 'class="verdict verified"' in page.text
 
 
@@ -257,7 +256,7 @@ def test_what_is_not_in_the_log_yet_has_no_receipt(world: World) -> None:
 def test_a_receipt_is_not_looked_for_without_end(
     world: World, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(logged_module, "TILES_OF_A_RECEIPT", 1)
+    monkeypatch.setattr(log_view, "TILES_OF_A_RECEIPT", 1)
     world.append()
     world.seal()
     world.append("OTHER", 600)
@@ -271,7 +270,7 @@ def test_a_receipt_is_not_looked_for_without_end(
 def test_few_receipts_are_searched_for_at_once(
     world: World, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(logged_module, "SEARCHES", 0)
+    monkeypatch.setattr(log_view, "SEARCHES", 0)
     world.append(TITLE, 2)
     world.seal()
     assert world.get(f"/titles/{TITLE}/receipt").status_code == 200  # there is nothing to search
@@ -315,7 +314,7 @@ def test_the_page_says_where_each_version_is_logged(world: World) -> None:
 def test_where_is_said_of_what_was_logged_long_ago_as_far_as_it_is_known(
     world: World, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(logged_module, "TILES_OF_A_PAGE", 1)
+    monkeypatch.setattr(log_view, "TILES_OF_A_PAGE", 1)
     world.append()
     world.seal()
     world.append("OTHER", 600)
@@ -414,7 +413,7 @@ def test_figures_are_not_found_again_for_each_scrape(world: World) -> None:
 def test_of_a_long_backlog_no_more_is_counted_than_was_said(
     world: World, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(logged_module, "COUNTED", 3)
+    monkeypatch.setattr(log_view, "COUNTED", 3)
     world.append("A", 5)
     assert figure(world.client, "ledger_log_pending") == 3
 
@@ -518,7 +517,7 @@ def test_no_service_begins_a_log_or_adopts_one(tmp_path: Path) -> None:
         Sealer(ledger, LOG_KEY, tmp_path / "other")
     assert "ledger seal --adopt" in unknown.value.hint
     for key in (REGISTRAR, signer("mallory")):
-        with pytest.raises(TrustError, match="no log's key"):
+        with pytest.raises(TrustError, match="not a key of the log"):
             Sealer(ledger, key, tmp_path / "memory")
 
 

@@ -22,7 +22,7 @@ from hypothesis import strategies as st
 from ledger import ABSENT, Finding, Keyring, Report
 from ledger.format.diff import changes
 from ledger.format.layout import entry_key
-from ledger.service.pages import filters as shown
+from ledger.service.pages import filters
 from ledger.service.pages.pages import Pages
 from ledger.testing import ORIGIN, FixedClock, memory_ledger, signer
 
@@ -114,7 +114,7 @@ def check(source: str, base: str = "") -> Page:
     _check_headings(page)
     _check_tables(page)
     _check_inputs(page)
-    hidden = {c for c in source if c != "\n" and unicodedata.category(c) in shown.HIDDEN}
+    hidden = {c for c in source if c != "\n" and unicodedata.category(c) in filters.HIDDEN}
     assert not hidden, f"{hidden!a} would not be seen"
     return page
 
@@ -247,7 +247,7 @@ def case() -> Case:
 @pytest.mark.parametrize("text", ["plain", *HOSTILE], ids=ascii)
 def test_every_page_shows_any_text_as_text(text: str) -> None:
     case = Case(text)
-    seen = str(shown.visible(text.replace("\n", "")))
+    seen = str(filters.visible(text.replace("\n", "")))
     for name, source in case.all().items():
         page = check(source)
         if name not in {"no titles", "same"}:
@@ -317,12 +317,12 @@ def test_a_wide_document_says_what_it_leaves_out() -> None:
 
 def test_a_long_value_is_cut_but_in_the_json() -> None:
     page = check(_title_of({"plan": "x" * 200_000 + "the end"}))
-    assert page.text.count("x" * 10_000 + "… (the JSON has it all)") >= 1
+    assert page.text.count("x" * 10_000 + "… (the JSON has all of it)") >= 1
     assert page.text.count("the end") == 1
 
 
 def test_json_shows_what_is_hidden_by_its_own_escapes() -> None:
-    assert html.unescape(shown.pretty("a\x7f\u202e\x00")) == r'"a\u007f\u202e\u0000"'
+    assert html.unescape(filters.pretty("a\x7f\u202e\x00")) == r'"a\u007f\u202e\u0000"'
 
 
 def test_many_changes_lead_to_the_comparison() -> None:
@@ -400,11 +400,11 @@ def test_nothing_checked_is_not_verified(case: Case) -> None:
 def test_a_pin_is_in_the_chain_only_if_it_was_verified(case: Case) -> None:
     pin = case.root.address
     good = case.pages.verification(title_number=TITLE, report=case.report, pin=pin)
-    assert "that you remember is in the chain" in check(good).text
+    assert "The entry you noted is in the chain" in check(good).text
     for severity in ("tampering", "unchecked"):
         report = _report(case, severity)
         bad = case.pages.verification(title_number=TITLE, report=report, pin=pin)
-        assert "you remember is in the chain" not in check(bad).text
+        assert "you noted is in the chain" not in check(bad).text
 
 
 def test_the_chain_marks_what_does_not_hold(case: Case) -> None:
@@ -436,7 +436,7 @@ def test_an_old_version_is_marked_and_leads_to_the_current_one(case: Case) -> No
 def test_an_entry_page_does_not_claim_the_chain(case: Case) -> None:
     page = check(case.pages.entry(entry=case.root, changes=[], is_head=False))
     assert "This is not the current entry" in page.text
-    assert "chain is for the verification to say." in page.text
+    assert "verification shows whether it is in the title" in page.text
 
 
 def test_the_history_shows_old_and_new_side_by_side(case: Case) -> None:
@@ -452,21 +452,21 @@ def test_the_chain_is_drawn_from_head_to_root(case: Case) -> None:
     assert places == sorted(places)
     for entry in (case.head, case.middle, case.root):
         assert f"/entries/{entry.address}" in source
-    assert "here the chain begins" in source
+    assert "the chain begins here" in source
 
 
 def test_older_versions_are_a_link_away(case: Case) -> None:
     older = f"/titles/{TITLE}/entries?from={case.middle.address}&limit=1"
     page = check(case.pages.entries(title_number=TITLE, history=case.history[:1], older_url=older))
     assert {"href": older, "rel": "next"} in page.all("a")
-    assert "here the chain begins" not in page.text
+    assert "the chain begins here" not in page.text
 
 
 def test_where_the_walk_breaks_off_nothing_is_said_to_have_changed(case: Case) -> None:
     against_nothing = [(case.head, changes({}, case.head.document))]
     source = case.pages.entries(title_number=TITLE, history=against_nothing, older_url=None)
     page = check(source)
-    assert "could not be read, so what changed is not known" in page.text
+    assert "could not be read, so the changes are not known" in page.text
     assert not page.all("table")
 
 
@@ -480,7 +480,7 @@ def test_an_unnamed_key_is_shown_by_its_id(case: Case) -> None:
 def test_the_search_keeps_what_was_asked(case: Case) -> None:
     page = check(case.pages.titles(titles=[], query='TN"1', next_url=None))
     assert [found["value"] for found in page.all("input")] == ['TN"1']
-    assert "No title begins so." in page.text
+    assert "No title begins with that." in page.text
 
 
 # -- Verify it yourself: the commands run ------------------------------------------------------
@@ -561,10 +561,10 @@ def test_without_a_public_address_the_commands_name_the_default_one(case: Case) 
 @given(st.text())
 @settings(deadline=None)
 def test_any_text_is_shown_with_nothing_hidden(text: str) -> None:
-    marked = str(shown.text(text))
+    marked = str(filters.text(text))
     plain = html.unescape(re.sub(r"<[^>]*>", "", marked))
-    assert "\n".join(str(shown.visible(line)) for line in text.split("\n")).strip(" ") in plain
-    assert not [c for c in marked if c != "\n" and unicodedata.category(c) in shown.HIDDEN]
+    assert "\n".join(str(filters.visible(line)) for line in text.split("\n")).strip(" ") in plain
+    assert not [c for c in marked if c != "\n" and unicodedata.category(c) in filters.HIDDEN]
 
 
 @pytest.mark.parametrize(
@@ -589,14 +589,14 @@ def test_any_text_is_shown_with_nothing_hidden(text: str) -> None:
     ],
 )
 def test_times_for_people_and_machines(stored: str, machine: str, people: str) -> None:
-    assert shown.moment(stored) == f'<time datetime="{machine}">{people}</time>'
+    assert filters.moment(stored) == f'<time datetime="{machine}">{people}</time>'
 
 
 def test_json_stays_json_when_its_hidden_characters_are_written_out() -> None:
     import json
 
     document = {"\u202e<b>": ["\x00\x7f\u2028\U000e0001", 'quote " and \\', 1.5, None, True]}
-    assert json.loads(html.unescape(str(shown.pretty(document)))) == document
+    assert json.loads(html.unescape(str(filters.pretty(document)))) == document
 
 
 @pytest.mark.parametrize(
@@ -611,7 +611,7 @@ def test_json_stays_json_when_its_hidden_characters_are_written_out() -> None:
     ],
 )
 def test_which_lists_are_tables(items: list[Any], expected: list[str]) -> None:
-    assert shown.columns(items) == expected
+    assert filters.columns(items) == expected
 
 
 def test_absent_is_not_null(case: Case) -> None:
@@ -619,6 +619,6 @@ def test_absent_is_not_null(case: Case) -> None:
 
     found = [Change("/a", ABSENT, None), Change("/b", None, ABSENT), Change("/c", "", "null")]
     source = case.pages.diff(old=case.root, new=case.head, changes=found)
-    assert source.count('<span class="lit">not there</span>') == 2
+    assert source.count('<span class="lit">absent</span>') == 2
     assert source.count('<span class="lit">null</span>') == 2
     assert '<span class="lit">empty text</span>' in source

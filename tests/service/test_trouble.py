@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 import pytest
 
 from ledger.errors import OutcomeUnknown, StoreDenied, StoreUnavailable
-from ledger.service.routes import health as operations
+from ledger.service.routes import health
 from ledger.stores import MemoryStore
 from ledger.testing import memory_ledger
 from tests.service.client import DOCUMENT, HTML, TITLE, Client, problem
@@ -42,7 +42,7 @@ class Unreachable(Wrapper):
 def test_503_says_to_try_again_as_nothing_was_written(
     error: type[Exception], monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(operations, "PROBE_SECONDS", 0)
+    monkeypatch.setattr(health, "PROBE_SECONDS", 0)
     store = Unreachable(MemoryStore())
     client = Client(memory_ledger(store))
     client.post(PATH, DOCUMENT)

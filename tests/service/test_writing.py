@@ -3,13 +3,17 @@
 from __future__ import annotations
 
 import json
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import pytest
 
+from ledger.format import canonical
 from ledger.format.entry import digest
 from ledger.testing import memory_ledger
 from tests.service.client import DIGEST, DOCUMENT, TITLE, Client, problem, tag
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
 
 PATH = f"/titles/{TITLE}"
 
@@ -82,6 +86,59 @@ def test_text_beyond_ascii_comes_back_as_it_was(client: Client) -> None:
     assert client.post("/titles", document).status_code == 201
     got = client.get(PATH).json()
     assert got == {**document, "sha256": digest(document)}
+
+
+class Calls:
+    """Counts how often a document passes through the JSON of the ledger."""
+
+    def __init__(self, monkeypatch: pytest.MonkeyPatch) -> None:
+        self.decoded = self.encoded = 0
+        for name in ("decode", "load"):
+            monkeypatch.setattr(canonical, name, self._decoding(getattr(canonical, name)))
+        monkeypatch.setattr(canonical, "encode", self._encoding(canonical.encode))
+
+    def _decoding(self, real: Callable[..., object]) -> Callable[..., object]:
+        def decoding(data: bytes, **options: int) -> object:
+            self.decoded += b"1 low street" in data
+            return real(data, **options)
+
+        return decoding
+
+    def _encoding(self, real: Callable[..., bytes]) -> Callable[..., bytes]:
+        def encoding(value: object, **options: int) -> bytes:
+            data = real(value, **options)
+            self.encoded += b"1 low street" in data
+            return data
+
+        return encoding
+
+
+@pytest.mark.parametrize("path", ["/titles", PATH])
+def test_a_document_is_decoded_and_encoded_once(
+    client: Client, monkeypatch: pytest.MonkeyPatch, path: str
+) -> None:
+    calls = Calls(monkeypatch)
+    assert client.post(path, DOCUMENT).status_code == 201
+    assert (calls.decoded, calls.encoded) == (1, 1)
+
+
+def test_a_digest_that_is_sent_takes_one_more_encoding(
+    client: Client, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    calls = Calls(monkeypatch)
+    assert client.post(PATH, {**DOCUMENT, "sha256": DIGEST}).status_code == 201
+    assert (calls.decoded, calls.encoded) == (1, 2)
+
+
+@pytest.mark.parametrize(
+    "names",
+    [["z", "a"], ["\U0001f600", "\ufb33"], ["title_numbe", "title_numbers"], ["sha25", "t"]],
+)
+def test_an_answer_is_canonical_wherever_the_members_go(client: Client, names: list[str]) -> None:
+    document = {**dict.fromkeys(names, 1.0), "q": {"\U0001f600": 1e-6, "\ufb33": []}}
+    for answer in (client.post(PATH, document), client.get(PATH)):
+        shown = {**document, "title_number": TITLE}
+        assert answer.content == canonical.encode({**shown, "sha256": digest(shown)})
 
 
 # -- Headers -------------------------------------------------------------------------------------

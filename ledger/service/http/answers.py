@@ -1,4 +1,4 @@
-"""Answers with entity tags: the same bytes are not sent twice (RFC 9110, section 13)."""
+"""Answer with entity tags, so that no client fetches the same twice (RFC 9110, section 13)."""
 
 from __future__ import annotations
 
@@ -18,11 +18,11 @@ __all__ = ["JSON_TYPE", "REVALIDATE", "answer", "html", "to_json"]
 
 JSON_TYPE = "application/json"
 REVALIDATE = "no-cache"
-"""It may be stored, but has to be asked for again: the tag says whether it is still the same."""
+"""A cache may store the answer, but must ask each time whether the tag is still the same."""
 
 
 def to_json(value: dict[str, Any]) -> bytes:
-    """JSON for what is not canonical: reports, changes, lists."""
+    """Spell reports, changes and lists as JSON. It is not canonical."""
     text = json.dumps(value, ensure_ascii=False, separators=(",", ":"))
     return text.encode("utf-8", "backslashreplace")
 
@@ -37,9 +37,9 @@ def answer(
     headers: dict[str, str] | None = None,
     negotiated: bool = True,
 ) -> Response:
-    """The body with its tag (else its own hash), or 304; raises PreconditionFailed.
+    """Answer with a body and its tag (by default its sha256), or with 304.
 
-    ``negotiated``: whether the same URL is something else to who accepts something else.
+    ``negotiated``: whether the answer depends on the Accept header. Raises PreconditionFailed.
     """
     tag = tag or hashlib.sha256(body).hexdigest()
     vary = {"Vary": "Accept"} if negotiated else {}
@@ -50,5 +50,5 @@ def answer(
 
 
 def html(request: Request, page: str) -> Response:
-    """A page, tagged by its hash: the same URL is something else in JSON."""
+    """Answer with a page, tagged by its sha256."""
     return answer(request, page.encode(), media_type="text/html")

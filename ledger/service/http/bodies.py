@@ -1,8 +1,11 @@
-"""The body of a write: bytes up to a limit, then a document by the ledger's own strict JSON."""
+"""Read the body of a write, and spell the answer to it."""
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any
+import hashlib
+from typing import TYPE_CHECKING
+
+from msgspec import Raw
 
 from ledger.errors import InvalidError, MalformedError
 from ledger.format import canonical
@@ -21,7 +24,7 @@ __all__ = ["parse_document", "read_body", "representation", "title_digest"]
 
 
 async def read_body(request: Request, limit: int) -> bytes:
-    """The body; raises UnsupportedMediaType or TooLarge before reading what nobody wants."""
+    """Read the body. Raises UnsupportedMediaType or TooLarge before reading too much."""
     check_json(request)
     declared = one_header(request.scope, b"content-length")
     if declared is not None and declared.isdigit() and int(declared) > limit:
@@ -39,10 +42,10 @@ def _too_large(limit: int) -> TooLarge:
 
 
 def parse_document(data: bytes, title_number: str | None) -> tuple[str, dict[str, JSONValue]]:
-    """The title number and the document in a body, its ``sha256`` checked and taken out.
+    """Return the title number and the document in a body; its ``sha256`` is checked and removed.
 
-    ``title_number`` is the one in the path, if there is one. Raises MalformedError for what is no
-    JSON, InvalidError for what can't be registered.
+    ``title_number`` is the one in the path, if there is one. Raises MalformedError if the body is
+    not JSON, InvalidError if it can't be registered.
     """
     if not data:
         raise MalformedError("the body is empty", hint="send the document, a JSON object")
@@ -60,26 +63,37 @@ def parse_document(data: bytes, title_number: str | None) -> tuple[str, dict[str
     has_digest = "sha256" in value
     claimed = value.pop("sha256", None)
     check_document(value, name)
-    # As it will be shown, with the title number; or just as it was sent, perhaps without.
-    if has_digest and claimed not in (shown := title_digest(value, name), digest(value)):
+    # Of the document as it will be shown, with its title number, or as it was sent.
+    shown = {**value, "title_number": name}
+    if has_digest and claimed != digest(shown) and claimed != digest(value):
         raise InvalidError(
-            f"sha256 is not the document's, which is {shown}",
-            hint="it is the sha256 of the canonical JSON (RFC 8785) of all other members,"
-            " with or without the title_number of the path; leave it out to have it computed",
+            f"sha256 is not that of the document, which is {digest(shown)}",
+            hint="take the sha256 of the canonical JSON (RFC 8785) of all other members, with or"
+            " without the title_number of the path, or leave sha256 out",
         )
     return name, value
 
 
-def title_digest(document: dict[str, JSONValue], title_number: str) -> str:
-    """The ``sha256`` of a representation: of the canonical JSON of everything else in it.
+def title_digest(entry: Entry) -> str:
+    """Compute the ``sha256`` of a version as it is shown.
 
-    It is the document digest only where the document has its title_number, which one that came to
-    ``/titles/{title_number}`` need not have.
+    It is the document digest only if the document has its title_number. One that was posted to
+    ``/titles/{title_number}`` need not have it.
     """
-    return digest({**document, "title_number": title_number})
+    return hashlib.sha256(canonical.join(_shown(entry))).hexdigest()
 
 
-def representation(entry: Entry) -> dict[str, Any]:
-    """A version as it is shown, and can be posted again: the document, its number and digest."""
-    shown = {**entry.document, "title_number": entry.title_number}
-    return {**shown, "sha256": digest(shown)}
+def representation(entry: Entry) -> bytes:
+    """Spell a version as it is shown, and can be posted again.
+
+    It is the document with its title number and the digest of both. The stored bytes are spliced:
+    nothing is decoded or encoded again.
+    """
+    shown = _shown(entry)
+    digest_of_shown = hashlib.sha256(canonical.join(shown)).hexdigest()
+    return canonical.join({**shown, "sha256": Raw(canonical.encode(digest_of_shown))})
+
+
+def _shown(entry: Entry) -> dict[str, Raw]:
+    document = canonical.split(bytes(canonical.split(entry.payload)["document"]))
+    return {**document, "title_number": Raw(canonical.encode(entry.title_number))}

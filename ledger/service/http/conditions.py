@@ -1,7 +1,7 @@
-"""Conditional requests (RFC 9110, section 13): the entity tag of a version is its address.
+"""Handle conditional requests (RFC 9110, section 13). The entity tag of a version is its address.
 
-On a write they become the ``parent`` that the ledger compares when it swaps the head, so that
-nothing can come in between.
+On a write they become the ``parent`` that the ledger compares when it swaps the head, so nothing
+can happen in between.
 """
 
 from __future__ import annotations
@@ -31,7 +31,7 @@ class Tags:
     strong: tuple[str, ...] = ()
     weak: tuple[str, ...] = ()
     anything: bool = False
-    """It was ``*``: whatever is there, but something."""
+    """It was ``*``: any version, as long as there is one."""
 
     @classmethod
     def parse(cls, value: str) -> Tags:
@@ -53,7 +53,7 @@ class Tags:
         return cls(tuple(found[True]), tuple(found[False]))
 
     def holds(self, tag: str | None, *, weakly: bool = False) -> bool:
-        """Whether the current tag (None: there is nothing) is among these."""
+        """Tell whether the current tag (None: there is nothing) is among these."""
         if tag is None:
             return False
         return self.anything or tag in self.strong or (weakly and tag in self.weak)
@@ -61,7 +61,7 @@ class Tags:
 
 @dataclass(frozen=True, slots=True)
 class Conditions:
-    """The two conditions of a request; None: not made."""
+    """The two conditions of a request; None: absent."""
 
     match: Tags | None = None
     none_match: Tags | None = None
@@ -70,25 +70,25 @@ class Conditions:
         return self.match is not None or self.none_match is not None
 
     def say_on_what(self) -> bool:
-        """Whether a write under these names what it is on top of: an address, or nothing yet."""
+        """Tell whether a write says which version it builds on: an address, or none yet."""
         if self.match is not None and any(map(is_address, self.match.strong)):
             return True
         return self.none_match is not None and self.none_match.anything
 
 
 def is_not_modified(conditions: Conditions, tag: str) -> bool:
-    """Whether a reader has this already; raises PreconditionFailed where If-Match doesn't hold."""
+    """Tell whether the client has this already; raises PreconditionFailed if If-Match fails."""
     if conditions.match is not None and not conditions.match.holds(tag):
-        raise PreconditionFailed("what is there is not what If-Match asks for")
+        raise PreconditionFailed("the current version is not one that If-Match names")
     return conditions.none_match is not None and conditions.none_match.holds(tag, weakly=True)
 
 
 def expected_parent(
     ledger: Ledger, title_number: str, conditions: Conditions
 ) -> str | Anything | None:
-    """The parent to append on top of, under these conditions; raises HeadMoved.
+    """Turn conditions into the parent to append on top of; raises HeadMoved.
 
-    One address, and ``If-None-Match: *``, are left to the ledger, which compares when it swaps.
+    The ledger itself checks a single address, and ``If-None-Match: *``, when it swaps the head.
     """
     match, none_match = conditions.match, conditions.none_match
     if match is None and (none_match is None or none_match.anything):
@@ -99,7 +99,7 @@ def expected_parent(
     head = _head(ledger, title_number)
     if match is not None and not match.holds(head):
         if addresses:
-            # Perhaps an earlier try of the same append moved it: the ledger finds its reference.
+            # An earlier try of the same append may have moved it: the ledger finds its reference.
             return addresses[0]
         raise _refused(title_number, "If-Match", head)
     if none_match is not None and none_match.holds(head, weakly=True):
@@ -117,7 +117,7 @@ def _head(ledger: Ledger, title_number: str) -> str | None:
 def _refused(title_number: str, header: str, head: str | None) -> HeadMoved:
     there = f"its head is {head}" if head else "there is no such title"
     return HeadMoved(
-        f"cannot append to {title_number}: {header} doesn't hold, {there}",
-        hint="read the title, look at what changed, then write again",
+        f"cannot append to {title_number}: {header} does not hold: {there}",
+        hint="read the title, see what changed, then write again",
         actual=head,
     )

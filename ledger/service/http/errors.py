@@ -1,4 +1,4 @@
-"""What only an HTTP service can refuse; all else is an error of ``ledger.errors``.
+"""Errors that only the HTTP service raises. All others are in ``ledger.errors``.
 
 ``docs/reference/http.md`` has a row for each.
 """
@@ -32,7 +32,7 @@ Headers = tuple[tuple[str, str], ...]
 
 
 class RequestError(LedgerError):
-    """The request can't be understood: a header, a parameter that is unknown or given twice."""
+    """The request can't be understood: for example, a header is invalid or came twice."""
 
     slug = "bad-request"
     http_status = 400
@@ -51,14 +51,14 @@ class UnknownHost(RequestError):
 
 
 class Unauthorized(RequestError):
-    """No token, or nobody's (RFC 9110, section 15.5.2)."""
+    """The request has no token, or an unknown one (RFC 9110, section 15.5.2)."""
 
     slug = "unauthorized"
     http_status = 401
 
 
 class Forbidden(RequestError):
-    """A token that may read tries to write (RFC 6750, section 3.1)."""
+    """A token that may only read tries to write (RFC 6750, section 3.1)."""
 
     slug = "read-only-token"
     http_status = 403
@@ -72,14 +72,14 @@ class UnknownPath(RequestError):
 
 
 class NotSealed(RequestError):
-    """The transparency log has not got it, or not yet: a later seal will."""
+    """The transparency log does not have it yet."""
 
     slug = "not-sealed"
     http_status = 404
 
 
 class MethodNotAllowed(RequestError):
-    """There is such a page, but not for this method (RFC 9110, section 15.5.6)."""
+    """The page does not support this method (RFC 9110, section 15.5.6)."""
 
     slug = "method-not-allowed"
     http_status = 405
@@ -90,11 +90,11 @@ class TooLarge(RequestError):
 
     slug = "too-large"
     http_status = 413
-    headers = (("Connection", "close"),)  # nobody wants to read the rest
+    headers = (("Connection", "close"),)  # the rest of the body is not read
 
 
 class UnsupportedMediaType(RequestError):
-    """The body is no JSON by its Content-Type, or is encoded (RFC 9110, section 15.5.16)."""
+    """The Content-Type is not JSON, or the body is encoded (RFC 9110, section 15.5.16)."""
 
     slug = "unsupported-media-type"
     http_status = 415
@@ -102,35 +102,35 @@ class UnsupportedMediaType(RequestError):
 
 
 class MatchRequired(RequestError):
-    """A write without a condition, where each has to have one (RFC 6585, section 3)."""
+    """The write has no condition, and the service requires one (RFC 6585, section 3)."""
 
     slug = "match-required"
     http_status = 428
 
 
 class Busy(RequestError):
-    """Too many requests want the store; nothing was done."""
+    """Too many requests need the store; nothing was done."""
 
     slug = "busy"
     http_status = 503
 
 
 class NotReady(RequestError):
-    """The service runs, but can't read its ledger."""
+    """The service is running, but can't read its ledger."""
 
     slug = "not-ready"
     http_status = 503
 
 
 class WriteRefused(HeadMoved):
-    """HeadMoved, with the head that is there: a client whose answer was lost knows its own."""
+    """HeadMoved with the current head, so that a client whose answer was lost can find its own."""
 
     slug = HeadMoved.slug
     head: Entry | None = None
 
     @classmethod
     def because(cls, error: HeadMoved, head: Entry | None) -> WriteRefused:
-        """The same refusal, with the evidence."""
+        """Make the same refusal, with the evidence."""
         refused = cls(str(error), hint=error.hint, expected=error.expected, actual=error.actual)
         refused.head = head
         return refused

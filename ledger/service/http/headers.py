@@ -1,4 +1,4 @@
-"""What the headers of a request say; every one may come once, unless it is a list."""
+"""Read the headers of a request. A header may come once, unless it is a list."""
 
 from __future__ import annotations
 
@@ -19,6 +19,7 @@ __all__ = [
     "effective_at",
     "message",
     "one_header",
+    "prefers_html",
     "reference",
 ]
 
@@ -29,10 +30,11 @@ EXTENDED = re.compile(
     rb"((?:%[0-9A-Fa-f]{2}|[A-Za-z0-9!#$&+.^_`|~-])*)"
 )
 QUOTED = re.compile(r'"((?:[^"\\]|\\["\\])*)"')  # a string of RFC 9651, section 3.3.3
+QUALITY = re.compile(r"(?:0(?:\.[0-9]{0,3})?|1(?:\.0{0,3})?)")  # RFC 9110, section 12.4.2
 
 
 def one_header(scope: Scope, name: bytes) -> bytes | None:
-    """The raw value of a header, which may come once; raises RequestError."""
+    """Return the raw value of a header that may come once; raises RequestError."""
     found = _all(scope, name)
     if len(found) > 1:
         raise RequestError(f"the header {name.decode()} came {len(found)} times")
@@ -44,7 +46,7 @@ def _all(scope: Scope, name: bytes) -> list[bytes]:
 
 
 def conditions(request: Request) -> Conditions:
-    """If-Match and If-None-Match: lists, so their lines are taken together (RFC 9110, 5.3)."""
+    """Read If-Match and If-None-Match. They are lists, so lines are joined (RFC 9110, 5.3)."""
     return Conditions(
         match=_tags(request, b"if-match"), none_match=_tags(request, b"if-none-match")
     )
@@ -56,7 +58,7 @@ def _tags(request: Request, name: bytes) -> Tags | None:
 
 
 def message(request: Request) -> str:
-    """Ledger-Message in UTF-8, or, preferred, Ledger-Message* by RFC 8187; "" without either."""
+    """Read Ledger-Message* (RFC 8187), or else Ledger-Message in UTF-8, or else ""."""
     plain = _text(request, b"ledger-message")
     value = one_header(request.scope, b"ledger-message*")
     if value is None:
@@ -64,22 +66,22 @@ def message(request: Request) -> str:
     match = EXTENDED.fullmatch(value)
     if match is None or match[1].lower() != b"utf-8":
         raise RequestError(
-            "the header Ledger-Message* is no extended value",
+            "the header Ledger-Message* is not an extended value",
             hint="write UTF-8''first%20registration (RFC 8187), or send Ledger-Message as UTF-8",
         )
     return _decode(unquote_to_bytes(match[2]), "Ledger-Message*")
 
 
 def effective_at(request: Request) -> str | None:
-    """Ledger-Effective; the ledger says whether it is a date or a time."""
+    """Read Ledger-Effective. The ledger checks that it is a date or a time."""
     return _text(request, b"ledger-effective")
 
 
 def reference(request: Request) -> str:
-    """Idempotency-Key, bare or as a quoted string; "" where there is none.
+    """Read Idempotency-Key, bare or as a quoted string; "" if there is none.
 
-    Quoted is how draft-ietf-httpapi-idempotency-key-header has it, bare how most clients send it:
-    both are the same reference.
+    draft-ietf-httpapi-idempotency-key-header has it quoted, most clients send it bare. Both are the
+    same reference.
     """
     value = _text(request, b"idempotency-key")
     if value is None:
@@ -87,7 +89,9 @@ def reference(request: Request) -> str:
     if match := QUOTED.fullmatch(value):
         value = re.sub(r"\\(.)", r"\1", match[1])
     if not value:
-        raise RequestError("the Idempotency-Key is empty", hint="leave it out, or give one")
+        raise RequestError(
+            "the Idempotency-Key is empty", hint="leave the header out, or give a key"
+        )
     return value
 
 
@@ -104,7 +108,7 @@ def _decode(value: bytes, name: str) -> str:
 
 
 def check_json(request: Request) -> None:
-    """Refuse a body that says it is no JSON, or no UTF-8 (RFC 8259, section 8.1), or encoded."""
+    """Refuse a body that is declared not to be JSON in UTF-8 (RFC 8259, 8.1), or to be encoded."""
     value = (one_header(request.scope, b"content-type") or b"").decode("latin-1").lower()
     media, *parameters = (part.strip() for part in value.split(";"))
     if not JSON_TYPE.fullmatch(media):
@@ -115,6 +119,28 @@ def check_json(request: Request) -> None:
     for parameter in parameters:
         name, _, charset = parameter.partition("=")
         if name.strip() == "charset" and charset.strip().strip('"') not in {"utf-8", "utf8"}:
-            raise UnsupportedMediaType("JSON is UTF-8; another charset was named")
+            raise UnsupportedMediaType("the charset of JSON is UTF-8, not another")
     if (one_header(request.scope, b"content-encoding") or b"identity").lower() != b"identity":
         raise UnsupportedMediaType("the body is encoded", hint="send it without Content-Encoding")
+
+
+def prefers_html(accept: str) -> bool:
+    """Tell whether an Accept header (RFC 9110, 12.5.1) prefers HTML. All others get JSON."""
+    ranges = [_media_range(part) for part in accept.split(",") if part.strip()]
+    return _quality(ranges, "text", "html") > _quality(ranges, "application", "json")
+
+
+def _media_range(part: str) -> tuple[str, str, float]:
+    media, *parameters = (piece.strip().lower() for piece in part.split(";"))
+    kind, _, subtype = media.partition("/")
+    quality = next((p[2:].strip() for p in parameters if p.startswith("q=")), "1")
+    return kind, subtype, float(quality) if QUALITY.fullmatch(quality) else 0.0
+
+
+def _quality(ranges: list[tuple[str, str, float]], kind: str, subtype: str) -> float:
+    """Return the quality of the most specific range that matches, or 0."""
+    for wanted in ((kind, subtype), (kind, "*"), ("*", "*")):
+        found = [quality for *media, quality in ranges if tuple(media) == wanted]
+        if found:
+            return max(found)
+    return 0.0

@@ -1,4 +1,4 @@
-"""The parameters of the routes. The contract shows their patterns; the ledger checks them."""
+"""The parameters of the routes. OpenAPI shows their patterns; the ledger checks them."""
 
 from __future__ import annotations
 
@@ -33,16 +33,16 @@ __all__ = [
 ]
 
 MANY_ENTRIES = 20
-"""Entries on a page: each is one read."""
+"""Entries on a page. Each takes one read."""
 MANY_TITLES = 100
 
 NUMBER = re.compile(r"[1-9][0-9]{0,15}")
 
 
 def _plain_number(value: object) -> object:
-    """Refuse what only Python takes for a number: 1_0, +1, 1.0, 01, or one with spaces."""
+    """Refuse what only Python accepts as a number: 1_0, +1, 1.0, 01, or spaces around it."""
     if isinstance(value, str) and not NUMBER.fullmatch(value):
-        raise ValueError("not a number from 1 up, in digits")
+        raise ValueError("not a number of 1 or more, in digits")
     return value
 
 
@@ -92,7 +92,7 @@ Expect: TypeAlias = Annotated[
     str | None,
     Query(
         pattern=_ADDRESS,
-        description="A pin: an address remembered from before, which has to be in the chain.",
+        description="A pin: an address noted before, which must be in the chain.",
     ),
 ]
 After: TypeAlias = Annotated[
@@ -111,9 +111,9 @@ ManyTitles: TypeAlias = Annotated[
 
 
 async def only_known_parameters(request: Request) -> None:
-    """Refuse a query that has a parameter twice, or one that the route doesn't know.
+    """Refuse a query with a parameter that came twice, or that the route doesn't know.
 
-    Who writes ``?vresion=3`` must not get the current version for it.
+    ``?vresion=3`` must not show the current version.
     """
     given = [name for name, _ in request.query_params.multi_items()]
     known = {parameter.alias for parameter in request.scope["route"].dependant.query_params}

@@ -1,6 +1,6 @@
-"""The contract: what each route may answer, and the document that says so (OpenAPI 3.1).
+"""Describe what each route may answer, and build the OpenAPI 3.1 document.
 
-FastAPI knows the paths and the parameters; what it would make up of the answers is replaced here.
+FastAPI knows the paths and the parameters. The answers that it would invent are replaced here.
 """
 
 from __future__ import annotations
@@ -46,8 +46,8 @@ HTML = {"text/html": {"schema": TEXT}}
 DESCRIPTION = """\
 A signed, content-addressed, versioned store of land-title entries.
 
-The `ETag` of a version is its address: the sha256 of the signed entry. Write with `If-Match` to
-write on top of what you have read, with `Idempotency-Key` to be able to ask again.
+The `ETag` of a version is its address: the sha256 of the signed entry. Send `If-Match` to
+write on top of the version you read, and `Idempotency-Key` to be able to repeat a write safely.
 HEAD works wherever GET does, OPTIONS everywhere. Errors are problem details (RFC 9457); their
 `slug` is what programs compare. Pages are JSON unless `Accept` prefers `text/html`.
 """
@@ -81,11 +81,11 @@ def _contract(
 
 
 NOT_MODIFIED: Contract = {
-    "description": "The client has it already (If-None-Match)",
+    "description": "The client already has it (If-None-Match)",
     "headers": {"ETag": ref("headers", "ETag")},
 }
 REDIRECT: Contract = {
-    "description": "Elsewhere",
+    "description": "Redirected",
     "headers": {"Location": ref("headers", "Location")},
 }
 STORE = (400, 401, 404, 422, 500, 503)
@@ -99,12 +99,15 @@ IF_NONE_MATCH = {
     "description": "Entity tags of what the client has.",
 }
 WRITE_HEADERS = [
-    ("If-Match", 'Only on top of this head: "ADDRESS", several, or * for any.'),
-    ("If-None-Match", "*: only if there is no such title yet."),
-    ("Idempotency-Key", "The entry's reference: sent again, the same answer, nothing is written."),
+    ("If-Match", 'Write only if the head is this one: "ADDRESS", several, or * for any.'),
+    ("If-None-Match", "*: write only if there is no such title yet."),
+    (
+        "Idempotency-Key",
+        "The entry's reference. Sent again, it gets the same answer and nothing is written.",
+    ),
     ("Ledger-Message", "Why this version exists, in UTF-8."),
     ("Ledger-Message*", "The same by RFC 8187: UTF-8''percent%20encoded. Preferred if both come."),
-    ("Ledger-Effective", "From when it holds in law: 2026-01-31, or an RFC 3339 time."),
+    ("Ledger-Effective", "When it takes effect in law: 2026-01-31, or an RFC 3339 time."),
 ]
 
 
@@ -137,7 +140,7 @@ def _write(name: str, schema: str) -> Contract:
         name,
         {
             201: _ok("Registered", _json("Title"), *headers),
-            200: _ok("It was registered before, under this key", _json("Title"), *headers),
+            200: _ok("Already registered under this Idempotency-Key", _json("Title"), *headers),
         },
         WRITE,
         openapi_extra={
@@ -155,7 +158,9 @@ APPEND = _write("append", "DocumentOfTitle")
 ENTRIES = _read("listEntries", "Entries", "The history, newest first", "Link")
 ENTRY = _read("getEntry", "Entry", "The exact bytes of the entry")
 ENTRY["responses"][307] = REDIRECT
-DIFF = _read("diff", "Diff", "The fields that differ, with old and new; 422 if too much does")
+DIFF = _read(
+    "diff", "Diff", "The fields that differ, with old and new values; 422 if too many differ"
+)
 VERIFICATION = _contract(
     "verify", {200: _ok("The report, whatever it says", {**_json("Report"), **HTML})}, STORE
 )
@@ -186,13 +191,13 @@ OPENAPI = _contract(
 )
 DOCS = _contract(
     "docs",
-    {200: _ok("This document, to read", HTML, "ETag"), 304: NOT_MODIFIED},
+    {200: _ok("This document, for people", HTML, "ETag"), 304: NOT_MODIFIED},
     (400, 401, 412, 422),
 )
 
 
 def build_contract(app: FastAPI, settings: Settings) -> Contract:
-    """The whole document, for a service that is set up like this."""
+    """Build the whole document, for a service with these settings."""
     contract: Contract = get_openapi(
         title=app.title,
         version=app.version,

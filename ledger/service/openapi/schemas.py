@@ -1,4 +1,4 @@
-"""The components of the contract: what bodies, headers and problems look like (OpenAPI 3.1)."""
+"""Describe bodies, headers and problems, the components of the OpenAPI 3.1 document."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ PROBLEM_TYPE = "application/problem+json"
 
 
 def ref(kind: str, name: str) -> dict[str, str]:
-    """A reference to a component."""
+    """Refer to a component."""
     return {"$ref": f"#/components/{kind}/{name}"}
 
 
@@ -64,14 +64,14 @@ SCHEMAS: dict[str, Schema] = {
     "Document": _object(
         {"title_number": TITLE_NUMBER_},
         {"sha256": DIGEST},
-        description="The title as it is to be registered, with whatever members it has."
-        " sha256, if it is there, is checked and not stored.",
+        description="The title to register, with any members."
+        " sha256 is checked if present, and not stored.",
         example={"address": "1 low street", "title_number": "TN1234567"},
     ),
     "DocumentOfTitle": _object(
         {},
         {"title_number": TITLE_NUMBER_, "sha256": DIGEST},
-        description="A Document; its title_number is the one in the path, or not there.",
+        description="A Document. Its title_number is that of the path, or absent.",
         example={"address": "1 low street"},
     ),
     "Title": _object(
@@ -87,8 +87,8 @@ SCHEMAS: dict[str, Schema] = {
     "Change": _object(
         {"path": TEXT, "kind": {"enum": ["added", "removed", "changed"]}},
         {"old": {}, "new": {}},
-        description="path is a JSON pointer (RFC 6901); what was added has no old, what was"
-        " removed no new.",
+        description="path is a JSON pointer (RFC 6901). An added field has no old, a removed"
+        " one no new.",
     ),
     "HistoryEntry": _object(
         {
@@ -98,8 +98,8 @@ SCHEMAS: dict[str, Schema] = {
             "changes": {
                 "type": ["array", "null"],
                 "items": ref("schemas", "Change"),
-                "description": "null: too much changed to show, as an answer has 4 MiB of changes"
-                " at most. Read both entries.",
+                "description": "null: too much changed to show. An answer has 4 MiB of changes at"
+                " most. Read both entries.",
             },
         }
     ),
@@ -140,7 +140,7 @@ SCHEMAS: dict[str, Schema] = {
             "origin": TEXT,
             "sealing": {
                 "enum": ["ok", "failing", "starting"],
-                "description": "How the last seal of the log went, where the service seals it.",
+                "description": "How the last seal of the log went, if the service seals.",
             },
         },
     ),
@@ -151,7 +151,7 @@ SCHEMAS: dict[str, Schema] = {
             "status": {"type": "integer", "minimum": 400, "maximum": 599},
             "detail": TEXT,
             "slug": {**TEXT, "description": "Stable, for programs."},
-            "hint": {**TEXT, "description": "What to do next, or nothing."},
+            "hint": {**TEXT, "description": "What to do next; may be empty."},
         },
         {
             "expected": PARENT,
@@ -170,7 +170,7 @@ SCHEMAS: dict[str, Schema] = {
 HEADERS: dict[str, Schema] = {
     "ETag": {"schema": TEXT, "description": 'The address in quotes: "<address>".'},
     "Ledger-Address": {"schema": ADDRESS_, "description": "The entry's address."},
-    "Location": {"schema": TEXT, "description": "The URL of the title, or of what to read."},
+    "Location": {"schema": TEXT, "description": "The URL of the title, or where to go."},
     "Link": {"schema": TEXT, "description": 'The next page, if there is one: <URL>; rel="next".'},
     "Allow": {"schema": TEXT},
     "Retry-After": {"schema": {"type": "string"}, "description": "Seconds. Nothing was written."},
@@ -179,19 +179,19 @@ HEADERS: dict[str, Schema] = {
 }
 
 PROBLEMS: dict[int, str] = {
-    400: "Malformed: no JSON, a header that can't be understood, a parameter given twice",
-    401: "A token is needed, or nobody has this one",
+    400: "Malformed: not JSON, an invalid header, or a parameter given twice",
+    401: "A token is required, or this one is not known",
     403: "The token may only read",
     404: "No such title, version or entry, or it is not in the log yet",
-    409: "It doesn't fit: the reference is taken, the head is missing, the clock is behind",
-    412: "The condition doesn't hold; address, parent, version and digest are those of the head",
+    409: "Conflict: the reference is taken, the head is missing, or the clock is behind",
+    412: "The condition does not hold. address, parent, version and digest are those of the head",
     413: "The body is too large",
-    415: "The body is no JSON",
-    422: "Readable, but not acceptable: a title number, a document, a digest, a parameter",
-    428: "It has to say on top of what: If-Match with an address, or If-None-Match: *",
-    500: "What is stored doesn't hold together, or the service isn't set up for this",
-    503: "The store can't be used, or is busy; nothing was written",
-    504: "It may have been written: address is what to look for",
+    415: "The body is not JSON",
+    422: "Readable but invalid: a title number, a document, a digest or a parameter",
+    428: "A condition is required: If-Match with an address, or If-None-Match: *",
+    500: "The stored data is damaged, or the service is not set up for this",
+    503: "The store is unavailable or busy; nothing was written",
+    504: "It may have been written: look for the address",
 }
 
 _HEADERS_OF = {401: ["WWW-Authenticate"], 403: ["WWW-Authenticate"], 503: ["Retry-After"]}

@@ -1,4 +1,4 @@
-"""The OpenAPI document as a page needs it: operations with parameters, bodies and answers."""
+"""Turn the OpenAPI document into what a page shows: calls with parameters and answers."""
 
 from __future__ import annotations
 
@@ -49,7 +49,7 @@ class Operation:
 
     @property
     def headline(self) -> str:
-        """What it does, in one line."""
+        """What the call does, in one line."""
         return self.description.partition("\n")[0] or self.summary
 
     @property
@@ -60,7 +60,7 @@ class Operation:
 
 
 def operations(openapi: dict[str, Any]) -> Iterator[Operation]:
-    """Every call of the contract, in its order."""
+    """Yield every call of the document, in its order."""
     for path, item in openapi.get("paths", {}).items():
         for method in METHODS:
             if method in item:
@@ -108,7 +108,7 @@ def _answer(status: str, item: dict[str, Any]) -> Answer:
 
 
 def _resolve(openapi: dict[str, Any], item: dict[str, Any]) -> dict[str, Any]:
-    """What a local reference (``#/components/responses/NotFound``) stands for."""
+    """Follow a local reference such as ``#/components/responses/NotFound``."""
     found: Any = openapi
     if "$ref" not in item:
         return item
@@ -119,7 +119,7 @@ def _resolve(openapi: dict[str, Any], item: dict[str, Any]) -> dict[str, Any]:
 
 
 def _type(schema: dict[str, Any]) -> str:
-    """A schema in a few words: ``string``, ``integer or null``, ``Problem``."""
+    """Name a schema in a few words: ``string``, ``integer or null``, ``Problem``."""
     if "$ref" in schema:
         return str(schema["$ref"]).rpartition("/")[2]
     for several in ("anyOf", "oneOf"):

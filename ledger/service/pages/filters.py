@@ -1,7 +1,7 @@
-"""How stored values are shown in HTML: hidden characters as escapes, times and JSON for people.
+"""Show stored values in HTML: hidden characters as escapes, times and JSON for people.
 
-Text that comes from a store is data. What would be markup is escaped by the templates; what would
-be invisible, or turn the reading direction, is shown as its escape.
+Text that comes from a store is data. The templates escape markup. These filters show characters
+that are invisible, or that change the reading direction, as escapes.
 """
 
 from __future__ import annotations
@@ -43,10 +43,9 @@ def _escaped(char: str) -> str:
 
 
 def visible(value: object) -> object:
-    """Any output of a template: text with what is hidden as escapes, all else as it is.
+    """Show hidden characters in a text as escapes; return anything else as it is.
 
-    The templates put every expression through this, so that no attribute and no heading can be
-    forgotten.
+    The templates pass every expression through this, so no attribute or heading is forgotten.
     """
     if not isinstance(value, str) or isinstance(value, Markup) or value.isprintable():
         return value
@@ -54,12 +53,12 @@ def visible(value: object) -> object:
 
 
 def text(value: str) -> Markup:
-    """A stored text: lines kept, its direction its own, escapes told apart from what was written.
+    """Show a stored text with its lines, isolate its direction, and mark escapes.
 
-    A space at either end, which nobody would see, is marked too; one that is very long is cut.
+    Spaces at either end are marked as well. A very long text is cut.
     """
     if len(value) > MAX_CHARS:
-        cut = Markup('<span class="lit">… (the JSON has it all)</span>')
+        cut = Markup('<span class="lit">… (the JSON has all of it)</span>')
         return text(value[:MAX_CHARS]) + cut
     body = value.strip(" ")
     start = len(value) - len(value.lstrip(" ")) if body else 0
@@ -70,7 +69,7 @@ def text(value: str) -> Markup:
 
 
 def prose(value: str) -> Markup:
-    """Paragraphs of our own documentation, with ``code`` between backticks."""
+    """Show paragraphs of our own documentation, with ``code`` between backticks."""
     paragraphs = (" ".join(lines.split()) for lines in value.split("\n\n"))
     return Markup("").join(
         Markup("<p>{}</p>\n").format(
@@ -99,12 +98,12 @@ def _mark(shown: str) -> Markup:
 
 
 def literal(value: JSONValue) -> str:
-    """A number, true, false or null, as canonical JSON spells it."""
+    """Show a number, true, false or null as canonical JSON spells it."""
     return canonical.encode(value).decode()
 
 
 def pretty(value: JSONValue) -> Markup:
-    """JSON, indented: still the same JSON, as what is hidden becomes JSON's own escapes."""
+    """Show indented JSON. Hidden characters become JSON escapes, so it is still the same JSON."""
     written = json.dumps(value, ensure_ascii=False, indent=2)
     return escape(
         "".join(
@@ -119,7 +118,7 @@ def _json_escaped(char: str) -> str:
 
 
 def moment(value: str) -> Markup:
-    """A date or time of the format (RFC 3339), for people and, in ``datetime``, for machines."""
+    """Show a date or time (RFC 3339) for people and, in ``datetime``, for programs."""
     date, _, clock = value.partition("T")
     year, month, day = date.split("-")
     shown = f"{int(day)} {MONTHS[int(month) - 1]} {year}"
@@ -134,7 +133,7 @@ def moment(value: str) -> Markup:
 
 
 def columns(items: list[JSONValue]) -> list[str]:
-    """The columns of a list that reads best as a table: small flat objects; else none."""
+    """Name the columns of a list of small flat objects; empty if it is no such list."""
     if len(items) < 2 or not all(isinstance(item, dict) and item for item in items):
         return []
     names = list(dict.fromkeys(name for item in items for name in item))

@@ -1,8 +1,8 @@
-"""The pages: what the service knows, as HTML that works without scripts, on a phone, on paper.
+"""Render HTML pages that work without scripts, on a phone and on paper.
 
-Only presentation: whatever is shown was read and checked by the ``Ledger``. Everything that a store
-can hold is escaped (see ``shown.py``), and no page asks for anything from elsewhere, so that the
-strictest Content-Security-Policy fits: ``default-src 'none'; style-src 'self'; img-src 'self';
+The ``Ledger`` has read and checked whatever they show. Everything that a store can hold is escaped
+(see ``filters``). No page loads anything from elsewhere, so the strictest Content-Security-Policy
+fits: ``default-src 'none'; style-src 'self'; img-src 'self';
 form-action 'self'``.
 """
 
@@ -18,9 +18,9 @@ from jinja2 import Environment, FileSystemLoader, StrictUndefined
 
 from ledger.format import layout
 from ledger.format.diff import ABSENT
-from ledger.service.log_view import InLog
-from ledger.service.pages import api_page as contract
-from ledger.service.pages import filters as shown
+from ledger.service.log_view import LogSummary
+from ledger.service.pages import filters
+from ledger.service.pages.api_page import operations
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
@@ -35,19 +35,19 @@ if TYPE_CHECKING:
 __all__ = ["Pages", "Urls"]
 
 HERE = Path(__file__).parent
-NO_LOG = InLog()
+NO_LOG = LogSummary()
 
 LOCAL = "http://127.0.0.1:5000"
-"""Where ``ledger serve`` listens if nothing else was said."""
+"""Where ``ledger serve`` listens by default."""
 
 
 class Urls:
-    """The addresses of pages; ``base`` goes before each."""
+    """The URLs of pages. Each begins with ``base``."""
 
     def __init__(self, base: str) -> None:
         self.base = base
         style = (HERE / "static" / "style.css").read_bytes()
-        # So that a browser never uses the stylesheet of another version.
+        # The hash keeps a browser from using the stylesheet of another version.
         self.style = f"{base}/static/style.css?v={hashlib.sha256(style).hexdigest()[:8]}"
         self.icon = f"{base}/static/icon.svg"
         self.titles = f"{base}/titles"
@@ -84,12 +84,12 @@ class Urls:
         return f"{self.title(title_number)}/bundle"
 
     def absolute(self, url: str) -> str:
-        """The address for a shell: with a host, the default one where none is known."""
+        """Complete a URL for a shell, with the default host if none is known."""
         return url if "://" in self.base else LOCAL + url
 
 
 class Pages:
-    """Renders the pages of one ledger. ``base`` is "" or what all its URLs begin with."""
+    """Renders the pages of one ledger. All URLs begin with ``base``, which may be ""."""
 
     def __init__(self, *, origin: str, keyring: Keyring, base: str) -> None:
         self._environment = _environment()
@@ -111,7 +111,7 @@ class Pages:
         history: History,
         older_url: str | None,
         report: Report,
-        log: InLog = NO_LOG,
+        log: LogSummary = NO_LOG,
     ) -> str:
         """A title as one of its entries has it: ``head``, or an older one, and marked as such."""
         return self._render(
@@ -127,7 +127,12 @@ class Pages:
         )
 
     def entries(
-        self, *, title_number: str, history: History, older_url: str | None, log: InLog = NO_LOG
+        self,
+        *,
+        title_number: str,
+        history: History,
+        older_url: str | None,
+        log: LogSummary = NO_LOG,
     ) -> str:
         """A page of the history, newest first."""
         return self._render(
@@ -165,11 +170,11 @@ class Pages:
         )
 
     def docs(self, *, openapi: dict[str, Any]) -> str:
-        """The contract of the API, for reading."""
+        """The description of the API, for people."""
         return self._render(
             "docs.html",
             info=openapi.get("info", {}),
-            operations=list(contract.operations(openapi)),
+            operations=list(operations(openapi)),
             schemas=openapi.get("components", {}).get("schemas", {}),
         )
 
@@ -182,18 +187,18 @@ def _environment() -> Environment:
         loader=FileSystemLoader(HERE / "templates"),
         autoescape=True,
         undefined=StrictUndefined,
-        finalize=shown.visible,
+        finalize=filters.visible,
         trim_blocks=True,
         lstrip_blocks=True,
         auto_reload=False,
     )
     environment.filters.update(
-        text=shown.text,
-        literal=shown.literal,
-        pretty=shown.pretty,
-        moment=shown.moment,
-        prose=shown.prose,
-        columns=shown.columns,
+        text=filters.text,
+        literal=filters.literal,
+        pretty=filters.pretty,
+        moment=filters.moment,
+        prose=filters.prose,
+        columns=filters.columns,
         shell=shlex.quote,
     )
     environment.tests["absent"] = lambda value: value is ABSENT
@@ -201,7 +206,7 @@ def _environment() -> Environment:
 
 
 def _flagged(findings: Iterable[Finding]) -> dict[str, str]:
-    """The addresses that a finding is about, each with the worst severity."""
+    """Map the addresses that findings are about to the worst severity of each."""
     flagged: dict[str, str] = {}
     for finding in findings:
         parsed = layout.parse_entry_key(finding.object_key)

@@ -1,4 +1,4 @@
-"""What is not about titles: health, metrics, the contract, and the files that pages need."""
+"""Health, metrics, the description of the API, and the files that pages need."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ from starlette.requests import Request  # noqa: TC002 -- FastAPI reads the annot
 from ledger.errors import LedgerError
 from ledger.service.http.answers import JSON_TYPE, answer, html, to_json
 from ledger.service.http.errors import NotReady, UnknownPath
-from ledger.service.openapi import routes as openapi
+from ledger.service.openapi.routes import DOCS, HEALTHZ, METRICS, OPENAPI, READYZ
 from ledger.titles.identity import read_origin
 
 if TYPE_CHECKING:
@@ -26,32 +26,32 @@ if TYPE_CHECKING:
 
     from fastapi import FastAPI
 
-    from ledger.service.context import Face
+    from ledger.service.context import Context
     from ledger.service.metrics import LogFigures
     from ledger.service.pages.pages import Pages
 
-__all__ = ["Operations"]
+__all__ = ["HealthRoutes"]
 
 STATIC = Path(__file__).parents[1] / "pages" / "static"
 PROBE_SECONDS = 1.0
-"""How long a probe of the store answers for others, so that nobody keeps the store busy with it."""
+"""How long the result of a probe is reused, so that probes can't keep the store busy."""
 FIGURES_SECONDS = 15.0
-"""How long what was found of the log is shown for: finding it lists all that waits."""
+"""How long figures of the log are reused. Finding them lists all that waits."""
 
 logger = logging.getLogger("ledger.service")
 
 
-class Operations:
+class HealthRoutes:
     """The routes for those who run the service, and for those who write clients."""
 
-    def __init__(self, face: Face, contract: Callable[[], dict[str, Any]]) -> None:
-        self._face = face
+    def __init__(self, context: Context, contract: Callable[[], dict[str, Any]]) -> None:
+        self._context = context
         self._probing = Lock()
         self._probed_until = 0.0
         self._probed: str | LedgerError = ""
         self._figuring = Lock()
         self._figured_until = 0.0
-        # Rendering takes long enough for others to notice.
+        # Rendering takes long enough to delay other requests.
         self._contract = cache(lambda: json.dumps(contract(), indent=2).encode())
 
         @lru_cache(maxsize=8)
@@ -62,29 +62,29 @@ class Operations:
         self._files = {file.name: file.read_bytes() for file in STATIC.iterdir() if file.is_file()}
 
     def add_to(self, app: FastAPI) -> None:
-        """Add the routes, as the contract has them."""
+        """Add the routes to the application."""
         for path, endpoint, contract in (
-            ("/healthz", self.healthz, openapi.HEALTHZ),
-            ("/readyz", self.readyz, openapi.READYZ),
-            ("/metrics", self.metrics, openapi.METRICS),
-            ("/openapi.json", self.openapi, openapi.OPENAPI),
-            ("/docs", self.docs, openapi.DOCS),
+            ("/healthz", self.healthz, HEALTHZ),
+            ("/readyz", self.readyz, READYZ),
+            ("/metrics", self.metrics, METRICS),
+            ("/openapi.json", self.openapi, OPENAPI),
+            ("/docs", self.docs, DOCS),
         ):
             app.add_api_route(path, endpoint, methods=["GET"], **contract)
         app.add_api_route("/static/{name}", self.static, methods=["GET"], include_in_schema=False)
 
     async def healthz(self) -> Response:
-        """Whether the process answers; touches nothing else."""
+        """Whether the process answers. It touches nothing else."""
         return Response(to_json({"status": "ok", **self._sealing()}), media_type=JSON_TYPE)
 
     def _sealing(self) -> dict[str, str]:
-        """How sealing goes: a service that can't seal can still serve."""
-        sealer = self._face.sealer
+        """Show how sealing is going. A service that can't seal can still serve."""
+        sealer = self._context.sealer
         return {"sealing": sealer.sealing.state} if sealer else {}
 
     async def readyz(self) -> Response:
         """Whether the ledger can be read, or could a moment ago."""
-        async with self._probing:  # who comes meanwhile has the same answer
+        async with self._probing:  # requests that come meanwhile get the same answer
             if monotonic() >= self._probed_until:
                 self._probed = await self._probe()
                 self._probed_until = monotonic() + PROBE_SECONDS
@@ -95,15 +95,15 @@ class Operations:
         return Response(to_json(shown), media_type=JSON_TYPE)
 
     async def _probe(self) -> str | LedgerError:
-        store = self._face.ledger.store
+        store = self._context.ledger.store
         try:
-            return await self._face.work.run("readyz", lambda: read_origin(store))
+            return await self._context.threads.run("readyz", lambda: read_origin(store))
         except LedgerError as error:
             return error
 
     async def metrics(self) -> Response:
         """Counters and timings, for Prometheus."""
-        metrics = self._face.metrics
+        metrics = self._context.metrics
         async with self._figuring:
             if monotonic() >= self._figured_until:
                 metrics.log_is(await self._figure())
@@ -112,21 +112,21 @@ class Operations:
 
     async def _figure(self) -> LogFigures | None:
         try:
-            return await self._face.work.run("metrics", self._face.logged.figures)
+            return await self._context.threads.run("metrics", self._context.log.figures)
         except LedgerError as error:
-            logger.warning("no figures of the log: %s: %a", error.slug, str(error))
+            logger.warning("cannot measure the log: %s: %a", error.slug, str(error))
             return None
 
     async def openapi(self, request: Request) -> Response:
-        """The contract, for machines."""
+        """The description of the API, for programs."""
         return answer(request, self._contract())
 
     async def docs(self, request: Request) -> Response:
-        """The contract, for people."""
-        return html(request, self._docs(self._face.pages(request.scope)))
+        """The description of the API, for people."""
+        return html(request, self._docs(self._context.pages(request.scope)))
 
     async def static(self, request: Request, name: str, v: str = "") -> Response:  # noqa: ARG002 -- not to be refused as unknown
-        """A stylesheet or a picture; ``v`` is its hash, so that another version is another URL."""
+        """A stylesheet or a picture. ``v`` is its hash, so that each version has its own URL."""
         if name not in self._files:
             raise UnknownPath(f"no such file: {name!a:.80}")
         body = self._files[name]

@@ -11,14 +11,14 @@ from ledger.errors import InvalidError
 from ledger.format.layout import head_key
 from ledger.service.http.answers import REVALIDATE, answer, html, to_json
 from ledger.service.http.parameters import MANY_TITLES, After, ManyTitles, Prefix
-from ledger.service.openapi import routes as openapi
+from ledger.service.openapi.routes import ROOT, TITLES
 
 if TYPE_CHECKING:
     from fastapi import FastAPI
 
-    from ledger.service.context import Face
+    from ledger.service.context import Context
 
-__all__ = ["Listing"]
+__all__ = ["ListingRoutes"]
 
 
 @runtime_checkable
@@ -30,27 +30,27 @@ class Presigner(Protocol):
         ...
 
 
-class Listing:
+class ListingRoutes:
     """The routes ``/`` and ``/titles``."""
 
-    def __init__(self, face: Face) -> None:
-        self._face = face
-        store, seconds = face.ledger.store, face.settings.presign_seconds
+    def __init__(self, context: Context) -> None:
+        self._context = context
+        store, seconds = context.ledger.store, context.settings.presign_seconds
         self._presigner = store if isinstance(store, Presigner) and seconds else None
         self._seconds = seconds or 0
         if seconds and self._presigner is None:
             raise InvalidError(
-                f"{store.url} has no presigned URLs", hint="only a store in S3 has; see --presign"
+                f"{store.url} has no presigned URLs", hint="leave --presign out: only S3 has them"
             )
 
     def add_to(self, app: FastAPI) -> None:
-        """Add the routes, as the contract has them."""
-        app.add_api_route("/", self.root, methods=["GET"], **openapi.ROOT)
-        app.add_api_route("/titles", self.titles, methods=["GET"], **openapi.TITLES)
+        """Add the routes to the application."""
+        app.add_api_route("/", self.root, methods=["GET"], **ROOT)
+        app.add_api_route("/titles", self.titles, methods=["GET"], **TITLES)
 
     async def root(self, request: Request) -> Response:
-        """Where everything begins: the list of titles."""
-        return RedirectResponse(self._face.url(request.scope, "/titles"), 307)
+        """Redirects to the list of titles."""
+        return RedirectResponse(self._context.url(request.scope, "/titles"), 307)
 
     async def titles(
         self,
@@ -62,11 +62,11 @@ class Listing:
         """The titles, in order, as the store lists them: a listing can't be verified."""
 
         def read() -> Response:
-            found = list(self._face.ledger.titles(prefix=q, after=after, limit=limit + 1))
+            found = list(self._context.ledger.titles(prefix=q, after=after, limit=limit + 1))
             listed, more = found[:limit], len(found) > limit
             url = self._next(request, listed[-1], limit, q) if more else None
-            if self._face.wants_html(request.scope):
-                pages = self._face.pages(request.scope)
+            if self._context.wants_html(request.scope):
+                pages = self._context.pages(request.scope)
                 return html(request, pages.titles(titles=listed, query=q, next_url=url))
             return answer(
                 request,
@@ -75,15 +75,15 @@ class Listing:
                 headers={"Link": f'<{url}>; rel="next"'} if url else {},
             )
 
-        return await self._face.work.run("titles", read)
+        return await self._context.threads.run("titles", read)
 
     def _url(self, request: Request, title_number: str) -> str:
         if self._presigner:
             return self._presigner.presign(head_key(title_number), self._seconds)
-        return self._face.url(request.scope, f"/titles/{title_number}")
+        return self._context.url(request.scope, f"/titles/{title_number}")
 
     def _next(self, request: Request, last: str, limit: int, prefix: str) -> str:
         query: dict[str, str | int] = {"after": last, "limit": limit}
-        return self._face.url(
+        return self._context.url(
             request.scope, "/titles", **query, **({"q": prefix} if prefix else {})
         )

@@ -1,6 +1,6 @@
-"""The transparency log: its files as c2sp.org/tlog-tiles has them, and receipts.
+"""Serve the transparency log: its files, as c2sp.org/tlog-tiles names them, and receipts.
 
-A client of the log believes none of it: tiles lead to the root of a checkpoint, or they don't.
+A client trusts none of it: it checks that the tiles lead to the root of a checkpoint.
 """
 
 from __future__ import annotations
@@ -12,41 +12,39 @@ from starlette.requests import Request  # noqa: TC002 -- FastAPI reads the annot
 
 from ledger.errors import IntegrityError, MalformedError
 from ledger.format.layout import tile_key
-from ledger.sealing.reader import LogReader
 from ledger.service.http.answers import answer
 from ledger.service.http.errors import UnknownPath
 from ledger.service.http.parameters import TilePath, TitleNumber, Version  # noqa: TC001 -- FastAPI reads the annotations
-from ledger.service.openapi import routes as openapi
+from ledger.service.openapi.routes import CHECKPOINT, RECEIPT, TILE
 from ledger.tlog.tiles import ENTRIES, HEIGHT, WIDTH, check_tile, decode_entries, parse_tile
 
 if TYPE_CHECKING:
     from fastapi import FastAPI
 
-    from ledger.service.context import Face
+    from ledger.service.context import Context
     from ledger.tlog.tiles import Tile
 
-__all__ = ["LogFiles"]
+__all__ = ["LogRoutes"]
 
 TEXT_TYPE = "text/plain; charset=utf-8"
 TILE_TYPE = "application/octet-stream"
 
 
-class LogFiles:
+class LogRoutes:
     """The routes below ``/log``, and that of a title's receipt."""
 
-    def __init__(self, face: Face) -> None:
-        self._face = face
-        ledger = face.ledger
+    def __init__(self, context: Context) -> None:
+        self._context = context
+        ledger = context.ledger
         self._ledger = ledger
-        self._reader = LogReader(ledger.store, ledger.origin, ledger.keyring)
-        self._size = 0  # as far as was seen: it only ever grows
+        self._size = 0  # the largest that was seen: a log only grows
 
     def add_to(self, app: FastAPI) -> None:
-        """Add the routes, as the contract has them."""
+        """Add the routes to the application."""
         for path, endpoint, contract in (
-            ("/log/checkpoint", self.checkpoint, openapi.CHECKPOINT),
-            ("/log/tile/{path:path}", self.tile, openapi.TILE),
-            ("/titles/{title_number}/receipt", self.receipt, openapi.RECEIPT),
+            ("/log/checkpoint", self.checkpoint, CHECKPOINT),
+            ("/log/tile/{path:path}", self.tile, TILE),
+            ("/titles/{title_number}/receipt", self.receipt, RECEIPT),
         ):
             app.add_api_route(path, endpoint, methods=["GET"], **contract)
 
@@ -54,13 +52,13 @@ class LogFiles:
         """The signed checkpoint of the transparency log: its size and its root."""
 
         def read() -> Response:
-            note = self._face.logged.checkpoint().note
+            note = self._context.log.checkpoint().note
             return answer(request, note, media_type=TEXT_TYPE, negotiated=False)
 
-        return await self._face.work.run("log-checkpoint", read)
+        return await self._context.threads.run("log-checkpoint", read)
 
     async def tile(self, request: Request, path: TilePath) -> Response:
-        """A tile of the transparency log: 256 hashes or leaves, or what there is of them."""
+        """A tile of the transparency log: up to 256 hashes or leaves."""
         try:
             tile = parse_tile(f"tile/{path}")
         except MalformedError as error:
@@ -71,24 +69,24 @@ class LogFiles:
                 request,
                 self._read(tile),
                 media_type=TILE_TYPE,
-                cache=self._face.for_ever,
+                cache=self._context.for_ever,
                 negotiated=False,
             )
 
-        return await self._face.work.run("log-tile", read)
+        return await self._context.threads.run("log-tile", read)
 
     def _read(self, tile: Tile) -> bytes:
-        # What is beyond the checkpoint is nobody's yet: a cache would keep it for ever.
+        # Nothing beyond the checkpoint: it is not final, and a cache would keep it for ever.
         if not _is_in(tile, self._size):
-            self._size = self._face.logged.checkpoint().checkpoint.size
+            self._size = self._context.log.checkpoint().checkpoint.size
         missing = UnknownPath(f"the log has no {tile.path} now", hint="see /log/checkpoint")
         if not _is_in(tile, self._size):
             raise missing
         try:
-            (data,) = self._reader.read_tiles([tile])
+            data = self._context.log.read_tile(tile)
         except IntegrityError as error:
             if error.reason == "tile-missing" and tile.width < WIDTH:
-                raise missing from error  # the log never had this size, or not for long
+                raise missing from error  # the log was never published with this size
             raise
         _check_shape(tile, data)
         return data
@@ -100,7 +98,7 @@ class LogFiles:
 
         def read() -> Response:
             entry = self._ledger.entry(title_number, f"v{version}" if version else "HEAD")
-            receipt = self._face.logged.receipt(entry)
+            receipt = self._context.log.receipt(entry)
             name = f"{title_number}.v{entry.version}.receipt"
             named = {
                 "Ledger-Address": entry.address,
@@ -110,11 +108,11 @@ class LogFiles:
                 request, receipt.encode(), media_type=TEXT_TYPE, headers=named, negotiated=False
             )
 
-        return await self._face.work.run("receipt", read)
+        return await self._context.threads.run("receipt", read)
 
 
 def _check_shape(tile: Tile, data: bytes) -> None:
-    """Refuse what can't be the tile: caches would keep it after the store was mended."""
+    """Refuse what can't be the tile. Caches would keep it even after a repair of the store."""
     try:
         if tile.level == ENTRIES:
             decode_entries(tile, data)
@@ -126,5 +124,5 @@ def _check_shape(tile: Tile, data: bytes) -> None:
 
 
 def _is_in(tile: Tile, size: int) -> bool:
-    """Whether the tree of a log of this size has all that is in the tile."""
+    """Tell whether a log of this size has all that is in the tile."""
     return tile.index * WIDTH + tile.width <= size >> HEIGHT * max(tile.level, 0)

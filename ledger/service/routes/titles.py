@@ -1,4 +1,4 @@
-"""Reading one title: its current and earlier versions, its history, and what proves them."""
+"""Read one title: its current and earlier versions, its history, and what proves them."""
 
 from __future__ import annotations
 
@@ -13,7 +13,6 @@ from fastapi.responses import RedirectResponse, Response, StreamingResponse
 from starlette.requests import Request  # noqa: TC002 -- FastAPI reads the annotations
 
 from ledger.errors import IntegrityError, InvalidError, TrustError
-from ledger.format import canonical
 from ledger.format.chain import NO_PIN
 from ledger.format.diff import change_json, changes
 from ledger.format.entry import entry_json
@@ -33,7 +32,7 @@ from ledger.service.http.parameters import (
     TitleNumber,
     Version,
 )
-from ledger.service.openapi import routes as openapi
+from ledger.service.openapi.routes import BUNDLE, DIFF, ENTRIES, ENTRY, TITLE, VERIFICATION
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator, Iterator
@@ -43,44 +42,44 @@ if TYPE_CHECKING:
     from ledger.format.canonical import JSONValue
     from ledger.format.diff import Change
     from ledger.format.entry import Entry
-    from ledger.service.context import Face
+    from ledger.service.context import Context
 
     Step = tuple[Entry, dict[str, JSONValue], dict[str, JSONValue]]
     Page = tuple[list[tuple[Entry, list[Change] | None]], str | None]
     """Entries, newest first, with what changed in each (None: too much to show), and the address
-    to go on from."""
+    that the next page begins with."""
 
-__all__ = ["BUNDLE_TYPE", "Reads"]
+__all__ = ["BUNDLE_TYPE", "TitleRoutes"]
 
-TITLE = "/titles/{title_number}"
+PATH = "/titles/{title_number}"
 BUNDLE_TYPE = "application/x-tar"
 CHUNK = 1 << 16
 IN_MEMORY = 1 << 20
 MAX_CHANGES = 4 << 20
-"""How many bytes of changes an answer has: each repeats its path, which can be long."""
+"""How many bytes of changes an answer has at most. Each repeats its path, which can be long."""
 PREFIX = re.compile(r"[0-9a-f]{4,64}")
-# The head is looked up once, so that both sides of a comparison are seen from the same state.
+# The head is read once, so that both sides of a comparison come from the same state.
 HEAD = re.compile(r"\A(?:HEAD|@(?!\{))")
 
 
-class Reads:
+class TitleRoutes:
     """The routes below ``/titles/{title_number}`` that only read."""
 
-    def __init__(self, face: Face) -> None:
-        self._face = face
-        self._ledger = face.ledger
+    def __init__(self, context: Context) -> None:
+        self._context = context
+        self._ledger = context.ledger
 
     def add_to(self, app: FastAPI) -> None:
-        """Add the routes, as the contract has them."""
+        """Add the routes to the application."""
         for path, endpoint, contract in (
-            ("", self.title, openapi.TITLE),
-            ("/entries", self.entries, openapi.ENTRIES),
-            ("/entries/{address}", self.entry, openapi.ENTRY),
-            ("/diff", self.diff, openapi.DIFF),
-            ("/verification", self.verification, openapi.VERIFICATION),
-            ("/bundle", self.bundle, openapi.BUNDLE),
+            ("", self.title, TITLE),
+            ("/entries", self.entries, ENTRIES),
+            ("/entries/{address}", self.entry, ENTRY),
+            ("/diff", self.diff, DIFF),
+            ("/verification", self.verification, VERIFICATION),
+            ("/bundle", self.bundle, BUNDLE),
         ):
-            app.add_api_route(TITLE + path, endpoint, methods=["GET"], **contract)
+            app.add_api_route(PATH + path, endpoint, methods=["GET"], **contract)
 
     async def title(
         self,
@@ -89,21 +88,21 @@ class Reads:
         version: Version = None,
         at: Moment = None,
     ) -> Response:
-        """One version of a title: the current one, a numbered one, or what stood at a moment."""
+        """One version of a title: the current one, a numbered one, or the one at a moment."""
 
         def read() -> Response:
             entry = self._find(title_number, version, at)
-            if self._face.wants_html(request.scope):
+            if self._context.wants_html(request.scope):
                 return html(request, self._title_page(request, entry))
-            body = canonical.encode(representation(entry))
+            body = representation(entry)
             named = {"Ledger-Address": entry.address}
             return answer(request, body, tag=entry.address, headers=named)
 
-        return await self._face.work.run("title", read)
+        return await self._context.threads.run("title", read)
 
     def _find(self, title_number: str, version: int | None, at: str | None) -> Entry:
         if version is not None and at is not None:
-            raise InvalidError("version and at exclude each other")
+            raise InvalidError("version and at cannot be used together")
         if at is not None:
             return self._ledger.at(title_number, recorded=at)
         return self._ledger.entry(title_number, "HEAD" if version is None else f"v{version}")
@@ -111,18 +110,18 @@ class Reads:
     def _title_page(self, request: Request, shown: Entry) -> str:
         title_number = shown.title_number
         history, older = self._history(title_number, "HEAD", MANY_ENTRIES, broken=True)
-        # The head is read anew by each: what is shown has to be in the chain that is verified.
+        # Each call reads the head again, so what is shown must be in the chain that is verified.
         report = self._ledger.verify(title_number, expect=shown.address)
-        # But nobody remembered it.
+        # But the pin came from this very request, so it shows nothing about a rollback.
         report = replace(report, not_shown=(NO_PIN, *report.not_shown))
         entries = [entry for entry, _ in history]
-        return self._face.pages(request.scope).title(
+        return self._context.pages(request.scope).title(
             shown=shown,
             head=history[0][0],
             history=history,
             older_url=self._older(request, title_number, older, MANY_ENTRIES),
             report=report,
-            log=self._face.logged.of(entries, shown),
+            log=self._context.log.of(entries, shown),
         )
 
     async def entries(
@@ -137,12 +136,12 @@ class Reads:
         def read() -> Response:
             history, older = self._history(title_number, start or "HEAD", limit)
             url = self._older(request, title_number, older, limit)
-            if self._face.wants_html(request.scope):
-                page = self._face.pages(request.scope).entries(
+            if self._context.wants_html(request.scope):
+                page = self._context.pages(request.scope).entries(
                     title_number=title_number,
                     history=history,
                     older_url=url,
-                    log=self._face.logged.of([each for each, _ in history]),
+                    log=self._context.log.of([each for each, _ in history]),
                 )
                 return html(request, page)
             shown = [
@@ -157,10 +156,10 @@ class Reads:
             body = to_json({"title_number": title_number, "entries": shown})
             return answer(request, body, headers={"Link": f'<{url}>; rel="next"'} if url else {})
 
-        return await self._face.work.run("entries", read)
+        return await self._context.threads.run("entries", read)
 
     def _history(self, title_number: str, start: str, limit: int, *, broken: bool = False) -> Page:
-        """A page of history; ``broken``: as far as it holds together, for the report says why."""
+        """Read a page of history. ``broken``: stop at a broken link, for the report names it."""
         history: list[tuple[Entry, list[Change] | None]] = []
         left = MAX_CHANGES
         for entry, old, new in self._steps(title_number, start, limit + 1, broken=broken):
@@ -176,7 +175,7 @@ class Reads:
         return history, None
 
     def _steps(self, title_number: str, start: str, limit: int, *, broken: bool) -> Iterator[Step]:
-        """Each entry with the document before it and its own; no more than two are held."""
+        """Yield each entry with the document before it and its own; holds two at a time."""
         child: Entry | None = None
         new: dict[str, JSONValue] = {}
         try:
@@ -197,7 +196,7 @@ class Reads:
         path = f"/titles/{title_number}/entries"
         if address is None:
             return None
-        return self._face.url(request.scope, path, **{"from": address}, limit=limit)
+        return self._context.url(request.scope, path, **{"from": address}, limit=limit)
 
     async def entry(
         self, request: Request, title_number: TitleNumber, address: AddressOrPrefix
@@ -212,17 +211,17 @@ class Reads:
             entry = self._ledger.entry(title_number, address)
             if not is_address(address):
                 path = f"/titles/{title_number}/entries/{entry.address}"
-                return RedirectResponse(self._face.url(request.scope, path), 307)
-            if self._face.wants_html(request.scope):
+                return RedirectResponse(self._context.url(request.scope, path), 307)
+            if self._context.wants_html(request.scope):
                 return html(request, self._entry_page(request, entry))
-            return answer(request, entry.data, tag=entry.address, cache=self._face.for_ever)
+            return answer(request, entry.data, tag=entry.address, cache=self._context.for_ever)
 
-        return await self._face.work.run("entry", read)
+        return await self._context.threads.run("entry", read)
 
     def _entry_page(self, request: Request, entry: Entry) -> str:
         [(_, differing)], _ = self._history(entry.title_number, entry.address, 1)
         head = self._ledger.head(entry.title_number)
-        return self._face.pages(request.scope).entry(
+        return self._context.pages(request.scope).entry(
             entry=entry, changes=differing, is_head=entry.address == head.address
         )
 
@@ -240,8 +239,8 @@ class Reads:
             before = self._ledger.entry(title_number, HEAD.sub(head, old))
             after = self._ledger.entry(title_number, HEAD.sub(head, new))
             differing = changes(before.document, after.document, limit=MAX_CHANGES)
-            if self._face.wants_html(request.scope):
-                pages = self._face.pages(request.scope)
+            if self._context.wants_html(request.scope):
+                pages = self._context.pages(request.scope)
                 return html(request, pages.diff(old=before, new=after, changes=differing))
             shown = {
                 "title_number": title_number,
@@ -251,18 +250,18 @@ class Reads:
             }
             return answer(request, to_json(shown))
 
-        return await self._face.work.run("diff", read)
+        return await self._context.threads.run("diff", read)
 
     async def verification(
         self, request: Request, title_number: TitleNumber, expect: Expect = None
     ) -> Response:
-        """The report of a verification, made now; 200 also when it says no."""
+        """The report of a verification, made now. The status is 200 whatever it says."""
 
         def read() -> Response:
             report = self._ledger.verify(title_number, expect=expect)
             headers = {"Vary": "Accept", "Cache-Control": "no-store"}
-            if self._face.wants_html(request.scope):
-                page = self._face.pages(request.scope).verification(
+            if self._context.wants_html(request.scope):
+                page = self._context.pages(request.scope).verification(
                     title_number=title_number, report=report, pin=expect
                 )
                 return Response(page, headers=headers, media_type="text/html")
@@ -270,13 +269,13 @@ class Reads:
             body = to_json(shown | report_json(report))
             return Response(body, headers=headers, media_type="application/json")
 
-        return await self._face.work.run("verification", read)
+        return await self._context.threads.run("verification", read)
 
     async def bundle(self, title_number: TitleNumber) -> Response:
         """The title with all its history, as a file to verify offline."""
 
         def read() -> tuple[BinaryIO, int]:
-            # Whole before the first byte is sent: a history that doesn't hold is an error.
+            # Complete before the first byte is sent, so that a broken history is an error.
             with ExitStack() as undo:
                 out = cast("BinaryIO", undo.enter_context(SpooledTemporaryFile(IN_MEMORY)))
                 self._ledger.export(out, [title_number])
@@ -285,7 +284,7 @@ class Reads:
                 undo.pop_all()  # _chunks closes it
             return out, size
 
-        out, size = await self._face.work.run("bundle", read)
+        out, size = await self._context.threads.run("bundle", read)
         headers = {
             "Content-Disposition": f'attachment; filename="{title_number}.bundle"',
             "Content-Length": str(size),

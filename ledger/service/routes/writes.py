@@ -1,4 +1,4 @@
-"""Writing: a document comes in, an entry of the ledger comes out."""
+"""Append a document to a title."""
 
 from __future__ import annotations
 
@@ -9,37 +9,36 @@ from fastapi.responses import Response
 from starlette.requests import Request  # noqa: TC002 -- FastAPI reads the annotations
 
 from ledger.errors import ConflictError, HeadMoved, LedgerError, NotFoundError
-from ledger.format import canonical
 from ledger.service.http import headers
 from ledger.service.http.answers import JSON_TYPE
 from ledger.service.http.bodies import parse_document, read_body, representation
 from ledger.service.http.conditions import expected_parent
 from ledger.service.http.errors import MatchRequired, WriteRefused
 from ledger.service.http.parameters import TitleNumber  # noqa: TC001 -- FastAPI reads the annotations
-from ledger.service.openapi import routes as openapi
+from ledger.service.openapi.routes import APPEND, APPEND_ANY
 from ledger.titles.append import ANY, Draft
 
 if TYPE_CHECKING:
     from fastapi import FastAPI
 
-    from ledger.service.context import Face
+    from ledger.service.context import Context
     from ledger.service.http.conditions import Conditions
     from ledger.titles.append import Appended
 
-__all__ = ["Writes"]
+__all__ = ["WriteRoutes"]
 
 
-class Writes:
+class WriteRoutes:
     """The two routes that append."""
 
-    def __init__(self, face: Face) -> None:
-        self._face = face
-        self._ledger = face.ledger
+    def __init__(self, context: Context) -> None:
+        self._context = context
+        self._ledger = context.ledger
 
     def add_to(self, app: FastAPI) -> None:
-        """Add the routes, as the contract has them."""
-        app.add_api_route("/titles", self.append_any, methods=["POST"], **openapi.APPEND_ANY)
-        app.add_api_route("/titles/{title_number}", self.append, methods=["POST"], **openapi.APPEND)
+        """Add the routes to the application."""
+        app.add_api_route("/titles", self.append_any, methods=["POST"], **APPEND_ANY)
+        app.add_api_route("/titles/{title_number}", self.append, methods=["POST"], **APPEND)
 
     async def append_any(self, request: Request) -> Response:
         """Register a new version of the title that the document names."""
@@ -51,40 +50,40 @@ class Writes:
 
     async def _append(self, request: Request, title_number: str | None) -> Response:
         conditions = headers.conditions(request)
-        if self._face.settings.require_match and not conditions.say_on_what():
+        if self._context.settings.require_match and not conditions.say_on_what():
             raise MatchRequired(
-                "every write has to say on top of what: If-Match with an address,"
+                "every write must say which version it builds on: If-Match with an address,"
                 " or If-None-Match: *",
-                hint="send If-Match with the ETag of what you have read, or If-None-Match: *",
+                hint="send If-Match with the ETag you read, or If-None-Match: * for a new title",
             )
         message = headers.message(request)
         effective_at = headers.effective_at(request)
         reference = headers.reference(request)
-        data = await read_body(request, self._face.settings.max_body)
+        data = await read_body(request, self._context.settings.max_body)
 
         def write() -> Response:
             name, document = parse_document(data, title_number)
             draft = Draft(name, document, message, effective_at, reference)
             return self._answer(request, self._submit(draft, conditions))
 
-        return await self._face.work.run("append", write)
+        return await self._context.threads.run("append", write)
 
     def _submit(self, draft: Draft, conditions: Conditions) -> Appended:
         try:
-            # A reference that is there decides, whatever the condition: it is never written twice.
+            # A known reference decides, whatever the condition: nothing is written twice.
             known = bool(conditions) and self._is_known(draft)
             parent = ANY if known else expected_parent(self._ledger, draft.title_number, conditions)
             appended = self._ledger.submit(draft, parent=parent)
         except ConflictError as error:
-            self._face.metrics.conflicted(error.slug)
+            self._context.metrics.conflicted(error.slug)
             if isinstance(error, HeadMoved):
                 raise self._explain(error, draft.title_number) from error
             raise
-        self._face.metrics.appended(repeated=appended.repeated)
+        self._context.metrics.appended(repeated=appended.repeated)
         return appended
 
     def _is_known(self, draft: Draft) -> bool:
-        """Whether the title's chain has the reference, as far down as it goes."""
+        """Tell whether the title's chain has the reference."""
         if not draft.reference:
             return False
         try:
@@ -95,17 +94,17 @@ class Writes:
 
     def _explain(self, error: HeadMoved, title_number: str) -> WriteRefused:
         head = None
-        with suppress(LedgerError):  # evidence, if it can be had
+        with suppress(LedgerError):  # the evidence is optional
             head = self._ledger.head(title_number)
         return WriteRefused.because(error, head)
 
     def _answer(self, request: Request, appended: Appended) -> Response:
         entry = appended.entry
         named = {
-            "Location": self._face.url(request.scope, f"/titles/{entry.title_number}"),
+            "Location": self._context.url(request.scope, f"/titles/{entry.title_number}"),
             "ETag": f'"{entry.address}"',
             "Ledger-Address": entry.address,
             "Cache-Control": "no-store",
         }
-        body = canonical.encode(representation(entry))
+        body = representation(entry)
         return Response(body, 200 if appended.repeated else 201, named, JSON_TYPE)
