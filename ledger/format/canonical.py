@@ -5,13 +5,12 @@ one canonical spelling; ``load`` accepts nothing but that spelling. There is one
 one value: ``encode(load(data)) == data``, always.
 
 All three refuse duplicate member names, NaN and infinities, lone surrogates, more than ``depth``
-levels of nesting, and what would not survive the way there and back: an integer beyond 2^53 - 1, or
-a float that RFC 8785 prints as one. Errors name the place as a JSON pointer (RFC 6901).
+levels of nesting, and what would not survive the way there and back: a number beyond 2^53 - 1, or
+one with more digits than a double keeps. Errors name the place as a JSON pointer (RFC 6901).
 
 msgspec writes JSON as RFC 8785 does, with four exceptions that this module takes care of:
 
-- Floats: msgspec prints ``1.0``, ``1e-6`` and ``1e22``; ECMAScript prints ``1``, ``0.000001`` and
-  ``1e+22``.
+- Floats: msgspec prints ``1.0`` and ``1e-6``; ECMAScript prints ``1`` and ``0.000001``.
 - Member names: msgspec sorts by code points, RFC 8785 by UTF-16 code units.
 - Integers: msgspec has no limit.
 - Types: msgspec also takes tuples, dates, enums and so on.
@@ -24,8 +23,7 @@ from __future__ import annotations
 
 import json
 import math
-import re
-from decimal import Decimal
+from decimal import Decimal, InvalidOperation
 from typing import Any, NoReturn, TypeAlias
 
 import msgspec
@@ -52,9 +50,6 @@ MAX_DEPTH = 64
 
 MAX_INTEGER = 2**53 - 1
 """The largest integer that every JSON reader keeps (RFC 8785, section 3.2.2.3; RFC 7493, 2.2)."""
-
-EXPONENT_FROM = 1e21
-"""From here on ECMAScript prints a number with an exponent (ECMA-262, Number::toString)."""
 
 Path: TypeAlias = tuple[str | int, ...]
 
@@ -127,8 +122,8 @@ _MEMBERS = msgspec.json.Decoder(dict[str, msgspec.Raw])
 
 def _spell_float(number: float) -> str:
     """Print a float as ECMAScript does (ECMA-262, Number::toString; RFC 8785, 3.2.2.3)."""
-    if number.is_integer() and abs(number) < EXPONENT_FROM:
-        return str(int(number))
+    if number.is_integer():
+        return str(int(number))  # ECMAScript would use an exponent from 1e21 on: that is refused
     digits = repr(number)  # as short as ECMAScript's, but for how it writes the exponent
     if 1e-6 <= abs(number) < 1e-4:
         return format(Decimal(digits), "f")
@@ -167,7 +162,7 @@ def _canonical_float(token: str) -> float:
     number = float(token)
     if 1e-4 <= abs(number) < 1e15 and not number.is_integer():
         return number  # as msgspec prints it, or its bytes will not be equal
-    if _spell_float(number) != token:
+    if abs(number) > MAX_INTEGER or _spell_float(number) != token:
         raise _OtherSpellingError
     return number
 
@@ -217,17 +212,24 @@ def _pairs(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
     return marked
 
 
+class _Changed(float):
+    """A number that would not be kept as it is written: refused when its place is known."""
+
+
 def _integer(token: str) -> int:
-    if len(token) > 20:  # int() itself refuses very long ones, with an error of its own
-        raise InvalidError(f"integer beyond 2^53-1, of {len(token)} digits: write it as a string")
-    return int(token)
+    # int() itself refuses very long ones, with an error of its own: any that is too large will do.
+    return int(token) if len(token) <= 20 else MAX_INTEGER + 1
 
 
 def _float(token: str) -> float:
     number = float(token)
-    if math.isinf(number) or (number == 0 and re.search(r"[1-9]", re.split("[eE]", token)[0])):
-        raise InvalidError(f"number out of range, of {len(token)} characters: write it as a string")
-    return number
+    try:
+        # -0, 1.10 and 1e2 are other spellings of a number that is kept.
+        if abs(number) <= MAX_INTEGER and Decimal(token) == Decimal(repr(number)):
+            return number
+    except InvalidOperation:  # an exponent that even Decimal refuses
+        pass
+    return _Changed()
 
 
 def _constant(token: str) -> NoReturn:
@@ -301,6 +303,8 @@ def _checked(value: JSONValue, depth: int) -> JSONValue:
             raise _RefusedError("integer beyond 2^53-1", ": write it as a string")
     elif kind is float:
         return _checked_float(value)
+    elif kind is _Changed:
+        raise _RefusedError("a number that would not be kept as it is", ": write it as a string")
     elif value is not None and kind is not bool:
         raise _RefusedError(kind.__name__, " is no JSON value; convert it first")
     return value
@@ -360,6 +364,6 @@ def _checked_float(number: float) -> float | msgspec.Raw:
         return number  # msgspec prints it as ECMAScript does
     if not math.isfinite(number):
         raise _RefusedError(str(number), " is no JSON value")
-    if MAX_INTEGER < abs(number) < EXPONENT_FROM:  # and so an integer
+    if abs(number) > MAX_INTEGER:
         raise _RefusedError("number beyond 2^53-1", ": write it as a string")
     return msgspec.Raw(_spell_float(number).encode())

@@ -352,7 +352,6 @@ class Entry(msgspec.Struct, frozen=True, gc=False):
         }
         _check_text(text, title_number)
         text_bytes = _encode_text(text)
-        _check_numbers(document, text_bytes)
         members: dict[str, JSONValue] = {
             "confirms": list(confirms),
             "effective_at": effective_at,
@@ -518,7 +517,6 @@ def _read(data: bytes) -> _Read:
     if len(value) != (3 if "text" in value else 2) or "signature" not in value:
         raise MalformedError("not an entry: its members are entry, signature and text")
     members, payload, text_bytes = value["entry"], data[P_AT:end], data[quote + 1 + len(TEXT) : -1]
-    _check_numbers(text, text_bytes)
     # No object is in P: so the bytes were cut where its value ends.
     _check_payload(members, payload)
     signature = _decode_signature(data[end + len(SIGNATURE) : quote])
@@ -727,22 +725,6 @@ def check_document(document: object, title_number: str) -> None:
             "the document has a top-level member sha256, a name kept for its digest",
             hint="leave it out: the digest is computed",
         )
-
-
-def _check_numbers(document: JSONValue, spelled: bytes) -> None:
-    """Refuse 1e30 and its like: canonical JSON could keep them, but others' readers can't."""
-    if b"+" not in spelled:  # canonical JSON spells every one of them with an e+
-        return
-    todo: list[tuple[JSONValue, tuple[str | int, ...]]] = [(document, ())]
-    while todo:
-        value, path = todo.pop()
-        if isinstance(value, dict):
-            todo.extend((member, (*path, name)) for name, member in value.items())
-        elif isinstance(value, list):
-            todo.extend((item, (*path, index)) for index, item in enumerate(value))
-        elif isinstance(value, float) and abs(value) > canonical.MAX_INTEGER:
-            place = canonical.pointer(path)
-            raise InvalidError(f"number beyond 2^53-1 at {place}: write it as a string")
 
 
 def entry_json(entry: Entry, keyring: Keyring) -> dict[str, Any]:

@@ -38,17 +38,15 @@ ODD_TEXTS = [
     "e\u0301",
 ]
 ODD_FLOATS = [
-    -0.0, 5e-324, 1e-7, 1e-6, 9.999e-5, 0.0001, 0.1, 333333333.33333329, 1e15, 4.5, 1.5e300,
-    123456789012345.67, 2.0, 1e21, 1.7976931348623157e308, -1e-7,
+    -0.0, 5e-324, 1e-7, 1e-6, 9.999e-5, 0.0001, 0.1, 333333333.33333329, 1e15, 4.5, 1.5e-300,
+    123456789012345.67, 2.0, 9007199254740991.0, 5e-324, -1e-7,
 ]  # fmt: skip
 
 texts = st.text(st.characters(exclude_categories=["Cs"]), max_size=8) | st.sampled_from(ODD_TEXTS)
 numbers = (
     st.integers(-MAX_INTEGER, MAX_INTEGER)
     | st.sampled_from(ODD_FLOATS)
-    | st.floats(allow_nan=False, allow_infinity=False).filter(
-        lambda x: not (x.is_integer() and MAX_INTEGER < abs(x) < 1e21)
-    )
+    | st.floats(-MAX_INTEGER, MAX_INTEGER)
 )
 values = st.recursive(
     st.none() | st.booleans() | numbers | texts,
@@ -78,7 +76,7 @@ def test_what_is_encoded_loads_as_the_same_value(value):
 
 @law
 @given(values)
-@example({"\ue000": 1, "\U0001f600": {"\uff01": 1e30, "\U0001f600": 1e-6, "a": -0.0}})
+@example({"\ue000": 1, "\U0001f600": {"\uff01": 1e-30, "\U0001f600": 1e-6, "a": -0.0}})
 @example([{"\U0001f600": 1, "é": 2}, {"\ufb33": 3}])
 def test_the_spelling_is_that_of_another_implementation(value):
     assert encode(value) == rfc8785.dumps(value)
@@ -87,7 +85,7 @@ def test_the_spelling_is_that_of_another_implementation(value):
 @law
 @given(values)
 @example({"\ue000": 1, "\U0001f600": 2})  # UTF-16 order is not that of code points
-@example({"\U0001f600": 1.5, "\ufb33": 1e30})
+@example({"\U0001f600": 1.5, "\ufb33": 1e-30})
 def test_both_readers_agree(value):
     """On canonical bytes, and on the same value spelled as Python's json spells it."""
     for data in (
@@ -240,7 +238,7 @@ def test_nan_and_the_infinities_are_not_encoded(value):
 @pytest.mark.parametrize("text", ["1e400", "-1e400", '{"a":1e309}', "1" + "0" * 400 + ".0"])
 def test_a_number_out_of_range_is_refused(text):
     for read in (decode, load):
-        assert "out of range" in str(refused(read, text.encode()))
+        assert "write it as a string" in str(refused(read, text.encode()))
 
 
 @pytest.mark.parametrize("value", [MAX_INTEGER, -MAX_INTEGER, 0])
@@ -386,7 +384,7 @@ def test_a_member_name_that_is_no_string_is_refused(name):
         '{"a":100000.0}',
         '{"a":0.10}',
         '{"a":1e-1}',
-        '{"a":1e30}',
+        '{"a":1e-6}',
         '{"\ue000":2,"\U0001f600":1}',
     ],
 )
@@ -406,7 +404,7 @@ def test_what_is_no_json_is_refused_with_the_place(text):
 
 
 def test_numbers_are_printed_as_ecmascript_prints_them():
-    assert encode([1.0, -0.0, 1e21, 1e-7, 0.000001, 1.5]) == b"[1,0,1e+21,1e-7,0.000001,1.5]"
+    assert encode([1.0, -0.0, 1e-7, 0.000001, 1.5]) == b"[1,0,1e-7,0.000001,1.5]"
 
 
 def test_a_place_is_a_json_pointer():
@@ -416,6 +414,6 @@ def test_a_place_is_a_json_pointer():
 
 @pytest.mark.parametrize("token", [b"1e-400", b"0.00001e-9999", b"-3E-325"])
 def test_a_number_too_small_to_keep_is_not_stored_as_zero(token):
-    with pytest.raises(InvalidError, match="out of range"):
+    with pytest.raises(InvalidError, match="not be kept as it is at /a: write it as a string"):
         decode(b'{"a":' + token + b"}")
     assert decode(b'{"a":0e-400}') == {"a": 0.0}
