@@ -572,6 +572,7 @@ commit.publish = slow_publish
 """
 
 
+@pytest.mark.slow
 def test_a_stop_waits_for_the_seal_that_is_under_way(folder: str, sealed_home: Path) -> None:
     environment = {"XDG_STATE_HOME": str(sealed_home / "state")}
     with serving(
@@ -588,6 +589,7 @@ NO_PATIENCE = SLOW_SEAL.replace("sleep(2)", "sleep(60)") + (
 )
 
 
+@pytest.mark.slow
 def test_a_seal_that_takes_too_long_is_left_to_the_next(folder: str, sealed_home: Path) -> None:
     environment = {"XDG_STATE_HOME": str(sealed_home / "state")}
     with serving(
