@@ -22,7 +22,7 @@ from ledger.format.canonical import MAX_DEPTH, MAX_INTEGER, decode, encode, load
 from tests import corpora
 from tests.format import json_test_suite
 
-law = settings(deadline=None, max_examples=200)
+law = settings(deadline=None, max_examples=100)
 
 # What RFC 8785 orders, escapes and prints in ways of its own: see the fast way's conditions.
 ODD_TEXTS = [
