@@ -157,7 +157,9 @@ def test_a_service_tells_no_secret_whatever_it_is_asked(told: Told) -> None:
     tokens.chmod(0o600)
     environment = told.environment | {"LEDGER_TOKENS_FILE": str(tokens)}
     store = environment.pop("LEDGER_STORE")
-    loud = f"{ALL_LEVELS}; import cli.logs; cli.logs.logging.Logger.setLevel = lambda *_: None"
+    loud = (
+        f"{ALL_LEVELS}; from cli.serve import logs; logs.logging.Logger.setLevel = lambda *_: None"
+    )
     with serving(store, told.folder, "--debug", before=loud, **environment) as server:
         stranger = {"Authorization": "Bearer SECRETSECRETSECRET"}
         mine = {"Authorization": f"Bearer {TOKEN}"}
@@ -205,6 +207,7 @@ def test_no_value_of_a_document_is_told_by_the_command_that_refuses_it(tmp_path:
     told.check()
 
 
+@pytest.mark.slow
 def test_no_value_of_a_document_is_told_that_lies_in_the_place_of_an_entry(told: Told) -> None:
     told("init", "--origin", "example.org/titles")
     told("append", "TN1", "-", stdin=DOCUMENT)
