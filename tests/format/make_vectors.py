@@ -164,7 +164,7 @@ def wrap(payload: bytes, signature: bytes | str) -> bytes:
     return b'{"entry":' + payload + b',"signature":"' + text.encode() + b'"}'
 
 
-def _sign(payload: bytes, key: PrivateKey = ALICE) -> bytes:
+def _wrap(payload: bytes, key: PrivateKey = ALICE) -> bytes:
     """An object of these bytes, whatever they are, with a signature that is valid for them."""
     return wrap(payload, key.sign(signed_bytes(payload)))
 
@@ -179,7 +179,7 @@ _ABSENT = object()
 
 
 def _signed(**changes: Any) -> bytes:
-    return _sign(canonical.encode(_members(**changes), depth=100))
+    return _wrap(canonical.encode(_members(**changes), depth=100))
 
 
 def _spelled(old: str, new: str) -> bytes:
@@ -187,7 +187,7 @@ def _spelled(old: str, new: str) -> bytes:
     payload = _sign({"n": 1}).payload.decode()
     if payload.count(old) != 1:
         raise ValueError(old)
-    return _sign(payload.replace(old, new).encode("utf-8", "surrogatepass"))
+    return _wrap(payload.replace(old, new).encode("utf-8", "surrogatepass"))
 
 
 def _nested(levels: int) -> dict[str, Any]:
@@ -208,13 +208,13 @@ def _malformed() -> dict[str, bytes]:
         "a newline at the end": good.data + b"\n",
         "a byte order mark": b"\xef\xbb\xbf" + good.data,
         "another member beside entry": good.data[:-1] + b',"x":1}',
-        "a payload that is an array": _sign(b"[" + payload + b"]"),
+        "a payload that is an array": _wrap(b"[" + payload + b"]"),
         "signature without padding": wrap(payload, signature.rstrip("=")),
         "signature of 66 bytes": wrap(payload, signature.rstrip("=") + "AA"),
         "signature in the URL-safe alphabet": wrap(payload, "_" + signature[1:]),
         "signature with stray bits": wrap(payload, signature[:-3] + _next(signature[-3]) + "=="),
         "spaces": _spelled('"kind":', '"kind": '),
-        "members in another order": _sign(json.dumps(reordered, separators=(",", ":")).encode()),
+        "members in another order": _wrap(json.dumps(reordered, separators=(",", ":")).encode()),
         "an escape that is not needed": _spelled('"registration"', '"registr\\u0061tion"'),
         "a duplicate member": _spelled('{"n":1}', '{"n":1,"n":1}'),
         "a duplicate member, spelled otherwise": _spelled('{"n":1}', '{"n":1,"\\u006e":1}'),
@@ -278,12 +278,12 @@ def _forged() -> dict[str, tuple[str, bytes]]:
         "signed as another type": ("bad-signature", wrap(payload, other)),
         "a signature whose S is not below L": ("bad-signature", wrap(payload, above)),
         "a signature of zeros": ("bad-signature", wrap(payload, bytes(64))),
-        "a key that nobody trusts": ("unknown-key", _sign(canonical.encode(stranger), MALLORY)),
-        "a key of another role": ("untrusted-key", _sign(canonical.encode(log), LOG)),
+        "a key that nobody trusts": ("unknown-key", _wrap(canonical.encode(stranger), MALLORY)),
+        "a key of another role": ("untrusted-key", _wrap(canonical.encode(log), LOG)),
         "an entry of another title": ("wrong-title", _sign({}, title_number="TN7654321").data),
         "an entry of another ledger": (
             "wrong-ledger",
-            _sign(canonical.encode(_members(ledger=OTHER_ORIGIN))),
+            _wrap(canonical.encode(_members(ledger=OTHER_ORIGIN))),
         ),
         "a kind of a later version": ("unsupported-kind", _signed(kind="redaction")),
     }
@@ -308,7 +308,7 @@ def _invalid() -> list[dict[str, Any]]:
 def _follow(parent: Entry, **changes: Any) -> bytes:
     members = _members(version=parent.version + 1, parent=parent.address)
     members.update(changes)
-    return _sign(canonical.encode(members))
+    return _wrap(canonical.encode(members))
 
 
 def _store(*objects: bytes) -> dict[str, bytes]:

@@ -611,8 +611,8 @@ def test_a_seal_that_takes_too_long_is_left_to_the_next(folder: str, sealed_home
         (("--seal-every", "often"), "not a length of time: 'often'"),
         (("--seal-every", "0s"), "not a length of time"),
         (("--seal-every", "999999999d"), "not a length of time"),
-        (("--log-key", "x"), "are for --seal-every"),
-        (("--seal-memory", "x"), "are for --seal-every"),
+        (("--log-key", "x"), "need --seal-every"),
+        (("--seal-memory", "x"), "need --seal-every"),
     ],
 )
 def test_what_cannot_seal_does_not_serve(
