@@ -189,7 +189,7 @@ def test_of_many_titles_that_wait_each_may_be_the_one_that_is_looked_at(
     memory: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr("ledger.log.LOOKED_AT", 3)
-    monkeypatch.setattr("ledger.log.random", Random(1))  # the rarest comes once in 84 draws
+    monkeypatch.setattr("ledger.log.random", Random(2))  # the rarest comes once in 84 draws
     clock = FixedClock()
     titles = ledger_in(MemoryStore(), clock)
     log = Log(titles)

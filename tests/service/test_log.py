@@ -571,6 +571,7 @@ commit.publish = slow_publish
 """
 
 
+@pytest.mark.slow
 def test_a_stop_waits_for_the_seal_that_is_under_way(folder: str, sealed_home: Path) -> None:
     environment = {"XDG_STATE_HOME": str(sealed_home / "state")}
     with serving(
@@ -587,6 +588,7 @@ NO_PATIENCE = SLOW_SEAL.replace("sleep(2)", "sleep(60)") + (
 )
 
 
+@pytest.mark.slow
 def test_a_seal_that_takes_too_long_is_left_to_the_next(folder: str, sealed_home: Path) -> None:
     environment = {"XDG_STATE_HOME": str(sealed_home / "state")}
     with serving(
@@ -609,8 +611,8 @@ def test_a_seal_that_takes_too_long_is_left_to_the_next(folder: str, sealed_home
         (("--seal-every", "often"), "not a length of time: 'often'"),
         (("--seal-every", "0s"), "not a length of time"),
         (("--seal-every", "999999999d"), "not a length of time"),
-        (("--log-key", "x"), "are for --seal-every"),
-        (("--seal-memory", "x"), "are for --seal-every"),
+        (("--log-key", "x"), "need --seal-every"),
+        (("--seal-memory", "x"), "need --seal-every"),
     ],
 )
 def test_what_cannot_seal_does_not_serve(
