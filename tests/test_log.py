@@ -149,11 +149,8 @@ def test_who_waits_for_a_receipt_has_it_after_the_next_seal(
 
 
 def test_where_a_title_is(log: Log, titles: Ledger) -> None:
-    record = log.where("TN1")
-    assert record is not None
-    assert (record.version, record.address) == (3, titles.head("TN1").address)
-    assert record.leaf == log.receipt("TN1").index
-    assert log.where("TN3") is None
+    assert log.newest_of("TN1") == Leaf("TN1", 3, titles.head("TN1").address)
+    assert log.newest_of("TN3") is None
 
 
 def test_the_newest_leaf(titles: Ledger, memory: Path) -> None:

@@ -329,7 +329,7 @@ def test_a_page_whose_leaf_the_tiles_do_not_have_says_so(world: World) -> None:
     first = world.append()
     world.append("OTHER")
     world.seal()
-    world.put(sealed_key(TITLE), SealedRecord(1, first, 0).encode())
+    world.put(sealed_key(TITLE), SealedRecord(1, first, (0,)).encode())
     page = world.page()
     assert "The log could not be used." in page
     assert "is in the log" not in page
@@ -339,7 +339,7 @@ def test_a_page_whose_leaf_the_tiles_do_not_have_says_so(world: World) -> None:
 def test_no_version_that_a_damaged_record_contradicts_is_called_logged(world: World) -> None:
     world.append(TITLE, 2)
     world.seal()
-    world.put(sealed_key(TITLE), SealedRecord(2, "0" * 64, 1).encode())
+    world.put(sealed_key(TITLE), SealedRecord(2, "0" * 64, (1,)).encode())
     page = world.page()
     assert "The log has another entry as version 2." in page
     assert "Log leaf 0" in page  # that is in the log whatever the record says
@@ -501,7 +501,7 @@ def test_a_title_that_does_not_hold_is_reported_once_and_the_rest_is_sealed(
     wait_for(lambda: sealer.sealing.findings == 1)
     for title in ("GOOD2", "GOOD3"):
         world.append(title)
-        wait_for(lambda title=title: world.log.where(title) is not None)
+        wait_for(lambda title=title: world.log.newest_of(title) is not None)
     sealer.stop()
     assert sealer.sealing.state == "ok"
     assert len([r for r in caplog.records if "left out of the log" in r.message]) == 1
