@@ -104,8 +104,8 @@ class Ledger:
         """Open the ledger in a store.
 
         The origin that the store claims has to be in the keyring, and to be ``origin`` if that is
-        given: pass it if the keyring knows several. Raises NotFoundError, OriginNotPinned, or
-        TrustError if the store holds another ledger.
+        given: pass it if the keyring knows several. Raises StoreUnavailable if there is no
+        ledger, OriginNotPinned, or TrustError if the store holds another one.
         """
         store = open_store(store) if isinstance(store, str) else store
         claimed = read_origin(store)
@@ -313,7 +313,15 @@ class Ledger:
         start = f"{layout.check_title_number(after)}/" if after else ""
         found = self.store.list(prefix, after=start, delimiter="/")
         titles = filter(layout.is_title_number, (key.removesuffix("/") for key in found))
-        return islice(titles, _check_limit(limit))
+        return islice(self._present(titles), _check_limit(limit))
+
+    def _present(self, titles: Iterator[str]) -> Iterator[str]:
+        """Yield the titles; an empty listing raises StoreUnavailable if the ledger is gone."""
+        title_number = ""
+        for title_number in titles:
+            yield title_number
+        if not title_number:
+            self.history.check_there()
 
     # -- Verify --------------------------------------------------------------------------------
 

@@ -24,7 +24,7 @@ UNREADABLE = {
     errors.StoreDenied,
     errors.StoreUnavailable,
 }
-SOURCES = sorted([*(ROOT / "ledger").glob("*.py"), *(ROOT / "ledger" / "tlog").glob("*.py")])
+SOURCES = sorted((ROOT / "ledger").rglob("*.py"))
 
 
 def texts(node: ast.expr | None) -> Iterator[str]:

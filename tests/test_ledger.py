@@ -13,8 +13,8 @@ from ledger.errors import (
     InvalidError,
     KeyUnavailable,
     LedgerExists,
-    NotFoundError,
     OriginNotPinned,
+    StoreUnavailable,
     StoreUnsafe,
     TrustError,
     UnsupportedFormatError,
@@ -121,7 +121,7 @@ def test_opening_reads_one_object():
 
 
 def test_where_there_is_no_ledger_it_says_so(tmp_path):
-    with pytest.raises(NotFoundError, match=f"no ledger in file:{tmp_path}/none") as caught:
+    with pytest.raises(StoreUnavailable, match=f"no ledger in file:{tmp_path}/none") as caught:
         Ledger.open(str(tmp_path / "none"), keyring=KEYRING)
     assert "'ledger init' makes one" in caught.value.hint
     assert not (tmp_path / "none").exists()

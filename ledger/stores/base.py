@@ -30,10 +30,10 @@ class Store(Protocol):
     Keys are those of ``ledger.format.layout``; anything else is refused with InvalidError. Every
     call is safe from many threads and processes. A call that fails raises one of
 
-    * ``StoreError`` (StoreUnavailable, StoreDenied): it did not happen;
+    * ``StoreError`` (StoreUnavailable, for a bucket that is not there too, StoreDenied): it did not
+      happen;
     * ``PreconditionFailed``: it did not happen, as its condition did not hold;
     * ``OutcomeUnknown``: a write that may have happened (a timeout, a reset, a server's error);
-    * ``NotFoundError``: there is no such bucket;
     * ``IntegrityError``: what is there is not an object (a link, a folder, a wrong checksum).
 
     ``ledger.testing.StoreContract`` is the executable form of this page.

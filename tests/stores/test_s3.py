@@ -13,7 +13,6 @@ from botocore.stub import Stubber
 from ledger.errors import (
     IntegrityError,
     InvalidError,
-    NotFoundError,
     OutcomeUnknown,
     PreconditionFailed,
     StoreDenied,
@@ -105,9 +104,9 @@ def assert_all_raise(store: S3Store, expected: type[Exception], match: str) -> N
     store.close()
 
 
-def test_a_bucket_that_is_not_there_is_not_found(s3_client):
+def test_a_bucket_that_is_not_there_is_unavailable(s3_client):
     store = S3Store("no-such-bucket-here", client=s3_client)
-    assert_all_raise(store, NotFoundError, "NoSuchBucket")
+    assert_all_raise(store, StoreUnavailable, "NoSuchBucket")
 
 
 def test_a_server_that_is_not_there_is_unavailable_and_nothing_is_in_doubt(store_at):

@@ -15,7 +15,6 @@ from ledger.errors import (
     IntegrityError,
     InvalidError,
     LedgerError,
-    NotFoundError,
     OutcomeUnknown,
     PreconditionFailed,
     StoreDenied,
@@ -98,7 +97,7 @@ def _explain_answer(error: boto.ClientError, action: str) -> LedgerError:
     message = error.response.get("Error", {}).get("Message")
     said = f"{action}: {code} ({status}): {_first_line(message)}"
     if _no_bucket(error):
-        return NotFoundError(said, hint="make the bucket first, and see the endpoint and region")
+        return StoreUnavailable(said, hint="make the bucket first, and see the endpoint and region")
     if status in CONDITION:
         return PreconditionFailed(said)
     if status in {401, 403} or code in DENIED_HINTS:
