@@ -185,6 +185,7 @@ def finding_lines(findings: Iterable[Finding]) -> Iterator[str]:
     """Yield a line for each finding."""
     colours = {
         "tampering": typer.colors.RED,
+        "mismatch": typer.colors.RED,
         "unchecked": typer.colors.YELLOW,
         "warning": typer.colors.YELLOW,
     }
@@ -205,6 +206,10 @@ def report_lines(report: Report) -> Iterator[str]:
         case "unchecked":
             verdict = style("not everything could be checked", typer.colors.YELLOW, bold=True)
             yield f"{verdict}; what could: {checked} of {report.origin}"
+        case "mismatch":
+            verdict = style("NOT WHAT YOU REMEMBER", typer.colors.RED, bold=True)
+            what = report.origin or "this"
+            yield f"{verdict}: {what} lacks an address that was pinned (sound: {entries})"
         case "tampered":
             verdict = style("NOT VERIFIED", typer.colors.RED, bold=True)
             what = report.origin or "this"

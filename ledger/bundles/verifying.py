@@ -4,10 +4,10 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from ledger.errors import MalformedError, NotFoundError, TrustError
+from ledger.errors import MalformedError, NotABundle, NotFoundError, TrustError
 from ledger.format.bundle import BUNDLE_KEY, BundleReader, Section
 from ledger.format.chain import verify_chain
-from ledger.format.report import Finding, Report
+from ledger.format.report import Finding, Report, Tally
 from ledger.titles.identity import check_pinned, decode_identity
 
 if TYPE_CHECKING:
@@ -37,17 +37,30 @@ def verify_bundle(
 ) -> Report:
     """Verify every title of a bundle, offline; raises OriginNotPinned for an unknown origin.
 
+    Raises NotABundle for another file, or one that was cut short, unless what was read before the
+    cut was tampered with.
+
     If the bundle is an incremental one, what lies below it is reported as unchecked. ``expect``
     is a pin: an address that must be in one of its chains.
     """
     try:
         reader = BundleReader(source)
         check_origins(reader, keyring, origin)
+    except NotABundle:
+        raise
     except MalformedError as error:
         return _not_a_bundle(origin or "", str(error))
     # One report of a title at a time: a bundle may hold millions.
     not_shown = ["that the bundle holds every title, and all there is of them by now"]
-    merged = Report.merge(reader.header.origin, _reports(reader, keyring, now, expect, not_shown))
+    tally = Tally(reader.header.origin)
+    try:
+        for report in _reports(reader, keyring, now, expect, not_shown):
+            tally.add(report)
+    except NotABundle as error:
+        if tally.report().outcome != "tampered":
+            raise
+        tally.add(_not_a_bundle(reader.header.origin, str(error)))
+    merged = tally.report()
     return Report(merged.origin, merged.titles, merged.entries, merged.findings, tuple(not_shown))
 
 
@@ -66,12 +79,14 @@ def _reports(
             report = carried_report(reader, keyring)
             unseen += report.not_shown
             yield report
+    except NotABundle:
+        raise
     except MalformedError as error:
         yield _not_a_bundle(reader.header.origin, str(error))
     if expect is not None and expect not in seen:
         message = f"no chain of the bundle leads through the pinned {expect}"
         # Below an incremental bundle it may well be.
-        severity: Severity = "tampering" if reader.header.complete else "unchecked"
+        severity: Severity = "mismatch" if reader.header.complete else "unchecked"
         finding = Finding(severity, "pin-missing", BUNDLE_KEY, message)
         yield Report(reader.header.origin, findings=(finding,))
 
