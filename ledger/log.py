@@ -268,8 +268,11 @@ class Log:
         ``jobs`` and ``executor`` are those of ``Ledger.verification``; the state also remembers the
         checkpoint, and when a head was first seen to wait.
 
-        Raises what ``checkpoint`` and ``Ledger.verification`` do.
+        Raises what ``checkpoint`` and ``Ledger.verification`` do, and InvalidError for a policy
+        whose witness has another role in the keyring.
         """
+        if policy is not None:
+            policy.check_roles(self._history.keyring)
         now = self._clock()
         log_audit = LogAudit(
             self._history,

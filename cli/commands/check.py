@@ -64,13 +64,13 @@ def check(
     if receipt == entry == "-":
         raise typer.BadParameter("only one of RECEIPT and --entry can be stdin")
     config = load_config()
-    policy = read_policy(witness) if witness is not None else None
     keyring = config.keyring()
     known = config.origin if origin is None else origin
     if vkey is not None:
         key = NoteKey.from_vkey(vkey.strip())
         keyring = _with_only_log_key(keyring, key)
         known = key.name if known is None else known
+    policy = read_policy(witness, keyring) if witness is not None else None
     # One byte more than either can have shows that a file is too large.
     files = read_input(receipt, MAX_BYTES + 1), read_input(entry, MAX_BYTES + 1)
     proven: Proven | None = None
