@@ -17,6 +17,7 @@ from ledger.format.report import Report
 from ledger.local.parallel import cores
 from ledger.packs.writer import pack
 from ledger.stores import open_store
+from ledger.stores.base import ClosedStore
 from ledger.titles.append import ANY, Anything, Appended, Draft, append, preview
 from ledger.titles.batch import append_many
 from ledger.titles.history import History
@@ -66,6 +67,7 @@ class Ledger:
         self.clock = clock
         """What time it is: called without arguments, it returns an aware datetime."""
         self._signer = signer
+        self._store = history.store
 
     @classmethod
     def create(
@@ -131,8 +133,9 @@ class Ledger:
         self.close()
 
     def close(self) -> None:
-        """Close what the store holds open. The ledger cannot be used after that."""
+        """Close what the store holds open. After that, whatever needs it is StoreUnavailable."""
         self.store.close()
+        self.history.store = ClosedStore(self.store.url)
 
     @property
     def origin(self) -> str:
@@ -142,7 +145,7 @@ class Ledger:
     @property
     def store(self) -> Store:
         """The store it is kept in. What you read there directly has not been checked."""
-        return self.history.store
+        return self._store
 
     @property
     def keyring(self) -> Keyring:
@@ -311,7 +314,7 @@ class Ledger:
     ) -> Iterator[str]:
         """The title numbers, in order, as the store lists them: a listing can't be verified."""
         start = f"{layout.check_title_number(after)}/" if after else ""
-        found = self.store.list(prefix, after=start, delimiter="/")
+        found = self.history.store.list(prefix, after=start, delimiter="/")
         titles = filter(layout.is_title_number, (key.removesuffix("/") for key in found))
         return islice(self._present(titles), _check_limit(limit))
 

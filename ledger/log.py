@@ -86,11 +86,15 @@ class Log:
     """
 
     def __init__(self, ledger: Ledger) -> None:
-        self.reader = LogReader(ledger.store, ledger.origin, ledger.keyring)
-        """The log as its store has it: only what is signed has been checked."""
         self._history = ledger.history
         self._titles = ledger.titles
         self._clock = ledger.clock
+
+    @property
+    def reader(self) -> LogReader:
+        """The log as its store has it: only what is signed has been checked."""
+        history = self._history
+        return LogReader(history.store, history.origin, history.keyring)
 
     @property
     def origin(self) -> str:

@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 from concurrent.futures import ThreadPoolExecutor
+from io import BytesIO
 
 import pytest
 
 import ledger as package
-from ledger import Keyring, Ledger
+from ledger import Keyring, Ledger, Log
 from ledger.errors import (
     IntegrityError,
     InvalidError,
@@ -301,3 +302,27 @@ def test_the_clock_is_the_machines_if_none_is_given():
         ledger.store, keyring=KEYRING, clock=FixedClock(datetime(2020, 1, 1, tzinfo=UTC))
     )
     assert [f.slug for f in past.verify("TN1").findings] == ["time-in-future"]
+
+
+# --- closed --------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    "use",
+    [
+        lambda ledger: ledger.head("TN1"),
+        lambda ledger: ledger.append("TN1", {}),
+        lambda ledger: ledger.titles(),
+        lambda ledger: ledger.verify_all(),
+        lambda ledger: ledger.export(BytesIO()),
+        lambda ledger: Log(ledger).pending(),
+    ],
+)
+@pytest.mark.parametrize("place", ["memory:", "folder"])
+def test_a_closed_ledger_never_goes_on(tmp_path, place, use):
+    url = place if place == "memory:" else str(tmp_path / place)
+    with Ledger.create(url, origin=ORIGIN, signer=KEY, keyring=KEYRING) as ledger:
+        ledger.append("TN1", {})
+    with pytest.raises(StoreUnavailable, match="was closed"):
+        use(ledger)
+    ledger.close()

@@ -4,13 +4,13 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any, NamedTuple, Protocol
 
-from ledger.errors import InvalidError
+from ledger.errors import InvalidError, StoreUnavailable
 from ledger.format.layout import KEY
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator
 
-__all__ = ["Blob", "Store", "check_listing", "fold", "is_listed"]
+__all__ = ["Blob", "ClosedStore", "Store", "check_listing", "fold", "is_listed"]
 
 # The bytes of a key are all printable ASCII, so str sorts as bytes do; "0" can begin, continue and
 # end a part, so a text is the start of a key exactly if the text and a "0" are one.
@@ -108,6 +108,36 @@ class Store(Protocol):
     def close(self) -> None:
         """Let go of what the store holds open; nothing, for most."""
         return
+
+
+class ClosedStore(Store):
+    """Takes the place of the store of a ledger that was closed: each use is StoreUnavailable."""
+
+    def __init__(self, url: str) -> None:
+        self.url = url
+
+    def get(self, key: str) -> Blob | None:  # noqa: ARG002
+        """Raise StoreUnavailable, as all methods do."""
+        raise self._closed()
+
+    def create(self, key: str, data: bytes) -> str:  # noqa: ARG002
+        """Raise StoreUnavailable."""
+        raise self._closed()
+
+    def replace(self, key: str, data: bytes, expected: str) -> str:  # noqa: ARG002
+        """Raise StoreUnavailable."""
+        raise self._closed()
+
+    def list(self, prefix: str = "", *, after: str = "", delimiter: str = "") -> Iterator[str]:  # noqa: ARG002
+        """Raise StoreUnavailable."""
+        raise self._closed()
+
+    def delete(self, key: str) -> None:  # noqa: ARG002
+        """Raise StoreUnavailable."""
+        raise self._closed()
+
+    def _closed(self) -> StoreUnavailable:
+        return StoreUnavailable(f"the ledger in {self.url} was closed", hint="open it again")
 
 
 def check_listing(prefix: str, after: str, delimiter: str) -> None:

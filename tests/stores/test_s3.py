@@ -2,7 +2,11 @@
 
 from __future__ import annotations
 
+import os
 import secrets
+import signal
+import time
+from contextlib import suppress
 from datetime import UTC, datetime
 
 import pytest
@@ -421,3 +425,41 @@ def test_a_server_that_does_not_say_its_time_is_no_defect(store_at, headers):
         with pytest.raises(StoreUnavailable, match="what time it is"):
             store.server_time()
         store.close()
+
+
+# --- another process, and the end ----------------------------------------------------------------
+
+
+@pytest.mark.skipif(not hasattr(os, "fork"), reason="a matter of fork")
+@pytest.mark.filterwarnings("ignore:This process .* is multi-threaded:DeprecationWarning")
+def test_after_a_fork_nothing_ever_hangs(s3_store):
+    s3_store.create_many([(HEAD, b"x")])
+    assert dict(s3_store.get_many([HEAD]))
+    child = os.fork()
+    if child == 0:
+        refused = 0
+        for use in uses(s3_store):
+            with suppress(StoreUnavailable):
+                use()
+                break
+            refused += 1
+        s3_store.close()
+        os._exit(refused)
+    deadline = time.monotonic() + 30
+    while not (ended := os.waitpid(child, os.WNOHANG))[0]:
+        if time.monotonic() > deadline:
+            os.kill(child, signal.SIGKILL)
+            os.waitpid(child, 0)
+            pytest.fail("the child hangs")
+        time.sleep(0.05)
+    assert os.waitstatus_to_exitcode(ended[1]) == len(uses(s3_store))
+    assert s3_store.get(HEAD) is not None
+
+
+def test_a_closed_store_never_goes_on(s3_bucket, s3_client):
+    store = S3Store(s3_bucket, client=s3_client)
+    store.close()
+    for use in uses(store):
+        with pytest.raises(StoreUnavailable, match="was closed"):
+            use()
+    store.close()
