@@ -43,12 +43,13 @@ def verify_bundle(
     clock: Callable[[], datetime] = _now,
 ) -> Report:
     """Verify a bundle where it lies, offline; see ``Ledger.verify``."""
+    verifying.check_source(source)
     return verifying.verify_bundle(source, keyring, clock(), origin=origin, expect=expect)
 
 
 def bundle_origin(source: BinaryIO) -> str:
     """Return what a bundle says its origin is: a claim, to be compared with a keyring."""
-    start = source.tell()
+    start = verifying.check_source(source).tell()
     origin = BundleReader(source).header.origin
     source.seek(start)
     return origin

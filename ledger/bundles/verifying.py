@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from ledger.errors import MalformedError, NotABundle, NotFoundError, TrustError
+from ledger.errors import InvalidError, MalformedError, NotABundle, NotFoundError, TrustError
 from ledger.format.bundle import BUNDLE_KEY, BundleReader, Section
 from ledger.format.chain import verify_chain
 from ledger.format.report import Finding, Report, Tally
@@ -18,7 +18,7 @@ if TYPE_CHECKING:
     from ledger.format.keyring import Keyring
     from ledger.format.report import Severity
 
-__all__ = ["check_origins", "verify_bundle"]
+__all__ = ["check_origins", "check_source", "verify_bundle"]
 
 
 class NotInBundle(NotFoundError):
@@ -89,6 +89,16 @@ def _reports(
         severity: Severity = "mismatch" if reader.header.complete else "unchecked"
         finding = Finding(severity, "pin-missing", BUNDLE_KEY, message)
         yield Report(reader.header.origin, findings=(finding,))
+
+
+def check_source(source: BinaryIO) -> BinaryIO:
+    """Return what a bundle is to be read from, or raise InvalidError if it is no binary file."""
+    if not all(hasattr(source, name) for name in ("read", "seek", "tell")):
+        raise InvalidError(
+            f"a bundle is read from a binary file, not from a {type(source).__name__}",
+            hint='with open("all.bundle", "rb") as source: …',
+        )
+    return source
 
 
 def check_origins(reader: BundleReader, keyring: Keyring, origin: str | None) -> None:

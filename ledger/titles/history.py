@@ -169,7 +169,7 @@ class History:
         the title for a prefix.
         """
         layout.check_title_number(title_number)
-        if isinstance(revision, str):
+        if not isinstance(revision, Revision):
             revision = parse_revision(revision)
         entry = self._base(title_number, revision, head)
         if revision.back >= entry.version:
