@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 import os
 import secrets
 import signal
@@ -20,6 +21,7 @@ from ledger.errors import (
     OutcomeUnknown,
     PreconditionFailed,
     StoreDenied,
+    StoreError,
     StoreUnavailable,
     StoreUnsafe,
 )
@@ -463,3 +465,42 @@ def test_a_closed_store_never_goes_on(s3_bucket, s3_client):
         with pytest.raises(StoreUnavailable, match="was closed"):
             use()
     store.close()
+
+
+# --- servers without checksums -------------------------------------------------------------------
+
+
+def test_a_server_without_checksums_is_never_sent_one_if_the_user_says_so(store_at, monkeypatch):
+    monkeypatch.setenv("AWS_REQUEST_CHECKSUM_CALCULATION", "when_required")
+    with wire(DONE) as server:
+        store = store_at(server.url)
+        store.create(HEAD, b"x")
+        store.replace(HEAD, b"y", ETAG)
+        store.close()
+    for request, data in zip(server.requests, (b"x", b"y"), strict=True):
+        assert request.method == "PUT"
+        assert not [name for name in request.headers if "checksum" in name or "trailer" in name]
+        signed = hashlib.sha256(data).hexdigest()
+        assert request.headers["x-amz-content-sha256"] == signed
+        assert "x-amz-content-sha256" in request.headers["authorization"]
+
+
+@pytest.mark.parametrize(
+    ("status", "code", "message"),
+    [
+        (400, "InvalidArgument", "x-amz-sdk-checksum-algorithm is not supported"),
+        (400, "InvalidRequest", "Value for x-amz-checksum-sha256 header is invalid."),
+        (501, "NotImplemented", "A header you provided implies functionality: x-amz-trailer"),
+        (400, "XAmzContentSHA256Mismatch", "The provided header does not match what was computed"),
+        (501, "NotImplemented", "A header you provided implies functionality"),
+    ],
+)
+def test_a_refused_checksum_never_leaves_the_user_without_the_remedy(
+    store_at, status, code, message
+):
+    with wire(error(status, code, message)) as server:
+        store = store_at(server.url)
+        with pytest.raises(StoreError) as caught:
+            store.create(HEAD, b"x")
+        store.close()
+    assert "AWS_REQUEST_CHECKSUM_CALCULATION=when_required" in caught.value.hint

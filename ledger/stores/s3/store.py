@@ -240,13 +240,14 @@ class S3Store(Store):
     def _put(self, key: str, data: bytes, **condition: str) -> str:
         """Send a conditional write once; one that got no clear answer is OutcomeUnknown."""
         put: Callable[..., Any] = self._client.put_object
+        if getattr(self._client.meta.config, "request_checksum_calculation", "") != "when_required":
+            condition["ChecksumAlgorithm"] = "SHA256"
         try:
             answer = put(
                 Bucket=self._bucket,
                 Key=self._prefix + key,
                 Body=Unlogged(data),
                 ContentType="application/json" if key.endswith(".json") else "binary/octet-stream",
-                ChecksumAlgorithm="SHA256",
                 **condition,
             )
         except FOREIGN as error:
