@@ -2,21 +2,25 @@
 
 from __future__ import annotations
 
+import os
 from datetime import UTC, datetime
 from itertools import islice
 from typing import TYPE_CHECKING, BinaryIO
 
 from ledger.bundles.exporting import export, heads_of
 from ledger.bundles.importing import import_bundle
+from ledger.bundles.verifying import check_source
 from ledger.errors import InvalidError, KeyUnavailable, TrustError
 from ledger.format import layout
 from ledger.format.diff import changes
+from ledger.format.entry import Entry
 from ledger.format.keyring import Keyring
 from ledger.format.keys import PrivateKey
 from ledger.format.report import Report
 from ledger.local.parallel import cores
 from ledger.packs.writer import pack
-from ledger.stores import open_store
+from ledger.stores import EXPECTED, open_store
+from ledger.stores.base import ClosedStore
 from ledger.titles.append import ANY, Anything, Appended, Draft, append, preview
 from ledger.titles.batch import append_many
 from ledger.titles.history import History
@@ -27,7 +31,6 @@ from ledger.verification.run import Verification
 from ledger.verification.walk import FROM_A_LISTING, verify_title
 
 if TYPE_CHECKING:
-    import os
     from collections.abc import Callable, Iterable, Iterator
     from concurrent.futures import Executor
     from types import TracebackType
@@ -36,7 +39,6 @@ if TYPE_CHECKING:
     from ledger.bundles.importing import Imported
     from ledger.format.canonical import JSONValue
     from ledger.format.diff import Change
-    from ledger.format.entry import Entry
     from ledger.format.keys import Signer
     from ledger.packs.writer import Packed
     from ledger.stores import Store
@@ -66,11 +68,12 @@ class Ledger:
         self.clock = clock
         """What time it is: called without arguments, it returns an aware datetime."""
         self._signer = signer
+        self._store = history.store
 
     @classmethod
     def create(
         cls,
-        store: str | Store,
+        store: str | os.PathLike[str] | Store,
         *,
         origin: str,
         keyring: Keyring | None = None,
@@ -82,11 +85,12 @@ class Ledger:
         Without a keyring, the signer (a PrivateKey then) is the one registrar. Raises StoreUnsafe
         for a store that ignores conditions, LedgerExists for a ledger of another origin.
         """
-        store = open_store(store) if isinstance(store, str) else store
+        store = _open(store)
         if keyring is None:
             if not isinstance(signer, PrivateKey):
                 raise KeyUnavailable("a ledger without a keyring needs a PrivateKey as signer")
             keyring = Keyring().trust(origin, signer.public_key)
+        _check_keyring(keyring)
         check_pinned(origin, keyring, "the caller")
         create_identity(store, origin)
         return cls(History(store, origin, keyring), signer, clock)
@@ -94,7 +98,7 @@ class Ledger:
     @classmethod
     def open(
         cls,
-        store: str | Store,
+        store: str | os.PathLike[str] | Store,
         *,
         keyring: Keyring,
         origin: str | None = None,
@@ -104,10 +108,11 @@ class Ledger:
         """Open the ledger in a store.
 
         The origin that the store claims has to be in the keyring, and to be ``origin`` if that is
-        given: pass it if the keyring knows several. Raises NotFoundError, OriginNotPinned, or
-        TrustError if the store holds another ledger.
+        given: pass it if the keyring knows several. Raises StoreUnavailable if there is no
+        ledger, OriginNotPinned, or TrustError if the store holds another one.
         """
-        store = open_store(store) if isinstance(store, str) else store
+        store = _open(store)
+        _check_keyring(keyring)
         claimed = read_origin(store)
         if origin is not None and claimed != origin:
             raise TrustError(
@@ -131,8 +136,9 @@ class Ledger:
         self.close()
 
     def close(self) -> None:
-        """Close what the store holds open. The ledger cannot be used after that."""
+        """Close what the store holds open. After that, whatever needs it is StoreUnavailable."""
         self.store.close()
+        self.history.store = ClosedStore(self.store.url)
 
     @property
     def origin(self) -> str:
@@ -142,7 +148,7 @@ class Ledger:
     @property
     def store(self) -> Store:
         """The store it is kept in. What you read there directly has not been checked."""
-        return self.history.store
+        return self._store
 
     @property
     def keyring(self) -> Keyring:
@@ -159,14 +165,15 @@ class Ledger:
         message: str = "",
         effective_at: str | None = None,
         reference: str = "",
-        parent: str | Anything | None = ANY,
+        parent: str | Entry | Anything | None = ANY,
         clamp_time: bool = False,
     ) -> Entry:
         """Register a new version of a title and return its entry: it is durable then.
 
-        ``parent``: ANY, on top of whatever is there; an address, which has to be the head; None:
-        this has to be version 1. ``reference`` makes it repeatable: if the title's chain has it
-        already with the same document and ``effective_at``, it is returned, and nothing is written.
+        ``parent``: ANY, on top of whatever is there; an address or an entry, which has to be the
+        head; None: this has to be version 1. ``reference`` makes it repeatable: if the title's
+        chain has it already with the same document and ``effective_at``, it is returned,
+        and nothing is written.
 
         Raises InvalidError for what can't be registered, HeadMoved, HeadMissing, ReferenceConflict
         or ClockBehind (see ``clamp_time``) if it doesn't fit what is there, StoreError if
@@ -176,7 +183,7 @@ class Ledger:
         return self.submit(draft, parent=parent, clamp_time=clamp_time).entry
 
     def submit(
-        self, draft: Draft, *, parent: str | Anything | None = ANY, clamp_time: bool = False
+        self, draft: Draft, *, parent: str | Entry | Anything | None = ANY, clamp_time: bool = False
     ) -> Appended:
         """Do what ``append`` does, and tell whether the entry was there already."""
         return append(
@@ -184,7 +191,7 @@ class Ledger:
             self._registrar(),
             self.clock,
             draft,
-            parent=parent,
+            parent=_address_of(parent),
             clamp_time=clamp_time,
         )
 
@@ -218,7 +225,7 @@ class Ledger:
         message: str = "",
         effective_at: str | None = None,
         reference: str = "",
-        parent: str | Anything | None = ANY,
+        parent: str | Entry | Anything | None = ANY,
         clamp_time: bool = False,
     ) -> Appended:
         """Return what ``submit`` would return now, or raise what it would raise. Write nothing."""
@@ -227,7 +234,7 @@ class Ledger:
             self._registrar(),
             self.clock,
             Draft(title_number, document, message, effective_at, reference),
-            parent=parent,
+            parent=_address_of(parent),
             clamp_time=clamp_time,
         )
 
@@ -248,7 +255,7 @@ class Ledger:
         IntegrityError, Forked if the histories part, TrustError for another ledger's bundle,
         NotFoundError for an incremental one whose earlier bundles are not in the store yet.
         """
-        return import_bundle(self.history, source, self.clock())
+        return import_bundle(self.history, check_source(source), self.clock())
 
     def pack(self, *, rebuild: bool = False, each: Callable[[str], None] | None = None) -> Packed:
         """Put entries that are in no pack yet, or all, into packs, to be read hundreds at once.
@@ -311,9 +318,17 @@ class Ledger:
     ) -> Iterator[str]:
         """The title numbers, in order, as the store lists them: a listing can't be verified."""
         start = f"{layout.check_title_number(after)}/" if after else ""
-        found = self.store.list(prefix, after=start, delimiter="/")
+        found = self.history.store.list(prefix, after=start, delimiter="/")
         titles = filter(layout.is_title_number, (key.removesuffix("/") for key in found))
-        return islice(titles, _check_limit(limit))
+        return islice(self._present(titles), _check_limit(limit))
+
+    def _present(self, titles: Iterator[str]) -> Iterator[str]:
+        """Yield the titles; an empty listing raises StoreUnavailable if the ledger is gone."""
+        title_number = ""
+        for title_number in titles:
+            yield title_number
+        if not title_number:
+            self.history.check_there()
 
     # -- Verify --------------------------------------------------------------------------------
 
@@ -381,7 +396,7 @@ class Ledger:
         """
         return Verification(
             self.history,
-            titles,
+            None if titles is None else _check_titles(titles),
             self.clock(),
             listing=self.titles,
             listed=listed,
@@ -416,10 +431,51 @@ class Ledger:
         ``since``: earlier bundles; only what came after them is written.
         """
         known: dict[str, str] | None = None
+        if not hasattr(out, "writelines"):
+            raise InvalidError(
+                f"a bundle is written to a binary file, not to a {type(out).__name__}",
+                hint='with open("all.bundle", "xb") as out: ledger.export(out)',
+            )
         for earlier in since:
-            known = (known or {}) | heads_of(earlier, self.origin, self.keyring)
-        chosen = self.titles() if titles is None else sorted(set(titles), key=layout.head_key)
+            known = (known or {}) | heads_of(check_source(earlier), self.origin, self.keyring)
+        chosen = (
+            self.titles()
+            if titles is None
+            else sorted(set(_check_titles(titles)), key=layout.head_key)
+        )
         return export(self.history, out, chosen, known, listed=titles is None)
+
+
+def _open(store: str | os.PathLike[str] | Store) -> Store:
+    """Open a store that was named. A wrong type ends here, and not as an AttributeError inside."""
+    if isinstance(store, (str, os.PathLike)):
+        return open_store(store)
+    if not hasattr(store, "create_many"):
+        raise InvalidError(f"not a store: a {type(store).__name__}", hint=EXPECTED)
+    return store
+
+
+def _check_keyring(keyring: Keyring) -> None:
+    if not isinstance(keyring, Keyring):
+        raise InvalidError(
+            f"not a keyring: a {type(keyring).__name__}",
+            hint="Keyring.decode(Path(FILE).read_bytes()) reads a file",
+        )
+
+
+def _address_of(parent: str | Entry | Anything | None) -> str | Anything | None:
+    if isinstance(parent, Entry):
+        return parent.address
+    if parent is None or isinstance(parent, (str, Anything)):
+        return parent
+    raise InvalidError(f"not a parent: a {type(parent).__name__}", hint="pass an address or ANY")
+
+
+def _check_titles(titles: Iterable[str]) -> Iterable[str]:
+    """Refuse one title number, the letters of which could be taken for many."""
+    if isinstance(titles, str):
+        raise InvalidError(f"not a list of titles: {titles!a:.40}", hint="pass [TITLE]")
+    return titles
 
 
 def _check_limit(limit: int | None) -> int | None:

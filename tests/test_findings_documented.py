@@ -24,7 +24,7 @@ UNREADABLE = {
     errors.StoreDenied,
     errors.StoreUnavailable,
 }
-SOURCES = [path for path in (ROOT / "ledger").rglob("*.py") if "service" not in path.parts]
+SOURCES = sorted(path for path in (ROOT / "ledger").rglob("*.py") if "service" not in path.parts)
 
 
 def texts(node: ast.expr | None) -> Iterator[str]:

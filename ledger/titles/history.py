@@ -14,6 +14,7 @@ from ledger.format import layout, times
 from ledger.format.chain import check_link
 from ledger.format.entry import Entry
 from ledger.format.revision import Revision, parse_revision
+from ledger.titles.identity import check_there
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -73,6 +74,10 @@ class History:
             self.remember(checked)
         return Head(checked, blob.version)
 
+    def check_there(self) -> None:
+        """Check that the ledger is still in its store; raises StoreUnavailable."""
+        check_there(self.store, self.origin)
+
     def remember(self, head: Entry) -> None:
         """Keep a head that was checked, or made, so that its bytes need no second check."""
         if len(head.data) <= LARGE:
@@ -85,6 +90,7 @@ class History:
         """The newest entry; raises NotFoundError if there is no such title."""
         head = self.find_head(title_number)
         if head is None:
+            self.check_there()
             raise NotFoundError(
                 f"no such title: {title_number}",
                 hint="'ledger titles' lists them; 'ledger recover' mends a head that was lost",
@@ -96,6 +102,7 @@ class History:
         key = layout.entry_key(layout.check_title_number(title_number), address)
         blob = self.store.get(key)
         if blob is None:
+            self.check_there()
             raise NotFoundError(f"no such entry: {key}")
         return self.open(blob.data, title_number, key, address)
 
@@ -162,7 +169,7 @@ class History:
         the title for a prefix.
         """
         layout.check_title_number(title_number)
-        if isinstance(revision, str):
+        if not isinstance(revision, Revision):
             revision = parse_revision(revision)
         entry = self._base(title_number, revision, head)
         if revision.back >= entry.version:
@@ -195,6 +202,7 @@ class History:
             if (parsed := layout.parse_entry_key(key))
         ]
         if not found:
+            self.check_there()
             raise NotFoundError(f"no entry of {title_number} begins with {prefix}")
         if len(found) > 1:
             raise InvalidError(

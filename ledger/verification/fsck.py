@@ -29,6 +29,7 @@ def fsck(history: History, now: datetime, *, jobs: int = 1) -> Iterator[Report]:
     def check(folders: list[tuple[str, list[str]]]) -> list[Report]:
         return [report for folder in folders for report in _fsck_folder(history, *folder, now)]
 
+    history.check_there()
     listing = TolerantListing(history.store.list())
     workers = max(jobs, history.store.concurrency // 2)
     chunk = 1 if jobs < workers else TITLES

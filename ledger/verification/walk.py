@@ -299,8 +299,11 @@ def plan_walk(
         if seen is not None:
             seen.add(address)
         data = near.get(address) if near is not None else None
-        if data is None and (stored := get(key_of(title_number, address))) is not None:
-            data = stored.data
+        if data is None:
+            stored = get(key_of(title_number, address))
+            if stored is None:
+                history.check_there()
+            data = stored.data if stored else None
         return data
 
     walk = Chain(
@@ -327,6 +330,8 @@ def _verify_headless(
     key = layout.head_key(title_number)
     keys = [k for k in history.store.list(f"{title_number}/") if layout.parse_entry_key(k)]
     prepared = max((version for version, _ in history.markers(title_number)), default=0)
+    if not keys and prepared == 0:
+        history.check_there()
     if not keys and prepared == 0 and pin is None:
         raise NotFoundError(f"no such title: {title_number}", hint="'ledger titles' lists them")
     if pin is None and prepared <= 1 and all(_is_first_version(history, k) for k in keys):

@@ -215,7 +215,7 @@ def test_a_verification(client: Client) -> None:
     assert pinned["outcome"] == "verified"
     rolled_back = client.get(f"{PATH}/verification", params={"expect": "0" * 64}).json()
     assert (rolled_back["outcome"], rolled_back["findings"][0]["slug"]) == (
-        "tampered",
+        "mismatch",
         "pin-missing",
     )
     for query in ("expect=x", "expect="):
@@ -237,7 +237,7 @@ def test_the_page_of_what_is_in_no_chain_is_not_verified(client: Client) -> None
     assert not heads
     assert "pin-missing" in page
     assert "superseded" not in page
-    assert "NOT as it was signed" in page
+    assert "NOT what was remembered" in page
     honest = client.get(f"{PATH}?version=1", headers=HTML).text
     assert "superseded" in honest
     assert "without an address remembered" in honest

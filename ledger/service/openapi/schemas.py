@@ -116,7 +116,7 @@ SCHEMAS: dict[str, Schema] = {
     ),
     "Finding": _object(
         {
-            "severity": {"enum": ["tampering", "unchecked", "warning"]},
+            "severity": {"enum": ["tampering", "mismatch", "unchecked", "warning"]},
             "slug": TEXT,
             "object": TEXT,
             "message": TEXT,
@@ -126,7 +126,7 @@ SCHEMAS: dict[str, Schema] = {
         {
             "title_number": TITLE_NUMBER_,
             "expect": PARENT,
-            "outcome": {"enum": ["verified", "unchecked", "tampered"]},
+            "outcome": {"enum": ["verified", "unchecked", "mismatch", "tampered"]},
             "origin": TEXT,
             "titles": COUNT,
             "entries": COUNT,
