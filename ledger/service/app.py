@@ -49,6 +49,7 @@ def create_app(
     metrics = Metrics()
     threads = Threads(settings.concurrency, settings.patience, metrics)
     context = Context(ledger, settings, threads, metrics, sealer)
+    metrics.watch_titles(lambda: tuple(context.log.contradicted))
     if sealer is not None:
         metrics.watch_sealing(sealer.sealing)
     app = FastAPI(

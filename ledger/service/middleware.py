@@ -32,6 +32,7 @@ from ledger.service.http.errors import Forbidden, RequestError, Unauthorized, Un
 from ledger.service.http.headers import one_header
 from ledger.service.http.problems import (
     PROBLEM_TYPE,
+    damaged_title,
     problem_headers,
     problem_members,
     status_of,
@@ -201,9 +202,15 @@ class Problems:
         elif status_of(known) >= 500:
             logger.warning("%s: %a", known.slug, str(known))
         members = problem_members(known, docs=f"{self._context.base_path(scope)}/docs")
+        title_number = damaged_title(known, scope.get("path_params", {}).get("title_number"))
+        if title_number:
+            path = f"/titles/{title_number}/verification"
+            members["verification"] = self._context.url(scope, path)
         if self._context.wants_html(scope):
             names = ("status", "title", "detail", "slug", "hint")
-            body = self._context.pages(scope).problem(**{name: members[name] for name in names})
+            body = self._context.pages(scope).problem(
+                **{name: members[name] for name in names}, damaged=title_number
+            )
             answer = Response(body, members["status"], media_type="text/html")
         else:
             text = json.dumps(members, ensure_ascii=True)
