@@ -8,7 +8,8 @@ from typing import TYPE_CHECKING, TypeVar
 from urllib.parse import urlencode
 
 from ledger.errors import IntegrityError, LedgerError, NotFoundError, TrustError
-from ledger.format.report import Report
+from ledger.format.layout import head_key
+from ledger.format.report import Finding, Report
 from ledger.service.http.errors import NotReady, NotSealed
 from ledger.service.http.headers import one_header, prefers_html
 from ledger.service.log_view import LogView
@@ -26,9 +27,11 @@ if TYPE_CHECKING:
     from ledger.service.settings import Settings
     from ledger.service.threads import Threads
 
-__all__ = ["Call", "Context"]
+__all__ = ["Call", "Context", "outcome_of"]
 
 T = TypeVar("T")
+PIN_MISSING = "pin-missing"
+"""The slug of the finding for an address that was to be in the chain and is not."""
 
 
 @dataclass(slots=True)
@@ -98,6 +101,8 @@ class Context:
             if not found:
                 raise
             return Report(self.ledger.origin, findings=found)
+        if expect is not None:
+            report = replace(report, findings=self._judge_pin(title_number, expect, report))
         known = {(finding.slug, finding.object_key) for finding in report.findings}
         found = tuple(
             finding
@@ -107,6 +112,25 @@ class Context:
         if not report:
             self.check_store()
         return replace(report, findings=(*report.findings, *found))
+
+    def _judge_pin(self, title_number: str, expect: str, report: Report) -> tuple[Finding, ...]:
+        """Soften the finding for an address that is in no entry of this title.
+
+        It may be mistyped, or another title's. Only an entry that is there, signed for this title
+        and not in its chain shows that the chain was set back or replaced.
+        """
+        if all(finding.slug != PIN_MISSING for finding in report.findings):
+            return report.findings
+        try:
+            self.ledger.history.entry(title_number, expect)
+        except NotFoundError:
+            message = f"{expect} is not the address of an entry of {title_number}"
+        except LedgerError:
+            return report.findings
+        else:
+            return report.findings
+        softened = Finding("unchecked", PIN_MISSING, head_key(title_number), message)
+        return tuple(softened if f.slug == PIN_MISSING else f for f in report.findings)
 
     def check_store(self) -> None:
         """Check that the ledger is still there, before an answer says that something is not.
@@ -174,3 +198,13 @@ def _host(scope: Scope) -> str:
         return host.decode("latin-1")
     server = scope.get("server") or ("localhost", None)  # HTTP/1.0 may come without a Host
     return f"{server[0]}:{server[1]}" if server[1] else str(server[0])
+
+
+def outcome_of(report: Report) -> str:
+    """Name the outcome of a verification, as the service shows it.
+
+    ``unknown-address``: nothing is wrong but that the address to expect is not in the title.
+    """
+    found = {finding.slug for finding in report.findings if finding.severity != "warning"}
+    mistyped = report.outcome == "unchecked" and found == {PIN_MISSING}
+    return "unknown-address" if mistyped else report.outcome

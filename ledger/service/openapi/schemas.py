@@ -126,7 +126,11 @@ SCHEMAS: dict[str, Schema] = {
         {
             "title_number": TITLE_NUMBER_,
             "expect": PARENT,
-            "outcome": {"enum": ["verified", "unchecked", "tampered"]},
+            "outcome": {
+                "enum": ["verified", "unchecked", "tampered", "unknown-address"],
+                "description": "unknown-address: the title is sound, but no entry of it has the"
+                " address to expect.",
+            },
             "origin": TEXT,
             "titles": COUNT,
             "entries": COUNT,

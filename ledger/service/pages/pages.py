@@ -160,9 +160,17 @@ class Pages:
             "diff.html", title_number=new.title_number, old=old, new=new, changes=changes
         )
 
-    def verification(self, *, title_number: str, report: Report, pin: str | None) -> str:
-        """What a verification found, and what it can't show."""
-        return self._render("verification.html", title_number=title_number, report=report, pin=pin)
+    def verification(
+        self, *, title_number: str, report: Report, pin: str | None, mistyped: bool = False
+    ) -> str:
+        """What a verification found and can't show; ``mistyped``: only the pin is wrong."""
+        return self._render(
+            "verification.html",
+            title_number=title_number,
+            report=report,
+            pin=pin,
+            mistyped=mistyped,
+        )
 
     def problem(
         self,

@@ -19,6 +19,7 @@ from ledger.format.entry import entry_json
 from ledger.format.layout import is_address
 from ledger.format.report import report_json
 from ledger.format.times import parse_time
+from ledger.service.context import outcome_of
 from ledger.service.http.answers import answer, html, to_json
 from ledger.service.http.bodies import representation
 from ledger.service.http.parameters import (
@@ -263,11 +264,14 @@ class TitleRoutes:
             headers = {"Vary": "Accept", "Cache-Control": "no-store"}
             if self._context.wants_html(request.scope):
                 page = self._context.pages(request.scope).verification(
-                    title_number=title_number, report=report, pin=expect
+                    title_number=title_number,
+                    report=report,
+                    pin=expect,
+                    mistyped=outcome_of(report) == "unknown-address",
                 )
                 return Response(page, headers=headers, media_type="text/html")
             shown = {"title_number": title_number, "expect": expect}
-            body = to_json(shown | report_json(report))
+            body = to_json(shown | report_json(report) | {"outcome": outcome_of(report)})
             return Response(body, headers=headers, media_type="application/json")
 
         return await self._context.run("verification", read, title_number)
