@@ -85,11 +85,15 @@ class Log:
     """
 
     def __init__(self, ledger: Ledger) -> None:
-        self.reader = LogReader(ledger.store, ledger.origin, ledger.keyring)
-        """The log as its store has it: only what is signed has been checked."""
         self._history = ledger.history
         self._titles = ledger.titles
         self._clock = ledger.clock
+
+    @property
+    def reader(self) -> LogReader:
+        """The log as its store has it: only what is signed has been checked."""
+        history = self._history
+        return LogReader(history.store, history.origin, history.keyring)
 
     @property
     def origin(self) -> str:
@@ -268,8 +272,11 @@ class Log:
         ``jobs`` and ``executor`` are those of ``Ledger.verification``; the state also remembers the
         checkpoint, and when a head was first seen to wait.
 
-        Raises what ``checkpoint`` and ``Ledger.verification`` do.
+        Raises what ``checkpoint`` and ``Ledger.verification`` do, and InvalidError for a policy
+        whose witness has another role in the keyring.
         """
+        if policy is not None:
+            policy.check_roles(self._history.keyring)
         now = self._clock()
         log_audit = LogAudit(
             self._history,

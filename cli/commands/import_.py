@@ -13,9 +13,10 @@ from cli.inputs import reading, spooled
 from cli.options import ConnectionsOption, DebugOption, JsonOption, QuietOption, StoreOption
 from cli.session import in_steps, open_ledger
 from cli.terminal.output import counted, print_json, working
-from ledger import Ledger, NotFoundError, TrustError
+from ledger import Ledger, TrustError
 from ledger.offline import bundle_origin
 from ledger.stores import open_store
+from ledger.titles.identity import find_origin
 
 __all__ = ["import_"]
 
@@ -59,19 +60,19 @@ def import_(
 
 
 def _open_or_create(store: str | None, connections: int | None, source: BinaryIO) -> Ledger:
-    try:
+    config = load_config()
+    opened = open_store(config.store(store), connections=config.connections(connections))
+    if find_origin(opened) is not None:
+        opened.close()
         return open_ledger(store, connections=connections)
-    except NotFoundError:
-        config = load_config()
-        opened = open_store(config.store(store), connections=config.connections(connections))
-        origin, expected = bundle_origin(source), config.origin_of(opened)
-        if expected not in {None, origin}:
-            raise TrustError(
-                f"the bundle is of the ledger {origin}, but {opened.url} must be {expected}",
-                hint="import another bundle, or choose another store with --store",
-                reason="wrong-ledger",
-            ) from None
-        ledger = Ledger.create(opened, origin=origin, keyring=config.keyring())
-        with config.changing():
-            config.remember_store(opened, origin)
-        return ledger
+    origin, expected = bundle_origin(source), config.origin_of(opened)
+    if expected not in {None, origin}:
+        raise TrustError(
+            f"the bundle is of the ledger {origin}, but {opened.url} must be {expected}",
+            hint="import another bundle, or choose another store with --store",
+            reason="wrong-ledger",
+        )
+    ledger = Ledger.create(opened, origin=origin, keyring=config.keyring())
+    with config.changing():
+        config.remember_store(opened, origin)
+    return ledger

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import sys
 from typing import TYPE_CHECKING, Annotated
 
 import typer
@@ -16,7 +15,14 @@ from cli.options import (
     TitleArgument,
 )
 from cli.session import open_ledger
-from cli.terminal.output import document_lines, entry_json, entry_lines, pager, print_json
+from cli.terminal.output import (
+    document_lines,
+    entry_json,
+    entry_lines,
+    pager,
+    print_json,
+    whole_output,
+)
 
 if TYPE_CHECKING:
     from ledger import Entry, Ledger
@@ -73,5 +79,5 @@ def cat(
     with open_ledger(store) as ledger:
         data = ledger.entry(title_number, revision).data
     if not quiet:
-        sys.stdout.buffer.write(data)
-        sys.stdout.buffer.flush()
+        with whole_output() as stdout:
+            stdout.write(data)

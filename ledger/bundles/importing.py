@@ -13,6 +13,7 @@ from ledger.errors import (
     IntegrityError,
     LedgerError,
     MalformedError,
+    NotABundle,
     NotFoundError,
     OutcomeUnknown,
     PreconditionFailed,
@@ -132,6 +133,8 @@ def _titles(
             if not reader.header.complete:
                 reader.skip(section)  # an incremental bundle may begin below what the store has
         log.take(reader, keep=keep)
+    except NotABundle:
+        raise
     except MalformedError as error:
         raise IntegrityError(str(error), reason="malformed-bundle", object_key=BUNDLE_KEY) from None
 
@@ -178,7 +181,7 @@ def _check_section(incoming: _Incoming, target: Head | None, now: datetime) -> E
 def _refusal(report: Report, failure: LedgerError | None) -> LedgerError:
     """What to raise for a title that doesn't verify: it is wrong, or it could not be checked."""
     for finding in report.findings:
-        if finding.severity == "tampering":
+        if finding.severity in {"tampering", "mismatch"}:
             return IntegrityError(
                 f"the bundle doesn't verify: {finding.message}",
                 reason=finding.slug,
@@ -224,7 +227,11 @@ class _Incoming:
     def read(self, address: str) -> bytes | None:
         key = layout.entry_key(self.section.title_number, address)
         self.addresses.add(address)
-        data = self.section.read(address)
+        try:
+            data = self.section.read(address)
+        except LedgerError as error:
+            self.failure = error
+            raise
         if data is None:
             if self.complete:
                 return None

@@ -4,10 +4,17 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from ledger.errors import IntegrityError, MalformedError, NotFoundError, TrustError
+from ledger.errors import (
+    IntegrityError,
+    InvalidError,
+    MalformedError,
+    NotABundle,
+    NotFoundError,
+    TrustError,
+)
 from ledger.format.bundle import BUNDLE_KEY, BundleReader, Section
 from ledger.format.chain import NO_PIN, verify_chain
-from ledger.format.report import Finding, Report
+from ledger.format.report import Finding, Report, Tally
 from ledger.titles.identity import check_pinned, decode_identity
 
 if TYPE_CHECKING:
@@ -18,7 +25,7 @@ if TYPE_CHECKING:
     from ledger.format.keyring import Keyring
     from ledger.format.report import Severity
 
-__all__ = ["check_origins", "verify_bundle"]
+__all__ = ["check_origins", "check_source", "verify_bundle"]
 
 
 class NotInBundle(NotFoundError):
@@ -37,17 +44,30 @@ def verify_bundle(
 ) -> Report:
     """Verify every title of a bundle, offline; raises OriginNotPinned for an unknown origin.
 
+    Raises NotABundle for another file, or one that was cut short, unless what was read before the
+    cut was tampered with.
+
     If the bundle is an incremental one, what lies below it is reported as unchecked. ``expect``
     is a pin: an address that must be in one of its chains.
     """
     try:
         reader = BundleReader(source)
         check_origins(reader, keyring, origin)
+    except NotABundle:
+        raise
     except MalformedError as error:
         return _not_a_bundle(origin or "", str(error))
     # One report of a title at a time: a bundle may hold millions.
     not_shown = ["that the bundle holds every title, and all there is of them by now"]
-    merged = Report.merge(reader.header.origin, _reports(reader, keyring, now, expect, not_shown))
+    tally = Tally(reader.header.origin)
+    try:
+        for report in _reports(reader, keyring, now, expect, not_shown):
+            tally.add(report)
+    except NotABundle as error:
+        if tally.report().outcome != "tampered":
+            raise
+        tally.add(_not_a_bundle(reader.header.origin, str(error)))
+    merged = tally.report()
     return Report(merged.origin, merged.titles, merged.entries, merged.findings, tuple(not_shown))
 
 
@@ -68,14 +88,26 @@ def _reports(
             report = carried_report(reader, keyring)
             unseen += report.not_shown
             yield report
+    except NotABundle:
+        raise
     except MalformedError as error:
         yield _not_a_bundle(reader.header.origin, str(error))
     if expect is not None and expect not in seen:
         message = f"no chain of the bundle leads through the pinned {expect}"
         # Below an incremental bundle it may well be.
-        severity: Severity = "tampering" if reader.header.complete else "unchecked"
+        severity: Severity = "mismatch" if reader.header.complete else "unchecked"
         finding = Finding(severity, "pin-missing", BUNDLE_KEY, message)
         yield Report(reader.header.origin, findings=(finding,))
+
+
+def check_source(source: BinaryIO) -> BinaryIO:
+    """Return what a bundle is to be read from, or raise InvalidError if it is no binary file."""
+    if not all(hasattr(source, name) for name in ("read", "seek", "tell")):
+        raise InvalidError(
+            f"a bundle is read from a binary file, not from a {type(source).__name__}",
+            hint='with open("all.bundle", "rb") as source: …',
+        )
+    return source
 
 
 def check_origins(reader: BundleReader, keyring: Keyring, origin: str | None) -> None:

@@ -244,7 +244,7 @@ class Chain:
         if not self.broken:
             for address in sorted(self.missing):
                 message = f"{self.head_key}: its chain lacks the pinned {address}"
-                findings.append(Finding("tampering", "pin-missing", self.head_key, message))
+                findings.append(Finding("mismatch", "pin-missing", self.head_key, message))
         not_shown = [] if self.pinned else [NO_PIN]
         if self.since:
             not_shown.append(

@@ -20,6 +20,7 @@ from ledger.errors import (
 )
 from ledger.format import layout
 from ledger.format.report import Finding, finding_of
+from ledger.titles.identity import check_there
 from ledger.tlog.checkpoint import Checkpoint, SignedCheckpoint, open_checkpoint
 from ledger.tlog.merkle import (
     Edge,
@@ -102,6 +103,8 @@ class LogReader:
         """
         key = layout.LOG_CHECKPOINT
         blob = self.store.get(key)
+        if blob is None:
+            check_there(self.store, self.origin)
         try:
             return self.open(blob.data, witnesses) if blob else None
         except MalformedError as error:
@@ -128,6 +131,7 @@ class LogReader:
         key = layout.tile_key(tile.full.path)
         blob = self.store.get(key) if tile.width < WIDTH else None
         if blob is None:
+            check_there(self.store, self.origin)
             key = layout.tile_key(tile.path)
             raise IntegrityError(
                 f"{key}: missing, and the log's checkpoint stands on it",

@@ -36,7 +36,6 @@ from ledger.format.keys import PrivateKey
 from ledger.format.times import CLOCK_SKEW, Bound
 from ledger.stores.swap import swap
 from ledger.titles.history import Tip
-from ledger.titles.identity import read_origin
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Container
@@ -392,11 +391,7 @@ def _difference(draft: Draft, entry: Entry) -> str | None:
 
 def _check_first(history: History, title_number: str) -> None:
     """Refuse a first version if the ledger is gone, or if the title had later ones."""
-    # A disk that is not mounted, a folder that was moved: nothing is missing in an empty place.
-    if read_origin(history.store) != history.origin:
-        raise StoreUnavailable(
-            f"{history.store.url} holds another ledger than {history.origin} now"
-        )
+    history.check_there()
     check_new(history, title_number)
     prepared = max((version for version, _ in history.markers(title_number)), default=0)
     # The head is looked at after the markers: other writers may have gone two versions ahead.

@@ -49,6 +49,7 @@ def fsck(
             report for folder in folders for report in _fsck_folder(history, *folder, now, prune)
         ]
 
+    history.check_there()
     listing = TolerantListing(history.store.list())
     workers = max(jobs, history.store.concurrency // 2)
     chunk = 1 if jobs < workers else TITLES

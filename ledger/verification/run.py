@@ -203,7 +203,7 @@ class Verification:
         self._tally.add(verified.report)
         if self.state is None:
             return
-        tampered = verified.report.outcome == "tampered"
+        tampered = verified.report.outcome in {"tampered", "mismatch"}
         self.state.add(subject.title_number, verified.head, tampered=tampered)
         if verified.head is not None and subject.known is not None:
             self._count_trusted(subject.known, verified.head)

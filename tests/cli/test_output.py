@@ -285,3 +285,40 @@ def test_output_does_not_go_where_the_progress_is_shown(shown: str) -> None:
             check=True,
         )
     assert done.stdout == b"output\n"
+
+
+def test_a_backup_that_was_cut_off_is_never_a_success(title: Shell) -> None:
+    """It is more than a pipe holds, so that it can't end before its reader does."""
+    title(f"append {TITLE} --set", f"long={'x' * 400_000}")
+    done = title.bash("ledger export - | head -c 100 > half; echo ${PIPESTATUS[0]}")
+    assert done.lines[-1] == "74"
+    assert "cut off" in done.err
+    assert title.bash("ledger export - | head -c 100 > half").code == 74
+
+
+@pytest.mark.parametrize(
+    "command",
+    [f"cat {TITLE}", f"prove {TITLE}", f"prove {TITLE} --json", "checkpoint", "checkpoint --json"],
+)
+def test_data_that_nobody_reads_is_never_a_success(title: Shell, command: str) -> None:
+    title("key generate --for log -q")
+    title("seal --genesis -q")
+    read, write = os.pipe()
+    os.close(read)
+    with title.popen(command, stdout=write, stderr=subprocess.PIPE) as process:
+        os.close(write)
+        _, err = process.communicate(timeout=PATIENCE)
+    assert process.returncode == 74
+    assert b"cut off" in err
+
+
+def test_a_log_that_is_read_in_part_ends_quietly(title: Shell) -> None:
+    done = title.bash(f"ledger log {TITLE} | head -1")
+    assert (done.code, done.err) == (0, "")
+
+
+def test_a_bundle_is_never_written_to_a_terminal(title: Shell) -> None:
+    shown = title.terminal("export -")
+    assert shown.code == 65
+    assert "ledger export - > FILE" in shown.out
+    assert "ustar" not in shown.out

@@ -62,7 +62,7 @@ def test_what_was_set_back_or_is_gone_is_found_by_a_memory_only(titles: Shell) -
     set_back(titles)
     titles("verify")
     assert (
-        f"tampering: pin-missing: {TITLE}/head.json" in titles("verify --state memory", code=20).out
+        f"mismatch: pin-missing: {TITLE}/head.json" in titles("verify --state memory", code=20).out
     )
     for file in (titles.store / "TN3").iterdir():
         file.unlink()

@@ -361,3 +361,43 @@ def test_without_a_key_it_only_reads(folder: str, home: Path) -> None:
         assert "read-only: no key" in server.log.read_text()
         assert httpx.get(f"{server.url}/titles/{TITLE}").status_code == 200
         problem(httpx.post(f"{server.url}/titles", json=DOCUMENT), 500, "key-unavailable")
+
+
+# -- What a request line and a framing may be ----------------------------------------------------
+
+
+def exchange(server: Server, request: bytes) -> tuple[int, bytes]:
+    """The status and all that a server answers to these bytes, until it closes."""
+    with socket.create_connection(("127.0.0.1", server.port), timeout=20) as connection:
+        connection.sendall(request)
+        answer = b"".join(iter(lambda: connection.recv(65536), b""))
+    return int(answer.split(b" ", 2)[1]), answer
+
+
+def test_no_absolute_form_is_a_404_or_passes_the_check_of_its_host(folder: str, home: Path) -> None:
+    close = b"Connection: close\r\n\r\n"
+    chunked = b"Content-Type: application/json\r\nTransfer-Encoding: chunked\r\n"
+    body = b"2\r\n{}\r\n0\r\n\r\n"
+    with serving(folder, home) as server:
+        httpx.post(f"{server.url}/titles", json=DOCUMENT)
+        path = f"/titles/{TITLE}".encode()
+        for target in (b"http://localhost" + path, b"HTTP://127.0.0.1:1" + path + b"?version=1"):
+            status, answer = exchange(
+                server, b"GET " + target + b" HTTP/1.1\r\nHost: evil.example\r\n" + close
+            )
+            assert status == 200, answer
+            assert TITLE.encode() in answer
+        status, answer = exchange(
+            server, b"GET http://localhost HTTP/1.1\r\nHost: localhost\r\n" + close
+        )
+        assert (status, b"location: http://localhost/titles" in answer.lower()) == (307, True)
+        for target in (b"http://evil.example" + path, b"http://me@localhost" + path):
+            refused = b"GET " + target + b" HTTP/1.1\r\nHost: localhost\r\n" + close
+            assert exchange(server, refused)[0] == 400
+        told = exchange(server, b"OPTIONS * HTTP/1.1\r\nHost: localhost\r\n" + close)
+        assert told[0] == 204
+        # A body in chunks is for HTTP/1.1: an HTTP/1.0 proxy may have seen another body.
+        post = b"POST " + path + b" HTTP/1.%d\r\nHost: localhost\r\n" + chunked
+        assert exchange(server, post % 0 + close + body)[0] == 400
+        assert exchange(server, post % 1 + close + body)[0] == 201
+        assert httpx.get(f"{server.url}/titles/{TITLE}/verification").json()["entries"] == 2

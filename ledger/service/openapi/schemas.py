@@ -116,7 +116,7 @@ SCHEMAS: dict[str, Schema] = {
     ),
     "Finding": _object(
         {
-            "severity": {"enum": ["tampering", "unchecked", "warning"]},
+            "severity": {"enum": ["tampering", "mismatch", "unchecked", "warning"]},
             "slug": TEXT,
             "object": TEXT,
             "message": TEXT,
@@ -126,7 +126,11 @@ SCHEMAS: dict[str, Schema] = {
         {
             "title_number": TITLE_NUMBER_,
             "expect": PARENT,
-            "outcome": {"enum": ["verified", "unchecked", "tampered"]},
+            "outcome": {
+                "enum": ["verified", "unchecked", "mismatch", "tampered"],
+                "description": "mismatch: the title is sound, but no entry of it has the address"
+                " to expect.",
+            },
             "origin": TEXT,
             "titles": COUNT,
             "entries": COUNT,
@@ -135,8 +139,17 @@ SCHEMAS: dict[str, Schema] = {
         }
     ),
     "Health": _object(
-        {"status": {"const": "ok"}},
         {
+            "status": {
+                "enum": ["ok", "degraded"],
+                "description": "degraded: it serves, but somebody has to look at what follows.",
+            }
+        },
+        {
+            "log": {
+                "const": "contradicted",
+                "description": "A title that this service read is not as it was logged.",
+            },
             "origin": TEXT,
             "sealing": {
                 "enum": ["ok", "failing", "starting"],
@@ -162,6 +175,11 @@ SCHEMAS: dict[str, Schema] = {
             "digest": DIGEST,
             "reason": TEXT,
             "object_key": TEXT,
+            "verification": {
+                "type": "string",
+                "format": "uri",
+                "description": "What can be verified of the damaged title.",
+            },
         },
         description="Problem details (RFC 9457).",
     ),

@@ -124,6 +124,7 @@ class Pages:
             report=report,
             log=log,
             flagged=_flagged(report.findings),
+            set_back=any(finding.slug == "not-as-logged" for finding in report.findings),
         )
 
     def entries(
@@ -160,13 +161,33 @@ class Pages:
         )
 
     def verification(self, *, title_number: str, report: Report, pin: str | None) -> str:
-        """What a verification found, and what it can't show."""
-        return self._render("verification.html", title_number=title_number, report=report, pin=pin)
-
-    def problem(self, *, status: int, title: str, detail: str, slug: str, hint: str) -> str:
-        """What went wrong, and what to do next."""
+        """What a verification found and can't show."""
         return self._render(
-            "problem.html", status=status, title=title, detail=detail, slug=slug, hint=hint
+            "verification.html",
+            title_number=title_number,
+            report=report,
+            pin=pin,
+        )
+
+    def problem(
+        self,
+        *,
+        status: int,
+        title: str,
+        detail: str,
+        slug: str,
+        hint: str,
+        damaged: str | None = None,
+    ) -> str:
+        """What went wrong, and what to do next; ``damaged`` is the title to verify, if it is."""
+        return self._render(
+            "problem.html",
+            status=status,
+            title=title,
+            detail=detail,
+            slug=slug,
+            hint=hint,
+            damaged=damaged,
         )
 
     def docs(self, *, openapi: dict[str, Any]) -> str:

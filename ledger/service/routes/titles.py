@@ -98,7 +98,7 @@ class TitleRoutes:
             named = {"Ledger-Address": entry.address}
             return answer(request, body, tag=entry.address, headers=named)
 
-        return await self._context.threads.run("title", read)
+        return await self._context.run("title", read, title_number)
 
     def _find(self, title_number: str, version: int | None, at: str | None) -> Entry:
         if version is not None and at is not None:
@@ -111,7 +111,7 @@ class TitleRoutes:
         title_number = shown.title_number
         history, older = self._history(title_number, "HEAD", MANY_ENTRIES, broken=True)
         # Each call reads the head again, so what is shown must be in the chain that is verified.
-        report = self._ledger.verify(title_number, expect=shown.address)
+        report = self._context.verify(title_number, shown.address)
         # But the pin came from this very request, so it shows nothing about a rollback.
         report = replace(report, not_shown=(NO_PIN, *report.not_shown))
         entries = [entry for entry, _ in history]
@@ -156,7 +156,7 @@ class TitleRoutes:
             body = to_json({"title_number": title_number, "entries": shown})
             return answer(request, body, headers={"Link": f'<{url}>; rel="next"'} if url else {})
 
-        return await self._context.threads.run("entries", read)
+        return await self._context.run("entries", read, title_number)
 
     def _history(self, title_number: str, start: str, limit: int, *, broken: bool = False) -> Page:
         """Read a page of history. ``broken``: stop at a broken link, for the report names it."""
@@ -216,7 +216,7 @@ class TitleRoutes:
                 return html(request, self._entry_page(request, entry))
             return answer(request, entry.data, tag=entry.address, cache=self._context.for_ever)
 
-        return await self._context.threads.run("entry", read)
+        return await self._context.run("entry", read, title_number)
 
     def _entry_page(self, request: Request, entry: Entry) -> str:
         [(_, differing)], _ = self._history(entry.title_number, entry.address, 1)
@@ -250,7 +250,7 @@ class TitleRoutes:
             }
             return answer(request, to_json(shown))
 
-        return await self._context.threads.run("diff", read)
+        return await self._context.run("diff", read, title_number)
 
     async def verification(
         self, request: Request, title_number: TitleNumber, expect: Expect = None
@@ -258,18 +258,20 @@ class TitleRoutes:
         """The report of a verification, made now. The status is 200 whatever it says."""
 
         def read() -> Response:
-            report = self._ledger.verify(title_number, expect=expect)
+            report = self._context.verify(title_number, expect)
             headers = {"Vary": "Accept", "Cache-Control": "no-store"}
             if self._context.wants_html(request.scope):
                 page = self._context.pages(request.scope).verification(
-                    title_number=title_number, report=report, pin=expect
+                    title_number=title_number,
+                    report=report,
+                    pin=expect,
                 )
                 return Response(page, headers=headers, media_type="text/html")
             shown = {"title_number": title_number, "expect": expect}
             body = to_json(shown | report_json(report))
             return Response(body, headers=headers, media_type="application/json")
 
-        return await self._context.threads.run("verification", read)
+        return await self._context.run("verification", read, title_number)
 
     async def bundle(self, title_number: TitleNumber) -> Response:
         """The title with all its history, as a file to verify offline."""
@@ -284,7 +286,7 @@ class TitleRoutes:
                 undo.pop_all()  # _chunks closes it
             return out, size
 
-        out, size = await self._context.threads.run("bundle", read)
+        out, size = await self._context.run("bundle", read, title_number)
         headers = {
             "Content-Disposition": f'attachment; filename="{title_number}.bundle"',
             "Content-Length": str(size),

@@ -63,10 +63,11 @@ class WriteRoutes:
 
         def write() -> Response:
             name, document = parse_document(data, title_number)
+            self._context.log.check_head(name)
             draft = Draft(name, document, message, effective_at, reference)
             return self._answer(request, self._submit(draft, conditions))
 
-        return await self._context.threads.run("append", write)
+        return await self._context.run("append", write)
 
     def _submit(self, draft: Draft, conditions: Conditions) -> Appended:
         try:
