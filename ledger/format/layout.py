@@ -73,6 +73,7 @@ STAGING = f"{LOG}staging/"
 PACKS = "_packs/"
 DELETABLE = (PENDING, PROBE, PACKS, REFERENCES, STAGING)
 
+MAX_TITLE_NUMBER = 64
 TITLE_NUMBER = re.compile(r"(?!.*\.\.)[A-Z0-9](?:[A-Z0-9._-]{0,62}[A-Z0-9_-])?")
 ADDRESS = re.compile(r"[0-9a-f]{64}")
 DEVICE_NAME = re.compile(r"(?:CON|PRN|AUX|NUL|COM[0-9]|LPT[0-9])(?:\..*)?")

@@ -10,8 +10,9 @@ from pydantic import BeforeValidator
 from starlette.requests import Request  # noqa: TC002 -- FastAPI reads the annotations
 
 from ledger.errors import InvalidError
-from ledger.format.layout import ADDRESS, TITLE_NUMBER
+from ledger.format.layout import ADDRESS, MAX_TITLE_NUMBER
 from ledger.service.http.errors import RequestError
+from ledger.service.openapi.schemas import TITLE_PATTERN
 
 __all__ = [
     "MANY_ENTRIES",
@@ -46,7 +47,7 @@ def _plain_number(value: object) -> object:
     return value
 
 
-_TITLE = {"pattern": f"^{TITLE_NUMBER.pattern}$", "example": "TN1234567"}
+_TITLE = {"pattern": TITLE_PATTERN, "maxLength": MAX_TITLE_NUMBER, "example": "TN1234567"}
 _ADDRESS = f"^{ADDRESS.pattern}$"
 _REVISION = "A revision: HEAD, HEAD~2, v3, an address or its first digits, @{2026-01-31}."
 
@@ -98,12 +99,18 @@ Expect: TypeAlias = Annotated[
 After: TypeAlias = Annotated[
     str,
     Query(
-        pattern=f"^({TITLE_NUMBER.pattern})?$", description="Only titles that sort after this one."
+        pattern=f"{TITLE_PATTERN}|^$",
+        max_length=MAX_TITLE_NUMBER,
+        description="Only titles that sort after this one.",
     ),
 ]
 Prefix: TypeAlias = Annotated[
     str,
-    Query(pattern=f"^({TITLE_NUMBER.pattern})?$", description="Only titles that begin like this."),
+    Query(
+        pattern=f"{TITLE_PATTERN}|^$",
+        max_length=MAX_TITLE_NUMBER,
+        description="Only titles that begin like this.",
+    ),
 ]
 ManyTitles: TypeAlias = Annotated[
     int, BeforeValidator(_plain_number), Query(ge=1, le=1000, description="How many at most.")

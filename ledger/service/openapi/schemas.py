@@ -5,7 +5,7 @@ from __future__ import annotations
 from http import HTTPStatus
 from typing import Any
 
-from ledger.format.layout import ADDRESS, TITLE_NUMBER
+from ledger.format.layout import ADDRESS, MAX_TITLE_NUMBER
 
 __all__ = ["COMPONENTS", "PROBLEMS", "ref"]
 
@@ -13,6 +13,9 @@ Schema = dict[str, Any]
 
 EXAMPLE = "78f08a9bb7e01441832a50e9dc9938ccae6bf5359c6efa2312fa4aa652a8747d"
 HEX = f"^{ADDRESS.pattern}$"
+
+TITLE_PATTERN = r"^[A-Z0-9](\.?[A-Z0-9_-])*$"
+"""A title number, for readers of patterns who can't look ahead: a dot is followed by another."""
 PROBLEM_TYPE = "application/problem+json"
 
 
@@ -37,7 +40,8 @@ PARENT: Schema = {"type": ["string", "null"], "pattern": HEX}
 VERSION: Schema = {"type": "integer", "minimum": 1}
 TITLE_NUMBER_: Schema = {
     "type": "string",
-    "pattern": f"^{TITLE_NUMBER.pattern}$",
+    "pattern": TITLE_PATTERN,
+    "maxLength": MAX_TITLE_NUMBER,
     "example": "TN1234567",
 }
 TIME: Schema = {"type": "string", "example": "2026-11-23T10:00:00.000000Z"}
