@@ -14,10 +14,10 @@ from cli.reports import EXIT_CODES, note_ambiguity
 from cli.terminal.output import print_json, report_json, report_lines, style
 from cli.terminal.text import printable
 from cli.witnesses import WitnessOption, read_policy
-from ledger import Finding, IntegrityError, Keyring, Report, TrustError, check_entry
+from ledger import Erased, Finding, IntegrityError, Keyring, Report, TrustError, check_entry
 from ledger.errors import OriginNotPinned
 from ledger.format.entry import MAX_BYTES
-from ledger.offline import RECEIPT
+from ledger.offline import ENTRY, RECEIPT
 from ledger.tlog import NoteKey
 from ledger.tlog.policy import NONE
 
@@ -59,7 +59,7 @@ def check(
     Also checks the entry's own signature, for which your keyring needs the registrars' keys.
 
     Exits with 0 if both hold, 20 if one does not, and 3 if your keyring has no registrar of the
-    ledger, or the receipt is not cosigned as --witness asks.
+    ledger, if the entry is without its text, or if the receipt is not cosigned as --witness asks.
     """
     if receipt == entry == "-":
         raise typer.BadParameter("only one of RECEIPT and --entry can be stdin")
@@ -103,8 +103,11 @@ def _judge(proven: Proven, policy: WitnessPolicy | None) -> Report:
     not_shown = [] if policy is not None and policy.quorum != NONE else [FORKS]
     unsigned = proven.unsigned()
     found = policy.judge(proven.signed, datetime.now(UTC), RECEIPT) if policy else None
-    findings = tuple(finding for finding in (unsigned, found) if finding)
-    return Report(proven.entry.ledger, 0, int(not unsigned), findings, tuple(not_shown))
+    findings = [finding for finding in (unsigned, found) if finding]
+    if proven.entry.is_withheld:
+        what = "its text is withheld: the signature and the receipt hold, but not what was said"
+        findings.append(Finding("unchecked", Erased.slug, ENTRY, f"{ENTRY}: {what}"))
+    return Report(proven.entry.ledger, 0, int(not unsigned), tuple(findings), tuple(not_shown))
 
 
 def _facts(proven: Proven | None) -> dict[str, Any]:

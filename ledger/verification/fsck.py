@@ -150,14 +150,18 @@ def _check_names(history: History, keys: list[str]) -> Iterator[Finding]:
             named[key] = layout.entry_key(parsed.title_number, parsed.address)
     try:
         found = dict(history.store.get_many(set(named.values())))
-    except LedgerError as error:
-        yield finding_of(error, layout.REFERENCES)
-        return
-    for key, entry_key in named.items():
-        blob = found[entry_key]
-        if blob is None or not _has_reference(blob.data, key):
+        dangling = [
+            key
+            for key, entry_key in named.items()
+            if (blob := found[entry_key]) is None or not _has_reference(blob.data, key)
+        ]
+        for key in dangling:
+            if history.store.get(key) is None:
+                continue  # it went since it was listed, with an entry that was pruned
             message = f"{key}: no entry has this reference there; the name means nothing"
             yield Finding("warning", "dangling-reference", key, message)
+    except LedgerError as error:
+        yield finding_of(error, layout.REFERENCES)
 
 
 def _has_reference(data: bytes, key: str) -> bool:
