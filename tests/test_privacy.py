@@ -157,7 +157,7 @@ def test_a_service_tells_no_secret_whatever_it_is_asked(told: Told) -> None:
     tokens.chmod(0o600)
     environment = told.environment | {"LEDGER_TOKENS_FILE": str(tokens)}
     store = environment.pop("LEDGER_STORE")
-    loud = f"{ALL_LEVELS}; import cli.logs; cli.logs.logging.Logger.setLevel = lambda *_: None"
+    loud = f"{ALL_LEVELS}; logging.Logger.setLevel = lambda *_: None"
     with serving(store, told.folder, "--debug", before=loud, **environment) as server:
         stranger = {"Authorization": "Bearer SECRETSECRETSECRET"}
         mine = {"Authorization": f"Bearer {TOKEN}"}

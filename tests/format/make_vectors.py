@@ -17,7 +17,7 @@ from nacl import bindings
 
 from ledger import Keyring, PrivateKey
 from ledger.format import layout
-from ledger.format.bundle import BUNDLE_KEY, Header, pack
+from ledger.format.bundle import BUNDLE_KEY, Header, write_bundle
 from ledger.format.entry import PAYLOAD_TYPE, Entry, digest, signed_bytes
 from ledger.testing import ORIGIN, signer
 from ledger.titles.identity import encode_identity
@@ -611,7 +611,7 @@ def bundle_bytes() -> bytes:
     for title, stored in ((LONG_TITLE, [(lone.address, lone.data)]), (TITLE, versions)):
         objects.append((layout.head_key(title), stored[0][1]))
         objects += [(layout.entry_key(title, address), data) for address, data in stored]
-    return b"".join(pack(objects))
+    return b"".join(write_bundle(objects))
 
 
 def vectors() -> dict[str, Any]:
