@@ -11,6 +11,7 @@ from ledger.format.report import Finding, Report, finding_of
 from ledger.local.parallel import in_chunks
 from ledger.packs.reader import check_packs
 from ledger.verification.listing import TolerantListing, by_folder
+from ledger.verification.log_objects import check_log
 from ledger.verification.prefetch import Wanted, fetch
 from ledger.verification.walk import TITLES, carry_out, plan_walk, stray
 
@@ -24,7 +25,7 @@ __all__ = ["fsck"]
 
 
 def fsck(history: History, now: datetime, *, jobs: int = 1) -> Iterator[Report]:
-    """Check every object of the store, also those that no chain leads to."""
+    """Check every object of the store, also those that no chain leads to, and those of the log."""
 
     def check(folders: list[tuple[str, list[str]]]) -> list[Report]:
         return [report for folder in folders for report in _fsck_folder(history, *folder, now)]
@@ -34,6 +35,7 @@ def fsck(history: History, now: datetime, *, jobs: int = 1) -> Iterator[Report]:
     chunk = 1 if jobs < workers else TITLES
     yield from in_chunks(by_folder(listing), check, workers, chunk=chunk)
     yield Report(history.origin, findings=listing.findings)
+    yield check_log(history)
 
 
 def _fsck_folder(history: History, folder: str, keys: list[str], now: datetime) -> Iterator[Report]:
