@@ -19,7 +19,7 @@ if TYPE_CHECKING:
     from ledger.tlog.checkpoint import SignedCheckpoint, WitnessKey
     from ledger.tlog.receipt import Receipt
 
-__all__ = ["RECEIPT", "Proven", "bundle_origin", "check_entry", "verify_bundle"]
+__all__ = ["ENTRY", "RECEIPT", "Proven", "bundle_origin", "check_entry", "verify_bundle"]
 
 # What findings call files whose names only their reader knows.
 ENTRY = "the entry"

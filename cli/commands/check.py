@@ -14,10 +14,10 @@ from cli.reports import EXIT_CODES, note_ambiguity
 from cli.terminal.output import print_json, report_json, report_lines, style
 from cli.terminal.text import printable
 from cli.witnesses import WitnessOption, read_policy
-from ledger import Finding, IntegrityError, Keyring, Report, TrustError, check_entry
+from ledger import Erased, Finding, IntegrityError, Keyring, Report, TrustError, check_entry
 from ledger.errors import OriginNotPinned
 from ledger.format.entry import MAX_BYTES
-from ledger.offline import RECEIPT
+from ledger.offline import ENTRY, RECEIPT
 from ledger.tlog import NoteKey
 from ledger.tlog.policy import NONE
 
@@ -58,7 +58,8 @@ def check(
 
     Also checks the entry's own signature if your keyring has the registrars' keys.
 
-    Exits with 0 if the receipt holds, 20 if it does not, 3 if it is not cosigned as --witness asks.
+    Exits with 0 if the receipt holds, 20 if it does not, 3 if it is not cosigned as --witness asks,
+    or if the entry is without its text.
     """
     if receipt == entry == "-":
         raise typer.BadParameter("only one of RECEIPT and --entry can be stdin")
@@ -106,8 +107,11 @@ def _judge(proven: Proven, policy: WitnessPolicy | None) -> Report:
     if policy is None or policy.quorum == NONE:
         not_shown.append(FORKS)
     found = policy.judge(proven.signed, datetime.now(UTC), RECEIPT) if policy else None
-    findings = (found,) if found else ()
-    return Report(proven.entry.ledger, 0, 1, findings, tuple(not_shown))
+    findings = [found] if found else []
+    if proven.entry.is_withheld:
+        what = "its text is withheld: the signature and the receipt hold, but not what was said"
+        findings.append(Finding("unchecked", Erased.slug, ENTRY, f"{ENTRY}: {what}"))
+    return Report(proven.entry.ledger, 0, 1, tuple(findings), tuple(not_shown))
 
 
 def _facts(proven: Proven | None) -> dict[str, Any]:

@@ -13,6 +13,7 @@ from cli.inputs import reading, spooled
 from cli.options import ConnectionsOption, DebugOption, JsonOption, QuietOption, StoreOption
 from cli.session import in_steps, open_ledger
 from cli.terminal.output import counted, print_json, working
+from cli.terminal.text import printable
 from ledger import Ledger, NotFoundError, TrustError
 from ledger.offline import bundle_origin
 from ledger.stores import open_store
@@ -32,7 +33,8 @@ def import_(
     """Import the titles of a bundle into the store.
 
     The whole bundle is verified first. Then each title moves to the version that the bundle has;
-    titles that are further along stay as they are.
+    titles that are further along stay as they are. A text that a title orders erased never comes
+    back; one that is here is erased as 'ledger erase --finish' does.
 
     A store without a ledger becomes the bundle's ledger, if you trust one of its registrars.
     """
@@ -49,6 +51,7 @@ def import_(
         facts = {"moved": done.moved, "unchanged": done.unchanged}
         print_json(
             {"file": file, **facts, "log_leaves": done.leaves, "log_left_out": done.left_out}
+            | {"not_erased": list(done.not_erased)}
         )
     elif not quiet:
         typer.echo(f"titles moved: {done.moved:,}; there already: {done.unchanged:,}")
@@ -56,6 +59,8 @@ def import_(
             typer.echo(f"the log has {counted(done.leaves, 'leaf')} more")
         if done.left_out:
             typer.echo("the log was left out, as your keyring has no key of it", err=True)
+        for said in done.not_erased:
+            typer.echo(f"not erased: {printable(said)}", err=True)
 
 
 def _open_or_create(store: str | None, connections: int | None, source: BinaryIO) -> Ledger:

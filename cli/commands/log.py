@@ -29,13 +29,14 @@ from cli.terminal.output import (
     style,
 )
 from cli.terminal.text import printable
+from ledger import Erased
 from ledger.format.diff import changes
 from ledger.format.times import format_time, parse_time
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator
 
-    from ledger import Change, Entry, Keyring
+    from ledger import Change, Entry, Ledger
 
 __all__ = ["log"]
 
@@ -85,7 +86,10 @@ def log(
         if as_json:
             for entry, parent in chosen:
                 shown = entry_json(entry, ledger.keyring)
-                if not oneline:
+                if entry.is_withheld:
+                    order = _order(ledger, entry)
+                    shown["erased"] = {"version": order.version, "reference": order.reference}
+                elif not oneline and _is_shown(entry, parent):
                     shown["changes"] = [change_json(c) for c in _changes(entry, parent)]
                 print_json(shown)
         elif quiet:
@@ -93,7 +97,7 @@ def log(
         else:
             head = ledger.head(title_number).address
             one = _oneline if oneline else _in_full
-            pager(line for step in chosen for line in one(step, ledger.keyring, head))
+            pager(line for step in chosen for line in one(step, ledger, head))
 
 
 def _day_after(date: str) -> str:
@@ -123,23 +127,44 @@ def _recorded(steps: Iterable[Step], earliest: str, before: str) -> Iterator[Ste
             yield step
 
 
+def _is_shown(entry: Entry, parent: Entry | None) -> bool:
+    """Whether nothing is erased of what changed."""
+    return not entry.is_withheld and not (parent and parent.is_withheld)
+
+
+def _order(ledger: Ledger, entry: Entry) -> Erased:
+    """Return the error that names the order by which a text was erased."""
+    try:
+        ledger.history.read_text(entry)
+    except Erased as error:
+        return error
+    raise AssertionError(entry)
+
+
 def _changes(entry: Entry, parent: Entry | None) -> list[Change]:
     return changes(parent.document if parent else {}, entry.document)
 
 
-def _oneline(step: Step, keyring: Keyring, head: str) -> Iterator[str]:
+def _oneline(step: Step, ledger: Ledger, head: str) -> Iterator[str]:
     entry = step[0]
     address = style(entry.address[:8], typer.colors.YELLOW)
     mark = style(" (HEAD)", typer.colors.CYAN) if entry.address == head else ""
     first_line = printable(entry.message.split("\n")[0])
-    who = printable(signer_name(entry, keyring))
+    if entry.is_withheld:
+        first_line = f"(erased by version {_order(ledger, entry).version})"
+    who = printable(signer_name(entry, ledger.keyring))
     yield f"{address} v{entry.version} {entry.recorded_at[:19]}Z {who}{mark} {first_line}".rstrip()
 
 
-def _in_full(step: Step, keyring: Keyring, head: str) -> Iterator[str]:
+def _in_full(step: Step, ledger: Ledger, head: str) -> Iterator[str]:
     entry, parent = step
-    yield from entry_lines(entry, keyring, head=entry.address == head)
+    yield from entry_lines(entry, ledger.keyring, head=entry.address == head)
     yield ""
+    if not _is_shown(entry, parent):
+        withheld = entry if entry.is_withheld else parent
+        yield f"    not shown: {printable(str(_order(ledger, withheld)))}" if withheld else ""
+        yield ""
+        return
     for line in change_lines(_changes(entry, parent)):
         yield f"    {line}"
     yield ""

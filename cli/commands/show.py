@@ -41,7 +41,7 @@ def show(
     if in_law is not None and revision != "HEAD":
         raise typer.BadParameter("--effective can't be used with REV")
     with open_ledger(store) as ledger:
-        entry = _find(ledger, title_number, revision, in_law)
+        entry = ledger.history.read_text(_find(ledger, title_number, revision, in_law))
         if as_json:
             shown = entry_json(entry, ledger.keyring)
             print_json(shown | {"digest": entry.digest, "document": entry.document})
@@ -71,7 +71,7 @@ def cat(
     Their sha256 is the entry's address. They are JSON, with or without --json.
     """
     with open_ledger(store) as ledger:
-        data = ledger.entry(title_number, revision).data
+        data = ledger.history.read_text(ledger.entry(title_number, revision)).data
     if not quiet:
         sys.stdout.buffer.write(data)
         sys.stdout.buffer.flush()

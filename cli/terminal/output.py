@@ -153,6 +153,8 @@ def entry_lines(entry: Entry, keyring: Keyring, *, head: bool = False) -> Iterat
         yield f"Effective: {entry.effective_at}"
     if entry.reference:
         yield f"Reference: {printable(entry.reference)}"
+    if entry.erases:
+        yield f"Erases:    {', '.join(f'version {version}' for version in entry.erases)}"
     if entry.message:
         yield ""
         for line in entry.message.split("\n"):

@@ -14,11 +14,11 @@ from pathlib import Path
 
 import pytest
 
-from cli.commands import COMMANDS, KEY_COMMANDS
+from cli.commands import COMMANDS, GROUPS
 from cli.terminal.text import json_text, printable
 from tests.cli.shell import PATIENCE, TITLE, Shell
 
-ALL = [*COMMANDS, *(f"key {name}" for name in KEY_COMMANDS)]
+ALL = [*COMMANDS, *(f"{group} {name}" for group in GROUPS for name in GROUPS[group][1])]
 HOSTILE = "\x1b[2J\x07a\rb\u202ec\u2066d\u200be\x9b31m\x7f\u2028f\U000e0041\x00"
 
 
@@ -108,7 +108,8 @@ def test_usage_errors_are_short(bare: Shell, line: str, words: str) -> None:
 
 def test_without_a_command_it_shows_what_there_is(bare: Shell) -> None:
     assert all(f"\n  {name} " in bare.fails(2, "") for name in COMMANDS)
-    assert all(f"\n  {name} " in bare.fails(2, "key") for name in KEY_COMMANDS)
+    for group, (_, below) in GROUPS.items():
+        assert all(f"\n  {name} " in bare.fails(2, group) for name in below)
 
 
 @pytest.mark.parametrize("name", ALL)
