@@ -136,6 +136,15 @@ class Ledger:
         check_pinned(claimed, keyring, store.url)
         return cls(History(store, claimed, keyring), signer, clock, random_bytes)
 
+    @classmethod
+    def for_import(cls, store: Store, *, origin: str, keyring: Keyring) -> Self:
+        """Prepare to import a bundle into a store that has no ledger yet; this writes nothing.
+
+        ``import_bundle`` makes the ledger once it has verified the bundle. Raises OriginNotPinned.
+        """
+        check_pinned(origin, keyring, "the bundle")
+        return cls(History(store, origin, keyring), None, _now, secrets.token_bytes)
+
     def __enter__(self) -> Self:
         return self
 

@@ -15,6 +15,7 @@ from cli.session import in_steps, open_ledger
 from cli.terminal.output import counted, print_json, working
 from cli.terminal.text import printable
 from ledger import Ledger, NotFoundError, TrustError
+from ledger.format.layout import LEDGER_KEY
 from ledger.offline import bundle_origin
 from ledger.stores import open_store
 
@@ -42,11 +43,16 @@ def import_(
     shown = working("importing", quiet=quiet or as_json)
     with (
         bundle as source,
-        _open_or_create(store, connections, source) as ledger,
+        _open_or_prepare(store, connections, source) as ledger,
         shown,
         in_steps(),
     ):
+        is_new = ledger.store.get(LEDGER_KEY) is None
         done = ledger.import_bundle(source)
+        if is_new:
+            config = load_config()
+            with config.changing():
+                config.remember_store(ledger.store, ledger.origin)
     if as_json:
         facts = {"moved": done.moved, "unchanged": done.unchanged}
         print_json(
@@ -63,7 +69,7 @@ def import_(
             typer.echo(f"not erased: {printable(said)}", err=True)
 
 
-def _open_or_create(store: str | None, connections: int | None, source: BinaryIO) -> Ledger:
+def _open_or_prepare(store: str | None, connections: int | None, source: BinaryIO) -> Ledger:
     try:
         return open_ledger(store, connections=connections)
     except NotFoundError:
@@ -76,7 +82,4 @@ def _open_or_create(store: str | None, connections: int | None, source: BinaryIO
                 hint="import another bundle, or choose another store with --store",
                 reason="wrong-ledger",
             ) from None
-        ledger = Ledger.create(opened, origin=origin, keyring=config.keyring())
-        with config.changing():
-            config.remember_store(opened, origin)
-        return ledger
+        return Ledger.for_import(opened, origin=origin, keyring=config.keyring())

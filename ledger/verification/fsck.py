@@ -14,7 +14,7 @@ from ledger.local.parallel import in_chunks
 from ledger.packs.reader import check_packs
 from ledger.titles.append import names_of
 from ledger.verification.listing import TolerantListing, by_folder
-from ledger.verification.log_objects import check_log
+from ledger.verification.log_objects import check_log, judge_emptiness
 from ledger.verification.prefetch import Wanted, fetch
 from ledger.verification.walk import TITLES, plan_walk, stray
 
@@ -54,8 +54,13 @@ def fsck(
     listing = TolerantListing(history.store.list())
     workers = max(jobs, history.store.concurrency // 2)
     chunk = 1 if jobs < workers else TITLES
-    yield from in_chunks(by_folder(listing), check, workers, chunk=chunk)
+    titles = 0
+    for report in in_chunks(by_folder(listing), check, workers, chunk=chunk):
+        titles += report.titles
+        yield report
     yield Report(history.origin, findings=listing.findings)
+    if not titles and not listing.findings and (empty := judge_emptiness(history)):
+        yield Report(history.origin, findings=(empty,))
     yield check_log(history)
 
 

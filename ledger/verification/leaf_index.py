@@ -26,6 +26,7 @@ TABLES = """
 CREATE TABLE leaf (title TEXT, version INTEGER, address TEXT, at INTEGER);
 CREATE TABLE later (title TEXT, version INTEGER, address TEXT, at INTEGER);
 CREATE TABLE marker (title TEXT, version INTEGER, address TEXT);
+CREATE TABLE chain (title TEXT, version INTEGER, trace BLOB);
 CREATE TABLE beyond (title TEXT, version INTEGER, address TEXT, logged INTEGER, since TEXT);
 """
 MANY = 1024
@@ -84,6 +85,15 @@ class LeafIndex:
         """Add the title, version and address of markers, in any order."""
         rows = ((f"{title_number}/", *moved) for title_number, *moved in markers)
         self._add("INSERT INTO marker VALUES (?, ?, ?)", rows)
+
+    def add_chain(self, title_number: str, version: int, trace: bytes) -> None:
+        """Add the version of a title's head, and the addresses from there down, 32 bytes each."""
+        self._add("INSERT INTO chain VALUES (?, ?, ?)", [(f"{title_number}/", version, trace)])
+
+    def chains(self) -> Iterator[tuple[str, tuple[int, bytes]]]:
+        """Yield what ``add_chain`` was given, in the order of the titles."""
+        rows = self._read("SELECT * FROM chain ORDER BY title")
+        return ((str(key)[:-1], (int(version), bytes(trace))) for key, version, trace in rows)
 
     def _add(self, statement: str, rows: Iterable[tuple[object, ...]]) -> None:
         # What reading the rows raises goes through: it is not an sqlite3.Error.

@@ -23,7 +23,7 @@ if TYPE_CHECKING:
     from ledger.titles.history import History
     from ledger.tlog.checkpoint import Checkpoint, SignedCheckpoint
 
-__all__ = ["check_log"]
+__all__ = ["check_log", "judge_emptiness"]
 
 BATCH = 64
 TILES = f"{layout.LOG}tile/"
@@ -56,6 +56,24 @@ def _lacking() -> Iterator[Finding]:
         " yet, or it was taken away"
     )
     yield Finding("unchecked", "log-missing", key, message)
+
+
+def judge_emptiness(history: History) -> Finding | None:
+    """Judge a store that lists no title: new, or emptied. The log, or its key, may tell."""
+    log = LogReader(history.store, history.origin, history.keyring)
+    if not log.log_keys and history.store.get(layout.LOG_CHECKPOINT) is None:
+        return None
+    try:
+        signed = log.checkpoint() if log.log_keys else None
+    except LedgerError as error:
+        return finding_of(error, layout.LOG_CHECKPOINT)
+    if signed is not None and signed.checkpoint.size == 0:
+        return None
+    if signed is not None:
+        message = f"the store lists no title, though its log has {signed.checkpoint.size:,} leaves"
+        return Finding("tampering", "nothing-there", layout.LOG_CHECKPOINT, message)
+    message = "the store lists no title, though this ledger has a log: it may have been emptied"
+    return Finding("unchecked", "nothing-there", layout.LOG_CHECKPOINT, message)
 
 
 def _check(log: LogReader, others: OtherLeaves) -> Iterator[Finding]:
