@@ -22,6 +22,7 @@ from ledger.format.keys import PrivateKey
 from ledger.format.report import Report
 from ledger.format.times import format_time
 from ledger.local.parallel import cores
+from ledger.packs.reader import entries_in_packs
 from ledger.packs.writer import expel, pack
 from ledger.stores import EXPECTED, open_store
 from ledger.stores.base import ClosedStore
@@ -46,6 +47,7 @@ if TYPE_CHECKING:
     from ledger.format.diff import Change
     from ledger.format.keys import Signer
     from ledger.packs.writer import Packed
+    from ledger.sealing.reader import LogReader
     from ledger.stores import Store
     from ledger.titles.batch import Outcome
     from ledger.titles.erase import Edit, Erasure
@@ -137,6 +139,15 @@ class Ledger:
             )
         check_pinned(claimed, keyring, store.url)
         return cls(History(store, claimed, keyring), signer, clock, random_bytes)
+
+    @classmethod
+    def for_import(cls, store: Store, *, origin: str, keyring: Keyring) -> Self:
+        """Prepare to import a bundle into a store that has no ledger yet; this writes nothing.
+
+        ``import_bundle`` makes the ledger once it has verified the bundle. Raises OriginNotPinned.
+        """
+        check_pinned(origin, keyring, "the bundle")
+        return cls(History(store, origin, keyring), None, _now, secrets.token_bytes)
 
     def __enter__(self) -> Self:
         return self
@@ -337,9 +348,18 @@ class Ledger:
         """Mend a head that is missing or unreadable, and return the entry it points at now.
 
         If several entries have no successor, ConflictError lists them, and ``to`` chooses one.
-        ``expect`` is an address, remembered from before, that has to be in the chain.
+        ``expect`` is an address, remembered from before, that has to be in the chain. So has what
+        the log has of the title: all its leaves are read if its record does not tell. Entries that
+        the store lost and a pack has are put back.
         """
-        return recover(self.history, title_number, to=to, expect=expect)
+        return recover(
+            self.history,
+            title_number,
+            to=to,
+            expect=expect,
+            logged=self._log().logged_leaf,
+            packed=lambda title: entries_in_packs(self.store, self.origin, title),
+        )
 
     def import_bundle(self, source: BinaryIO) -> Imported:
         """Bring every title of a bundle (a seekable file) to where the bundle has it.
@@ -372,7 +392,12 @@ class Ledger:
                 " nobody would accept what it signs",
                 hint=f"ledger key trust FILE --origin {self.origin}",
             )
-        return Pen(self._signer, self.clock, self._random_bytes)
+        return Pen(self._signer, self.clock, self._random_bytes, self._log().claimed_leaf)
+
+    def _log(self) -> LogReader:
+        from ledger.sealing.reader import LogReader  # noqa: PLC0415 -- slow to load
+
+        return LogReader(self.store, self.origin, self.keyring)
 
     # -- Read ----------------------------------------------------------------------------------
 

@@ -15,6 +15,7 @@ from cli.session import in_steps, open_ledger
 from cli.terminal.output import counted, print_json, working
 from cli.terminal.text import printable
 from ledger import Ledger, TrustError
+from ledger.format.layout import LEDGER_KEY
 from ledger.offline import bundle_origin
 from ledger.stores import open_store
 from ledger.titles.identity import find_origin
@@ -43,11 +44,16 @@ def import_(
     shown = working("importing", quiet=quiet or as_json)
     with (
         bundle as source,
-        _open_or_create(store, connections, source) as ledger,
+        _open_or_prepare(store, connections, source) as ledger,
         shown,
         in_steps(),
     ):
+        is_new = ledger.store.get(LEDGER_KEY) is None
         done = ledger.import_bundle(source)
+        if is_new:
+            config = load_config()
+            with config.changing():
+                config.remember_store(ledger.store, ledger.origin)
     if as_json:
         facts = {"moved": done.moved, "unchanged": done.unchanged}
         print_json(
@@ -64,7 +70,7 @@ def import_(
             typer.echo(f"not erased: {printable(said)}", err=True)
 
 
-def _open_or_create(store: str | None, connections: int | None, source: BinaryIO) -> Ledger:
+def _open_or_prepare(store: str | None, connections: int | None, source: BinaryIO) -> Ledger:
     config = load_config()
     opened = open_store(config.store(store), connections=config.connections(connections))
     if find_origin(opened) is not None:
@@ -77,7 +83,4 @@ def _open_or_create(store: str | None, connections: int | None, source: BinaryIO
             hint="import another bundle, or choose another store with --store",
             reason="wrong-ledger",
         )
-    ledger = Ledger.create(opened, origin=origin, keyring=config.keyring())
-    with config.changing():
-        config.remember_store(opened, origin)
-    return ledger
+    return Ledger.for_import(opened, origin=origin, keyring=config.keyring())

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from contextlib import closing
 from typing import TYPE_CHECKING
 
 from ledger.errors import (
@@ -75,19 +76,28 @@ def _reports(
     reader: BundleReader, keyring: Keyring, now: datetime, expect: str | None, unseen: list[str]
 ) -> Iterator[Report]:
     """A report for each title in turn, one for the log, and one for the bundle as a whole."""
-    seen: set[str] = set()
-    try:
-        for section in reader.sections():
-            read = _declaring(reader, _noting(section.read, expect, seen))
-            report = _verify_section(reader, section, keyring, now, read)
-            unseen += (said for said in report.not_shown if said != NO_PIN)
-            yield report
-        if reader.header.has_log:
-            from ledger.bundles.log_part import carried_report  # noqa: PLC0415 -- slow to load
+    from ledger.bundles.log_part import AgainstLog, carried_report  # noqa: PLC0415 -- slow to load
 
-            report = carried_report(reader, keyring)
-            unseen += report.not_shown
-            yield report
+    seen: set[str] = set()
+    is_empty = True
+    try:
+        with closing(AgainstLog()) as against:
+            for section in reader.sections():
+                is_empty = False
+                read = _declaring(reader, _noting(section.read, expect, seen))
+                trace = bytearray()
+                report = _verify_section(reader, section, keyring, now, read=read, trace=trace)
+                if report.outcome == "tampered":
+                    trace.clear()
+                against.add_chain(section.title_number, section.head, trace)
+                unseen += (said for said in report.not_shown if said != NO_PIN)
+                yield report
+            if reader.header.has_log:
+                report = carried_report(reader, keyring, against)
+                unseen += report.not_shown
+                yield report
+            elif is_empty and keyring.keys(reader.header.origin, "log"):
+                yield _nothing(reader.header.origin)
     except NotABundle:
         raise
     except MalformedError as error:
@@ -108,6 +118,14 @@ def check_source(source: BinaryIO) -> BinaryIO:
             hint='with open("all.bundle", "rb") as source: …',
         )
     return source
+
+
+def _nothing(origin: str) -> Report:
+    message = (
+        f"{BUNDLE_KEY}: the bundle has no title and no log, though your keyring has the key of the"
+        f" log of {origin}: nothing shows that this is all there is"
+    )
+    return Report(origin, findings=(Finding("unchecked", "nothing-there", BUNDLE_KEY, message),))
 
 
 def check_origins(reader: BundleReader, keyring: Keyring, origin: str | None) -> None:
@@ -170,7 +188,9 @@ def _verify_section(
     section: Section,
     keyring: Keyring,
     now: datetime,
+    *,
     read: Callable[[str], bytes | None],
+    trace: bytearray,
 ) -> Report:
     report = verify_chain(
         section.title_number,
@@ -179,6 +199,7 @@ def _verify_section(
         head=section.head,
         read=read,
         now=now,
+        trace=trace,
     )
     if any(f.severity != "warning" and f.slug != NotInBundle.slug for f in report.findings):
         reader.skip(section)  # the walk broke off, what follows is another title's

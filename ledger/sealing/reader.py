@@ -16,9 +16,11 @@ from ledger.errors import (
     LedgerError,
     MalformedError,
     NotFoundError,
+    OriginNotPinned,
     TrustError,
 )
 from ledger.format import layout
+from ledger.format.keyring import TRUST_THE_LOG
 from ledger.format.report import Finding, finding_of
 from ledger.titles.identity import check_there
 from ledger.tlog.checkpoint import Checkpoint, SignedCheckpoint, open_checkpoint
@@ -241,6 +243,30 @@ class LogReader:
         if leaf != said:
             raise refuted(title_number, index, leaf)
         return said, record
+
+    def claimed_leaf(self, title_number: str) -> Leaf | None:
+        """The newest leaf of a title in the published log, if the title has a record at all.
+
+        One read for a title that has none; then nothing is known. Raises OriginNotPinned if there
+        is a record, and the keyring has no key to tell whether it is true; IntegrityError.
+        """
+        if self.store.get(layout.sealed_key(title_number)) is None:
+            return None
+        return self.logged_leaf(title_number)
+
+    def logged_leaf(self, title_number: str) -> Leaf | None:
+        """The newest leaf of a title in the published log, proved; see ``newest_leaf``.
+
+        None: there is none, or there is no log. Raises OriginNotPinned, IntegrityError.
+        """
+        if not self.log_keys and self.store.get(layout.LOG_CHECKPOINT) is not None:
+            raise OriginNotPinned(
+                f"cannot tell what the log has of {title_number}: your keyring has no key of the"
+                f" log of {self.origin}",
+                hint=TRUST_THE_LOG.format(self.origin),
+            )
+        signed = self.checkpoint()
+        return self.newest_leaf(title_number, signed.checkpoint) if signed else None
 
     def leaf_at(self, index: int, checkpoint: Checkpoint) -> Leaf | OtherLeaf:
         """A leaf of a checkpoint, proved to be in it; raises IntegrityError."""

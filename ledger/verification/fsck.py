@@ -14,6 +14,7 @@ from ledger.local.parallel import in_chunks
 from ledger.packs.reader import check_packs
 from ledger.titles.append import names_of
 from ledger.verification.listing import TolerantListing, by_folder
+from ledger.verification.log_objects import check_log, judge_emptiness
 from ledger.verification.prefetch import Wanted, fetch
 from ledger.verification.walk import TITLES, plan_walk, stray
 
@@ -41,7 +42,8 @@ def fsck(
 ) -> Iterator[Report]:
     """Check every object of the store, also those that no chain leads to.
 
-    Creates the reference objects that are missing.
+    The log's objects are checked against the root that its key signed. Creates the reference
+    objects that are missing.
     """
 
     def check(folders: list[tuple[str, list[str]]]) -> list[Report]:
@@ -53,8 +55,14 @@ def fsck(
     listing = TolerantListing(history.store.list())
     workers = max(jobs, history.store.concurrency // 2)
     chunk = 1 if jobs < workers else TITLES
-    yield from in_chunks(by_folder(listing), check, workers, chunk=chunk)
+    titles = 0
+    for report in in_chunks(by_folder(listing), check, workers, chunk=chunk):
+        titles += report.titles
+        yield report
     yield Report(history.origin, findings=listing.findings)
+    if not titles and not listing.findings and (empty := judge_emptiness(history)):
+        yield Report(history.origin, findings=(empty,))
+    yield check_log(history)
 
 
 def _fsck_folder(
