@@ -20,7 +20,7 @@ from tests.cli.shell import ORIGIN, TITLE, Shell
 if TYPE_CHECKING:
     from collections.abc import Callable
 
-APPEND = f"append {TITLE} --set a=b"
+APPEND = f"append {TITLE} --new --set a=b"
 OTHERS = {
     "EC": lambda: ec.generate_private_key(ec.SECP256R1()),
     "RSA": lambda: rsa.generate_private_key(65537, 2048),

@@ -199,7 +199,7 @@ def test_closed_streams(title: Shell) -> None:
 
 
 def test_an_encoding_that_lacks_the_characters(shell: Shell) -> None:
-    shell(f"append {TITLE} --set 'Straße=Zoë 𝄞' -m née")
+    shell(f"append {TITLE} --new --set 'Straße=Zoë 𝄞' -m née")
     done = shell.bash(
         f"export PYTHONIOENCODING=ascii; ledger log {TITLE} --json; ledger show {TITLE}"
     )

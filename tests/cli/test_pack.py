@@ -22,7 +22,7 @@ def packs(shell: Shell) -> list[Path]:
 
 
 def test_packing(title: Shell) -> None:
-    title("append TN2 --set a=b")
+    title("append TN2 --new --set a=b")
     before = title.listing()
     assert title("pack").out == "packed 4 entries of 2 titles into 1 pack (0.0 MB)\n"
     (pack,) = packs(title)
@@ -56,7 +56,7 @@ def test_a_key_is_not_needed(title: Shell) -> None:
 
 
 def test_what_does_not_verify_is_named_and_left_out(title: Shell) -> None:
-    title("append TN2 --set a=b")
+    title("append TN2 --new --set a=b")
     first = title.addresses()[0]
     path = title.store / TITLE / f"{first}.json"
     path.write_bytes(path.read_bytes().replace(b"Ada", b"Eve"))
