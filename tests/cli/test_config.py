@@ -268,7 +268,7 @@ def test_init_does_not_forget_which_ledger_it_was(replaced: Shell) -> None:
     assert "not example.org/a" in replaced.fails(12, "init here")
     assert (replaced.config / "stores.json").read_bytes() == before
     replaced("init here --origin example.org/b")  # unless one says so
-    replaced("append TN1 --set a=b --store here")
+    replaced("append TN1 --new --set a=b --store here")
 
 
 # -- Two at once ---------------------------------------------------------------------------------

@@ -118,7 +118,7 @@ def seal_twice(shell: Shell) -> dict[str, bytes]:
     shell("key generate --for log")
     shell("seal --genesis")
     before = {path: (shell.store / path).read_bytes() for path in shell.listing()}
-    shell("append TN1234567 --new --set a=b")
+    shell("append TN1234567 --set a=b")
     shell("seal")
     shell("append TN1234567 --set a=c")
     shell("seal")
