@@ -31,6 +31,7 @@ from cli.terminal.output import (
 from cli.terminal.text import printable
 from ledger import Erased
 from ledger.format.diff import changes
+from ledger.format.entry import CLOSED
 from ledger.format.times import format_time, parse_time
 
 if TYPE_CHECKING:
@@ -89,8 +90,9 @@ def log(
                 if entry.is_withheld:
                     order = _order(ledger, entry)
                     shown["erased"] = {"version": order.version, "reference": order.reference}
-                elif not oneline and _is_shown(entry, parent):
-                    shown["changes"] = [change_json(c) for c in _changes(entry, parent)]
+                if not oneline:
+                    found = _changes(entry, parent)
+                    shown["changes"] = found and [change_json(c) for c in found]
                 print_json(shown)
         elif quiet:
             deque(chosen, maxlen=0)  # reading checks the entries
@@ -127,11 +129,6 @@ def _recorded(steps: Iterable[Step], earliest: str, before: str) -> Iterator[Ste
             yield step
 
 
-def _is_shown(entry: Entry, parent: Entry | None) -> bool:
-    """Whether nothing is erased of what changed."""
-    return not entry.is_withheld and not (parent and parent.is_withheld)
-
-
 def _order(ledger: Ledger, entry: Entry) -> Erased:
     """Return the error that names the order by which a text was erased."""
     try:
@@ -141,7 +138,10 @@ def _order(ledger: Ledger, entry: Entry) -> Erased:
     raise AssertionError(entry)
 
 
-def _changes(entry: Entry, parent: Entry | None) -> list[Change]:
+def _changes(entry: Entry, parent: Entry | None) -> list[Change] | None:
+    """Return what an entry changed; None if its text, or that of its parent, is erased."""
+    if entry.is_withheld or (parent is not None and parent.is_withheld):
+        return None
     return changes(parent.document if parent else {}, entry.document)
 
 
@@ -152,6 +152,7 @@ def _oneline(step: Step, ledger: Ledger, head: str) -> Iterator[str]:
     first_line = printable(entry.message.split("\n")[0])
     if entry.is_withheld:
         first_line = f"(erased by version {_order(ledger, entry).version})"
+    mark += style(" (closed)", typer.colors.CYAN) if entry.status == CLOSED else ""
     who = printable(signer_name(entry, ledger.keyring))
     yield f"{address} v{entry.version} {entry.recorded_at[:19]}Z {who}{mark} {first_line}".rstrip()
 
@@ -160,11 +161,10 @@ def _in_full(step: Step, ledger: Ledger, head: str) -> Iterator[str]:
     entry, parent = step
     yield from entry_lines(entry, ledger.keyring, head=entry.address == head)
     yield ""
-    if not _is_shown(entry, parent):
+    found = _changes(entry, parent)
+    if found is None:
         withheld = entry if entry.is_withheld else parent
         yield f"    not shown: {printable(str(_order(ledger, withheld)))}" if withheld else ""
-        yield ""
-        return
-    for line in change_lines(_changes(entry, parent)):
-        yield f"    {line}"
+    else:
+        yield from (f"    {line}" for line in change_lines(found))
     yield ""
