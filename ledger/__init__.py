@@ -43,6 +43,7 @@ from ledger.packs.writer import Packed
 from ledger.stores import Store, open_store
 from ledger.titles.append import ANY, Appended, Draft, Guards
 from ledger.titles.batch import Outcome
+from ledger.titles.erase import Erasure
 from ledger.verification.run import Verification
 
 if TYPE_CHECKING:
@@ -62,6 +63,7 @@ __all__ = [
     "Draft",
     "Entry",
     "Erased",
+    "Erasure",
     "Finding",
     "Guards",
     "HeadMissing",

@@ -3,28 +3,31 @@
 from __future__ import annotations
 
 import secrets
-from datetime import UTC, date, datetime
+from datetime import UTC, date, datetime, timedelta
+from functools import cache
 from itertools import islice
 from typing import TYPE_CHECKING, BinaryIO
 
 from ledger.bundles.exporting import export, heads_of
 from ledger.bundles.importing import import_bundle
-from ledger.errors import InvalidError, KeyUnavailable, TrustError
+from ledger.errors import InvalidError, KeyUnavailable, NotFoundError, TrustError
 from ledger.format import layout
 from ledger.format.diff import changes
 from ledger.format.entry import KINDS
 from ledger.format.keyring import Keyring
 from ledger.format.keys import PrivateKey
 from ledger.format.report import Report
+from ledger.format.times import format_time
 from ledger.local.parallel import cores
-from ledger.packs.writer import pack
+from ledger.packs.writer import expel, pack
 from ledger.stores import open_store
 from ledger.titles.append import ANY, Anything, Appended, Draft, Guards, Pen, append, preview
 from ledger.titles.batch import append_many
+from ledger.titles.erase import erase_texts, order_erasure
 from ledger.titles.history import History
 from ledger.titles.identity import check_pinned, create_identity, read_origin
 from ledger.titles.recover import recover
-from ledger.verification.fsck import fsck
+from ledger.verification.fsck import Prune, fsck
 from ledger.verification.run import Verification
 from ledger.verification.walk import FROM_A_LISTING, verify_title
 
@@ -43,6 +46,7 @@ if TYPE_CHECKING:
     from ledger.packs.writer import Packed
     from ledger.stores import Store
     from ledger.titles.batch import Outcome
+    from ledger.titles.erase import Edit, Erasure
 
 __all__ = ["Ledger"]
 
@@ -243,6 +247,80 @@ class Ledger:
         """Return what ``submit`` would return now, or raise what it would raise. Write nothing."""
         return preview(self.history, self._pen(), draft, parent=parent, guards=guards)
 
+    def erase(
+        self,
+        title_number: str,
+        versions: Iterable[int],
+        *,
+        reference: str,
+        message: str,
+        author: str = "",
+        change: Edit | None = None,
+        lost: bool = False,
+        clamp_time: bool = False,
+    ) -> Erasure:
+        """Order the texts of versions erased, erase what can be by now, and say what is left.
+
+        ``reference`` is that of the order, ``message`` the reason: both stay. The entry that orders
+        it has the newest document, or what ``change`` makes of it. If there is a log, the texts are
+        erased once it has that entry: seal it, then call ``finish_erasure``. Everything can be
+        repeated; what is owed follows from the chain.
+
+        Raises IntegrityError for a text that doesn't verify, as nobody could tell any more whose it
+        was; ``lost``: erase one that is gone, and of which there is no copy. Raises InvalidError
+        for versions that are not there, what ``append`` does, and what ``finish_erasure`` does.
+        """
+        pen = self._pen()
+        self._log_has()  # if the log can't be checked, nothing is ordered
+        order_erasure(
+            self.history,
+            pen,
+            title_number,
+            versions,
+            reference=reference,
+            message=message,
+            author=author,
+            change=change,
+            lost=lost,
+            clamp_time=clamp_time,
+        )
+        return self.finish_erasure(title_number)
+
+    def finish_erasure(self, title_number: str) -> Erasure:
+        """Erase the texts that the title's chain orders erased, and say what is left.
+
+        That is their objects, the older versions that a bucket keeps of them and of the head, and
+        the packs that hold them. Raises OriginNotPinned if there is a log and the keyring has no
+        key of it, IntegrityError for a chain that doesn't hold, OutcomeUnknown if nobody can tell.
+        """
+        log_has = self._log_has()
+        erasure = erase_texts(self.history, title_number, log_has or (lambda _: True))
+        if not erasure.erased:
+            return erasure
+        left = expel(self.history, title_number, erasure.erased)
+        return erasure._replace(left=(*erasure.left, *left))
+
+    def _log_has(self) -> Callable[[Entry], bool] | None:
+        """Return what tells whether the published log has an entry; None: there is no log."""
+        from ledger.bundles.log_part import published_log  # noqa: PLC0415 -- slow to load
+        from ledger.sealing.reader import LogReader  # noqa: PLC0415
+        from ledger.tlog.objects import leaf_of  # noqa: PLC0415
+
+        signed = published_log(self.history)
+        if signed is None:
+            begun = self.store.get(layout.LOG_STATE) is not None
+            return (lambda _: False) if begun else None
+        reader = LogReader(self.store, self.origin, self.keyring)
+
+        def log_has(entry: Entry) -> bool:
+            try:
+                reader.receipt(leaf_of(entry), signed)
+            except NotFoundError:
+                return False
+            return True
+
+        return cache(log_has)
+
     def recover(
         self, title_number: str, *, to: str | None = None, expect: str | None = None
     ) -> Entry:
@@ -408,12 +486,24 @@ class Ledger:
             executor=executor,
         )
 
-    def fsck(self, *, each: Callable[[Report], None] | None = None) -> Report:
-        """Verify all titles, and check every other object, including those in no chain."""
+    def fsck(
+        self,
+        *,
+        each: Callable[[Report], None] | None = None,
+        prune_losers: timedelta | None = None,
+    ) -> Report:
+        """Verify all titles, and check every other object, including those in no chain.
+
+        Creates the objects of references that are missing. ``prune_losers``: delete the entries of
+        this age, or older, that lost a race for their version, with their names: they hold texts.
+        """
+        now, prune = self.clock(), None
+        if prune_losers is not None:
+            prune = Prune(format_time(now - prune_losers), self._log_has() or (lambda _: False))
 
         def heard() -> Iterator[Report]:
             yield Report(self.origin, not_shown=(FROM_A_LISTING,))
-            for report in fsck(self.history, self.clock(), jobs=cores()):
+            for report in fsck(self.history, now, jobs=cores(), prune=prune):
                 if each is not None:
                     each(report)
                 yield report

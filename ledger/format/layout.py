@@ -71,7 +71,7 @@ LOG_CHECKPOINT = f"{LOG}checkpoint"
 SEALED = f"{LOG}sealed/"
 STAGING = f"{LOG}staging/"
 PACKS = "_packs/"
-DELETABLE = (PENDING, PROBE, PACKS, STAGING)
+DELETABLE = (PENDING, PROBE, PACKS, REFERENCES, STAGING)
 
 TITLE_NUMBER = re.compile(r"(?!.*\.\.)[A-Z0-9](?:[A-Z0-9._-]{0,62}[A-Z0-9_-])?")
 ADDRESS = re.compile(r"[0-9a-f]{64}")
@@ -260,7 +260,11 @@ def check_key(key: str) -> str:
 
 
 def check_deletable(key: str) -> str:
-    """Return the key if its object may ever be deleted; entries and heads never may."""
-    if not check_key(key).startswith(DELETABLE):
-        raise InvalidError(f"never deleted: {key}")
-    return key
+    """Return the key if its object may ever be deleted.
+
+    Heads, ``ledger.json`` and the log never may. An entry may, as it can be one that lost a race:
+    whoever deletes it has to know that no chain leads to it.
+    """
+    if check_key(key).startswith(DELETABLE) or parse_entry_key(key):
+        return key
+    raise InvalidError(f"never deleted: {key}")

@@ -2,15 +2,15 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any, NamedTuple, Protocol
+from typing import TYPE_CHECKING, Any, NamedTuple, Protocol, TypeAlias
 
 from ledger.errors import InvalidError
 from ledger.format.layout import KEY
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Iterator
+    from collections.abc import Callable, Iterable, Iterator
 
-__all__ = ["Blob", "Store", "check_listing", "fold", "is_listed"]
+__all__ = ["Blob", "IsUnwanted", "Store", "check_listing", "fold", "is_listed"]
 
 # The bytes of a key are all printable ASCII, so str sorts as bytes do; "0" can begin, continue and
 # end a part, so a text is the start of a key exactly if the text and a "0" are one.
@@ -22,6 +22,10 @@ class Blob(NamedTuple):
 
     data: bytes
     version: str
+
+
+IsUnwanted: TypeAlias = "Callable[[str, Callable[[], bytes]], bool]"
+"""Judges an older version of an object by its key, and by its bytes, which it can read."""
 
 
 class Store(Protocol):
@@ -81,11 +85,19 @@ class Store(Protocol):
         ...
 
     def delete(self, key: str) -> None:
-        """Delete a marker, a probe, a pack or a staging object; success if there is none.
+        """Delete an object that ``layout.check_deletable`` lets go; success if there is none.
 
-        Entries, heads and ``ledger.json`` are refused with InvalidError.
+        Heads, ``ledger.json`` and the log are refused with InvalidError.
         """
         ...
+
+    def purge(self, prefix: str, is_unwanted: IsUnwanted) -> tuple[str, ...]:  # noqa: ARG002 -- see S3
+        """Delete older versions of the objects below a prefix: those that are unwanted.
+
+        Return what could not be deleted, and why, in words. The objects that ``get`` finds stay. A
+        store that keeps no older versions has nothing to do.
+        """
+        return ()
 
     def get_many(self, keys: Iterable[str]) -> Iterator[tuple[str, Blob | None]]:
         """Every key with what ``get`` would answer, in the order asked for."""

@@ -19,13 +19,13 @@ from ledger.format.revision import Revision, parse_revision
 from ledger.format.times import as_bound
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Iterable, Iterator
 
     from ledger.format.keyring import Keyring
     from ledger.format.times import Question
     from ledger.stores.base import Blob, Store
 
-__all__ = ["Head", "History", "Tip"]
+__all__ = ["Head", "History", "Tip", "missing_entry", "missing_text"]
 
 HEADS = 256
 """How many checked heads are remembered."""
@@ -112,17 +112,18 @@ class History:
         try:
             parent = self.entry(child.title_number, child.parent)
         except NotFoundError:
-            raise _missing_entry(child.title_number, child.parent) from None
+            raise missing_entry(child.title_number, child.parent) from None
         check_link(child, parent)
         return parent
 
-    def walk(self, head: Entry) -> Iterator[Entry]:
+    def walk(self, head: Entry, erased: Iterable[int] = ()) -> Iterator[Entry]:
         """The head and all before it, newest first, one read each.
 
-        A text that an entry above orders erased is left out, whether it is still there or not.
-        Raises IntegrityError (``text-missing``) for one that is gone and that no entry erases.
+        A text that an entry above orders erased is left out, whether it is still there or not;
+        ``erased`` are versions that entries above the head order erased, too. Raises IntegrityError
+        (``text-missing``) for a text that is gone and that no entry erases.
         """
-        return self._walk(head, set())
+        return self._walk(head, set(erased))
 
     def _walk(self, start: Entry, erased: set[int]) -> Iterator[Entry]:
         entry: Entry | None = start
@@ -130,7 +131,7 @@ class History:
             if entry.version in erased:
                 entry = entry.without_text()
             elif entry.is_withheld:
-                raise _missing_text(entry)
+                raise missing_text(entry)
             yield entry
             erased.update(entry.erases)
             entry = self.parent(entry)
@@ -147,7 +148,7 @@ class History:
             if above.version <= entry.version:
                 break
         if by is None:
-            raise _missing_text(entry)
+            raise missing_text(entry)
         raise Erased(
             f"the text of {entry.title_number} version {entry.version} was erased by version"
             f" {by.version} (reference {by.reference})",
@@ -271,7 +272,7 @@ class History:
         if first is not None and first.address == start.address:
             return chain([first], entries)
         erased = {version for entry in self.walk(head) for version in entry.erases}
-        return self._walk(start, erased)  # it lost a race, or belongs to a head that was lost
+        return self.walk(start, erased)  # it lost a race, or belongs to a head that was lost
 
     def _complete(self, title_number: str, prefix: str) -> str:
         if layout.is_address(prefix):
@@ -323,7 +324,8 @@ class Tip:
         self._head = Head(entry, head.version)
 
 
-def _missing_text(entry: Entry) -> IntegrityError:
+def missing_text(entry: Entry) -> IntegrityError:
+    """The error of a text that is gone, and that no entry erases."""
     key = layout.entry_key(entry.title_number, entry.address)
     return IntegrityError(
         f"{key}: the text of version {entry.version} is gone, and no entry above erases it",
@@ -333,7 +335,7 @@ def _missing_text(entry: Entry) -> IntegrityError:
     )
 
 
-def _missing_entry(title_number: str, address: str) -> IntegrityError:
+def missing_entry(title_number: str, address: str) -> IntegrityError:
     """The error of an entry that a chain leads through, and that is not there."""
     key = layout.entry_key(title_number, address)
     return IntegrityError(

@@ -67,6 +67,8 @@ def _version_of_broken_head(history: History, title_number: str, *, chosen: bool
         return None
     try:
         head = history.open(blob.data, title_number, key)
+        if head.is_withheld:
+            return blob.version
     except IntegrityError:
         return blob.version
     except TrustError:

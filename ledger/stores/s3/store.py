@@ -21,6 +21,7 @@ from concurrent.futures import ThreadPoolExecutor, wait
 from contextlib import closing
 from datetime import UTC, datetime
 from email.utils import parsedate_to_datetime
+from functools import partial
 from typing import TYPE_CHECKING, Any, TypeVar
 
 from boto3.session import Session
@@ -34,6 +35,7 @@ from ledger.errors import (
     LedgerError,
     OutcomeUnknown,
     PreconditionFailed,
+    StoreDenied,
     StoreUnavailable,
     StoreUnsafe,
 )
@@ -49,6 +51,8 @@ if TYPE_CHECKING:
     from concurrent.futures import Future
 
     from mypy_boto3_s3.client import S3Client
+
+    from ledger.stores.base import IsUnwanted
 
 __all__ = ["S3Store", "make_client"]
 
@@ -133,7 +137,7 @@ class S3Store(Store):
         return self._list(prefix, after, delimiter)
 
     def delete(self, key: str) -> None:
-        """Delete a marker, probe, pack or staging object; anything else is an InvalidError."""
+        """Delete an object that ``check_deletable`` lets go; others are an InvalidError."""
         check_deletable(key)
         _again(lambda: self._delete(key))
 
@@ -146,6 +150,23 @@ class S3Store(Store):
         submit = self._writers.submit
         for _ in self._side_by_side(submit, lambda it: self.create(*it), objects, finish=True):
             pass
+
+    def purge(self, prefix: str, is_unwanted: IsUnwanted) -> tuple[str, ...]:
+        """Delete the unwanted of the versions that a bucket with versioning keeps below a prefix.
+
+        An object that was deleted has older versions only. What Object Lock holds, or nobody lets
+        us list or delete, is in the answer.
+        """
+        check_listing(prefix, "", "")
+        left: list[str] = []
+        try:
+            for key, version in self._older_versions(prefix):
+                read = partial(self._read_version, key, version)
+                if is_unwanted(key, read) and (why := self._delete_version(key, version)):
+                    left.append(f"an older version of {key} ({version}): {why}")
+        except (StoreDenied, StoreUnsafe) as error:
+            left.append(f"older versions of the objects below {prefix}: {error}")
+        return tuple(left)
 
     def presign(self, key: str, seconds: int) -> str:
         """A URL from which anybody can read this one object for so long: it is a credential."""
@@ -178,9 +199,10 @@ class S3Store(Store):
                 bulk.miss()
         return key, blob
 
-    def _get(self, key: str) -> Blob | None:
+    def _get(self, key: str, **version: str) -> Blob | None:
+        get: Callable[..., Any] = self._client.get_object
         try:
-            answer = self._client.get_object(Bucket=self._bucket, Key=self._prefix + key)
+            answer = get(Bucket=self._bucket, Key=self._prefix + key, **version)
             # Not "with … as": that would give the raw stream, in which nothing is checked.
             with closing(answer["Body"]) as body:
                 data = body.read(LIMIT)
@@ -193,7 +215,7 @@ class S3Store(Store):
         if more:
             raise IntegrityError(f"{key} is larger than {LIMIT} bytes", object_key=key)
         blob = Blob(data, self._version(key, answer))
-        if self._bulk is not None:
+        if self._bulk is not None and not version:
             self._bulk.learn(self._prefix + key)
         return blob
 
@@ -241,12 +263,51 @@ class S3Store(Store):
             )
         return version
 
-    def _delete(self, key: str) -> None:
+    def _delete(self, key: str, **version: str) -> None:
+        delete: Callable[..., Any] = self._client.delete_object
         try:
-            self._client.delete_object(Bucket=self._bucket, Key=self._prefix + key)
+            delete(Bucket=self._bucket, Key=self._prefix + key, **version)
         except FOREIGN as error:
             if not is_missing_object(error):
                 raise explain(error, f"cannot delete {self._where(key)}", key) from error
+
+    def _older_versions(self, prefix: str) -> Iterator[tuple[str, str]]:
+        """The key and the version's id of what ``get`` doesn't find any more."""
+        asked = {"Bucket": self._bucket, "Prefix": self._prefix + prefix}
+        while True:
+            page = _read(lambda: self._page(asked, self._client.list_object_versions))
+            for found in page.get("Versions", ()):
+                key = found["Key"].removeprefix(self._prefix)
+                if not found["IsLatest"] and is_listed(key):
+                    yield key, found["VersionId"]
+            if not page.get("IsTruncated"):
+                return
+            asked["KeyMarker"] = page["NextKeyMarker"]
+            asked["VersionIdMarker"] = page["NextVersionIdMarker"]
+
+    def _read_version(self, key: str, version: str) -> bytes:
+        blob = _read(lambda: self._get(key, VersionId=version))
+        return blob.data if blob else b""
+
+    def _delete_version(self, key: str, version: str) -> str:
+        """Delete a version; return why it can't be, or nothing."""
+        try:
+            _again(lambda: self._delete(key, VersionId=version))
+        except StoreDenied as error:
+            return self._find_lock(key, version) or str(error)
+        return ""
+
+    def _find_lock(self, key: str, version: str) -> str:
+        try:
+            found = self._client.head_object(
+                Bucket=self._bucket, Key=self._prefix + key, VersionId=version
+            )
+        except FOREIGN:
+            return ""
+        until: datetime | None = found.get("ObjectLockRetainUntilDate")
+        if found.get("ObjectLockLegalHoldStatus") == "ON":
+            return "a legal hold keeps it"
+        return f"Object Lock keeps it until {until:%Y-%m-%d}" if until else ""
 
     def _list(self, prefix: str, after: str, delimiter: str) -> Iterator[str]:
         asked = {"Bucket": self._bucket, "Prefix": self._prefix + prefix, "Delimiter": delimiter}
@@ -260,13 +321,14 @@ class S3Store(Store):
                 return
             asked["ContinuationToken"] = page["NextContinuationToken"]
 
-    def _page(self, asked: dict[str, str]) -> dict[str, Any]:
-        ask: Callable[..., Any] = self._client.list_objects_v2
+    def _page(self, asked: dict[str, str], ask: Callable[..., Any] | None = None) -> dict[str, Any]:
+        list_objects: Callable[..., Any] = ask or self._client.list_objects_v2
         try:
-            page: dict[str, Any] = ask(**asked)
+            page: dict[str, Any] = list_objects(**asked)
         except FOREIGN as error:
             raise explain(error, f"cannot list {self.url}") from error
-        if page.get("IsTruncated") and not page.get("NextContinuationToken"):
+        goes_on = page.get("NextContinuationToken") or page.get("NextKeyMarker")
+        if page.get("IsTruncated") and not goes_on:
             raise StoreUnavailable(f"cannot list {self.url}: the server doesn't say how to go on")
         return page
 
