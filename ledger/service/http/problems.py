@@ -12,7 +12,7 @@ __all__ = ["PROBLEM_TYPE", "problem_headers", "problem_members", "status_of"]
 
 PROBLEM_TYPE = "application/problem+json"
 RETRY_AFTER = "5"
-EVIDENCE = ("expected", "actual", "address", "reason", "object_key")
+EVIDENCE = ("expected", "actual", "address", "reason", "object_key", "version", "reference")
 
 
 def status_of(error: LedgerError) -> int:
