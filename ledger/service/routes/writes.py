@@ -72,11 +72,12 @@ class WriteRoutes:
                 hint="read the title and send its ETag in If-Match",
             )
         guards = headers.guards(request)
+        kind = headers.text(request, "Ledger-Kind")
         members = {
             "message": headers.message(request),
             "effective_at": headers.text(request, "Ledger-Effective"),
             "effective_until": headers.text(request, "Ledger-Effective-Until"),
-            "kind": headers.text(request, "Ledger-Kind") or KINDS[0],
+            "kind": KINDS[0] if kind is None else kind,
             "status": headers.text(request, "Ledger-Status"),
             "reference": headers.reference(request),
             "author": request.scope["ledger"].token,
@@ -125,8 +126,9 @@ class WriteRoutes:
         if found is None or parent not in {ANY, found.entry.address}:
             return None
         head = found.entry
-        asked = (draft.effective_at, draft.effective_until, draft.status or head.status)
-        if asked != (head.effective_at, head.effective_until, head.status):
+        status = head.status if draft.status is None else draft.status
+        asked = (draft.effective_at, draft.effective_until, draft.kind, status)
+        if asked != (head.effective_at, head.effective_until, head.kind, head.status):
             return None
         return head if canonical.encode(draft.document) == canonical.encode(head.document) else None
 
