@@ -51,7 +51,7 @@ if TYPE_CHECKING:
     from ledger.log import Log, Pending
     from ledger.sealing.seal import Sealed
     from ledger.tlog.checkpoint import SignedCheckpoint
-    from ledger.tlog.objects import Leaf, SealedRecord
+    from ledger.tlog.objects import Leaf
     from ledger.tlog.receipt import Receipt
 
 __all__ = [
@@ -91,7 +91,6 @@ __all__ = [
     "ReferenceConflict",
     "Report",
     "Sealed",
-    "SealedRecord",
     "SignedCheckpoint",
     "Signer",
     "Store",
@@ -112,7 +111,6 @@ _SLOW = {
     "Pending": "ledger.log",
     "Processes": "ledger.local.processes",
     "Receipt": "ledger.tlog.receipt",
-    "SealedRecord": "ledger.tlog.objects",
     "Sealed": "ledger.sealing.seal",
     "SignedCheckpoint": "ledger.tlog.checkpoint",
 }

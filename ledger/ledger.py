@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, BinaryIO
 
 from ledger.bundles.exporting import export, heads_of
 from ledger.bundles.importing import import_bundle
+from ledger.bundles.stripping import strip_bundle
 from ledger.errors import InvalidError, KeyUnavailable, NotFoundError, TrustError
 from ledger.format import layout
 from ledger.format.diff import changes
@@ -334,11 +335,13 @@ class Ledger:
     def import_bundle(self, source: BinaryIO) -> Imported:
         """Bring every title of a bundle (a seekable file) to where the bundle has it.
 
-        All of it is verified before anything is written; repeating it changes nothing. Raises
+        All of it is verified before anything is written; repeating it changes nothing. A text that
+        a chain orders erased is never brought back; if the log has the order, or there is no log,
+        it is erased here, too. Raises
         IntegrityError, Forked if the histories part, TrustError for another ledger's bundle,
         NotFoundError for an incremental one whose earlier bundles are not in the store yet.
         """
-        return import_bundle(self.history, source, self.clock())
+        return import_bundle(self.history, source, self.clock(), self.finish_erasure)
 
     def pack(self, *, rebuild: bool = False, each: Callable[[str], None] | None = None) -> Packed:
         """Put entries that are in no pack yet, or all, into packs, to be read hundreds at once.
@@ -528,6 +531,17 @@ class Ledger:
             known = (known or {}) | heads_of(earlier, self.origin, self.keyring)
         chosen = self.titles() if titles is None else sorted(set(titles), key=layout.head_key)
         return export(self.history, out, chosen, known, listed=titles is None)
+
+    def strip_bundle(self, source: BinaryIO, out: BinaryIO) -> int:
+        """Write an old bundle (a seekable file) again, without the texts that are ordered erased.
+
+        Return how many entries have lost their texts. A title of which some are erased goes as far
+        as it does in the store by now: the entry that orders it is in the new bundle. Raises
+        IntegrityError for a bundle that doesn't verify, Forked if the histories part.
+        """
+        log_has = self._log_has()
+        counts = log_has or (lambda _: True)
+        return strip_bundle(self.history, source, out, self.clock(), counts)
 
 
 def _check_limit(limit: int | None) -> int | None:

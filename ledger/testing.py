@@ -17,6 +17,7 @@ from __future__ import annotations
 
 import hashlib
 from datetime import UTC, datetime, timedelta
+from itertools import count
 
 from ledger.format.keyring import Keyring
 from ledger.format.keys import PrivateKey
@@ -24,7 +25,15 @@ from ledger.ledger import Ledger
 from ledger.stores import MemoryStore, Store
 from ledger.stores.contract import StoreContract
 
-__all__ = ["ORIGIN", "FixedClock", "StoreContract", "keyring_for", "memory_ledger", "signer"]
+__all__ = [
+    "ORIGIN",
+    "FixedClock",
+    "FixedRandom",
+    "StoreContract",
+    "keyring_for",
+    "memory_ledger",
+    "signer",
+]
 
 ORIGIN = "example.org/titles"
 
@@ -44,6 +53,17 @@ class FixedClock:
         self.now += timedelta(**delta)
 
 
+class FixedRandom:
+    """A source of random bytes that gives the same ones at every run, others at every call."""
+
+    def __init__(self) -> None:
+        self._calls = count()
+
+    def __call__(self, size: int) -> bytes:
+        """So many bytes."""
+        return hashlib.shake_256(b"%d" % next(self._calls)).digest(size)
+
+
 def signer(name: str = "alice") -> PrivateKey:
     """A private key made of a name: the same for the same name, and no secret."""
     return PrivateKey(hashlib.sha256(f"title-ledger test key {name}".encode()).digest())
@@ -60,7 +80,10 @@ def keyring_for(*keys: PrivateKey, origin: str = ORIGIN) -> Keyring:
 def memory_ledger(
     store: Store | None = None, *, clock: FixedClock | None = None, origin: str = ORIGIN
 ) -> Ledger:
-    """A ledger in memory (or in the store given), with a test signer and a fixed clock."""
+    """A ledger in memory (or in the store given), whose entries are the same at every run.
+
+    It has a test signer, a fixed clock and a fixed source of random bytes.
+    """
     key = signer()
     return Ledger.create(
         store if store is not None else MemoryStore(),
@@ -68,4 +91,5 @@ def memory_ledger(
         keyring=keyring_for(key, origin=origin),
         signer=key,
         clock=clock or FixedClock(),
+        random_bytes=FixedRandom(),
     )

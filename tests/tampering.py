@@ -13,6 +13,7 @@ from __future__ import annotations
 
 import base64
 import hashlib
+import json
 from dataclasses import dataclass, field
 from functools import cache
 from pathlib import Path
@@ -24,7 +25,7 @@ import pytest
 import ledger.ledger as ledger_module
 from ledger import Keyring, Ledger, Log, PrivateKey, Report
 from ledger.format.canonical import encode
-from ledger.format.entry import PAYLOAD_TYPE, Entry
+from ledger.format.entry import address_of, short_form
 from ledger.format.layout import LOG, PACKS, PENDING, entry_key, head_key, pack_key, parse_entry_key
 from ledger.local import parallel
 from ledger.local.processes import Processes
@@ -32,12 +33,15 @@ from ledger.packs.format import Packable, make_pack
 from ledger.stores import FolderStore, MemoryStore
 from ledger.testing import ORIGIN, FixedClock, keyring_for, memory_ledger, signer
 from ledger.verification import prefetch, walk
+from tests.format.by_hand import ORDER, pae, sealed, wrap
 from tests.sealing.sealers import LOG_KEY, Sealer
 
 if TYPE_CHECKING:
     from collections.abc import Callable
 
-    from ledger import Signer, Store
+    from ledger import Store
+    from ledger.format.entry import Entry
+    from ledger.format.report import Severity
 
 TITLE = "TN1"
 OTHER_TITLE = "TN2"
@@ -45,35 +49,36 @@ OTHER_ORIGIN = "example.org/other"
 HEAD = head_key(TITLE)
 
 
-# --- sealing by hand -----------------------------------------------------------------------------
+# --- signing by hand -----------------------------------------------------------------------------
+
+TEXT_MEMBERS = ("author", "document", "message", "salt")
 
 
-def pae(payload: bytes, payload_type: bytes = PAYLOAD_TYPE) -> bytes:
-    """The DSSE v1 pre-authentication encoding, written out from its specification."""
-    parts = [b"DSSEv1", str(len(payload_type)).encode(), payload_type]
-    return b" ".join([*parts, str(len(payload)).encode(), payload])
+def signed(key: PrivateKey, entry: dict[str, Any] | bytes, text: bytes | None = None) -> bytes:
+    """A stored object of any members, with a valid signature: what a rogue registrar could do.
 
-
-def wrap(payload: bytes, signature: bytes) -> bytes:
-    """The stored object."""
-    return b'{"entry":' + payload + b',"signature":"' + base64.b64encode(signature) + b'"}'
-
-
-def signed(key: Signer, payload: dict[str, Any] | bytes) -> bytes:
-    """The stored object of any payload, with a valid signature: what a rogue registrar could do."""
-    payload = payload if isinstance(payload, bytes) else encode(payload, depth=100)
-    return wrap(payload, key.sign(pae(payload)))
+    Members of an entry (see ``members``) are divided into what is signed and its text, which is
+    named by its digest unless a ``text`` stands among them. Bytes are taken as they are.
+    """
+    if isinstance(entry, bytes):
+        return sealed(entry, text, key)
+    if text is None:
+        text = encode({k: v for k, v in entry.items() if k in TEXT_MEMBERS}, depth=100)
+    payload = {k: v for k, v in entry.items() if k not in TEXT_MEMBERS}
+    payload.setdefault("text", hashlib.sha256(text).hexdigest())
+    return sealed(encode(payload, depth=100), text, key)
 
 
 def members(entry: Entry, **changes: Any) -> dict[str, Any]:
-    """The members of an entry, changed."""
-    names = "effective_at key kind ledger message parent recorded_at reference title_number version"
-    found = {name: getattr(entry, name) for name in names.split()}
-    return found | {"document": entry.document} | changes
+    """The members of an entry and of its text, changed; the text's digest is left to ``signed``."""
+    found: dict[str, Any] = json.loads(entry.payload) | json.loads(entry.text_bytes)
+    del found["text"]
+    return found | changes
 
 
 def address(data: bytes) -> str:
-    return hashlib.sha256(data).hexdigest()
+    """The name under which bytes are stored."""
+    return address_of(data)
 
 
 # --- the world -----------------------------------------------------------------------------------
@@ -119,8 +124,21 @@ class World:
     def key_of(self, version: int) -> str:
         return entry_key(TITLE, self.entries[version - 1].address)
 
+    def withhold(self, version: int) -> str:
+        """Cut the text out of an entry's own object; return its key."""
+        key = self.key_of(version)
+        self.objects[key] = short_form(self.objects[key])
+        return key
+
+    def add(self, **changes: Any) -> str:
+        """Put one more version on top, validly signed; return the head's key."""
+        last = self.entries[-1]
+        more = {"version": last.version + 1, "parent": last.address} | changes
+        self.point_head_at(signed(self.key, members(last, **more)))
+        return HEAD
+
     def rewrite(self, version: int, /, **changes: Any) -> str:
-        """Replace a version, and seal what follows it anew with the real key, so that all links up.
+        """Replace a version, and sign what follows it anew with the real key, so that all links up.
 
         Returns the key of the changed entry.
         """
@@ -312,16 +330,17 @@ class Scenario(NamedTuple):
     """Changes the world; returns the key of the object that has to be named."""
     needs_pin: bool = False
     """Whether only an address remembered from before shows it (``World.pin`` is set by then)."""
+    severity: Severity = "tampering"
 
 
 SCENARIOS: list[Scenario] = []
 
 
 def scenario(
-    slug: str, *, needs_pin: bool = False
+    slug: str, *, needs_pin: bool = False, severity: Severity = "tampering"
 ) -> Callable[[Callable[[World], str]], Callable[[World], str]]:
     def register(change: Callable[[World], str]) -> Callable[[World], str]:
-        SCENARIOS.append(Scenario(change.__name__, slug, change, needs_pin))
+        SCENARIOS.append(Scenario(change.__name__, slug, change, needs_pin, severity))
         return change
 
     return register
@@ -518,8 +537,10 @@ def the_key_has_a_small_order(world: World) -> str:
     """R = A = the neutral element, S = 0: OpenSSL finds this signature good for any message."""
     neutral = b"\x01" + bytes(31)
     key_id = hashlib.sha256(bytes.fromhex("302a300506032b6570032100") + neutral).hexdigest()
-    payload = encode(members(world.entries[2], key=key_id))
-    world.point_head_at(wrap(payload, neutral + bytes(32)))
+    data = signed(world.key, members(world.entries[2], key=key_id))
+    text = world.entries[2].text_bytes
+    payload = data[len(b'{"entry":') : data.index(b',"signature":"')]
+    world.point_head_at(wrap(payload, neutral + bytes(32), text))
     return HEAD
 
 
@@ -528,40 +549,65 @@ def a_version_is_signed_by_another_key_than_it_says(world: World) -> str:
     return world.point_head_at(signed(signer("eve"), members(world.entries[2]))) and HEAD
 
 
+def _signature(world: World, signature: bytes | str) -> str:
+    """Give the newest version another signature."""
+    newest = world.entries[2]
+    return world.point_head_at(wrap(newest.payload, signature, newest.text_bytes)) and HEAD
+
+
 @scenario("bad-signature")
 def a_signature_is_over_the_payload_alone(world: World) -> str:
-    payload = world.entries[2].payload
-    return world.point_head_at(wrap(payload, world.key.sign(payload))) and HEAD
+    return _signature(world, world.key.sign(world.entries[2].payload))
 
 
 @scenario("bad-signature")
 def a_signature_is_over_another_type_of_payload(world: World) -> str:
-    payload = world.entries[2].payload
-    signature = world.key.sign(pae(payload, b"application/vnd.title-ledger.entry.v2+json"))
-    return world.point_head_at(wrap(payload, signature)) and HEAD
+    other = pae(world.entries[2].payload, b"application/vnd.title-ledger.entry.v2+json")
+    return _signature(world, world.key.sign(other))
+
+
+@scenario("bad-signature")
+def a_signature_is_over_the_text_as_well(world: World) -> str:
+    newest = world.entries[2]
+    return _signature(world, world.key.sign(pae(newest.payload + newest.text_bytes)))
 
 
 @scenario("bad-signature")
 def the_signature_is_that_of_another_version(world: World) -> str:
-    data = wrap(world.entries[2].payload, world.entries[1].signature)
-    return world.point_head_at(data) and HEAD
+    return _signature(world, world.entries[1].signature)
 
 
 @scenario("bad-signature")
 def the_signature_has_a_small_order_r(world: World) -> str:
-    data = wrap(world.entries[2].payload, b"\x01" + bytes(63))
-    return world.point_head_at(data) and HEAD
+    return _signature(world, b"\x01" + bytes(63))
 
 
 @scenario("bad-signature")
 def the_signature_has_a_non_canonical_s(world: World) -> str:
     good = world.entries[2].signature
-    order = 2**252 + 27742317777372353535851937790883648493
-    s = int.from_bytes(good[32:], "little") + order
-    return (
-        world.point_head_at(wrap(world.entries[2].payload, good[:32] + s.to_bytes(32, "little")))
-        and HEAD
-    )
+    s = int.from_bytes(good[32:], "little") + ORDER
+    return _signature(world, good[:32] + s.to_bytes(32, "little"))
+
+
+@scenario("malformed-entry")
+def the_signature_is_too_long_for_its_key(world: World) -> str:
+    return _signature(world, world.entries[2].signature + bytes(1))
+
+
+@scenario("malformed-entry")
+def the_signature_has_another_base64(world: World) -> str:
+    """88 characters carry 2 bits more than 64 bytes need, 4 in all: 16 spellings, one of ours."""
+    good = base64.b64encode(world.entries[2].signature).decode()
+    assert good.endswith("==")
+    alphabet = "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789+/"
+    last = alphabet[alphabet.index(good[-3]) | 1]
+    assert last != good[-3]
+    return _signature(world, f"{good[:-3]}{last}==")
+
+
+@scenario("malformed-entry")
+def the_signature_has_url_safe_base64(world: World) -> str:
+    return _signature(world, "--" + base64.b64encode(world.entries[2].signature).decode()[2:])
 
 
 # Bytes that are not canonical, with a valid signature over just these bytes
@@ -569,56 +615,85 @@ def the_signature_has_a_non_canonical_s(world: World) -> str:
 
 def _spelled(name: str, spell: Callable[[bytes], bytes]) -> None:
     def change(world: World) -> str:
-        payload = spell(world.entries[2].payload)
-        assert payload != world.entries[2].payload
-        return world.point_head_at(signed(world.key, payload)) and HEAD
+        newest = world.entries[2]
+        payload = spell(newest.payload)
+        assert payload != newest.payload
+        return world.point_head_at(signed(world.key, payload, newest.text_bytes)) and HEAD
 
-    SCENARIOS.append(Scenario(name, "malformed-entry", change))
+    SCENARIOS.append(Scenario(f"a_payload_{name}", "malformed-entry", change))
 
 
-_spelled("a_payload_with_a_space", lambda p: p.replace(b":", b": ", 1))
-_spelled("a_payload_with_a_line_end", lambda p: p + b"\n")
-_spelled("a_payload_with_an_escape", lambda p: p.replace(b"Cy", rb"C\u0079"))
-_spelled("a_payload_with_an_escaped_name", lambda p: p.replace(b"owner", rb"\u006fwner"))
-_spelled("a_payload_with_a_float_for_its_version", lambda p: p.replace(b":3}", b":3.0}"))
+REFERENCE = b'"reference":""'
+
+_spelled("with_a_space", lambda p: p.replace(b":", b": ", 1))
+_spelled("with_a_line_end", lambda p: p + b"\n")
+_spelled("with_an_escape", lambda p: p.replace(b"registration", rb"registr\u0061tion"))
+_spelled("with_an_escaped_name", lambda p: p.replace(b'"kind"', rb'"\u006bind"'))
+_spelled("with_a_float_for_its_version", lambda p: p.replace(b'"version":3', b'"version":3.0'))
 _spelled(
-    "a_payload_with_a_member_twice",
+    "with_a_member_twice",
     lambda p: p.replace(b'"kind":"registration"', b'"kind":"registration","kind":"registration"'),
 )
 _spelled(
-    "a_payload_in_another_order",
-    lambda p: b'{"version":3,' + p[1:].removesuffix(b',"version":3}') + b"}",
+    "in_another_order",
+    lambda p: b'{"voids":[],' + p[1:].removesuffix(b',"voids":[]}') + b"}",
 )
-_spelled("a_payload_that_is_not_utf_8", lambda p: p.replace(b"Cy", b"C\xff"))
-_spelled("a_payload_with_a_lone_surrogate", lambda p: p.replace(b"Cy", rb"\ud800"))
-_spelled("a_payload_that_is_cut", lambda p: p[:-1])
-_spelled("a_payload_that_is_no_object", lambda p: b"[" + p + b"]")
-_spelled("a_payload_that_is_null", lambda p: b"null")
-_spelled("a_payload_with_a_large_number", lambda p: p.replace(b'"Cy"', b"1e+30"))
-_spelled("a_payload_with_a_large_integer", lambda p: p.replace(b'"Cy"', b"9007199254740992"))
-_spelled("a_payload_with_nan", lambda p: p.replace(b'"Cy"', b"NaN"))
-_spelled("a_payload_nested_too_deep", lambda p: p.replace(b'"Cy"', b"[" * 64 + b"]" * 64))
-_spelled("a_payload_that_is_too_large", lambda p: p.replace(b"Cy", b"x" * (1 << 20)))
+_spelled("that_is_not_utf_8", lambda p: p.replace(REFERENCE, b'"reference":"\xff"'))
+_spelled("with_a_lone_surrogate", lambda p: p.replace(REFERENCE, rb'"reference":"\ud800"'))
+_spelled("with_a_delete_character", lambda p: p.replace(REFERENCE, b'"reference":"\x7f"'))
+_spelled("that_is_cut", lambda p: p[:-1])
+_spelled("that_is_no_object", lambda p: b"[" + p + b"]")
+_spelled("that_is_null", lambda p: b"null")
+_spelled("with_a_large_number", lambda p: p.replace(REFERENCE, b'"reference":1e+30'))
+_spelled("with_a_large_integer", lambda p: p.replace(b":3,", b":9007199254740992,"))
+_spelled("with_nan", lambda p: p.replace(REFERENCE, b'"reference":NaN'))
+_spelled(
+    "nested_too_deep",
+    lambda p: p.replace(REFERENCE, b'"reference":' + b"[" * 66 + b"]" * 66),
+)
+_spelled(
+    "of_more_than_4000_bytes",
+    lambda p: p.replace(REFERENCE, b'"reference":"%b"' % (b"x" * (4001 - len(p)))),
+)
+_spelled(
+    "that_does_not_end_in_time", lambda p: p.replace(REFERENCE, b'"reference":"%b"' % bytes(20_000))
+)
 
 
-@scenario("malformed-entry")
-def the_signature_has_another_base64(world: World) -> str:
-    """88 characters carry 2 bits more than 64 bytes need, 4 in all: 16 spellings, one of ours."""
-    data = world.entries[2].data
-    assert data.endswith(b'=="}')
-    alphabet = b"ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789+/"
-    last = alphabet[alphabet.index(data[-5]) | 1]
-    assert last != data[-5]
-    return world.point_head_at(data[:-5] + bytes([last]) + data[-4:]) and HEAD
+def _text(name: str, slug: str, spell: Callable[[bytes], bytes]) -> None:
+    """Give the newest version another text, which it names by its digest."""
+
+    def change(world: World) -> str:
+        newest = world.entries[2]
+        text = spell(newest.text_bytes)
+        assert text != newest.text_bytes
+        return world.point_head_at(signed(world.key, members(newest), text)) and HEAD
+
+    SCENARIOS.append(Scenario(f"a_text_{name}", slug, change))
 
 
-@scenario("malformed-entry")
-def the_signature_has_url_safe_base64(world: World) -> str:
-    data = world.entries[2].data
-    changed = data[:-92] + data[-92:].replace(b"+", b"-").replace(b"/", b"_")
-    if changed == data:  # no such character in this signature: put one there
-        changed = data[:-92] + b"--" + data[-90:]
-    return world.point_head_at(changed) and HEAD
+_text("with_a_space", "malformed-entry", lambda t: t.replace(b":", b": ", 1))
+_text("with_a_line_end", "malformed-entry", lambda t: t + b"\n")
+_text("with_an_escape", "malformed-entry", lambda t: t.replace(b"Cy", rb"C\u0079"))
+_text("with_an_escaped_name", "malformed-entry", lambda t: t.replace(b"owner", rb"\u006fwner"))
+_text(
+    "with_a_member_twice",
+    "malformed-entry",
+    lambda t: t.replace(b'"owner":"Cy"', b'"owner":"Cy","owner":"Cy"'),
+)
+_text("that_is_not_utf_8", "malformed-entry", lambda t: t.replace(b"Cy", b"C\xff"))
+_text("with_a_lone_surrogate", "malformed-entry", lambda t: t.replace(b"Cy", rb"\ud800"))
+_text("that_is_cut", "malformed-entry", lambda t: t[:-1])
+_text("that_is_empty", "malformed-entry", lambda t: b"")
+_text("with_a_large_number", "malformed-entry", lambda t: t.replace(b'"Cy"', b"1e+30"))
+_text("with_a_large_integer", "malformed-entry", lambda t: t.replace(b'"Cy"', b"9007199254740992"))
+_text("with_nan", "malformed-entry", lambda t: t.replace(b'"Cy"', b"NaN"))
+_text("nested_too_deep", "malformed-entry", lambda t: t.replace(b'"Cy"', b"[" * 64 + b"]" * 64))
+_text("that_is_too_large", "malformed-entry", lambda t: t.replace(b"Cy", b"x" * (1 << 20)))
+_text("and_another_member", "malformed-entry", lambda t: t + b',"z":0')
+_text("that_is_a_list", "malformed-text", lambda t: b"[" + t + b"]")
+_text("that_is_null", "malformed-text", lambda t: b"null")
+_text("with_an_unknown_member", "malformed-text", lambda t: t[:-1] + b',"z":0}')
 
 
 @scenario("malformed-entry")
@@ -646,28 +721,47 @@ def the_object_is_empty(world: World) -> str:
 # Members that are not those of the format, under a valid signature
 
 
-def _with(name: str, **changes: Any) -> None:
+def _with(name: str, slug: str = "malformed-entry", **changes: Any) -> None:
     def change(world: World) -> str:
         return world.rewrite(2, **changes)
 
-    SCENARIOS.append(Scenario(name, "malformed-entry", change))
+    SCENARIOS.append(Scenario(name, slug, change))
 
 
 _with("an_unknown_member", more=1)
-_with("a_document_that_is_a_list", document=[])
-_with("a_document_that_is_null", document=None)
-_with("a_document_of_another_title", document={"title_number": OTHER_TITLE})
-_with("a_document_with_a_digest", document={"sha256": "x"})
 _with("an_effective_date_that_is_a_number", effective_at=2026)
 _with("an_effective_date_that_is_none_such", effective_at="2026-02-30")
 _with("an_effective_date_that_is_empty", effective_at="")
+_with("an_end_that_is_a_number", effective_until=2026)
+_with("an_end_that_is_none_such", effective_until="2026-13")
+_with("bounds_that_are_reversed", effective_at="2026-04", effective_until="2026-03-31")
+_with("bounds_that_are_the_same", effective_at="2026-04", effective_until="2026-04-01")
+_with("an_end_before_it_was_recorded", effective_until="2026-11-24")
 _with("a_kind_that_is_no_string", kind=None)
+_with("a_status_that_is_no_string", status=None)
 _with("a_ledger_that_is_no_origin", ledger="a b")
 _with("a_ledger_that_is_null", ledger=None)
-_with("a_message_that_is_null", message=None)
 _with("a_reference_that_is_a_number", reference=1)
+_with("a_reference_that_is_too_long", reference="x" * 257)
+_with("a_reference_with_a_character_that_nobody_sees", reference="APP\u200b1")
+_with("a_reference_that_ends_with_a_blank", reference="APP-1 ")
+_with("a_part_that_is_a_text", part="1/1")
+_with("a_part_of_three_numbers", part=[1, 1, 1])
+_with("a_part_beyond_the_last", part=[3, 2], reference="APP-1")
+_with("a_part_zero", part=[0, 2], reference="APP-1")
+_with("a_part_of_too_many", part=[1, 1001], reference="APP-1")
+_with("a_part_without_a_reference", part=[1, 2])
+_with("an_erasure_without_a_reference", erases=[1])
+_with("an_erasure_of_itself", erases=[2], reference="ORDER-1")
+_with("an_erasure_of_a_version_twice", erases=[1, 1], reference="ORDER-1")
+_with("an_erasure_of_version_zero", erases=[0], reference="ORDER-1")
+_with("an_erasure_that_is_null", erases=None, reference="ORDER-1")
+_with("a_version_both_confirmed_and_void", confirms=[1], voids=[1])
+_with("a_void_version_that_is_a_text", voids=["1"])
+_with("a_list_in_a_list", confirms=[[1]])
 _with("a_parent_that_is_no_address", parent="HEAD")
 _with("a_parent_in_upper_case", parent="A" * 64)
+_with("a_text_digest_that_is_none", text="A" * 64)
 _with("a_time_without_microseconds", recorded_at="2026-11-24T10:00:00Z")
 _with("a_time_with_an_offset", recorded_at="2026-11-24T10:00:00.000000+00:00")
 _with("a_time_that_is_none_such", recorded_at="2026-02-30T10:00:00.000000Z")
@@ -678,6 +772,17 @@ _with("a_version_that_is_true", version=True)
 _with("a_version_that_is_a_string", version="2")
 _with("a_version_that_is_a_float", version=2.5)
 _with("a_version_that_is_negative", version=-2)
+_with("a_document_that_is_a_list", "malformed-text", document=[])
+_with("a_document_that_is_null", "malformed-text", document=None)
+_with("a_document_of_another_title", "malformed-text", document={"title_number": OTHER_TITLE})
+_with("a_document_with_a_digest", "malformed-text", document={"sha256": "x"})
+_with("an_author_that_is_null", "malformed-text", author=None)
+_with("an_author_that_is_too_long", "malformed-text", author="x" * 257)
+_with("a_message_that_is_null", "malformed-text", message=None)
+_with("a_message_that_is_too_long", "malformed-text", message="x" * 4097)
+_with("a_salt_that_is_short", "malformed-text", salt="0" * 62)
+_with("a_salt_in_upper_case", "malformed-text", salt="A" * 64)
+_with("a_text_that_is_not_the_one_named", "text-mismatch", text="0" * 64)
 
 
 def _without(name: str) -> None:
@@ -686,20 +791,133 @@ def _without(name: str) -> None:
         del left[name]
         return world.point_head_at(signed(world.key, left)) and HEAD
 
-    SCENARIOS.append(Scenario(f"an_entry_without_{name}", "malformed-entry", change))
+    slug = "malformed-text" if name in TEXT_MEMBERS else "malformed-entry"
+    SCENARIOS.append(Scenario(f"an_entry_without_{name}", slug, change))
 
 
-for _name in (
-    "document",
-    "effective_at",
-    "key",
-    "kind",
-    "ledger",
-    "message",
-    "parent",
-    "recorded_at",
-    "reference",
-    "title_number",
-    "version",
-):
+for _name in sorted(members(small_world().entries[0])):
     _without(_name)
+
+
+@scenario("malformed-entry")
+def an_entry_without_the_digest_of_its_text(world: World) -> str:
+    newest = world.entries[2]
+    payload = newest.payload.replace(b'"text":"%b",' % newest.text.encode(), b"")
+    assert payload != newest.payload
+    return world.point_head_at(signed(world.key, payload, newest.text_bytes)) and HEAD
+
+
+# Texts: gone, or not the one that was registered
+
+
+@scenario("text-missing")
+def a_text_is_withheld_that_no_entry_erases(world: World) -> str:
+    return world.withhold(2)
+
+
+@scenario("text-missing")
+def the_text_of_the_first_version_is_withheld(world: World) -> str:
+    return world.withhold(1)
+
+
+@scenario("text-missing")
+def another_text_is_withheld_than_the_erased_one(world: World) -> str:
+    world.add(erases=[1], reference="ORDER-1")
+    world.withhold(1)
+    return world.withhold(2)
+
+
+@scenario("text-missing")
+def a_text_is_withheld_that_only_an_entry_below_names(world: World) -> str:
+    """Version 3 is not above itself: what it erases is version 1."""
+    named = world.rewrite(3, erases=[1], reference="ORDER-1")
+    world.withhold(1)
+    world.objects[named] = short_form(world.objects[named])
+    world.add(parent=address(world.objects[named]))
+    return named
+
+
+@scenario("text-missing")
+def the_newest_text_is_withheld_under_its_own_name(world: World) -> str:
+    return world.withhold(3)
+
+
+@scenario("text-missing")
+def the_head_is_short(world: World) -> str:
+    world.objects[HEAD] = short_form(world.objects[HEAD])
+    return HEAD
+
+
+@scenario("text-missing")
+def the_head_and_its_own_object_are_short(world: World) -> str:
+    world.withhold(3)
+    return the_head_is_short(world)
+
+
+def _with_text(world: World, version: int, text: bytes) -> bytes:
+    entry = world.entries[version - 1]
+    return wrap(entry.payload, entry.signature, text)
+
+
+@scenario("text-mismatch")
+def a_version_has_the_text_of_another(world: World) -> str:
+    key = world.key_of(2)
+    world.objects[key] = _with_text(world, 2, world.entries[0].text_bytes)
+    return key
+
+
+@scenario("text-mismatch")
+def the_head_has_the_text_of_another_version(world: World) -> str:
+    world.objects[HEAD] = _with_text(world, 3, world.entries[0].text_bytes)
+    return HEAD
+
+
+@scenario("text-mismatch")
+def the_newest_version_has_another_text_under_its_own_name(world: World) -> str:
+    key = world.key_of(3)
+    world.objects[key] = _with_text(world, 3, world.entries[0].text_bytes)
+    return key
+
+
+@scenario("text-mismatch")
+def a_text_has_another_salt(world: World) -> str:
+    key, entry = world.key_of(2), world.entries[1]
+    text = encode(json.loads(entry.text_bytes) | {"salt": "0" * 64})
+    world.objects[key] = _with_text(world, 2, text)
+    return key
+
+
+@scenario("text-mismatch")
+def an_erased_text_is_replaced_by_another(world: World) -> str:
+    world.add(erases=[2], reference="ORDER-1")
+    return a_version_has_the_text_of_another(world)
+
+
+# What takes a later version of this software, or a trust file, to judge
+
+
+def _unchecked(name: str, slug: str, **changes: Any) -> None:
+    def change(world: World) -> str:
+        return world.add(**changes)
+
+    SCENARIOS.append(Scenario(name, slug, change, severity="unchecked"))
+
+
+_unchecked("an_unknown_kind", "unsupported-kind", kind="redaction")
+_unchecked("an_unknown_kind_with_other_members", "unsupported-kind", kind="redaction", more=[1, ""])
+_unchecked("an_unknown_kind_with_another_text", "unsupported-kind", kind="redaction", document=[])
+_unchecked("an_unknown_status", "unsupported-status", status="frozen")
+_unchecked("a_version_that_is_void", "needs-trust", voids=[2])
+_unchecked("a_version_that_is_confirmed", "needs-trust", confirms=[1, 3])
+
+
+@scenario("unsupported-kind", severity="unchecked")
+def an_unknown_kind_in_the_middle(world: World) -> str:
+    """The walk goes on below it."""
+    below = signed(
+        world.key,
+        members(world.entries[2], version=4, parent=world.entries[2].address, kind="redaction"),
+    )
+    named = world.put(below)
+    world.add(version=5, parent=address(below))
+    return named

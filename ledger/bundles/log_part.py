@@ -8,7 +8,7 @@ and the leaves follows from these, and is compared with what follows.
 from __future__ import annotations
 
 import hashlib
-from contextlib import suppress
+from contextlib import closing, suppress
 from typing import TYPE_CHECKING, NamedTuple
 
 from ledger.errors import (
@@ -22,12 +22,13 @@ from ledger.errors import (
 )
 from ledger.format import layout
 from ledger.format.report import Finding, Report
+from ledger.sealing.index import SealedIndex
 from ledger.sealing.publish import is_published, publish_records, publish_tiles, replace_if_behind
 from ledger.sealing.reader import LogReader
 from ledger.stores.swap import swap
 from ledger.tlog.checkpoint import open_checkpoint
 from ledger.tlog.merkle import check_consistency
-from ledger.tlog.objects import Leaf, LogState, SealedRecord, Staging
+from ledger.tlog.objects import LogState, Staging
 from ledger.tlog.tiles import Tile, TileBuilder, decode_entries, encode_entries, entries_tiles
 
 if TYPE_CHECKING:
@@ -253,9 +254,7 @@ class LogImport:
             if state and batch.start + len(batch.leaves) > state.staging.base:
                 publish_tiles(self._log.store, batch.tiles)
         if state:
-            self._swap(state)
-            for records in self._records(state):
-                publish_records(self._log.store, records)
+            self._commit(state)
             replace_if_behind(self._log, signed)
 
     def _to_publish(self, signed: SignedCheckpoint) -> LogState | None:
@@ -270,17 +269,14 @@ class LogImport:
                 return None
         return self._state
 
-    def _records(self, state: LogState) -> Iterator[dict[str, SealedRecord]]:
-        """How far titles are logged: many at a time, the later leaf of a title last."""
-        records: dict[str, SealedRecord] = {}
-        base = state.staging.base
-        for index, data in enumerate(self._log.leaves(state.checkpoint.size, base), base):
-            leaf = Leaf.decode(data)
-            records[leaf.title_number] = SealedRecord(leaf.version, leaf.address, index)
-            if len(records) >= MANY:
-                yield records
-                records = {}
-        yield records
+    def _commit(self, state: LogState) -> None:
+        """Swap the state, and write how far titles are logged."""
+        with closing(SealedIndex()) as index:
+            index.follow(self._log, state.checkpoint)
+            self._swap(state)
+            titles = index.titles(state.staging.base)
+            records = ((title_number, index.record(title_number)) for title_number in titles)
+            publish_records(self._log, records, state.checkpoint.size)
 
     def _swap(self, state: LogState) -> None:
         if not swap(

@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING
 
 from ledger.errors import IntegrityError, MalformedError, NotFoundError, TrustError
 from ledger.format.bundle import BUNDLE_KEY, BundleReader, Section
-from ledger.format.chain import verify_chain
+from ledger.format.chain import NO_PIN, verify_chain
 from ledger.format.report import Finding, Report
 from ledger.titles.identity import check_pinned, decode_identity
 
@@ -59,7 +59,9 @@ def _reports(
     try:
         for section in reader.sections():
             read = _declaring(reader, _noting(section.read, expect, seen))
-            yield _verify_section(reader, section, keyring, now, read)
+            report = _verify_section(reader, section, keyring, now, read)
+            unseen += (said for said in report.not_shown if said != NO_PIN)
+            yield report
         if reader.header.has_log:
             from ledger.bundles.log_part import carried_report  # noqa: PLC0415 -- slow to load
 

@@ -378,6 +378,8 @@ def _difference(draft: Draft, entry: Entry) -> str | None:
         "effective date": (draft.effective_at, entry.effective_at),
         "end": (draft.effective_until, entry.effective_until),
         "list of erased versions": (draft.erases, entry.erases),
+        "list of confirmed versions": ((), entry.confirms),
+        "list of void versions": ((), entry.voids),
         "kind": (draft.kind, entry.kind),
         # None means: as the title was.
         "status": (draft.status or entry.status, entry.status),

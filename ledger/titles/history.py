@@ -67,7 +67,10 @@ class History:
         )
 
     def find_head(self, title_number: str) -> Head | None:
-        """The head, or None if the title has none."""
+        """The head, or None if the title has none.
+
+        No entry is above it, so nothing erases its text: it is always the long form.
+        """
         key = layout.head_key(layout.check_title_number(title_number))
         blob = self.store.get(key)
         if blob is None:
@@ -76,6 +79,8 @@ class History:
         # The same bytes again, by the same keys for the same title: nothing else could come of it.
         if checked is None or checked.data != blob.data:
             checked = self.open(blob.data, title_number, key)
+            if checked.is_withheld:
+                raise missing_text(checked, key)
             self.remember(checked)
         return Head(checked, blob.version)
 
@@ -324,9 +329,9 @@ class Tip:
         self._head = Head(entry, head.version)
 
 
-def missing_text(entry: Entry) -> IntegrityError:
+def missing_text(entry: Entry, key: str = "") -> IntegrityError:
     """The error of a text that is gone, and that no entry erases."""
-    key = layout.entry_key(entry.title_number, entry.address)
+    key = key or layout.entry_key(entry.title_number, entry.address)
     return IntegrityError(
         f"{key}: the text of version {entry.version} is gone, and no entry above erases it",
         hint=f"'ledger verify {entry.title_number}' tells more; a bundle can bring it back",

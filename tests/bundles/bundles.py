@@ -8,7 +8,9 @@ import tarfile
 from datetime import UTC, datetime
 
 from ledger import Ledger, Report, verify_bundle
+from ledger.errors import LedgerError
 from ledger.format.bundle import Header, write_bundle
+from ledger.format.entry import short_form
 from ledger.format.layout import entry_key
 from ledger.testing import ORIGIN, FixedClock, keyring_for, memory_ledger, signer
 from tests.tampering import (
@@ -84,8 +86,8 @@ def bundled(world: World) -> io.BytesIO:
             break
         objects.append((key, world.objects[key]))
         try:
-            parent = json.loads(world.objects[key])["entry"]["parent"]
-        except (ValueError, TypeError, KeyError):
+            parent = json.loads(short_form(world.objects[key]))["entry"]["parent"]
+        except (LedgerError, ValueError, TypeError, KeyError):
             break
         if not isinstance(parent, str) or len(parent) != 64:
             break

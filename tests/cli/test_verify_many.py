@@ -387,6 +387,7 @@ def lines_of(path: Path) -> list[str]:
     return path.read_text().splitlines()[1:-1]
 
 
+@pytest.mark.slow
 def test_an_interrupted_audit_says_so_keeps_what_it_has_and_goes_on_later(shell: Shell) -> None:
     memory = shell.folder / "memory"
     with hanging_bucket(shell) as bucket:
@@ -419,7 +420,12 @@ def test_an_interrupted_audit_says_so_keeps_what_it_has_and_goes_on_later(shell:
 
 
 @pytest.mark.parametrize(
-    "line", [f"verify TN{HANGING:03}", "fsck", f"verify --quiet TN{HANGING:03} TN0"]
+    "line",
+    [
+        f"verify TN{HANGING:03}",
+        pytest.param("fsck", marks=pytest.mark.slow),
+        pytest.param(f"verify --quiet TN{HANGING:03} TN0", marks=pytest.mark.slow),
+    ],
 )
 def test_whatever_is_verified_a_ctrl_c_ends_it_at_once(shell: Shell, line: str) -> None:
     with hanging_bucket(shell) as bucket:
@@ -430,6 +436,7 @@ def test_whatever_is_verified_a_ctrl_c_ends_it_at_once(shell: Shell, line: str) 
     assert [path.name for path in shell.folder.iterdir()] == ["ledger-data"]
 
 
+@pytest.mark.slow
 def test_a_ctrl_c_ends_packing_at_once(shell: Shell) -> None:
     with hanging_bucket(shell) as bucket:
         code, out, err = interrupted(shell, bucket, "pack")

@@ -282,7 +282,7 @@ def log_state(data: bytes) -> None:
     assert LogState.open(data, origin=ORIGIN, log_keys=[LOG.public_key]).encode() == data
 
 
-@reader(SealedRecord(1, FIRST.address, 0).encode())
+@reader(SealedRecord(1, FIRST.address, (0,)).encode())
 def sealed_record(data: bytes) -> None:
     assert SealedRecord.decode(data).encode() == data
 

@@ -232,7 +232,9 @@ def test_packs_that_are_older_than_the_tampering_hide_only_what_lies_under_its_o
     ledger = world.open()
     report = ledger.verify_all()
     unpacked = world.open(without(ledger.store, layout.PACKS))
-    found, all_there_is = set(report.findings), set(unpacked.verify_all().findings)
+    # They hold texts that were erased since, and that is no more than a warning.
+    found = {finding for finding in report.findings if finding.slug != "not-erased"}
+    all_there_is = set(unpacked.verify_all().findings)
     if found != all_there_is:
         hidden = all_there_is - found
         assert found < all_there_is
@@ -241,7 +243,7 @@ def test_packs_that_are_older_than_the_tampering_hide_only_what_lies_under_its_o
         assert hidden <= set(ledger.fsck().findings)
 
 
-UNDER_ITS_OWN_NAME = {"entry-missing", "address-mismatch"}
+UNDER_ITS_OWN_NAME = {"entry-missing", "address-mismatch", "text-missing", "text-mismatch"}
 """What is told of the object of an entry, whatever a pack has of it."""
 
 
@@ -295,6 +297,7 @@ def test_what_was_taken_out_of_the_store_is_in_no_pack_that_is_made_after_it():
 # --- packs that are of no use --------------------------------------------------------------------
 
 
+@pytest.mark.slow
 def test_a_damaged_pack_is_made_anew():
     """A full one and a small one; in its own place, where that is what its content is called."""
     ledger = filled(titles=[f"T{number}" for number in range(9)], versions=2, document=LARGE)

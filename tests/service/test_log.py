@@ -338,7 +338,7 @@ def test_a_page_whose_leaf_the_tiles_do_not_have_says_so(world: World) -> None:
     first = world.append()
     world.append("OTHER")
     world.seal()
-    world.put(sealed_key(TITLE), SealedRecord(1, first, 0).encode())
+    world.put(sealed_key(TITLE), SealedRecord(1, first, (0,)).encode())
     page = world.page()
     assert "The log could not be used." in page
     assert "is in the log" not in page
@@ -348,7 +348,7 @@ def test_a_page_whose_leaf_the_tiles_do_not_have_says_so(world: World) -> None:
 def test_no_version_that_a_damaged_record_contradicts_is_called_logged(world: World) -> None:
     world.append(TITLE, 2)
     world.seal()
-    world.put(sealed_key(TITLE), SealedRecord(2, "0" * 64, 1).encode())
+    world.put(sealed_key(TITLE), SealedRecord(2, "0" * 64, (1,)).encode())
     page = world.page()
     assert "The log has another entry as version 2." in page
     assert "Log leaf 0" in page  # that is in the log whatever the record says
@@ -510,7 +510,7 @@ def test_a_title_that_does_not_hold_is_reported_once_and_the_rest_is_sealed(
     wait_for(lambda: sealer.sealing.findings == 1)
     for title in ("GOOD2", "GOOD3"):
         world.append(title)
-        wait_for(lambda title=title: world.log.where(title) is not None)
+        wait_for(lambda title=title: world.log.newest_of(title) is not None)
     sealer.stop()
     assert sealer.sealing.state == "ok"
     assert len([r for r in caplog.records if "left out of the log" in r.message]) == 1
@@ -580,6 +580,7 @@ commit.publish = slow_publish
 """
 
 
+@pytest.mark.slow
 def test_a_stop_waits_for_the_seal_that_is_under_way(folder: str, sealed_home: Path) -> None:
     environment = {"XDG_STATE_HOME": str(sealed_home / "state")}
     with serving(
@@ -596,6 +597,7 @@ NO_PATIENCE = SLOW_SEAL.replace("sleep(2)", "sleep(60)") + (
 )
 
 
+@pytest.mark.slow
 def test_a_seal_that_takes_too_long_is_left_to_the_next(folder: str, sealed_home: Path) -> None:
     environment = {"XDG_STATE_HOME": str(sealed_home / "state")}
     with serving(

@@ -51,6 +51,10 @@ class TestS3Store(StoreContract):
 class TestS3StoreUnderAPrefix(StoreContract):
     """One server is enough: the prefix is our own doing."""
 
+    @pytest.mark.slow
+    def test_a_listing_is_longer_than_a_page(self, store):
+        super().test_a_listing_is_longer_than_a_page(store)
+
     @pytest.fixture
     def store(self, moto_client):
         bucket = f"test-{secrets.token_hex(8)}"

@@ -6,7 +6,7 @@ import hashlib
 from datetime import UTC, datetime, timedelta
 from typing import TYPE_CHECKING, Any
 
-from ledger.format.bundle import BUNDLE_KEY, Header, pack
+from ledger.format.bundle import BUNDLE_KEY, Header, write_bundle
 from ledger.format.entry import Entry
 from ledger.format.layout import LEDGER_KEY, LOG_CHECKPOINT, entry_key, head_key, tile_key
 from ledger.format.times import format_time
@@ -116,7 +116,7 @@ def bundle(
         if log is not None:
             yield from log.members()
 
-    return b"".join(pack(objects()))
+    return b"".join(write_bundle(objects()))
 
 
 def other_ledgers(keyring: Keyring = KEYRING) -> Keyring:

@@ -25,8 +25,12 @@ from ledger.errors import (
 
 __all__ = ["FOREIGN", "explain", "is_missing_object"]
 
-FOREIGN = (boto.BotoCoreError, boto.ClientError, HTTPError, OSError, ValueError)
-"""Everything that botocore lets out: ValueError for an endpoint that is no address."""
+FOREIGN = (
+    *(boto.BotoCoreError, boto.ClientError, HTTPError, OSError),
+    ValueError,  # for an endpoint that is no address
+    RecursionError,  # for a server that redirects every request: botocore follows without end
+)
+"""Everything that botocore lets out."""
 
 # Nobody heard the request: the connection could not be made. A ProxyConnectionError is not among
 # them: urllib3 gives it, too, where a request went through the proxy and the answer was lost.
