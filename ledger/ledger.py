@@ -232,9 +232,7 @@ class Ledger:
         guards: Guards = Guards(),  # noqa: B008 -- frozen
     ) -> Appended:
         """Do what ``append`` does, and tell whether the entry was there already."""
-        return append(
-            self.history, self._pen(), draft, parent=_address_of(parent), guards=guards
-        )
+        return append(self.history, self._pen(), draft, parent=_address_of(parent), guards=guards)
 
     def append_many(
         self,
@@ -264,9 +262,7 @@ class Ledger:
         guards: Guards = Guards(),  # noqa: B008 -- frozen
     ) -> Appended:
         """Return what ``submit`` would return now, or raise what it would raise. Write nothing."""
-        return preview(
-            self.history, self._pen(), draft, parent=_address_of(parent), guards=guards
-        )
+        return preview(self.history, self._pen(), draft, parent=_address_of(parent), guards=guards)
 
     def erase(
         self,
@@ -370,9 +366,7 @@ class Ledger:
         IntegrityError, Forked if the histories part, TrustError for another ledger's bundle,
         NotFoundError for an incremental one whose earlier bundles are not in the store yet.
         """
-        return import_bundle(
-            self.history, check_source(source), self.clock(), self.finish_erasure
-        )
+        return import_bundle(self.history, check_source(source), self.clock(), self.finish_erasure)
 
     def pack(self, *, rebuild: bool = False, each: Callable[[str], None] | None = None) -> Packed:
         """Put entries that are in no pack yet, or all, into packs, to be read hundreds at once.

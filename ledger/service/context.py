@@ -17,6 +17,7 @@ from ledger.titles.identity import read_origin
 
 if TYPE_CHECKING:
     from collections.abc import Callable
+    from datetime import datetime
 
     from starlette.types import Scope
 
@@ -39,7 +40,7 @@ class Call:
 
     request_id: str
     token: str = ""
-    """The name of the token that came with the request, never the token itself."""
+    """The caller's name: that of the token or login that came with the request."""
 
 
 @dataclass(frozen=True)
@@ -168,6 +169,10 @@ class Context:
         public = self.settings.public_read or not self.settings.tokens
         # A shared cache must not keep what only a token may see (RFC 9111, section 3.5).
         return f"{'public' if public else 'private'}, max-age=31536000, immutable"
+
+    def now(self) -> datetime:
+        """The instant that "today" means in a question about the law, in the service's zone."""
+        return self.ledger.clock().astimezone(self.settings.zone)
 
     @cached_property
     def log(self) -> LogView:

@@ -75,8 +75,23 @@ CORS_SENT = [
     "Ledger-Message",
     "Ledger-Message*",
     "Ledger-Effective",
+    "Ledger-Effective-Until",
+    "Ledger-Kind",
+    "Ledger-Status",
+    "Ledger-Clamp-Time",
+    "Ledger-Supersede-Later",
 ]
-CORS_SHOWN = ["ETag", "Ledger-Address", "Link", "Location", "Retry-After", "X-Request-Id"]
+CORS_SHOWN = [
+    "ETag",
+    "Ledger-Address",
+    "Ledger-Effective",
+    "Ledger-Effective-Until",
+    "Ledger-Future",
+    "Link",
+    "Location",
+    "Retry-After",
+    "X-Request-Id",
+]
 
 access = logging.getLogger(ACCESS_LOG)
 logger = logging.getLogger("ledger.service")

@@ -85,7 +85,7 @@ def test_the_old_version_is_at_its_address_and_the_new_one_at_the_head(client: C
     assert client.get(f"/titles/{TITLE}").json()["address"] == "2 low street"
     assert client.get(f"/titles/{TITLE}").headers["etag"] == second.headers["etag"]
     old = client.get(f"/titles/{TITLE}/entries/{first}")
-    assert old.json()["entry"]["document"] == DOCUMENT
+    assert old.json()["text"]["document"] == DOCUMENT
 
 
 def test_posting_the_same_again_makes_a_new_version(client: Client) -> None:

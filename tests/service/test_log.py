@@ -110,6 +110,14 @@ def test_tiles_are_kept_for_ever_and_the_checkpoint_is_asked_for_again(world: Wo
     assert world.get("/log/checkpoint", headers=known).status_code == 200
 
 
+def test_what_needs_a_token_is_nothing_for_a_shared_cache(tmp_path: Path) -> None:
+    world = World(tmp_path, tokens=parse_tokens(f"auditor read {'r' * 20}"))
+    world.append()
+    world.seal()
+    tile = world.get("/log/tile/0/000.p/1", headers={"Authorization": f"Bearer {'r' * 20}"})
+    assert tile.headers["cache-control"].startswith("private, ")
+
+
 @pytest.mark.parametrize("path", ["checkpoint", "tile/0/000.p/1", "tile/entries/000.p/1"])
 def test_what_the_log_is_made_of_is_the_same_for_all_who_ask(world: World, path: str) -> None:
     world.append()
@@ -300,6 +308,7 @@ def test_an_entry_that_was_put_in_the_place_of_a_logged_one_has_no_receipt(world
 
 def test_the_page_says_where_each_version_is_logged(world: World) -> None:
     world.append("A", 1)
+    world.seal()
     world.append(TITLE, 2)
     world.seal()
     world.append()

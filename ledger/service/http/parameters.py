@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from typing import Annotated, TypeAlias
+from typing import Annotated, Literal, TypeAlias
 
 from fastapi import Path, Query
 from pydantic import BeforeValidator
@@ -20,13 +20,15 @@ __all__ = [
     "Address",
     "AddressOrPrefix",
     "After",
+    "Effective",
     "Expect",
     "Limit",
     "ManyTitles",
-    "Moment",
     "NewRevision",
     "OldRevision",
     "Prefix",
+    "Recorded",
+    "SkipUnchanged",
     "TilePath",
     "TitleNumber",
     "Version",
@@ -76,9 +78,28 @@ Version: TypeAlias = Annotated[
     BeforeValidator(_plain_number),
     Query(ge=1, le=10**15, description="The version with this number."),
 ]
-Moment: TypeAlias = Annotated[
+Effective: TypeAlias = Annotated[
     str | None,
-    Query(description="What stood at this moment: 2026-01-31 (00:00 UTC) or 2026-01-31T10:00:00Z."),
+    Query(
+        description="What is in law on this day, or at this instant: 2026-01-31, or"
+        " 2026-01-31T10:00:00+01:00. A year or a month is not enough.",
+        examples=["2026-01-31"],
+    ),
+]
+Recorded: TypeAlias = Annotated[
+    str | None,
+    Query(
+        description="As known by the end of this day (UTC), or at this instant. Without effective,"
+        " the newest version then.",
+        examples=["2026-01-31"],
+    ),
+]
+SkipUnchanged: TypeAlias = Annotated[
+    Literal["1"] | None,
+    Query(
+        alias="skip-unchanged",
+        description="Register nothing if the newest version says the same: see the answer 200.",
+    ),
 ]
 Address: TypeAlias = Annotated[
     str | None,
@@ -99,17 +120,15 @@ Expect: TypeAlias = Annotated[
 After: TypeAlias = Annotated[
     str,
     Query(
-        pattern=f"{TITLE_PATTERN}|^$",
-        max_length=MAX_TITLE_NUMBER,
         description="Only titles that sort after this one.",
+        max_length=MAX_TITLE_NUMBER,
+        json_schema_extra={"pattern": f"{TITLE_PATTERN}|^$"},
     ),
 ]
 Prefix: TypeAlias = Annotated[
     str,
     Query(
-        pattern=f"{TITLE_PATTERN}|^$",
-        max_length=MAX_TITLE_NUMBER,
-        description="Only titles that begin like this.",
+        pattern="^([A-Z0-9][A-Z0-9._-]{0,63})?$", description="Only titles that begin like this."
     ),
 ]
 ManyTitles: TypeAlias = Annotated[

@@ -20,7 +20,7 @@ __all__ = ["PROBLEM_TYPE", "damaged_title", "problem_headers", "problem_members"
 
 PROBLEM_TYPE = "application/problem+json"
 RETRY_AFTER = "5"
-EVIDENCE = ("expected", "actual", "address", "reason", "object_key")
+EVIDENCE = ("expected", "actual", "address", "reason", "object_key", "version", "reference")
 
 
 def status_of(error: LedgerError) -> int:
