@@ -10,9 +10,8 @@ from pydantic import BeforeValidator
 from starlette.requests import Request  # noqa: TC002 -- FastAPI reads the annotations
 
 from ledger.errors import InvalidError
-from ledger.format.layout import ADDRESS, MAX_TITLE_NUMBER
+from ledger.format.layout import ADDRESS, MAX_TITLE_NUMBER, TITLE_NUMBER
 from ledger.service.http.errors import RequestError
-from ledger.service.openapi.schemas import TITLE_PATTERN
 
 __all__ = [
     "MANY_ENTRIES",
@@ -49,7 +48,11 @@ def _plain_number(value: object) -> object:
     return value
 
 
-_TITLE = {"pattern": TITLE_PATTERN, "maxLength": MAX_TITLE_NUMBER, "example": "TN1234567"}
+_TITLE = {
+    "pattern": f"^{TITLE_NUMBER.pattern}$",
+    "maxLength": MAX_TITLE_NUMBER,
+    "example": "TN1234567",
+}
 _ADDRESS = f"^{ADDRESS.pattern}$"
 _REVISION = "A revision: HEAD, HEAD~2, v3, an address or its first digits, @{2026-01-31}."
 
@@ -122,7 +125,7 @@ After: TypeAlias = Annotated[
     Query(
         description="Only titles that sort after this one.",
         max_length=MAX_TITLE_NUMBER,
-        json_schema_extra={"pattern": f"{TITLE_PATTERN}|^$"},
+        json_schema_extra={"pattern": f"^({TITLE_NUMBER.pattern})?$"},
     ),
 ]
 Prefix: TypeAlias = Annotated[

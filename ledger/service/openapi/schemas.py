@@ -6,7 +6,7 @@ from http import HTTPStatus
 from typing import Any
 
 from ledger.format.entry import KINDS, STATUSES
-from ledger.format.layout import ADDRESS, MAX_TITLE_NUMBER
+from ledger.format.layout import ADDRESS, MAX_TITLE_NUMBER, TITLE_NUMBER
 
 __all__ = ["COMPONENTS", "PROBLEMS", "ref"]
 
@@ -15,8 +15,6 @@ Schema = dict[str, Any]
 EXAMPLE = "78f08a9bb7e01441832a50e9dc9938ccae6bf5359c6efa2312fa4aa652a8747d"
 HEX = f"^{ADDRESS.pattern}$"
 
-TITLE_PATTERN = r"^[A-Z0-9](\.?[A-Z0-9_-])*$"
-"""A title number, for readers of patterns who can't look ahead: a dot is followed by another."""
 PROBLEM_TYPE = "application/problem+json"
 
 
@@ -41,7 +39,7 @@ PARENT: Schema = {"type": ["string", "null"], "pattern": HEX}
 VERSION: Schema = {"type": "integer", "minimum": 1}
 TITLE_NUMBER_: Schema = {
     "type": "string",
-    "pattern": TITLE_PATTERN,
+    "pattern": f"^{TITLE_NUMBER.pattern}$",
     "maxLength": MAX_TITLE_NUMBER,
     "example": "TN1234567",
 }
