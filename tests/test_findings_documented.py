@@ -24,7 +24,7 @@ UNREADABLE = {
     errors.StoreDenied,
     errors.StoreUnavailable,
 }
-SOURCES = sorted([*(ROOT / "ledger").glob("*.py"), *(ROOT / "ledger" / "tlog").glob("*.py")])
+SOURCES = [path for path in sorted((ROOT / "ledger").rglob("*.py")) if "service" not in path.parts]
 
 
 def texts(node: ast.expr | None) -> Iterator[str]:
