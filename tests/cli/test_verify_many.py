@@ -519,9 +519,12 @@ def test_a_ctrl_c_ends_the_processes_without_a_word_of_theirs(thousand: Shell, c
     for worker in workers:
         os.kill(worker, signal.SIGSTOP)
     os.killpg(process.pid, signal.SIGINT)
-    process.wait(PATIENCE)
-    for worker in workers:
-        os.kill(worker, signal.SIGCONT)
+    try:
+        process.wait(PATIENCE)
+    finally:
+        process.kill()
+        for worker in workers:
+            os.kill(worker, signal.SIGCONT)
     out, err = process.communicate(timeout=PATIENCE)
     assert (process.returncode, err) == (130, b"")
     assert b"unchecked: interrupted: " in out

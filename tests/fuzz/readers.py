@@ -113,9 +113,9 @@ STATE = b"".join(
             ORIGIN, (REGISTRAR.key_id,), "2026-11-23T10:00:00.000000Z", NOTE.decode()
         ),
         [
-            state_file.Remembered("TN1", 3, FIRST.address),
-            state_file.Remembered("TN2", 2, SECOND.address, vouched=False),
-            state_file.Remembered(
+            state_file.RememberedTitle("TN1", 3, FIRST.address),
+            state_file.RememberedTitle("TN2", 2, SECOND.address, vouched=False),
+            state_file.RememberedTitle(
                 "TN3", 2, FIRST.address, logged=1, since="2026-11-23T10:00:00.000000Z"
             ),
         ],
