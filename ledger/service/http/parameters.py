@@ -53,10 +53,6 @@ _TITLE = {
     "maxLength": MAX_TITLE_NUMBER,
     "example": "TN1234567",
 }
-    "pattern": f"^{TITLE_NUMBER.pattern}$",
-    "maxLength": MAX_TITLE_NUMBER,
-    "example": "TN1234567",
-}
 _ADDRESS = f"^{ADDRESS.pattern}$"
 _REVISION = "A revision: HEAD, HEAD~2, v3, an address or its first digits, @{2026-01-31}."
 
