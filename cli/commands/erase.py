@@ -78,11 +78,12 @@ def erase(
     quiet: QuietOption = False,
     debug: DebugOption = False,
 ) -> int:
-    """Erase the texts of versions of a title, as a court or an authority orders.
+    """Erase the texts of versions, by an order.
 
-    Appends an entry that orders it, then takes the texts out of the store: their objects, older
-    versions that a bucket keeps, and packs. Addresses, signatures and dates stay, and verify. If
-    there is a log, that waits until the log has the order: seal it, then use --finish.
+    Appends an entry that names the versions, then takes their texts out of the store: out of their
+    objects, older versions that a bucket keeps, and packs. Addresses, signatures and dates stay,
+    and verify. If there is a log, that waits until the log has the order: seal it, then use
+    --finish.
 
     Exits with 3 until nothing is left here. Repeating the command is safe.
     """
