@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from ledger.errors import InvalidError, MalformedError, NotABundle, NotFoundError, TrustError
+from ledger.format import layout
 from ledger.format.bundle import BUNDLE_KEY, BundleReader, Section
 from ledger.format.chain import verify_chain
 from ledger.format.report import Finding, Report, Tally
@@ -69,6 +70,11 @@ def _reports(
 ) -> Iterator[Report]:
     """A report for each title in turn, one for the log, and one for the bundle as a whole."""
     seen: set[str] = set()
+    for title_number in reader.header.left_out:
+        key = layout.head_key(title_number)
+        message = f"{key}: left out of the bundle: it did not hold together when it was exported"
+        finding = Finding("unchecked", "left-out", key, message)
+        yield Report(reader.header.origin, findings=(finding,))
     try:
         for section in reader.sections():
             read = _declaring(reader, _noting(section.read, expect, seen))
