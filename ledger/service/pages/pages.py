@@ -66,6 +66,10 @@ class Urls:
         """One entry; without HTML, its exact bytes."""
         return f"{self.entries(title_number)}/{quote(address, safe='')}"
 
+    def raw(self, title_number: str, address: str) -> str:
+        """The exact bytes of an entry, as a file."""
+        return f"{self.entry(title_number, address)}?raw=1"
+
     def diff(self, title_number: str, old: str = "", new: str = "") -> str:
         """The comparison of two revisions."""
         query = f"?{urlencode({'from': old, 'to': new})}" if old else ""
@@ -203,6 +207,7 @@ class Pages:
         )
 
     def _render(self, template: str, **values: object) -> str:
+        values["room"] = filters.Room()
         return self._environment.get_template(template).render(values)
 
 
@@ -225,6 +230,9 @@ def _environment() -> Environment:
         columns=filters.columns,
         shell=shlex.quote,
     )
+    environment.globals.update(max_members=filters.MAX_MEMBERS)
+    environment.filters["too_large"] = filters.TooLarge
+    environment.tests["too_large"] = lambda value: isinstance(value, filters.TooLarge)
     environment.tests["absent"] = lambda value: value is ABSENT
     return environment
 
