@@ -685,3 +685,22 @@ def test_a_document_of_a_usual_size_is_shown_whole() -> None:
     page = client.get(f"/titles/{TITLE}", headers=HTML).text
     assert "too large" not in page
     assert "As JSON" in page
+
+
+@pytest.mark.parametrize("typed", ["sl104455", "SL 104455", " sl1044 ", "Sl"])
+def test_no_search_is_refused_for_how_people_type(typed: str) -> None:
+    client = Client()
+    client.ledger.append("SL104455", {})
+    answer = client.get("/titles", params={"q": typed}, headers=HTML)
+    assert answer.status_code == 200
+    assert "/titles/SL104455" in answer.text
+    assert client.get("/titles", params={"q": typed}).status_code == (200 if typed == "SL" else 422)
+
+
+@pytest.mark.parametrize("typed", ["Mill Lane, 4", "<b>", "x" * 200])
+def test_no_search_that_finds_nothing_leaves_its_page(typed: str) -> None:
+    answer = Client().get("/titles", params={"q": typed}, headers=HTML)
+    assert answer.status_code == 200
+    assert 'role="search"' in answer.text
+    assert "No title begins with that" in answer.text
+    assert "pattern" not in check(answer.text).text

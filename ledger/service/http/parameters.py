@@ -108,7 +108,10 @@ After: TypeAlias = Annotated[
 ]
 Prefix: TypeAlias = Annotated[
     str,
-    Query(pattern=f"^({TITLE_NUMBER.pattern})?$", description="Only titles that begin like this."),
+    Query(
+        description="Only titles that begin like this.",
+        json_schema_extra={"pattern": f"^({TITLE_NUMBER.pattern})?$"},
+    ),
 ]
 ManyTitles: TypeAlias = Annotated[
     int, BeforeValidator(_plain_number), Query(ge=1, le=1000, description="How many at most.")
