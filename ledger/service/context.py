@@ -13,7 +13,7 @@ from ledger.format.report import Finding, Report
 from ledger.service.http.errors import NotReady, NotSealed
 from ledger.service.http.headers import one_header, prefers_html
 from ledger.service.log_view import LogView
-from ledger.service.pages.pages import Pages
+from ledger.service.pages.pages import LOCAL, Pages
 from ledger.service.reload import Reload, Trust
 from ledger.titles.identity import read_origin
 
@@ -215,15 +215,19 @@ class Context:
 
     def pages(self, scope: Scope) -> Pages:
         """Return the pages, with links that work wherever the service is mounted."""
-        return self._pages_at(self.settings.public_url or scope.get("root_path", ""))
+        host, port = scope.get("server") or ("127.0.0.1", None)
+        # The server's own address, not the Host header: a stranger can't fill the cache with it.
+        name = f"[{host}]" if ":" in host else host
+        local = f"{scope['scheme']}://{name}:{port}" if port else LOCAL
+        return self._pages_at(self.settings.public_url or scope.get("root_path", ""), local)
 
     @cached_property
-    def _pages_at(self) -> Callable[[str], Pages]:
+    def _pages_at(self) -> Callable[[str, str], Pages]:
         ledger = self.ledger
 
         @lru_cache(maxsize=8)
-        def pages_at(base: str) -> Pages:
-            return Pages(origin=ledger.origin, keyring=ledger.keyring, base=base)
+        def pages_at(base: str, local: str) -> Pages:
+            return Pages(origin=ledger.origin, keyring=ledger.keyring, base=base, local=local)
 
         return pages_at
 

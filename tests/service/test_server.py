@@ -15,6 +15,7 @@ import pytest
 from ledger import Ledger
 from tests.service.client import (
     DOCUMENT,
+    HTML,
     TITLE,
     Server,
     keyring_in,
@@ -410,3 +411,11 @@ def test_no_token_added_to_the_file_waits_for_a_restart(folder: str, home: Path)
             time.sleep(0.05)
         assert status == 201
         assert server.stop() == 0
+
+
+def test_no_command_on_a_page_names_another_port(folder: str, home: Path) -> None:
+    with serving(folder, home) as server:
+        httpx.post(f"{server.url}/titles", json=DOCUMENT)
+        page = httpx.get(f"{server.url}/titles/{TITLE}", headers=HTML).text
+        assert f"{server.url}/titles/{TITLE}/bundle" in page
+        assert ":5000" not in page
