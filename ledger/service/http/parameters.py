@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from typing import Annotated, TypeAlias
+from typing import Annotated, Literal, TypeAlias
 
 from fastapi import Path, Query
 from pydantic import BeforeValidator
@@ -26,6 +26,7 @@ __all__ = [
     "NewRevision",
     "OldRevision",
     "Prefix",
+    "Raw",
     "TilePath",
     "TitleNumber",
     "Version",
@@ -88,6 +89,10 @@ Limit: TypeAlias = Annotated[
 ]
 OldRevision: TypeAlias = Annotated[str, Query(alias="from", description=_REVISION)]
 NewRevision: TypeAlias = Annotated[str, Query(alias="to", description=_REVISION)]
+Raw: TypeAlias = Annotated[
+    Literal["1"] | None,
+    Query(description="1: the stored bytes as a file, whatever `Accept` prefers."),
+]
 Expect: TypeAlias = Annotated[
     str | None,
     Query(
@@ -103,7 +108,10 @@ After: TypeAlias = Annotated[
 ]
 Prefix: TypeAlias = Annotated[
     str,
-    Query(pattern=f"^({TITLE_NUMBER.pattern})?$", description="Only titles that begin like this."),
+    Query(
+        description="Only titles that begin like this.",
+        json_schema_extra={"pattern": f"^({TITLE_NUMBER.pattern})?$"},
+    ),
 ]
 ManyTitles: TypeAlias = Annotated[
     int, BeforeValidator(_plain_number), Query(ge=1, le=1000, description="How many at most.")

@@ -30,6 +30,7 @@ from ledger.service.http.parameters import (
     Moment,
     NewRevision,
     OldRevision,
+    Raw,
     TitleNumber,
     Version,
 )
@@ -45,7 +46,7 @@ if TYPE_CHECKING:
     from ledger.format.entry import Entry
     from ledger.service.context import Context
 
-    Step = tuple[Entry, dict[str, JSONValue], dict[str, JSONValue]]
+    Step = tuple[Entry, Entry | None]
     Page = tuple[list[tuple[Entry, list[Change] | None]], str | None]
     """Entries, newest first, with what changed in each (None: too much to show), and the address
     that the next page begins with."""
@@ -58,6 +59,10 @@ CHUNK = 1 << 16
 IN_MEMORY = 1 << 20
 MAX_CHANGES = 4 << 20
 """How many bytes of changes an answer has at most. Each repeats its path, which can be long."""
+PAGE_CHANGES = 1 << 18
+"""The same for a page, which shows less."""
+PAGE_DOCUMENTS = 1 << 20
+"""How many bytes of entries are compared for a page. JSON compares all."""
 PREFIX = re.compile(r"[0-9a-f]{4,64}")
 # The head is read once, so that both sides of a comparison come from the same state.
 HEAD = re.compile(r"\A(?:HEAD|@(?!\{))")
@@ -110,7 +115,7 @@ class TitleRoutes:
 
     def _title_page(self, request: Request, shown: Entry) -> str:
         title_number = shown.title_number
-        history, older = self._history(title_number, "HEAD", MANY_ENTRIES, broken=True)
+        history, older = self._history(title_number, "HEAD", MANY_ENTRIES, page=True, broken=True)
         # Each call reads the head again, so what is shown must be in the chain that is verified.
         report = self._context.verify(title_number, shown.address)
         # But the pin came from this very request, so it shows nothing about a rollback.
@@ -135,16 +140,17 @@ class TitleRoutes:
         """The history of a title, newest first, from its head or from an address down."""
 
         def read() -> Response:
-            history, older = self._history(title_number, start or "HEAD", limit)
+            page = self._context.wants_html(request.scope)
+            history, older = self._history(title_number, start or "HEAD", limit, page=page)
             url = self._older(request, title_number, older, limit)
-            if self._context.wants_html(request.scope):
-                page = self._context.pages(request.scope).entries(
+            if page:
+                shown_page = self._context.pages(request.scope).entries(
                     title_number=title_number,
                     history=history,
                     older_url=url,
                     log=self._context.log.of([each for each, _ in history]),
                 )
-                return html(request, page)
+                return html(request, shown_page)
             shown = [
                 {
                     **entry_json(entry, self._ledger.keyring),
@@ -159,15 +165,34 @@ class TitleRoutes:
 
         return await self._context.run("entries", read, title_number)
 
-    def _history(self, title_number: str, start: str, limit: int, *, broken: bool = False) -> Page:
-        """Read a page of history. ``broken``: stop at a broken link, for the report names it."""
+    def _history(
+        self,
+        title_number: str,
+        start: str,
+        limit: int,
+        *,
+        page: bool = False,
+        broken: bool = False,
+    ) -> Page:
+        """Read some history, for a ``page`` or for JSON, which has more of the changes.
+
+        ``broken``: stop at a broken link, for the report names it.
+        """
         history: list[tuple[Entry, list[Change] | None]] = []
-        left = MAX_CHANGES
-        for entry, old, new in self._steps(title_number, start, limit + 1, broken=broken):
+        left = PAGE_CHANGES if page else MAX_CHANGES
+        documents = 0
+        below: tuple[str, dict[str, JSONValue]] = ("", {})  # each document is decoded once
+        for entry, parent in self._steps(title_number, start, limit + 1, broken=broken):
             if len(history) == limit:
                 return history, entry.address
+            documents += len(entry.data) + (len(parent.data) if parent else 0)
+            if page and documents > PAGE_DOCUMENTS:
+                history.append((entry, None))
+                continue
+            new = below[1] if below[0] == entry.address else entry.document
+            below = (parent.address, parent.document) if parent else ("", {})
             try:
-                differing = changes(old, new, limit=left)
+                differing = changes(below[1], new, limit=left)
             except InvalidError:
                 history.append((entry, None))
             else:
@@ -176,20 +201,18 @@ class TitleRoutes:
         return history, None
 
     def _steps(self, title_number: str, start: str, limit: int, *, broken: bool) -> Iterator[Step]:
-        """Yield each entry with the document before it and its own; holds two at a time."""
+        """Yield each entry with the one before it; holds two at a time."""
         child: Entry | None = None
-        new: dict[str, JSONValue] = {}
         try:
             for entry in self._ledger.log(title_number, start, limit=limit):
-                old = entry.document
                 if child is not None:
-                    yield child, old, new
-                child, new = entry, old
+                    yield child, entry
+                child = entry
         except (IntegrityError, TrustError):
             if not broken or child is None:
                 raise
         if child is not None:
-            yield child, {}, new
+            yield child, None
 
     def _older(
         self, request: Request, title_number: str, address: str | None, limit: int
@@ -200,7 +223,11 @@ class TitleRoutes:
         return self._context.url(request.scope, path, **{"from": address}, limit=limit)
 
     async def entry(
-        self, request: Request, title_number: TitleNumber, address: AddressOrPrefix
+        self,
+        request: Request,
+        title_number: TitleNumber,
+        address: AddressOrPrefix,
+        raw: Raw = None,
     ) -> Response:
         """The exact bytes of an entry: their sha256 is its address."""
 
@@ -213,14 +240,21 @@ class TitleRoutes:
             if not is_address(address):
                 path = f"/titles/{title_number}/entries/{entry.address}"
                 return RedirectResponse(self._context.url(request.scope, path), 307)
-            if self._context.wants_html(request.scope):
+            if raw is None and self._context.wants_html(request.scope):
                 return html(request, self._entry_page(request, entry))
-            return answer(request, entry.data, tag=entry.address, cache=self._context.for_ever)
+            file = f'attachment; filename="{title_number}.v{entry.version}.json"'
+            return answer(
+                request,
+                entry.data,
+                tag=entry.address,
+                cache=self._context.for_ever,
+                headers={"Content-Disposition": file} if raw else {},
+            )
 
         return await self._context.run("entry", read, title_number)
 
     def _entry_page(self, request: Request, entry: Entry) -> str:
-        [(_, differing)], _ = self._history(entry.title_number, entry.address, 1)
+        [(_, differing)], _ = self._history(entry.title_number, entry.address, 1, page=True)
         head = self._ledger.head(entry.title_number)
         return self._context.pages(request.scope).entry(
             entry=entry, changes=differing, is_head=entry.address == head.address
