@@ -43,6 +43,7 @@ if TYPE_CHECKING:
     from typing import Self
 
     from ledger.bundles.importing import Imported
+    from ledger.errors import LedgerError
     from ledger.format.canonical import JSONValue
     from ledger.format.diff import Change
     from ledger.format.keys import Signer
@@ -559,10 +560,13 @@ class Ledger:
         titles: Iterable[str] | None = None,
         *,
         since: Iterable[BinaryIO] = (),
+        left_out: Callable[[str, LedgerError], None] | None = None,
     ) -> int:
         """Write a bundle of these titles, or of all, and return how many it holds.
 
-        ``since``: earlier bundles; only what came after them is written.
+        ``since``: earlier bundles; only what came after them is written. A title that does not
+        hold raises; with ``left_out`` it is left out, the function hears of it, and the bundle
+        names it.
         """
         known: dict[str, str] | None = None
         if not hasattr(out, "writelines"):
@@ -577,7 +581,7 @@ class Ledger:
             if titles is None
             else sorted(set(_check_titles(titles)), key=layout.head_key)
         )
-        return export(self.history, out, chosen, known, listed=titles is None)
+        return export(self.history, out, chosen, known, listed=titles is None, left_out=left_out)
 
     def strip_bundle(self, source: BinaryIO, out: BinaryIO) -> int:
         """Write an old bundle (a seekable file) again, without the texts that are ordered erased.

@@ -13,6 +13,7 @@ from ledger.errors import (
     NotFoundError,
     TrustError,
 )
+from ledger.format import layout
 from ledger.format.bundle import BUNDLE_KEY, BundleReader, Section
 from ledger.format.chain import NO_PIN, verify_chain
 from ledger.format.report import Finding, Report, Tally
@@ -77,6 +78,12 @@ def _reports(
 ) -> Iterator[Report]:
     """A report for each title in turn, one for the log, and one for the bundle as a whole."""
     from ledger.bundles.log_part import AgainstLog, carried_report  # noqa: PLC0415 -- slow to load
+
+    for title_number in reader.header.left_out:
+        key = layout.head_key(title_number)
+        message = f"{key}: left out of the bundle: it did not hold together when it was exported"
+        finding = Finding("unchecked", "left-out", key, message)
+        yield Report(reader.header.origin, findings=(finding,))
 
     seen: set[str] = set()
     is_empty = True

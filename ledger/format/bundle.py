@@ -54,13 +54,20 @@ class Header(NamedTuple):
     complete: bool
     has_log: bool = False
     """Whether the log's part comes after the titles."""
+    left_out: tuple[str, ...] = ()
+    """Titles, in order, that did not hold together when the others were exported."""
 
     def encode(self) -> bytes:
         """The bytes of ``bundle.json``."""
         number = WITH_LOG if self.has_log else FORMAT
-        return canonical.encode(
-            {"complete": self.complete, "format": number, "origin": self.origin}
-        )
+        value: dict[str, Any] = {
+            "complete": self.complete,
+            "format": number,
+            "origin": self.origin,
+        }
+        if self.left_out:
+            value["left_out"] = list(self.left_out)
+        return canonical.encode(value)
 
     @classmethod
     def decode(cls, data: bytes) -> Header:
@@ -72,10 +79,22 @@ class Header(NamedTuple):
             raise UnsupportedFormatError(
                 f"a bundle of format {value['format']}; this knows {FORMAT} and {WITH_LOG}"
             )
+        left_out = value.pop("left_out", None)
         if value.keys() != {"complete", "format", "origin"} or type(value["complete"]) is not bool:
             raise MalformedError("not a bundle: bundle.json has missing or unknown members")
         origin = check_origin(value["origin"])
-        return cls(origin, value["complete"], value["format"] == WITH_LOG)
+        titles = () if left_out is None else _titles(left_out)
+        return cls(origin, value["complete"], value["format"] == WITH_LOG, titles)
+
+
+def _titles(value: object) -> tuple[str, ...]:
+    """Check the titles that were left out: at least one, each once, in order."""
+    if not isinstance(value, list) or not value:
+        raise MalformedError("not a bundle: left_out names no titles")
+    titles = tuple(layout.check_title_number(each) for each in value)
+    if list(titles) != sorted(set(titles), key=layout.head_key):
+        raise MalformedError("not a bundle: the titles in left_out are not in order")
+    return titles
 
 
 class Section(NamedTuple):

@@ -12,7 +12,8 @@ from ledger.format.report import Finding, Report
 from ledger.service.http.errors import NotReady, NotSealed
 from ledger.service.http.headers import one_header, prefers_html
 from ledger.service.log_view import LogView
-from ledger.service.pages.pages import Pages
+from ledger.service.pages.pages import LOCAL, Pages
+from ledger.service.reload import Reload, Trust
 from ledger.titles.identity import read_origin
 
 if TYPE_CHECKING:
@@ -30,6 +31,8 @@ if TYPE_CHECKING:
 __all__ = ["Call", "Context"]
 
 T = TypeVar("T")
+REMEMBERED = 1000
+"""How many objects with unknown keys are remembered, for the readiness."""
 PIN_MISSING = "pin-missing"
 """The slug of the finding for an address that was to be in the chain and is not."""
 
@@ -53,6 +56,10 @@ class Context:
     metrics: Metrics = field(repr=False)
     sealer: Sealer | None = field(default=None, repr=False)
     """Seals the log while the service runs; None: the service does not seal."""
+    read_trust: Callable[[], Trust] | None = field(default=None, repr=False)
+    """Reads the keyring and the tokens again; None: they stay as they are."""
+    unknown_keys: set[str] = field(default_factory=set, repr=False)
+    """The objects that were signed by a key that this service's keyring lacks."""
 
     async def run(self, name: str, call: Callable[[], T], title_number: str = "") -> T:
         """Make a call of the ledger in a thread; raises what it raises, or Busy, or NotReady.
@@ -66,6 +73,8 @@ class Context:
             return call()
         except (IntegrityError, NotFoundError, NotSealed, TrustError) as error:
             self.check_store()
+            if isinstance(error, TrustError):
+                self._note_unknown(error.reason, error.object_key)
             if not title_number or isinstance(error, NotSealed):
                 raise
             raise self._explain(title_number, error) from error
@@ -101,6 +110,8 @@ class Context:
             if not found:
                 raise
             return Report(self.ledger.origin, findings=found)
+        for finding in report.findings:
+            self._note_unknown(finding.slug, finding.object_key)
         if expect is not None:
             report = replace(report, findings=self._judge_pin(title_number, expect, report))
         known = {(finding.slug, finding.object_key) for finding in report.findings}
@@ -144,7 +155,32 @@ class Context:
 
     def problems(self) -> dict[str, str]:
         """Say what this service has met that somebody has to look at; empty if there is nothing."""
-        return {"log": "contradicted"} if self.log.contradicted else {}
+        found: dict[str, str] = {}
+        if self.log.contradicted:
+            found["log"] = "contradicted"
+        if self.reload.problem:
+            found["keyring"] = "stale"
+        elif self.unknown_keys:
+            found["keyring"] = "incomplete"
+        return found
+
+    @cached_property
+    def reload(self) -> Reload:
+        """What reads the keyring and the tokens again."""
+        now = Trust(self.ledger.keyring, self.settings.tokens)
+        return Reload(self.ledger.origin, now, self.read_trust or (lambda: now), self._use)
+
+    def _use(self, trust: Trust) -> None:
+        self.ledger.history.use_keyring(trust.keyring)
+        self.log.use_keyring(trust.keyring)
+        if self.sealer is not None:
+            self.sealer.use_keyring(trust.keyring)
+        self.__dict__.pop("_pages_at", None)  # pages name the keys
+        self.unknown_keys.clear()
+
+    def _note_unknown(self, reason: str, object_key: str) -> None:
+        if reason == "unknown-key" and len(self.unknown_keys) < REMEMBERED:
+            self.unknown_keys.add(object_key)
 
     def url(self, scope: Scope, path: str, **query: str | int) -> str:
         """Build the absolute URL of a page, as this client sees it."""
@@ -181,15 +217,19 @@ class Context:
 
     def pages(self, scope: Scope) -> Pages:
         """Return the pages, with links that work wherever the service is mounted."""
-        return self._pages_at(self.settings.public_url or scope.get("root_path", ""))
+        host, port = scope.get("server") or ("127.0.0.1", None)
+        # The server's own address, not the Host header: a stranger can't fill the cache with it.
+        name = f"[{host}]" if ":" in host else host
+        local = f"{scope['scheme']}://{name}:{port}" if port else LOCAL
+        return self._pages_at(self.settings.public_url or scope.get("root_path", ""), local)
 
     @cached_property
-    def _pages_at(self) -> Callable[[str], Pages]:
+    def _pages_at(self) -> Callable[[str, str], Pages]:
         ledger = self.ledger
 
         @lru_cache(maxsize=8)
-        def pages_at(base: str) -> Pages:
-            return Pages(origin=ledger.origin, keyring=ledger.keyring, base=base)
+        def pages_at(base: str, local: str) -> Pages:
+            return Pages(origin=ledger.origin, keyring=ledger.keyring, base=base, local=local)
 
         return pages_at
 

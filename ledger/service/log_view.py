@@ -28,6 +28,7 @@ if TYPE_CHECKING:
     from collections.abc import Sequence
 
     from ledger.format.entry import Entry
+    from ledger.format.keyring import Keyring
     from ledger.ledger import Ledger
     from ledger.tlog.checkpoint import SignedCheckpoint
     from ledger.tlog.objects import SealedRecord
@@ -86,6 +87,10 @@ class LogView:
         self._searching = BoundedSemaphore(SEARCHES)
         self.contradicted: dict[str, None] = {}
         """The titles that were not as logged when this service last compared them."""
+
+    def use_keyring(self, keyring: Keyring) -> None:
+        """Check by the log's keys in this keyring from now on."""
+        self._reader.keyring = keyring
 
     def checkpoint(self) -> SignedCheckpoint:
         """Read the published checkpoint; raises NotSealed if there is no log, or IntegrityError."""

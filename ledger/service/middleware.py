@@ -22,6 +22,7 @@ from time import perf_counter
 from typing import TYPE_CHECKING
 from urllib.parse import unquote
 
+from anyio import to_thread
 from starlette.datastructures import MutableHeaders
 from starlette.middleware import Middleware
 from starlette.middleware.cors import CORSMiddleware
@@ -46,7 +47,6 @@ if TYPE_CHECKING:
 
     from ledger.service.context import Context
     from ledger.service.metrics import Metrics
-    from ledger.service.settings import Settings
 
 __all__ = ["ACCESS_LOG", "SECURITY_HEADERS", "middleware_of"]
 
@@ -110,7 +110,7 @@ def middleware_of(context: Context) -> list[Middleware]:
                 expose_headers=CORS_SHOWN,
             )
         )
-    return [*layers, Middleware(Problems, context), Middleware(Guard, context.settings)]
+    return [*layers, Middleware(Problems, context), Middleware(Guard, context)]
 
 
 class Outermost:
@@ -256,14 +256,16 @@ class Problems:
 class Guard:
     """Checks the framing, the host and the token of a request."""
 
-    def __init__(self, app: ASGIApp, settings: Settings) -> None:
+    def __init__(self, app: ASGIApp, context: Context) -> None:
         self._app = app
-        self._settings = settings
-        self._schemes = sorted({token.scheme for token in settings.tokens})
+        self._settings = context.settings
+        self._reload = context.reload
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Pass a request on, or raise RequestError."""
         if scope["type"] == "http":
+            if self._reload.is_due:
+                await to_thread.run_sync(self._reload.run)
             self._check(scope, scope["path"].removeprefix(scope.get("root_path", "")))
         await self._app(scope, receive, send)
 
@@ -290,7 +292,7 @@ class Guard:
             )
 
     def _check_token(self, scope: Scope) -> None:
-        tokens = self._settings.tokens
+        tokens = self._reload.trust.tokens
         if not tokens:
             return
         authorization = one_header(scope, b"authorization")
@@ -313,8 +315,9 @@ class Guard:
 
     def _challenges(self, error: str = "") -> tuple[tuple[str, str], ...]:
         bearer = f"Bearer {REALM}, {error}" if error else f"Bearer {REALM}"
+        schemes = sorted({token.scheme for token in self._reload.trust.tokens})
         challenges = {"bearer": bearer, "basic": f'Basic {REALM}, charset="UTF-8"'}
-        return tuple(("WWW-Authenticate", challenges[scheme]) for scheme in self._schemes)
+        return tuple(("WWW-Authenticate", challenges[scheme]) for scheme in schemes)
 
 
 def _check_framing(scope: Scope) -> None:

@@ -54,6 +54,11 @@ class History:
         self.keyring = keyring
         self._heads: dict[str, Entry] = {}
 
+    def use_keyring(self, keyring: Keyring) -> None:
+        """Check by this keyring from now on. What the old one has let pass is forgotten."""
+        self.keyring = keyring
+        self._heads = {}
+
     def open(
         self, data: bytes, title_number: str, object_key: str, address: str | None = None
     ) -> Entry:

@@ -145,6 +145,36 @@ def test_tampering_before_a_cut_is_still_tampering(title: Shell) -> None:
     assert "malformed-bundle" in title("verify --bundle cut", code=20).out
 
 
+def test_a_damaged_title_never_stops_the_others_nor_goes_unnamed(
+    title: Shell, new_shell: Callable[[str], Shell]
+) -> None:
+    title("append TN1 --set a=b")
+    title("append TN2 --set a=b")
+    entry = title.store / TITLE / f"{title.addresses()[0]}.json"
+    entry.write_bytes(entry.read_bytes().replace(b"Ada", b"Eve"))
+    assert TITLE in title.fails(20, "export all")
+    done = title("export some --keep-going", code=3)
+    assert done.out == "wrote 2 titles to some\n"
+    assert done.err.startswith(f"left out: {TITLE}: ")
+    shown = title("export again --keep-going --json", code=3).json
+    assert (shown["titles"], [each["title_number"] for each in shown["left_out"]]) == (2, [TITLE])
+    report = title("verify --bundle some --json", code=3).json
+    assert (report["titles"], report["entries"]) == (2, 2)
+    assert [(each["slug"], each["object"]) for each in report["findings"]] == [
+        ("left-out", f"{TITLE}/head.json")
+    ]
+    other = new_shell("other")
+    befriend(other, title)
+    other("import", str(title.folder / "some"))
+    assert other("titles").lines == ["TN1", "TN2"]
+
+
+def test_keeping_going_where_all_is_sound_leaves_nothing_out(title: Shell) -> None:
+    title("export a")
+    title("export b --keep-going")
+    assert (title.folder / "a").read_bytes() == (title.folder / "b").read_bytes()
+
+
 def test_pins_of_a_bundle(title: Shell) -> None:
     title("export b")
     *_, head = title.addresses()

@@ -10,6 +10,7 @@ import subprocess
 import time
 from contextlib import contextmanager, suppress
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from importlib.metadata import version
 from pathlib import Path
 from threading import Event, Thread
 from typing import TYPE_CHECKING, Any
@@ -113,7 +114,11 @@ def test_the_report_as_evidence(titles: Shell) -> None:
     assert report["store"] == f"file:{titles.store}"
     assert [trusted["key"] for trusted in report["keys"]] == [key]
     assert (report["state"]["sha256_before"], report["state"]["sha256_after"]) == (before, after)
-    assert report["software"].startswith("title-ledger ")
+    assert report["software"] == f"title-ledger {version('title-ledger')}"
+    assert report["commit"] is None  # not installed from git
+    assert report["libraries"] == {
+        name: version(name) for name in ("PyNaCl", "cryptography", "msgspec")
+    }
     assert report["started_at"] < report["ended_at"]
     assert any("taken on trust" in note for note in report["not_shown"])
 

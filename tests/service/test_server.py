@@ -15,6 +15,7 @@ import pytest
 from ledger import Ledger
 from tests.service.client import (
     DOCUMENT,
+    HTML,
     TITLE,
     Server,
     keyring_in,
@@ -401,3 +402,30 @@ def test_no_absolute_form_is_a_404_or_passes_the_check_of_its_host(folder: str, 
         assert exchange(server, post % 0 + close + body)[0] == 400
         assert exchange(server, post % 1 + close + body)[0] == 201
         assert httpx.get(f"{server.url}/titles/{TITLE}/verification").json()["entries"] == 2
+
+
+def test_no_token_added_to_the_file_waits_for_a_restart(folder: str, home: Path) -> None:
+    file = home / "tokens"
+    file.write_text("first write aaaaaaaaaaaaaaaaaaaa\n")
+    file.chmod(0o600)
+    added = {"Authorization": "Bearer bbbbbbbbbbbbbbbbbbbb"}
+    with serving(folder, home, LEDGER_TOKENS_FILE=str(file)) as server:
+        post = f"{server.url}/titles"
+        assert httpx.post(post, json=DOCUMENT, headers=added).status_code == 401
+        with file.open("a") as tokens:
+            tokens.write("second write bbbbbbbbbbbbbbbbbbbb\n")
+        server.process.send_signal(signal.SIGHUP)
+        deadline = time.monotonic() + 10  # less than it takes without the signal
+        while (status := httpx.post(post, json=DOCUMENT, headers=added).status_code) == 401:
+            assert time.monotonic() < deadline
+            time.sleep(0.05)
+        assert status == 201
+        assert server.stop() == 0
+
+
+def test_no_command_on_a_page_names_another_port(folder: str, home: Path) -> None:
+    with serving(folder, home) as server:
+        httpx.post(f"{server.url}/titles", json=DOCUMENT)
+        page = httpx.get(f"{server.url}/titles/{TITLE}", headers=HTML).text
+        assert f"{server.url}/titles/{TITLE}/bundle" in page
+        assert ":5000" not in page

@@ -26,6 +26,7 @@ __all__ = [
     "NewRevision",
     "OldRevision",
     "Prefix",
+    "Raw",
     "Recorded",
     "SkipUnchanged",
     "TilePath",
@@ -113,6 +114,10 @@ Limit: TypeAlias = Annotated[
 ]
 OldRevision: TypeAlias = Annotated[str, Query(alias="from", description=_REVISION)]
 NewRevision: TypeAlias = Annotated[str, Query(alias="to", description=_REVISION)]
+Raw: TypeAlias = Annotated[
+    Literal["1"] | None,
+    Query(description="1: the stored bytes as a file, whatever `Accept` prefers."),
+]
 Expect: TypeAlias = Annotated[
     str | None,
     Query(
@@ -131,7 +136,8 @@ After: TypeAlias = Annotated[
 Prefix: TypeAlias = Annotated[
     str,
     Query(
-        pattern="^([A-Z0-9][A-Z0-9._-]{0,63})?$", description="Only titles that begin like this."
+        description="Only titles that begin like this.",
+        json_schema_extra={"pattern": "^([A-Z0-9][A-Z0-9._-]{0,63})?$"},
     ),
 ]
 ManyTitles: TypeAlias = Annotated[

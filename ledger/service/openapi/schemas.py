@@ -208,6 +208,11 @@ SCHEMAS: dict[str, Schema] = {
             }
         },
         {
+            "keyring": {
+                "enum": ["incomplete", "stale"],
+                "description": "incomplete: an entry was signed by a key that it lacks. stale: it"
+                " or the tokens could not be read again.",
+            },
             "log": {
                 "const": "contradicted",
                 "description": "A title that this service read is not as it was logged.",
