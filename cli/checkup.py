@@ -99,7 +99,9 @@ class Examination:
         """Read and list, as a role may be allowed only one of the two."""
         if isinstance(store, FolderStore) and not Path(store.path).is_dir():
             # The test of conditional writes would make it.
-            raise NotFoundError(f"there is no folder {store.path}", hint="'ledger init' makes it")
+            raise StoreUnavailable(
+                f"there is no folder {store.path}", hint="'ledger init' makes it"
+            )
         store.get(LEDGER_KEY)
         next(iter(store.list()), None)
         yield Check("store", "ok", f"{store.url} can be read and listed; {source} names it")
@@ -270,9 +272,8 @@ def _probe(store: Store) -> Iterator[Check]:
 
 def _failed(name: str, error: LedgerError) -> Check:
     """Turn an error into a check: unchecked if it only says that nothing could be read."""
-    outcome: Outcome = (
-        "unchecked" if isinstance(error, UNCHECKED) and name != "store" else "problem"
-    )
+    read = name in {"store", "ledger"}  # nothing else makes sense without these two
+    outcome: Outcome = "unchecked" if isinstance(error, UNCHECKED) and not read else "problem"
     return Check(name, outcome, str(error), error.hint, error.exit_code)
 
 

@@ -42,7 +42,7 @@ __all__ = [
     "was_interrupted",
 ]
 
-EXIT_CODES = {"verified": 0, "unchecked": 3, "tampered": 20}
+EXIT_CODES = {"verified": 0, "unchecked": 3, "mismatch": 20, "tampered": 20}
 INTERRUPTED = 130
 
 MANY = 1_000

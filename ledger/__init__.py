@@ -43,6 +43,7 @@ from ledger.packs.writer import Packed
 from ledger.stores import Store, open_store
 from ledger.titles.append import ANY, Appended, Draft, Guards
 from ledger.titles.batch import Outcome
+from ledger.titles.erase import Erasure
 from ledger.verification.run import Verification
 
 if TYPE_CHECKING:
@@ -50,7 +51,7 @@ if TYPE_CHECKING:
     from ledger.log import Log, Pending
     from ledger.sealing.seal import Sealed
     from ledger.tlog.checkpoint import SignedCheckpoint
-    from ledger.tlog.objects import Leaf, SealedRecord
+    from ledger.tlog.objects import Leaf
     from ledger.tlog.receipt import Receipt
 
 __all__ = [
@@ -62,6 +63,7 @@ __all__ = [
     "Draft",
     "Entry",
     "Erased",
+    "Erasure",
     "Finding",
     "Guards",
     "HeadMissing",
@@ -89,7 +91,6 @@ __all__ = [
     "ReferenceConflict",
     "Report",
     "Sealed",
-    "SealedRecord",
     "SignedCheckpoint",
     "Signer",
     "Store",
@@ -110,7 +111,6 @@ _SLOW = {
     "Pending": "ledger.log",
     "Processes": "ledger.local.processes",
     "Receipt": "ledger.tlog.receipt",
-    "SealedRecord": "ledger.tlog.objects",
     "Sealed": "ledger.sealing.seal",
     "SignedCheckpoint": "ledger.tlog.checkpoint",
 }

@@ -2,34 +2,41 @@
 
 from __future__ import annotations
 
+import os
 import secrets
-from datetime import UTC, date, datetime
+from datetime import UTC, date, datetime, timedelta
+from functools import cache
 from itertools import islice
 from typing import TYPE_CHECKING, BinaryIO
 
 from ledger.bundles.exporting import export, heads_of
 from ledger.bundles.importing import import_bundle
-from ledger.errors import InvalidError, KeyUnavailable, TrustError
+from ledger.bundles.stripping import strip_bundle
+from ledger.bundles.verifying import check_source
+from ledger.errors import InvalidError, KeyUnavailable, NotFoundError, TrustError
 from ledger.format import layout
 from ledger.format.diff import changes
-from ledger.format.entry import KINDS
+from ledger.format.entry import KINDS, Entry
 from ledger.format.keyring import Keyring
 from ledger.format.keys import PrivateKey
 from ledger.format.report import Report
+from ledger.format.times import format_time
 from ledger.local.parallel import cores
-from ledger.packs.writer import pack
-from ledger.stores import open_store
+from ledger.packs.reader import entries_in_packs
+from ledger.packs.writer import expel, pack
+from ledger.stores import EXPECTED, open_store
+from ledger.stores.base import ClosedStore
 from ledger.titles.append import ANY, Anything, Appended, Draft, Guards, Pen, append, preview
 from ledger.titles.batch import append_many
+from ledger.titles.erase import erase_texts, order_erasure
 from ledger.titles.history import History
 from ledger.titles.identity import check_pinned, create_identity, read_origin
 from ledger.titles.recover import recover
-from ledger.verification.fsck import fsck
+from ledger.verification.fsck import Prune, fsck
 from ledger.verification.run import Verification
 from ledger.verification.walk import FROM_A_LISTING, verify_title
 
 if TYPE_CHECKING:
-    import os
     from collections.abc import Callable, Iterable, Iterator
     from concurrent.futures import Executor
     from types import TracebackType
@@ -38,11 +45,12 @@ if TYPE_CHECKING:
     from ledger.bundles.importing import Imported
     from ledger.format.canonical import JSONValue
     from ledger.format.diff import Change
-    from ledger.format.entry import Entry
     from ledger.format.keys import Signer
     from ledger.packs.writer import Packed
+    from ledger.sealing.reader import LogReader
     from ledger.stores import Store
     from ledger.titles.batch import Outcome
+    from ledger.titles.erase import Edit, Erasure
 
 __all__ = ["Ledger"]
 
@@ -74,11 +82,12 @@ class Ledger:
         """What time it is: called without arguments, it returns an aware datetime."""
         self._random_bytes = random_bytes
         self._signer = signer
+        self._store = history.store
 
     @classmethod
     def create(
         cls,
-        store: str | Store,
+        store: str | os.PathLike[str] | Store,
         *,
         origin: str,
         keyring: Keyring | None = None,
@@ -91,11 +100,12 @@ class Ledger:
         Without a keyring, the signer (a PrivateKey then) is the one registrar. Raises StoreUnsafe
         for a store that ignores conditions, LedgerExists for a ledger of another origin.
         """
-        store = open_store(store) if isinstance(store, str) else store
+        store = _open(store)
         if keyring is None:
             if not isinstance(signer, PrivateKey):
                 raise KeyUnavailable("a ledger without a keyring needs a PrivateKey as signer")
             keyring = Keyring().trust(origin, signer.public_key)
+        _check_keyring(keyring)
         check_pinned(origin, keyring, "the caller")
         create_identity(store, origin)
         return cls(History(store, origin, keyring), signer, clock, random_bytes)
@@ -103,7 +113,7 @@ class Ledger:
     @classmethod
     def open(
         cls,
-        store: str | Store,
+        store: str | os.PathLike[str] | Store,
         *,
         keyring: Keyring,
         origin: str | None = None,
@@ -114,10 +124,11 @@ class Ledger:
         """Open the ledger in a store.
 
         The origin that the store claims has to be in the keyring, and to be ``origin`` if that is
-        given: pass it if the keyring knows several. Raises NotFoundError, OriginNotPinned, or
-        TrustError if the store holds another ledger.
+        given: pass it if the keyring knows several. Raises StoreUnavailable if there is no
+        ledger, OriginNotPinned, or TrustError if the store holds another one.
         """
-        store = open_store(store) if isinstance(store, str) else store
+        store = _open(store)
+        _check_keyring(keyring)
         claimed = read_origin(store)
         if origin is not None and claimed != origin:
             raise TrustError(
@@ -128,6 +139,15 @@ class Ledger:
             )
         check_pinned(claimed, keyring, store.url)
         return cls(History(store, claimed, keyring), signer, clock, random_bytes)
+
+    @classmethod
+    def for_import(cls, store: Store, *, origin: str, keyring: Keyring) -> Self:
+        """Prepare to import a bundle into a store that has no ledger yet; this writes nothing.
+
+        ``import_bundle`` makes the ledger once it has verified the bundle. Raises OriginNotPinned.
+        """
+        check_pinned(origin, keyring, "the bundle")
+        return cls(History(store, origin, keyring), None, _now, secrets.token_bytes)
 
     def __enter__(self) -> Self:
         return self
@@ -141,8 +161,9 @@ class Ledger:
         self.close()
 
     def close(self) -> None:
-        """Close what the store holds open. The ledger cannot be used after that."""
+        """Close what the store holds open. After that, whatever needs it is StoreUnavailable."""
         self.store.close()
+        self.history.store = ClosedStore(self.store.url)
 
     @property
     def origin(self) -> str:
@@ -152,7 +173,7 @@ class Ledger:
     @property
     def store(self) -> Store:
         """The store it is kept in. What you read there directly has not been checked."""
-        return self.history.store
+        return self._store
 
     @property
     def keyring(self) -> Keyring:
@@ -173,14 +194,14 @@ class Ledger:
         reference: str = "",
         kind: str = KINDS[0],
         status: str | None = None,
-        parent: str | Anything | None = ANY,
+        parent: str | Entry | Anything | None = ANY,
         guards: Guards = Guards(),  # noqa: B008 -- frozen
     ) -> Entry:
         """Register a new version of a title and return its entry: it is durable then.
 
-        ``parent``: ANY, on top of whatever is there; an address, which has to be the head; None:
-        this has to be version 1. ``reference`` makes it repeatable: if the title's chain has it
-        already with the same members, that entry is returned, and nothing is written.
+        ``parent``: ANY, on top of whatever is there; an address or an entry, which has to be the
+        head; None: this has to be version 1. ``reference`` makes it repeatable: if the title's
+        chain has it already with the same members, that entry is returned, and nothing is written.
         ``effective_at`` and ``effective_until`` are when it holds in law (a year, month, date or
         time), ``kind`` is ``registration``, ``rectification`` or ``migration``, ``status`` is
         ``open`` or ``closed`` (None: as before), ``author`` is who asks for it.
@@ -207,11 +228,11 @@ class Ledger:
         self,
         draft: Draft,
         *,
-        parent: str | Anything | None = ANY,
+        parent: str | Entry | Anything | None = ANY,
         guards: Guards = Guards(),  # noqa: B008 -- frozen
     ) -> Appended:
         """Do what ``append`` does, and tell whether the entry was there already."""
-        return append(self.history, self._pen(), draft, parent=parent, guards=guards)
+        return append(self.history, self._pen(), draft, parent=_address_of(parent), guards=guards)
 
     def append_many(
         self,
@@ -237,11 +258,85 @@ class Ledger:
         self,
         draft: Draft,
         *,
-        parent: str | Anything | None = ANY,
+        parent: str | Entry | Anything | None = ANY,
         guards: Guards = Guards(),  # noqa: B008 -- frozen
     ) -> Appended:
         """Return what ``submit`` would return now, or raise what it would raise. Write nothing."""
-        return preview(self.history, self._pen(), draft, parent=parent, guards=guards)
+        return preview(self.history, self._pen(), draft, parent=_address_of(parent), guards=guards)
+
+    def erase(
+        self,
+        title_number: str,
+        versions: Iterable[int],
+        *,
+        reference: str,
+        message: str,
+        author: str = "",
+        change: Edit | None = None,
+        lost: bool = False,
+        clamp_time: bool = False,
+    ) -> Erasure:
+        """Order the texts of versions erased, erase what can be by now, and say what is left.
+
+        ``reference`` is that of the order, ``message`` the reason: both stay. The entry that orders
+        it has the newest document, or what ``change`` makes of it. If there is a log, the texts are
+        erased once it has that entry: seal it, then call ``finish_erasure``. Everything can be
+        repeated; what is owed follows from the chain.
+
+        Raises IntegrityError for a text that doesn't verify, as nobody could tell any more whose it
+        was; ``lost``: erase one that is gone, and of which there is no copy. Raises InvalidError
+        for versions that are not there, what ``append`` does, and what ``finish_erasure`` does.
+        """
+        pen = self._pen()
+        self._log_has()  # if the log can't be checked, nothing is ordered
+        order_erasure(
+            self.history,
+            pen,
+            title_number,
+            versions,
+            reference=reference,
+            message=message,
+            author=author,
+            change=change,
+            lost=lost,
+            clamp_time=clamp_time,
+        )
+        return self.finish_erasure(title_number)
+
+    def finish_erasure(self, title_number: str) -> Erasure:
+        """Erase the texts that the title's chain orders erased, and say what is left.
+
+        That is their objects, the older versions that a bucket keeps of them and of the head, and
+        the packs that hold them. Raises OriginNotPinned if there is a log and the keyring has no
+        key of it, IntegrityError for a chain that doesn't hold, OutcomeUnknown if nobody can tell.
+        """
+        log_has = self._log_has()
+        erasure = erase_texts(self.history, title_number, log_has or (lambda _: True))
+        if not erasure.erased:
+            return erasure
+        left = expel(self.history, title_number, erasure.erased)
+        return erasure._replace(left=(*erasure.left, *left))
+
+    def _log_has(self) -> Callable[[Entry], bool] | None:
+        """Return what tells whether the published log has an entry; None: there is no log."""
+        from ledger.bundles.log_part import published_log  # noqa: PLC0415 -- slow to load
+        from ledger.sealing.reader import LogReader  # noqa: PLC0415
+        from ledger.tlog.objects import leaf_of  # noqa: PLC0415
+
+        signed = published_log(self.history)
+        if signed is None:
+            begun = self.store.get(layout.LOG_STATE) is not None
+            return (lambda _: False) if begun else None
+        reader = LogReader(self.store, self.origin, self.keyring)
+
+        def log_has(entry: Entry) -> bool:
+            try:
+                reader.receipt(leaf_of(entry), signed)
+            except NotFoundError:
+                return False
+            return True
+
+        return cache(log_has)
 
     def recover(
         self, title_number: str, *, to: str | None = None, expect: str | None = None
@@ -249,18 +344,29 @@ class Ledger:
         """Mend a head that is missing or unreadable, and return the entry it points at now.
 
         If several entries have no successor, ConflictError lists them, and ``to`` chooses one.
-        ``expect`` is an address, remembered from before, that has to be in the chain.
+        ``expect`` is an address, remembered from before, that has to be in the chain. So has what
+        the log has of the title: all its leaves are read if its record does not tell. Entries that
+        the store lost and a pack has are put back.
         """
-        return recover(self.history, title_number, to=to, expect=expect)
+        return recover(
+            self.history,
+            title_number,
+            to=to,
+            expect=expect,
+            logged=self._log().logged_leaf,
+            packed=lambda title: entries_in_packs(self.store, self.origin, title),
+        )
 
     def import_bundle(self, source: BinaryIO) -> Imported:
         """Bring every title of a bundle (a seekable file) to where the bundle has it.
 
-        All of it is verified before anything is written; repeating it changes nothing. Raises
+        All of it is verified before anything is written; repeating it changes nothing. A text that
+        a chain orders erased is never brought back; if the log has the order, or there is no log,
+        it is erased here, too. Raises
         IntegrityError, Forked if the histories part, TrustError for another ledger's bundle,
         NotFoundError for an incremental one whose earlier bundles are not in the store yet.
         """
-        return import_bundle(self.history, source, self.clock())
+        return import_bundle(self.history, check_source(source), self.clock(), self.finish_erasure)
 
     def pack(self, *, rebuild: bool = False, each: Callable[[str], None] | None = None) -> Packed:
         """Put entries that are in no pack yet, or all, into packs, to be read hundreds at once.
@@ -280,7 +386,12 @@ class Ledger:
                 " nobody would accept what it signs",
                 hint=f"ledger key trust FILE --origin {self.origin}",
             )
-        return Pen(self._signer, self.clock, self._random_bytes)
+        return Pen(self._signer, self.clock, self._random_bytes, self._log().claimed_leaf)
+
+    def _log(self) -> LogReader:
+        from ledger.sealing.reader import LogReader  # noqa: PLC0415 -- slow to load
+
+        return LogReader(self.store, self.origin, self.keyring)
 
     # -- Read ----------------------------------------------------------------------------------
 
@@ -329,9 +440,17 @@ class Ledger:
     ) -> Iterator[str]:
         """The title numbers, in order, as the store lists them: a listing can't be verified."""
         start = f"{layout.check_title_number(after)}/" if after else ""
-        found = self.store.list(prefix, after=start, delimiter="/")
+        found = self.history.store.list(prefix, after=start, delimiter="/")
         titles = filter(layout.is_title_number, (key.removesuffix("/") for key in found))
-        return islice(titles, _check_limit(limit))
+        return islice(self._present(titles), _check_limit(limit))
+
+    def _present(self, titles: Iterator[str]) -> Iterator[str]:
+        """Yield the titles; an empty listing raises StoreUnavailable if the ledger is gone."""
+        title_number = ""
+        for title_number in titles:
+            yield title_number
+        if not title_number:
+            self.history.check_there()
 
     # -- Verify --------------------------------------------------------------------------------
 
@@ -399,7 +518,7 @@ class Ledger:
         """
         return Verification(
             self.history,
-            titles,
+            None if titles is None else _check_titles(titles),
             self.clock(),
             listing=self.titles,
             listed=listed,
@@ -408,12 +527,24 @@ class Ledger:
             executor=executor,
         )
 
-    def fsck(self, *, each: Callable[[Report], None] | None = None) -> Report:
-        """Verify all titles, and check every other object, including those in no chain."""
+    def fsck(
+        self,
+        *,
+        each: Callable[[Report], None] | None = None,
+        prune_losers: timedelta | None = None,
+    ) -> Report:
+        """Verify all titles, and check every other object, including those in no chain.
+
+        Creates the objects of references that are missing. ``prune_losers``: delete the entries of
+        this age, or older, that lost a race for their version, with their names: they hold texts.
+        """
+        now, prune = self.clock(), None
+        if prune_losers is not None:
+            prune = Prune(format_time(now - prune_losers), self._log_has() or (lambda _: False))
 
         def heard() -> Iterator[Report]:
             yield Report(self.origin, not_shown=(FROM_A_LISTING,))
-            for report in fsck(self.history, self.clock(), jobs=cores()):
+            for report in fsck(self.history, now, jobs=cores(), prune=prune):
                 if each is not None:
                     each(report)
                 yield report
@@ -434,10 +565,62 @@ class Ledger:
         ``since``: earlier bundles; only what came after them is written.
         """
         known: dict[str, str] | None = None
+        if not hasattr(out, "writelines"):
+            raise InvalidError(
+                f"a bundle is written to a binary file, not to a {type(out).__name__}",
+                hint='with open("all.bundle", "xb") as out: ledger.export(out)',
+            )
         for earlier in since:
-            known = (known or {}) | heads_of(earlier, self.origin, self.keyring)
-        chosen = self.titles() if titles is None else sorted(set(titles), key=layout.head_key)
+            known = (known or {}) | heads_of(check_source(earlier), self.origin, self.keyring)
+        chosen = (
+            self.titles()
+            if titles is None
+            else sorted(set(_check_titles(titles)), key=layout.head_key)
+        )
         return export(self.history, out, chosen, known, listed=titles is None)
+
+    def strip_bundle(self, source: BinaryIO, out: BinaryIO) -> int:
+        """Write an old bundle (a seekable file) again, without the texts that are ordered erased.
+
+        Return how many entries have lost their texts. A title of which some are erased goes as far
+        as it does in the store by now: the entry that orders it is in the new bundle. Raises
+        IntegrityError for a bundle that doesn't verify, Forked if the histories part.
+        """
+        log_has = self._log_has()
+        counts = log_has or (lambda _: True)
+        return strip_bundle(self.history, check_source(source), out, self.clock(), counts)
+
+
+def _open(store: str | os.PathLike[str] | Store) -> Store:
+    """Open a store that was named. A wrong type ends here, and not as an AttributeError inside."""
+    if isinstance(store, (str, os.PathLike)):
+        return open_store(store)
+    if not hasattr(store, "create_many"):
+        raise InvalidError(f"not a store: a {type(store).__name__}", hint=EXPECTED)
+    return store
+
+
+def _check_keyring(keyring: Keyring) -> None:
+    if not isinstance(keyring, Keyring):
+        raise InvalidError(
+            f"not a keyring: a {type(keyring).__name__}",
+            hint="Keyring.decode(Path(FILE).read_bytes()) reads a file",
+        )
+
+
+def _address_of(parent: str | Entry | Anything | None) -> str | Anything | None:
+    if isinstance(parent, Entry):
+        return parent.address
+    if parent is None or isinstance(parent, (str, Anything)):
+        return parent
+    raise InvalidError(f"not a parent: a {type(parent).__name__}", hint="pass an address or ANY")
+
+
+def _check_titles(titles: Iterable[str]) -> Iterable[str]:
+    """Refuse one title number, the letters of which could be taken for many."""
+    if isinstance(titles, str):
+        raise InvalidError(f"not a list of titles: {titles!a:.40}", hint="pass [TITLE]")
+    return titles
 
 
 def _check_limit(limit: int | None) -> int | None:

@@ -34,7 +34,7 @@ from ledger.sealing.seal import Sealed, seal
 from ledger.stores import FolderStore
 from ledger.tlog.checkpoint import cosign
 from ledger.tlog.note import add_signatures
-from ledger.tlog.objects import Leaf, leaf_of
+from ledger.tlog.objects import Leaf, decode_leaf, leaf_of
 from ledger.verification.by_log import MAX_DELAY, LogAudit
 from ledger.verification.replay import last_logged
 from ledger.verification.run import Verification
@@ -50,7 +50,6 @@ if TYPE_CHECKING:
     from ledger.ledger import Ledger
     from ledger.sealing.pending import Moved
     from ledger.tlog.checkpoint import SignedCheckpoint, WitnessKey
-    from ledger.tlog.objects import SealedRecord
     from ledger.tlog.policy import WitnessPolicy
     from ledger.tlog.receipt import Receipt
 
@@ -86,11 +85,15 @@ class Log:
     """
 
     def __init__(self, ledger: Ledger) -> None:
-        self.reader = LogReader(ledger.store, ledger.origin, ledger.keyring)
-        """The log as its store has it: only what is signed has been checked."""
         self._history = ledger.history
         self._titles = ledger.titles
         self._clock = ledger.clock
+
+    @property
+    def reader(self) -> LogReader:
+        """The log as its store has it: only what is signed has been checked."""
+        history = self._history
+        return LogReader(history.store, history.origin, history.keyring)
 
     @property
     def origin(self) -> str:
@@ -180,8 +183,8 @@ class Log:
     def receipt(self, title_number: str, revision: str = "HEAD") -> Receipt:
         """The receipt of an entry: that it is in the log, provable without the store.
 
-        At once for the newest logged version of a title; for an earlier one the log is searched.
-        Raises NotFoundError if it is not in the published log yet.
+        At once for the newest thousand logged versions of a title; otherwise the log is searched.
+        Raises NotFoundError if it is not in the published log yet, which that search proves.
         """
         signed = self.checkpoint()
         entry = self._history.resolve(title_number, revision)
@@ -192,28 +195,29 @@ class Log:
         end = time.monotonic() + timeout
         pause = FIRST_PAUSE
         while True:
-            try:
-                return self.reader.receipt(leaf_of(entry), self.checkpoint())
-            except NotFoundError:
-                left = end - time.monotonic()
-                if left <= 0:
-                    return None
-                time.sleep(min(pause, left))
-                pause = min(2 * pause, LONGEST_PAUSE)
+            receipt = self.reader.recorded_receipt(leaf_of(entry), self.checkpoint())
+            left = end - time.monotonic()
+            if receipt is not None or left <= 0:
+                return receipt
+            time.sleep(min(pause, left))
+            pause = min(2 * pause, LONGEST_PAUSE)
 
-    def where(self, title_number: str) -> SealedRecord | None:
-        """Which version of a title was logged last, and as which leaf; None: none was.
+    def newest_of(self, title_number: str) -> Leaf | None:
+        """The newest version of a title in the published log; None: there is none.
 
-        As the store says: a receipt proves it.
+        It is proved: all leaves after the newest that the title's record proves are read, or all
+        leaves if the record is missing or wrong.
         """
-        found = self.reader.record(title_number)
-        return found[0] if found else None
+        return self.reader.newest_leaf(
+            layout.check_title_number(title_number), self.checkpoint().checkpoint
+        )
 
     def newest(self) -> Leaf | None:
-        """The last leaf of the published log; None: it is empty. As the store says."""
+        """The last leaf of the published log, as the store says; None: it is about no entry."""
         size = self.checkpoint().checkpoint.size
         leaves = list(self.reader.leaves(size, size - 1)) if size else []
-        return Leaf.decode(leaves[0]) if leaves else None
+        leaf = decode_leaf(leaves[0]) if leaves else None
+        return leaf if isinstance(leaf, Leaf) else None
 
     def pending(self, most: int | None = None) -> Pending:
         """Return what waits for the next seal. At most ``most`` markers are counted.
@@ -268,8 +272,11 @@ class Log:
         ``jobs`` and ``executor`` are those of ``Ledger.verification``; the state also remembers the
         checkpoint, and when a head was first seen to wait.
 
-        Raises what ``checkpoint`` and ``Ledger.verification`` do.
+        Raises what ``checkpoint`` and ``Ledger.verification`` do, and InvalidError for a policy
+        whose witness has another role in the keyring.
         """
+        if policy is not None:
+            policy.check_roles(self._history.keyring)
         now = self._clock()
         log_audit = LogAudit(
             self._history,

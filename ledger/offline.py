@@ -10,6 +10,7 @@ from ledger.errors import IntegrityError, MalformedError, OriginNotPinned
 from ledger.format.bundle import BundleReader
 from ledger.format.entry import Entry
 from ledger.format.keyring import TRUST_THE_LOG
+from ledger.format.report import Finding
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable
@@ -19,7 +20,7 @@ if TYPE_CHECKING:
     from ledger.tlog.checkpoint import SignedCheckpoint, WitnessKey
     from ledger.tlog.receipt import Receipt
 
-__all__ = ["RECEIPT", "Proven", "bundle_origin", "check_entry", "verify_bundle"]
+__all__ = ["ENTRY", "RECEIPT", "Proven", "bundle_origin", "check_entry", "verify_bundle"]
 
 # What findings call files whose names only their reader knows.
 ENTRY = "the entry"
@@ -42,12 +43,13 @@ def verify_bundle(
     clock: Callable[[], datetime] = _now,
 ) -> Report:
     """Verify a bundle where it lies, offline; see ``Ledger.verify``."""
+    verifying.check_source(source)
     return verifying.verify_bundle(source, keyring, clock(), origin=origin, expect=expect)
 
 
 def bundle_origin(source: BinaryIO) -> str:
     """Return what a bundle says its origin is: a claim, to be compared with a keyring."""
-    start = source.tell()
+    start = verifying.check_source(source).tell()
     origin = BundleReader(source).header.origin
     source.seek(start)
     return origin
@@ -66,6 +68,19 @@ class Proven(NamedTuple):
     """Which leaf of the log it is, from 0 on."""
     is_signed: bool
     """Whether a registrar's signature was checked: False if the keyring has no registrar."""
+
+    def unsigned(self) -> Finding | None:
+        """Return the finding that no registrar's signature was checked, or None if one was.
+
+        The log takes in what its sealer gives it: only a registrar's signature makes an entry.
+        """
+        if self.is_signed:
+            return None
+        message = (
+            f"{ENTRY}: it is leaf {self.leaf:,} of the log, but your keyring has no registrar of"
+            f" {self.entry.ledger}, so nobody's signature on it was checked"
+        )
+        return Finding("unchecked", "no-registrar", ENTRY, message)
 
 
 def check_entry(

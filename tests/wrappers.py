@@ -13,6 +13,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
 
     from ledger.errors import LedgerError
+    from ledger.stores.base import IsUnwanted
 
 Operation = Literal["get", "create", "replace", "list", "delete"]
 
@@ -56,6 +57,9 @@ class Wrapper(Store):
         self.called("delete", key)
         self.inner.delete(key)
         self.returned("delete", key)
+
+    def purge(self, prefix: str, is_unwanted: IsUnwanted) -> tuple[str, ...]:
+        return self.inner.purge(prefix, is_unwanted)
 
     def make_durable(self, key: str) -> None:
         self.inner.make_durable(key)

@@ -19,8 +19,9 @@ from cli.options import (
     TitlesArgument,
 )
 from cli.session import open_ledger
-from cli.terminal.output import counted, print_json, working
+from cli.terminal.output import counted, print_json, whole_output, working
 from cli.terminal.text import printable
+from ledger import InvalidError
 from ledger.local.files import NewFile
 
 if TYPE_CHECKING:
@@ -65,7 +66,13 @@ def export(
 def new_file(name: str) -> Iterator[BinaryIO]:
     """A new file that is there, whole and durable, once everything has been written; or stdout."""
     if name == "-":
-        yield sys.stdout.buffer
+        if sys.stdout.isatty():
+            raise InvalidError(
+                "a bundle is binary, and stdout is a terminal",
+                hint="ledger export FILE, or ledger export - > FILE",
+            )
+        with whole_output() as stdout:
+            yield stdout
         return
     with NewFile(name) as file:
         yield cast("BinaryIO", file)

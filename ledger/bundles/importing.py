@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+from contextlib import closing
+from dataclasses import replace
+from itertools import takewhile
 from typing import TYPE_CHECKING, NamedTuple
 
 from ledger.bundles.verifying import check_origins
@@ -11,24 +14,36 @@ from ledger.errors import (
     IntegrityError,
     LedgerError,
     MalformedError,
+    NotABundle,
     NotFoundError,
+    OutcomeUnknown,
     PreconditionFailed,
+    TrustError,
     UnsupportedFormatError,
 )
 from ledger.format import layout
 from ledger.format.bundle import BUNDLE_KEY, BundleReader, Section
 from ledger.format.chain import verify_chain
-from ledger.format.entry import address_of
-from ledger.titles.append import check_new, move_head
+from ledger.format.entry import (
+    Entry,
+    address_of,
+    erases_hint,
+    is_short,
+    short_form,
+    version_hint,
+)
+from ledger.stores.swap import update
+from ledger.titles.append import check_new, move_head, names_of
+from ledger.titles.identity import create_identity
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Callable, Iterator
     from datetime import datetime
     from typing import BinaryIO
 
     from ledger.bundles.log_part import LogImport
-    from ledger.format.entry import Entry
     from ledger.format.report import Report
+    from ledger.titles.erase import Erasure
     from ledger.titles.history import Head, History
 
 __all__ = ["Imported", "import_bundle"]
@@ -46,15 +61,22 @@ class Imported(NamedTuple):
     """How many leaves the log got."""
     left_out: bool = False
     """Whether the bundle's log was left out: the keyring has no key of it."""
+    not_erased: tuple[str, ...] = ()
+    """What is left of texts that chains order erased, and why, in words."""
 
 
-def import_bundle(history: History, source: BinaryIO, now: datetime) -> Imported:
+def import_bundle(
+    history: History, source: BinaryIO, now: datetime, finish: Callable[[str], Erasure]
+) -> Imported:
     """Bring every title of a bundle to where the bundle has it; repeating it changes nothing.
 
     ``source`` is read twice: all of it is verified, and compared with what the store has, before
-    anything is written. Raises IntegrityError for what doesn't verify, Forked if the store has
-    another history. Titles that the store has further are left as they are. Entries that the store
-    lost are put back. If it fails on the way, the titles that were moved stay so: import again.
+    anything is written. A store without a ledger becomes the bundle's then. Raises IntegrityError
+    for what doesn't verify, or what the bundle's own log refutes, Forked if the store has another
+    history. Titles that the store has further are left as they are. Entries that the store
+    lost are put back, and so are texts that no chain orders erased. Those that one does are never
+    written; ``finish`` erases them in a title where the store may have them. If it fails on the
+    way, the titles that were moved stay so: import again.
     """
     from ledger.bundles.log_part import LogImport  # noqa: PLC0415 -- slow to load
 
@@ -63,8 +85,13 @@ def import_bundle(history: History, source: BinaryIO, now: datetime) -> Imported
     for _ in _titles(history, source, now, log, keep=False):
         pass
     source.seek(start)
+    if history.store.get(layout.LEDGER_KEY) is None:
+        create_identity(history.store, history.origin)
     moved = unchanged = 0
-    for head, target in _titles(history, source, now, log, keep=True):
+    erasing: list[str] = []
+    for head, target, may_erase in _titles(history, source, now, log, keep=True):
+        if may_erase:
+            erasing.append(head.title_number)
         if target is not None and target.entry.version >= head.version:
             unchanged += 1
             continue
@@ -74,27 +101,49 @@ def import_bundle(history: History, source: BinaryIO, now: datetime) -> Imported
                 hint="import again: what is there already stays as it is",
             )
         moved += 1
-    return Imported(moved, unchanged, log.leaves, log.left_out)
+    left = tuple(said for title_number in erasing for said in _finish(title_number, finish))
+    return Imported(moved, unchanged, log.leaves, log.left_out, left)
+
+
+def _finish(title_number: str, finish: Callable[[str], Erasure]) -> Iterator[str]:
+    try:
+        erasure = finish(title_number)
+    except TrustError as error:  # no key of the log: its part of the bundle was left out
+        yield f"{title_number}: {error}"
+        return
+    yield from (f"{title_number}: {said}" for said in erasure.left)
+    if erasure.waiting:
+        versions = ", ".join(map(str, erasure.waiting))
+        yield f"{title_number}: the log lacks the order to erase version {versions}"
 
 
 def _titles(
     history: History, source: BinaryIO, now: datetime, log: LogImport, *, keep: bool
-) -> Iterator[tuple[Entry, Head | None]]:
-    """Verify each title of the bundle, then its log, against the store; ``keep``: store them."""
+) -> Iterator[tuple[Entry, Head | None, bool]]:
+    """Verify each title of the bundle, then its log, against the store; ``keep``: store them.
+
+    Yield its head there and here, and whether texts of the title may have to be erased here.
+    """
+    from ledger.bundles.log_part import AgainstLog  # noqa: PLC0415 -- slow to load
+
     try:
         reader = BundleReader(source)
         check_origins(reader, history.keyring, history.origin)
-        for section in reader.sections():
-            target = history.find_head(section.title_number)
-            incoming = _Incoming(history, reader, section, keep=keep)
-            head = _check_section(incoming, target, now)
-            if target is None:
-                check_new(history, section.title_number, incoming.addresses)
-            incoming.flush()
-            yield head, target
-            if not reader.header.complete:
-                reader.skip(section)  # an incremental bundle may begin below what the store has
-        log.take(reader, keep=keep)
+        with closing(AgainstLog()) as against:
+            for section in reader.sections():
+                target = history.find_head(section.title_number)
+                incoming = _Incoming(history, reader, section, target, keep=keep)
+                head = _check_section(incoming, target, now)
+                against.add_chain(section.title_number, section.head, incoming.trace)
+                if target is None:
+                    check_new(history, section.title_number, incoming.addresses)
+                incoming.flush()
+                yield head, target, incoming.may_erase
+                if not reader.header.complete:
+                    reader.skip(section)  # an incremental bundle may begin below what is here
+            log.take(reader, against, keep=keep)
+    except NotABundle:
+        raise
     except MalformedError as error:
         raise IntegrityError(str(error), reason="malformed-bundle", object_key=BUNDLE_KEY) from None
 
@@ -114,6 +163,7 @@ def _check_section(incoming: _Incoming, target: Head | None, now: datetime) -> E
         expect=pin,
         # An incremental bundle continues what the store has, which was verified when it came.
         since=None if incoming.complete else pin,
+        trace=incoming.trace,
     )
     if pin:
         forked = any(finding.slug == "pin-missing" for finding in report.findings)
@@ -126,6 +176,13 @@ def _check_section(incoming: _Incoming, target: Head | None, now: datetime) -> E
             f"{section.title_number}: the bundle and the store hold two histories that part",
             hint="one of them is not the ledger's; compare both with what auditors remember",
         )
+    # The bundle ends below the entry that erases them: the store's chain says that they may lack.
+    findings = tuple(
+        finding
+        for finding in report.findings
+        if finding.slug != "text-missing" or finding.object_key not in incoming.erased_above
+    )
+    report = replace(report, findings=findings)
     if not report:
         raise _refusal(report, incoming.failure)
     return head
@@ -134,7 +191,7 @@ def _check_section(incoming: _Incoming, target: Head | None, now: datetime) -> E
 def _refusal(report: Report, failure: LedgerError | None) -> LedgerError:
     """What to raise for a title that doesn't verify: it is wrong, or it could not be checked."""
     for finding in report.findings:
-        if finding.severity == "tampering":
+        if finding.severity in {"tampering", "mismatch"}:
             return IntegrityError(
                 f"the bundle doesn't verify: {finding.message}",
                 reason=finding.slug,
@@ -148,28 +205,66 @@ class _Incoming:
     """The entries of one title: from the bundle, or, below an incremental one, from the store."""
 
     def __init__(
-        self, history: History, reader: BundleReader, section: Section, *, keep: bool
+        self,
+        history: History,
+        reader: BundleReader,
+        section: Section,
+        target: Head | None,
+        *,
+        keep: bool,
     ) -> None:
         self.history = history
         self.section = section
         self.complete = reader.header.complete
         self.addresses: set[str] = set()
+        self.trace = bytearray()
+        """The addresses from the head down, 32 bytes each, as far as they were walked."""
         self.failure: LedgerError | None = None
         """Why an entry could not be read."""
+        self.may_erase = False
+        """Whether the store may hold a text that a chain orders erased."""
+        self.erased_above: set[str] = set()
+        """The keys of short forms that only the store's own, longer chain explains."""
         self._keep = keep
         self._batch: list[tuple[str, bytes]] = []
+        self._above: set[int] = set()
+        self._erased: set[int] = set()
+        """Versions whose texts the longer of the two chains orders erased."""
+        version = version_hint(section.head)
+        if target is not None and target.entry.version > version:
+            above = takewhile(lambda entry: entry.version > version, history.walk(target.entry))
+            self._above = {erased for entry in above for erased in entry.erases}
+        self._note(section.head, layout.head_key(section.title_number))
 
     def read(self, address: str) -> bytes | None:
         key = layout.entry_key(self.section.title_number, address)
         self.addresses.add(address)
-        data = self.section.read(address)
+        try:
+            data = self.section.read(address)
+        except LedgerError as error:
+            self.failure = error
+            raise
         if data is None:
-            return None if self.complete else self._stored(key)
+            if self.complete:
+                return None
+            data = self._stored(key)
+            self._note(data, key)
+            return data
+        self._note(data, key)
         if self._keep and address_of(data) == address:
-            self._batch.append((key, data))
+            short = short_form(data)
+            self._batch.append((key, short if version_hint(data) in self._erased else data))
+            self._batch += names_of(Entry.unverified(short))[1:]  # no marker: no head moves to it
             if len(self._batch) >= BATCH:
                 self.flush()
         return data
+
+    def _note(self, data: bytes, key: str) -> None:
+        """Note what an entry erases; it comes from the head down, and the walk checks it."""
+        if is_short(data) and version_hint(data) in self._above:
+            self.erased_above.add(key)
+        self._erased.update(self._above, erases_hint(data))
+        self.may_erase = self.may_erase or bool(self._erased)
 
     def _stored(self, key: str) -> bytes:
         try:
@@ -188,10 +283,36 @@ class _Incoming:
         batch, self._batch = self._batch, []
         try:
             self.history.store.create_many(batch)
-        except PreconditionFailed as error:
+        except PreconditionFailed:
+            for key, data in batch:
+                self._put(key, data)
+
+    def _put(self, key: str, data: bytes) -> None:
+        """Create an entry, or settle what is there under its address: its other form.
+
+        A text that is missing is put back, if no chain orders it erased. An order that comes in
+        between is carried out at the end, as the head is read again then.
+        """
+
+        def change(found: bytes | None) -> bytes | None:
+            if found is None:
+                return data
+            if found == data or (is_short(data) and address_of(found) == address_of(data)):
+                return None  # a text that is there is erased at the end
+            if found == short_form(data):
+                self.may_erase = True
+                return data
             raise IntegrityError(
-                f"the store holds other bytes under an address of the bundle: {error}",
+                f"the store holds other bytes under an address of the bundle: {key}",
                 hint=f"'ledger fsck' names it; nothing of {self.section.title_number} was moved",
                 reason="address-mismatch",
-                object_key=layout.head_key(self.section.title_number),
-            ) from error
+                object_key=key,
+            )
+
+        def unknown(why: LedgerError) -> OutcomeUnknown:
+            return OutcomeUnknown(
+                f"cannot tell whether {key} was imported: {why}",
+                hint="import again: what is there already stays as it is",
+            )
+
+        update(self.history.store, key, change, unknown=unknown)

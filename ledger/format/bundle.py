@@ -21,7 +21,7 @@ from __future__ import annotations
 import tarfile
 from typing import TYPE_CHECKING, Any, NamedTuple, Protocol
 
-from ledger.errors import MalformedError, UnsupportedFormatError
+from ledger.errors import MalformedError, NotABundle, UnsupportedFormatError
 from ledger.format import canonical, layout
 from ledger.format.entry import MAX_BYTES
 from ledger.format.keyring import check_origin
@@ -36,6 +36,7 @@ FORMAT = 1
 WITH_LOG = 2
 BLOCK = 512
 END = bytes(2 * BLOCK)
+HOW_TO_GET_ONE = "get it again, and compare its sha256; if it was compressed, decompress it first"
 
 
 class Source(Protocol):
@@ -104,15 +105,21 @@ def _member_header(key: str, size: int) -> bytes:
 class BundleReader:
     """Reads a bundle from front to back, and accepts no other bytes than ``write_bundle`` writes.
 
-    Everything raises MalformedError where the file is cut, changed or no bundle.
+    Everything raises MalformedError where the file was changed: NotABundle, which is one, where it
+    does not begin as a bundle does or was cut short.
     """
 
     def __init__(self, source: Source) -> None:
         self._source = source
         self._next: tuple[str, bytes] | None = None
-        self._advance()
-        self.header = Header.decode(self._take(BUNDLE_KEY))
-        self.ledger = self._take(layout.LEDGER_KEY)
+        try:
+            self._advance()
+            self.header = Header.decode(self._take(BUNDLE_KEY))
+            self.ledger = self._take(layout.LEDGER_KEY)
+        except NotABundle:
+            raise
+        except MalformedError as error:
+            raise NotABundle(f"not a bundle: {error}", hint=HOW_TO_GET_ONE) from error
 
     def sections(self) -> Iterator[Section]:
         """Every title in turn. What the caller leaves unread of one is refused."""
@@ -183,7 +190,7 @@ class BundleReader:
     def _read(self, size: int) -> bytes:
         data = self._source.read(size)
         if len(data) != size:
-            raise MalformedError("not a bundle, or a bundle that is cut short")
+            raise NotABundle("not a bundle, or a bundle that was cut short", hint=HOW_TO_GET_ONE)
         return data
 
 

@@ -50,7 +50,9 @@ __all__ = [
     "check_document",
     "digest",
     "entry_json",
+    "erases_hint",
     "holds_text",
+    "is_short",
     "parent_hint",
     "short_form",
     "signed_bytes",
@@ -88,6 +90,7 @@ P_AT = len(START) - 1
 # A comma or brace before the quote: then it opens a member's name, whatever the strings hold.
 PARENT = re.compile(rb'[{,]"parent":(?:null|"([0-9a-f]{64})")')
 TEXT_DIGEST = re.compile(rb'[{,]"text":"([0-9a-f]{64})"')
+ERASES = re.compile(rb'[{,]"erases":\[([0-9,]+)\]')
 VERSION = re.compile(rb'[{,]"version":([1-9][0-9]{0,15})[,}]')
 
 PLAIN = {str, int, type(None)}
@@ -173,6 +176,12 @@ def holds_text(data: bytes) -> bool:
     )
 
 
+def is_short(data: bytes) -> bool:
+    """Whether stored bytes are a short form: nothing stands in the place of the text."""
+    cut = _cut(data)
+    return cut is not None and len(data) == cut[1] + 2
+
+
 NOT_AN_ENTRY = 'not an entry: expected {"entry":{…},"signature":"…"} within the first 16,384 bytes'
 
 
@@ -190,6 +199,12 @@ def version_hint(data: bytes) -> int:
     """Find the version in stored bytes, 0 if there is none; a hint like ``parent_hint``."""
     match = VERSION.search(data, 0, MAX_SHORT)
     return int(match[1]) if match else 0
+
+
+def erases_hint(data: bytes) -> list[int]:
+    """Find the versions whose texts stored bytes order erased; a hint like ``parent_hint``."""
+    match = ERASES.search(data, 0, MAX_SHORT)
+    return [int(version) for version in match[1].split(b",") if version] if match else []
 
 
 class Entry(msgspec.Struct, frozen=True, gc=False):

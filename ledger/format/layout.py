@@ -71,9 +71,13 @@ LOG_CHECKPOINT = f"{LOG}checkpoint"
 SEALED = f"{LOG}sealed/"
 STAGING = f"{LOG}staging/"
 PACKS = "_packs/"
-DELETABLE = (PENDING, PROBE, PACKS, STAGING)
+DELETABLE = (PENDING, PROBE, PACKS, REFERENCES, STAGING)
 
-TITLE_NUMBER = re.compile(r"(?!.*\.\.)[A-Z0-9](?:[A-Z0-9._-]{0,62}[A-Z0-9_-])?")
+MAX_TITLE_NUMBER = 64
+"""The longest title number, in characters."""
+
+# Without look-ahead, which other engines of regular expressions lack.
+TITLE_NUMBER = re.compile(r"[A-Z0-9][A-Z0-9_-]*(?:\.[A-Z0-9_-]+)*")
 ADDRESS = re.compile(r"[0-9a-f]{64}")
 DEVICE_NAME = re.compile(r"(?:CON|PRN|AUX|NUL|COM[0-9]|LPT[0-9])(?:\..*)?")
 FAN = 3
@@ -115,6 +119,7 @@ def is_title_number(text: object) -> bool:
     """Whether this is a title number, as it stands: nothing is normalised."""
     return (
         isinstance(text, str)
+        and len(text) <= MAX_TITLE_NUMBER
         and TITLE_NUMBER.fullmatch(text) is not None
         and DEVICE_NAME.fullmatch(text) is None
     )
@@ -260,7 +265,11 @@ def check_key(key: str) -> str:
 
 
 def check_deletable(key: str) -> str:
-    """Return the key if its object may ever be deleted; entries and heads never may."""
-    if not check_key(key).startswith(DELETABLE):
-        raise InvalidError(f"never deleted: {key}")
-    return key
+    """Return the key if its object may ever be deleted.
+
+    Heads, ``ledger.json`` and the log never may. An entry may, as it can be one that lost a race:
+    whoever deletes it has to know that no chain leads to it.
+    """
+    if check_key(key).startswith(DELETABLE) or parse_entry_key(key):
+        return key
+    raise InvalidError(f"never deleted: {key}")

@@ -26,7 +26,7 @@ if TYPE_CHECKING:
     from ledger.stores.base import Store
     from ledger.titles.history import History
 
-__all__ = ["FROM_PACKS", "PackReader", "check_packs", "pack_names"]
+__all__ = ["FROM_PACKS", "PackReader", "check_packs", "entries_in_packs", "pack_names"]
 
 AHEAD = 2
 """Packs read ahead of the one that is needed."""
@@ -154,6 +154,18 @@ class PackReader:
         if self._addresses_only:
             return {title: dict.fromkeys(found, b"") for title, found in entries.items()}
         return entries
+
+
+def entries_in_packs(store: Store, origin: str, title_number: str) -> dict[str, bytes]:
+    """Return what the packs have of one title, by address: unchecked, but for the addresses."""
+    key = layout.head_key(title_number)
+    names = [
+        name
+        for name in pack_names(store)
+        if layout.head_key(name.first) <= key <= layout.head_key(name.last)
+    ]
+    with PackReader(store, origin, names) as reader:
+        return reader.entries_of(title_number)
 
 
 def pack_names(store: Store) -> Iterator[PackName]:

@@ -7,16 +7,25 @@ checked, and packs are deleted only when what they held is in others, durably.
 from __future__ import annotations
 
 import itertools
-from typing import TYPE_CHECKING, NamedTuple, TypeAlias
+from functools import partial
+from typing import TYPE_CHECKING, NamedTuple, TypeAlias, TypeGuard
 
-from ledger.errors import IntegrityError, PreconditionFailed, TrustError, UnsupportedFormatError
+from ledger.errors import (
+    IntegrityError,
+    MalformedError,
+    PreconditionFailed,
+    StoreDenied,
+    TrustError,
+    UnsupportedFormatError,
+)
 from ledger.format import layout
 from ledger.format.chain import check_link
 from ledger.format.entry import Entry
 from ledger.format.report import Finding, finding_of
 from ledger.local.parallel import cores, in_chunks
-from ledger.packs.format import Packable, PackName, make_pack
+from ledger.packs.format import Packable, PackName, make_pack, open_pack
 from ledger.packs.reader import PackReader, pack_names
+from ledger.titles.history import missing_text
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Iterator
@@ -24,7 +33,7 @@ if TYPE_CHECKING:
     from ledger.stores.base import Store
     from ledger.titles.history import History
 
-__all__ = ["PACK_BYTES", "Packed", "pack"]
+__all__ = ["PACK_BYTES", "Packed", "expel", "pack"]
 
 PACK_BYTES = 8 << 20
 """Bytes of entries in a pack: what a bucket delivers in a tenth of a second."""
@@ -64,19 +73,26 @@ class Packed(NamedTuple):
 
 
 def pack(
-    history: History, *, rebuild: bool = False, each: Callable[[str], None] | None = None
+    history: History,
+    *,
+    rebuild: bool = False,
+    dissolve: Iterable[PackName] = (),
+    each: Callable[[str], None] | None = None,
 ) -> Packed:
     """Pack what is in no pack yet; ``each`` gets every title number that was looked at.
 
     An entry is packed if the store lists it and the walk down from its title's head leads to it,
     with address, signature and links that hold. An entry that does not hold is left out with all
-    below it, and reported. ``rebuild`` packs everything anew and then deletes the old packs. Raises
-    StoreError if the store can't be read or written; what was packed by then stays.
+    below it, and reported. A text that the chain orders erased is never packed. ``rebuild`` packs
+    everything anew and then deletes the old packs; ``dissolve`` are packs with which it does so.
+    Raises StoreError if the store can't be read or written; what was packed by then stays.
     """
     # List all names before writing: of two packers that rebuild at once, only one can then see
     # the other's packs, so they can't delete each other's.
     names = list(pack_names(history.store))
-    dissolved = names if rebuild else _to_dissolve(names)
+    dissolved = names
+    if not rebuild:
+        dissolved = sorted({*_to_dissolve(names), *dissolve}, key=layout.pack_key)
     kept = sorted(set(names) - set(dissolved), key=layout.pack_key)
     writer = _PackWriter(history.store, history.origin)
     findings: list[Finding] = []
@@ -104,6 +120,51 @@ def pack(
         deleted=len(superseded),
         findings=(*near.findings, *held.findings, *findings),
     )
+
+
+def expel(history: History, title_number: str, entries: Iterable[Entry]) -> tuple[str, ...]:
+    """Pack anew what is in packs with a text of these entries, which are in their short form.
+
+    The older versions of such packs are deleted, too. Return what could not be done, and why, in
+    words.
+    """
+    erased = {entry.address: entry.data for entry in entries}
+
+    def covers(name: PackName | None) -> TypeGuard[PackName]:
+        place = layout.head_key(title_number)
+        return name is not None and layout.head_key(name.first) <= place <= _last(name)
+
+    def holds(found: dict[str, dict[str, bytes]]) -> bool:
+        packed = found.get(title_number, {})
+        return any(packed.get(address, data) != data for address, data in erased.items())
+
+    def is_unwanted(key: str, read: Callable[[], bytes]) -> bool:
+        name = layout.parse_pack_key(key)
+        if not covers(name):
+            return False
+        try:
+            return holds(open_pack(name, read(), history.origin))
+        except (MalformedError, UnsupportedFormatError):
+            return True  # who knows what is in it; and it is a cache
+
+    store = history.store
+    left: tuple[str, ...] = ()
+    try:
+        names = [
+            name
+            for name in filter(covers, pack_names(store))
+            if is_unwanted(layout.pack_key(name), partial(_read, store, name))
+        ]
+        if names:
+            pack(history, dissolve=names)
+    except StoreDenied as error:
+        left = (f"the packs that hold it: {error}",)
+    return (*left, *store.purge(layout.PACKS, is_unwanted))
+
+
+def _read(store: Store, name: PackName) -> bytes:
+    blob = store.get(layout.pack_key(name))
+    return blob.data if blob else b""
 
 
 def _to_dissolve(names: Iterable[PackName]) -> list[PackName]:
@@ -209,34 +270,50 @@ def _entries(history: History, title: _Unpacked) -> Iterator[Entry]:
     if head is None:  # an unfinished first append, or something that fsck reports
         return
     missing = set(title.missing)
-    near = title.near | _prefetch(history.store, title)
+    near = _Near(history, title.near, _prefetch(history.store, title))
     entry: Entry | None = head.entry
     if head.entry.address in missing:  # the head is a copy, and its own object may be damaged
-        entry = _own(history, head.entry, near)
+        entry = near.entry(head.entry.title_number, head.entry.address)
+    erased: set[int] = set()
     while entry is not None:
+        if entry.version in erased:
+            entry = entry.without_text()
+        elif entry.is_withheld:
+            entry = near.with_text(entry)
         if entry.address in missing:
             missing.remove(entry.address)
             yield entry
-        entry = _parent(history, entry, near) if missing else None
+        erased.update(entry.erases)
+        entry = near.parent(entry) if missing else None
 
 
-def _own(history: History, head: Entry, near: dict[str, bytes]) -> Entry:
-    if head.address in near:
-        return _open(history, head.title_number, head.address, near)
-    return history.entry(head.title_number, head.address)
+class _Near(NamedTuple):
+    """The entries of a title: from older packs, from what was read ahead, or from the store."""
 
+    history: History
+    packed: dict[str, bytes]
+    read: dict[str, bytes]
 
-def _parent(history: History, child: Entry, near: dict[str, bytes]) -> Entry | None:
-    if child.parent not in near:
-        return history.parent(child)
-    parent = _open(history, child.title_number, child.parent, near)
-    check_link(child, parent)
-    return parent
+    def entry(self, title_number: str, address: str) -> Entry:
+        data = self.read.pop(address, None) or self.packed.pop(address, None)
+        if data is None:
+            return self.history.entry(title_number, address)
+        key = layout.entry_key(title_number, address)
+        return self.history.open(data, title_number, key, address)
 
+    def parent(self, child: Entry) -> Entry | None:
+        if child.parent not in self.read and child.parent not in self.packed:
+            return self.history.parent(child)
+        parent = self.entry(child.title_number, child.parent)
+        check_link(child, parent)
+        return parent
 
-def _open(history: History, title_number: str, address: str, near: dict[str, bytes]) -> Entry:
-    key = layout.entry_key(title_number, address)
-    return history.open(near.pop(address), title_number, key, address)
+    def with_text(self, short: Entry) -> Entry:
+        """Read an entry's own object: an older pack may lack a text that is there again."""
+        entry = self.history.entry(short.title_number, short.address)
+        if entry.is_withheld:
+            raise missing_text(entry)
+        return entry
 
 
 def _prefetch(store: Store, title: _Unpacked) -> dict[str, bytes]:

@@ -24,12 +24,14 @@ from ledger.errors import (
     TrustError,
 )
 from ledger.format import layout, times
+from ledger.sealing.index import SealedIndex
 from ledger.sealing.memory import MemoryFile, SealerMemory, SetAside
 from ledger.sealing.publish import (
     clean,
     extend,
     is_published,
     publish,
+    publish_records,
     recover_commit,
     replace_checkpoint,
 )
@@ -41,10 +43,10 @@ from ledger.tlog.objects import LogState
 from ledger.tlog.tiles import TileBuilder
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
     from datetime import datetime
 
     from ledger.format.keys import Signer
+    from ledger.format.report import Finding
     from ledger.sealing.publish import Commit
     from ledger.titles.history import History
     from ledger.tlog.objects import Leaf
@@ -95,6 +97,10 @@ class Committed:
         self.signer = signer
         self.key = key
         self.memory = memory
+        self.index = SealedIndex(memory.path.with_name(f"{memory.path.name}.index"))
+        """Covers what ``state`` commits to, once that is settled or appended to."""
+        self.findings: list[Finding] = []
+        """Records of titles that were wrong, and are mended."""
         self.declared = declared
         self.now = now
         self.jobs = 1
@@ -106,21 +112,24 @@ class Committed:
 
     # -- One commit ----------------------------------------------------------------------------
 
-    def append(self, leaves: list[Leaf], versions: Mapping[str, str | None] | None = None) -> None:
-        """Commit to these leaves, and publish them; ``versions``: see ``publish``.
+    def append(self, leaves: list[Leaf]) -> None:
+        """Commit to these leaves, and publish them.
 
         Raises LostRaceError, StoreError if nothing was committed, OutcomeUnknown.
         """
+        before = self.state.checkpoint
         if self._builder is None:
-            checkpoint = self.state.checkpoint
-            self._builder = self.log.builder(checkpoint.size, checkpoint.root)
-        self._commit(self._builder, leaves, versions)
+            self._builder = self.log.builder(before.size, before.root)
+        self._commit(self._builder, [leaf.encode() for leaf in leaves], before)
+
+    def mend(self, titles: list[str]) -> None:
+        """Write the records of these titles again, if they are not as the log has them."""
+        records = ((title, self.index.record(title)) for title in titles)
+        size = self.state.checkpoint.size
+        self.findings += publish_records(self.log, records, size, self.jobs, mend=True)
 
     def _commit(
-        self,
-        builder: TileBuilder,
-        leaves: list[Leaf],
-        versions: Mapping[str, str | None] | None = None,
+        self, builder: TileBuilder, leaves: list[bytes], before: Checkpoint | None = None
     ) -> None:
         """Stage, sign, remember, swap, publish."""
         commit = extend(builder, leaves)
@@ -132,7 +141,7 @@ class Committed:
         checkpoint = Checkpoint(self.origin, builder.size, builder.root())
         state = LogState(self._sign(checkpoint), commit.staging)
         self._remember(replace(self._remembered, attempt=state.encode()))
-        self._decide(state, commit, versions)
+        self._decide(state, commit, before)
 
     def _sign(self, checkpoint: Checkpoint) -> SignedCheckpoint:
         note = sign_checkpoint(checkpoint, self.key, self.signer)
@@ -144,16 +153,19 @@ class Committed:
                 hint="nothing more was sealed; check the device that signs",
             ) from error
 
-    def _decide(
-        self, state: LogState, commit: Commit, versions: Mapping[str, str | None] | None = None
-    ) -> None:
+    def _decide(self, state: LogState, commit: Commit, before: Checkpoint | None = None) -> None:
         self._version = self._swap(state.encode())
         self.state = state
         self.appended += len(commit.leaves)
         self._remember(replace(self._remembered, seen=state.signed.note, attempt=None))
-        publish(self.log, state, commit, versions, self.jobs)
+        if before is not None:
+            self.index.add(commit.leaves, before, state.checkpoint)
+        self._publish(state, commit)
         clean(self.store, state)
         self._builder = commit.builder
+
+    def _publish(self, state: LogState, commit: Commit) -> None:
+        self.findings += publish(self.log, state, commit, self.index, self.jobs)
 
     def _swap(self, data: bytes) -> str:
         """Swap the state, if it still is the one that was read; return its new version."""
@@ -199,6 +211,7 @@ class Committed:
             self.state = found[0]
             if self._remembered.attempt:
                 self._redo_or(begin=False)
+        self.index.follow(self.log, self.state.checkpoint)
 
     def _begin(self, found: LogState | None) -> SealerMemory:
         """What a sealer without a memory begins with, if that was declared."""
@@ -231,7 +244,7 @@ class Committed:
             self.store.make_durable(layout.LOG_CHECKPOINT)
         else:
             commit = self._recover(state)
-            publish(self.log, state, commit, jobs=self.jobs)
+            self._publish(state, commit)
             self._builder = commit.builder
         clean(self.store, state)
         if seen != state.checkpoint:

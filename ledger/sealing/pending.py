@@ -1,4 +1,4 @@
-"""What is due to be logged: of each title, the entries between its record and its head.
+"""What is due to be logged: of each title, the entries between its newest leaf and its head.
 
 A title is verified before anything of it is logged, from the head down to the address that the log
 already has. A title that does not hold is reported. It is left as it is, and so are its markers.
@@ -21,10 +21,9 @@ if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator
     from datetime import datetime
 
-    from ledger.sealing.reader import LogReader
+    from ledger.sealing.index import SealedIndex
     from ledger.stores.base import Store
     from ledger.titles.history import History
-    from ledger.tlog.objects import SealedRecord
 
 __all__ = ["Due", "Moved", "all_titles", "find_due", "pending_titles"]
 
@@ -50,8 +49,6 @@ class Due(NamedTuple):
     title_number: str
     leaves: tuple[Leaf, ...] = ()
     """Of the entries that are not logged yet, the oldest first."""
-    record_version: str | None = None
-    """The version of the title's record; None: there is none."""
     settled: tuple[str, ...] = ()
     """The keys of the markers that mean nothing any more once the leaves are logged."""
     findings: tuple[Finding, ...] = ()
@@ -61,12 +58,20 @@ class Due(NamedTuple):
 
 
 def pending_titles(store: Store, most: int | None = None) -> Iterator[Moved]:
-    """Yield the titles that have markers, in order. Read at most ``most`` markers."""
+    """Yield the titles that have markers, each once. Read at most ``most`` markers.
+
+    They come in the order of the folders that their hashes spread them over, not in their own.
+    """
     keys = islice(store.list(layout.PENDING), most)
     parsed = ((key, layout.parse_pending_key(key)) for key in keys)
     moves = ((named[0], Marker(key, *named[1:])) for key, named in parsed if named)
-    for title_number, group in groupby(moves, lambda move: move[0]):
-        yield title_number, tuple(marker for _, marker in group)
+    for _, folder in groupby(moves, lambda move: move[1].key.split("/")[1]):
+        # Within a folder, markers of A.1 come between those of A.
+        titles: dict[str, list[Marker]] = {}
+        for title_number, marker in folder:
+            titles.setdefault(title_number, []).append(marker)
+        for title_number, markers in titles.items():
+            yield title_number, tuple(markers)
 
 
 def all_titles(store: Store) -> Iterator[Moved]:
@@ -77,44 +82,44 @@ def all_titles(store: Store) -> Iterator[Moved]:
 
 
 def find_due(
-    history: History, log: LogReader, moved: Iterable[Moved], now: datetime, jobs: int
+    history: History, index: SealedIndex, moved: Iterable[Moved], now: datetime, jobs: int
 ) -> Iterator[Due]:
     """Yield what is due for each title, in turn. Few of them are in memory at a time."""
 
-    def find(taken: list[Moved]) -> list[Due]:
-        return [_find(history, log, title, markers, now) for title, markers in taken]
+    def find(taken: list[tuple[Moved, Leaf | None]]) -> list[Due]:
+        return [_find(history, *each, logged, now) for each, logged in taken]
 
+    asked = ((each, index.newest(each[0])) for each in moved)
     waits = history.store.concurrency > 1
     workers = max(jobs, history.store.concurrency)
-    return in_chunks(moved, find, workers, chunk=1 if waits else CHUNK)
+    return in_chunks(asked, find, workers, chunk=1 if waits else CHUNK)
 
 
 def _find(
     history: History,
-    log: LogReader,
     title_number: str,
     markers: tuple[Marker, ...],
+    logged: Leaf | None,
     now: datetime,
 ) -> Due:
     key = layout.head_key(title_number)
     try:
-        found = log.record(title_number)
-        record, version = found or (None, None)
         head = history.store.get(key)
     except LedgerError as error:
         return Due(title_number, findings=(finding_of(error, key),))
     if head is None:
-        return Due(title_number, findings=_judge_headless(key, record, markers))
-    if record and address_of(head.data) == record.address and holds_text(head.data):
-        return _settle(Due(title_number), record.version, markers)
-    due, reached = _walk(history, title_number, record, head.data, now)
+        return Due(title_number, findings=_judge_headless(key, logged, markers))
+    # What is in the log was verified when it was sealed.
+    if logged and address_of(head.data) == logged.address and holds_text(head.data):
+        return _settle(Due(title_number), logged.version, markers)
+    due, reached = _walk(history, title_number, logged, head.data, now)
     try:
         # Its writer may have been stopped, and a power cut take it back: not what is logged.
         if due.leaves:
             history.store.make_durable(key)
     except LedgerError as error:
         return Due(title_number, findings=(*due.findings, finding_of(error, key)))
-    return _settle(due._replace(record_version=version), reached, markers)
+    return _settle(due, reached, markers)
 
 
 def _settle(due: Due, reached: int, markers: tuple[Marker, ...]) -> Due:
@@ -126,12 +131,12 @@ def _settle(due: Due, reached: int, markers: tuple[Marker, ...]) -> Due:
 
 
 def _judge_headless(
-    key: str, record: SealedRecord | None, markers: tuple[Marker, ...]
+    key: str, logged: Leaf | None, markers: tuple[Marker, ...]
 ) -> tuple[Finding, ...]:
     """Report a missing head, unless a first append is under way or was cut off."""
     prepared = max((marker.version for marker in markers), default=0)
-    if record:
-        why = f"the log has version {record.version} ({record.address})"
+    if logged:
+        why = f"the log has version {logged.version} ({logged.address})"
     elif prepared > 1:
         why = f"version {prepared} was prepared"
     else:
@@ -142,17 +147,17 @@ def _judge_headless(
 def _walk(
     history: History,
     title_number: str,
-    record: SealedRecord | None,
+    logged: Leaf | None,
     head: bytes,
     now: datetime,
 ) -> tuple[Due, int]:
-    """Verify from the head down to the record; what is due, and the version of the head."""
+    """Verify from the head down to what is logged; what is due, and the version of the head."""
 
     def read(address: str) -> bytes | None:
         blob = history.store.get(layout.entry_key(title_number, address))
         return blob.data if blob else None
 
-    since = record.address if record else None
+    since = logged.address if logged else None
     chain = Chain(
         title_number, origin=history.origin, keyring=history.keyring, now=now, since=since
     )
@@ -163,28 +168,20 @@ def _walk(
         if isinstance(checked, Entry):
             path.append(Leaf(title_number, checked.version, checked.address))
     report = chain.report()
-    findings = tuple(_explain(each, record) for each in report.findings)
-    due = Due(title_number, (), None, (), findings, report.titles, report.entries)
+    findings = tuple(_explain(each, logged) for each in report.findings)
+    due = Due(title_number, (), (), findings, report.titles, report.entries)
     if not report:
         return due, 0
-    if record and path[-1].version != record.version:
-        return due._replace(findings=(*findings, _contradicts(path[-1], record))), 0
-    leaves = tuple(reversed(path[:-1] if record else path))
+    leaves = tuple(reversed(path[:-1] if logged else path))
     return due._replace(leaves=leaves), path[0].version
 
 
-def _explain(finding: Finding, record: SealedRecord | None) -> Finding:
-    if finding.slug != "pin-missing" or record is None:
+def _explain(finding: Finding, logged: Leaf | None) -> Finding:
+    if finding.slug != "pin-missing" or logged is None:
         return finding
     key = finding.object_key
     message = (
-        f"{key}: its chain lacks version {record.version} ({record.address}), which the log has:"
+        f"{key}: its chain lacks version {logged.version} ({logged.address}), which the log has:"
         " the head was set back, or another history was put in its place"
     )
     return Finding("tampering", "not-as-logged", key, message)
-
-
-def _contradicts(leaf: Leaf, record: SealedRecord) -> Finding:
-    key = layout.sealed_key(leaf.title_number)
-    message = f"{key}: it calls {record.address} version {record.version}, not {leaf.version}"
-    return Finding("tampering", "bad-record", key, message)

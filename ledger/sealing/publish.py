@@ -17,13 +17,15 @@ from ledger.errors import (
     PreconditionFailed,
 )
 from ledger.format import layout
+from ledger.format.report import Finding
 from ledger.local.parallel import in_chunks
-from ledger.stores.swap import swap, update
-from ledger.tlog.objects import Leaf, SealedRecord, Staging
+from ledger.stores.swap import update
+from ledger.tlog.objects import Leaf, SealedRecord, Staging, decode_leaf
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterable, Mapping
+    from collections.abc import Callable, Iterable
 
+    from ledger.sealing.index import SealedIndex
     from ledger.sealing.reader import LogReader
     from ledger.stores.base import Store
     from ledger.tlog.checkpoint import SignedCheckpoint
@@ -50,24 +52,21 @@ class Commit(NamedTuple):
 
     staging: Staging
     staged: bytes
-    leaves: list[Leaf]
+    leaves: list[bytes]
     tiles: list[tuple[Tile, bytes]]
     builder: TileBuilder
     """The log with the leaves; its root is what a checkpoint signs."""
 
-    def records(self) -> dict[str, SealedRecord]:
-        """How far the titles are logged after this, those that have a leaf in it."""
-        return {
-            leaf.title_number: SealedRecord(leaf.version, leaf.address, index)
-            for index, leaf in enumerate(self.leaves, self.staging.base)
-        }
+    def titles(self) -> list[str]:
+        """The titles that have a leaf in it."""
+        leaves = map(decode_leaf, self.leaves)
+        return list(dict.fromkeys(leaf.title_number for leaf in leaves if isinstance(leaf, Leaf)))
 
 
-def extend(builder: TileBuilder, leaves: list[Leaf]) -> Commit:
+def extend(builder: TileBuilder, leaves: list[bytes]) -> Commit:
     """Append the leaves to the log; the builder goes into the commit and is used up."""
-    encoded = [leaf.encode() for leaf in leaves]
-    staging, staged = Staging.encode(builder.size, encoded)
-    tiles = [tile for leaf in encoded for tile in builder.append(leaf)]
+    staging, staged = Staging.encode(builder.size, leaves)
+    tiles = [tile for leaf in leaves for tile in builder.append(leaf)]
     return Commit(staging, staged, leaves, tiles + builder.unfinished(), builder)
 
 
@@ -86,7 +85,7 @@ def recover_commit(log: LogReader, state: LogState) -> Commit:
             leaves = _published_leaves(log, state)
         else:
             leaves = state.staging.decode(blob.data, size)
-        commit = extend(log.builder(state.staging.base), [Leaf.decode(leaf) for leaf in leaves])
+        commit = extend(log.builder(state.staging.base), leaves)
         if (commit.builder.size, commit.builder.root()) != (size, state.checkpoint.root):
             raise MalformedError("it does not lead to the root that the log's key signed")
     except MalformedError as error:
@@ -126,19 +125,18 @@ def is_published(state: LogState, published: SignedCheckpoint | None) -> bool:
 
 
 def publish(
-    log: LogReader,
-    state: LogState,
-    commit: Commit,
-    versions: Mapping[str, str | None] | None = None,
-    jobs: int = 1,
-) -> None:
+    log: LogReader, state: LogState, commit: Commit, index: SealedIndex, jobs: int = 1
+) -> list[Finding]:
     """Write the tiles, then the records, then the checkpoint, each durably before the next.
 
-    ``versions``: of the records of titles, if they are known; None: there was no record.
+    Returns what the records were that had to be replaced, if they were not as the log had them.
     """
     publish_tiles(log.store, commit.tiles)
-    publish_records(log.store, commit.records(), versions, jobs)
+    index.follow(log, state.checkpoint)
+    records = ((title, index.record(title)) for title in commit.titles())
+    findings = publish_records(log, records, state.checkpoint.size, jobs)
     replace_if_behind(log, state.signed)
+    return findings
 
 
 def publish_tiles(store: Store, tiles: Iterable[tuple[Tile, bytes]]) -> None:
@@ -171,39 +169,66 @@ def replace_checkpoint(log: LogReader, state: LogState) -> None:
 
 
 def publish_records(
-    store: Store,
-    records: Mapping[str, SealedRecord],
-    versions: Mapping[str, str | None] | None = None,
+    log: LogReader,
+    records: Iterable[tuple[str, SealedRecord | None]],
+    size: int,
     jobs: int = 1,
-) -> None:
-    """Move the records of titles forward; ``versions``: see ``publish``."""
-    known = versions or {}
+    *,
+    mend: bool = False,
+) -> list[Finding]:
+    """Write the records of titles, as they are in the log of this size.
 
-    def write(taken: list[tuple[str, SealedRecord]]) -> list[None]:
-        for title_number, record in taken:
-            _publish_record(store, title_number, record, known)
-        return []
+    Returns the records that were not as the log had them before, as warnings: they are mended now.
+    ``mend``: write only those.
+    """
 
-    workers = max(jobs, store.concurrency)
-    for _ in in_chunks(records.items(), write, workers, chunk=8):
-        pass
+    def write(taken: list[tuple[str, SealedRecord | None]]) -> list[Finding]:
+        found = [
+            _publish_record(log, title, record, size, mend=mend)
+            for title, record in taken
+            if record is not None
+        ]
+        return [finding for finding in found if finding]
+
+    return list(in_chunks(records, write, max(jobs, log.store.concurrency), chunk=8))
 
 
 def _publish_record(
-    store: Store, title_number: str, record: SealedRecord, versions: Mapping[str, str | None]
-) -> None:
-    def is_behind(data: bytes) -> bool:
-        try:
-            return SealedRecord.decode(data).version < record.version
-        except IntegrityError:
-            return True
-
+    log: LogReader, title_number: str, record: SealedRecord, size: int, *, mend: bool
+) -> Finding | None:
     key, data = layout.sealed_key(title_number), record.encode()
-    if title_number in versions and swap(
-        store, key, data, versions[title_number], unknown=_unknown(key)
-    ):
-        return
-    _move_forward(store, key, data, is_behind)
+    wrong: IntegrityError | None = None
+
+    def forward(found: bytes | None) -> bytes | None:
+        nonlocal wrong
+        wrong = None
+        if found is None and mend:
+            wrong = IntegrityError(f"{key}: missing, though the log has the title")
+        elif found == data:
+            return None if mend else data  # whoever wrote it may not have made it durable
+        elif found is not None:
+            try:
+                there = SealedRecord.decode(found, key)
+            except IntegrityError as error:
+                wrong = error
+            else:
+                if there.leaf >= size and _is_ahead(log, there.leaf):
+                    return None
+                behind = there.version < record.version and not mend
+                if not behind or record.leaf_of(there.version) != there.leaf:
+                    wrong = IntegrityError(f"{key}: it was not as the log has the title")
+        return data
+
+    update(log.store, key, forward, unknown=_unknown(key))
+    if wrong is None:
+        return None
+    return Finding("warning", "bad-record", key, f"{wrong}; it was written again from the log")
+
+
+def _is_ahead(log: LogReader, leaf: int) -> bool:
+    """Whether another sealer has committed to this leaf by now."""
+    found = log.state()
+    return found is not None and found[0].checkpoint.size > leaf
 
 
 def _move_forward(store: Store, key: str, data: bytes, is_behind: Callable[[bytes], bool]) -> None:

@@ -7,6 +7,7 @@ and compares it with that of a checkpoint.
 
 from __future__ import annotations
 
+from contextlib import suppress
 from itertools import islice
 from typing import TYPE_CHECKING
 
@@ -15,20 +16,25 @@ from ledger.errors import (
     LedgerError,
     MalformedError,
     NotFoundError,
+    OriginNotPinned,
     TrustError,
 )
 from ledger.format import layout
+from ledger.format.keyring import TRUST_THE_LOG
 from ledger.format.report import Finding, finding_of
+from ledger.titles.identity import check_there
 from ledger.tlog.checkpoint import Checkpoint, SignedCheckpoint, open_checkpoint
 from ledger.tlog.merkle import (
     Edge,
     ReadHashes,
     check_consistency,
+    check_inclusion,
     consistency_proof,
+    hash_leaf,
     inclusion_proof,
 )
-from ledger.tlog.objects import LogState, SealedRecord
-from ledger.tlog.receipt import Receipt, check_receipt
+from ledger.tlog.objects import Leaf, LogState, OtherLeaf, SealedRecord, decode_leaf
+from ledger.tlog.receipt import Receipt
 from ledger.tlog.tiles import (
     WIDTH,
     Tile,
@@ -47,9 +53,15 @@ if TYPE_CHECKING:
     from ledger.format.keys import PublicKey
     from ledger.stores.base import Store
     from ledger.tlog.checkpoint import WitnessKey
-    from ledger.tlog.objects import Leaf
 
-__all__ = ["AHEAD", "LogReader", "check_remembered", "judge_remembered", "open_remembered"]
+__all__ = [
+    "AHEAD",
+    "LogReader",
+    "check_remembered",
+    "judge_remembered",
+    "open_remembered",
+    "refuted",
+]
 
 AHEAD = 16
 """How many tiles of leaves are asked for at once."""
@@ -93,6 +105,8 @@ class LogReader:
         """
         key = layout.LOG_CHECKPOINT
         blob = self.store.get(key)
+        if blob is None:
+            check_there(self.store, self.origin)
         try:
             return self.open(blob.data, witnesses) if blob else None
         except MalformedError as error:
@@ -119,6 +133,7 @@ class LogReader:
         key = layout.tile_key(tile.full.path)
         blob = self.store.get(key) if tile.width < WIDTH else None
         if blob is None:
+            check_there(self.store, self.origin)
             key = layout.tile_key(tile.path)
             raise IntegrityError(
                 f"{key}: missing, and the log's checkpoint stands on it",
@@ -166,14 +181,98 @@ class LogReader:
         except MalformedError as error:
             raise _wrong_tile(f"{layout.LOG}tile/", error) from error
 
-    def record(self, title_number: str) -> tuple[SealedRecord, str] | None:
-        """How far a title is logged, and the version of the record; None: not at all.
+    def proved_leaves(
+        self, checkpoint: Checkpoint, start: int = 0, root: bytes | None = None
+    ) -> Iterator[bytes]:
+        """The leaves of a checkpoint from ``start`` on: believe them only after the last one.
 
-        Nothing vouches for it: the title's chain has to lead through it, and so has the log.
+        ``root``: that of the first ``start`` leaves, if they have to be the ones that somebody has
+        seen. Raises IntegrityError (``wrong-root``) at the end, if they don't lead to the
+        checkpoint's.
+        """
+        builder = self.builder(start, root)
+        for leaf in self.leaves(checkpoint.size, start):
+            builder.append(leaf)
+            yield leaf
+        if builder.root() != checkpoint.root:
+            key = f"{layout.LOG}tile/"
+            raise IntegrityError(
+                f"{key}: the leaves do not lead to the root of the checkpoint of"
+                f" {checkpoint.size} leaves",
+                hint="'ledger audit' names the object that is damaged",
+                reason="wrong-root",
+                object_key=key,
+            )
+
+    # -- Records of titles ---------------------------------------------------------------------
+
+    def record(self, title_number: str) -> tuple[SealedRecord, str] | None:
+        """What the store says of how far a title is logged, and the version of that object.
+
+        Nothing vouches for it, nor for there being none. Raises IntegrityError (``bad-record``).
         """
         key = layout.sealed_key(layout.check_title_number(title_number))
         blob = self.store.get(key)
         return (SealedRecord.decode(blob.data, key), blob.version) if blob else None
+
+    def proved_record(
+        self, title_number: str, checkpoint: Checkpoint
+    ) -> tuple[Leaf, SealedRecord] | None:
+        """The newest leaf of a title that its record names in a checkpoint, proved, and the record.
+
+        None: there is no record, or it names only later leaves; that shows nothing. There may be
+        later leaves of the title than the record says. Raises IntegrityError: ``bad-record`` if the
+        log has another leaf in that place, or what is wrong with the tiles.
+        """
+        found = self.record(title_number)
+        if found is None:
+            return None
+        record = found[0]
+        versions = range(record.version - len(record.leaves) + 1, record.version + 1)
+        places = zip(versions, record.leaves, strict=True)
+        version, index = max(
+            ((version, index) for version, index in places if index < checkpoint.size),
+            default=(0, 0),
+        )
+        if not version:
+            return None
+        leaf = self.leaf_at(index, checkpoint)
+        said = Leaf(title_number, version, record.address)
+        if version != record.version and isinstance(leaf, Leaf):
+            said = said._replace(address=leaf.address)
+        if leaf != said:
+            raise refuted(title_number, index, leaf)
+        return said, record
+
+    def claimed_leaf(self, title_number: str) -> Leaf | None:
+        """The newest leaf of a title in the published log, if the title has a record at all.
+
+        One read for a title that has none; then nothing is known. Raises OriginNotPinned if there
+        is a record, and the keyring has no key to tell whether it is true; IntegrityError.
+        """
+        if self.store.get(layout.sealed_key(title_number)) is None:
+            return None
+        return self.logged_leaf(title_number)
+
+    def logged_leaf(self, title_number: str) -> Leaf | None:
+        """The newest leaf of a title in the published log, proved; see ``newest_leaf``.
+
+        None: there is none, or there is no log. Raises OriginNotPinned, IntegrityError.
+        """
+        if not self.log_keys and self.store.get(layout.LOG_CHECKPOINT) is not None:
+            raise OriginNotPinned(
+                f"cannot tell what the log has of {title_number}: your keyring has no key of the"
+                f" log of {self.origin}",
+                hint=TRUST_THE_LOG.format(self.origin),
+            )
+        signed = self.checkpoint()
+        return self.newest_leaf(title_number, signed.checkpoint) if signed else None
+
+    def leaf_at(self, index: int, checkpoint: Checkpoint) -> Leaf | OtherLeaf:
+        """A leaf of a checkpoint, proved to be in it; raises IntegrityError."""
+        data = next(self.leaves(index + 1, index))
+        self._check_included(data, index, checkpoint)
+        return decode_leaf(data)
 
     # -- Proofs --------------------------------------------------------------------------------
 
@@ -193,41 +292,80 @@ class LogReader:
     def receipt(self, leaf: Leaf, signed: SignedCheckpoint | None = None) -> Receipt:
         """The receipt of an entry, by the checkpoint given, or the one that is published.
 
-        Found at once for the newest logged version of a title; for an earlier one the leaves before
-        it are read, the newest first. Raises NotFoundError if the entry is not in the log yet.
+        The title's record tells where its newest thousand leaves are. If it does not, or is wrong,
+        the leaves are searched. Raises NotFoundError if the entry is not in the log yet: then every
+        leaf after the newest that is proved was read.
         """
         signed = signed or self.checkpoint()
-        size = signed.checkpoint.size if signed else 0
-        index = self.find(leaf, size)
-        if signed is None or index is None:
-            raise NotFoundError(
-                f"{leaf.title_number} version {leaf.version} ({leaf.address}) is not in the log",
-                hint="if it was appended just now, it will be there after the next 'ledger seal'",
-            )
-        return self.prove(leaf, index, signed)
+        if signed is not None:
+            receipt = self.recorded_receipt(leaf, signed)
+            index = None if receipt else self._search_all(leaf, signed.checkpoint)
+            if receipt or index is not None:
+                return receipt or self.prove(leaf, index or 0, signed)
+        raise NotFoundError(
+            f"{leaf.title_number} version {leaf.version} ({leaf.address}) is not in the log",
+            hint="if it was appended just now, it will be there after the next 'ledger seal'",
+        )
+
+    def recorded_receipt(self, leaf: Leaf, signed: SignedCheckpoint) -> Receipt | None:
+        """The receipt of an entry, if its title's record says rightly where its leaf is.
+
+        None does not say that it is not in the log.
+        """
+        with suppress(IntegrityError):
+            found = self.record(leaf.title_number)
+            index = found[0].leaf_of(leaf.version) if found else None
+            if index is not None and index < signed.checkpoint.size:
+                return self.prove(leaf, index, signed)
+        return None
 
     def prove(self, leaf: Leaf, index: int, signed: SignedCheckpoint) -> Receipt:
         """The receipt of the leaf at this index; raises IntegrityError if it is not there."""
+        proof = self._check_included(leaf.encode(), index, signed.checkpoint)
+        return Receipt(index, proof, signed.note)
+
+    def _check_included(self, leaf: bytes, index: int, checkpoint: Checkpoint) -> tuple[bytes, ...]:
+        """Make the proof that the leaf is there, by the tiles, and check it."""
         try:
-            proof = inclusion_proof(
-                index, signed.checkpoint.size, self.hashes(signed.checkpoint.size)
-            )
+            proof = inclusion_proof(index, checkpoint.size, self.hashes(checkpoint.size))
         except MalformedError as error:
             raise _wrong_tile(f"{layout.LOG}tile/", error) from error
-        receipt = Receipt(index, proof, signed.note)
-        check_receipt(receipt, leaf.encode(), origin=self.origin, log_keys=self.log_keys)
-        return receipt
+        check_inclusion(hash_leaf(leaf), index, checkpoint.size, proof, checkpoint.root)
+        return proof
 
-    def find(self, leaf: Leaf, size: int) -> int | None:
-        """The index of a leaf in the log of this size, as records and tiles have it; None: none."""
-        found = self.record(leaf.title_number)
-        if found is None or size == 0 or found[0].version < leaf.version:
-            return None
-        record = found[0]
-        if record.version == leaf.version:
-            logged = record.address == leaf.address and record.leaf < size
-            return record.leaf if logged else None
-        return self.search([leaf], size, min(size, record.leaf + 1)).get(leaf)
+    def newest_leaf(self, title_number: str, checkpoint: Checkpoint) -> Leaf | None:
+        """The newest version of a title in the log; None: there is none. All of it is proved.
+
+        Reads all leaves after the newest that the title's record proves, so a wrong record costs
+        time, and hides nothing. Raises IntegrityError for tiles that don't lead to the root.
+        """
+        newest, start = self._start(title_number, checkpoint)
+        title = f'"title_number":"{title_number}",'.encode()
+        for data in self.proved_leaves(checkpoint, start):
+            if title in data:
+                leaf = decode_leaf(data)
+                if isinstance(leaf, Leaf) and leaf.title_number == title_number:
+                    newest = max(newest or leaf, leaf, key=lambda each: each.version)
+        return newest
+
+    def _start(self, title_number: str, checkpoint: Checkpoint) -> tuple[Leaf | None, int]:
+        """The newest leaf of a title that its record proves, and from where on to look further."""
+        with suppress(IntegrityError):
+            found = self.proved_record(title_number, checkpoint)
+            if found:
+                return found[0], (found[1].leaf_of(found[0].version) or 0) + 1
+        return None, 0
+
+    def _search_all(self, leaf: Leaf, checkpoint: Checkpoint) -> int | None:
+        """The index of a leaf; None: there is none, which is proved by reading all leaves."""
+        newest, start = self._start(leaf.title_number, checkpoint)
+        if newest and newest.version >= leaf.version:
+            start = 0
+        sought = leaf.encode()
+        for index, data in enumerate(self.proved_leaves(checkpoint, start), start):
+            if data == sought:
+                return index  # ``prove`` checks it
+        return None
 
     def search(
         self, leaves: Iterable[Leaf], size: int, below: int, *, most: int | None = None
@@ -251,6 +389,25 @@ class LogReader:
                         if each in wanted:
                             found[wanted.pop(each)] = index
         return found
+
+
+def refuted(title_number: str, index: int, leaf: Leaf | OtherLeaf | None) -> IntegrityError:
+    """The error of a record that the log's leaves refute."""
+    key = layout.sealed_key(title_number)
+    there = (
+        "no leaf"
+        if leaf is None
+        else f"a leaf of type {leaf.type!a:.40}"
+        if isinstance(leaf, OtherLeaf)
+        else f"version {leaf.version} of {leaf.title_number} ({leaf.address})"
+    )
+    return IntegrityError(
+        f"{key}: it is not as the log has it, where leaf {index} is {there}",
+        hint="the record is only a hint, and the title is as it was:"
+        " 'ledger seal --all' writes it again from the log",
+        reason="bad-record",
+        object_key=key,
+    )
 
 
 def open_remembered(log: LogReader, note: str) -> Checkpoint | Finding:

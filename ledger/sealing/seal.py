@@ -1,14 +1,16 @@
 """Sealing: the moves of heads become leaves of the log, each once, under a signed checkpoint.
 
-The order keeps it safe. Settle the state that the log is committed to. List the markers. Read the
-heads and the records of their titles. Swap the state, if it is still the one that was read. The
-swap shows that the records belonged to that state: no leaf is logged twice, and none is left out.
+The order keeps it safe. Settle the state that the log is committed to, and bring this sealer's
+index of the log to it. List the markers. Read the heads of their titles. Swap the state, if it is
+still the one that was read. The swap shows that the index was of that state: no leaf is logged
+twice, and none is left out.
 """
 
 from __future__ import annotations
 
 import random
 import time
+from contextlib import closing
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
@@ -82,7 +84,7 @@ def seal(
     declared = Declared(genesis, adopt, restored)
     committed = Committed(history, signer, remembered, declared, now)
     sealer = _Sealer(history, committed, now, jobs)
-    with remembered.locked():
+    with remembered.locked(), closing(committed.index):
         return sealer.run(every_title=every_title)
 
 
@@ -91,9 +93,9 @@ class _ToCommit:
     """What goes into one commit."""
 
     leaves: list[Leaf] = field(default_factory=list)
-    versions: dict[str, str | None] = field(default_factory=dict)
-    """Of the records of the titles, as they were read."""
     settled: list[str] = field(default_factory=list)
+    logged: list[str] = field(default_factory=list)
+    """Titles of which nothing is due."""
 
 
 class _Sealer:
@@ -130,6 +132,7 @@ class _Sealer:
                 titles += due.titles
                 entries += due.entries
                 findings.update(dict.fromkeys(due.findings))
+        findings.update(dict.fromkeys(self.committed.findings))
         report = Report(self.history.origin, titles, entries, tuple(findings))
         committed = self.committed
         return Sealed(committed.state.signed, committed.appended, self.markers, report)
@@ -137,7 +140,7 @@ class _Sealer:
     def _seal_moved(self, moved: Iterable[Moved]) -> Iterator[Due]:
         """Commit what is due for these titles, in batches, and settle their markers."""
         batch = _ToCommit()
-        for due in find_due(self.history, self.committed.log, moved, self.now, self.jobs):
+        for due in find_due(self.history, self.committed.index, moved, self.now, self.jobs):
             yield due
             rest = due.leaves
             while len(batch.leaves) + len(rest) > BATCH:
@@ -147,11 +150,15 @@ class _Sealer:
                 batch, rest = _ToCommit(), rest[fitting:]
             batch.leaves += rest
             batch.settled += due.settled
-            if len(rest) == len(due.leaves):  # else a batch before has moved the record
-                batch.versions[due.title_number] = due.record_version
+            if not due.leaves:
+                batch.logged.append(due.title_number)
+            if len(batch.settled) + len(batch.logged) > BATCH:
+                self._seal_batch(batch)
+                batch = _ToCommit()
         self._seal_batch(batch)
 
     def _seal_batch(self, batch: _ToCommit) -> None:
         if batch.leaves:
-            self.committed.append(batch.leaves, batch.versions)
+            self.committed.append(batch.leaves)
+        self.committed.mend(batch.logged)
         self.markers += delete_all(self.history.store, batch.settled)

@@ -49,6 +49,7 @@ def create_app(
     metrics = Metrics()
     threads = Threads(settings.concurrency, settings.patience, metrics)
     context = Context(ledger, settings, threads, metrics, sealer)
+    metrics.watch_titles(lambda: tuple(context.log.contradicted))
     if sealer is not None:
         metrics.watch_sealing(sealer.sealing)
     app = FastAPI(
@@ -87,6 +88,8 @@ async def _refuse_route(request: Request, error: Exception) -> Response:
     """Refuse an unknown path or method. OPTIONS lists the methods (RFC 9110, section 9.3.7)."""
     assert isinstance(error, HTTPException)  # noqa: S101 -- for the type checker
     path = request.scope["path"]
+    if path == "*" and request.method == "OPTIONS":  # RFC 9110, section 9.3.7
+        return Response(status_code=204, headers={"Allow": "GET, HEAD, OPTIONS, POST"})
     if error.status_code == 404:
         raise UnknownPath(f"there is nothing at {path!a:.200}", hint="see /docs") from None
     if error.status_code != 405:

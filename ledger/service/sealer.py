@@ -40,8 +40,8 @@ class Sealing:
     """How many seals failed."""
     problem: str = ""
     """The slug of the error that the last seal failed with; "": it succeeded."""
-    findings: int = 0
-    """How many problems that keep titles out of the log the last seal found."""
+    findings: frozenset[str] = frozenset()
+    """The objects whose problems keep titles out of the log, by the last seal."""
 
     @property
     def state(self) -> str:
@@ -135,7 +135,7 @@ class Sealer:
         self.sealing.problem = slug
 
     def _report(self, findings: tuple[Finding, ...]) -> None:
-        self.sealing.findings = len(findings)
+        self.sealing.findings = frozenset(finding.object_key for finding in findings)
         for finding in findings:
             if finding not in self._reported:
                 logger.warning("left out of the log: %s: %a", finding.slug, finding.message)

@@ -2,16 +2,16 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any, NamedTuple, Protocol
+from typing import TYPE_CHECKING, Any, NamedTuple, Protocol, TypeAlias
 
-from ledger.errors import InvalidError
+from ledger.errors import InvalidError, StoreUnavailable
 from ledger.format.layout import KEY
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Iterator
+    from collections.abc import Callable, Iterable, Iterator
     from datetime import datetime
 
-__all__ = ["Blob", "Store", "check_listing", "fold", "is_listed"]
+__all__ = ["Blob", "ClosedStore", "IsUnwanted", "Store", "check_listing", "fold", "is_listed"]
 
 # The bytes of a key are all printable ASCII, so str sorts as bytes do; "0" can begin, continue and
 # end a part, so a text is the start of a key exactly if the text and a "0" are one.
@@ -25,16 +25,20 @@ class Blob(NamedTuple):
     version: str
 
 
+IsUnwanted: TypeAlias = "Callable[[str, Callable[[], bytes]], bool]"
+"""Judges an older version of an object by its key, and by its bytes, which it can read."""
+
+
 class Store(Protocol):
     """What a ledger needs of the place it is kept in.
 
     Keys are those of ``ledger.format.layout``; anything else is refused with InvalidError. Every
     call is safe from many threads and processes. A call that fails raises one of
 
-    * ``StoreError`` (StoreUnavailable, StoreDenied): it did not happen;
+    * ``StoreError`` (StoreUnavailable, for a bucket that is not there too, StoreDenied): it did not
+      happen;
     * ``PreconditionFailed``: it did not happen, as its condition did not hold;
     * ``OutcomeUnknown``: a write that may have happened (a timeout, a reset, a server's error);
-    * ``NotFoundError``: there is no such bucket;
     * ``IntegrityError``: what is there is not an object (a link, a folder, a wrong checksum).
 
     ``ledger.testing.StoreContract`` is the executable form of this page.
@@ -82,11 +86,19 @@ class Store(Protocol):
         ...
 
     def delete(self, key: str) -> None:
-        """Delete a marker, a probe, a pack or a staging object; success if there is none.
+        """Delete an object that ``layout.check_deletable`` lets go; success if there is none.
 
-        Entries, heads and ``ledger.json`` are refused with InvalidError.
+        Heads, ``ledger.json`` and the log are refused with InvalidError.
         """
         ...
+
+    def purge(self, prefix: str, is_unwanted: IsUnwanted) -> tuple[str, ...]:  # noqa: ARG002 -- see S3
+        """Delete older versions of the objects below a prefix: those that are unwanted.
+
+        Return what could not be deleted, and why, in words. The objects that ``get`` finds stay. A
+        store that keeps no older versions has nothing to do.
+        """
+        return ()
 
     def get_many(self, keys: Iterable[str]) -> Iterator[tuple[str, Blob | None]]:
         """Every key with what ``get`` would answer, in the order asked for."""
@@ -117,6 +129,36 @@ class Store(Protocol):
     def close(self) -> None:
         """Let go of what the store holds open; nothing, for most."""
         return
+
+
+class ClosedStore(Store):
+    """Takes the place of the store of a ledger that was closed: each use is StoreUnavailable."""
+
+    def __init__(self, url: str) -> None:
+        self.url = url
+
+    def get(self, key: str) -> Blob | None:  # noqa: ARG002
+        """Raise StoreUnavailable, as all methods do."""
+        raise self._closed()
+
+    def create(self, key: str, data: bytes) -> str:  # noqa: ARG002
+        """Raise StoreUnavailable."""
+        raise self._closed()
+
+    def replace(self, key: str, data: bytes, expected: str) -> str:  # noqa: ARG002
+        """Raise StoreUnavailable."""
+        raise self._closed()
+
+    def list(self, prefix: str = "", *, after: str = "", delimiter: str = "") -> Iterator[str]:  # noqa: ARG002
+        """Raise StoreUnavailable."""
+        raise self._closed()
+
+    def delete(self, key: str) -> None:  # noqa: ARG002
+        """Raise StoreUnavailable."""
+        raise self._closed()
+
+    def _closed(self) -> StoreUnavailable:
+        return StoreUnavailable(f"the ledger in {self.url} was closed", hint="open it again")
 
 
 def check_listing(prefix: str, after: str, delimiter: str) -> None:

@@ -216,9 +216,13 @@ class StoreContract:
 
     # --- delete ----------------------------------------------------------------------------------
 
-    def test_markers_probes_packs_and_staging_objects_can_be_deleted(self, store: Store) -> None:
-        """Twice as well; then they can be created anew, with other bytes."""
-        for key in (MARKER, PROBE, "_packs/A.B.1-0", "_log/staging/1"):
+    def test_what_may_go_can_be_deleted(self, store: Store) -> None:
+        """Twice as well; then it can be created anew, with other bytes.
+
+        An entry is among it, as a lost race leaves some.
+        """
+        names = (MARKER, "_references/0ab/1", PROBE, "_packs/A.B.1-0", "_log/staging/1")
+        for key in (*names, "A/" + "0" * 64 + ".json"):
             store.delete(key)
             store.create(key, b"1")
             store.delete(key)
@@ -230,14 +234,34 @@ class StoreContract:
             store.delete(key)
 
     def test_nothing_else_is_ever_deleted(self, store: Store) -> None:
-        """Entries, heads, the ledger's own object, the log."""
-        for key in ("ledger.json", HEAD, "A/" + "0" * 64 + ".json", "_log/checkpoint", "_probe"):
+        """Heads, the ledger's own object, the log, what is no entry's."""
+        others = ("A/" + "0" * 63 + ".json", "a/" + "0" * 64 + ".json", "_log/checkpoint", "_probe")
+        for key in ("ledger.json", HEAD, *others):
             with _raises(InvalidError):
                 store.delete(key)
         store.create(HEAD, b"x")
         with _raises(InvalidError):
             store.delete(HEAD)
         assert _data(store, HEAD) == b"x"
+
+    # --- purge -----------------------------------------------------------------------------------
+
+    def test_what_get_finds_is_never_purged(self, store: Store) -> None:
+        """Whether older versions are kept or not, none is left after it, and none is in doubt."""
+        version = store.create(HEAD, b"1")
+        store.replace(HEAD, b"2", version)
+        store.create("A/other", b"3")
+        for _ in range(2):
+            assert store.purge("A/", lambda key, read: key == HEAD and read() == b"1") == ()
+        asked: list[tuple[str, bytes]] = []
+
+        def is_unwanted(key: str, read: Callable[[], bytes]) -> bool:
+            asked.append((key, read()))
+            return False
+
+        assert store.purge("A/", is_unwanted) == ()
+        assert asked == []
+        assert [_data(store, key) for key in (HEAD, "A/other")] == [b"2", b"3"]
 
     # --- many ------------------------------------------------------------------------------------
 

@@ -192,7 +192,7 @@ class FolderStore(Store):
             close(folder)
 
     def delete(self, key: str) -> None:
-        """Delete a marker, probe, pack or staging object; anything else is an InvalidError."""
+        """Delete an object that ``check_deletable`` lets go; others are an InvalidError."""
         *folders, name = check_deletable(key).split("/")
         try:
             # Locked, so that no replacement under way brings the object back.

@@ -69,7 +69,7 @@ class MemoryStore(Store):
         return (item for item in fold(keys, prefix, delimiter) if item > after)
 
     def delete(self, key: str) -> None:
-        """Delete a marker, probe, pack or staging object; anything else is an InvalidError."""
+        """Delete an object that ``check_deletable`` lets go; others are an InvalidError."""
         check_deletable(key)
         with self._lock:
             if self._objects.pop(key, None):

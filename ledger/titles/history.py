@@ -17,15 +17,16 @@ from ledger.format.entry import Entry
 from ledger.format.law import in_law, is_known
 from ledger.format.revision import Revision, parse_revision
 from ledger.format.times import as_bound
+from ledger.titles.identity import check_there
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Iterable, Iterator
 
     from ledger.format.keyring import Keyring
     from ledger.format.times import Question
     from ledger.stores.base import Blob, Store
 
-__all__ = ["Head", "History", "Tip"]
+__all__ = ["Head", "History", "Tip", "missing_entry", "missing_text"]
 
 HEADS = 256
 """How many checked heads are remembered."""
@@ -80,9 +81,13 @@ class History:
         if checked is None or checked.data != blob.data:
             checked = self.open(blob.data, title_number, key)
             if checked.is_withheld:
-                raise _missing_text(checked, key)
+                raise missing_text(checked, key)
             self.remember(checked)
         return Head(checked, blob.version)
+
+    def check_there(self) -> None:
+        """Check that the ledger is still in its store; raises StoreUnavailable."""
+        check_there(self.store, self.origin)
 
     def remember(self, head: Entry) -> None:
         """Keep a head that was checked, or made, so that its bytes need no second check."""
@@ -96,6 +101,7 @@ class History:
         """The newest entry; raises NotFoundError if there is no such title."""
         head = self.find_head(title_number)
         if head is None:
+            self.check_there()
             raise NotFoundError(
                 f"no such title: {title_number}",
                 hint="'ledger titles' lists them; 'ledger recover' mends a head that was lost",
@@ -107,6 +113,7 @@ class History:
         key = layout.entry_key(layout.check_title_number(title_number), address)
         blob = self.store.get(key)
         if blob is None:
+            self.check_there()
             raise NotFoundError(f"no such entry: {key}")
         return self.open(blob.data, title_number, key, address)
 
@@ -117,17 +124,18 @@ class History:
         try:
             parent = self.entry(child.title_number, child.parent)
         except NotFoundError:
-            raise _missing_entry(child.title_number, child.parent) from None
+            raise missing_entry(child.title_number, child.parent) from None
         check_link(child, parent)
         return parent
 
-    def walk(self, head: Entry) -> Iterator[Entry]:
+    def walk(self, head: Entry, erased: Iterable[int] = ()) -> Iterator[Entry]:
         """The head and all before it, newest first, one read each.
 
-        A text that an entry above orders erased is left out, whether it is still there or not.
-        Raises IntegrityError (``text-missing``) for one that is gone and that no entry erases.
+        A text that an entry above orders erased is left out, whether it is still there or not;
+        ``erased`` are versions that entries above the head order erased, too. Raises IntegrityError
+        (``text-missing``) for a text that is gone and that no entry erases.
         """
-        return self._walk(head, set())
+        return self._walk(head, set(erased))
 
     def _walk(self, start: Entry, erased: set[int]) -> Iterator[Entry]:
         entry: Entry | None = start
@@ -135,7 +143,7 @@ class History:
             if entry.version in erased:
                 entry = entry.without_text()
             elif entry.is_withheld:
-                raise _missing_text(entry)
+                raise missing_text(entry)
             yield entry
             erased.update(entry.erases)
             entry = self.parent(entry)
@@ -152,7 +160,7 @@ class History:
             if above.version <= entry.version:
                 break
         if by is None:
-            raise _missing_text(entry)
+            raise missing_text(entry)
         raise Erased(
             f"the text of {entry.title_number} version {entry.version} was erased by version"
             f" {by.version} (reference {by.reference})",
@@ -237,7 +245,7 @@ class History:
     ) -> Iterator[Entry]:
         """The entry that a revision names and all before it, newest first."""
         layout.check_title_number(title_number)
-        if isinstance(revision, str):
+        if not isinstance(revision, Revision):
             revision = parse_revision(revision)
         if revision.prefix is not None:
             named = self.entry(title_number, self._complete(title_number, revision.prefix))
@@ -276,7 +284,7 @@ class History:
         if first is not None and first.address == start.address:
             return chain([first], entries)
         erased = {version for entry in self.walk(head) for version in entry.erases}
-        return self._walk(start, erased)  # it lost a race, or belongs to a head that was lost
+        return self.walk(start, erased)  # it lost a race, or belongs to a head that was lost
 
     def _complete(self, title_number: str, prefix: str) -> str:
         if layout.is_address(prefix):
@@ -287,6 +295,7 @@ class History:
             if (parsed := layout.parse_entry_key(key))
         ]
         if not found:
+            self.check_there()
             raise NotFoundError(f"no entry of {title_number} begins with {prefix}")
         if len(found) > 1:
             raise InvalidError(
@@ -328,7 +337,8 @@ class Tip:
         self._head = Head(entry, head.version)
 
 
-def _missing_text(entry: Entry, key: str = "") -> IntegrityError:
+def missing_text(entry: Entry, key: str = "") -> IntegrityError:
+    """The error of a text that is gone, and that no entry erases."""
     key = key or layout.entry_key(entry.title_number, entry.address)
     return IntegrityError(
         f"{key}: the text of version {entry.version} is gone, and no entry above erases it",
@@ -338,7 +348,7 @@ def _missing_text(entry: Entry, key: str = "") -> IntegrityError:
     )
 
 
-def _missing_entry(title_number: str, address: str) -> IntegrityError:
+def missing_entry(title_number: str, address: str) -> IntegrityError:
     """The error of an entry that a chain leads through, and that is not there."""
     key = layout.entry_key(title_number, address)
     return IntegrityError(

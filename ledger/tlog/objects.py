@@ -9,7 +9,7 @@ public when the register is not. Beside the log::
 
     _log/state          {"checkpoint":"<signed note>","format":1,"staging":"<base size>-<sha256>"}
     _log/staging/…      the leaves that the checkpoint adds to its base, as a tile of entries
-    _log/sealed/TN1     {"address":"<sha256>","leaf":<index>,"version":<number>}
+    _log/sealed/TN1     {"address":"<sha256>","leaves":[<index>,…],"version":<number>}
 
 Only the checkpoint is signed. Everything else has to lead to its root, or to be in a chain.
 """
@@ -36,13 +36,29 @@ from ledger.tlog.tiles import ENTRIES, Tile, decode_entries, encode_entries, par
 if TYPE_CHECKING:
     from collections.abc import Iterable
 
+    from ledger.format.canonical import JSONValue
     from ledger.format.entry import Entry
     from ledger.format.keys import PublicKey
 
-__all__ = ["Leaf", "LogState", "SealedRecord", "Staging", "is_log_key", "leaf_of"]
+__all__ = [
+    "Leaf",
+    "LogState",
+    "OtherLeaf",
+    "SealedRecord",
+    "Staging",
+    "decode_leaf",
+    "is_log_key",
+    "leaf_of",
+]
 
 LEAF_TYPE = "entry"
 LEAF_MEMBERS = {"entry", "title_number", "type", "version"}
+
+NOT_TO_BE_PASSED_OVER = "!"
+"""What the type of a leaf begins with if a reader that does not know it must say so."""
+
+RECORDED = 1000
+"""Of how many versions, the newest, a record has the leaves."""
 
 FORMAT = 1
 NAME = re.compile(r"(0|[1-9][0-9]{0,18})-([0-9a-f]{64})")
@@ -69,13 +85,13 @@ class Leaf(NamedTuple):
     @classmethod
     def decode(cls, data: bytes) -> Leaf:
         """Read a leaf; raises MalformedError, or UnsupportedFormatError for another type."""
-        value = canonical.load(data)
-        if not isinstance(value, dict) or not isinstance(value.get("type"), str):
-            raise MalformedError("not a leaf of the log: no object with a type")
-        if value["type"] != LEAF_TYPE:
-            raise UnsupportedFormatError(
-                f"a leaf of type {value['type']!a:.40}; this version knows {LEAF_TYPE!r} only"
-            )
+        leaf = decode_leaf(data)
+        if isinstance(leaf, OtherLeaf):
+            raise leaf.unsupported()
+        return leaf
+
+    @classmethod
+    def _of(cls, value: dict[str, JSONValue]) -> Leaf:
         if value.keys() != LEAF_MEMBERS:
             raise MalformedError(
                 f"not a leaf of the log: expected {', '.join(sorted(LEAF_MEMBERS))}"
@@ -85,6 +101,33 @@ class Leaf(NamedTuple):
             _check_version(value["version"]),
             layout.check_address(value["entry"]),
         )
+
+
+class OtherLeaf(NamedTuple):
+    """A leaf that is not about an entry: it is counted, and what it says is not judged."""
+
+    type: str
+
+    @property
+    def may_be_passed_over(self) -> bool:
+        """Whether the rest of the log can be judged without knowing what this leaf says."""
+        return not self.type.startswith(NOT_TO_BE_PASSED_OVER)
+
+    def unsupported(self) -> UnsupportedFormatError:
+        """The error of whoever has to know what the leaf says."""
+        return UnsupportedFormatError(
+            f"a leaf of type {self.type!a:.40}; this version knows {LEAF_TYPE!r} only"
+        )
+
+
+def decode_leaf(data: bytes) -> Leaf | OtherLeaf:
+    """Read a leaf of any type; raises MalformedError."""
+    value = canonical.load(data)
+    if not isinstance(value, dict) or not isinstance(value.get("type"), str):
+        raise MalformedError("not a leaf of the log: no object with a type")
+    if value["type"] != LEAF_TYPE:
+        return OtherLeaf(str(value["type"]))
+    return Leaf._of(value)  # noqa: SLF001 -- next to it
 
 
 def leaf_of(entry: Entry) -> Leaf:
@@ -184,35 +227,51 @@ class LogState:
 
 
 class SealedRecord(NamedTuple):
-    """How far a title is logged: up to this version, which is that leaf."""
+    """How far a title is logged: up to this version, whose leaf is the last of these.
+
+    A hint for readers: whoever uses it proves the leaf that it names.
+    """
 
     version: int
     address: str
-    leaf: int
+    leaves: tuple[int, ...]
+    """The indexes of the leaves of the newest versions, the last of them that of ``version``."""
+
+    @property
+    def leaf(self) -> int:
+        """The index of the leaf of ``version``."""
+        return self.leaves[-1]
+
+    def leaf_of(self, version: int) -> int | None:
+        """The index of the leaf of a version; None if the record does not name it."""
+        place = version - self.version + len(self.leaves) - 1
+        return self.leaves[place] if 0 <= place < len(self.leaves) else None
 
     def encode(self) -> bytes:
         """The bytes of ``_log/sealed/<title>``."""
-        return canonical.encode(self._asdict())
+        return canonical.encode({**self._asdict(), "leaves": list(self.leaves)})
 
     @classmethod
     def decode(cls, data: bytes, object_key: str = "") -> SealedRecord:
         """Read a record; raises IntegrityError (reason ``bad-record``)."""
         try:
-            value = canonical.load(data)
-            if not isinstance(value, dict) or value.keys() != set(cls._fields):
-                raise MalformedError("expected the members address, leaf and version")
-            numbers = value["version"], value["leaf"]
-            if any(type(number) is not int for number in numbers) or not _in_range(*numbers):
-                raise MalformedError("not a version and the index of a leaf")
-            return cls(value["version"], layout.check_address(value["address"]), value["leaf"])
+            return cls._decode(canonical.load(data))
         except LedgerError as error:
             raise IntegrityError(
                 f"{object_key}: {error}", reason="bad-record", object_key=object_key
             ) from None
 
-
-def _in_range(version: int, leaf: int) -> bool:
-    return version >= 1 and leaf >= 0
+    @classmethod
+    def _decode(cls, value: JSONValue) -> SealedRecord:
+        if not isinstance(value, dict) or value.keys() != set(cls._fields):
+            raise MalformedError("expected the members address, leaves and version")
+        version, leaves = _check_version(value["version"]), value["leaves"]
+        if not isinstance(leaves, list) or not 1 <= len(leaves) <= min(RECORDED, version):
+            raise MalformedError("not the indexes of the leaves of its newest versions")
+        indexes = tuple(index for index in leaves if type(index) is int and index >= 0)
+        if len(indexes) != len(leaves):
+            raise MalformedError("not the index of a leaf")
+        return cls(version, layout.check_address(value["address"]), indexes)
 
 
 def is_log_key(key: str) -> bool:

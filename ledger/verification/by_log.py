@@ -29,8 +29,9 @@ from ledger.format.ordered import join
 from ledger.format.report import Finding, Report, finding_of
 from ledger.sealing.reader import check_remembered, open_remembered
 from ledger.tlog.checkpoint import Checkpoint
-from ledger.verification.compare import Expected, compare, gather, with_log
+from ledger.verification.compare import Expected, OtherLeaves, compare, gather, with_log
 from ledger.verification.leaf_index import Beyond, LeafIndex
+from ledger.verification.records import judge_records
 from ledger.verification.replay import rehash
 from ledger.verification.state import LogProgress
 from ledger.verification.unlogged import Waiting
@@ -86,6 +87,7 @@ class LogAudit:
         self._max_delay = max_delay
         self._policy = policy
         self._index = LeafIndex()
+        self._others = OtherLeaves()
         self._state: VerificationState | None = None
         self._readable = False
         self._audited = 0  # leaves
@@ -132,11 +134,12 @@ class LogAudit:
         self._audited = base.size if base else 0
         try:
             leaves = rehash(self._log, self.signed.checkpoint, base)
-            self._index.add_leaves(leaves, self._audited)
+            self._index.add_leaves(self._others.passing(leaves), self._audited)
         except LedgerError as error:
             yield finding_of(error, layout.LOG)
         else:
             self._readable = True
+            yield from self._others.findings()
 
     def _base(self) -> Checkpoint | None:
         """Return the checkpoint of the last clean audit, if the state still vouches for it."""
@@ -214,9 +217,17 @@ class LogAudit:
                 now=self._now,
                 max_delay=self._max_delay,
             )
-            findings = tuple(waiting.judge())
+            findings = (*waiting.judge(), *self._judge_records(self.signed.checkpoint.size))
             self._newest = waiting.newest
         return Report(self._history.origin, findings=findings, not_shown=self._not_shown())
+
+    def _judge_records(self, size: int) -> Iterator[Finding]:
+        if not self._readable:
+            return
+        try:
+            yield from judge_records(self._log, self._index.titles(), self._audited, size)
+        except LedgerError as error:
+            yield finding_of(error, layout.LOG)
 
     # -- What is left --------------------------------------------------------------------------
 
@@ -236,6 +247,7 @@ class LogAudit:
 
     def _not_shown(self) -> tuple[str, ...]:
         notes = ["entries that were taken away before they were logged, and that no audit saw"]
+        notes += self._others.not_shown()
         if self._audited:
             notes.append(
                 f"the first {self._audited:,} leaves of the log, and their tiles: taken on trust"

@@ -96,6 +96,10 @@ class Near:
         except OSError:
             return None  # the walk reads them from the store
 
+    def is_packed(self, address: str) -> bool:
+        """Whether ``get`` takes it from a pack."""
+        return address not in self._held and address not in self._places
+
     def _from_packs(self, address: str) -> bytes | None:
         data = self._packed.get(address)
         self.used_packs = self.used_packs or data is not None

@@ -10,7 +10,14 @@ from typing import TYPE_CHECKING, NamedTuple, TypeAlias
 from ledger.errors import LedgerError, NotFoundError
 from ledger.format import layout
 from ledger.format.chain import Chain
-from ledger.format.entry import Entry, address_of, holds_text
+from ledger.format.entry import (
+    Entry,
+    address_of,
+    erases_hint,
+    holds_text,
+    is_short,
+    version_hint,
+)
 from ledger.format.report import Finding, Report, finding_of
 from ledger.local.parallel import in_chunks
 from ledger.packs.reader import FROM_PACKS, PackReader, pack_names
@@ -22,7 +29,7 @@ if TYPE_CHECKING:
     from concurrent.futures import Executor
     from datetime import datetime
 
-    from ledger.format.chain import Step
+    from ledger.format.chain import ReadEntry, Step
     from ledger.format.keyring import Keyring
     from ledger.stores.base import Store
 
@@ -292,16 +299,7 @@ def plan_walk(
     if known and address_of(blob.data) == known.address and holds_text(blob.data):
         return Report(history.origin, titles=1)
 
-    get, key_of = history.store.get, layout.entry_key
-
-    def read(address: str) -> bytes | None:
-        if seen is not None:
-            seen.add(address)
-        data = near.get(address) if near is not None else None
-        if data is None and (stored := get(key_of(title_number, address))) is not None:
-            data = stored.data
-        return data
-
+    read = _reader(history, title_number, blob.data, near, seen)
     walk = Chain(
         title_number,
         origin=history.origin,
@@ -315,6 +313,33 @@ def plan_walk(
     return walk, walk.steps(blob.data, read)
 
 
+def _reader(
+    history: History, title_number: str, head: bytes, near: Near | None, seen: set[str] | None
+) -> ReadEntry:
+    """Return what reads the entries of a title, from the head down: near, or from the store."""
+    get, key_of = history.store.get, layout.entry_key
+    erased = set(erases_hint(head))
+
+    def read(address: str) -> bytes | None:
+        if seen is not None:
+            seen.add(address)
+        data = near.get(address) if near is not None else None
+        if data is not None and near is not None and near.is_packed(address):
+            # A pack may be from before an erasure, or from before a text was brought back. The
+            # bytes above are unchecked, but the walk checks them, and breaks off if they are wrong.
+            data = data if is_short(data) == (version_hint(data) in erased) else None
+        if data is None:
+            stored = get(key_of(title_number, address))
+            if stored is None:
+                history.check_there()
+                return None
+            data = stored.data
+        erased.update(erases_hint(data))
+        return data
+
+    return read
+
+
 def _verify_headless(
     history: History, title_number: str, pin: str | None, *, listed: bool
 ) -> Report:
@@ -326,6 +351,8 @@ def _verify_headless(
     key = layout.head_key(title_number)
     keys = [k for k in history.store.list(f"{title_number}/") if layout.parse_entry_key(k)]
     prepared = max((version for version, _ in history.markers(title_number)), default=0)
+    if not keys and prepared == 0:
+        history.check_there()
     if not keys and prepared == 0 and pin is None:
         raise NotFoundError(f"no such title: {title_number}", hint="'ledger titles' lists them")
     if pin is None and prepared <= 1 and all(_is_first_version(history, k) for k in keys):

@@ -17,7 +17,7 @@ from ledger.errors import (
     StoreDenied,
 )
 from ledger.format.bundle import BundleReader, Header
-from ledger.format.layout import entry_key, head_key
+from ledger.format.layout import entry_key, head_key, pending_key
 from ledger.stores import FolderStore, MemoryStore
 from ledger.testing import ORIGIN, memory_ledger, signer
 from tests.bundles.bundles import (
@@ -245,7 +245,7 @@ def test_an_import_writes_a_marker_before_a_head_moves():
         def called(self, operation, key):
             if key == head_key("TN1") and operation in {"create", "replace"}:
                 head = ledger.head("TN1")
-                assert f"_pending/TN1.3-{head.address}" in objects_of(self.inner)
+                assert pending_key("TN1", 3, head.address) in objects_of(self.inner)
                 assert entry_key("TN1", ledger.entry("TN1", "v1").address) in objects_of(self.inner)
                 moved.append(head)
 

@@ -533,6 +533,7 @@ def expected(total: int, titles: int) -> dict[str, list[Any]]:
     return {f"TN{title}": list(range(title, total, titles)) for title in range(titles)}
 
 
+@pytest.mark.slow
 def test_killed_in_the_middle_and_run_again_every_line_is_there_once(shell: Shell) -> None:
     write(shell, *(line(f"TN{n % 20}", n) for n in range(MANY * 4)))
     process = shell.popen("append --batch deeds.jsonl -q")
@@ -585,6 +586,7 @@ def test_interrupted_it_names_the_lines_that_were_appended_not_others(shell: She
     assert {each["title_number"] for each in told} > {"TN0"}
 
 
+@pytest.mark.slow
 def test_the_same_file_from_two_processes_at_once_is_there_once(shell: Shell) -> None:
     write(shell, *(line(f"TN{n % 7}", n) for n in range(70)))
     processes = [shell.popen("append --batch deeds.jsonl -q") for _ in range(2)]

@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
+import gzip
+import io
 import shutil
 import stat
+import tarfile
 from typing import TYPE_CHECKING
 
 import pytest
@@ -103,13 +106,43 @@ def test_a_changed_byte_in_a_bundle_is_named(
     assert TITLE not in other("titles").out
 
 
-def test_a_bundle_that_is_cut_short(title: Shell) -> None:
+@pytest.mark.parametrize("command", ["verify --bundle wrong", "import wrong --store new"])
+def test_a_file_that_is_not_a_whole_bundle_is_never_called_tampering(
+    title: Shell, command: str
+) -> None:
     data = title("export -").data
-    (title.folder / "cut").write_bytes(data[: len(data) // 2])
-    report = title("verify --bundle cut --json", code=20).json
-    assert any(finding["slug"] == "malformed-bundle" for finding in report["findings"])
-    (title.folder / "text").write_text("hello")
-    assert "malformed-bundle" in title("verify --bundle text", code=20).out
+    wrong = {
+        "cut": data[: len(data) // 2],
+        "cut in its first entry": data[:3000],
+        "cut at its end": data[:-1],
+        "empty": b"",
+        "compressed": gzip.compress(data),
+        "JSON": title(f"cat {TITLE}").data,
+        "text": b"hello",
+        "another archive": _tar_of("readme.txt", b"hello" * 1000),
+    }
+    for name, content in wrong.items():
+        (title.folder / "wrong").write_bytes(content)
+        result = title(command, code=65)
+        assert "not a bundle" in result.err, name
+        assert "tampering" not in result.out + result.err, name
+
+
+def _tar_of(name: str, data: bytes) -> bytes:
+    written = io.BytesIO()
+    with tarfile.open(fileobj=written, mode="w", format=tarfile.USTAR_FORMAT) as archive:
+        member = tarfile.TarInfo(name)
+        member.size = len(data)
+        archive.addfile(member, io.BytesIO(data))
+    return written.getvalue()
+
+
+def test_tampering_before_a_cut_is_still_tampering(title: Shell) -> None:
+    title("append TN2 --set a=b")
+    data = bytearray(title("export -").data)
+    data[data.index(b"Ada Lovelace")] ^= 1
+    (title.folder / "cut").write_bytes(data[:-1024])
+    assert "malformed-bundle" in title("verify --bundle cut", code=20).out
 
 
 def test_pins_of_a_bundle(title: Shell) -> None:

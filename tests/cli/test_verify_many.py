@@ -62,7 +62,7 @@ def test_what_was_set_back_or_is_gone_is_found_by_a_memory_only(titles: Shell) -
     set_back(titles)
     titles("verify")
     assert (
-        f"tampering: pin-missing: {TITLE}/head.json" in titles("verify --state memory", code=20).out
+        f"mismatch: pin-missing: {TITLE}/head.json" in titles("verify --state memory", code=20).out
     )
     for file in (titles.store / "TN3").iterdir():
         file.unlink()
@@ -387,6 +387,7 @@ def lines_of(path: Path) -> list[str]:
     return path.read_text().splitlines()[1:-1]
 
 
+@pytest.mark.slow
 def test_an_interrupted_audit_says_so_keeps_what_it_has_and_goes_on_later(shell: Shell) -> None:
     memory = shell.folder / "memory"
     with hanging_bucket(shell) as bucket:
@@ -419,7 +420,12 @@ def test_an_interrupted_audit_says_so_keeps_what_it_has_and_goes_on_later(shell:
 
 
 @pytest.mark.parametrize(
-    "line", [f"verify TN{HANGING:03}", "fsck", f"verify --quiet TN{HANGING:03} TN0"]
+    "line",
+    [
+        f"verify TN{HANGING:03}",
+        pytest.param("fsck", marks=pytest.mark.slow),
+        pytest.param(f"verify --quiet TN{HANGING:03} TN0", marks=pytest.mark.slow),
+    ],
 )
 def test_whatever_is_verified_a_ctrl_c_ends_it_at_once(shell: Shell, line: str) -> None:
     with hanging_bucket(shell) as bucket:
@@ -430,6 +436,7 @@ def test_whatever_is_verified_a_ctrl_c_ends_it_at_once(shell: Shell, line: str) 
     assert [path.name for path in shell.folder.iterdir()] == ["ledger-data"]
 
 
+@pytest.mark.slow
 def test_a_ctrl_c_ends_packing_at_once(shell: Shell) -> None:
     with hanging_bucket(shell) as bucket:
         code, out, err = interrupted(shell, bucket, "pack")
@@ -512,9 +519,12 @@ def test_a_ctrl_c_ends_the_processes_without_a_word_of_theirs(thousand: Shell, c
     for worker in workers:
         os.kill(worker, signal.SIGSTOP)
     os.killpg(process.pid, signal.SIGINT)
-    process.wait(PATIENCE)
-    for worker in workers:
-        os.kill(worker, signal.SIGCONT)
+    try:
+        process.wait(PATIENCE)
+    finally:
+        process.kill()
+        for worker in workers:
+            os.kill(worker, signal.SIGCONT)
     out, err = process.communicate(timeout=PATIENCE)
     assert (process.returncode, err) == (130, b"")
     assert b"unchecked: interrupted: " in out

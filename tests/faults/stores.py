@@ -20,7 +20,7 @@ from tests.wrappers import CrashError, Wrapper
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
 
-    from ledger.stores.base import Store
+    from ledger.stores.base import IsUnwanted, Store
     from tests.wrappers import Operation
 
 FAST = "/dev/shm" if os.path.isdir("/dev/shm") else None  # noqa: PTH112 -- as tempfile wants it
@@ -92,6 +92,9 @@ class FaultyStore(Wrapper):
 
     def delete(self, key: str) -> None:
         self._do("delete", key, lambda: self.inner.delete(key))
+
+    def purge(self, prefix: str, is_unwanted: IsUnwanted) -> tuple[str, ...]:
+        return self.inner.purge(prefix, is_unwanted)
 
     def _do(self, operation: Operation, key: str, act: Callable[[], Any]) -> Any:
         fault, hit = self._fault, self._is_hit(operation, key)

@@ -22,7 +22,7 @@ from ledger.format.canonical import MAX_INTEGER, decode, encode, load, pointer
 from tests import corpora
 from tests.format import json_test_suite
 
-law = settings(deadline=None, max_examples=200)
+law = settings(deadline=None, max_examples=100)
 
 # What RFC 8785 orders, escapes and prints in ways of its own.
 ODD_TEXTS = [

@@ -297,6 +297,7 @@ def test_what_was_taken_out_of_the_store_is_in_no_pack_that_is_made_after_it():
 # --- packs that are of no use --------------------------------------------------------------------
 
 
+@pytest.mark.slow
 def test_a_damaged_pack_is_made_anew():
     """A full one and a small one; in its own place, where that is what its content is called."""
     ledger = filled(titles=[f"T{number}" for number in range(9)], versions=2, document=LARGE)

@@ -19,18 +19,22 @@ from ledger.errors import (
     StoreUnavailable,
     TrustError,
 )
+from ledger.format import layout
 from ledger.format.layout import (
     LOG_CHECKPOINT,
     LOG_STATE,
     PENDING,
     entry_key,
     head_key,
+    parse_pending_key,
+    pending_key,
     sealed_key,
     staging_key,
     tile_key,
 )
 from ledger.sealing import seal as seal_module
 from ledger.sealing.memory import MemoryFile, SealerMemory
+from ledger.sealing.pending import pending_titles
 from ledger.sealing.publish import extend
 from ledger.sealing.seal import seal
 from ledger.stores import FolderStore, MemoryStore
@@ -44,7 +48,7 @@ from ledger.tlog import (
     open_checkpoint,
     sign_checkpoint,
 )
-from ledger.tlog.objects import LogState, SealedRecord
+from ledger.tlog.objects import LogState
 from tests.sealing.sealers import (
     CLOCK,
     KEYRING,
@@ -171,21 +175,50 @@ def test_without_markers_only_a_seal_of_every_title_logs_an_entry(store, ledger,
     assert sealer.seal(store, every_title=True).leaves == 0
 
 
+def test_markers_are_read_in_whatever_order_their_folders_have(store, ledger, sealer):
+    titles = [f"TN{number}" for number in range(40)] + ["A", "A.1", "A-1", "A.1.1"]
+    for title in titles:
+        for _ in range(2):
+            ledger.append(title, {})
+    listed = [title for title, _ in pending_titles(store)]
+    assert sorted(listed) == sorted(titles)
+    assert listed != sorted(listed)
+    assert sealer.seal(store).leaves == 2 * len(titles)
+    assert_sealed(ledger)
+
+
+def test_titles_whose_markers_share_a_folder_are_found_once_each(store):
+    folder = layout.pending_prefix("A").rpartition("/")[0]
+    other = next(
+        title
+        for title in (f"A.{number}" for number in range(100, 100_000))
+        if layout.pending_prefix(title).startswith(folder) and title[2] == "1"
+    )
+    for title, version in (("A", 1), ("A", 20), ("A", 3), (other, 1)):
+        store.create(pending_key(title, version, "0" * 64), b"")
+    found = {title: [m.version for m in markers] for title, markers in pending_titles(store)}
+    assert found == {"A": [1, 20, 3], other: [1]}
+    assert [key.startswith(f"{folder}/{other}.") for key in store.list(PENDING)][0::3] == [
+        False,
+        False,
+    ]
+
+
 def test_a_marker_of_an_append_that_never_happened_stays(store, ledger, sealer):
     ledger.append("A", {})
-    waiting = f"{PENDING}A.2-{'0' * 64}"
+    waiting = pending_key("A", 2, "0" * 64)
     store.create(waiting, b"")
-    first = f"{PENDING}B.1-{'0' * 64}"
+    first = pending_key("B", 1, "0" * 64)
     store.create(first, b"")
     done = sealer.seal(store)
     assert done.report
-    assert list(store.list(PENDING)) == [waiting, first]
+    assert set(store.list(PENDING)) == {waiting, first}
 
 
 def test_a_marker_of_an_append_that_lost_its_race_is_settled(store, ledger, sealer):
     ledger.append("A", {})
     sealer.seal(store)
-    store.create(f"{PENDING}A.1-{'0' * 64}", b"")
+    store.create(pending_key("A", 1, "0" * 64), b"")
     done = sealer.seal(store)
     assert (done.leaves, done.markers) == (0, 1)
     assert_sealed(ledger)
@@ -321,7 +354,7 @@ def test_a_garbage_head_is_reported_and_the_rest_is_sealed(store, ledger, sealer
     assert slugs(done) == [("malformed-entry", "A/head.json")]
     assert done.report.outcome == "tampered"
     assert logged(store) == [Leaf("B", 1, kept.address)]
-    assert [key.partition(".")[0] for key in store.list(PENDING)] == [f"{PENDING}A"]
+    assert [parse_pending_key(key)[0] for key in store.list(PENDING)] == ["A"]
     put(store, head_key("A"), objects_of(store)[next(store.list("A/"))])
     assert sealer.seal(store).leaves == 1  # mended, and found again by its marker
     assert_sealed(ledger)
@@ -335,12 +368,13 @@ def test_an_entry_signed_by_nobody_who_counts_is_not_logged(store, ledger, seale
         title_number="A",
         document={},
         recorded_at="2026-11-23T10:00:00.000000Z",
+        salt=bytes(32),
         parent=None,
     )
     for key, data in (
         (entry_key("A", entry.address), entry.data),
         (head_key("A"), entry.data),
-        (f"{PENDING}A.1-{entry.address}", b""),
+        (pending_key("A", 1, entry.address), b""),
     ):
         store.create(key, data)
     assert slugs(sealer.seal(store)) == [("unknown-key", "A/head.json")]
@@ -369,7 +403,7 @@ def test_a_head_that_is_gone_is_reported(store, ledger, sealer):
     put(store, head_key("A"), None)
     assert slugs(sealer.seal(store)) == [("head-missing", "A/head.json")]
     put(store, sealed_key("A"), None)
-    assert slugs(sealer.seal(store)) == [("head-missing", "A/head.json")]
+    assert ("head-missing", "A/head.json") in slugs(sealer.seal(store))
 
 
 def test_a_broken_chain_below_the_head_is_reported(store, ledger, sealer):
@@ -378,33 +412,6 @@ def test_a_broken_chain_below_the_head_is_reported(store, ledger, sealer):
     put(store, entry_key("A", first.address), None)
     assert slugs(sealer.seal(store)) == [("entry-missing", entry_key("A", first.address))]
     assert logged(store) == []
-
-
-@pytest.mark.parametrize(
-    "record",
-    [
-        b"",
-        b"{}",
-        b'{"address":"","leaf":0,"version":1}',
-        b'{"address":"' + b"0" * 64 + b'","leaf":-1,"version":1}',
-        b'{"address":"' + b"0" * 64 + b'","leaf":true,"version":1}',
-    ],
-)
-def test_a_damaged_record_is_reported(store, ledger, sealer, record):
-    ledger.append("A", {})
-    sealer.seal(store)
-    ledger.append("A", {})
-    put(store, sealed_key("A"), record)
-    assert slugs(sealer.seal(store)) == [("bad-record", sealed_key("A"))]
-
-
-def test_a_record_that_calls_an_entry_another_version_is_reported(store, ledger, sealer):
-    first = ledger.append("A", {})
-    sealer.seal(store)
-    ledger.append("A", {})
-    ledger.append("A", {})
-    put(store, sealed_key("A"), SealedRecord(2, first.address, 0).encode())
-    assert slugs(sealer.seal(store)) == [("bad-record", sealed_key("A"))]
 
 
 def test_what_cannot_be_read_is_unchecked_and_left_for_later(tmp_path):
@@ -527,7 +534,7 @@ def test_a_restore_to_before_there_was_a_log_begins_another(store, ledger, seale
 def forged_state(store, key, leaves):
     """A state with consistent staged leaves on top of the log, signed by some key."""
     found = log_in(store).state()[0].checkpoint
-    commit = extend(log_in(store).builder(found.size), leaves)
+    commit = extend(log_in(store).builder(found.size), [leaf.encode() for leaf in leaves])
     note = sign_checkpoint(
         Checkpoint(ORIGIN, commit.builder.size, commit.builder.root()), key.public_key, key
     )

@@ -85,7 +85,7 @@ def test_the_old_version_is_at_its_address_and_the_new_one_at_the_head(client: C
     assert client.get(f"/titles/{TITLE}").json()["address"] == "2 low street"
     assert client.get(f"/titles/{TITLE}").headers["etag"] == second.headers["etag"]
     old = client.get(f"/titles/{TITLE}/entries/{first}")
-    assert old.json()["entry"]["document"] == DOCUMENT
+    assert old.json()["text"]["document"] == DOCUMENT
 
 
 def test_posting_the_same_again_makes_a_new_version(client: Client) -> None:
@@ -115,7 +115,11 @@ def test_an_empty_body(client: Client) -> None:
 
 @pytest.mark.parametrize(
     "media",
-    ["", "text/plain", "application/x-www-form-urlencoded", "application/json; charset=latin-1"],
+    ["", "text/plain", "application/x-www-form-urlencoded", "application/json; charset=latin-1"]
+    + [
+        f"application/{kind}+json"
+        for kind in ("merge-patch", "json-patch", "problem", "vnd.a.patch")
+    ],
 )
 def test_a_wrong_content_type(client: Client, media: str) -> None:
     problem(client.send("/titles", json.dumps(DOCUMENT), media), 415, "unsupported-media-type")

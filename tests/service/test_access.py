@@ -155,12 +155,15 @@ def test_what_is_open_to_all() -> None:
         assert client.get(path).status_code == 401
 
 
-def test_what_needs_a_token_is_nothing_for_a_shared_cache() -> None:
-    client = Client(tokens=parse_tokens(TOKENS))
-    address = client.ledger.append(TITLE, {}).address
-    headers = {"Authorization": bearer(READ)}
-    answer = client.get(f"/titles/{TITLE}/entries/{address}", headers=headers)
-    assert answer.headers["cache-control"].startswith("private, ")
+def test_the_callers_name_is_the_author_of_what_it_writes() -> None:
+    client = Client(tokens=(*parse_tokens(TOKENS), LOGIN))
+    for authorization, name in ((bearer(WRITE), "intake"), (basic("alice:opensesame"), "alice")):
+        headers = {"Authorization": authorization, "Ledger-Author": "mallory"}
+        assert client.post("/titles", DOCUMENT, headers=headers).status_code == 201
+        assert client.ledger.head(TITLE).author == name
+    anonymous = Client()
+    anonymous.post("/titles", DOCUMENT)
+    assert anonymous.ledger.head(TITLE).author == ""
 
 
 # -- Hosts and URLs ------------------------------------------------------------------------------

@@ -23,7 +23,7 @@ from ledger import ABSENT, Finding, Keyring, Report
 from ledger.format.diff import changes
 from ledger.format.layout import entry_key
 from ledger.service.pages import filters
-from ledger.service.pages.pages import Pages
+from ledger.service.pages.pages import Law, Pages
 from ledger.testing import ORIGIN, FixedClock, memory_ledger, signer
 
 if TYPE_CHECKING:
@@ -176,9 +176,11 @@ class Case:
                     f"only in {version}": {"a": text},
                 },
                 message=text,
-                reference=f"{text}{version}",
+                author=text,
+                reference=f"A-{version}",
                 effective_at="1995-03-01" if version == 1 else None,
             )
+        self.law = Law(clock(), {}, is_future=False)
         self.report = ledger.verify(TITLE)
         entries = list(ledger.log(TITLE))
         self.history = history_of(entries)
@@ -190,6 +192,7 @@ class Case:
         return self.pages.title(
             shown=shown or self.head,
             head=self.head,
+            law=self.law._replace(in_force=self.head, is_known=True),
             history=self.history,
             older_url=None,
             report=self.report if report is None else report,
@@ -344,6 +347,7 @@ def _title_of(document: dict[str, Any]) -> str:
     return pages.title(
         shown=entry,
         head=entry,
+        law=Law(ledger.clock(), {}, is_future=False),
         history=history_of([entry]),
         older_url=None,
         report=ledger.verify(TITLE),
@@ -522,7 +526,8 @@ def test_the_commands_for_one_entry_run(tmp_path: Path) -> None:
     source = case.pages.entry(entry=case.middle, changes=[], is_head=False)
     (commands,) = Page(source).commands()
     printed = _run(commands, tmp_path)
-    assert "entry.json: OK" in printed
+    assert "short: OK" in printed
+    assert "text: OK" in printed
     assert "Signature Verified Successfully" in printed
     assert printed.count(signer().key_id) == 2
 
@@ -537,6 +542,7 @@ def test_the_commands_for_a_title_run(tmp_path: Path) -> None:
     source = case.pages.title(
         shown=entry,
         head=entry,
+        law=case.law,
         history=history_of([entry]),
         older_url=None,
         report=ledger.verify(TITLE),
@@ -570,6 +576,8 @@ def test_any_text_is_shown_with_nothing_hidden(text: str) -> None:
 @pytest.mark.parametrize(
     ("stored", "machine", "people"),
     [
+        ("1995", "1995", "1995"),
+        ("1995-03", "1995-03", "March 1995"),
         ("1995-03-01", "1995-03-01", "1 March 1995"),
         (
             "2026-11-23T10:00:00.000000Z",

@@ -28,6 +28,7 @@ def store(moto_client: Any) -> Iterator[S3Store]:
     store.close()
 
 
+@pytest.mark.slow
 def test_the_list_is_of_urls_that_need_no_credentials(
     store: S3Store, caplog: pytest.LogCaptureFixture
 ) -> None:
@@ -43,6 +44,7 @@ def test_the_list_is_of_urls_that_need_no_credentials(
     assert signature not in caplog.text
 
 
+@pytest.mark.slow
 def test_it_is_off_by_default(store: S3Store) -> None:
     client = Client(memory_ledger(store))
     client.ledger.append(TITLE, {})

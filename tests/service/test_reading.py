@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
-import hashlib
 import io
 
 import pytest
 
 from ledger import verify_bundle
+from ledger.format.entry import address_of
+from ledger.format.layout import head_key
 from ledger.testing import FixedClock, memory_ledger
 from tests.service.client import HTML, TITLE, Client, problem, tag
 
@@ -34,8 +35,9 @@ def addresses(client: Client) -> list[str]:
 
 def test_a_version_by_its_number_and_by_a_moment(client: Client) -> None:
     assert client.get(f"{PATH}?version=2").json()["n"] == 2
-    assert client.get(f"{PATH}?at=2026-11-25").json()["n"] == 2
-    assert client.get(f"{PATH}?at=2026-11-25T10:00:00Z").json()["n"] == 3
+    assert client.get(f"{PATH}?recorded=2026-11-24").json()["n"] == 2
+    assert client.get(f"{PATH}?recorded=2026-11-25T09:59:59Z").json()["n"] == 2
+    assert client.get(f"{PATH}?recorded=2026-11-25T10:00:00Z").json()["n"] == 3
     assert client.get(f"{PATH}?version=1").headers["etag"] == tag(addresses(client)[2])
 
 
@@ -43,14 +45,19 @@ def test_a_version_by_its_number_and_by_a_moment(client: Client) -> None:
     ("query", "status"),
     [
         ("version=4", 404),
-        ("at=1995-01-01", 404),
+        ("recorded=1995-01-01", 404),
+        ("effective=1995-01-01", 404),
         ("version=0", 422),
         *((f"version={odd}", 422) for odd in ("1_0", "%2B1", "1.0", "%201", "01", "1" * 17)),
         ("version=x", 422),
         ("version=", 422),
-        ("at=", 422),
-        ("at=yesterday", 422),
-        ("version=1&at=2026-11-25", 422),
+        *((f"{name}={odd}", 422) for name in ("effective", "recorded") for odd in ("", "today")),
+        *((f"{name}=2026-11", 422) for name in ("effective", "recorded")),
+        ("effective=2026", 422),
+        ("effective=2026-11-25T10:00:00", 422),
+        ("version=1&recorded=2026-11-25", 422),
+        ("version=1&effective=2026-11-25", 422),
+        ("at=2026-11-25", 422),
         ("vresion=1", 422),
         ("version=1&version=2", 400),
     ],
@@ -63,7 +70,18 @@ def test_a_version_that_cannot_be_had(client: Client, query: str, status: int) -
     "path", ["", "/entries", "/diff", "/verification", "/bundle", "/entries/abcd"]
 )
 def test_no_route_takes_what_is_no_title_number(client: Client, path: str) -> None:
-    for name in ("tn1", "TN1.json", "%2e%2e", "CON", "TN1%0A", "_pending", "T" * 33, "%C3%A4"):
+    for name in (
+        "tn1",
+        "TN1.json",
+        "%2e%2e",
+        "CON",
+        "TN1%0A",
+        "_pending",
+        "T" * 65,
+        "T..1",
+        "T1.",
+        "%C3%A4",
+    ):
         problem(client.get(f"/titles/{name}{path}"), 422, "invalid")
     problem(client.get(f"/titles/TN404{path}"), 404, "not-found")
 
@@ -147,12 +165,14 @@ def test_changes_that_would_fill_the_memory_are_not_shown(client: Client) -> Non
 # -- Exact bytes ---------------------------------------------------------------------------------
 
 
-def test_the_exact_bytes_hash_to_the_address(client: Client) -> None:
-    for address in addresses(client):
+def test_the_exact_bytes_lead_to_the_address(client: Client) -> None:
+    for entry in client.ledger.log(TITLE):
+        address = entry.address
         answer = client.get(f"{PATH}/entries/{address}")
-        assert hashlib.sha256(answer.content).hexdigest() == address
+        assert answer.content == entry.data
+        assert address_of(answer.content) == address
         assert answer.headers["content-type"] == "application/json"
-        assert answer.headers["cache-control"] == "public, max-age=31536000, immutable"
+        assert answer.headers["cache-control"] == "no-cache"
         assert answer.headers["etag"] == tag(address)
 
 
@@ -213,9 +233,9 @@ def test_a_verification(client: Client) -> None:
     assert report["not_shown"]
     pinned = client.get(f"{PATH}/verification", params={"expect": addresses(client)[2]}).json()
     assert pinned["outcome"] == "verified"
-    rolled_back = client.get(f"{PATH}/verification", params={"expect": "0" * 64}).json()
-    assert (rolled_back["outcome"], rolled_back["findings"][0]["slug"]) == (
-        "tampered",
+    unknown = client.get(f"{PATH}/verification", params={"expect": "0" * 64}).json()
+    assert (unknown["outcome"], unknown["findings"][0]["slug"]) == (
+        "mismatch",
         "pin-missing",
     )
     for query in ("expect=x", "expect="):
@@ -237,7 +257,7 @@ def test_the_page_of_what_is_in_no_chain_is_not_verified(client: Client) -> None
     assert not heads
     assert "pin-missing" in page
     assert "superseded" not in page
-    assert "NOT as it was signed" in page
+    assert "NOT what was remembered" in page
     honest = client.get(f"{PATH}?version=1", headers=HTML).text
     assert "superseded" in honest
     assert "without an address remembered" in honest
@@ -247,7 +267,7 @@ def tamper(client: Client, version: int) -> None:
     entry = client.ledger.entry(TITLE, f"v{version}")
     objects = client.ledger.store._objects  # type: ignore[attr-defined]
     key = f"{TITLE}/{entry.address}.json"
-    data = entry.data.replace(b'"n":', b'"m":')
+    data = entry.data.replace(b'"kind":"registration"', b'"kind":"migration"')
     objects[key] = objects[key]._replace(data=data)
 
 
@@ -419,3 +439,30 @@ def test_no_page_needs_anything_from_elsewhere(client: Client) -> None:
         page = client.get(path, headers=HTML).text
         for attribute in ('src="http', "src='http", 'href="http', "@import", "url("):
             assert attribute not in page, path
+
+
+def test_a_mistyped_address_does_not_make_a_sound_title_look_forged(client: Client) -> None:
+    other = client.post("/titles/OTHER", {}).headers["ledger-address"]
+    address = client.get(PATH).headers["ledger-address"]
+    mistyped = address[:-1] + ("0" if address[-1] != "0" else "1")
+    for wrong in (mistyped, other, "0" * 64):
+        said = client.get(f"{PATH}/verification?expect={wrong}").json()
+        assert said["outcome"] == "mismatch"
+        assert [each["severity"] for each in said["findings"]] == ["mismatch"]
+        page = client.get(f"{PATH}/verification?expect={wrong}", headers=HTML).text
+        assert f"This address is not in the history of {TITLE}" in page
+        assert "NOT as it was signed" not in page
+        assert "tampered" not in page
+    assert client.get(f"{PATH}/verification?expect={address}").json()["outcome"] == "verified"
+
+
+def test_an_entry_that_is_no_longer_in_the_chain_is_not_called_mistyped(client: Client) -> None:
+    first = client.ledger.append(TITLE, {})
+    second = client.ledger.append(TITLE, {"two": 2})
+    store = client.ledger.store
+    blob = store.get(head_key(TITLE))
+    assert blob is not None
+    store.replace(head_key(TITLE), first.data, blob.version)
+    said = client.get(f"{PATH}/verification?expect={second.address}").json()
+    assert said["outcome"] == "tampered"
+    assert said["findings"][0]["slug"] == "pin-missing"

@@ -65,6 +65,7 @@ def check_race(folder: str, home: Path, rounds: int) -> None:
         assert ledger.verify(TITLE, expect=winners[0])
 
 
+@pytest.mark.slow
 def test_one_of_eight_wins_each_round(folder: str, home: Path) -> None:
     check_race(folder, home, rounds=8)
 
@@ -103,7 +104,9 @@ class Slow:
         return head.partition("ledger-address: ")[2][:64]
 
 
-@pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT])
+@pytest.mark.parametrize(
+    "number", [signal.SIGTERM, pytest.param(signal.SIGINT, marks=pytest.mark.slow)]
+)
 def test_a_stop_finishes_what_is_in_flight_and_takes_nothing_new(
     folder: str, home: Path, number: int
 ) -> None:
@@ -124,6 +127,7 @@ def test_a_stop_finishes_what_is_in_flight_and_takes_nothing_new(
         assert {name: ledger.head(name).address for name in ledger.titles()} == acknowledged
 
 
+@pytest.mark.slow
 def test_a_stop_under_load_loses_nothing_that_was_acknowledged(folder: str, home: Path) -> None:
     acknowledged: list[tuple[str, str]] = []
 
@@ -176,6 +180,7 @@ FolderStore.create, FolderStore.close = slow_create, noted_close
 """
 
 
+@pytest.mark.slow
 def test_a_stop_ends_no_write_and_makes_up_no_answer_to_it(folder: str, home: Path) -> None:
     with serving(folder, home, before=SLOW_STORE) as server:
         client = Slow(server, 1)
@@ -218,6 +223,7 @@ def seconds_until_closed(server: Server, beginning: bytes, drip: bytes) -> float
     return taken
 
 
+@pytest.mark.slow
 def test_slow_clients_are_not_waited_for(folder: str, home: Path) -> None:
     with serving(folder, home, before=IMPATIENT) as server:
         for beginning, drip in (
@@ -247,6 +253,7 @@ def everything_from(client: socket.socket) -> bytes:
     return bytes(answer)
 
 
+@pytest.mark.slow
 def test_who_takes_no_answer_is_not_waited_for(folder: str, home: Path) -> None:
     request = b"GET /openapi.json HTTP/1.1\r\nHost: localhost\r\n\r\n"
     with serving(folder, home, before=IMPATIENT) as server:
@@ -301,6 +308,7 @@ def test_the_wire(folder: str, home: Path) -> None:
         }
 
 
+@pytest.mark.slow
 def test_a_trusted_proxy_says_who_calls_and_how(folder: str, home: Path) -> None:
     forwarded = {"X-Forwarded-For": "192.0.2.7", "X-Forwarded-Proto": "https"}
     for options, scheme, caller in (
@@ -314,6 +322,7 @@ def test_a_trusted_proxy_says_who_calls_and_how(folder: str, home: Path) -> None
             assert f" {caller} -" in server.log.read_text().splitlines()[-1]
 
 
+@pytest.mark.slow
 def test_tokens_from_the_environment(folder: str, home: Path) -> None:
     tokens = home / "tokens"
     tokens.write_text("intake write " + "w" * 20)
@@ -341,6 +350,7 @@ def test_tokens_from_the_environment(folder: str, home: Path) -> None:
         assert httpx.post(here, json=DOCUMENT).status_code == 401
 
 
+@pytest.mark.slow
 def test_without_a_key_it_only_reads(folder: str, home: Path) -> None:
     added = home / "deed.json"
     added.write_text("{}")
@@ -348,6 +358,46 @@ def test_without_a_key_it_only_reads(folder: str, home: Path) -> None:
     assert shell("append", TITLE, str(added), **environment).returncode == 0
     (home / "title-ledger" / "key.pem").unlink()
     with serving(folder, home) as server:
-        assert "read-only: there is no key" in server.log.read_text()
+        assert "read-only: no key" in server.log.read_text()
         assert httpx.get(f"{server.url}/titles/{TITLE}").status_code == 200
         problem(httpx.post(f"{server.url}/titles", json=DOCUMENT), 500, "key-unavailable")
+
+
+# -- What a request line and a framing may be ----------------------------------------------------
+
+
+def exchange(server: Server, request: bytes) -> tuple[int, bytes]:
+    """The status and all that a server answers to these bytes, until it closes."""
+    with socket.create_connection(("127.0.0.1", server.port), timeout=20) as connection:
+        connection.sendall(request)
+        answer = b"".join(iter(lambda: connection.recv(65536), b""))
+    return int(answer.split(b" ", 2)[1]), answer
+
+
+def test_no_absolute_form_is_a_404_or_passes_the_check_of_its_host(folder: str, home: Path) -> None:
+    close = b"Connection: close\r\n\r\n"
+    chunked = b"Content-Type: application/json\r\nTransfer-Encoding: chunked\r\n"
+    body = b"2\r\n{}\r\n0\r\n\r\n"
+    with serving(folder, home) as server:
+        httpx.post(f"{server.url}/titles", json=DOCUMENT)
+        path = f"/titles/{TITLE}".encode()
+        for target in (b"http://localhost" + path, b"HTTP://127.0.0.1:1" + path + b"?version=1"):
+            status, answer = exchange(
+                server, b"GET " + target + b" HTTP/1.1\r\nHost: evil.example\r\n" + close
+            )
+            assert status == 200, answer
+            assert TITLE.encode() in answer
+        status, answer = exchange(
+            server, b"GET http://localhost HTTP/1.1\r\nHost: localhost\r\n" + close
+        )
+        assert (status, b"location: http://localhost/titles" in answer.lower()) == (307, True)
+        for target in (b"http://evil.example" + path, b"http://me@localhost" + path):
+            refused = b"GET " + target + b" HTTP/1.1\r\nHost: localhost\r\n" + close
+            assert exchange(server, refused)[0] == 400
+        told = exchange(server, b"OPTIONS * HTTP/1.1\r\nHost: localhost\r\n" + close)
+        assert told[0] == 204
+        # A body in chunks is for HTTP/1.1: an HTTP/1.0 proxy may have seen another body.
+        post = b"POST " + path + b" HTTP/1.%d\r\nHost: localhost\r\n" + chunked
+        assert exchange(server, post % 0 + close + body)[0] == 400
+        assert exchange(server, post % 1 + close + body)[0] == 201
+        assert httpx.get(f"{server.url}/titles/{TITLE}/verification").json()["entries"] == 2

@@ -9,7 +9,7 @@ import pytest
 
 from ledger.format import canonical
 from ledger.format.entry import digest
-from ledger.testing import memory_ledger
+from ledger.testing import FixedClock, memory_ledger
 from tests.service.client import DIGEST, DOCUMENT, TITLE, Client, problem, tag
 
 if TYPE_CHECKING:
@@ -178,6 +178,8 @@ def test_the_extended_message_is_preferred(client: Client) -> None:
         ("Idempotency-Key", b'""'),
         ("Idempotency-Key", b"\xff"),
         ("Ledger-Effective", b"\xff"),
+        ("Ledger-Effective-Until", b"\xff"),
+        ("Ledger-Status", b"\xff"),
         ("If-Match", b"abc"),
         ("If-Match", b'"abc'),
         ("If-None-Match", b"*, *"),
@@ -200,6 +202,116 @@ def test_effective_dates(client: Client) -> None:
     post(client, Ledger_Effective="1995-06-01")
     assert client.ledger.head(TITLE).effective_at == "1995-06-01"
     problem(post(client, Ledger_Effective="yesterday"), 422, "invalid")
+
+
+def test_until_when_what_kind_and_which_status(client: Client) -> None:
+    named = {
+        "Ledger_Effective": "1995",
+        "Ledger_Effective_Until": "2020-06",
+        "Ledger_Kind": "migration",
+        "Ledger_Status": "closed",
+    }
+    assert post(client, **named).status_code == 201
+    head = client.ledger.head(TITLE)
+    assert (head.effective_at, head.effective_until) == ("1995", "2020-06")
+    assert (head.kind, head.status) == ("migration", "closed")
+
+
+@pytest.mark.parametrize(
+    ("name", "value"),
+    [
+        ("Ledger-Effective", "2026-13"),
+        ("Ledger-Effective-Until", "yesterday"),
+        ("Ledger-Effective-Until", "1995-06-01"),
+        ("Ledger-Kind", "erasure"),
+        ("Ledger-Kind", ""),
+        ("Ledger-Status", "shut"),
+    ],
+)
+def test_a_member_that_cannot_be_registered(client: Client, name: str, value: str) -> None:
+    headers = {"Ledger-Effective": "1995-06-01"} | {name: value}
+    problem(client.post(PATH, DOCUMENT, headers=headers), 422, "invalid")
+
+
+def test_a_closed_title_takes_nothing_until_it_is_opened(client: Client) -> None:
+    post(client, Ledger_Status="closed")
+    problem(post(client), 409, "title-closed")
+    assert post(client, Ledger_Kind="rectification").status_code == 201
+    assert client.ledger.head(TITLE).status == "closed"
+    assert post(client, Ledger_Status="open").status_code == 201
+    assert post(client).status_code == 201
+
+
+def test_a_version_that_begins_later_is_superseded_only_on_demand(client: Client) -> None:
+    post(client, Ledger_Effective="2020-01-01")
+    late = {"Ledger_Effective": "2010-01-01"}
+    problem(post(client, **late), 409, "supersedes-later")
+    assert post(client, **late, Ledger_Effective_Until="2020-01-01").status_code == 201
+    assert post(client, **late, Ledger_Supersede_Later="yes").status_code == 201
+
+
+def test_a_head_in_the_future_is_gone_on_from_only_on_demand() -> None:
+    clock = FixedClock()
+    client = Client(memory_ledger(clock=clock))
+    post(client)
+    clock.forward(hours=-1)
+    problem(post(client), 409, "clock-behind")
+    for odd in ("no", "1", ""):
+        problem(post(client, Ledger_Clamp_Time=odd), 400, "bad-request")
+    assert post(client, Ledger_Clamp_Time="yes").status_code == 201
+    newer, older = client.ledger.log(TITLE)
+    assert newer.recorded_at == older.recorded_at
+
+
+# -- What changes nothing ------------------------------------------------------------------------
+
+
+def skip(client: Client, document: Any = DOCUMENT, **headers: str) -> Any:
+    named = {name.replace("_", "-"): value for name, value in headers.items()}
+    return client.post(f"{PATH}?skip-unchanged=1", document, headers=named)
+
+
+def test_what_changes_nothing_is_left_out_on_demand(client: Client) -> None:
+    first = skip(client)
+    again = skip(client, dict(reversed(DOCUMENT.items())))
+    assert (first.status_code, again.status_code) == (201, 200)
+    assert again.content == first.content
+    assert again.headers["etag"] == first.headers["etag"]
+    assert post(client).status_code == 201
+    assert skip(client, {"address": "2 low street"}).status_code == 201
+
+
+@pytest.mark.parametrize(
+    ("name", "value"),
+    [
+        ("Ledger_Status", "closed"),
+        ("Ledger_Kind", "rectification"),
+        ("Ledger_Effective", "2027"),
+        ("Ledger_Effective_Until", "2099"),
+    ],
+)
+def test_a_document_that_stays_may_still_say_something_new(
+    client: Client, name: str, value: str
+) -> None:
+    post(client)
+    assert skip(client, **{name: value}).status_code == 201
+    assert client.ledger.head(TITLE).version == 2
+
+
+def test_what_changes_nothing_still_heeds_its_condition(client: Client) -> None:
+    head = address(post(client))
+    problem(skip(client, If_None_Match="*"), 412, "head-moved")
+    problem(skip(client, If_Match=tag("0" * 64)), 412, "head-moved")
+    assert skip(client, If_Match=tag(head)).status_code == 200
+    problem(client.post(f"{PATH}?skip-unchanged=yes", DOCUMENT), 422, "invalid")
+    assert client.ledger.head(TITLE).version == 1
+
+
+def test_a_key_is_found_before_it_is_asked_what_changed(client: Client) -> None:
+    mine = skip(client, Idempotency_Key="A-17")
+    post(client, {"address": "2 low street"})
+    again = skip(client, Idempotency_Key="A-17")
+    assert (again.status_code, address(again)) == (200, address(mine))
 
 
 # -- Idempotency-Key -----------------------------------------------------------------------------

@@ -127,6 +127,7 @@ def test_memory_passes(tmp_path):
     assert list(store.list()) == []
 
 
+@pytest.mark.slow
 def test_a_bucket_passes_and_is_left_empty(s3_store):
     probe(s3_store)
     assert list(s3_store.list()) == []

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import dataclasses
+import secrets
 from concurrent.futures import ThreadPoolExecutor
 from datetime import UTC, datetime, timedelta, timezone
 from decimal import Decimal
@@ -9,7 +11,7 @@ from threading import Barrier
 
 import pytest
 
-from ledger import ANY, Entry, Ledger
+from ledger import ANY, Draft, Entry, Guards, Ledger
 from ledger.errors import (
     ClockBehind,
     HeadMissing,
@@ -26,11 +28,24 @@ from ledger.errors import (
     ReferenceConflict,
     StoreDenied,
     StoreUnavailable,
+    Supersedes,
+    TitleClosed,
     TrustError,
 )
 from ledger.format.canonical import decode
 from ledger.format.entry import MAX_BYTES
-from ledger.format.layout import LEDGER_KEY, PENDING, entry_key, head_key, pending_key
+from ledger.format.layout import (
+    LEDGER_KEY,
+    PENDING,
+    REFERENCES,
+    entry_key,
+    head_key,
+    pending_key,
+    pending_prefix,
+    reference_key,
+    reference_prefix,
+    sealed_key,
+)
 from ledger.stores import FolderStore, MemoryStore
 from ledger.testing import ORIGIN, FixedClock, keyring_for, memory_ledger, signer
 from tests import corpora
@@ -56,11 +71,9 @@ def ledger(store, clock) -> Ledger:
     return memory_ledger(store, clock=clock)
 
 
-def reopened(store, clock=None, key=None, keyring=None) -> Ledger:
-    key = key or signer()
-    return Ledger.open(
-        store, keyring=keyring or keyring_for(key), signer=key, clock=clock or FixedClock()
-    )
+def reopened(store, clock=None, key=None, keyring=None, **more) -> Ledger:
+    key, clock = key or signer(), clock or FixedClock()
+    return Ledger.open(store, keyring=keyring or keyring_for(key), signer=key, clock=clock, **more)
 
 
 def written(store) -> dict[str, bytes]:
@@ -115,7 +128,8 @@ def test_the_first_version_also_asks_whether_the_ledger_is_there_and_the_title_n
         ("get", HEAD),
         ("get", LEDGER_KEY),
         ("list", f"{TITLE}/"),
-        ("list", f"_pending/{TITLE}."),
+        ("list", pending_prefix(TITLE)),
+        ("get", sealed_key(TITLE)),
         ("create", entry_key(TITLE, address)),
         ("create", pending_key(TITLE, 1, address)),
         ("create", HEAD),
@@ -136,15 +150,36 @@ def test_the_entry_and_the_marker_are_sent_side_by_side(ledger, store):
     assert sent == [[entry_key(TITLE, entry.address), pending_key(TITLE, 1, entry.address)]]
 
 
-def test_a_reference_reads_the_chain_down_to_the_parent_if_one_is_given(store, ledger):
-    entries = [ledger.append(TITLE, {"v": v}) for v in range(6)]
-    assert [op for op, _ in store.during(lambda: ledger.append(TITLE, {}, reference="new"))][
-        :6
-    ] == ["get"] * 6
-    head = ledger.head(TITLE)
-    calls = store.during(lambda: ledger.append(TITLE, {}, reference="newer", parent=head.address))
-    assert [op for op, _ in calls] == ["get", "create", "create", "replace"]
-    assert entries[0].version == 1
+def test_a_reference_is_one_listing_and_one_more_name(store, ledger):
+    for version in range(6):
+        ledger.append(TITLE, {"v": version})
+    entries = []
+    calls = store.during(lambda: entries.append(ledger.append(TITLE, {}, reference="new")))
+    address = entries[0].address
+    assert calls == [
+        ("get", HEAD),
+        ("list", f"{reference_prefix('new')}{TITLE}."),
+        ("create", entry_key(TITLE, address)),
+        ("create", pending_key(TITLE, 7, address)),
+        ("create", reference_key("new", TITLE, 7, address)),
+        ("replace", HEAD),
+    ]
+
+
+def test_a_title_without_a_head_needs_no_listing_for_a_reference(store, ledger):
+    calls = store.during(lambda: ledger.append(TITLE, {}, reference="new"))
+    assert [key for operation, key in calls if operation == "list"] == [
+        f"{TITLE}/",
+        pending_prefix(TITLE),
+    ]
+
+
+def test_a_reference_that_is_there_is_read_down_to(store, ledger):
+    entries = [ledger.append(TITLE, {"v": v}, reference=f"r{v}") for v in range(6)]
+    again = []
+    calls = store.during(lambda: again.append(ledger.append(TITLE, {"v": 3}, reference="r3")))
+    assert again == [entries[3]]
+    assert [operation for operation, _ in calls] == ["get", "list", "get", "get", "create"]
 
 
 def test_what_is_appended_is_not_changed_by_what_the_caller_does_to_it_later(ledger):
@@ -155,16 +190,18 @@ def test_what_is_appended_is_not_changed_by_what_the_caller_does_to_it_later(led
 
 
 def test_a_preview_is_the_entry_that_an_append_would_make_and_writes_nothing(store, ledger):
+    ledger = reopened(store, random_bytes=bytes)
     before = written(store)
-    preview = ledger.preview(TITLE, {"a": 1}, message="m", reference="r", effective_at="2020-01-01")
+    draft = Draft(TITLE, {"a": 1}, "m", "2020-01-01", "r")
+    preview = ledger.preview(draft)
     assert written(store) == before
-    appended = ledger.append(TITLE, {"a": 1}, message="m", reference="r", effective_at="2020-01-01")
-    assert (appended, False) == preview
-    assert ledger.preview(TITLE, {}).entry.parent == appended.address
-    repeated = ledger.preview(TITLE, {"a": 1}, reference="r", effective_at="2020-01-01")
-    assert repeated == (appended, True)
+    appended = ledger.submit(draft)
+    assert appended == preview
+    assert not appended.repeated
+    assert ledger.preview(Draft(TITLE, {})).entry.parent == appended.entry.address
+    assert ledger.preview(draft) == (appended.entry, True)
     with pytest.raises(HeadMoved):
-        ledger.preview(TITLE, {}, parent=None)
+        ledger.preview(Draft(TITLE, {}), parent=None)
 
 
 # --- parent --------------------------------------------------------------------------------------
@@ -248,14 +285,14 @@ def test_a_reference_is_found_further_down_too(ledger):
     assert ledger.append(TITLE, {}, reference="N7", parent=None) == first
 
 
-def test_with_a_parent_only_what_came_after_it_counts(ledger):
+def test_a_reference_counts_whatever_the_parent(ledger):
     first = ledger.append(TITLE, {})
     second = ledger.append(TITLE, {"a": 1}, reference="N7", parent=first.address)
-    ledger.append(TITLE, {"b": 1})
-    assert ledger.append(TITLE, {"a": 1}, reference="N7", parent=first.address) == second
-    head = ledger.head(TITLE)
-    again = ledger.append(TITLE, {"a": 2}, reference="N7", parent=head.address)
-    assert again.version == 4
+    head = ledger.append(TITLE, {"b": 1})
+    for parent in (first.address, head.address):
+        assert ledger.append(TITLE, {"a": 1}, reference="N7", parent=parent) == second
+        with pytest.raises(ReferenceConflict):
+            ledger.append(TITLE, {"a": 2}, reference="N7", parent=parent)
 
 
 def test_a_reference_that_is_taken_by_another_document_is_a_conflict(ledger):
@@ -280,11 +317,200 @@ def test_no_reference_is_not_a_reference(ledger):
 
 
 def test_a_damaged_chain_is_not_built_upon_where_a_reference_asks_for_it(store, ledger):
-    first = ledger.append(TITLE, {})
+    first = ledger.append(TITLE, {}, reference="N7")
     ledger.append(TITLE, {})
     store.inner._objects.pop(entry_key(TITLE, first.address))
     with pytest.raises(IntegrityError, match="missing, and the chain leads through it"):
         ledger.append(TITLE, {}, reference="N7")
+
+
+def test_a_name_that_is_not_in_the_chain_means_nothing(store, ledger):
+    """Another try, which crashed or lost a race, may have left it; or anybody."""
+    first = ledger.append(TITLE, {"a": 1}, reference="other")
+    loser = Entry.sign(
+        signer(),
+        ledger=ORIGIN,
+        title_number=TITLE,
+        document={"a": 2},
+        recorded_at=first.recorded_at,
+        salt=bytes(32),
+        reference="N7",
+    )
+    store.create(entry_key(TITLE, loser.address), loser.data)
+    for version, address in ((1, loser.address), (1, first.address), (9, "0" * 64)):
+        store.create(reference_key("N7", TITLE, version, address), b"")
+    assert ledger.append(TITLE, {"a": 3}, reference="N7").version == 2
+    assert ledger.append(TITLE, {"a": 3}, reference="N7").version == 2
+
+
+def test_more_names_than_a_thousand_are_not_believed_to_be_all(store, ledger):
+    """Anybody who may create names could hide one behind them."""
+    first = ledger.append(TITLE, {"a": 1}, reference="N7")
+    ledger.append(TITLE, {})
+    store.inner._objects.pop(reference_key("N7", TITLE, 1, first.address))
+    store.inner._keys.remove(reference_key("N7", TITLE, 1, first.address))
+    for number in range(1001):
+        store.create(reference_key("N7", TITLE, 2, f"{number:064x}"), b"")
+    assert ledger.append(TITLE, {"a": 1}, reference="N7") == first
+
+
+REPEATED = Draft(
+    TITLE,
+    {"a": 1},
+    effective_at="2026-01-01",
+    reference="N7",
+    effective_until="2027",
+    kind="migration",
+    part=(1, 2),
+)
+
+
+@pytest.mark.parametrize(
+    ("change", "words"),
+    [
+        ({"document": {"a": 2}}, "document"),
+        ({"effective_at": "2026-01"}, "effective date"),
+        ({"effective_at": None}, "effective date"),
+        ({"effective_until": "2027-01-01"}, "end"),
+        ({"kind": "registration"}, "kind"),
+        ({"status": "closed"}, "status"),
+    ],
+)
+def test_what_a_repeat_has_to_have_in_common(ledger, change, words):
+    """Texts are compared: another spelling of a date is another member."""
+    first = ledger.submit(REPEATED)
+    assert ledger.submit(REPEATED) == (first.entry, True)
+    with pytest.raises(ReferenceConflict, match=f"with another {words}"):
+        ledger.submit(dataclasses.replace(REPEATED, **change))
+
+
+def test_a_repeat_may_have_another_author_and_message(ledger):
+    first = ledger.submit(REPEATED).entry
+    other = dataclasses.replace(REPEATED, author="Di", message="again", status="open")
+    assert ledger.submit(other) == (first, True)
+
+
+def test_another_part_of_the_same_registration_is_no_repeat(ledger):
+    ledger.submit(REPEATED)
+    second = ledger.submit(dataclasses.replace(REPEATED, part=(2, 2), document={"b": 1}))
+    assert (second.entry.version, second.repeated) == (2, False)
+
+
+def test_other_erased_versions_are_no_repeat(ledger):
+    for version in range(3):
+        ledger.append(TITLE, {"v": version})
+    order = Draft(TITLE, {"v": 2}, reference="order", erases=(1,))
+    assert not ledger.submit(order).repeated
+    assert ledger.submit(order).repeated
+    with pytest.raises(ReferenceConflict, match="with another list of erased versions"):
+        ledger.submit(dataclasses.replace(order, erases=(1, 2)))
+
+
+def test_a_repeat_of_what_was_erased_is_a_conflict_for_nothing_can_be_compared(ledger):
+    ledger.append(TITLE, {"a": 1}, reference="N7")
+    ledger.submit(Draft(TITLE, {}, reference="order", erases=(1,)))
+    with pytest.raises(ReferenceConflict, match="erased, so that nothing can be compared"):
+        ledger.append(TITLE, {"a": 1}, reference="N7")
+
+
+# --- status --------------------------------------------------------------------------------------
+
+
+def test_a_title_stays_open_or_closed_until_it_is_said_otherwise(ledger):
+    assert ledger.append(TITLE, {}).status == "open"
+    assert ledger.append(TITLE, {}, status="closed").status == "closed"
+    assert ledger.append(TITLE, {}, kind="rectification").status == "closed"
+    assert ledger.append(TITLE, {}, status="open").status == "open"
+    assert ledger.append(TITLE, {}).status == "open"
+
+
+@pytest.mark.parametrize("status", [None, "closed"])
+@pytest.mark.parametrize("kind", ["registration", "migration"])
+def test_a_closed_title_takes_no_further_entries(store, ledger, kind, status):
+    ledger.append(TITLE, {}, status="closed")
+    before = written(store)
+    with pytest.raises(TitleClosed, match="version 1 closed it") as caught:
+        ledger.append(TITLE, {}, kind=kind, status=status)
+    assert "--reopen" in caught.value.hint
+    assert written(store) == before
+
+
+def test_a_closed_title_takes_an_erasure(ledger):
+    ledger.append(TITLE, {"v": 1})
+    ledger.append(TITLE, {"v": 2}, status="closed")
+    order = ledger.submit(Draft(TITLE, {"v": 2}, reference="order", erases=(1,))).entry
+    assert (order.version, order.status) == (3, "closed")
+
+
+def test_a_title_may_begin_closed_and_a_repeat_is_no_further_entry(ledger):
+    first = ledger.append(TITLE, {}, status="closed", reference="N7")
+    assert ledger.append(TITLE, {}, reference="N7") == first
+
+
+@pytest.mark.parametrize("change", [{"status": "frozen"}, {"kind": "redaction"}])
+def test_what_no_reader_knows_is_not_written(ledger, change):
+    with pytest.raises(InvalidError):
+        ledger.append(TITLE, {}, **change)
+
+
+# --- time in law ---------------------------------------------------------------------------------
+
+
+def test_a_past_period_without_an_end_does_not_take_the_place_of_what_holds_now(store, ledger):
+    """Else the former owner would be the owner today."""
+    ledger.append(TITLE, {"owner": "Bo"}, effective_at="2026-03-01")
+    before = written(store)
+    with pytest.raises(Supersedes, match="version 1 holds from 2026-03-01") as caught:
+        ledger.append(TITLE, {"owner": "Ada"}, effective_at="2026-01-01")
+    assert "--effective-until 2026-03-01" in caught.value.hint
+    assert written(store) == before
+    corrected = {"effective_at": "2026-01-01", "effective_until": "2026-03-01"}
+    ledger.append(TITLE, {"owner": "Ada"}, **corrected)
+    assert ledger.at(TITLE, effective="2026-11-23").document == {"owner": "Bo"}
+    assert ledger.at(TITLE, effective="2026-02-28").document == {"owner": "Ada"}
+
+
+def test_one_who_insists_takes_the_place_of_a_later_version(ledger):
+    ledger.append(TITLE, {"owner": "Bo"}, effective_at="2026-03-01")
+    guards = Guards(supersede_later=True)
+    ledger.append(TITLE, {"owner": "Ada"}, effective_at="2026-01-01", guards=guards)
+    assert ledger.at(TITLE, effective="2026-11-23").document == {"owner": "Ada"}
+
+
+@pytest.mark.parametrize("effective_at", [None, "2026-03-01", "2026-04-01", "2099"])
+def test_what_begins_no_earlier_than_what_is_there_supersedes_it_in_order(ledger, effective_at):
+    ledger.append(TITLE, {}, effective_at="2026-03-01")
+    assert ledger.append(TITLE, {}, effective_at=effective_at).version == 2
+
+
+def test_a_version_that_is_still_to_come_may_be_superseded(ledger):
+    ledger.append(TITLE, {}, effective_at="2030-01-01")
+    assert ledger.append(TITLE, {}, effective_at="2020-01-01").version == 2
+
+
+@pytest.mark.parametrize(
+    ("there", "more"),
+    [
+        (
+            {"effective_at": "2026-01-01", "effective_until": "2026-03-31T22:00:00Z"},
+            {"effective_at": "2026-04-01T00:00:00+02:00"},
+        ),
+        (
+            {"effective_at": "2026-04-01T00:00:00+02:00"},
+            {"effective_at": "2026-01-01", "effective_until": "2026-03-31T22:00:00Z"},
+        ),
+    ],
+    ids=["an end, then a beginning", "a beginning, then an end"],
+)
+def test_an_instant_is_not_spelled_in_two_ways(ledger, there, more):
+    """Dates are compared as written: 31 March would end in one, and 1 April begin in the other."""
+    ledger.append(TITLE, {}, **there)
+    with pytest.raises(InvalidError, match="is the instant that version 1 spells") as caught:
+        ledger.append(TITLE, {}, **more)
+    theirs = there.get("effective_until") or there["effective_at"]
+    assert caught.value.hint == f"write {theirs}"
+    same = {name: theirs if "T" in text else text for name, text in more.items()}
+    assert ledger.append(TITLE, {}, **same).version == 2
 
 
 # --- a crash or a lost answer at every step ------------------------------------------------------
@@ -335,7 +561,7 @@ def test_a_lost_answer_is_settled_by_reading_and_nothing_happens_twice(versions,
         else:
             assert appending.chain() == [*appending.before, entry]
         if not store.failed:
-            assert failing == 3  # entry, marker, head
+            assert failing == 4  # entry, marker, name of the reference, head
             return
         appending.check()
     raise AssertionError("never without a failure")
@@ -353,7 +579,7 @@ def test_a_crash_at_any_write_leaves_the_old_or_the_new_state(versions, after):
             appending.check()
         else:
             assert appending.chain() == [*appending.before, entry]
-            assert failing == 3
+            assert failing == 4
             return
     raise AssertionError("never without a crash")
 
@@ -516,7 +742,7 @@ def test_a_store_that_refuses_the_version_it_gave_is_unavailable_not_raced_forev
 
 
 @pytest.mark.parametrize("versions", [0, 2])
-def test_the_entry_and_the_marker_are_there_before_the_head_moves(versions):
+def test_the_entry_and_its_names_are_there_before_the_head_moves(versions):
     appending = Appending(versions)
 
     class Watching(Wrapper):
@@ -525,8 +751,10 @@ def test_the_entry_and_the_marker_are_there_before_the_head_moves(versions):
         def called(self, operation, key):
             if key == HEAD and operation != "get":
                 objects = objects_of(self.inner)
-                new = [k for k in objects if k.startswith("_pending/TN1.")]
+                new = [k for k in objects if k.startswith(pending_prefix(TITLE))]
                 assert len(new) == versions + 1
+                names = [k for k in objects if k.startswith(REFERENCES)]
+                assert len(names) == versions + 1
                 assert len([k for k in objects if k.startswith("TN1/") and k != HEAD]) == len(new)
                 self.seen += 1
 
@@ -568,11 +796,12 @@ def test_an_unreadable_entry_without_a_head_may_have_been_a_later_version(store,
 
 
 def test_other_bytes_under_the_entrys_address_are_no_lost_race(store, ledger, clock):
-    preview = ledger.preview(TITLE, {}).entry
+    ledger = reopened(store, clock, random_bytes=bytes)
+    preview = ledger.preview(Draft(TITLE, {})).entry
     store.create(entry_key("TN2", preview.address), b"")  # another title: not in the way
     store.create(pending_key(TITLE, 1, preview.address), b"")  # the same marker: not in the way
     assert ledger.append(TITLE, {}) == preview
-    second = ledger.preview(TITLE, {}).entry
+    second = ledger.preview(Draft(TITLE, {})).entry
     store.create(entry_key(TITLE, second.address), b"other bytes")
     with pytest.raises(IntegrityError, match="other bytes are stored under this address") as caught:
         ledger.append(TITLE, {})
@@ -702,8 +931,10 @@ def test_a_clock_that_lags_a_little_is_set_to_the_parents_time(ledger, clock):
     assert ledger.verify(TITLE)
 
 
-@pytest.mark.parametrize(("references", "versions"), [(("", ""), 2), (("N1", "N2"), 3)])
-def test_only_references_tell_two_appends_apart_whose_bytes_are_the_same(references, versions):
+@pytest.mark.parametrize(
+    ("random_bytes", "versions"), [(secrets.token_bytes, 3), (bytes, 2)], ids=["fresh", "the same"]
+)
+def test_salts_tell_two_appends_apart_that_are_otherwise_the_same(random_bytes, versions):
     """Clocks that lag give one time; a refused swap may have been refused for its own success."""
     store = MemoryStore()
     memory_ledger(store).append(TITLE, {"n": 1})
@@ -713,10 +944,12 @@ def test_only_references_tell_two_appends_apart_whose_bytes_are_the_same(referen
     class Raced(Wrapper):
         def replace(self, key, data, expected):
             if not done:
-                done.append(reopened(store, two).append(TITLE, {"n": 2}, reference=references[1]))
+                other = reopened(store, two, random_bytes=random_bytes)
+                done.append(other.append(TITLE, {"n": 2}))
             return super().replace(key, data, expected)
 
-    mine = reopened(Raced(store), one).append(TITLE, {"n": 2}, reference=references[0])
+    ours = reopened(Raced(store), one, random_bytes=random_bytes)
+    mine = ours.append(TITLE, {"n": 2})
     assert (mine == done[0]) == (versions == 2)
     assert reopened(store).head(TITLE).version == versions
 
@@ -729,7 +962,7 @@ def test_a_clock_that_lags_more_is_refused_unless_it_is_to_be_clamped(ledger, cl
     ) as e:
         ledger.append(TITLE, {})
     assert "--clamp-time" in e.value.hint
-    assert ledger.append(TITLE, {}, clamp_time=True).recorded_at == first.recorded_at
+    assert ledger.append(TITLE, {}, guards=Guards(clamp_time=True)).recorded_at == first.recorded_at
 
 
 def test_times_never_go_back_along_a_chain(ledger, clock):
@@ -760,9 +993,9 @@ def test_a_clock_without_a_zone_is_refused(store):
 
 def test_without_a_signer_nothing_is_appended(store, ledger):
     reader = Ledger.open(store, keyring=ledger.keyring)
-    for call in (reader.append, reader.preview):
+    for call in (reader.submit, reader.preview):
         with pytest.raises(KeyUnavailable, match="no key to sign with"):
-            call(TITLE, {})
+            call(Draft(TITLE, {}))
 
 
 @pytest.mark.parametrize("role", ["log", "witness", None])
@@ -843,7 +1076,7 @@ def test_real_registers_are_appended(ledger, path):
 def test_what_could_not_be_forced_to_the_disk_is_not_acknowledged(store, ledger):
     """It can be read back, from memory: reading settles nothing here."""
     ledger.append(TITLE, {"a": 1})
-    failing = FailingStore(store, 2, after=True, error=NotDurable)
+    failing = FailingStore(store, 3, after=True, error=NotDurable)
     with pytest.raises(OutcomeUnknown, match="cannot tell") as caught:
         reopened(failing).append(TITLE, {"a": 2}, reference="r")
     assert failing.failed
@@ -853,7 +1086,29 @@ def test_what_could_not_be_forced_to_the_disk_is_not_acknowledged(store, ledger)
 def test_an_append_that_was_there_already_is_made_durable_before_it_is_acknowledged(store, ledger):
     entry = ledger.append(TITLE, {"a": 1}, reference="r")
     calls = store.during(lambda: ledger.append(TITLE, {"a": 1}, reference="r"))
-    assert calls == [("get", HEAD), ("create", entry_key(TITLE, entry.address))]
+    assert calls == [
+        ("get", HEAD),
+        ("list", f"{reference_prefix('r')}{TITLE}."),
+        ("create", entry_key(TITLE, entry.address)),
+    ]
+
+
+def test_a_repeat_whose_entry_is_stored_without_its_text_is_damage(ledger):
+    entry = ledger.append(TITLE, {"a": 1}, reference="r")
+    withheld = without(ledger.store, entry_key(TITLE, entry.address))
+    withheld.create(entry_key(TITLE, entry.address), entry.short)
+    with pytest.raises(IntegrityError, match="stored without its text") as caught:
+        reopened(withheld).append(TITLE, {"a": 1}, reference="r")
+    assert caught.value.reason == "text-missing"
+
+
+def test_nothing_is_put_on_top_of_a_head_without_its_text(ledger):
+    entry = ledger.append(TITLE, {"a": 1})
+    withheld = without(ledger.store, HEAD)
+    withheld.create(HEAD, entry.short)
+    with pytest.raises(IntegrityError) as caught:
+        reopened(withheld).append(TITLE, {"a": 2})
+    assert (caught.value.reason, caught.value.object_key) == ("text-missing", HEAD)
 
 
 @pytest.mark.parametrize("after", [False, True], ids=["before the write", "after the write"])

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from datetime import UTC, datetime, timedelta
+from datetime import UTC, date, datetime, timedelta
 from itertools import islice
 
 import pytest
@@ -10,7 +10,14 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from ledger import Entry, Ledger
-from ledger.errors import IntegrityError, InvalidError, NotFoundError, TrustError
+from ledger.errors import (
+    Erased,
+    IntegrityError,
+    InvalidError,
+    NotFoundError,
+    NotInLaw,
+    TrustError,
+)
 from ledger.format.layout import entry_key, head_key
 from ledger.stores import MemoryStore
 from ledger.testing import FixedClock, keyring_for, memory_ledger, signer
@@ -99,13 +106,15 @@ def test_a_revision_reads_from_the_head_down_to_it(chain, revision, reads):
     assert chain.store.reads(lambda: chain.ledger.entry(TITLE, revision)) == reads
 
 
-def test_an_address_is_one_read_and_a_prefix_one_list_more(chain):
-    entry = chain.entries[3]
-    key = entry_key(TITLE, entry.address)
+def test_an_address_is_read_and_what_is_above_it_and_a_prefix_is_one_list_more(chain):
+    """What is above may erase its text."""
+    entry = chain.entries[9]
+    keys = [entry_key(TITLE, each.address) for each in chain.entries]
+    above = [("get", head_key(TITLE)), ("get", keys[10]), ("get", keys[9])]
     calls = chain.store.during(lambda: chain.ledger.entry(TITLE, entry.address))
-    assert calls == [("get", key)]
+    assert calls == [("get", keys[9]), *above]
     calls = chain.store.during(lambda: chain.ledger.entry(TITLE, entry.address[:12]))
-    assert calls == [("list", f"{TITLE}/{entry.address[:12]}"), ("get", key)]
+    assert calls == [("list", f"{TITLE}/{entry.address[:12]}"), ("get", keys[9]), *above]
 
 
 def test_the_head_is_one_read(chain):
@@ -155,42 +164,132 @@ def test_what_is_no_revision_is_refused(chain, revision):
 # --- at a moment ---------------------------------------------------------------------------------
 
 
-def test_at_a_moment_the_version_recorded_by_then_stood(chain):
+def test_as_known_on_a_day_the_newest_recorded_by_then_is_shown(chain):
     moment = START + timedelta(days=3)
-    assert chain.ledger.at(TITLE, moment) == chain.entries[3]
-    assert chain.ledger.at(TITLE, moment - timedelta(microseconds=1)) == chain.entries[2]
-    assert chain.ledger.at(TITLE, datetime(2999, 1, 1, tzinfo=UTC)) == chain.entries[-1]
-    with pytest.raises(NotFoundError, match="no entry of TN1 was recorded at 2026-11-23T09:59:59"):
-        chain.ledger.at(TITLE, START - timedelta(seconds=1))
+    at = chain.ledger.at
+    assert at(TITLE, recorded=moment) == chain.entries[3]
+    assert at(TITLE, recorded=moment - timedelta(microseconds=1)) == chain.entries[2]
+    assert at(TITLE, recorded=moment.date()) == chain.entries[3]  # all of that day
+    assert at(TITLE, recorded="2026-11-25") == chain.entries[2]
+    assert at(TITLE, recorded=datetime(2999, 1, 1, tzinfo=UTC)) == at(TITLE) == chain.entries[-1]
+    with pytest.raises(NotFoundError, match="no entry of TN1 was recorded by 2026-11-22"):
+        at(TITLE, recorded="2026-11-22")
 
 
-def test_in_law_a_version_stands_from_its_effective_date():
+def test_in_law_a_version_holds_from_its_beginning():
     """An imported sale of 1995, recorded now; then one to be, recorded before it holds."""
     ledger = Chain(3, v1="1995-03-01", v3="2027-01-01T00:00:00+01:00").ledger
 
     def at(text: str) -> int:
-        return ledger.at(TITLE, datetime.fromisoformat(text), effective=True).version
+        return ledger.at(TITLE, effective=text).version
 
-    assert at("1995-03-01T00:00:00Z") == 1
-    assert at("2026-11-24T09:59:59Z") == 1
-    assert at("2026-11-24T10:00:00Z") == 2  # no effective date: from when it was recorded
-    assert at("2026-12-31T22:59:59Z") == 2
-    assert at("2026-12-31T23:00:00Z") == 3
-    with pytest.raises(NotFoundError, match="no entry of TN1 was in effect at 1995-02-28"):
+    assert at("1995-03-01T00:00:00Z") == at("1995-03-01") == 1
+    assert at("2026-11-23") == at("2026-11-24T09:59:59Z") == 1
+    assert at("2026-11-24T10:00:00Z") == at("2026-11-24") == 2  # from when it was recorded
+    assert at("2026-12-31T22:59:59Z") == at("2026-12-31") == 2
+    assert at("2026-12-31T23:00:00Z") == at("2027-01-01") == 3  # its date as it is written
+    with pytest.raises(NotInLaw, match="version 1 holds from 1995-03-01"):
         at("1995-02-28T23:59:59Z")
-    with pytest.raises(NotFoundError, match="was recorded at 1995-03-01"):
-        ledger.at(TITLE, datetime(1995, 3, 1, tzinfo=UTC))
+    with pytest.raises(NotFoundError, match="was recorded by 1995-03-01"):
+        ledger.at(TITLE, recorded=datetime(1995, 3, 1, tzinfo=UTC))
+
+
+def test_in_law_a_version_holds_until_its_end_exclusive():
+    clock = FixedClock(START)
+    ledger = memory_ledger(clock=clock)
+    ledger.append(TITLE, {}, effective_at="2020", effective_until="2021-03")
+    ledger.append(TITLE, {}, effective_at="2025-06-01")
+    assert ledger.at(TITLE, effective="2021-02-28").version == 1
+    assert ledger.at(TITLE, effective=date(2025, 6, 1)).version == 2
+    with pytest.raises(NotInLaw) as caught:
+        ledger.at(TITLE, effective="2021-03-01")
+    assert str(caught.value) == (
+        "nothing was in law then: version 1 held until 2021-03, version 2 holds from 2025-06-01"
+    )
+
+
+def test_both_questions_at_once_ask_what_was_held_to_be_the_law():
+    clock = FixedClock(START)
+    ledger = memory_ledger(clock=clock)
+    ledger.append(TITLE, {"owner": "Ada"}, effective_at="2020")
+    clock.forward(days=1)
+    ledger.append(
+        TITLE, {"owner": "Bo"}, effective_at="2022", effective_until="2023", kind="rectification"
+    )
+
+    def owner(effective: str, recorded: str | None = None) -> str:
+        return ledger.at(TITLE, effective=effective, recorded=recorded).document["owner"]
+
+    assert owner("2022-06-01") == owner("2022-06-01", "2026-11-24") == "Bo"
+    assert owner("2022-06-01", "2026-11-23") == owner("2023-01-01") == "Ada"
+    with pytest.raises(NotInLaw):
+        owner("2022-06-01", "2026-11-22")
 
 
 def test_in_law_a_later_version_supersedes_earlier_ones_that_take_effect_after_it():
     ledger = Chain(2, v1="2030-01-01", v2="2020-01-01").ledger
-    moment = datetime(2031, 1, 1, tzinfo=UTC)
-    assert ledger.at(TITLE, moment, effective=True).version == 2
+    assert ledger.at(TITLE, effective=datetime(2031, 1, 1, tzinfo=UTC)).version == 2
 
 
-def test_a_moment_without_an_offset_is_refused(chain):
-    with pytest.raises(InvalidError, match="without an offset"):
-        chain.ledger.at(TITLE, datetime(2026, 1, 1))  # noqa: DTZ001
+@pytest.mark.parametrize("question", ["effective", "recorded"])
+@pytest.mark.parametrize(
+    ("asked", "words"),
+    [
+        (datetime(2026, 1, 1), "without an offset"),  # noqa: DTZ001
+        ("2026", "whole date"),
+        ("2026-03", "whole date"),
+        ("soon", "not a whole date"),
+        (2026, "not a date"),
+    ],
+)
+def test_what_is_no_question_is_refused(chain, question, asked, words):
+    with pytest.raises(InvalidError, match=words):
+        chain.ledger.at(TITLE, **{question: asked})
+
+
+# --- texts that are gone -------------------------------------------------------------------------
+
+
+def _erased(*, withheld: bool) -> Ledger:
+    """A title whose version 2 was erased by version 4."""
+    world = small_world()
+    world.add(erases=[2], reference="ORDER-1")
+    if withheld:
+        world.withhold(2)
+    return world.open()
+
+
+@pytest.mark.parametrize("withheld", [False, True], ids=["still there", "gone"])
+def test_an_erased_text_is_not_shown_whether_it_is_there_or_not(withheld):
+    ledger = _erased(withheld=withheld)
+    log = list(ledger.log(TITLE))
+    assert [entry.version for entry in log if entry.is_withheld] == [2]
+    second = log[2]
+    assert (second.author, second.message) == ("", "")
+    for call in (
+        lambda: second.document,
+        lambda: ledger.at(TITLE, recorded="2026-11-24"),
+        lambda: ledger.at(TITLE, effective="2026-11-24", recorded="2026-11-24"),
+        lambda: ledger.diff(TITLE, "v2", "v1"),
+    ):
+        with pytest.raises(Erased):
+            call()
+    assert ledger.entry(TITLE, "v2").is_withheld
+    assert ledger.entry(TITLE, second.address).is_withheld
+    with pytest.raises(Erased, match=r"erased by version 4 \(reference ORDER-1\)") as caught:
+        ledger.at(TITLE, recorded="2026-11-24")
+    assert (caught.value.version, caught.value.reference) == (4, "ORDER-1")
+    assert ledger.at(TITLE, recorded="2026-11-23").document == {"owner": "Ada"}
+
+
+def test_a_text_that_is_gone_without_an_order_is_damage():
+    world = small_world()
+    key = world.withhold(2)
+    ledger = world.open()
+    for call in (lambda: list(ledger.log(TITLE)), lambda: ledger.at(TITLE, recorded="2026-11-24")):
+        with pytest.raises(IntegrityError) as caught:
+            call()
+        assert (caught.value.reason, caught.value.object_key) == ("text-missing", key)
 
 
 # --- what is handed out --------------------------------------------------------------------------
@@ -226,7 +325,7 @@ def test_a_damaged_head_is_not_handed_out():
     for call in (ledger.head, ledger.entry, ledger.log, ledger.diff):
         with pytest.raises(IntegrityError) as caught:
             call("TN1")
-        assert (caught.value.reason, caught.value.object_key) == ("bad-signature", "TN1/head.json")
+        assert (caught.value.reason, caught.value.object_key) == ("text-mismatch", "TN1/head.json")
 
 
 def test_an_entry_by_an_unknown_key_is_not_handed_out():
@@ -277,11 +376,11 @@ def test_at_agrees_with_the_log_for_every_moment(hours, moment):
         entry for entry in ledger.log(TITLE) if datetime.fromisoformat(entry.recorded_at) <= asked
     ]
     if by_then:
-        assert ledger.at(TITLE, asked) == by_then[0]
+        assert ledger.at(TITLE, recorded=asked) == by_then[0]
         assert ledger.entry(TITLE, f"@{{{asked.isoformat()}}}") == by_then[0]
     else:
         with pytest.raises(NotFoundError):
-            ledger.at(TITLE, asked)
+            ledger.at(TITLE, recorded=asked)
 
 
 def test_a_reader_needs_no_signer(chain):

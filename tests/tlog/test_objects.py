@@ -79,16 +79,40 @@ def test_staged_leaves_are_those_of_their_name() -> None:
 
 
 @pytest.mark.parametrize(
-    "changes", [{"version": 0}, {"leaf": -1}, {"version": True}, {"leaf": 0.5}, {"address": "x"}]
+    "changes",
+    [
+        {"version": 0},
+        {"version": True},
+        {"version": 1},
+        {"leaves": [0, -1]},
+        {"leaves": [0, True]},
+        {"leaves": [0, 0.5]},
+        {"leaves": []},
+        {"leaves": [0, 1, 2]},
+        {"address": "x"},
+    ],
 )
-def test_a_record_has_a_version_an_address_and_the_index_of_a_leaf(
+def test_a_record_has_a_version_an_address_and_the_indexes_of_leaves(
     changes: dict[str, object],
 ) -> None:
-    record = SealedRecord(1, "0" * 64, 0)
+    record = SealedRecord(2, "0" * 64, (3, 17))
+    assert (record.leaf_of(0), record.leaf_of(1), record.leaf_of(2), record.leaf_of(3)) == (
+        None,
+        3,
+        17,
+        None,
+    )
     assert SealedRecord.decode(record.encode()) == record
     with pytest.raises(IntegrityError) as caught:
         SealedRecord.decode(record._replace(**changes).encode())  # type: ignore[arg-type]
     assert caught.value.reason == "bad-record"
+
+
+def test_a_record_has_the_leaves_of_a_thousand_versions_at_most() -> None:
+    record = SealedRecord(2000, "0" * 64, tuple(range(1000)))
+    assert SealedRecord.decode(record.encode()) == record
+    with pytest.raises(IntegrityError):
+        SealedRecord.decode(record._replace(leaves=tuple(range(1001))).encode())
 
 
 @pytest.mark.parametrize(
@@ -114,7 +138,7 @@ def test_what_belongs_to_a_log_has_one_of_its_names(key: str, belongs: bool) -> 
 
 @pytest.mark.parametrize("more", ['{"more":1,', '{"Address":"",'])
 def test_a_record_has_no_other_members(more: str) -> None:
-    text = SealedRecord(1, "0" * 64, 0).encode().decode()
+    text = SealedRecord(1, "0" * 64, (0,)).encode().decode()
     members = json.loads(more + text[1:])
     fewer = {name: members[name] for name in ("address", "version")}
     for value in (members, fewer, [], "x"):

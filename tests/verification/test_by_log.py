@@ -281,13 +281,14 @@ def test_a_title_that_was_sealed_since_waits_anew(register):
 
 
 def test_what_an_audit_asks_for(register):
-    """Titles cost what verifying them costs; the log is a request a tile, and the checkpoint."""
+    """Titles cost what verifying them costs, and their records; the log is a request a tile."""
     reads = Reads(register.store)
     Log(register.open(reads)).audit().run()
     assert [key for key in reads.keys if key.startswith("_log")] == [
         f"{LOG}checkpoint",
         f"{LOG}tile/entries/000.p/6",
         f"{LOG}tile/0/000.p/6",
+        *(f"{LOG}sealed/TN{number}" for number in (1, 2, 3)),
     ]
 
 

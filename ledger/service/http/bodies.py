@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import hashlib
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, NamedTuple
 
 from msgspec import Raw
 
@@ -20,7 +20,22 @@ if TYPE_CHECKING:
     from ledger.format.canonical import JSONValue
     from ledger.format.entry import Entry
 
-__all__ = ["parse_document", "read_body", "representation", "title_digest"]
+__all__ = [
+    "Order",
+    "parse_document",
+    "parse_order",
+    "read_body",
+    "representation",
+    "title_digest",
+]
+
+
+class Order(NamedTuple):
+    """Which versions' texts are to be erased, by which order, and why."""
+
+    versions: list[int]
+    reference: str
+    message: str
 
 
 async def read_body(request: Request, limit: int) -> bytes:
@@ -74,6 +89,21 @@ def parse_document(data: bytes, title_number: str | None) -> tuple[str, dict[str
     return name, value
 
 
+def parse_order(data: bytes) -> Order:
+    """Return the order in the body of an erasure; raises MalformedError or InvalidError."""
+    value = canonical.decode(data)
+    if not isinstance(value, dict) or value.keys() != set(Order._fields):
+        raise InvalidError(
+            "an erasure is an object with the members versions, reference and message, no others"
+        )
+    versions, reference, message = (value[name] for name in Order._fields)
+    if type(versions) is not list or any(type(each) is not int for each in versions):
+        raise InvalidError("versions is not a list of integers")
+    if type(reference) is not str or type(message) is not str:
+        raise InvalidError("reference and message are strings")
+    return Order(versions, reference, message)
+
+
 def title_digest(entry: Entry) -> str:
     """Compute the ``sha256`` of a version as it is shown.
 
@@ -87,7 +117,7 @@ def representation(entry: Entry) -> bytes:
     """Spell a version as it is shown, and can be posted again.
 
     It is the document with its title number and the digest of both. The stored bytes are spliced:
-    nothing is decoded or encoded again.
+    nothing is decoded or encoded again. The entry has to have its text.
     """
     shown = _shown(entry)
     digest_of_shown = hashlib.sha256(canonical.join(shown)).hexdigest()
@@ -95,5 +125,5 @@ def representation(entry: Entry) -> bytes:
 
 
 def _shown(entry: Entry) -> dict[str, Raw]:
-    document = canonical.split(bytes(canonical.split(entry.payload)["document"]))
+    document = canonical.split(bytes(canonical.split(entry.text_bytes)["document"]))
     return {**document, "title_number": Raw(canonical.encode(entry.title_number))}

@@ -8,6 +8,7 @@ from urllib.parse import unquote_to_bytes
 
 from ledger.service.http.conditions import Conditions, Tags
 from ledger.service.http.errors import RequestError, UnsupportedMediaType
+from ledger.titles.append import Guards
 
 if TYPE_CHECKING:
     from starlette.requests import Request
@@ -16,14 +17,16 @@ if TYPE_CHECKING:
 __all__ = [
     "check_json",
     "conditions",
-    "effective_at",
+    "guards",
     "message",
     "one_header",
     "prefers_html",
     "reference",
+    "text",
 ]
 
-JSON_TYPE = re.compile(r"application/(?:[a-z0-9!#$&^_.+-]+\+)?json")
+JSON_TYPES = {"application/json", "application/ld+json", "application/geo+json"}
+"""Types of a plain document. Others with ``+json`` may mean something else, such as a patch."""
 # RFC 8187, section 3.2.1: charset, language and the percent-encoded text.
 EXTENDED = re.compile(
     rb"([A-Za-z0-9!#$%&+^_`{}~-]+)'[A-Za-z0-9-]*'"
@@ -59,7 +62,7 @@ def _tags(request: Request, name: bytes) -> Tags | None:
 
 def message(request: Request) -> str:
     """Read Ledger-Message* (RFC 8187), or else Ledger-Message in UTF-8, or else ""."""
-    plain = _text(request, b"ledger-message")
+    plain = text(request, "Ledger-Message")
     value = one_header(request.scope, b"ledger-message*")
     if value is None:
         return plain or ""
@@ -72,9 +75,19 @@ def message(request: Request) -> str:
     return _decode(unquote_to_bytes(match[2]), "Ledger-Message*")
 
 
-def effective_at(request: Request) -> str | None:
-    """Read Ledger-Effective. The ledger checks that it is a date or a time."""
-    return _text(request, b"ledger-effective")
+def guards(request: Request) -> Guards:
+    """Read Ledger-Clamp-Time and Ledger-Supersede-Later: what to insist on."""
+    return Guards(
+        clamp_time=_yes(request, "Ledger-Clamp-Time"),
+        supersede_later=_yes(request, "Ledger-Supersede-Later"),
+    )
+
+
+def _yes(request: Request, name: str) -> bool:
+    value = text(request, name)
+    if value not in {None, "yes"}:
+        raise RequestError(f"the header {name} is not yes", hint="write yes, or leave it out")
+    return value is not None
 
 
 def reference(request: Request) -> str:
@@ -83,7 +96,7 @@ def reference(request: Request) -> str:
     draft-ietf-httpapi-idempotency-key-header has it quoted, most clients send it bare. Both are the
     same reference.
     """
-    value = _text(request, b"idempotency-key")
+    value = text(request, "Idempotency-Key")
     if value is None:
         return ""
     if match := QUOTED.fullmatch(value):
@@ -95,9 +108,10 @@ def reference(request: Request) -> str:
     return value
 
 
-def _text(request: Request, name: bytes) -> str | None:
-    value = one_header(request.scope, name)
-    return None if value is None else _decode(value, name.decode())
+def text(request: Request, name: str) -> str | None:
+    """Read a header that may come once, in UTF-8; raises RequestError."""
+    value = one_header(request.scope, name.lower().encode())
+    return None if value is None else _decode(value, name)
 
 
 def _decode(value: bytes, name: str) -> str:
@@ -111,7 +125,7 @@ def check_json(request: Request) -> None:
     """Refuse a body that is declared not to be JSON in UTF-8 (RFC 8259, 8.1), or to be encoded."""
     value = (one_header(request.scope, b"content-type") or b"").decode("latin-1").lower()
     media, *parameters = (part.strip() for part in value.split(";"))
-    if not JSON_TYPE.fullmatch(media):
+    if media not in JSON_TYPES:
         raise UnsupportedMediaType(
             f"the body is {media or 'of no type'!a:.80}, not application/json",
             hint="send Content-Type: application/json",
@@ -121,7 +135,11 @@ def check_json(request: Request) -> None:
         if name.strip() == "charset" and charset.strip().strip('"') not in {"utf-8", "utf8"}:
             raise UnsupportedMediaType("the charset of JSON is UTF-8, not another")
     if (one_header(request.scope, b"content-encoding") or b"identity").lower() != b"identity":
-        raise UnsupportedMediaType("the body is encoded", hint="send it without Content-Encoding")
+        raise UnsupportedMediaType(
+            "the body is encoded",
+            hint="send it without Content-Encoding",
+            headers=(("Accept-Encoding", "identity"),),
+        )
 
 
 def prefers_html(accept: str) -> bool:

@@ -3,14 +3,14 @@
 from __future__ import annotations
 
 import re
-from typing import Annotated, TypeAlias
+from typing import Annotated, Literal, TypeAlias
 
 from fastapi import Path, Query
 from pydantic import BeforeValidator
 from starlette.requests import Request  # noqa: TC002 -- FastAPI reads the annotations
 
 from ledger.errors import InvalidError
-from ledger.format.layout import ADDRESS, TITLE_NUMBER
+from ledger.format.layout import ADDRESS, MAX_TITLE_NUMBER, TITLE_NUMBER
 from ledger.service.http.errors import RequestError
 
 __all__ = [
@@ -19,13 +19,15 @@ __all__ = [
     "Address",
     "AddressOrPrefix",
     "After",
+    "Effective",
     "Expect",
     "Limit",
     "ManyTitles",
-    "Moment",
     "NewRevision",
     "OldRevision",
     "Prefix",
+    "Recorded",
+    "SkipUnchanged",
     "TilePath",
     "TitleNumber",
     "Version",
@@ -46,7 +48,15 @@ def _plain_number(value: object) -> object:
     return value
 
 
-_TITLE = {"pattern": f"^{TITLE_NUMBER.pattern}$", "example": "TN1234567"}
+_TITLE = {
+    "pattern": f"^{TITLE_NUMBER.pattern}$",
+    "maxLength": MAX_TITLE_NUMBER,
+    "example": "TN1234567",
+}
+    "pattern": f"^{TITLE_NUMBER.pattern}$",
+    "maxLength": MAX_TITLE_NUMBER,
+    "example": "TN1234567",
+}
 _ADDRESS = f"^{ADDRESS.pattern}$"
 _REVISION = "A revision: HEAD, HEAD~2, v3, an address or its first digits, @{2026-01-31}."
 
@@ -75,9 +85,28 @@ Version: TypeAlias = Annotated[
     BeforeValidator(_plain_number),
     Query(ge=1, le=10**15, description="The version with this number."),
 ]
-Moment: TypeAlias = Annotated[
+Effective: TypeAlias = Annotated[
     str | None,
-    Query(description="What stood at this moment: 2026-01-31 (00:00 UTC) or 2026-01-31T10:00:00Z."),
+    Query(
+        description="What is in law on this day, or at this instant: 2026-01-31, or"
+        " 2026-01-31T10:00:00+01:00. A year or a month is not enough.",
+        examples=["2026-01-31"],
+    ),
+]
+Recorded: TypeAlias = Annotated[
+    str | None,
+    Query(
+        description="As known by the end of this day (UTC), or at this instant. Without effective,"
+        " the newest version then.",
+        examples=["2026-01-31"],
+    ),
+]
+SkipUnchanged: TypeAlias = Annotated[
+    Literal["1"] | None,
+    Query(
+        alias="skip-unchanged",
+        description="Register nothing if the newest version says the same: see the answer 200.",
+    ),
 ]
 Address: TypeAlias = Annotated[
     str | None,
@@ -98,12 +127,16 @@ Expect: TypeAlias = Annotated[
 After: TypeAlias = Annotated[
     str,
     Query(
-        pattern=f"^({TITLE_NUMBER.pattern})?$", description="Only titles that sort after this one."
+        description="Only titles that sort after this one.",
+        max_length=MAX_TITLE_NUMBER,
+        json_schema_extra={"pattern": f"^({TITLE_NUMBER.pattern})?$"},
     ),
 ]
 Prefix: TypeAlias = Annotated[
     str,
-    Query(pattern=f"^({TITLE_NUMBER.pattern})?$", description="Only titles that begin like this."),
+    Query(
+        pattern="^([A-Z0-9][A-Z0-9._-]{0,63})?$", description="Only titles that begin like this."
+    ),
 ]
 ManyTitles: TypeAlias = Annotated[
     int, BeforeValidator(_plain_number), Query(ge=1, le=1000, description="How many at most.")

@@ -26,6 +26,7 @@ __all__ = [
     "DOCS",
     "ENTRIES",
     "ENTRY",
+    "ERASE",
     "HEALTHZ",
     "METRICS",
     "OPENAPI",
@@ -46,7 +47,7 @@ HTML = {"text/html": {"schema": TEXT}}
 DESCRIPTION = """\
 A signed, content-addressed, versioned store of land-title entries.
 
-The `ETag` of a version is its address: the sha256 of the signed entry. Send `If-Match` to
+The `ETag` of a version is its address: the sha256 of the entry without its text. Send `If-Match` to
 write on top of the version you read, and `Idempotency-Key` to be able to repeat a write safely.
 HEAD works wherever GET does, OPTIONS everywhere. Errors are problem details (RFC 9457); their
 `slug` is what programs compare. Pages are JSON unless `Accept` prefers `text/html`.
@@ -90,6 +91,7 @@ REDIRECT: Contract = {
 }
 STORE = (400, 401, 404, 422, 500, 503)
 TAGGED = (*STORE, 412)
+TEXT_OF_A_TITLE = (*TAGGED, 410)
 WRITE = (*STORE, 403, 409, 412, 413, 415, 428, 504)
 
 IF_NONE_MATCH = {
@@ -98,6 +100,10 @@ IF_NONE_MATCH = {
     "schema": {"type": "string"},
     "description": "Entity tags of what the client has.",
 }
+CLAMP_TIME = (
+    "Ledger-Clamp-Time",
+    "yes: if the newest version was recorded in the future, record this one at the same time.",
+)
 WRITE_HEADERS = [
     ("If-Match", 'Write only if the head is this one: "ADDRESS", several, or * for any.'),
     ("If-None-Match", "*: write only if there is no such title yet."),
@@ -107,16 +113,31 @@ WRITE_HEADERS = [
     ),
     ("Ledger-Message", "Why this version exists, in UTF-8."),
     ("Ledger-Message*", "The same by RFC 8187: UTF-8''percent%20encoded. Preferred if both come."),
-    ("Ledger-Effective", "When it takes effect in law: 2026-01-31, or an RFC 3339 time."),
+    (
+        "Ledger-Effective",
+        "From when it holds in law: 2026, 2026-01, 2026-01-31, or a time. Absent: when recorded.",
+    ),
+    ("Ledger-Effective-Until", "Until when, exclusive, in the same forms. Absent: without end."),
+    (
+        "Ledger-Kind",
+        "registration, rectification (the record was wrong) or migration. Absent: registration.",
+    ),
+    ("Ledger-Status", "closed closes the title, open opens it again. Absent: as it is."),
+    (
+        "Ledger-Supersede-Later",
+        "yes: take the place of a version that begins later, which is refused otherwise.",
+    ),
 ]
 
 
-def _read(name: str, schema: str, what: str, *headers: str, html: bool = True) -> Contract:
-    content = {**_json(schema), **(HTML if html else {})}
+def _read(
+    name: str, schema: str, what: str, *headers: str, problems: tuple[int, ...] = TAGGED
+) -> Contract:
+    content = {**_json(schema), **HTML}
     return _contract(
         name,
         {200: _ok(what, content, "ETag", *headers), 304: NOT_MODIFIED},
-        TAGGED,
+        problems,
         openapi_extra={"parameters": [IF_NONE_MATCH]},
     )
 
@@ -130,21 +151,29 @@ def _file(name: str, what: str, media_type: str, *headers: str) -> Contract:
     )
 
 
+def _headers(*named: tuple[str, str]) -> list[Contract]:
+    return [
+        {"name": name, "in": "header", "schema": {"type": "string"}, "description": text}
+        for name, text in named
+    ]
+
+
 def _write(name: str, schema: str) -> Contract:
     headers = ("Location", "ETag", "Ledger-Address")
-    parameters = [
-        {"name": name, "in": "header", "schema": {"type": "string"}, "description": text}
-        for name, text in WRITE_HEADERS
-    ]
     return _contract(
         name,
         {
             201: _ok("Registered", _json("Title"), *headers),
-            200: _ok("Already registered under this Idempotency-Key", _json("Title"), *headers),
+            200: _ok(
+                "Registered already: under this Idempotency-Key, or, with skip-unchanged, as the"
+                " newest version",
+                _json("Title"),
+                *headers,
+            ),
         },
         WRITE,
         openapi_extra={
-            "parameters": parameters,
+            "parameters": _headers(*WRITE_HEADERS, CLAMP_TIME),
             "requestBody": {"required": True, "content": _json(schema)},
         },
     )
@@ -153,13 +182,38 @@ def _write(name: str, schema: str) -> Contract:
 ROOT = _contract("root", {307: REDIRECT}, (400, 401, 422))
 TITLES = _read("listTitles", "Titles", "URLs of titles, in order", "Link")
 APPEND_ANY = _write("appendAny", "Document")
-TITLE = _read("getTitle", "Title", "One version of the title", "Ledger-Address")
+TITLE = _read(
+    "getTitle",
+    "Title",
+    "One version of the title; Link names the one in force today, if that is another",
+    *("Ledger-Address", "Ledger-Effective", "Ledger-Effective-Until", "Ledger-Future", "Link"),
+    problems=TEXT_OF_A_TITLE,
+)
 APPEND = _write("append", "DocumentOfTitle")
+ERASE = _contract(
+    "erase",
+    {
+        200: _ok("The texts are erased", _json("Erasure"), "Ledger-Address"),
+        202: _ok(
+            "Ordered, but texts are left: repeat it later, after the next seal of the log",
+            _json("Erasure"),
+            "Ledger-Address",
+        ),
+    },
+    WRITE,
+    openapi_extra={
+        "parameters": _headers(CLAMP_TIME),
+        "requestBody": {"required": True, "content": _json("Order")},
+    },
+)
 ENTRIES = _read("listEntries", "Entries", "The history, newest first", "Link")
-ENTRY = _read("getEntry", "Entry", "The exact bytes of the entry")
+ENTRY = _read("getEntry", "Entry", "The exact bytes of the entry, without an erased text")
 ENTRY["responses"][307] = REDIRECT
 DIFF = _read(
-    "diff", "Diff", "The fields that differ, with old and new values; 422 if too many differ"
+    "diff",
+    "Diff",
+    "The fields that differ, with old and new values, or null if a text is erased; 422 if too many"
+    " differ",
 )
 VERIFICATION = _contract(
     "verify", {200: _ok("The report, whatever it says", {**_json("Report"), **HTML})}, STORE

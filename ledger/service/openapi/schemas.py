@@ -5,7 +5,8 @@ from __future__ import annotations
 from http import HTTPStatus
 from typing import Any
 
-from ledger.format.layout import ADDRESS, TITLE_NUMBER
+from ledger.format.entry import KINDS, STATUSES
+from ledger.format.layout import ADDRESS, MAX_TITLE_NUMBER, TITLE_NUMBER
 
 __all__ = ["COMPONENTS", "PROBLEMS", "ref"]
 
@@ -13,6 +14,7 @@ Schema = dict[str, Any]
 
 EXAMPLE = "78f08a9bb7e01441832a50e9dc9938ccae6bf5359c6efa2312fa4aa652a8747d"
 HEX = f"^{ADDRESS.pattern}$"
+
 PROBLEM_TYPE = "application/problem+json"
 
 
@@ -38,27 +40,47 @@ VERSION: Schema = {"type": "integer", "minimum": 1}
 TITLE_NUMBER_: Schema = {
     "type": "string",
     "pattern": f"^{TITLE_NUMBER.pattern}$",
+    "maxLength": MAX_TITLE_NUMBER,
     "example": "TN1234567",
 }
 TIME: Schema = {"type": "string", "example": "2026-11-23T10:00:00.000000Z"}
 EFFECTIVE: Schema = {"type": ["string", "null"], "example": "1995-06-01"}
+VERSIONS: Schema = {"type": "array", "items": {"type": "integer", "minimum": 1}}
+PART: Schema = {
+    "type": "array",
+    "items": {"type": "integer", "minimum": 1},
+    "minItems": 2,
+    "maxItems": 2,
+    "description": "Which part of a registration, of how many: [1,1] for an ordinary entry.",
+}
+ERASED: Schema = {
+    "type": ["object", "null"],
+    "required": ["version", "reference"],
+    "properties": {"version": {"type": "integer", "minimum": 1}, "reference": {"type": "string"}},
+    "description": "The entry that orders the text erased, and its reference; null: it is there.",
+}
 DIGEST: Schema = {
     **ADDRESS_,
     "description": "The sha256 of the canonical JSON (RFC 8785) of all other members.",
 }
 MEMBERS: Schema = {
-    "key": ADDRESS_,
-    "kind": TEXT,
-    "ledger": TEXT,
-    "message": TEXT,
-    "parent": PARENT,
-    "recorded_at": TIME,
+    "confirms": VERSIONS,
     "effective_at": EFFECTIVE,
+    "effective_until": EFFECTIVE,
+    "erases": VERSIONS,
+    "key": ADDRESS_,
+    "kind": {"enum": list(KINDS)},
+    "ledger": TEXT,
+    "parent": PARENT,
+    "part": PART,
+    "recorded_at": TIME,
     "reference": TEXT,
+    "status": {"enum": list(STATUSES)},
     "title_number": TITLE_NUMBER_,
     "version": VERSION,
+    "voids": VERSIONS,
 }
-NAMED: Schema = _object({"address": ADDRESS_, "version": VERSION})
+NAMED: Schema = _object({"address": ADDRESS_, "version": VERSION, "erased": ERASED})
 
 SCHEMAS: dict[str, Schema] = {
     "Document": _object(
@@ -81,8 +103,20 @@ SCHEMAS: dict[str, Schema] = {
     ),
     "Titles": _object({"titles": _array({"type": "string", "format": "uri"})}),
     "Entry": _object(
-        {"entry": _object({"document": {"type": "object"}, **MEMBERS}), "signature": TEXT},
-        description="The stored object, byte for byte: its sha256 is its address.",
+        {"entry": _object({**MEMBERS, "text": ADDRESS_}), "signature": TEXT},
+        {
+            "text": _object(
+                {
+                    "author": TEXT,
+                    "document": {"type": "object"},
+                    "message": TEXT,
+                    "salt": ADDRESS_,
+                },
+                description="Absent if it is erased. Its sha256 is in the entry.",
+            )
+        },
+        description="The stored object, byte for byte. The sha256 of all but the text is its"
+        " address.",
     ),
     "Change": _object(
         {"path": TEXT, "kind": {"enum": ["added", "removed", "changed"]}},
@@ -95,11 +129,14 @@ SCHEMAS: dict[str, Schema] = {
             "address": ADDRESS_,
             "key_name": TEXT,
             **MEMBERS,
+            "author": {"type": ["string", "null"], "description": "Who asked for it."},
+            "message": {"type": ["string", "null"]},
+            "erased": ERASED,
             "changes": {
                 "type": ["array", "null"],
                 "items": ref("schemas", "Change"),
-                "description": "null: too much changed to show. An answer has 4 MiB of changes at"
-                " most. Read both entries.",
+                "description": "null: a text is erased, or too much changed to show. An answer has"
+                " 4 MiB of changes at most. Read both entries.",
             },
         }
     ),
@@ -111,12 +148,37 @@ SCHEMAS: dict[str, Schema] = {
             "title_number": TITLE_NUMBER_,
             "from": NAMED,
             "to": NAMED,
-            "changes": _array(ref("schemas", "Change")),
+            "changes": {
+                "type": ["array", "null"],
+                "items": ref("schemas", "Change"),
+                "description": "null: a text is erased.",
+            },
+        }
+    ),
+    "Order": _object(
+        {
+            "versions": {**VERSIONS, "minItems": 1},
+            "reference": {**TEXT, "description": "That of the order. It stays."},
+            "message": {**TEXT, "description": "The reason."},
+        },
+        additionalProperties=False,
+        example={"versions": [1], "reference": "ORDER-2026-7", "message": "by order of the court"},
+    ),
+    "Erasure": _object(
+        {
+            "title_number": TITLE_NUMBER_,
+            "order": _object({"address": ADDRESS_, "version": VERSION, "reference": TEXT}),
+            "erased": VERSIONS,
+            "waiting": {
+                **VERSIONS,
+                "description": "Their texts stay until the log has the order.",
+            },
+            "left": {**_array(TEXT), "description": "What could not be erased, and why."},
         }
     ),
     "Finding": _object(
         {
-            "severity": {"enum": ["tampering", "unchecked", "warning"]},
+            "severity": {"enum": ["tampering", "mismatch", "unchecked", "warning"]},
             "slug": TEXT,
             "object": TEXT,
             "message": TEXT,
@@ -126,7 +188,11 @@ SCHEMAS: dict[str, Schema] = {
         {
             "title_number": TITLE_NUMBER_,
             "expect": PARENT,
-            "outcome": {"enum": ["verified", "unchecked", "tampered"]},
+            "outcome": {
+                "enum": ["verified", "unchecked", "mismatch", "tampered"],
+                "description": "mismatch: the title is sound, but no entry of it has the address"
+                " to expect.",
+            },
             "origin": TEXT,
             "titles": COUNT,
             "entries": COUNT,
@@ -135,8 +201,17 @@ SCHEMAS: dict[str, Schema] = {
         }
     ),
     "Health": _object(
-        {"status": {"const": "ok"}},
         {
+            "status": {
+                "enum": ["ok", "degraded"],
+                "description": "degraded: it serves, but somebody has to look at what follows.",
+            }
+        },
+        {
+            "log": {
+                "const": "contradicted",
+                "description": "A title that this service read is not as it was logged.",
+            },
             "origin": TEXT,
             "sealing": {
                 "enum": ["ok", "failing", "starting"],
@@ -160,8 +235,14 @@ SCHEMAS: dict[str, Schema] = {
             "parent": PARENT,
             "version": VERSION,
             "digest": DIGEST,
+            "reference": TEXT,
             "reason": TEXT,
             "object_key": TEXT,
+            "verification": {
+                "type": "string",
+                "format": "uri",
+                "description": "What can be verified of the damaged title.",
+            },
         },
         description="Problem details (RFC 9457).",
     ),
@@ -170,8 +251,26 @@ SCHEMAS: dict[str, Schema] = {
 HEADERS: dict[str, Schema] = {
     "ETag": {"schema": TEXT, "description": 'The address in quotes: "<address>".'},
     "Ledger-Address": {"schema": ADDRESS_, "description": "The entry's address."},
+    "Ledger-Effective": {
+        "schema": TEXT,
+        "description": "From when the version holds in law; if it names no date, when it was"
+        " recorded.",
+    },
+    "Ledger-Effective-Until": {
+        "schema": TEXT,
+        "description": "Until when, exclusive; absent: without end.",
+    },
+    "Ledger-Future": {
+        "schema": {"const": "yes"},
+        "description": "The question is about the future: what is registered by then may change"
+        " the answer.",
+    },
     "Location": {"schema": TEXT, "description": "The URL of the title, or where to go."},
-    "Link": {"schema": TEXT, "description": 'The next page, if there is one: <URL>; rel="next".'},
+    "Link": {
+        "schema": TEXT,
+        "description": 'Of a list, the next page: <URL>; rel="next". Of a title, the version in'
+        ' force today, if that is another: <URL>; rel="alternate".',
+    },
     "Allow": {"schema": TEXT},
     "Retry-After": {"schema": {"type": "string"}, "description": "Seconds. Nothing was written."},
     "WWW-Authenticate": {"schema": TEXT},
@@ -182,8 +281,9 @@ PROBLEMS: dict[int, str] = {
     400: "Malformed: not JSON, an invalid header, or a parameter given twice",
     401: "A token is required, or this one is not known",
     403: "The token may only read",
-    404: "No such title, version or entry, or it is not in the log yet",
-    409: "Conflict: the reference is taken, the head is missing, or the clock is behind",
+    404: "No such title, version or entry; nothing is in law then; or it is not in the log yet",
+    409: "Conflict: a taken reference, a closed title, a later version, a lost head, a late clock",
+    410: "The text is erased. version and reference are those of the entry that orders it",
     412: "The condition does not hold. address, parent, version and digest are those of the head",
     413: "The body is too large",
     415: "The body is not JSON",

@@ -118,10 +118,10 @@ def _json_escaped(char: str) -> str:
 
 
 def moment(value: str) -> Markup:
-    """Show a date or time (RFC 3339) for people and, in ``datetime``, for programs."""
+    """Show a year, month, date or time (RFC 3339) for people and, in ``datetime``, for programs."""
     date, _, clock = value.partition("T")
-    year, month, day = date.split("-")
-    shown = f"{int(day)} {MONTHS[int(month) - 1]} {year}"
+    year, *rest = date.split("-")
+    shown = " ".join([*(str(int(day)) for day in rest[1:]), *map(_month, rest[:1]), year])
     machine = date
     if clock:
         offset = "Z" if clock.endswith("Z") else clock[-6:]
@@ -130,6 +130,10 @@ def moment(value: str) -> Markup:
         # HTML knows milliseconds, and nothing finer.
         machine += f"T{seconds}{'.' + fraction[:3] if fraction else ''}{offset}"
     return Markup('<time datetime="{}">{}</time>').format(machine, shown)
+
+
+def _month(number: str) -> str:
+    return MONTHS[int(number) - 1]
 
 
 def columns(items: list[JSONValue]) -> list[str]:

@@ -11,7 +11,7 @@ from __future__ import annotations
 import hashlib
 import shlex
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, NamedTuple
 from urllib.parse import quote, urlencode
 
 from jinja2 import Environment, FileSystemLoader, StrictUndefined
@@ -24,6 +24,7 @@ from ledger.service.pages.api_page import operations
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
+    from datetime import datetime
 
     from ledger.format.diff import Change
     from ledger.format.entry import Entry
@@ -31,14 +32,36 @@ if TYPE_CHECKING:
     from ledger.format.report import Finding, Report
 
     History = list[tuple[Entry, list[Change] | None]]
+    Orders = dict[int, Entry]
+    """The erased versions of a title, with the entry that orders each erased."""
 
-__all__ = ["Pages", "Urls"]
+__all__ = ["Law", "Pages", "Urls"]
 
 HERE = Path(__file__).parent
 NO_LOG = LogSummary()
+NO_ORDERS: dict[int, Entry] = {}
 
 LOCAL = "http://127.0.0.1:5000"
 """Where ``ledger serve`` listens by default."""
+
+
+class Law(NamedTuple):
+    """What a title's page says about the law."""
+
+    today: datetime
+    asked: dict[str, str]
+    """The days that were asked about: ``effective``, ``recorded``, or none."""
+    is_future: bool
+    """Whether one of them is later than today."""
+    in_force: Entry | None = None
+    """The version in force today; None: there is none."""
+    is_known: bool = False
+    """Whether ``in_force`` could be found out."""
+
+    @property
+    def day(self) -> str:
+        """Today's date, in the service's zone."""
+        return self.today.date().isoformat()
 
 
 class Urls:
@@ -108,9 +131,11 @@ class Pages:
         *,
         shown: Entry,
         head: Entry,
+        law: Law,
         history: History,
         older_url: str | None,
         report: Report,
+        orders: Orders = NO_ORDERS,
         log: LogSummary = NO_LOG,
     ) -> str:
         """A title as one of its entries has it: ``head``, or an older one, and marked as such."""
@@ -119,11 +144,14 @@ class Pages:
             title_number=head.title_number,
             shown=shown,
             head=head,
+            law=law,
             history=history,
+            orders=orders,
             older_url=older_url,
             report=report,
             log=log,
             flagged=_flagged(report.findings),
+            set_back=any(finding.slug == "not-as-logged" for finding in report.findings),
         )
 
     def entries(
@@ -132,6 +160,7 @@ class Pages:
         title_number: str,
         history: History,
         older_url: str | None,
+        orders: Orders = NO_ORDERS,
         log: LogSummary = NO_LOG,
     ) -> str:
         """A page of the history, newest first."""
@@ -139,34 +168,75 @@ class Pages:
             "entries.html",
             title_number=title_number,
             history=history,
+            orders=orders,
             older_url=older_url,
             log=log,
         )
 
-    def entry(self, *, entry: Entry, changes: list[Change] | None, is_head: bool) -> str:
+    def entry(
+        self,
+        *,
+        entry: Entry,
+        changes: list[Change] | None,
+        is_head: bool,
+        orders: Orders = NO_ORDERS,
+    ) -> str:
         """One entry, with what it changed and how to check it by hand."""
         return self._render(
             "entry.html",
             title_number=entry.title_number,
             entry=entry,
             changes=changes,
+            orders=orders,
             is_head=is_head,
         )
 
-    def diff(self, *, old: Entry, new: Entry, changes: list[Change]) -> str:
-        """Two entries side by side."""
+    def diff(
+        self,
+        *,
+        old: Entry,
+        new: Entry,
+        changes: list[Change] | None,
+        orders: Orders = NO_ORDERS,
+    ) -> str:
+        """Two entries side by side; ``changes`` is None if a text is erased."""
         return self._render(
-            "diff.html", title_number=new.title_number, old=old, new=new, changes=changes
+            "diff.html",
+            title_number=new.title_number,
+            old=old,
+            new=new,
+            changes=changes,
+            orders=orders,
         )
 
     def verification(self, *, title_number: str, report: Report, pin: str | None) -> str:
-        """What a verification found, and what it can't show."""
-        return self._render("verification.html", title_number=title_number, report=report, pin=pin)
-
-    def problem(self, *, status: int, title: str, detail: str, slug: str, hint: str) -> str:
-        """What went wrong, and what to do next."""
+        """What a verification found and can't show."""
         return self._render(
-            "problem.html", status=status, title=title, detail=detail, slug=slug, hint=hint
+            "verification.html",
+            title_number=title_number,
+            report=report,
+            pin=pin,
+        )
+
+    def problem(
+        self,
+        *,
+        status: int,
+        title: str,
+        detail: str,
+        slug: str,
+        hint: str,
+        damaged: str | None = None,
+    ) -> str:
+        """What went wrong, and what to do next; ``damaged`` is the title to verify, if it is."""
+        return self._render(
+            "problem.html",
+            status=status,
+            title=title,
+            detail=detail,
+            slug=slug,
+            hint=hint,
+            damaged=damaged,
         )
 
     def docs(self, *, openapi: dict[str, Any]) -> str:

@@ -63,6 +63,8 @@ class ListingRoutes:
 
         def read() -> Response:
             found = list(self._context.ledger.titles(prefix=q, after=after, limit=limit + 1))
+            if not found:
+                self._context.check_store()
             listed, more = found[:limit], len(found) > limit
             url = self._next(request, listed[-1], limit, q) if more else None
             if self._context.wants_html(request.scope):
@@ -75,7 +77,7 @@ class ListingRoutes:
                 headers={"Link": f'<{url}>; rel="next"'} if url else {},
             )
 
-        return await self._context.threads.run("titles", read)
+        return await self._context.run("titles", read)
 
     def _url(self, request: Request, title_number: str) -> str:
         if self._presigner:

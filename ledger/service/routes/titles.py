@@ -3,36 +3,40 @@
 from __future__ import annotations
 
 import re
-from contextlib import ExitStack
+from contextlib import ExitStack, suppress
 from dataclasses import replace
 from tempfile import SpooledTemporaryFile
-from typing import TYPE_CHECKING, BinaryIO, cast
+from typing import TYPE_CHECKING, Any, BinaryIO, NamedTuple, cast
 
 from anyio import to_thread
 from fastapi.responses import RedirectResponse, Response, StreamingResponse
 from starlette.requests import Request  # noqa: TC002 -- FastAPI reads the annotations
 
-from ledger.errors import IntegrityError, InvalidError, TrustError
+from ledger.errors import IntegrityError, InvalidError, LedgerError, NotInLaw, TrustError
 from ledger.format.chain import NO_PIN
 from ledger.format.diff import change_json, changes
 from ledger.format.entry import entry_json
+from ledger.format.law import in_law
 from ledger.format.layout import is_address
 from ledger.format.report import report_json
+from ledger.format.times import as_bound
 from ledger.service.http.answers import answer, html, to_json
 from ledger.service.http.bodies import representation
 from ledger.service.http.parameters import (
     MANY_ENTRIES,
     Address,
     AddressOrPrefix,
+    Effective,
     Expect,
     Limit,
-    Moment,
     NewRevision,
     OldRevision,
+    Recorded,
     TitleNumber,
     Version,
 )
 from ledger.service.openapi.routes import BUNDLE, DIFF, ENTRIES, ENTRY, TITLE, VERIFICATION
+from ledger.service.pages.pages import Law
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator, Iterator
@@ -44,10 +48,9 @@ if TYPE_CHECKING:
     from ledger.format.entry import Entry
     from ledger.service.context import Context
 
-    Step = tuple[Entry, dict[str, JSONValue], dict[str, JSONValue]]
-    Page = tuple[list[tuple[Entry, list[Change] | None]], str | None]
-    """Entries, newest first, with what changed in each (None: too much to show), and the address
-    that the next page begins with."""
+    Document = dict[str, JSONValue] | None
+    Step = tuple[Entry, Document, Document]
+    """An entry, the document before it and its own; None: its text is erased."""
 
 __all__ = ["BUNDLE_TYPE", "TitleRoutes"]
 
@@ -60,6 +63,18 @@ MAX_CHANGES = 4 << 20
 PREFIX = re.compile(r"[0-9a-f]{4,64}")
 # The head is read once, so that both sides of a comparison come from the same state.
 HEAD = re.compile(r"\A(?:HEAD|@(?!\{))")
+
+
+class Part(NamedTuple):
+    """A part of a title's history."""
+
+    history: list[tuple[Entry, list[Change] | None]]
+    """Entries, newest first, with what changed in each; None: too much to show, or erased."""
+    older: str | None
+    """The address that the next part begins with."""
+    orders: dict[int, Entry]
+    """The erased versions of the title, with the entry that orders each erased; empty if no text
+    that is needed here is erased."""
 
 
 class TitleRoutes:
@@ -86,39 +101,77 @@ class TitleRoutes:
         request: Request,
         title_number: TitleNumber,
         version: Version = None,
-        at: Moment = None,
+        effective: Effective = None,
+        recorded: Recorded = None,
     ) -> Response:
-        """One version of a title: the current one, a numbered one, or the one at a moment."""
+        """One version of a title: the newest, a numbered one, or the one in law on a day."""
 
         def read() -> Response:
-            entry = self._find(title_number, version, at)
+            days = {"effective": effective, "recorded": recorded}
+            asked = {name: day for name, day in days.items() if day is not None}
+            head = self._ledger.head(title_number)
+            entry = self._find(head, version, asked)
+            is_future = any(map(self._is_future, asked.values()))
             if self._context.wants_html(request.scope):
-                return html(request, self._title_page(request, entry))
-            body = representation(entry)
-            named = {"Ledger-Address": entry.address}
-            return answer(request, body, tag=entry.address, headers=named)
+                return html(request, self._title_page(request, entry, asked, is_future=is_future))
+            named = {"Ledger-Address": entry.address, **_effective(entry)}
+            if is_future:
+                named["Ledger-Future"] = "yes"
+            if not asked and version is None:
+                named |= self._link(request, head)
+            return answer(request, representation(entry), tag=entry.address, headers=named)
 
-        return await self._context.threads.run("title", read)
+        return await self._context.run("title", read, title_number)
 
-    def _find(self, title_number: str, version: int | None, at: str | None) -> Entry:
-        if version is not None and at is not None:
-            raise InvalidError("version and at cannot be used together")
-        if at is not None:
-            return self._ledger.at(title_number, recorded=at)
-        return self._ledger.entry(title_number, "HEAD" if version is None else f"v{version}")
+    def _find(self, head: Entry, version: int | None, asked: dict[str, str]) -> Entry:
+        if version is not None and asked:
+            raise InvalidError("version cannot be used together with effective or recorded")
+        history, title_number = self._ledger.history, head.title_number
+        if asked:
+            return history.at(title_number, head=head, **asked)
+        revision = "HEAD" if version is None else f"v{version}"
+        return history.read_text(history.resolve(title_number, revision, head))
 
-    def _title_page(self, request: Request, shown: Entry) -> str:
+    def _is_future(self, day: str) -> bool:
+        return as_bound(self._context.now()).is_before(as_bound(day))
+
+    def _in_force(self, head: Entry) -> Entry | None:
+        """The version in force today, or None. Its text may be erased."""
+        try:
+            return in_law(self._ledger.history.walk(head), as_bound(self._context.now()))
+        except NotInLaw:
+            return None
+
+    def _link(self, request: Request, head: Entry) -> dict[str, str]:
+        """Name the version in force today, if it is not the newest."""
+        entry = self._in_force(head)
+        if entry is None or entry.version == head.version:
+            return {}
+        path = f"/titles/{head.title_number}"
+        url = self._context.url(request.scope, path, version=entry.version)
+        title = f"version {entry.version} is in force today"
+        return {"Link": f'<{url}>; rel="alternate"; title="{title}"'}
+
+    def _title_page(
+        self, request: Request, shown: Entry, asked: dict[str, str], *, is_future: bool
+    ) -> str:
         title_number = shown.title_number
-        history, older = self._history(title_number, "HEAD", MANY_ENTRIES, broken=True)
+        history, older, orders = self._history(title_number, "HEAD", MANY_ENTRIES, broken=True)
         # Each call reads the head again, so what is shown must be in the chain that is verified.
-        report = self._ledger.verify(title_number, expect=shown.address)
+        report = self._context.verify(title_number, shown.address)
         # But the pin came from this very request, so it shows nothing about a rollback.
         report = replace(report, not_shown=(NO_PIN, *report.not_shown))
         entries = [entry for entry, _ in history]
+        head = history[0][0]
+        law = Law(self._context.now(), asked, is_future=is_future)
+        with suppress(LedgerError):  # a broken chain: the report names what is wrong
+            law = law._replace(in_force=self._in_force(head), is_known=True)
         return self._context.pages(request.scope).title(
             shown=shown,
-            head=history[0][0],
+            head=head,
+            law=law,
             history=history,
+            orders=orders,
             older_url=self._older(request, title_number, older, MANY_ENTRIES),
             report=report,
             log=self._context.log.of(entries, shown),
@@ -134,12 +187,13 @@ class TitleRoutes:
         """The history of a title, newest first, from its head or from an address down."""
 
         def read() -> Response:
-            history, older = self._history(title_number, start or "HEAD", limit)
+            history, older, orders = self._history(title_number, start or "HEAD", limit)
             url = self._older(request, title_number, older, limit)
             if self._context.wants_html(request.scope):
                 page = self._context.pages(request.scope).entries(
                     title_number=title_number,
                     history=history,
+                    orders=orders,
                     older_url=url,
                     log=self._context.log.of([each for each, _ in history]),
                 )
@@ -147,6 +201,7 @@ class TitleRoutes:
             shown = [
                 {
                     **entry_json(entry, self._ledger.keyring),
+                    "erased": _erased(entry, orders),
                     "changes": None
                     if differing is None
                     else [change_json(change) for change in differing],
@@ -156,31 +211,42 @@ class TitleRoutes:
             body = to_json({"title_number": title_number, "entries": shown})
             return answer(request, body, headers={"Link": f'<{url}>; rel="next"'} if url else {})
 
-        return await self._context.threads.run("entries", read)
+        return await self._context.run("entries", read, title_number)
 
-    def _history(self, title_number: str, start: str, limit: int, *, broken: bool = False) -> Page:
+    def _history(self, title_number: str, start: str, limit: int, *, broken: bool = False) -> Part:
         """Read a page of history. ``broken``: stop at a broken link, for the report names it."""
         history: list[tuple[Entry, list[Change] | None]] = []
-        left = MAX_CHANGES
+        older, left, is_complete = None, MAX_CHANGES, True
         for entry, old, new in self._steps(title_number, start, limit + 1, broken=broken):
             if len(history) == limit:
-                return history, entry.address
-            try:
-                differing = changes(old, new, limit=left)
-            except InvalidError:
-                history.append((entry, None))
+                older = entry.address
+                break
+            differing = None
+            if old is None or new is None:
+                is_complete = False
             else:
-                history.append((entry, differing))
-                left -= sum(change.size for change in differing)
-        return history, None
+                with suppress(InvalidError):  # too much changed
+                    differing = changes(old, new, limit=left)
+                    left -= sum(change.size for change in differing)
+            history.append((entry, differing))
+        return Part(history, older, {} if is_complete else self._orders(title_number))
+
+    def _orders(self, title_number: str) -> dict[int, Entry]:
+        """Map the versions whose texts are erased to the entry that orders each erased."""
+        orders: dict[int, Entry] = {}
+        with suppress(IntegrityError, TrustError):  # those above what could be read are there
+            for entry in self._ledger.log(title_number):
+                for version in entry.erases:
+                    orders.setdefault(version, entry)
+        return orders
 
     def _steps(self, title_number: str, start: str, limit: int, *, broken: bool) -> Iterator[Step]:
         """Yield each entry with the document before it and its own; holds two at a time."""
         child: Entry | None = None
-        new: dict[str, JSONValue] = {}
+        new: Document = {}
         try:
             for entry in self._ledger.log(title_number, start, limit=limit):
-                old = entry.document
+                old = None if entry.is_withheld else entry.document
                 if child is not None:
                     yield child, old, new
                 child, new = entry, old
@@ -201,7 +267,7 @@ class TitleRoutes:
     async def entry(
         self, request: Request, title_number: TitleNumber, address: AddressOrPrefix
     ) -> Response:
-        """The exact bytes of an entry: their sha256 is its address."""
+        """The exact bytes of an entry, without its text if that is erased."""
 
         def read() -> Response:
             if not PREFIX.fullmatch(address):
@@ -214,15 +280,17 @@ class TitleRoutes:
                 return RedirectResponse(self._context.url(request.scope, path), 307)
             if self._context.wants_html(request.scope):
                 return html(request, self._entry_page(request, entry))
-            return answer(request, entry.data, tag=entry.address, cache=self._context.for_ever)
+            # A tag of its own: whoever has the text must not hear that nothing has changed.
+            tag = f"{entry.address}-short" if entry.is_withheld else entry.address
+            return answer(request, entry.data, tag=tag)
 
-        return await self._context.threads.run("entry", read)
+        return await self._context.run("entry", read, title_number)
 
     def _entry_page(self, request: Request, entry: Entry) -> str:
-        [(_, differing)], _ = self._history(entry.title_number, entry.address, 1)
+        [(_, differing)], _, orders = self._history(entry.title_number, entry.address, 1)
         head = self._ledger.head(entry.title_number)
         return self._context.pages(request.scope).entry(
-            entry=entry, changes=differing, is_head=entry.address == head.address
+            entry=entry, changes=differing, orders=orders, is_head=entry.address == head.address
         )
 
     async def diff(
@@ -238,19 +306,25 @@ class TitleRoutes:
             head = self._ledger.head(title_number).address
             before = self._ledger.entry(title_number, HEAD.sub(head, old))
             after = self._ledger.entry(title_number, HEAD.sub(head, new))
-            differing = changes(before.document, after.document, limit=MAX_CHANGES)
+            differing, orders = None, {}
+            if before.is_withheld or after.is_withheld:
+                orders = self._orders(title_number)
+            else:
+                differing = changes(before.document, after.document, limit=MAX_CHANGES)
             if self._context.wants_html(request.scope):
-                pages = self._context.pages(request.scope)
-                return html(request, pages.diff(old=before, new=after, changes=differing))
+                page = self._context.pages(request.scope).diff(
+                    old=before, new=after, changes=differing, orders=orders
+                )
+                return html(request, page)
             shown = {
                 "title_number": title_number,
-                "from": {"address": before.address, "version": before.version},
-                "to": {"address": after.address, "version": after.version},
-                "changes": [change_json(change) for change in differing],
+                "from": _named(before, orders),
+                "to": _named(after, orders),
+                "changes": None if differing is None else list(map(change_json, differing)),
             }
             return answer(request, to_json(shown))
 
-        return await self._context.threads.run("diff", read)
+        return await self._context.run("diff", read, title_number)
 
     async def verification(
         self, request: Request, title_number: TitleNumber, expect: Expect = None
@@ -258,18 +332,20 @@ class TitleRoutes:
         """The report of a verification, made now. The status is 200 whatever it says."""
 
         def read() -> Response:
-            report = self._ledger.verify(title_number, expect=expect)
+            report = self._context.verify(title_number, expect)
             headers = {"Vary": "Accept", "Cache-Control": "no-store"}
             if self._context.wants_html(request.scope):
                 page = self._context.pages(request.scope).verification(
-                    title_number=title_number, report=report, pin=expect
+                    title_number=title_number,
+                    report=report,
+                    pin=expect,
                 )
                 return Response(page, headers=headers, media_type="text/html")
             shown = {"title_number": title_number, "expect": expect}
             body = to_json(shown | report_json(report))
             return Response(body, headers=headers, media_type="application/json")
 
-        return await self._context.threads.run("verification", read)
+        return await self._context.run("verification", read, title_number)
 
     async def bundle(self, title_number: TitleNumber) -> Response:
         """The title with all its history, as a file to verify offline."""
@@ -284,13 +360,34 @@ class TitleRoutes:
                 undo.pop_all()  # _chunks closes it
             return out, size
 
-        out, size = await self._context.threads.run("bundle", read)
+        out, size = await self._context.run("bundle", read, title_number)
         headers = {
             "Content-Disposition": f'attachment; filename="{title_number}.bundle"',
             "Content-Length": str(size),
             "Cache-Control": "no-store",
         }
         return StreamingResponse(_chunks(out), media_type=BUNDLE_TYPE, headers=headers)
+
+
+def _effective(entry: Entry) -> dict[str, str]:
+    """Say in headers from when, and until when, an entry holds in law."""
+    headers = {"Ledger-Effective": entry.effective_at or entry.recorded_at}
+    if entry.effective_until:
+        headers["Ledger-Effective-Until"] = entry.effective_until
+    return headers
+
+
+def _named(entry: Entry, orders: dict[int, Entry]) -> dict[str, Any]:
+    erased = _erased(entry, orders)
+    return {"address": entry.address, "version": entry.version, "erased": erased}
+
+
+def _erased(entry: Entry, orders: dict[int, Entry]) -> dict[str, Any] | None:
+    """Say which entry erased a text; None if it is there."""
+    if not entry.is_withheld:
+        return None
+    order = orders[entry.version]
+    return {"version": order.version, "reference": order.reference}
 
 
 async def _chunks(source: BinaryIO) -> AsyncIterator[bytes]:

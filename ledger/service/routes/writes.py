@@ -1,4 +1,4 @@
-"""Append a document to a title."""
+"""Append a document to a title, and erase the texts of earlier ones."""
 
 from __future__ import annotations
 
@@ -8,28 +8,35 @@ from typing import TYPE_CHECKING
 from fastapi.responses import Response
 from starlette.requests import Request  # noqa: TC002 -- FastAPI reads the annotations
 
-from ledger.errors import ConflictError, HeadMoved, LedgerError, NotFoundError
+from ledger.errors import ConflictError, HeadMoved, LedgerError
+from ledger.format import canonical
+from ledger.format.entry import KINDS
 from ledger.service.http import headers
-from ledger.service.http.answers import JSON_TYPE
-from ledger.service.http.bodies import parse_document, read_body, representation
+from ledger.service.http.answers import JSON_TYPE, to_json
+from ledger.service.http.bodies import parse_document, parse_order, read_body, representation
 from ledger.service.http.conditions import expected_parent
 from ledger.service.http.errors import MatchRequired, WriteRefused
-from ledger.service.http.parameters import TitleNumber  # noqa: TC001 -- FastAPI reads the annotations
-from ledger.service.openapi.routes import APPEND, APPEND_ANY
-from ledger.titles.append import ANY, Draft
+from ledger.service.http.parameters import (  # noqa: TC001 -- FastAPI reads the annotations
+    SkipUnchanged,
+    TitleNumber,
+)
+from ledger.service.openapi.routes import APPEND, APPEND_ANY, ERASE
+from ledger.titles.append import ANY, Anything, Appended, Draft
 
 if TYPE_CHECKING:
     from fastapi import FastAPI
 
+    from ledger.format.entry import Entry
     from ledger.service.context import Context
     from ledger.service.http.conditions import Conditions
-    from ledger.titles.append import Appended
+    from ledger.titles.append import Guards
+    from ledger.titles.erase import Erasure
 
 __all__ = ["WriteRoutes"]
 
 
 class WriteRoutes:
-    """The two routes that append."""
+    """The routes that write."""
 
     def __init__(self, context: Context) -> None:
         self._context = context
@@ -37,43 +44,65 @@ class WriteRoutes:
 
     def add_to(self, app: FastAPI) -> None:
         """Add the routes to the application."""
-        app.add_api_route("/titles", self.append_any, methods=["POST"], **APPEND_ANY)
-        app.add_api_route("/titles/{title_number}", self.append, methods=["POST"], **APPEND)
+        for path, endpoint, contract in (
+            ("/titles", self.append_any, APPEND_ANY),
+            ("/titles/{title_number}", self.append, APPEND),
+            ("/titles/{title_number}/erasures", self.erase, ERASE),
+        ):
+            app.add_api_route(path, endpoint, methods=["POST"], **contract)
 
-    async def append_any(self, request: Request) -> Response:
+    async def append_any(self, request: Request, skip_unchanged: SkipUnchanged = None) -> Response:
         """Register a new version of the title that the document names."""
-        return await self._append(request, None)
+        return await self._append(request, None, skip_unchanged)
 
-    async def append(self, request: Request, title_number: TitleNumber) -> Response:
+    async def append(
+        self, request: Request, title_number: TitleNumber, skip_unchanged: SkipUnchanged = None
+    ) -> Response:
         """Register a new version of this title."""
-        return await self._append(request, title_number)
+        return await self._append(request, title_number, skip_unchanged)
 
-    async def _append(self, request: Request, title_number: str | None) -> Response:
+    async def _append(
+        self, request: Request, title_number: str | None, skip_unchanged: str | None
+    ) -> Response:
         conditions = headers.conditions(request)
         if self._context.settings.require_match and not conditions.say_on_what():
             raise MatchRequired(
                 "every write must say which version it builds on: If-Match with an address,"
                 " or If-None-Match: *",
-                hint="send If-Match with the ETag you read, or If-None-Match: * for a new title",
+                hint="read the title and send its ETag in If-Match",
             )
-        message = headers.message(request)
-        effective_at = headers.effective_at(request)
-        reference = headers.reference(request)
+        guards = headers.guards(request)
+        kind = headers.text(request, "Ledger-Kind")
+        members = {
+            "message": headers.message(request),
+            "effective_at": headers.text(request, "Ledger-Effective"),
+            "effective_until": headers.text(request, "Ledger-Effective-Until"),
+            "kind": KINDS[0] if kind is None else kind,
+            "status": headers.text(request, "Ledger-Status"),
+            "reference": headers.reference(request),
+            "author": request.scope["ledger"].token,
+        }
         data = await read_body(request, self._context.settings.max_body)
 
         def write() -> Response:
             name, document = parse_document(data, title_number)
-            draft = Draft(name, document, message, effective_at, reference)
-            return self._answer(request, self._submit(draft, conditions))
+            self._context.log.check_head(name)
+            draft = Draft(name, document, **members)
+            skip = skip_unchanged is not None
+            return self._answer(request, self._submit(draft, conditions, guards, skip=skip))
 
-        return await self._context.threads.run("append", write)
+        return await self._context.run("append", write)
 
-    def _submit(self, draft: Draft, conditions: Conditions) -> Appended:
+    def _submit(
+        self, draft: Draft, conditions: Conditions, guards: Guards, *, skip: bool
+    ) -> Appended:
         try:
             # A known reference decides, whatever the condition: nothing is written twice.
-            known = bool(conditions) and self._is_known(draft)
+            known = (bool(conditions) or skip) and self._is_known(draft)
             parent = ANY if known else expected_parent(self._ledger, draft.title_number, conditions)
-            appended = self._ledger.submit(draft, parent=parent)
+            if skip and not known and (head := self._unchanged(draft, parent)):
+                return Appended(head, repeated=True)
+            appended = self._ledger.submit(draft, parent=parent, guards=guards)
         except ConflictError as error:
             self._context.metrics.conflicted(error.slug)
             if isinstance(error, HeadMoved):
@@ -86,11 +115,60 @@ class WriteRoutes:
         """Tell whether the title's chain has the reference."""
         if not draft.reference:
             return False
-        try:
-            chain = self._ledger.log(draft.title_number)
-            return any(entry.reference == draft.reference for entry in chain)
-        except NotFoundError:
-            return False  # no such title yet
+        history = self._ledger.history
+        head = history.find_head(draft.title_number)
+        return head is not None and bool(
+            history.find_reference(head.entry, draft.reference, draft.part)
+        )
+
+    def _unchanged(self, draft: Draft, parent: str | Anything | None) -> Entry | None:
+        """Return the head if the draft would say nothing new on top of it."""
+        found = self._ledger.history.find_head(draft.title_number)
+        if found is None or parent not in {ANY, found.entry.address}:
+            return None
+        head = found.entry
+        status = head.status if draft.status is None else draft.status
+        asked = (draft.effective_at, draft.effective_until, draft.kind, status)
+        if asked != (head.effective_at, head.effective_until, head.kind, head.status):
+            return None
+        return head if canonical.encode(draft.document) == canonical.encode(head.document) else None
+
+    async def erase(self, request: Request, title_number: TitleNumber) -> Response:
+        """Order the texts of versions erased, and erase what can be by now. Repeat it to go on."""
+        guards = headers.guards(request)
+        author = request.scope["ledger"].token
+        data = await read_body(request, self._context.settings.max_body)
+
+        def write() -> Response:
+            order = parse_order(data)
+            erasure = self._ledger.erase(
+                title_number,
+                order.versions,
+                reference=order.reference,
+                message=order.message,
+                author=author,
+                clamp_time=guards.clamp_time,
+            )
+            return self._erased(title_number, erasure)
+
+        return await self._context.threads.run("erase", write)
+
+    def _erased(self, title_number: str, erasure: Erasure) -> Response:
+        assert erasure.order is not None  # noqa: S101 -- it was just appended
+        order = erasure.order
+        body = {
+            "title_number": title_number,
+            "order": {
+                "address": order.address,
+                "version": order.version,
+                "reference": order.reference,
+            },
+            "erased": sorted(entry.version for entry in erasure.erased),
+            "waiting": sorted(erasure.waiting),
+            "left": list(erasure.left),
+        }
+        named = {"Ledger-Address": order.address, "Cache-Control": "no-store"}
+        return Response(to_json(body), 200 if erasure.is_done else 202, named, JSON_TYPE)
 
     def _explain(self, error: HeadMoved, title_number: str) -> WriteRefused:
         head = None

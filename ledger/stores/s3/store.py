@@ -13,6 +13,7 @@ holds for them, too.
 
 from __future__ import annotations
 
+import os
 import random
 import re
 import time
@@ -21,6 +22,7 @@ from concurrent.futures import ThreadPoolExecutor, wait
 from contextlib import closing
 from datetime import UTC, datetime, timedelta
 from email.utils import parsedate_to_datetime
+from functools import partial
 from typing import TYPE_CHECKING, Any, TypeVar
 
 from boto3.session import Session
@@ -34,6 +36,7 @@ from ledger.errors import (
     LedgerError,
     OutcomeUnknown,
     PreconditionFailed,
+    StoreDenied,
     StoreUnavailable,
     StoreUnsafe,
 )
@@ -49,6 +52,8 @@ if TYPE_CHECKING:
     from concurrent.futures import Future
 
     from mypy_boto3_s3.client import S3Client
+
+    from ledger.stores.base import IsUnwanted
 
 __all__ = ["S3Store", "make_client"]
 
@@ -100,19 +105,35 @@ class S3Store(Store):
         # The threads of both are made as they are needed.
         self._readers = Readers(connections)
         self._writers = ThreadPoolExecutor(connections, thread_name_prefix="s3-store")
+        self._process: int | None = os.getpid()
 
     def __repr__(self) -> str:
         return f"S3Store({self.url!r})"
 
     def close(self) -> None:
         """End the threads, and the connections of a client that was not given."""
+        if self._process != os.getpid():
+            return  # they are another process's
+        self._process = None
         self._readers.close()
         self._writers.shutdown(cancel_futures=True)
         if self._own_client:
             self._client.close()
 
+    def _check_open(self) -> None:
+        """Refuse to hang: threads and connections don't outlive a close, nor follow a fork."""
+        if self._process is None:
+            raise StoreUnavailable(f"{self.url} was closed", hint="open the store again")
+        if self._process != os.getpid():
+            raise StoreUnavailable(
+                f"{self.url} was opened by process {self._process}, before a fork:"
+                " its threads and connections are not in this process",
+                hint="open the ledger in each worker, after the fork (gunicorn: post_fork)",
+            )
+
     def get(self, key: str) -> Blob | None:
         """The object, or None where there is none."""
+        self._check_open()
         check_key(key)
         return _read(lambda: self._get(key))
 
@@ -121,36 +142,60 @@ class S3Store(Store):
 
         OutcomeUnknown where the request was sent several times and no answer was clear.
         """
+        self._check_open()
         check_key(key)
         return _again(lambda: self._create(key, data))
 
     def replace(self, key: str, data: bytes, expected: str) -> str:
         """Replace the object if its version is ``expected``, else PreconditionFailed."""
+        self._check_open()
         check_key(key)
         return self._put(key, data, IfMatch=expected)
 
     def list(self, prefix: str = "", *, after: str = "", delimiter: str = "") -> Iterator[str]:
         """The keys in order, a page of a thousand at a time."""
+        self._check_open()
         check_listing(prefix, after, delimiter)
         return self._list(prefix, after, delimiter)
 
     def delete(self, key: str) -> None:
-        """Delete a marker, probe, pack or staging object; anything else is an InvalidError."""
+        """Delete an object that ``check_deletable`` lets go; others are an InvalidError."""
+        self._check_open()
         check_deletable(key)
         _again(lambda: self._delete(key))
 
     def get_many(self, keys: Iterable[str]) -> Iterator[tuple[str, Blob | None]]:
         """Every key with its object, in the order asked for; the next ones are read ahead."""
+        self._check_open()
         return self._side_by_side(self._readers.submit, self._read_one, keys)
 
     def create_many(self, objects: Iterable[tuple[str, bytes]]) -> None:
         """Create all the objects side by side; after a failure, none is under way any more."""
+        self._check_open()
         submit = self._writers.submit
         for _ in self._side_by_side(submit, lambda it: self.create(*it), objects, finish=True):
             pass
 
+    def purge(self, prefix: str, is_unwanted: IsUnwanted) -> tuple[str, ...]:
+        """Delete the unwanted of the versions that a bucket with versioning keeps below a prefix.
+
+        An object that was deleted has older versions only. What Object Lock holds, or nobody lets
+        us list or delete, is in the answer.
+        """
+        check_listing(prefix, "", "")
+        left: list[str] = []
+        try:
+            for key, version in self._older_versions(prefix):
+                read = partial(self._read_version, key, version)
+                if is_unwanted(key, read) and (why := self._delete_version(key, version)):
+                    left.append(f"an older version of {key} ({version}): {why}")
+        except (StoreDenied, StoreUnsafe) as error:
+            left.append(f"older versions of the objects below {prefix}: {error}")
+        return tuple(left)
+
     def presign(self, key: str, seconds: int) -> str:
         """A URL from which anybody can read this one object for so long: it is a credential."""
+        self._check_open()
         check_key(key)
         try:
             return self._client.generate_presigned_url(
@@ -167,6 +212,7 @@ class S3Store(Store):
         ``remembered``: as the last read of an object told it, and the time since; None if it
         didn't. Raises StoreUnavailable if the server doesn't tell when asked.
         """
+        self._check_open()
         if remembered:
             said_at, since = self._told
             return said_at and said_at + timedelta(seconds=time.monotonic() - since)
@@ -185,9 +231,10 @@ class S3Store(Store):
                 bulk.miss()
         return key, blob
 
-    def _get(self, key: str) -> Blob | None:
+    def _get(self, key: str, **version: str) -> Blob | None:
+        get: Callable[..., Any] = self._client.get_object
         try:
-            answer = self._client.get_object(Bucket=self._bucket, Key=self._prefix + key)
+            answer = get(Bucket=self._bucket, Key=self._prefix + key, **version)
             # Not "with … as": that would give the raw stream, in which nothing is checked.
             with closing(answer["Body"]) as body:
                 data = body.read(LIMIT)
@@ -201,7 +248,7 @@ class S3Store(Store):
             raise IntegrityError(f"{key} is larger than {LIMIT} bytes", object_key=key)
         self._told = (_date_of(answer), time.monotonic())
         blob = Blob(data, self._version(key, answer))
-        if self._bulk is not None:
+        if self._bulk is not None and not version:
             self._bulk.learn(self._prefix + key)
         return blob
 
@@ -223,13 +270,14 @@ class S3Store(Store):
     def _put(self, key: str, data: bytes, **condition: str) -> str:
         """Send a conditional write once; one that got no clear answer is OutcomeUnknown."""
         put: Callable[..., Any] = self._client.put_object
+        if getattr(self._client.meta.config, "request_checksum_calculation", "") != "when_required":
+            condition["ChecksumAlgorithm"] = "SHA256"
         try:
             answer = put(
                 Bucket=self._bucket,
                 Key=self._prefix + key,
                 Body=Unlogged(data),
                 ContentType="application/json" if key.endswith(".json") else "binary/octet-stream",
-                ChecksumAlgorithm="SHA256",
                 **condition,
             )
         except FOREIGN as error:
@@ -249,12 +297,51 @@ class S3Store(Store):
             )
         return version
 
-    def _delete(self, key: str) -> None:
+    def _delete(self, key: str, **version: str) -> None:
+        delete: Callable[..., Any] = self._client.delete_object
         try:
-            self._client.delete_object(Bucket=self._bucket, Key=self._prefix + key)
+            delete(Bucket=self._bucket, Key=self._prefix + key, **version)
         except FOREIGN as error:
             if not is_missing_object(error):
                 raise explain(error, f"cannot delete {self._where(key)}", key) from error
+
+    def _older_versions(self, prefix: str) -> Iterator[tuple[str, str]]:
+        """The key and the version's id of what ``get`` doesn't find any more."""
+        asked = {"Bucket": self._bucket, "Prefix": self._prefix + prefix}
+        while True:
+            page = _read(lambda: self._page(asked, self._client.list_object_versions))
+            for found in page.get("Versions", ()):
+                key = found["Key"].removeprefix(self._prefix)
+                if not found["IsLatest"] and is_listed(key):
+                    yield key, found["VersionId"]
+            if not page.get("IsTruncated"):
+                return
+            asked["KeyMarker"] = page["NextKeyMarker"]
+            asked["VersionIdMarker"] = page["NextVersionIdMarker"]
+
+    def _read_version(self, key: str, version: str) -> bytes:
+        blob = _read(lambda: self._get(key, VersionId=version))
+        return blob.data if blob else b""
+
+    def _delete_version(self, key: str, version: str) -> str:
+        """Delete a version; return why it can't be, or nothing."""
+        try:
+            _again(lambda: self._delete(key, VersionId=version))
+        except StoreDenied as error:
+            return self._find_lock(key, version) or str(error)
+        return ""
+
+    def _find_lock(self, key: str, version: str) -> str:
+        try:
+            found = self._client.head_object(
+                Bucket=self._bucket, Key=self._prefix + key, VersionId=version
+            )
+        except FOREIGN:
+            return ""
+        until: datetime | None = found.get("ObjectLockRetainUntilDate")
+        if found.get("ObjectLockLegalHoldStatus") == "ON":
+            return "a legal hold keeps it"
+        return f"Object Lock keeps it until {until:%Y-%m-%d}" if until else ""
 
     def _list(self, prefix: str, after: str, delimiter: str) -> Iterator[str]:
         asked = {"Bucket": self._bucket, "Prefix": self._prefix + prefix, "Delimiter": delimiter}
@@ -268,13 +355,14 @@ class S3Store(Store):
                 return
             asked["ContinuationToken"] = page["NextContinuationToken"]
 
-    def _page(self, asked: dict[str, str]) -> dict[str, Any]:
-        ask: Callable[..., Any] = self._client.list_objects_v2
+    def _page(self, asked: dict[str, str], ask: Callable[..., Any] | None = None) -> dict[str, Any]:
+        list_objects: Callable[..., Any] = ask or self._client.list_objects_v2
         try:
-            page: dict[str, Any] = ask(**asked)
+            page: dict[str, Any] = list_objects(**asked)
         except FOREIGN as error:
             raise explain(error, f"cannot list {self.url}") from error
-        if page.get("IsTruncated") and not page.get("NextContinuationToken"):
+        goes_on = page.get("NextContinuationToken") or page.get("NextKeyMarker")
+        if page.get("IsTruncated") and not goes_on:
             raise StoreUnavailable(f"cannot list {self.url}: the server doesn't say how to go on")
         return page
 
