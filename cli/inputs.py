@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 import sys
 import tempfile
 from contextlib import contextmanager
@@ -57,6 +58,12 @@ def spooled(source: BinaryIO) -> Iterator[BinaryIO]:
                 hint=f"make room in {tempfile.gettempdir()}, or set TMPDIR to another folder",
             ) from error
         yield cast("BinaryIO", spool)
+
+
+def sha256_of(source: BufferedReader) -> str:
+    """The sha256 of a whole file, in hex."""
+    source.seek(0)
+    return hashlib.file_digest(source, "sha256").hexdigest()
 
 
 def cannot_read(file: str | Path, error: OSError) -> NotFoundError:
