@@ -222,6 +222,10 @@ class Log:
         leaf = decode_leaf(leaves[0]) if leaves else None
         return leaf if isinstance(leaf, Leaf) else None
 
+    def markers(self, title_number: str) -> Iterator[tuple[int, str]]:
+        """The version and address of every move of a title's head that no seal has settled."""
+        return self._history.markers(title_number)
+
     def look(self) -> tuple[Finding, ...]:
         """Look at the titles that were logged last and at some that wait, as an audit looks at all.
 

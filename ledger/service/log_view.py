@@ -46,7 +46,7 @@ class Place(NamedTuple):
 
     ``logged``: it is this leaf. ``earlier``: it was logged before this leaf, farther back than is
     looked. ``waiting``: it is not in there yet. ``contradicted``: another entry is. ``unknown``:
-    nothing is sure, as a seal is at work, or what it comes before is contradicted.
+    nothing is sure, as the title's record does not tell, or what it comes before is contradicted.
     """
 
     state: State
@@ -106,6 +106,12 @@ class Logged:
                 reason="not-as-logged",
                 object_key=head_key(entry.title_number),
             )
+        if place.state == "unknown":
+            raise InvalidError(
+                f"where version {entry.version} of {entry.title_number} is in the log is not known:"
+                " the title's record does not tell",
+                hint="'ledger prove' reads the whole log; 'ledger seal --all' mends the record",
+            )
         raise NotSealed(
             f"version {entry.version} of {entry.title_number} is not in the log yet",
             hint="it will be there after the next seal; try again later",
@@ -161,34 +167,54 @@ class Logged:
     def _places(
         self, leaves: Sequence[Leaf], signed: SignedCheckpoint, most: int
     ) -> dict[str, Place]:
-        """Where the leaves of one title are, by their addresses."""
+        """Where the leaves of one title are, by their addresses.
+
+        The title's record is a hint: its newest leaf is proved, and without one that holds nothing
+        is called not logged, unless its marker is still there.
+        """
+        if not leaves:
+            return {}
         size = signed.checkpoint.size
-        found = self._reader.record(leaves[0].title_number) if leaves else None
-        if found is None:
-            return {leaf.address: Place("waiting") for leaf in leaves}
-        record = found[0]
-        places = {
-            leaf.address: _newest(leaf, record, size)
-            for leaf in leaves
-            if leaf.version >= record.version
-        }
-        older = [leaf for leaf in leaves if leaf.address not in places]
-        below = min(size, record.leaf)
-        indexes = self._reader.search(older, size, below, most=most) if older else {}
-        missing = Place("contradicted" if below <= most * WIDTH else "earlier", below)
-        if record.leaf >= size or Place("contradicted") in places.values():
-            missing = Place("unknown")
-        for leaf in older:
-            index = indexes.get(leaf)
-            places[leaf.address] = missing if index is None else Place("logged", index)
+        found = self._proved(leaves[0].title_number, signed)
+        places: dict[str, Place] = {}
+        for leaf in leaves:
+            index = found[1].leaf_of(leaf.version) if found else None
+            if found and leaf.version == found[0].version and leaf != found[0]:
+                places[leaf.address] = Place("contradicted")
+            elif index is not None and index < size:
+                places[leaf.address] = Place("logged", index)
+        rest = [leaf for leaf in leaves if leaf.address not in places]
+        below = size
+        if found and all(leaf.version < found[0].version for leaf in rest):
+            below = found[1].leaf
+        indexes = self._reader.search(rest, size, below, most=most) if rest and most else {}
+        marked = set(self._log.markers(leaves[0].title_number)) if rest else set()
+        sure = found if Place("contradicted") not in places.values() else None
+        for leaf in rest:
+            if (at := indexes.get(leaf)) is not None:
+                places[leaf.address] = Place("logged", at)
+            else:
+                places[leaf.address] = _unfound(leaf, sure, marked)
         return places
 
+    def _proved(
+        self, title_number: str, signed: SignedCheckpoint
+    ) -> tuple[Leaf, SealedRecord] | None:
+        """The newest leaf that the title's record proves, and the record; None: it tells nothing."""
+        try:
+            return self._reader.proved_record(title_number, signed.checkpoint)
+        except IntegrityError as error:
+            if error.reason != "bad-record":
+                raise
+            return None
 
-def _newest(leaf: Leaf, record: SealedRecord, size: int) -> Place:
-    """Where the last logged version of a title is, or a later one."""
-    if leaf.version > record.version:
+
+def _unfound(
+    leaf: Leaf, found: tuple[Leaf, SealedRecord] | None, marked: set[tuple[int, str]]
+) -> Place:
+    """Where a leaf is that neither the record nor a search names."""
+    if (leaf.version, leaf.address) in marked:
         return Place("waiting")
-    if leaf.address != record.address:
-        return Place("contradicted")
-    # Records are published before the checkpoint that covers them.
-    return Place("logged", record.leaf) if record.leaf < size else Place("waiting")
+    if found and leaf.version < found[0].version:
+        return Place("earlier", found[1].leaves[0])
+    return Place("unknown")
