@@ -37,6 +37,12 @@ SKEW = timedelta(minutes=5)
 """How far a clock may be off. Verification reports entries dated further ahead; S3 refuses
 requests at three times as much."""
 
+HINTS = {
+    "bad-record": "'ledger seal --all' writes it again from the log",
+    "time-in-future": "compare clocks; --clamp-time appends to the title in spite of it",
+}
+"""What to do about a finding of the log."""
+
 UNCHECKED = (StoreDenied, StoreUnavailable, OutcomeUnknown)
 """Errors that leave open whether the thing itself is in order."""
 
@@ -165,14 +171,24 @@ class Examination:
 
         if self._ledger is None:
             return
+        log = Log(self._ledger)
         try:
-            size = Log(self._ledger).checkpoint(verify=True).checkpoint.size
+            size = log.checkpoint(verify=True).checkpoint.size
         except NotFoundError:
             yield Check("log", "ok", "there is none yet")
             return
         yield Check(
             "log", "ok", f"{counted(size, 'leaf')}; its checkpoint is signed by a trusted key"
         )
+        for found in log.look():
+            tampered = found.severity == "tampering"
+            yield Check(
+                "records" if found.slug == "bad-record" else "titles",
+                "problem" if tampered else "warning",
+                found.message,
+                HINTS.get(found.slug, "'ledger audit' looks at all titles"),
+                exit_code=20 if tampered else 0,
+            )
 
     def _see_log_key(self) -> Iterator[Check]:
         """Check the log's key; only a machine that seals the log has one."""

@@ -6,7 +6,7 @@ from datetime import UTC, datetime
 from typing import TYPE_CHECKING, BinaryIO, NamedTuple
 
 from ledger.bundles import verifying
-from ledger.errors import IntegrityError, MalformedError, OriginNotPinned
+from ledger.errors import IntegrityError, MalformedError, NotFoundError, OriginNotPinned
 from ledger.format.bundle import BundleReader
 from ledger.format.entry import Entry
 from ledger.format.keyring import TRUST_THE_LOG
@@ -20,7 +20,14 @@ if TYPE_CHECKING:
     from ledger.tlog.checkpoint import SignedCheckpoint, WitnessKey
     from ledger.tlog.receipt import Receipt
 
-__all__ = ["ENTRY", "RECEIPT", "Proven", "bundle_origin", "check_entry", "verify_bundle"]
+__all__ = [
+    "RECEIPT",
+    "Proven",
+    "audit_bundle",
+    "bundle_origin",
+    "check_entry",
+    "verify_bundle",
+]
 
 # What findings call files whose names only their reader knows.
 ENTRY = "the entry"
@@ -45,6 +52,37 @@ def verify_bundle(
     """Verify a bundle where it lies, offline; see ``Ledger.verify``."""
     verifying.check_source(source)
     return verifying.verify_bundle(source, keyring, clock(), origin=origin, expect=expect)
+
+
+def audit_bundle(
+    source: BinaryIO,
+    *,
+    keyring: Keyring,
+    origin: str | None = None,
+    clock: Callable[[], datetime] = _now,
+) -> Report:
+    """Verify a bundle, and insist on the log that it carries; offline.
+
+    ``verify_bundle`` holds the titles against that log as well, if there is one and the keyring has
+    its key. Raises OriginNotPinned if it has not, NotFoundError for a bundle without a log.
+    """
+    start = source.tell()
+    try:
+        header = BundleReader(source).header
+    except MalformedError:
+        header = None  # the report says so
+    source.seek(start)
+    if header is not None and not header.has_log:
+        raise NotFoundError(
+            "the bundle carries no log",
+            hint="a bundle of all titles does if there is one; 'ledger verify --bundle' takes it",
+        )
+    if header is not None and not keyring.keys(header.origin, "log"):
+        raise OriginNotPinned(
+            f"your keyring has no key of the log of {header.origin}",
+            hint=TRUST_THE_LOG.format(header.origin),
+        )
+    return verify_bundle(source, keyring=keyring, origin=origin, clock=clock)
 
 
 def bundle_origin(source: BinaryIO) -> str:

@@ -25,6 +25,7 @@ from ledger.format.report import Finding, finding_of
 from ledger.titles.identity import check_there
 from ledger.tlog.checkpoint import Checkpoint, SignedCheckpoint, open_checkpoint
 from ledger.tlog.merkle import (
+    HASH_BYTES,
     Edge,
     ReadHashes,
     check_consistency,
@@ -36,11 +37,14 @@ from ledger.tlog.merkle import (
 from ledger.tlog.objects import Leaf, LogState, OtherLeaf, SealedRecord, decode_leaf
 from ledger.tlog.receipt import Receipt
 from ledger.tlog.tiles import (
+    ENTRIES,
     WIDTH,
     Tile,
     TileBuilder,
+    check_tile,
     cut_tile,
     decode_entries,
+    encode_entries,
     entries_tiles,
     hash_reader,
     unfinished_tiles,
@@ -62,6 +66,8 @@ __all__ = [
     "open_remembered",
     "refuted",
 ]
+
+WIDTH_BITS = WIDTH.bit_length() - 1
 
 AHEAD = 16
 """How many tiles of leaves are asked for at once."""
@@ -165,15 +171,19 @@ class LogReader:
         except MalformedError as error:
             raise _wrong_tile(layout.tile_key(tile.path), error) from error
 
-    def builder(self, size: int, root: bytes | None = None) -> TileBuilder:
-        """What continues the log at this size, from its tiles.
+    def builder(
+        self, size: int, root: bytes | None = None, within: int | None = None
+    ) -> TileBuilder:
+        """What continues the log at this size, from its tiles, or from those of a later size.
 
         Without a root the tiles are believed: whoever appends to them compares the root that comes
         of it. Raises IntegrityError (reason ``wrong-root``, ``tile-missing``).
         """
         tiles = unfinished_tiles(size)
-        data = dict(zip(tiles, self.read_tiles(tiles), strict=True))
+        stored = [_whole(tile, within or size) for tile in tiles]
+        read_tiles = zip(tiles, stored, self.read_tiles(stored), strict=True)
         try:
+            data = {tile: _begin_of(tile, whole, found) for tile, whole, found in read_tiles}
             if root is None:
                 read = hash_reader(size, lambda wanted: [data[tile] for tile in wanted])
                 root = Edge.read(size, read).root()
@@ -190,7 +200,7 @@ class LogReader:
         seen. Raises IntegrityError (``wrong-root``) at the end, if they don't lead to the
         checkpoint's.
         """
-        builder = self.builder(start, root)
+        builder = self.builder(start, root, checkpoint.size)
         for leaf in self.leaves(checkpoint.size, start):
             builder.append(leaf)
             yield leaf
@@ -270,7 +280,9 @@ class LogReader:
 
     def leaf_at(self, index: int, checkpoint: Checkpoint) -> Leaf | OtherLeaf:
         """A leaf of a checkpoint, proved to be in it; raises IntegrityError."""
-        data = next(self.leaves(index + 1, index))
+        tile = _whole(Tile(ENTRIES, index // WIDTH), checkpoint.size)
+        (entries,) = self.read_tiles([tile])
+        data = self._decode(tile, entries)[index % WIDTH]
         self._check_included(data, index, checkpoint)
         return decode_leaf(data)
 
@@ -464,7 +476,15 @@ def judge_remembered(log: LogReader, note: str) -> tuple[Finding, ...]:
 
 def _whole(tile: Tile, size: int) -> Tile:
     """The tile at the same place that a log of this size has."""
-    return Tile(tile.level, tile.index, min(WIDTH, size - tile.index * WIDTH))
+    hashes = size >> (WIDTH_BITS * max(tile.level, 0))
+    return Tile(tile.level, tile.index, min(WIDTH, hashes - tile.index * WIDTH))
+
+
+def _begin_of(tile: Tile, whole: Tile, data: bytes) -> bytes:
+    """The bytes of a tile, from those of a wider one in its place."""
+    if tile.level == ENTRIES:
+        return encode_entries(decode_entries(whole, data)[: tile.width])
+    return check_tile(whole, data)[: tile.width * HASH_BYTES]
 
 
 def _wrong_tile(key: str, error: LedgerError) -> IntegrityError:

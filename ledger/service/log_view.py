@@ -59,7 +59,7 @@ class LogPlace(NamedTuple):
     - ``earlier``: it was logged before this leaf, farther back than the search goes.
     - ``waiting``: it is not in the log yet.
     - ``contradicted``: the log has another entry as this version.
-    - ``unknown``: nobody can tell, because a seal is running or a later version is contradicted.
+    - ``unknown``: nobody can tell, because the title's record does not tell, or a later version is contradicted.
     """
 
     state: State
@@ -130,6 +130,12 @@ class LogView:
                 hint="keep this entry and its receipt, if you have one, and run 'ledger audit'",
                 reason="not-as-logged",
                 object_key=head_key(entry.title_number),
+            )
+        if place.state == "unknown":
+            raise InvalidError(
+                f"where version {entry.version} of {entry.title_number} is in the log is not known:"
+                " the title's record does not tell",
+                hint="'ledger prove' reads the whole log; 'ledger seal --all' mends the record",
             )
         raise NotSealed(
             f"version {entry.version} of {entry.title_number} is not in the log yet",
@@ -287,36 +293,54 @@ class LogView:
     def _places(
         self, leaves: Sequence[Leaf], signed: SignedCheckpoint, most: int
     ) -> dict[str, LogPlace]:
-        """Find the leaves of one title, by their addresses."""
+        """Where the leaves of one title are, by their addresses.
+
+        The title's record is a hint: its newest leaf is proved, and without one that holds nothing
+        is called not logged, unless its marker is still there.
+        """
+        if not leaves:
+            return {}
         size = signed.checkpoint.size
-        found = self._reader.record(leaves[0].title_number) if leaves else None
-        if found is None:
-            return {leaf.address: LogPlace("waiting") for leaf in leaves}
-        record = found[0]
-        places = {
-            leaf.address: _newest(leaf, record, size)
-            for leaf in leaves
-            if leaf.version >= record.version
-        }
-        if any(place.state == "contradicted" for place in places.values()):
-            self._confirm(leaves[0].title_number, record, signed)
-        older = [leaf for leaf in leaves if leaf.address not in places]
-        below = min(size, record.leaf)
-        indexes = self._reader.search(older, size, below, most=most) if older else {}
-        missing = LogPlace("contradicted" if below <= most * WIDTH else "earlier", below)
-        if record.leaf >= size or LogPlace("contradicted") in places.values():
-            missing = LogPlace("unknown")
-        for leaf in older:
-            index = indexes.get(leaf)
-            places[leaf.address] = missing if index is None else LogPlace("logged", index)
+        found = self._proved(leaves[0].title_number, signed)
+        places: dict[str, LogPlace] = {}
+        for leaf in leaves:
+            index = found[1].leaf_of(leaf.version) if found else None
+            if found and leaf.version == found[0].version and leaf != found[0]:
+                places[leaf.address] = LogPlace("contradicted")
+            elif index is not None and index < size:
+                places[leaf.address] = LogPlace("logged", index)
+        rest = [leaf for leaf in leaves if leaf.address not in places]
+        below = size
+        if found and all(leaf.version < found[0].version for leaf in rest):
+            below = found[1].leaf
+        indexes = self._reader.search(rest, size, below, most=most) if rest and most else {}
+        marked = set(self._log.markers(leaves[0].title_number)) if rest else set()
+        sure = found if LogPlace("contradicted") not in places.values() else None
+        for leaf in rest:
+            if (at := indexes.get(leaf)) is not None:
+                places[leaf.address] = LogPlace("logged", at)
+            else:
+                places[leaf.address] = _unfound(leaf, sure, marked)
         return places
 
+    def _proved(
+        self, title_number: str, signed: SignedCheckpoint
+    ) -> tuple[Leaf, SealedRecord] | None:
+        """The newest leaf that the title's record proves, and the record; None: nothing."""
+        try:
+            return self._reader.proved_record(title_number, signed.checkpoint)
+        except IntegrityError as error:
+            if error.reason != "bad-record":
+                raise
+            return None
 
-def _newest(leaf: Leaf, record: SealedRecord, size: int) -> LogPlace:
-    """Place the last logged version of a title, or a later one."""
-    if leaf.version > record.version:
+
+def _unfound(
+    leaf: Leaf, found: tuple[Leaf, SealedRecord] | None, marked: set[tuple[int, str]]
+) -> LogPlace:
+    """Where a leaf is that neither the record nor a search names."""
+    if (leaf.version, leaf.address) in marked:
         return LogPlace("waiting")
-    if leaf.address != record.address:
-        return LogPlace("contradicted")
-    # Records are published before the checkpoint that covers them.
-    return LogPlace("logged", record.leaf) if record.leaf < size else LogPlace("waiting")
+    if found and leaf.version < found[0].version:
+        return LogPlace("earlier", found[1].leaves[0])
+    return LogPlace("unknown")

@@ -7,8 +7,8 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from ledger import Ledger, verify_bundle
-from ledger.errors import IntegrityError
+from ledger import Ledger, audit_bundle, verify_bundle
+from ledger.errors import IntegrityError, NotFoundError, OriginNotPinned
 from ledger.format.bundle import write_bundle
 from ledger.format.canonical import encode
 from ledger.format.layout import LOG_CHECKPOINT, entry_key, head_key
@@ -151,6 +151,18 @@ def test_a_bundle_that_is_refused_writes_nothing(ledger: Ledger) -> None:
     target = Ledger.for_import(MemoryStore(), origin=ORIGIN, keyring=KEYRING)
     target.import_bundle(file_of(members))
     assert target.verify_all()
+
+
+def test_an_audit_of_a_bundle_insists_on_its_log(ledger: Ledger) -> None:
+    whole = bundle(ledger)
+    assert audit_bundle(file_of(whole), keyring=KEYRING, clock=CLOCK)
+    found = audit_bundle(file_of(without(whole, "TN2/")), keyring=KEYRING, clock=CLOCK)
+    assert slugs(found) == ["head-missing"]
+    with pytest.raises(NotFoundError, match="carries no log"):
+        audit_bundle(file_of(bundle(ledger, "TN2")), keyring=KEYRING)
+    with pytest.raises(OriginNotPinned, match="no key of the log"):
+        audit_bundle(file_of(whole), keyring=keyring_for(REGISTRAR))
+    assert audit_bundle(io.BytesIO(b"x"), keyring=KEYRING).outcome == "tampered"
 
 
 # --- a store that was emptied --------------------------------------------------------------------

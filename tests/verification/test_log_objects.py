@@ -13,6 +13,7 @@ from ledger.format.layout import (
     LOG_CHECKPOINT,
     LOG_STATE,
     PENDING,
+    entry_key,
     head_key,
     pending_key,
     sealed_key,
@@ -235,3 +236,44 @@ def test_markers_of_titles_in_any_order_are_joined_with_their_heads(register):
     entry = register.entries["TN17"][-1]
     del objects[pending_key("TN17", entry.version, entry.address)]
     assert head_key("TN17") in found(register.audit(objects), "unlogged")
+
+
+# --- packs ---------------------------------------------------------------------------------------
+
+
+def test_an_audit_takes_no_pack_for_an_entrys_own_object(register):
+    register.ledger.pack()
+    report = register.audit()
+    assert (report.outcome, slugs(report)) == ("verified", ["from-packs"])
+    assert "3 titles" in report.findings[0].message
+    assert slugs(register.audit(loose=2)) == ["from-packs"]
+    report = register.audit(loose=3)
+    assert (report.outcome, slugs(report)) == ("verified", [])
+    objects = register.objects()
+    for entries in register.entries.values():
+        for entry in entries:
+            del objects[entry_key(entry.title_number, entry.address)]
+    assert slugs(register.audit(objects)) == ["from-packs"]
+    report = register.audit(objects, loose=1)
+    assert report.outcome == "tampered"
+    assert "entry-missing" in slugs(report)
+
+
+# --- a look ---------------------------------------------------------------------------------------
+
+
+def test_a_look_names_a_wrong_record_and_a_head_in_the_future(register):
+    assert Log(register.ledger).look() == ()
+    now = register.clock.now
+    register.clock.now = datetime(9999, 12, 31, tzinfo=UTC)
+    register.append("TN3")
+    register.clock.now = now
+    objects = register.objects()
+    objects[sealed_key("TN1")] = SealedRecord(3, "0" * 64, (0, 1, 2)).encode()
+    del objects[sealed_key("TN2")]
+    found_by = Log(register.open(store_of(objects))).look()
+    assert [(each.severity, each.slug, each.object_key) for each in found_by] == [
+        ("tampering", "bad-record", sealed_key("TN1")),
+        ("warning", "bad-record", sealed_key("TN2")),
+        ("warning", "time-in-future", head_key("TN3")),
+    ]
