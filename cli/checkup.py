@@ -229,11 +229,10 @@ def _key_id(config: Config, path: Path) -> str | None:
 
 def _compare_clocks(store: Store) -> Iterator[Check]:
     """Compare this machine's clock with the store's, if the store has one."""
-    ask: Callable[[], datetime] | None = getattr(store, "server_time", None)
-    if ask is None:
-        return
     before = datetime.now(UTC)
-    theirs = ask()
+    theirs = store.server_time()
+    if theirs is None:
+        return
     # The server rounds to whole seconds, and its answer took a while to arrive.
     ahead = before - theirs
     behind = theirs - datetime.now(UTC)

@@ -41,6 +41,7 @@ from __future__ import annotations
 from typing import ClassVar
 
 __all__ = [
+    "ClockAhead",
     "ClockBehind",
     "ConflictError",
     "Erased",
@@ -255,6 +256,12 @@ class ClockBehind(ConflictError):
     """This clock is further behind the parent's time than clocks may differ."""
 
     slug = "clock-behind"
+
+
+class ClockAhead(ConflictError):
+    """This clock is further ahead of the store's than clocks may differ."""
+
+    slug = "clock-ahead"
 
 
 class PreconditionFailed(ConflictError):

@@ -9,6 +9,7 @@ from ledger.format.layout import KEY
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Iterator
+    from datetime import datetime
 
 __all__ = ["Blob", "IsUnwanted", "Store", "check_listing", "fold", "is_listed"]
 
@@ -116,6 +117,14 @@ class Store(Protocol):
         durable. If a store shows only what is durable, this does nothing.
         """
         return
+
+    def server_time(self, *, remembered: bool = False) -> datetime | None:  # noqa: ARG002
+        """What the store's own clock says, to the second; None if it has none, or none is known.
+
+        ``remembered``: as the last answer told it, and the time that has passed here since; this
+        asks nothing.
+        """
+        return None
 
     def close(self) -> None:
         """Let go of what the store holds open; nothing, for most."""

@@ -14,6 +14,7 @@ from enum import Enum
 from typing import TYPE_CHECKING, Final, NamedTuple
 
 from ledger.errors import (
+    ClockAhead,
     ClockBehind,
     HeadMissing,
     HeadMoved,
@@ -85,6 +86,11 @@ class Appended(NamedTuple):
     entry: Entry
     repeated: bool
     """Whether the chain already had an entry with this reference. If so, nothing was written."""
+    unchanged: bool = False
+    """Whether the head said all of the draft already, but for who asked and why.
+
+    With ``Guards.skip_unchanged`` nothing was written then, and the entry is that head.
+    """
 
 
 @dataclass(frozen=True, slots=True)
@@ -115,6 +121,10 @@ class Guards:
     """Record the parent's time if the clock is far behind it."""
     supersede_later: bool = False
     """Let a version without an end take the place of one that begins later."""
+    trust_clock: bool = False
+    """Sign even if the clock is far ahead of the store's."""
+    skip_unchanged: bool = False
+    """Write nothing if the head says all of the draft already, but for who asks and why."""
 
 
 class Pen(NamedTuple):
@@ -144,6 +154,9 @@ def append(
         entry = prepared.entry
         if prepared.repeated:
             _make_durable(history, entry)
+            return prepared
+        if prepared.unchanged and guards.skip_unchanged:
+            history.store.make_durable(layout.head_key(draft.title_number))
             return prepared
         head = tip.head()
         now = move_head(history, entry, head.version if head else None)
@@ -222,8 +235,11 @@ def _prepare(  # noqa: PLR0917 -- two callers, next to it
     _check_parent(draft.title_number, head, parent)
     if head is None:
         _check_first(history, draft.title_number)
+    unchanged = head is not None and _difference(draft, head.entry) is None
+    if head is not None and unchanged and guards.skip_unchanged:
+        return Appended(head.entry, repeated=False, unchanged=True)
     entry = _sign(history, pen, draft, head.entry if head else None, guards)
-    return Appended(entry, repeated=False)
+    return Appended(entry, repeated=False, unchanged=unchanged)
 
 
 def _sign(history: History, pen: Pen, draft: Draft, parent: Entry | None, guards: Guards) -> Entry:
@@ -231,12 +247,16 @@ def _sign(history: History, pen: Pen, draft: Draft, parent: Entry | None, guards
 
     What a device signs (an HSM, a KMS) is checked as a reader will check it.
     """
+    now = pen.clock()
+    recorded_at = _recorded_at(now, parent, clamp=guards.clamp_time)
+    if not guards.trust_clock:
+        _check_clock(history, draft.title_number, now)
     entry = Entry.sign(
         pen.signer,
         ledger=history.origin,
         title_number=draft.title_number,
         document=draft.document,
-        recorded_at=_recorded_at(pen.clock(), parent, clamp=guards.clamp_time),
+        recorded_at=recorded_at,
         salt=pen.random_bytes(32),
         parent=parent,
         kind=draft.kind,
@@ -246,12 +266,12 @@ def _sign(history: History, pen: Pen, draft: Draft, parent: Entry | None, guards
         effective_until=draft.effective_until,
         reference=draft.reference,
         part=draft.part,
-        status=draft.status or (parent.status if parent else OPEN),
+        status=_status(draft, parent),
         erases=draft.erases,
     )
     _check_closed(entry, parent)
     if parent is not None:
-        _check_law(history, entry, parent, pen.clock(), guards)
+        _check_law(history, entry, parent, now, guards)
     if type(pen.signer) is PrivateKey:
         return entry  # signed here, by the key whose id it carries
     key = layout.entry_key(entry.title_number, entry.address)
@@ -312,6 +332,30 @@ def _check_spelling(mine: str | None, theirs: str | None, other: Entry) -> None:
             " the two spellings would be without law",
             hint=f"write {theirs}",
         )
+
+
+def _check_clock(history: History, title_number: str, now: datetime) -> None:
+    """Refuse a clock that is far ahead of the store's: later entries could not go back behind it.
+
+    What the last answer told costs nothing, but this machine may have slept since. So the store is
+    asked before the clock is refused.
+    """
+    told = history.store.server_time(remembered=True)
+    if told is None or now - told <= CLOCK_SKEW:
+        return
+    told = history.store.server_time()
+    if told is not None and now - told > CLOCK_SKEW:
+        raise ClockAhead(
+            f"cannot append to {title_number}: this clock says {times.format_time(now)}, but that"
+            f" of {history.store.url} says {times.format_time(told)}",
+            hint="set the clock; or, if the store's is wrong, append with --trust-clock",
+        )
+
+
+def _status(draft: Draft, parent: Entry | None) -> str:
+    if draft.status is not None:
+        return draft.status
+    return parent.status if parent else OPEN
 
 
 def _recorded_at(now: datetime, parent: Entry | None, *, clamp: bool) -> str:
@@ -382,7 +426,7 @@ def _difference(draft: Draft, entry: Entry) -> str | None:
         "list of void versions": ((), entry.voids),
         "kind": (draft.kind, entry.kind),
         # None means: as the title was.
-        "status": (draft.status or entry.status, entry.status),
+        "status": (_status(draft, entry), entry.status),
     }
     for name, (asked, found) in pairs.items():
         if asked != found:

@@ -85,7 +85,7 @@ def check_draft(draft: Draft) -> None:
         effective_until=draft.effective_until,
         reference=draft.reference,
         part=draft.part,
-        status=draft.status or OPEN,
+        status=OPEN if draft.status is None else draft.status,
     )
 
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import secrets
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 
 import pytest
 from boto3.session import Session
@@ -416,6 +416,20 @@ def test_the_servers_time_is_that_of_its_answers(store_at, zone):
     with wire(answer(200, LISTING, Date=f"Mon, 23 Nov 2026 10:00:00 {zone}")) as server:
         store = store_at(server.url)
         assert store.server_time() == datetime(2026, 11, 23, 10, tzinfo=UTC)
+        store.close()
+
+
+def test_the_servers_time_is_remembered_from_the_last_object_read(store_at):
+    dated = answer(200, b"x", ETag='"1"', Date="Mon, 23 Nov 2026 10:00:00 GMT")
+    with wire(dated, answer(200, b"x", ETag='"1"')) as server:
+        store = store_at(server.url)
+        assert store.server_time(remembered=True) is None
+        store.get(HEAD)
+        told = store.server_time(remembered=True)
+        assert timedelta() <= told - datetime(2026, 11, 23, 10, tzinfo=UTC) < timedelta(minutes=1)
+        store.get(HEAD)
+        assert store.server_time(remembered=True) is None
+        assert server.methods() == ["GET", "GET"]
         store.close()
 
 

@@ -19,7 +19,7 @@ import time
 from collections import deque
 from concurrent.futures import ThreadPoolExecutor, wait
 from contextlib import closing
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 from email.utils import parsedate_to_datetime
 from functools import partial
 from typing import TYPE_CHECKING, Any, TypeVar
@@ -99,6 +99,8 @@ class S3Store(Store):
         else:  # how it was made can't all be seen, so nothing else may stand in for it
             self._client = _check_client(client)
         self.concurrency = connections
+        self._told: tuple[datetime | None, float] = (None, 0.0)
+        """What time the server said it was, and when that was on this machine's monotonic clock."""
         # The threads of both are made as they are needed.
         self._readers = Readers(connections)
         self._writers = ThreadPoolExecutor(connections, thread_name_prefix="s3-store")
@@ -180,15 +182,20 @@ class S3Store(Store):
         except FOREIGN as error:
             raise explain(error, f"cannot presign {self._where(key)}", key) from error
 
-    def server_time(self) -> datetime:
-        """What the server's clock says, to the second."""
+    def server_time(self, *, remembered: bool = False) -> datetime | None:
+        """What the server's clock says, to the second.
+
+        ``remembered``: as the last read of an object told it, and the time since; None if it
+        didn't. Raises StoreUnavailable if the server doesn't tell when asked.
+        """
+        if remembered:
+            said_at, since = self._told
+            return said_at and said_at + timedelta(seconds=time.monotonic() - since)
         page = _read(lambda: self._page({"Bucket": self._bucket, "Prefix": self._prefix}))
-        date = page["ResponseMetadata"]["HTTPHeaders"].get("date", "")
-        try:
-            said_at = parsedate_to_datetime(date)
-            return said_at if said_at.tzinfo else said_at.replace(tzinfo=UTC)
-        except ValueError:
-            raise StoreUnavailable(f"{self.url}: the server doesn't say what time it is") from None
+        said_at = _date_of(page)
+        if said_at is None:
+            raise StoreUnavailable(f"{self.url}: the server doesn't say what time it is")
+        return said_at
 
     def _read_one(self, key: str) -> tuple[str, Blob | None]:
         bulk = self._bulk
@@ -214,6 +221,7 @@ class S3Store(Store):
             raise explain(error, f"cannot read {self._where(key)}", key) from error
         if more:
             raise IntegrityError(f"{key} is larger than {LIMIT} bytes", object_key=key)
+        self._told = (_date_of(answer), time.monotonic())
         blob = Blob(data, self._version(key, answer))
         if self._bulk is not None and not version:
             self._bulk.learn(self._prefix + key)
@@ -367,6 +375,15 @@ class S3Store(Store):
 
     def _where(self, key: str) -> str:
         return f"{self.url}/{key}"
+
+
+def _date_of(answer: Mapping[str, Any]) -> datetime | None:
+    """The date in an answer's headers."""
+    try:
+        said_at = parsedate_to_datetime(answer["ResponseMetadata"]["HTTPHeaders"]["date"])
+    except (LookupError, ValueError):
+        return None
+    return said_at if said_at.tzinfo else said_at.replace(tzinfo=UTC)
 
 
 def _first_result(window: deque[Future[R]]) -> R:
