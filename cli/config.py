@@ -15,6 +15,7 @@ import stat
 import sys
 from contextlib import closing, contextmanager, suppress
 from dataclasses import dataclass
+from datetime import datetime
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -31,7 +32,13 @@ __all__ = ["Config", "load_config", "make_own_folder"]
 DEFAULT_STORE = "ledger-data"
 PROJECT_FILE = "ledger.toml"
 USER_FILE = "config.toml"
-USER_MEMBERS: dict[str, type] = {"store": str, "key": str, "connections": int}
+USER_MEMBERS: dict[str, type] = {
+    "store": str,
+    "key": str,
+    "connections": int,
+    "author": str,
+    "zone": str,
+}
 PROJECT_MEMBERS: dict[str, type] = {"store": str}
 
 THE_DEFAULT = "the default"
@@ -83,6 +90,27 @@ class Config:
                 f"{source}: connections must be a number from 1 to {MAX_CONNECTIONS}"
             )
         return number
+
+    def author(self, flag: str | None = None) -> str:
+        """Return who asks for what is appended; empty if nothing says so."""
+        if flag is not None:
+            return flag
+        return self.environment.get("LEDGER_AUTHOR") or str(self.user.get("author", ""))
+
+    def now(self) -> datetime:
+        """Return the time, with the offset of the zone in ``config.toml`` or of this machine."""
+        zone = self.user.get("zone")
+        if zone is None:
+            return datetime.now().astimezone()
+        from zoneinfo import ZoneInfo, ZoneInfoNotFoundError  # noqa: PLC0415 -- seldom needed
+
+        try:
+            return datetime.now(ZoneInfo(zone))
+        except (ZoneInfoNotFoundError, ValueError, OSError):
+            raise InvalidError(
+                f"{self.folder / USER_FILE}: zone is not a time zone: {zone!a:.60}",
+                hint="write an IANA name, such as Europe/London",
+            ) from None
 
     def key_file(self, flag: Path | None = None) -> Path:
         """Return the file of the private key to sign with."""

@@ -6,16 +6,16 @@ import sys
 import tempfile
 from contextlib import contextmanager
 from pathlib import Path
-from typing import TYPE_CHECKING, BinaryIO, cast
+from typing import TYPE_CHECKING, Any, BinaryIO, cast
 
-from ledger import NotFoundError
+from ledger import InvalidError, NotFoundError
 from ledger.errors import StoreUnavailable
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
     from io import BufferedReader
 
-__all__ = ["cannot_read", "read_input", "reading", "spooled"]
+__all__ = ["cannot_read", "check_own_document", "read_input", "reading", "spooled"]
 
 
 def read_input(file: str | Path, most: int = -1) -> bytes:
@@ -57,6 +57,20 @@ def spooled(source: BinaryIO) -> Iterator[BinaryIO]:
                 hint=f"make room in {tempfile.gettempdir()}, or set TMPDIR to another folder",
             ) from error
         yield cast("BinaryIO", spool)
+
+
+def check_own_document(document: dict[str, Any]) -> None:
+    """Refuse a document that is one of our files, given by mistake; raises InvalidError."""
+    if isinstance(document.get("document"), dict):
+        what = "an envelope around a document"
+    elif "signature" in document and isinstance(document.get("entry"), dict):
+        what = "an entry"
+    else:
+        return
+    raise InvalidError(
+        f"the document looks like {what}",
+        hint="append the document in it; or, if it is meant as it is, add --as-document",
+    )
 
 
 def cannot_read(file: str | Path, error: OSError) -> NotFoundError:

@@ -13,12 +13,14 @@ from ledger.stores import MAX_CONNECTIONS
 __all__ = [
     "ConnectionsOption",
     "DebugOption",
+    "EffectiveOption",
     "ExpectOption",
     "JobsOption",
     "JsonOption",
     "KeyOption",
     "OriginOption",
     "QuietOption",
+    "RecordedOption",
     "ReportOption",
     "RevisionArgument",
     "StoreOption",
@@ -36,6 +38,20 @@ TitlesArgument = Annotated[
 RevisionArgument = Annotated[
     str,
     typer.Argument(metavar="REV", help="HEAD, HEAD~2, v3, a short address, or @{2026-01-31}."),
+]
+EffectiveOption = Annotated[
+    str | None,
+    typer.Option(
+        "--effective",
+        metavar="DATE",
+        help="The version in law on DATE, which is a date, a time with an offset, or 'today'.",
+    ),
+]
+RecordedOption = Annotated[
+    str | None,
+    typer.Option(
+        "--recorded", metavar="DATE", help="As it was known on DATE; of what was recorded by then."
+    ),
 ]
 StoreOption = Annotated[
     str | None,

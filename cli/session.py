@@ -6,9 +6,13 @@ import shlex
 from contextlib import contextmanager
 from typing import TYPE_CHECKING
 
+import typer
+
 from cli.config import FOUND, load_config
 from cli.keys import own_key
+from cli.terminal.output import note
 from ledger import Ledger, OutcomeUnknown, StoreError, TrustError
+from ledger.format.times import as_bound
 from ledger.stores import open_store
 
 if TYPE_CHECKING:
@@ -16,8 +20,9 @@ if TYPE_CHECKING:
     from pathlib import Path
 
     from cli.config import Config
+    from ledger import Entry
 
-__all__ = ["check_place", "in_steps", "open_ledger"]
+__all__ = ["check_place", "find_entry", "in_steps", "open_ledger"]
 
 
 def open_ledger(
@@ -43,6 +48,25 @@ def open_ledger(
     if source not in FOUND:
         config.remember_link(opened)
     return ledger
+
+
+def find_entry(
+    ledger: Ledger, title_number: str, revision: str, effective: str | None, recorded: str | None
+) -> Entry:
+    """Return the entry that the arguments of a command name; its text may be erased.
+
+    That is the one of a revision, or the one in law on a day as it was known on another.
+    """
+    if effective is None and recorded is None:
+        return ledger.entry(title_number, revision)
+    if revision != "HEAD":
+        raise typer.BadParameter("--effective and --recorded can't be used with REV")
+    now = load_config().now()
+    day = now if effective == "today" else effective
+    known = now if recorded == "today" else recorded
+    if day is not None and as_bound(now).is_before(as_bound(day)):
+        note(f"{effective} is in the future: what will be in law then may still change")
+    return ledger.at(title_number, effective=day, recorded=known)
 
 
 def check_place(config: Config, ledger: Ledger, flag: str | None) -> None:

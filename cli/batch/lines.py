@@ -1,7 +1,7 @@
 """Read the lines of a batch, and give each the reference that makes it repeatable.
 
 A line is a document with its ``title_number``, or an envelope around one: an object with the member
-``document`` and no members but ``MEMBERS``.
+``document``, and no members but ``MEMBERS``.
 """
 
 from __future__ import annotations
@@ -15,9 +15,10 @@ from dataclasses import replace
 from itertools import pairwise
 from typing import TYPE_CHECKING, Any, BinaryIO, NamedTuple
 
+from cli.inputs import check_own_document
 from ledger import Draft, InvalidError, MalformedError, NotFoundError
 from ledger.format.canonical import MAX_DEPTH, decode, encode
-from ledger.format.entry import MAX_BYTES
+from ledger.format.entry import KINDS, MAX_BYTES
 from ledger.format.layout import check_title_number
 from ledger.titles.batch import check_draft
 
@@ -26,7 +27,18 @@ if TYPE_CHECKING:
 
 __all__ = ["BadLine", "Lines"]
 
-MEMBERS = {"title_number", "document", "reference", "message", "effective_at"}
+DEFAULTS: dict[str, Any] = {
+    "reference": "",
+    "message": "",
+    "effective_at": None,
+    "effective_until": None,
+    "author": "",
+    "kind": KINDS[0],
+    "status": None,
+}
+"""What an envelope may say besides the title and the document, and what holds if it doesn't."""
+
+MEMBERS = {"title_number", "document", *DEFAULTS}
 LONGEST = MAX_BYTES * 8
 """The longest line, in bytes. Written wastefully, an entry can need that many."""
 
@@ -49,11 +61,13 @@ class Lines:
     """
 
     def __init__(
-        self, source: BinaryIO, prefix: str, *, message: str = "", effective_at: str | None = None
+        self, source: BinaryIO, prefix: str, *, as_document: bool = False, **about: Any
     ) -> None:
+        """Prepare to read; ``about`` holds the members for lines that don't have their own."""
         self._source = _Twice(source)
         self._prefix = prefix
-        self._defaults = {"message": message, "effective_at": effective_at, "reference": ""}
+        self._as_document = as_document
+        self._defaults = DEFAULTS | about
         self._repeated: set[int] = set()
         self.total = 0
         """How many lines there are, once checked; blank ones don't count."""
@@ -103,12 +117,19 @@ class Lines:
             raise InvalidError(
                 "not a JSON object: write one object per line, a document or an envelope around one"
             )
-        is_envelope = "document" in value and value.keys() <= MEMBERS
         if "title_number" not in value:
             raise InvalidError("it has no member title_number")
+        is_envelope = "document" in value
+        if is_envelope and (odd := value.keys() - MEMBERS):
+            raise InvalidError(
+                f"an envelope has no member {', '.join(sorted(odd))!a:.80}; to register a document"
+                " with a member document, put it into an envelope"
+            )
         about = self._defaults | (value if is_envelope else {"document": value})
         name = check_title_number(value["title_number"], place="its title_number")
         draft = Draft(**about | {"title_number": name})
+        if not self._as_document and isinstance(draft.document, dict):
+            check_own_document(draft.document)
         if draft.reference != "":  # null is not a reference either, and is refused later
             return draft, b""
         return draft, hashlib.sha256(encode(value, depth=MAX_DEPTH + 1)).digest()

@@ -19,7 +19,7 @@ if TYPE_CHECKING:
     from ledger.titles.append import Appended
     from ledger.titles.batch import Outcome
 
-__all__ = ["Shown", "Tally", "complain"]
+__all__ = ["Shown", "Tally", "complain", "said_of"]
 
 HOPELESS = 100
 """Give up after this many failures in a row that are due to the store or the key."""
@@ -35,6 +35,8 @@ class Shown:
     as_json: bool
     quiet: bool
     dry_run: bool = False
+    skips: bool = False
+    """Versions that say nothing new are left out."""
 
 
 class Tally:
@@ -44,7 +46,7 @@ class Tally:
         self._total = total
         self._shown = shown
         self._meter = _Meter(total, quiet=shown.quiet)
-        self._appended = self._repeated = self._failed = 0
+        self._appended = self._unchanged = self._repeated = self._left_out = self._failed = 0
         self._first_of: dict[str, int] = {}  # the line that failed, by title
         self._in_a_row = 0
         self.gave_up = False
@@ -55,7 +57,8 @@ class Tally:
     @property
     def missing(self) -> int:
         """How many lines have no outcome."""
-        return self._total - self._appended - self._repeated - self._failed
+        done = self._appended + self._repeated + self._left_out + self._failed
+        return self._total - done
 
     def add(self, number: int, outcome: Outcome) -> None:
         """Count the outcome of a line and show it."""
@@ -66,16 +69,19 @@ class Tally:
         self._meter.draw(self._total - self.missing)
 
     def _add_success(self, number: int, appended: Appended) -> None:
-        entry, repeated = appended
+        entry, repeated, unchanged = appended
         self._in_a_row = 0
-        self._appended += not repeated
+        left_out = unchanged and self._shown.skips
         self._repeated += repeated
+        self._left_out += left_out
+        self._appended += not (repeated or left_out)
+        self._unchanged += unchanged and not left_out
         if self._shown.as_json:
-            facts = {"version": entry.version, "address": entry.address, "repeated": repeated}
+            facts = {"version": entry.version, "address": entry.address}
+            facts |= {"repeated": repeated, "unchanged": unchanged}
             self._print({"line": number, "title_number": entry.title_number} | facts)
         elif not self._shown.quiet:
-            verb = "was there already:" if repeated else "is"
-            self._print(f"{entry.title_number} version {entry.version} {verb} {entry.address}")
+            self._print(said_of(appended, skips=self._shown.skips))
 
     def _add_failure(self, number: int, draft: Draft, error: LedgerError) -> None:
         self._failed += 1
@@ -111,6 +117,9 @@ class Tally:
             _say(f"error: given up after {HOPELESS} failures in a row")
         if not self._shown.quiet or self.missing:
             parts = [f"{self._appended:,} appended", f"{self._repeated:,} were there already"]
+            if self._unchanged:
+                parts[0] += f" ({self._unchanged:,} of them unchanged)"
+            parts += [f"{self._left_out:,} unchanged, left out"] if self._left_out else []
             parts += [f"{self._failed:,} failed"] if self._failed else []
             parts += [f"{self.missing:,} not tried"] if self.missing else []
             _say(", ".join(parts))
@@ -148,6 +157,17 @@ class _Meter:
             sys.stderr.write("\r\x1b[K")
             sys.stderr.flush()
             self._drawn = min(self._drawn, time.monotonic() - EVERY)
+
+
+def said_of(appended: Appended, *, skips: bool) -> str:
+    """Say what became of an append; ``skips``: what says nothing new was left out."""
+    entry = appended.entry
+    verb = "is"
+    if appended.repeated:
+        verb = "was there already:"
+    elif appended.unchanged and skips:
+        verb = "says it already, so nothing was appended:"
+    return f"{entry.title_number} version {entry.version} {verb} {entry.address}"
 
 
 def complain(number: int, message: str, hint: str = "") -> None:

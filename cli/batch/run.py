@@ -92,8 +92,7 @@ def append_batch(
 ) -> int:
     """Append the lines and return the exit code of the first line that failed, or 0.
 
-    ``reference`` replaces the file's name in generated references. ``about`` holds the message and
-    the effective date for lines that have none.
+    ``reference`` replaces the file's name in generated references. ``about`` is for ``Lines``.
     """
     with _open_lines(file, reference, **about) as lines:
         if shown.dry_run:

@@ -9,8 +9,10 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
+from cli.batch.outcomes import said_of
+from cli.config import load_config
 from cli.edits import apply_settings
-from cli.inputs import read_input
+from cli.inputs import check_own_document, read_input
 from cli.options import (
     ConnectionsOption,
     DebugOption,
@@ -21,17 +23,24 @@ from cli.options import (
 )
 from cli.receipts import waiting
 from cli.session import open_ledger
-from cli.terminal.output import change_json, change_lines, entry_json, entry_lines, print_json
+from cli.terminal.output import (
+    change_json,
+    change_lines,
+    entry_json,
+    entry_lines,
+    note,
+    print_json,
+)
 from ledger import ANY, InvalidError, MalformedError, NotFoundError
 from ledger.format.canonical import decode
 from ledger.format.diff import changes
-from ledger.format.entry import MAX_BYTES
+from ledger.format.entry import CLOSED, KINDS, MAX_BYTES, OPEN
 from ledger.format.layout import check_title_number
-from ledger.titles.append import Draft, Guards
+from ledger.titles.append import Draft, Guards, check_new
 
 if TYPE_CHECKING:
     from ledger import Entry, Ledger
-    from ledger.titles.append import Anything
+    from ledger.titles.append import Anything, Appended
 
 __all__ = ["append"]
 
@@ -71,6 +80,39 @@ EffectiveOption = Annotated[
     str | None,
     typer.Option("--effective", metavar="DATE", help="The date from which it holds in law."),
 ]
+UntilOption = Annotated[
+    str | None,
+    typer.Option("--effective-until", metavar="DATE", help="The date on which that ends."),
+]
+AuthorOption = Annotated[
+    str | None,
+    typer.Option("--author", metavar="TEXT", help="Who asks for it (LEDGER_AUTHOR)."),
+]
+KindOption = Annotated[
+    str, typer.Option("--kind", metavar="KIND", help=f"{', '.join(KINDS[:-1])} or {KINDS[-1]}.")
+]
+CloseOption = Annotated[bool, typer.Option("--close", help="Close the title.")]
+ReopenOption = Annotated[bool, typer.Option("--reopen", help="Reopen a title that was closed.")]
+SupersedeOption = Annotated[
+    bool,
+    typer.Option(
+        "--supersede-later", help="Append even if it takes the place of one that begins later."
+    ),
+]
+TrustClockOption = Annotated[
+    bool,
+    typer.Option("--trust-clock", help="Append even if this clock is far ahead of the store's."),
+]
+SkipOption = Annotated[
+    bool,
+    typer.Option("--skip-unchanged", help="Append nothing if the newest version says it all."),
+]
+AsDocumentOption = Annotated[
+    bool,
+    typer.Option(
+        "--as-document", help="Append a document even if it looks like an entry or an envelope."
+    ),
+]
 ParentOption = Annotated[
     str | None,
     typer.Option("--parent", metavar="ADDRESS", help="Append only if this is still the head."),
@@ -107,10 +149,19 @@ def append(
     settings: SetOption = None,
     message: MessageOption = "",
     reference: ReferenceOption = "",
+    author: AuthorOption = None,
     effective: EffectiveOption = None,
+    effective_until: UntilOption = None,
+    kind: KindOption = KINDS[0],
+    close: CloseOption = False,
+    reopen: ReopenOption = False,
     parent: ParentOption = None,
     new: NewOption = False,
+    skip_unchanged: SkipOption = False,
+    as_document: AsDocumentOption = False,
+    supersede_later: SupersedeOption = False,
     clamp_time: ClampOption = False,
+    trust_clock: TrustClockOption = False,
     wait_receipt: WaitOption = None,
     timeout: TimeoutOption = None,
     dry_run: DryRunOption = False,
@@ -133,7 +184,17 @@ def append(
     Once 'ledger append' names an entry, it survives a crash. A receipt also proves that the log has
     the entry, whatever becomes of the store.
     """
-    about: Any = {"message": message, "effective_at": effective}
+    if close and reopen:
+        raise typer.BadParameter("--close and --reopen can't be used together")
+    about: Any = {
+        "message": message,
+        "author": load_config().author(author),
+        "effective_at": effective,
+        "effective_until": effective_until,
+        "kind": kind,
+        "status": CLOSED if close else OPEN if reopen else None,
+    }
+    guards = Guards(clamp_time, supersede_later, trust_clock, skip_unchanged)
     _check_waiting(wait_receipt, timeout, one=batch is None and not dry_run)
     if batch is not None:
         if title_number is not None or settings or new or parent is not None:
@@ -141,8 +202,9 @@ def append(
         from cli.batch.run import Shown, append_batch  # noqa: PLC0415 -- seldom needed
 
         opening = partial(open_ledger, store, key=key, sign=True, connections=connections)
-        shown = Shown(as_json, quiet, dry_run)
-        return append_batch(batch, opening, shown, reference, guards=Guards(clamp_time), **about)
+        shown = Shown(as_json, quiet, dry_run, skip_unchanged)
+        about["as_document"] = as_document
+        return append_batch(batch, opening, shown, reference, guards=guards, **about)
     if title_number is None:
         raise typer.BadParameter("give a TITLE, or --batch FILE.jsonl")
     if (file is None) == (not settings):
@@ -150,7 +212,7 @@ def append(
     if new and parent is not None:
         raise typer.BadParameter("--new and --parent can't be used together")
     check_title_number(title_number)
-    given = _read_document(file) if file is not None else None
+    given = _read_document(file, as_document=as_document) if file is not None else None
     with ExitStack() as stack:
         ledger = stack.enter_context(
             open_ledger(store, key=key, sign=True, connections=connections)
@@ -158,23 +220,21 @@ def append(
         wait = stack.enter_context(waiting(ledger, wait_receipt, timeout))
         expected: str | Anything | None = ANY if parent is None else parent
         if given is None:
-            base, head = _find_base(ledger, title_number, reference)
+            base, head = _find_base(ledger, title_number, reference, new=new)
             expected = head if parent is None else parent
             given = apply_settings(base.document if base else {}, settings or [])
-        about["reference"] = reference
-        how: Any = {"parent": None if new else expected, "guards": Guards(clamp_time)}
-        draft = Draft(title_number, given, **about)
-        if dry_run:
-            entry, repeated = ledger.preview(draft, **how)
-        else:
-            entry, repeated = ledger.submit(draft, **how)
-        if dry_run and not repeated:
-            if not quiet or as_json:
-                _show_preview(entry, ledger, as_json=as_json)
-        else:
-            _show_entry(entry, ledger, repeated=repeated, as_json=as_json, quiet=quiet)
-        wait(entry)
+        draft = Draft(title_number, given, reference=reference, **about)
+        attempt = ledger.preview if dry_run else ledger.submit
+        done = attempt(draft, parent=None if new else expected, guards=guards)
+        shown_as = _show_preview if dry_run and _is_new(done, guards) else _show_appended
+        shown_as(done, ledger, guards, as_json=as_json, quiet=quiet)
+        wait(done.entry)
     return 0
+
+
+def _is_new(done: Appended, guards: Guards) -> bool:
+    """Tell whether an append made an entry, or a dry run would."""
+    return not (done.repeated or (done.unchanged and guards.skip_unchanged))
 
 
 def _check_waiting(wait_receipt: Path | None, timeout: float | None, *, one: bool) -> None:
@@ -184,17 +244,27 @@ def _check_waiting(wait_receipt: Path | None, timeout: float | None, *, one: boo
         raise typer.BadParameter("--timeout needs --wait-receipt")
 
 
-def _show_entry(
-    entry: Entry, ledger: Ledger, *, repeated: bool, as_json: bool, quiet: bool
+def _show_appended(
+    done: Appended, ledger: Ledger, guards: Guards, *, as_json: bool, quiet: bool
 ) -> None:
     if as_json:
-        print_json(entry_json(entry, ledger.keyring) | {"repeated": repeated})
+        facts = {"repeated": done.repeated, "unchanged": done.unchanged}
+        print_json(entry_json(done.entry, ledger.keyring) | facts)
     elif not quiet:
-        verb = "was there already:" if repeated else "is"
-        typer.echo(f"{entry.title_number} version {entry.version} {verb} {entry.address}")
+        typer.echo(said_of(done, skips=guards.skip_unchanged))
+    if not quiet:
+        _note_unchanged(done, guards)
 
 
-def _read_document(file: str) -> dict[str, Any]:
+def _note_unchanged(done: Appended, guards: Guards) -> None:
+    if done.unchanged and not guards.skip_unchanged:
+        note(
+            f"version {done.entry.version} says nothing that version {done.entry.version - 1}"
+            " didn't; --skip-unchanged leaves such a version out"
+        )
+
+
+def _read_document(file: str, *, as_document: bool) -> dict[str, Any]:
     # One byte more than an entry can ever need shows that the file is too large.
     data = read_input(file, MAX_BYTES * 8 + 1)
     if len(data) > MAX_BYTES * 8:
@@ -204,6 +274,8 @@ def _read_document(file: str) -> dict[str, Any]:
         raise InvalidError(
             f"{file}: not a JSON object", hint='write the document as {"name": value, …}'
         )
+    if not as_document:
+        check_own_document(document)
     return document
 
 
@@ -215,7 +287,7 @@ def _decode(data: bytes, where: str) -> Any:
 
 
 def _find_base(
-    ledger: Ledger, title_number: str, reference: str
+    ledger: Ledger, title_number: str, reference: str, *, new: bool
 ) -> tuple[Entry | None, str | Anything | None]:
     """Return the entry that --set changes, and the parent that the append must have.
 
@@ -225,23 +297,34 @@ def _find_base(
     try:
         head = ledger.head(title_number)
     except NotFoundError:
-        return None, None
-    for entry in ledger.log(title_number) if reference else ():
-        if entry.reference == reference:
-            return ledger.entry(title_number, entry.parent) if entry.parent else None, ANY
+        if new:
+            return None, None
+        check_new(ledger.history, title_number)  # a head that was lost is another error
+        raise NotFoundError(
+            f"no such title: {title_number}",
+            hint="--set changes the newest version; if the title is to be made, add --new",
+        ) from None
+    first = reference and ledger.history.find_reference(head, reference, (1, 1))
+    if first:
+        return ledger.entry(title_number, first.parent) if first.parent else None, ANY
     return head, head.address
 
 
-def _show_preview(entry: Entry, ledger: Ledger, *, as_json: bool) -> None:
+def _show_preview(
+    done: Appended, ledger: Ledger, guards: Guards, *, as_json: bool, quiet: bool
+) -> None:
+    entry = done.entry
     head = ledger.entry(entry.title_number, entry.parent) if entry.parent else None
     differing = changes(head.document if head else {}, entry.document)
     if as_json:
         shown = entry_json(entry, ledger.keyring)
         del shown["address"]  # the real one differs, as it has a later time
         print_json(shown | {"dry_run": True, "changes": [change_json(c) for c in differing]})
+    if as_json or quiet:
         return
     typer.echo("dry run: nothing was written; this would be registered:")
     for line in list(entry_lines(entry, ledger.keyring))[1:]:
         typer.echo(line)
     for line in change_lines(differing):
         typer.echo(f"  {line}")
+    _note_unchanged(done, guards)

@@ -22,7 +22,7 @@ TITLE = "TN1234567"
 TAMPERED = 20
 
 REGISTRATIONS = (
-    ("--set proprietor='Ada Lovelace' --set price_paid:=185000", "first registration"),
+    ("--new --set proprietor='Ada Lovelace' --set price_paid:=185000", "first registration"),
     ("--set proprietor='Grace Hopper' --set price_paid:=240000", "sale"),
     ("--set charge='Bank of Yorkshire'", "mortgage"),
 )

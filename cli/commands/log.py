@@ -19,6 +19,7 @@ from cli.options import (
 )
 from cli.session import open_ledger
 from cli.terminal.output import (
+    ERASED,
     change_json,
     change_lines,
     entry_json,
@@ -30,6 +31,7 @@ from cli.terminal.output import (
 )
 from cli.terminal.text import printable
 from ledger.format.diff import changes
+from ledger.format.entry import CLOSED
 from ledger.format.times import format_time, parse_time
 
 if TYPE_CHECKING:
@@ -86,7 +88,8 @@ def log(
             for entry, parent in chosen:
                 shown = entry_json(entry, ledger.keyring)
                 if not oneline:
-                    shown["changes"] = [change_json(c) for c in _changes(entry, parent)]
+                    found = _changes(entry, parent)
+                    shown["changes"] = found and [change_json(c) for c in found]
                 print_json(shown)
         elif quiet:
             deque(chosen, maxlen=0)  # reading checks the entries
@@ -123,7 +126,10 @@ def _recorded(steps: Iterable[Step], earliest: str, before: str) -> Iterator[Ste
             yield step
 
 
-def _changes(entry: Entry, parent: Entry | None) -> list[Change]:
+def _changes(entry: Entry, parent: Entry | None) -> list[Change] | None:
+    """Return what an entry changed; None if its text, or that of its parent, is erased."""
+    if entry.is_withheld or (parent is not None and parent.is_withheld):
+        return None
     return changes(parent.document if parent else {}, entry.document)
 
 
@@ -131,7 +137,9 @@ def _oneline(step: Step, keyring: Keyring, head: str) -> Iterator[str]:
     entry = step[0]
     address = style(entry.address[:8], typer.colors.YELLOW)
     mark = style(" (HEAD)", typer.colors.CYAN) if entry.address == head else ""
-    first_line = printable(entry.message.split("\n")[0])
+    lines = ERASED if entry.is_withheld else entry.message.split("\n")
+    first_line = printable(lines[0])
+    mark += style(" (closed)", typer.colors.CYAN) if entry.status == CLOSED else ""
     who = printable(signer_name(entry, keyring))
     yield f"{address} v{entry.version} {entry.recorded_at[:19]}Z {who}{mark} {first_line}".rstrip()
 
@@ -140,6 +148,11 @@ def _in_full(step: Step, keyring: Keyring, head: str) -> Iterator[str]:
     entry, parent = step
     yield from entry_lines(entry, keyring, head=entry.address == head)
     yield ""
-    for line in change_lines(_changes(entry, parent)):
-        yield f"    {line}"
+    if entry.is_withheld:
+        return
+    found = _changes(entry, parent)
+    if found is None:
+        yield "    (what it changed is not known: the text before it is erased)"
+    else:
+        yield from (f"    {line}" for line in change_lines(found))
     yield ""

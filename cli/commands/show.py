@@ -7,16 +7,22 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
+from cli.config import load_config
 from cli.options import (
     DebugOption,
+    EffectiveOption,
     JsonOption,
     QuietOption,
+    RecordedOption,
     RevisionArgument,
     StoreOption,
     TitleArgument,
 )
-from cli.session import open_ledger
-from cli.terminal.output import document_lines, entry_json, entry_lines, pager, print_json
+from cli.session import find_entry, open_ledger
+from cli.terminal.output import document_lines, entry_json, entry_lines, note, pager, print_json
+from ledger import NotInLaw
+from ledger.format.law import covers, in_law
+from ledger.format.times import as_bound
 
 if TYPE_CHECKING:
     from ledger import Entry, Ledger
@@ -28,39 +34,52 @@ def show(
     title_number: TitleArgument,
     revision: RevisionArgument = "HEAD",
     *,
-    in_law: Annotated[
-        str | None,
-        typer.Option("--effective", metavar="DATE", help="Show the version in force on DATE."),
-    ] = None,
+    effective: EffectiveOption = None,
+    recorded: RecordedOption = None,
     store: StoreOption = None,
     as_json: JsonOption = False,
     quiet: QuietOption = False,
     debug: DebugOption = False,
 ) -> None:
-    """Show one version of a title with its document."""
-    if in_law is not None and revision != "HEAD":
-        raise typer.BadParameter("--effective can't be used with REV")
+    """Show one version of a title with its document.
+
+    That is the newest version, the one that REV names, or the one in law on a day.
+    """
     with open_ledger(store) as ledger:
-        entry = _find(ledger, title_number, revision, in_law)
+        entry = find_entry(ledger, title_number, revision, effective, recorded)
+        ledger.history.read_text(entry)
         if as_json:
             shown = entry_json(entry, ledger.keyring)
             print_json(shown | {"digest": entry.digest, "document": entry.document})
         elif not quiet:
-            pager(
-                [*entry_lines(entry, ledger.keyring), "", *document_lines(entry.document)],
-            )
+            pager([*entry_lines(entry, ledger.keyring), "", *document_lines(entry.document)])
+        if (revision, effective, recorded) == ("HEAD", None, None) and not quiet:
+            _note_law(ledger, entry)
 
 
-def _find(ledger: Ledger, title_number: str, revision: str, in_law: str | None) -> Entry:
-    if in_law is None:
-        return ledger.entry(title_number, revision)
-    return ledger.at(title_number, effective=in_law)
+def _note_law(ledger: Ledger, head: Entry) -> None:
+    """Say so if the newest version is not the one in law today."""
+    now = load_config().now()
+    today = as_bound(now)
+    if covers(head, today):
+        return
+    try:
+        found = f"version {in_law(ledger.history.walk(head), today).version} is"
+    except NotInLaw as error:
+        found = str(error)
+    note(f"version {head.version} is not in law today ({now:%Y-%m-%d}): {found}")
 
 
 def cat(
     title_number: TitleArgument,
     revision: RevisionArgument = "HEAD",
     *,
+    effective: EffectiveOption = None,
+    recorded: RecordedOption = None,
+    short: Annotated[
+        bool,
+        typer.Option("--short", help="Leave out the text: what the address is the sha256 of."),
+    ] = False,
     store: StoreOption = None,
     as_json: JsonOption = False,
     quiet: QuietOption = False,
@@ -68,10 +87,12 @@ def cat(
 ) -> None:
     """Write the exact bytes of an entry.
 
-    Their sha256 is the entry's address. They are JSON, with or without --json.
+    The sha256 of its short form is the entry's address: ledger cat --short TITLE | sha256sum. They
+    are JSON, with or without --json.
     """
     with open_ledger(store) as ledger:
-        data = ledger.entry(title_number, revision).data
+        entry = find_entry(ledger, title_number, revision, effective, recorded)
+        data = entry.short if short else ledger.history.read_text(entry).data
     if not quiet:
         sys.stdout.buffer.write(data)
         sys.stdout.buffer.flush()

@@ -16,7 +16,7 @@ def verifier(
     quiet: QuietOption = False,
     debug: DebugOption = False,
 ) -> None:
-    """Write a page that verifies bundles, entries and receipts in a browser.
+    """Write a page that verifies files in a browser.
 
     It is one HTML file that works offline. It is HTML, with or without --json.
     """

@@ -12,7 +12,7 @@ import typer
 
 from cli.terminal.text import hush, json_text, printable
 from ledger.format.diff import change_json
-from ledger.format.entry import entry_json
+from ledger.format.entry import KINDS, OPEN, entry_json
 from ledger.format.report import finding_json, report_json
 
 if TYPE_CHECKING:
@@ -21,6 +21,7 @@ if TYPE_CHECKING:
     from ledger import Change, Entry, Finding, Keyring, Report
 
 __all__ = [
+    "ERASED",
     "change_json",
     "change_lines",
     "counted",
@@ -30,6 +31,7 @@ __all__ = [
     "entry_lines",
     "finding_json",
     "finding_lines",
+    "note",
     "pager",
     "print_json",
     "report_json",
@@ -48,6 +50,12 @@ def style(text: str, colour: str, *, bold: bool = False) -> str:
     if not sys.stdout.isatty() or os.environ.get("NO_COLOR"):
         return text
     return typer.style(text, fg=colour, bold=bold)
+
+
+def note(text: str) -> None:
+    """Tell people, on stderr, of something that is no error."""
+    with suppress(OSError):  # nobody reads it
+        sys.stderr.write(f"ledger: note: {printable(text)}\n")
 
 
 def print_json(value: dict[str, Any]) -> None:
@@ -147,16 +155,33 @@ def entry_lines(entry: Entry, keyring: Keyring, *, head: bool = False) -> Iterat
     mark = style(" (HEAD)", typer.colors.CYAN) if head else ""
     yield style(f"entry {entry.address}", typer.colors.YELLOW) + mark
     yield f"Title:     {entry.title_number} version {entry.version}"
-    yield f"Signer:    {printable(signer_name(entry, keyring))}"
-    yield f"Recorded:  {entry.recorded_at}"
-    if entry.effective_at is not None:
-        yield f"Effective: {entry.effective_at}"
-    if entry.reference:
-        yield f"Reference: {printable(entry.reference)}"
-    if entry.message:
+    for name, value in _facts(entry, keyring):
+        if value:
+            yield f"{name + ':':<10} {printable(value)}"
+    if entry.is_withheld or entry.message:
         yield ""
-        for line in entry.message.split("\n"):
+        for line in ERASED if entry.is_withheld else entry.message.split("\n"):
             yield f"    {printable(line)}"
+
+
+ERASED = ("(its text is erased)",)
+"""What stands in place of the message of an entry without its text."""
+
+
+def _facts(entry: Entry, keyring: Keyring) -> Iterator[tuple[str, str]]:
+    """Yield what there is to know of an entry, each with its name; what is empty goes unsaid."""
+    until = f"until {entry.effective_until}" if entry.effective_until else ""
+    yield "Signer", signer_name(entry, keyring)
+    yield "Author", entry.author
+    yield "Recorded", entry.recorded_at
+    yield "Effective", f"{entry.effective_at or ''} {until}".strip()
+    yield "Reference", entry.reference
+    yield "Part", "{} of {}".format(*entry.part) if entry.part != (1, 1) else ""
+    yield "Kind", entry.kind if entry.kind != KINDS[0] else ""
+    yield "Status", entry.status if entry.status != OPEN else ""
+    yield "Erases", ", ".join(f"version {version}" for version in entry.erases)
+    yield "Confirms", ", ".join(f"version {version}" for version in entry.confirms)
+    yield "Voids", ", ".join(f"version {version}" for version in entry.voids)
 
 
 def change_lines(changes: Iterable[Change]) -> Iterator[str]:

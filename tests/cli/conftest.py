@@ -50,7 +50,7 @@ def ledger_made(tmp_path_factory: pytest.TempPathFactory) -> Shell:
 @pytest.fixture(scope="session")
 def title_made(ledger_made: Shell, tmp_path_factory: pytest.TempPathFactory) -> Shell:
     made = ledger_made.copied_to(tmp_path_factory.mktemp("title") / "made")
-    made(f"append {TITLE} --set proprietor='Ada Lovelace' --set price:=185000 -m first")
+    made(f"append {TITLE} --set proprietor='Ada Lovelace' --set price:=185000 -m first --new")
     made(f"append {TITLE} --set proprietor='Grace Hopper' -m sale --reference case-7")
-    made(f"append {TITLE} --set charge=Bank -m mortgage --effective 2026-01-31")
+    made(f"append {TITLE} --set charge=Bank -m mortgage --effective 2026-01-31 --supersede-later")
     return made

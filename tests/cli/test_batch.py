@@ -16,7 +16,7 @@ from hypothesis import strategies as st
 
 from cli.batch.lines import LONGEST, Lines
 from cli.batch.run import Shown, append_batch
-from ledger import InvalidError, Ledger, load_key
+from ledger import Guards, InvalidError, Ledger, load_key
 from ledger.testing import memory_ledger
 from tests.cli.shell import PATIENCE, Shell
 
@@ -73,20 +73,70 @@ def test_every_line_is_a_version(shell: Shell) -> None:
 
 
 def test_an_envelope_says_more_than_the_document(shell: Shell) -> None:
-    about = {"message": "sale", "effective_at": "1995-03-01", "reference": "A-17"}
+    about = {
+        "message": "sale",
+        "effective_at": "1995-03-01",
+        "reference": "A-17",
+        "author": "Ada",
+        "effective_until": "2001",
+        "kind": "migration",
+        "status": "closed",
+    }
     envelope = {"title_number": "TN1", "document": {"n": 1}, **about}
     write(shell, json.dumps(envelope))
-    shell("append --batch deeds.jsonl -m other --effective 2001-01-01")
+    others = "--effective-until 2002 --author Eve --kind rectification --reopen"
+    shell(f"append --batch deeds.jsonl -m other --effective 2001-01-01 {others}")
     shown = shell("show TN1 --json").json
     assert shown["document"] == {"n": 1}
     assert {name: shown[name] for name in about} == about
 
 
-def test_a_document_may_have_a_member_document_beside_others(shell: Shell) -> None:
+def test_a_document_may_have_a_member_document_in_an_envelope(shell: Shell) -> None:
     document = {"title_number": "TN1", "document": "deed 7", "n": 1}
     write(shell, json.dumps(document))
+    said = shell.fails(65, "append --batch deeds.jsonl")
+    assert "line 1: an envelope has no member 'n'; to register a document with a member" in said
+    write(shell, json.dumps({"title_number": "TN1", "document": document}))
     shell("append --batch deeds.jsonl")
     assert shell("show TN1 --json").json["document"] == document
+
+
+@pytest.mark.parametrize(
+    ("ours", "words"),
+    [
+        ({"entry": {}, "signature": "x"}, "looks like an entry"),
+        ({"title_number": "TN1", "document": {}}, "looks like an envelope"),
+    ],
+)
+def test_a_document_that_looks_like_ours_is_refused_unless_it_is_meant(
+    shell: Shell, ours: dict[str, Any], words: str
+) -> None:
+    write(shell, json.dumps({"title_number": "TN1", "document": ours}))
+    said = shell.fails(65, "append --batch deeds.jsonl")
+    assert words in said
+    shell("append --batch deeds.jsonl --as-document -m meant")
+    assert shell("show TN1 --json").json["document"] == ours
+    document = json.dumps(ours).encode()
+    assert words in shell.fails(65, "append TN1 -", stdin=document)
+    shell("append TN1 - --as-document", stdin=document)
+    assert len(shell.addresses("TN1")) == 2
+
+
+def test_what_says_nothing_new_is_counted_and_left_out_if_asked(shell: Shell) -> None:
+    write(shell, line("TN1", 1), line("TN1", 1), line("TN1", 2), line("TN1", 2))
+    done = shell("append --batch deeds.jsonl --skip-unchanged")
+    first, second = shell.addresses("TN1")
+    assert done.lines == [
+        f"TN1 version 1 is {first}",
+        f"TN1 version 1 says it already, so nothing was appended: {first}",
+        f"TN1 version 2 is {second}",
+        f"TN1 version 2 says it already, so nothing was appended: {second}",
+    ]
+    assert done.err == "ledger: 2 appended, 0 were there already, 2 unchanged, left out\n"
+    write(shell, line("TN1", 2), line("TN1", 3), name="more.jsonl")
+    done = shell("append --batch more.jsonl")
+    assert done.err == "ledger: 2 appended (1 of them unchanged), 0 were there already\n"
+    assert registered(shell) == {"TN1": [1, 2, 2, 3]}
 
 
 def test_the_message_and_the_date_are_those_of_the_lines_that_have_none(shell: Shell) -> None:
@@ -115,9 +165,12 @@ def test_as_json(shell: Shell) -> None:
     write(shell, line("TN1", 1), line("TN1", 1))
     done = shell("append --batch deeds.jsonl --json").objects
     first, second = shell.addresses("TN1")
+    told = {"repeated": False, "unchanged": False}
     assert done == [
-        {"line": 1, "title_number": "TN1", "version": 1, "address": first, "repeated": False},
-        {"line": 2, "title_number": "TN1", "version": 2, "address": second, "repeated": False},
+        {"line": 1, "title_number": "TN1", "version": 1, "address": first} | told,
+        {"line": 2, "title_number": "TN1", "version": 2, "address": second}
+        | told
+        | {"unchanged": True},
     ]
 
 
@@ -294,7 +347,7 @@ def test_a_file_that_grew_after_it_was_checked_is_refused_before_anything_is_wri
 
     file = str(shell.folder / "deeds.jsonl")
     with pytest.raises(InvalidError, match="after it was checked; nothing was written"):
-        append_batch(file, open_ledger, Shown(as_json=False, quiet=True), "", clamp_time=False)
+        append_batch(file, open_ledger, Shown(as_json=False, quiet=True), "", guards=Guards())
     assert registered(shell) == {}
     shell("append --batch deeds.jsonl")
     assert registered(shell) == {"TN1": [1, 2]}
@@ -350,7 +403,14 @@ BAD_LINES = {
         '{"title_number":"TN1","document":{},"reference":null}',
         "reference",
     ),
-    "a bad date": ('{"title_number":"TN1","document":{},"effective_at":"soon"}', "not a date"),
+    "a bad date": ('{"title_number":"TN1","document":{},"effective_at":"soon"}', "not a year"),
+    "a bad end": ('{"title_number":"TN1","document":{},"effective_until":7}', "effective_until"),
+    "an unknown kind": ('{"title_number":"TN1","document":{},"kind":[]}', "not a kind of entry"),
+    "an unknown status": ('{"title_number":"TN1","document":{},"status":0}', "not a status"),
+    "a member of no envelope": (
+        '{"title_number":"TN1","document":{},"erases":[1]}',
+        "erases",
+    ),
 }
 
 
@@ -386,7 +446,7 @@ def test_bad_lines_that_nobody_reads_of_are_refused_all_the_same(shell: Shell) -
 
 def test_a_bad_date_for_all_lines_is_a_bad_date_of_each(shell: Shell) -> None:
     write(shell, line("TN1", 1))
-    assert "not a date" in shell.fails(65, "append --batch deeds.jsonl --effective soon")
+    assert "not a year" in shell.fails(65, "append --batch deeds.jsonl --effective soon")
 
 
 def test_a_file_that_cannot_be_read(shell: Shell) -> None:
@@ -407,7 +467,7 @@ def envelope(title_number: str, n: object, reference: str) -> str:
 
 
 def test_after_a_failure_the_title_waits_and_the_others_go_on(shell: Shell) -> None:
-    shell("append TN1 --set n:=0 --reference case-1")
+    shell("append TN1 --new --set n:=0 --reference case-1")
     write(
         shell,
         *(line("TN2", 1), envelope("TN1", 1, "case-1"), line("TN2", 2), line("TN1", 2)),
@@ -426,8 +486,8 @@ def test_after_a_failure_the_title_waits_and_the_others_go_on(shell: Shell) -> N
 
 
 def test_the_exit_code_is_that_of_the_first_failure(shell: Shell) -> None:
-    shell("append TN1 --set n:=0")
-    shell("append TN2 --set n:=0 --reference case-1")
+    shell("append TN1 --new --set n:=0")
+    shell("append TN2 --new --set n:=0 --reference case-1")
     (shell.store / "TN1" / "head.json").write_text("{}")
     damaged, taken = line("TN1", 1), envelope("TN2", 1, "case-1")
     for lines, code in (((damaged, taken), 20), ((taken, damaged), 11)):

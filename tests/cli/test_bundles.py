@@ -22,7 +22,7 @@ def befriend(other: Shell, shell: Shell, origin: str = ORIGIN) -> None:
 
 
 def test_there_and_back(title: Shell, new_shell: Callable[[str], Shell]) -> None:
-    title("append TN2 --set a=b")
+    title("append TN2 --new --set a=b")
     assert title("export all.bundle").out == "wrote 2 titles to all.bundle\n"
     auditor = new_shell("auditor")
     befriend(auditor, title)
@@ -52,7 +52,7 @@ def test_through_a_pipe(title: Shell, new_shell: Callable[[str], Shell]) -> None
 
 
 def test_chosen_titles(title: Shell) -> None:
-    title("append TN2 --set a=b")
+    title("append TN2 --new --set a=b")
     assert title("export two.bundle TN2 --json").json == {"file": "two.bundle", "titles": 1}
     assert "1 title, 1 entry" in title("verify --bundle two.bundle").out
     assert "no such title: TN404" in title.fails(10, "export none.bundle TN404")
@@ -76,7 +76,7 @@ def test_a_bundle_has_the_mode_that_other_files_have(title: Shell) -> None:
 
 def test_what_came_after_an_earlier_bundle(title: Shell, new_shell: Callable[[str], Shell]) -> None:
     title("export monday")
-    title("append TN2 --set a=b")
+    title("append TN2 --new --set a=b")
     title(f"append {TITLE} --set a=b")
     assert title("export tuesday --since monday").out == "wrote 2 titles to tuesday\n"
     assert title("export wednesday --since monday --since tuesday --json").json["titles"] == 0
@@ -159,7 +159,7 @@ def two(bare: Shell) -> Shell:
     """The ledgers a and b of one user, and a bundle of b."""
     for name in "ab":
         bare(f"init {name} --origin example.org/{name}")
-        bare(f"append TN1 --set of={name} --store {name}")
+        bare(f"append TN1 --new --set of={name} --store {name}")
     bare("export b.bundle --store b")
     return bare
 

@@ -68,7 +68,7 @@ def test_a_project_file_counts_in_the_folders_below_it(bare: Shell, store: str) 
     assert (bare.folder / "data" / "ledger.json").exists()
     below = in_folder(bare, "a/b")
     assert below("status --json").json["store"] == f"file:{bare.folder}/data"
-    below("append TN1 --set a=b")
+    below("append TN1 --new --set a=b")
     assert bare("titles").lines == ["TN1"]
 
 
@@ -160,9 +160,11 @@ def test_a_tilde_is_the_home(bare: Shell) -> None:
     assert (bare.home / "titles" / "ledger.json").exists()
     assert (bare.home / "k.pem").exists()
     user_file(bare, 'store = "FILE:~/titles"\nkey = "~/k.pem"\n')
-    bare("append TN1 --set a=b")
+    bare("append TN1 --new --set a=b")
     user_file(bare, 'key = "~nobody-of-this-name/k.pem"\n')
-    assert "no private key: ~nobody" in bare.fails(12, "append TN1 --set a=b --store", "~/titles")
+    assert "no private key: ~nobody" in bare.fails(
+        12, "append TN1 --new --set a=b --store", "~/titles"
+    )
 
 
 @pytest.mark.parametrize("store", ["file:///data", "FILE:/data", "file://localhost/data", "/data"])
@@ -266,7 +268,7 @@ def test_init_does_not_forget_which_ledger_it_was(replaced: Shell) -> None:
     assert "not example.org/a" in replaced.fails(12, "init here")
     assert (replaced.config / "stores.json").read_bytes() == before
     replaced("init here --origin example.org/b")  # unless one says so
-    replaced("append TN1 --set a=b --store here")
+    replaced("append TN1 --new --set a=b --store here")
 
 
 # -- Two at once ---------------------------------------------------------------------------------

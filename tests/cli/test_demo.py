@@ -18,7 +18,7 @@ def test_the_demo_ends_with_a_named_tampering(bare: Shell) -> None:
     assert f"$ ledger log {TITLE}" in commands
     assert commands[-1] == "$ ledger verify"
     verdict = done.out.rpartition("$ ledger verify")[2]
-    assert f"tampering: address-mismatch: {TITLE}/" in verdict
+    assert f"tampering: text-mismatch: {TITLE}/" in verdict
     assert "NOT VERIFIED" in verdict
     assert [path.name for path in bare.config.iterdir()] == ["config.toml"]
     assert sorted(path.name for path in bare.folder.iterdir()) == ["play"]

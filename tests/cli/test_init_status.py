@@ -16,12 +16,12 @@ def test_after_init_append_works(bare: Shell) -> None:
     assert said[0].startswith("made your key ")
     assert said[1].startswith("made the ledger ")
     assert said[2:] == ["to log it: ledger key generate --for log, then ledger seal --genesis"]
-    bare(f"append {TITLE} --set a=b")
+    bare(f"append {TITLE} --new --set a=b")
 
 
 def test_init_in_another_place_says_how_to_use_it(bare: Shell) -> None:
     assert bare("init titles").lines[-1] == "to use it: export LEDGER_STORE=titles"
-    bare(f"append {TITLE} --set a=b", LEDGER_STORE="titles")
+    bare(f"append {TITLE} --new --set a=b", LEDGER_STORE="titles")
 
 
 def test_what_init_says_of_the_log_is_all_it_takes(bare: Shell) -> None:
@@ -110,7 +110,7 @@ def test_status_asks_for_no_passphrase(bare: Shell) -> None:
 
 def test_titles(shell: Shell) -> None:
     for name in ("B2", "A1", "C3"):
-        shell(f"append {name} --set a=b")
+        shell(f"append {name} --new --set a=b")
     assert shell("titles").lines == ["A1", "B2", "C3"]
     assert shell("titles --after A1 -n 1").lines == ["B2"]
     assert shell("titles --json").objects == [{"title_number": n} for n in ("A1", "B2", "C3")]

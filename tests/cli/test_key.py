@@ -141,7 +141,7 @@ def test_no_key(shell: Shell) -> None:
 
 def test_the_key_of_the_command_line_and_of_the_environment(shell: Shell) -> None:
     (shell.config / "key.pem").rename(shell.folder / "moved.pem")
-    shell(f"{APPEND} --key moved.pem")
+    shell(f"{APPEND} --key moved.pem --new")
     shell(APPEND, LEDGER_KEY_FILE="moved.pem")
     shell(f"{APPEND} --key moved.pem", LEDGER_KEY_FILE="nowhere.pem")
     (shell.config / "config.toml").write_text(f'key = "{shell.folder}/moved.pem"\n')
@@ -150,7 +150,7 @@ def test_the_key_of_the_command_line_and_of_the_environment(shell: Shell) -> Non
 
 def test_a_key_that_does_not_count(shell: Shell) -> None:
     shell("key generate --key other.pem")
-    said = shell.fails(12, f"{APPEND} --key other.pem")
+    said = shell.fails(12, f"{APPEND} --new --key other.pem")
     assert f"is not a registrar of {ORIGIN}" in said
     assert f"ledger key trust FILE --origin {ORIGIN}" in said
 
@@ -202,7 +202,7 @@ def locked(new_shell: Callable[[str], Shell]) -> Shell:
 
 def test_a_passphrase_from_a_file_or_the_environment(locked: Shell) -> None:
     (locked.folder / "pass").write_text("open sesame\n")
-    locked(APPEND, LEDGER_PASSPHRASE_FILE="pass")
+    locked(f"{APPEND} --new", LEDGER_PASSPHRASE_FILE="pass")
     locked(APPEND, LEDGER_PASSPHRASE="open sesame")
     locked(APPEND, LEDGER_PASSPHRASE_FILE="pass", LEDGER_PASSPHRASE="wrong")
 
@@ -223,7 +223,7 @@ def test_a_wrong_passphrase_is_not_repeated(locked: Shell) -> None:
 
 
 def test_a_passphrase_that_is_typed(locked: Shell) -> None:
-    result = locked.terminal(APPEND, "open sesame")
+    result = locked.terminal(f"{APPEND} --new", "open sesame")
     assert result.code == 0, result.out
     assert "Passphrase for " in result.out
     assert "sesame" not in result.out

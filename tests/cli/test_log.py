@@ -40,8 +40,9 @@ def test_as_json_one_object_a_line(title: Shell) -> None:
     entries = title(f"log {TITLE} --json").objects
     assert [entry["version"] for entry in entries] == [3, 2, 1]
     assert entries[0].keys() == {
-        *("address", "title_number", "version", "parent", "recorded_at", "effective_at", "message"),
-        *("reference", "key", "key_name", "ledger", "kind", "changes"),
+        *("address", "title_number", "version", "parent", "recorded_at", "effective_at"),
+        *("effective_until", "author", "message", "reference", "part", "kind", "status"),
+        *("confirms", "erases", "voids", "key", "key_name", "ledger", "changes"),
     }
     assert entries[0]["parent"] == entries[1]["address"]
     assert entries[0]["ledger"] == ORIGIN

@@ -100,7 +100,7 @@ def test_the_first_seal_has_to_be_declared(title: Shell) -> None:
 
 def test_seal_says_what_it_did(logged: Shell) -> None:
     logged(f"append {TITLE} --set a=b")
-    logged("append TN9 --set a=b")
+    logged("append TN9 --new --set a=b")
     assert logged("seal").out.startswith("sealed 2 entries: 5 leaves, checkpoint ")
     logged("append TN9 --set a=c")
     done = logged("seal --json").json
@@ -111,7 +111,7 @@ def test_seal_says_what_it_did(logged: Shell) -> None:
 
 def test_a_title_that_does_not_verify_is_named_and_the_others_are_sealed(logged: Shell) -> None:
     logged(f"append {TITLE} --set a=b")
-    logged("append TN9 --set a=b")
+    logged("append TN9 --new --set a=b")
     (logged.store / head_key("TN9")).write_bytes(b"{}")
     done = logged("seal", code=20)
     assert done.out.startswith("sealed 1 entry: 4 leaves")

@@ -42,7 +42,7 @@ def hostile(shell: Shell) -> Shell:
     key = load_key(shell.config / "key.pem")
     with Ledger.open(str(shell.store), keyring=shell.keyring(), signer=key) as ledger:
         ledger.append(TITLE, {}, message="nothing yet")
-        ledger.append(TITLE, document, message=message, reference=text)
+        ledger.append(TITLE, document, message=message, author=text, reference="case 7")
     return shell
 
 
@@ -118,7 +118,7 @@ def test_every_command_has_help_and_the_common_options(bare: Shell, name: str) -
     assert text.startswith(f"Usage: ledger {name} ")
     for option in ("--json", "-q, --quiet", "--debug", "--help"):
         assert f"\n  {option} " in text
-    if name not in {"check", "demo"} and not name.startswith("key "):
+    if name not in {"check", "demo", "verifier"} and not name.startswith("key "):
         assert "\n  --store STORE " in text
 
 
@@ -201,7 +201,7 @@ def test_closed_streams(title: Shell) -> None:
 
 
 def test_an_encoding_that_lacks_the_characters(shell: Shell) -> None:
-    shell(f"append {TITLE} --set 'Straße=Zoë 𝄞' -m née")
+    shell(f"append {TITLE} --new --set 'Straße=Zoë 𝄞' -m née")
     done = shell.bash(
         f"export PYTHONIOENCODING=ascii; ledger log {TITLE} --json; ledger show {TITLE}"
     )

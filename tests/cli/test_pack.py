@@ -22,11 +22,12 @@ def packs(shell: Shell) -> list[Path]:
 
 
 def test_packing(title: Shell) -> None:
-    title("append TN2 --set a=b")
+    title("append TN2 --new --set a=b")
     before = title.listing()
     assert title("pack").out == "packed 4 entries of 2 titles into 1 pack (0.0 MB)\n"
     (pack,) = packs(title)
-    assert pack.name.startswith(f"{TITLE}.TN2.{pack.stat().st_size}-")
+    assert pack.parent.name == TITLE
+    assert pack.name.startswith(f"TN2.{pack.stat().st_size}-")
     assert {key: data for key, data in title.listing().items() if "_packs" not in key} == before
     assert title("pack").out == "nothing new to pack\n"
     assert packs(title) == [pack]
@@ -56,13 +57,13 @@ def test_a_key_is_not_needed(title: Shell) -> None:
 
 
 def test_what_does_not_verify_is_named_and_left_out(title: Shell) -> None:
-    title("append TN2 --set a=b")
+    title("append TN2 --new --set a=b")
     first = title.addresses()[0]
     path = title.store / TITLE / f"{first}.json"
     path.write_bytes(path.read_bytes().replace(b"Ada", b"Eve"))
     result = title("pack", code=20)
     assert result.out == "packed 3 entries of 2 titles into 1 pack (0.0 MB)\n"
-    assert result.err.startswith("tampering: address-mismatch: ")
+    assert result.err.startswith("tampering: text-mismatch: ")
     assert first in result.err
     assert first.encode() not in packs(title)[0].read_bytes().partition(b"\n")[0]
     (finding,) = title("pack --json", code=20).json["findings"]

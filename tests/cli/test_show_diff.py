@@ -3,8 +3,13 @@
 from __future__ import annotations
 
 import hashlib
+import json
 from datetime import UTC, datetime
 
+import pytest
+
+from cli.config import load_config
+from ledger import Draft, Ledger, load_key
 from tests.cli.shell import TITLE, Shell
 
 
@@ -23,24 +28,116 @@ def test_show_a_revision_as_json(title: Shell) -> None:
     assert shown["digest"] == hashlib.sha256(canonical).hexdigest()
 
 
-def test_show_what_was_in_force_on_a_date(shell: Shell) -> None:
+def test_show_what_was_in_law_on_a_day_as_it_was_known_on_another(shell: Shell) -> None:
     shell.append_at(datetime(2026, 6, 1, tzinfo=UTC))
-    shell(f"append {TITLE} --set n:=2 --effective 1995-05-05")
+    shell(f"append {TITLE} --set n:=2 --effective 1995-05-05 --effective-until 2026-06-01")
     shell(f"append {TITLE} --set n:=3 --effective 2090-01-01")
-    show = f"show {TITLE} --json --effective"
-    assert shell(f"{show} 1995-05-05").json["version"] == 2
-    assert shell(f"{show} 2089-12-31").json["version"] == 2
-    assert shell(f"{show} 2090-01-01").json["version"] == 3
-    assert "in effect" in shell.fails(10, f"{show} 1995-05-04")
-    assert "can't be used with" in shell.fails(2, f"{show} 2026-01-01 v1")
+
+    def version(options: str) -> int:
+        found: int = shell(f"show {TITLE} --json {options}").json["version"]
+        data = shell(f"cat {TITLE} {options}").data
+        assert json.loads(data)["entry"]["version"] == found
+        return found
+
+    assert version("--effective 1995-05-05") == 2
+    assert version("--effective 2026-05-31") == 2
+    assert version("--effective 2026-06-01") == 1
+    assert version("--effective 2089-12-31") == 1
+    assert version("--effective 2090-01-01") == 3
+    assert version("--effective 2090-01-01 --recorded 2026-06-01") == 1
+    assert version("--recorded 2026-06-02") == 1
+    assert version("--effective today --recorded today") == 1
+    for command in ("show", "cat"):
+        said = shell.fails(10, f"{command} {TITLE} --effective 1995-05-04")
+        assert "nothing was in law then: version 2 holds from 1995-05-05" in said
+        assert "recorded by 2025" in shell.fails(10, f"{command} {TITLE} --recorded 2025-12-31")
+        for option in ("--effective", "--recorded"):
+            said = shell.fails(2, f"{command} {TITLE} {option} 2026-01-01 v1")
+            assert "can't be used with REV" in said
+            said = shell.fails(65, f"{command} {TITLE} {option} 2026-01")
+            assert "not a whole date or a time with an offset" in said
 
 
-def test_cat_writes_the_bytes_whose_sha256_is_the_address(title: Shell) -> None:
+def test_what_is_asked_about_the_future_may_still_change(title: Shell) -> None:
+    assert "may still change" in title(f"show {TITLE} --effective 2999-01-01").err
+    assert title(f"show {TITLE} --effective today").err == ""
+
+
+def test_a_newest_version_that_is_not_in_law_today_is_shown_with_a_note(shell: Shell) -> None:
+    shell(f"append {TITLE} --new --set n:=1 --effective 2999-01-01")
+    said = shell(f"show {TITLE}").err
+    assert said.startswith("ledger: note: version 1 is not in law today (")
+    assert said.endswith("nothing was in law then: version 1 holds from 2999-01-01\n")
+    shell(f"append {TITLE} --set n:=2 --effective 2020-01-01 --effective-until 2998-01-01")
+    shell(f"append {TITLE} --set n:=3 --effective 2999-01-01")
+    assert shell(f"show {TITLE}").err.endswith(": version 2 is\n")
+    assert shell(f"show {TITLE} v3").err == ""
+    assert shell(f"show {TITLE} -q").err == ""
+
+
+def test_today_is_the_day_in_the_zone_that_the_user_named(
+    shell: Shell, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """At one instant, the date differs between two ends of the world."""
+    shell(f"append {TITLE} --new --set n:=1 --effective 2020-01-01")
+    days = {}
+    for zone in ("Etc/GMT+12", "Etc/GMT-12"):
+        (shell.config / "config.toml").write_text(f'zone = "{zone}"\n')
+        with monkeypatch.context() as patched:
+            patched.setenv("XDG_CONFIG_HOME", str(shell.home / ".config"))
+            days[zone] = load_config().now().date()
+    assert days["Etc/GMT+12"] < days["Etc/GMT-12"]
+    (shell.config / "config.toml").write_text('zone = "Mars/Olympus"\n')
+    assert "IANA name" in shell.fails(65, f"show {TITLE} --effective today")
+    (shell.config / "config.toml").write_text("zone = 1\n")
+    assert "zone is not a string" in shell.fails(65, f"show {TITLE}")
+
+
+def test_cat_writes_the_bytes_of_which_the_short_form_has_the_address(title: Shell) -> None:
     for revision, address in zip(("v1", "v2", "HEAD"), title.addresses(), strict=True):
         data = title(f"cat {TITLE} {revision}").data
-        assert hashlib.sha256(data).hexdigest() == address
+        short = title(f"cat {TITLE} {revision} --short").data
+        assert hashlib.sha256(short).hexdigest() == address
+        assert data.startswith(short[:-1] + b',"text":{')
+        assert data == (title.store / TITLE / f"{address}.json").read_bytes()
         assert title(f"cat {TITLE} {revision} --json").data == data
     assert title(f"cat {TITLE} -q").data == b""
+
+
+# -- A text that is erased -----------------------------------------------------------------------
+
+
+@pytest.fixture
+def erased(title: Shell) -> Shell:
+    """A shell in whose title an entry orders the text of version 2 erased."""
+    signer = load_key(title.config / "key.pem")
+    with Ledger.open(str(title.store), keyring=title.keyring(), signer=signer) as ledger:
+        document = ledger.head(TITLE).document
+        ledger.submit(Draft(TITLE, document, "by order", reference="C-1", erases=(2,)))
+    return title
+
+
+def test_a_text_that_is_erased_is_not_shown(erased: Shell) -> None:
+    _, second, _, _ = erased.addresses()
+    for command in ("show", "cat", "diff"):
+        said = erased.fails(10, f"{command} {TITLE} v2")
+        assert "version 2 was erased by version 4 (reference C-1)\n" in said, command
+    short = erased(f"cat {TITLE} v2 --short").data
+    assert hashlib.sha256(short).hexdigest() == second
+
+
+def test_the_log_says_which_text_is_erased(erased: Shell) -> None:
+    newest, third, second, first = erased(f"log {TITLE}").out.strip().split("\n\nentry ")
+    assert "\nErases:    version 2\n" in newest
+    assert third.endswith("(what it changed is not known: the text before it is erased)")
+    assert second.endswith("\nReference: case-7\n\n    (its text is erased)")
+    assert first.endswith('+ /proprietor: "Ada Lovelace"')
+    assert "Grace" not in erased(f"log {TITLE} v2").out
+    assert erased(f"log {TITLE} --oneline").lines[2].endswith(" (its text is erased)")
+    shown = erased(f"log {TITLE} --json").objects
+    assert [each["changes"] is None for each in shown] == [False, True, True, False]
+    assert (shown[2]["message"], shown[2]["author"]) == (None, None)
+    assert shown[0]["erases"] == [2]
 
 
 def test_diff_from_the_parent_to_the_head(title: Shell) -> None:
@@ -72,5 +169,5 @@ def test_diff_tells_by_its_exit_code_if_asked(title: Shell) -> None:
 
 
 def test_diff_of_a_title_with_one_version(shell: Shell) -> None:
-    shell(f"append {TITLE} --set a=b")
+    shell(f"append {TITLE} --new --set a=b")
     assert "no entry 1 before version 1" in shell.fails(10, f"diff {TITLE}")

@@ -38,7 +38,7 @@ def test_a_project_file_does_not_decide_where_one_signs(clone: Shell, options: s
 def test_a_project_file_counts_once_the_user_has_named_the_store(clone: Shell) -> None:
     said = clone.fails(12, APPEND)
     clone(said.strip().partition("hint: if it is right, record it: ledger ")[2])
-    clone(APPEND)
+    clone(f"{APPEND} --new")
 
 
 def test_nor_does_a_store_that_lies_where_the_default_is(clone: Shell) -> None:
@@ -53,14 +53,14 @@ def test_init_is_no_way_around_it(clone: Shell) -> None:
 
 
 def test_who_names_the_store_signs_in_it(clone: Shell) -> None:
-    clone(f"{APPEND} --store evil")
+    clone(f"{APPEND} --store evil --new")
     clone(APPEND, LEDGER_STORE="evil")
     assert clone("status --json --store evil").json["may_append"] is True
 
 
 def test_a_store_that_is_known_may_be_named_by_a_project(clone: Shell) -> None:
     clone("init evil")
-    clone(APPEND)
+    clone(f"{APPEND} --new")
     (clone.folder / "sub").mkdir()
     Shell(clone.folder / "sub", clone.home)(APPEND)
 
@@ -73,7 +73,7 @@ def test_of_several_ledgers_one_has_to_be_meant(
     (colleague.folder / "c.pub").write_text((shell.folder / "c.pub").read_text())
     colleague(f"key trust c.pub --origin {ORIGIN}")
     there = ("--store", str(shell.store))
-    colleague(APPEND, *there)
+    colleague(f"{APPEND} --new", *there)
     colleague("key trust c.pub --origin example.org/other")
     said = colleague.fails(12, APPEND, *there)
     assert "your keyring knows several ledgers" in said
@@ -88,7 +88,7 @@ def test_a_link_in_a_project_is_not_remembered(clone: Shell, shell: Shell) -> No
     (clone.folder / "evil").rename(clone.folder / "kept")
     (clone.folder / "evil").symlink_to(shell.store)
     clone("titles")
-    clone(APPEND)  # the true ledger
+    clone(f"{APPEND} --new")  # the true ledger
     (clone.folder / "evil").unlink()
     (clone.folder / "kept").rename(clone.folder / "evil")
     assert "you have never named that store" in clone.fails(12, APPEND)

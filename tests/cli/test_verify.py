@@ -27,7 +27,7 @@ def change_a_byte(path: Path) -> None:
 
 
 def test_all_titles(title: Shell) -> None:
-    title("append TN2 --set a=b")
+    title("append TN2 --new --set a=b")
     said = title("verify").lines
     assert said[0] == f"verified: 2 titles, 4 entries of {ORIGIN}"
     assert all(line.startswith("not shown: ") for line in said[1:])
@@ -36,8 +36,8 @@ def test_all_titles(title: Shell) -> None:
 
 
 def test_one_title_and_several(title: Shell) -> None:
-    title("append TN2 --set a=b")
-    title("append TN3 --set a=b")
+    title("append TN2 --new --set a=b")
+    title("append TN3 --new --set a=b")
     assert title(f"verify {TITLE}").lines[0] == f"verified: 1 title, 3 entries of {ORIGIN}"
     assert title("verify TN2 TN3").lines[0] == f"verified: 2 titles, 2 entries of {ORIGIN}"
 
@@ -80,7 +80,7 @@ def test_pins_are_about_one_title(title: Shell) -> None:
 
 @pytest.mark.parametrize("command", ["verify", f"verify {TITLE}", f"verify {TITLE} TN2", "fsck"])
 def test_a_changed_byte_is_named(title: Shell, command: str) -> None:
-    title("append TN2 --set a=b")
+    title("append TN2 --new --set a=b")
     victim = entry_file(title, 2)
     change_a_byte(victim)
     for options in ("", "-q"):
@@ -155,9 +155,9 @@ def _public_key_of_another(shell: Shell) -> str:
 def swapped(bare: Shell) -> Shell:
     """Two ledgers of one user; the second one's store lies where the first one's was."""
     bare("init --origin example.org/a")
-    bare("append TN1 --set a=b")
+    bare("append TN1 --new --set a=b")
     bare("init other --origin example.org/b")
-    bare("append TN1 --set a=b --store other")
+    bare("append TN1 --new --set a=b --store other")
     shutil.rmtree(bare.store)
     shutil.copytree(bare.folder / "other", bare.store)
     return bare

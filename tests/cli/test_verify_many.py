@@ -33,7 +33,7 @@ if TYPE_CHECKING:
 def titles(title: Shell) -> Shell:
     """A shell whose ledger has TN1234567 in three versions, and TN2 to TN5 in one."""
     for number in range(2, 6):
-        title(f"append TN{number} --set a=b")
+        title(f"append TN{number} --new --set a=b")
     return title
 
 

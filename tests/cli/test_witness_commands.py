@@ -302,7 +302,7 @@ def test_what_a_kept_checkpoint_covers_is_taken_on_trust(logged: Shell) -> None:
 
 def test_a_title_that_was_not_logged_by_then_is_verified_whole(logged: Shell) -> None:
     keep(logged)
-    logged("append TN9 --set a=b")
+    logged("append TN9 --new --set a=b")
     logged("append TN9 --set a=c")
     logged("seal -q")
     report = logged("verify TN9 --since kept --json").json

@@ -40,7 +40,7 @@ class Command:
 COMMANDS = {
     "append": Command("append A --set n:=3 --reference case-3", {"A": [1, 2, 3]}),
     "append of a first version": Command(
-        "append B --set n:=1 --reference case-1", {"A": [1, 2], "B": [1]}
+        "append B --new --set n:=1 --reference case-1", {"A": [1, 2], "B": [1]}
     ),
     "batch": Command("append --batch deeds.jsonl", {"A": [1, 2, 3, 4], "B": [1, 2], "C": [1]}),
     "import": Command("import more.bundle", {"A": [1, 2, 3], "B": [1]}),
@@ -66,13 +66,13 @@ def make_shell(folder: Path) -> Shell:
     """A ledger of two versions, one of them sealed, and files for the commands."""
     shell = Shell.make(folder)
     shell(f"init --origin {ORIGIN} -q")
-    shell("append A --set n:=1 -q")
+    shell("append A --new --set n:=1 -q")
     shell("key generate --for log -q")
     shell("seal --genesis -q")
     shell("append A --set n:=2 -q")
     more = shell.copied_to(folder.with_name(f"{folder.name} and more"))
     more("append A --set n:=3 -q")
-    more("append B --set n:=1 -q")
+    more("append B --new --set n:=1 -q")
     more("export more.bundle -q")
     shutil.copy(more.folder / "more.bundle", shell.folder)
     deeds = [("A", 3), ("B", 1), ("A", 4), ("C", 1), ("B", 2)]

@@ -46,7 +46,7 @@ COMMANDS = {
 def made(tmp_path_factory: pytest.TempPathFactory) -> Shell:
     shell = Shell.make(tmp_path_factory.mktemp("order") / "made")
     shell(f"init --origin {ORIGIN} -q")
-    shell(f"append {TITLE} --set n:=1 -q")
+    shell(f"append {TITLE} --new --set n:=1 -q")
     shell("key generate --for log -q")
     return shell
 

@@ -49,7 +49,7 @@ def registry(
         made = Registry(Shell.make(tmp_path_factory.mktemp("registry") / "work"), between, bucket)
         writer = made.play("writer")
         writer(f"init --origin {ORIGIN}")
-        writer(f"append {TITLE} --set proprietor=Ada")
+        writer(f"append {TITLE} --new --set proprietor=Ada")
         writer("key generate --for log")
         sealer = made.play("sealer")
         sealer("seal --genesis")
@@ -59,7 +59,7 @@ def registry(
 def test_the_writer_makes_appends_reads_and_examines(registry: Registry) -> None:
     writer = registry.play("writer")
     writer(f"append {TITLE} --set price:=1")
-    writer("append TN7 --set a=b")
+    writer("append TN7 --new --set a=b")
     writer(f"show {TITLE}")
     assert writer("doctor").code == 0
     assert writer("verify").code == 0
@@ -68,7 +68,7 @@ def test_the_writer_makes_appends_reads_and_examines(registry: Registry) -> None
 def test_the_service_appends_and_reads_and_may_not_probe(registry: Registry) -> None:
     service = registry.play("service")
     service(f"append {TITLE} --set price:=2")
-    service("append TN8 --set a=b")
+    service("append TN8 --new --set a=b")
     service("verify")
     found = {each["check"]: each["outcome"] for each in service("doctor --json", code=3).objects}
     assert found["conditional writes"] == "unchecked"
@@ -87,7 +87,7 @@ def test_the_auditor_reads_all_and_writes_nothing(registry: Registry) -> None:
     ):
         auditor(line)
     auditor("doctor --read-only")
-    for line in (f"append {TITLE} --set a=b", "append TN9 --set a=b", "pack"):
+    for line in (f"append {TITLE} --new --set a=b", "append TN9 --set a=b", "pack"):
         assert "AccessDenied" in auditor.fails(13, line)
     registry.play("writer")(f"append {TITLE} --set to=seal")
     assert "AccessDenied" in registry.play("auditor").fails(13, "seal")

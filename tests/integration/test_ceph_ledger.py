@@ -92,7 +92,7 @@ def test_each_role_does_its_work_and_is_denied_the_others(
 ) -> None:
     writer, service, auditor, sealer = (shells[role] for role in ROLES)
     writer(f"init --origin {ORIGIN}")
-    writer(f"append {TITLE} --set proprietor=Ada")
+    writer(f"append {TITLE} --new --set proprietor=Ada")
     writer("key generate --for log")
     writer("doctor")
     service(f"append {TITLE} --set price:=1")
@@ -108,7 +108,7 @@ def test_each_role_does_its_work_and_is_denied_the_others(
         (service, "seal"),
         (auditor, "seal"),
         (auditor, f"append {TITLE} --set a=b"),
-        (auditor, "append TN9 --set a=b"),
+        (auditor, "append TN9 --new --set a=b"),
         (sealer, f"append {TITLE} --set a=b"),
     ):
         assert "AccessDenied" in shell.fails(13, line), line
