@@ -15,7 +15,7 @@ import stat
 import sys
 from contextlib import closing, contextmanager, suppress
 from dataclasses import dataclass
-from datetime import datetime
+from datetime import UTC, datetime
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -27,6 +27,7 @@ from ledger.stores import CONNECTIONS, MAX_CONNECTIONS, SCHEME, Store, open_stor
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping
+    from zoneinfo import ZoneInfo
 
 __all__ = ["Config", "load_config", "make_own_folder"]
 
@@ -98,20 +99,26 @@ class Config:
             return flag
         return self.environment.get("LEDGER_AUTHOR") or str(self.user.get("author", ""))
 
-    def now(self) -> datetime:
-        """Return the time, with the offset of the zone in ``config.toml`` or of this machine."""
-        zone = self.user.get("zone")
-        if zone is None:
-            return datetime.now().astimezone()
+    def zone(self, flag: str | None = None) -> ZoneInfo | None:
+        """Return the time zone in which "today" is told; None: that of this machine."""
+        name, source = flag, "the command line"
+        if name is None:
+            name, source = self.user.get("zone"), str(self.folder / USER_FILE)
+        if name is None:
+            return None
         from zoneinfo import ZoneInfo, ZoneInfoNotFoundError  # noqa: PLC0415 -- seldom needed
 
         try:
-            return datetime.now(ZoneInfo(zone))
+            return ZoneInfo(name)
         except (ZoneInfoNotFoundError, ValueError, OSError):
             raise InvalidError(
-                f"{self.folder / USER_FILE}: zone is not a time zone: {zone!a:.60}",
+                f"{source}: zone is not a time zone: {name!a:.60}",
                 hint="write an IANA name, such as Europe/London",
             ) from None
+
+    def now(self) -> datetime:
+        """Return the time, with the offset of the zone in ``config.toml`` or of this machine."""
+        return datetime.now(UTC).astimezone(self.zone())
 
     def key_file(self, flag: Path | None = None) -> Path:
         """Return the file of the private key to sign with."""

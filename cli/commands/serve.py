@@ -6,7 +6,6 @@ import sys
 from importlib.util import find_spec
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
-from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
 
 import typer
 
@@ -174,7 +173,7 @@ def serve(
         max_body=max_body,
         cors_origins=tuple(cors_origin or ()),
         presign_seconds=presign,
-        zone=_find_zone(zone or config.user.get("zone")),
+        zone=config.zone(zone),
     )
     check_proxies(trusted_proxy or [])
     with _open_ledger(config, store, key) as ledger:
@@ -210,15 +209,6 @@ def _open_to_all(place: str) -> CannotServeError:
         f"cannot serve: there are no tokens, so anybody who reaches {place} could write",
         hint="set LEDGER_TOKENS_FILE to a file of tokens, or add --insecure",
     )
-
-
-def _find_zone(name: str | None) -> ZoneInfo | None:
-    try:
-        return ZoneInfo(name) if name else None
-    except (ZoneInfoNotFoundError, ValueError, OSError):
-        raise CannotServeError(
-            f"cannot serve: not a time zone: {name!a:.60}", hint="write an IANA name: Europe/London"
-        ) from None
 
 
 def _seconds_between_seals(

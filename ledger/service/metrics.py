@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, NamedTuple
+from typing import TYPE_CHECKING, Literal, NamedTuple, TypeAlias
 
 from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram, generate_latest
 from prometheus_client.core import CounterMetricFamily, GaugeMetricFamily
@@ -17,7 +17,9 @@ if TYPE_CHECKING:
 
     from ledger.service.sealer import Sealing
 
-__all__ = ["LogFigures", "Metrics"]
+__all__ = ["LogFigures", "Metrics", "WriteOutcome"]
+
+WriteOutcome: TypeAlias = Literal["appended", "repeated", "skipped"]
 
 METHODS = {"GET", "HEAD", "POST", "OPTIONS"}
 SECONDS = (0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 10, 30)
@@ -134,9 +136,9 @@ class Metrics:
         known = method if method in METHODS else "other"
         self._requests.labels(route, known, str(status)).inc()
 
-    def appended(self, *, repeated: bool) -> None:
+    def appended(self, outcome: WriteOutcome) -> None:
         """Count an append."""
-        self._appends.labels("repeated" if repeated else "appended").inc()
+        self._appends.labels(outcome).inc()
 
     def conflicted(self, slug: str) -> None:
         """Count an append that was refused because another writer was first."""

@@ -159,8 +159,8 @@ def test_today_is_told_in_the_services_zone(zone: str, owner: str) -> None:
 
 def test_a_zone_that_there_is_not(folder: str) -> None:
     done = shell("serve", "--store", folder, "--port", "0", "--zone", "Mars/Phobos")
-    assert done.returncode == 2
-    assert "not a time zone: 'Mars/Phobos'" in done.stderr
+    assert done.returncode == 65
+    assert "the command line: zone is not a time zone: 'Mars/Phobos'" in done.stderr
 
 
 def test_a_closed_title_says_so(title: Title) -> None:

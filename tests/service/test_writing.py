@@ -226,6 +226,7 @@ def test_until_when_what_kind_and_which_status(client: Client) -> None:
         ("Ledger-Kind", "erasure"),
         ("Ledger-Kind", ""),
         ("Ledger-Status", "shut"),
+        ("Ledger-Status", ""),
     ],
 )
 def test_a_member_that_cannot_be_registered(client: Client, name: str, value: str) -> None:
@@ -277,6 +278,7 @@ def test_what_changes_nothing_is_left_out_on_demand(client: Client) -> None:
     assert (first.status_code, again.status_code) == (201, 200)
     assert again.content == first.content
     assert again.headers["etag"] == first.headers["etag"]
+    assert 'ledger_appends_total{outcome="skipped"} 1.0' in client.get("/metrics").text
     assert post(client).status_code == 201
     assert skip(client, {"address": "2 low street"}).status_code == 201
 

@@ -75,9 +75,10 @@ def message(request: Request) -> str:
     return _decode(unquote_to_bytes(match[2]), "Ledger-Message*")
 
 
-def guards(request: Request) -> Guards:
+def guards(request: Request, *, skip_unchanged: bool = False) -> Guards:
     """Read Ledger-Clamp-Time and Ledger-Supersede-Later: what to insist on."""
     return Guards(
+        skip_unchanged=skip_unchanged,
         clamp_time=_yes(request, "Ledger-Clamp-Time"),
         supersede_later=_yes(request, "Ledger-Supersede-Later"),
     )

@@ -9,7 +9,6 @@ from fastapi.responses import Response
 from starlette.requests import Request  # noqa: TC002 -- FastAPI reads the annotations
 
 from ledger.errors import ConflictError, HeadMoved, LedgerError
-from ledger.format import canonical
 from ledger.format.entry import KINDS
 from ledger.service.http import headers
 from ledger.service.http.answers import JSON_TYPE, to_json
@@ -21,7 +20,7 @@ from ledger.service.http.parameters import (  # noqa: TC001 -- FastAPI reads the
     TitleNumber,
 )
 from ledger.service.openapi.routes import APPEND, APPEND_ANY, ERASE
-from ledger.titles.append import ANY, Anything, Appended, Draft
+from ledger.titles.append import ANY, Draft
 
 if TYPE_CHECKING:
     from fastapi import FastAPI
@@ -29,6 +28,7 @@ if TYPE_CHECKING:
     from ledger.format.entry import Entry
     from ledger.service.context import Context
     from ledger.service.http.conditions import Conditions
+    from ledger.service.metrics import WriteOutcome
     from ledger.titles.append import Guards
     from ledger.titles.erase import Erasure
 
@@ -71,7 +71,7 @@ class WriteRoutes:
                 " or If-None-Match: *",
                 hint="read the title and send its ETag in If-Match",
             )
-        guards = headers.guards(request)
+        guards = headers.guards(request, skip_unchanged=skip_unchanged is not None)
         kind = headers.text(request, "Ledger-Kind")
         members = {
             "message": headers.message(request),
@@ -88,28 +88,28 @@ class WriteRoutes:
             name, document = parse_document(data, title_number)
             self._context.log.check_head(name)
             draft = Draft(name, document, **members)
-            skip = skip_unchanged is not None
-            return self._answer(request, self._submit(draft, conditions, guards, skip=skip))
+            return self._answer(request, *self._submit(draft, conditions, guards))
 
         return await self._context.run("append", write)
 
     def _submit(
-        self, draft: Draft, conditions: Conditions, guards: Guards, *, skip: bool
-    ) -> Appended:
+        self, draft: Draft, conditions: Conditions, guards: Guards
+    ) -> tuple[Entry, WriteOutcome]:
         try:
             # A known reference decides, whatever the condition: nothing is written twice.
-            known = (bool(conditions) or skip) and self._is_known(draft)
+            known = bool(conditions) and self._is_known(draft)
             parent = ANY if known else expected_parent(self._ledger, draft.title_number, conditions)
-            if skip and not known and (head := self._unchanged(draft, parent)):
-                return Appended(head, repeated=True)
             appended = self._ledger.submit(draft, parent=parent, guards=guards)
         except ConflictError as error:
             self._context.metrics.conflicted(error.slug)
             if isinstance(error, HeadMoved):
                 raise self._explain(error, draft.title_number) from error
             raise
-        self._context.metrics.appended(repeated=appended.repeated)
-        return appended
+        outcome: WriteOutcome = "repeated" if appended.repeated else "appended"
+        if appended.unchanged and guards.skip_unchanged:
+            outcome = "skipped"
+        self._context.metrics.appended(outcome)
+        return appended.entry, outcome
 
     def _is_known(self, draft: Draft) -> bool:
         """Tell whether the title's chain has the reference."""
@@ -120,18 +120,6 @@ class WriteRoutes:
         return head is not None and bool(
             history.find_reference(head.entry, draft.reference, draft.part)
         )
-
-    def _unchanged(self, draft: Draft, parent: str | Anything | None) -> Entry | None:
-        """Return the head if the draft would say nothing new on top of it."""
-        found = self._ledger.history.find_head(draft.title_number)
-        if found is None or parent not in {ANY, found.entry.address}:
-            return None
-        head = found.entry
-        status = head.status if draft.status is None else draft.status
-        asked = (draft.effective_at, draft.effective_until, draft.kind, status)
-        if asked != (head.effective_at, head.effective_until, head.kind, head.status):
-            return None
-        return head if canonical.encode(draft.document) == canonical.encode(head.document) else None
 
     async def erase(self, request: Request, title_number: TitleNumber) -> Response:
         """Order the texts of versions erased, and erase what can be by now. Repeat it to go on."""
@@ -176,8 +164,7 @@ class WriteRoutes:
             head = self._ledger.head(title_number)
         return WriteRefused.because(error, head)
 
-    def _answer(self, request: Request, appended: Appended) -> Response:
-        entry = appended.entry
+    def _answer(self, request: Request, entry: Entry, outcome: WriteOutcome) -> Response:
         named = {
             "Location": self._context.url(request.scope, f"/titles/{entry.title_number}"),
             "ETag": f'"{entry.address}"',
@@ -185,4 +172,4 @@ class WriteRoutes:
             "Cache-Control": "no-store",
         }
         body = representation(entry)
-        return Response(body, 200 if appended.repeated else 201, named, JSON_TYPE)
+        return Response(body, 201 if outcome == "appended" else 200, named, JSON_TYPE)
