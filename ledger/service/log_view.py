@@ -59,7 +59,7 @@ class LogPlace(NamedTuple):
     - ``earlier``: it was logged before this leaf, farther back than the search goes.
     - ``waiting``: it is not in the log yet.
     - ``contradicted``: the log has another entry as this version.
-    - ``unknown``: nobody can tell, because the title's record does not tell, or a later version is contradicted.
+    - ``unknown``: the title's record does not tell, or a later version is contradicted.
     """
 
     state: State
