@@ -349,7 +349,7 @@ def test_without_a_key_it_only_reads(folder: str, home: Path) -> None:
     assert shell("append", TITLE, str(added), **environment).returncode == 0
     (home / "title-ledger" / "key.pem").unlink()
     with serving(folder, home) as server:
-        assert "read-only: there is no key" in server.log.read_text()
+        assert "read-only: no key" in server.log.read_text()
         assert httpx.get(f"{server.url}/titles/{TITLE}").status_code == 200
         problem(httpx.post(f"{server.url}/titles", json=DOCUMENT), 500, "key-unavailable")
 
