@@ -3,13 +3,12 @@
 from __future__ import annotations
 
 from concurrent.futures import ThreadPoolExecutor
-from datetime import date
 from io import BytesIO
 
 import pytest
 
 import ledger as package
-from ledger import Keyring, Ledger, Log, PrivateKey, create_key, verify_bundle
+from ledger import Draft, Keyring, Ledger, Log, PrivateKey, create_key, verify_bundle
 from ledger.errors import (
     HeadMoved,
     IntegrityError,
@@ -350,7 +349,7 @@ def test_an_entry_is_a_parent():
     with pytest.raises(HeadMoved):
         ledger.append("TN1", {"n": 3}, parent=first)
     with pytest.raises(HeadMoved):
-        ledger.preview("TN1", {"n": 3}, parent=first)
+        ledger.preview(Draft("TN1", {"n": 3}), parent=first)
 
 
 @pytest.mark.parametrize(
@@ -360,12 +359,12 @@ def test_an_entry_is_a_parent():
         lambda ledger: Ledger.open(ledger.store, keyring="keyring.json"),
         lambda ledger: Ledger.create(MemoryStore(), origin=ORIGIN, keyring="keyring.json"),
         lambda ledger: ledger.append("TN1", {}, parent=1),
-        lambda ledger: ledger.preview("TN1", {}, parent=1),
+        lambda ledger: ledger.preview(Draft("TN1", {}), parent=1),
         lambda ledger: ledger.entry("TN1", 1),
         lambda ledger: list(ledger.log("TN1", 1)),
         lambda ledger: ledger.diff("TN1", 1, 1),
-        lambda ledger: ledger.at("TN1", "2026-11-28"),
-        lambda ledger: ledger.at("TN1", date(2026, 11, 28)),
+        lambda ledger: ledger.at("TN1", effective="2026-11"),
+        lambda ledger: ledger.at("TN1", recorded=7),
         lambda ledger: ledger.export("file"),
         lambda ledger: ledger.export(BytesIO(), since=["file"]),
         lambda ledger: ledger.export(BytesIO(), "TN1"),

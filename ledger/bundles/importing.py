@@ -85,12 +85,13 @@ def import_bundle(
     start = source.tell()
     is_new = history.store.get(layout.LEDGER_KEY) is None
     trial = _empty(history) if is_new else history
-    for _ in _titles(trial, source, now, LogImport(trial), keep=False):
+    log = LogImport(trial)
+    for _ in _titles(trial, source, now, log, keep=False):
         pass
     source.seek(start)
     if is_new:
         create_identity(history.store, history.origin)
-    log = LogImport(history)
+        log.use(history)
     moved = unchanged = 0
     erasing: list[str] = []
     for head, target, may_erase in _titles(history, source, now, log, keep=True):

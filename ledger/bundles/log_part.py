@@ -274,6 +274,10 @@ class LogImport:
         self._there: Checkpoint | None = None
         self._digest = ""
 
+    def use(self, history: History) -> None:
+        """Go on with another store, after a check against an empty one."""
+        self._log = _reader(history)
+
     @property
     def _base(self) -> int:
         return self._state.checkpoint.size if self._state else 0
