@@ -32,7 +32,6 @@ from ledger.titles.erase import erase_texts, order_erasure
 from ledger.titles.history import History
 from ledger.titles.identity import check_pinned, create_identity, read_origin
 from ledger.titles.recover import recover
-from ledger.verification.fsck import Prune, fsck
 from ledger.verification.run import Verification
 from ledger.verification.walk import FROM_A_LISTING, verify_title
 
@@ -539,6 +538,8 @@ class Ledger:
         Creates the objects of references that are missing. ``prune_losers``: delete the entries of
         this age, or older, that lost a race for their version, with their names: they hold texts.
         """
+        from ledger.verification.fsck import Prune, fsck  # noqa: PLC0415 -- slow to load
+
         now, prune = self.clock(), None
         if prune_losers is not None:
             prune = Prune(format_time(now - prune_losers), self._log_has() or (lambda _: False))

@@ -14,7 +14,7 @@ BY = "erased by version 4 (reference LG 7)"
 @pytest.fixture
 def title(shell: Shell) -> Shell:
     """A shell whose ledger has a title of three versions, the first with the name."""
-    shell(f"append {TITLE} --set proprietor='{NAME}' --set price:=185000 -m first")
+    shell(f"append {TITLE} --new --set proprietor='{NAME}' --set price:=185000 -m first")
     shell(f"append {TITLE} --set proprietor='Grace Hopper' -m sale --reference case-7")
     shell(f"append {TITLE} --set charge=Bank -m mortgage")
     return shell
