@@ -51,6 +51,7 @@ if TYPE_CHECKING:
     from ledger.stores import Store
     from ledger.titles.batch import Outcome
     from ledger.titles.erase import Edit, Erasure
+    from ledger.tlog.objects import Leaf
 
 __all__ = ["Ledger"]
 
@@ -386,7 +387,11 @@ class Ledger:
                 " nobody would accept what it signs",
                 hint=f"ledger key trust FILE --origin {self.origin}",
             )
-        return Pen(self._signer, self.clock, self._random_bytes, self._log().claimed_leaf)
+
+        def logged(title_number: str) -> Leaf | None:  # asked for few titles, and slow to load
+            return self._log().claimed_leaf(title_number)
+
+        return Pen(self._signer, self.clock, self._random_bytes, logged)
 
     def _log(self) -> LogReader:
         from ledger.sealing.reader import LogReader  # noqa: PLC0415 -- slow to load

@@ -148,8 +148,8 @@ def test_tampering_before_a_cut_is_still_tampering(title: Shell) -> None:
 def test_a_damaged_title_never_stops_the_others_nor_goes_unnamed(
     title: Shell, new_shell: Callable[[str], Shell]
 ) -> None:
-    title("append TN1 --set a=b")
-    title("append TN2 --set a=b")
+    title("append TN1 --new --set a=b")
+    title("append TN2 --new --set a=b")
     entry = title.store / TITLE / f"{title.addresses()[0]}.json"
     entry.write_bytes(entry.read_bytes().replace(b"Ada", b"Eve"))
     assert TITLE in title.fails(20, "export all")
