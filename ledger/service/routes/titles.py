@@ -259,15 +259,18 @@ class TitleRoutes:
                         differing = changes(old, new, limit=left)
                         left -= sum(change.size for change in differing)
             history.append((entry, differing))
-        return Part(history, older, {} if is_complete else self._orders(title_number))
+        if is_complete:
+            return Part(history, older, {})
+        return Part(history, older, self._orders(title_number, history[-1][0].version - 1))
 
-    def _orders(self, title_number: str) -> dict[int, Entry]:
-        """Map the versions whose texts are erased to the entry that orders each erased."""
+    def _orders(self, title_number: str, lowest: int) -> dict[int, Entry]:
+        """Map the erased versions, from ``lowest`` on, to the entry that orders each erased."""
         orders: dict[int, Entry] = {}
-        with suppress(IntegrityError, TrustError):  # those above what could be read are there
-            for entry in self._ledger.log(title_number):
-                for version in entry.erases:
-                    orders.setdefault(version, entry)
+        for entry in self._ledger.log(title_number):
+            if entry.version <= lowest:
+                break
+            for version in entry.erases:
+                orders.setdefault(version, entry)
         return orders
 
     def _steps(self, title_number: str, start: str, limit: int, *, broken: bool) -> Iterator[Step]:
@@ -342,7 +345,7 @@ class TitleRoutes:
             after = self._ledger.entry(title_number, HEAD.sub(head, new))
             differing, orders = None, {}
             if before.is_withheld or after.is_withheld:
-                orders = self._orders(title_number)
+                orders = self._orders(title_number, min(before.version, after.version))
             else:
                 differing = changes(before.document, after.document, limit=MAX_CHANGES)
             if self._context.wants_html(request.scope):
