@@ -32,7 +32,6 @@ from ledger.titles.erase import erase_texts, order_erasure
 from ledger.titles.history import History
 from ledger.titles.identity import check_pinned, create_identity, read_origin
 from ledger.titles.recover import recover
-from ledger.verification.fsck import Prune, fsck
 from ledger.verification.run import Verification
 from ledger.verification.walk import FROM_A_LISTING, verify_title
 
@@ -52,6 +51,7 @@ if TYPE_CHECKING:
     from ledger.stores import Store
     from ledger.titles.batch import Outcome
     from ledger.titles.erase import Edit, Erasure
+    from ledger.tlog.objects import Leaf
 
 __all__ = ["Ledger"]
 
@@ -387,7 +387,11 @@ class Ledger:
                 " nobody would accept what it signs",
                 hint=f"ledger key trust FILE --origin {self.origin}",
             )
-        return Pen(self._signer, self.clock, self._random_bytes, self._log().claimed_leaf)
+
+        def logged(title_number: str) -> Leaf | None:  # asked for few titles, and slow to load
+            return self._log().claimed_leaf(title_number)
+
+        return Pen(self._signer, self.clock, self._random_bytes, logged)
 
     def _log(self) -> LogReader:
         from ledger.sealing.reader import LogReader  # noqa: PLC0415 -- slow to load
@@ -539,6 +543,8 @@ class Ledger:
         Creates the objects of references that are missing. ``prune_losers``: delete the entries of
         this age, or older, that lost a race for their version, with their names: they hold texts.
         """
+        from ledger.verification.fsck import Prune, fsck  # noqa: PLC0415 -- slow to load
+
         now, prune = self.clock(), None
         if prune_losers is not None:
             prune = Prune(format_time(now - prune_losers), self._log_has() or (lambda _: False))

@@ -274,10 +274,6 @@ class LogImport:
         self._there: Checkpoint | None = None
         self._digest = ""
 
-    def use(self, history: History) -> None:
-        """Go on with another store, after a check against an empty one."""
-        self._log = _reader(history)
-
     @property
     def _base(self) -> int:
         return self._state.checkpoint.size if self._state else 0
@@ -332,6 +328,8 @@ class LogImport:
         if found:
             self._state, self._version = found
             self._there = self._state.checkpoint
+        if self._log.store.get(layout.LOG_CHECKPOINT) is None:
+            return  # the ledger itself may not be there yet
         with suppress(IntegrityError, MalformedError, TrustError):  # nobody of ours wrote it
             published = self._log.checkpoint()
             if published and published.checkpoint.size > (self._there.size if self._there else -1):

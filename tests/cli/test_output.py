@@ -158,10 +158,16 @@ def test_what_nobody_expected(title: Shell, monkeypatch: pytest.MonkeyPatch) -> 
 # -- Pipes, disks, signals -----------------------------------------------------------------------
 
 
-@pytest.mark.parametrize("command", ["log", "log --json", "cat", "show", "diff"])
+@pytest.mark.parametrize("command", ["log", "log --json", "show", "diff"])
 def test_a_reader_who_has_seen_enough(title: Shell, command: str) -> None:
     done = title.bash(f"ledger {command} {TITLE} | true")
     assert (done.code, done.err) == (0, "")
+
+
+def test_the_bytes_of_an_entry_that_were_cut_off_are_no_success(title: Shell) -> None:
+    done = title.bash(f"ledger cat {TITLE} | true")
+    assert done.code == 74
+    assert "the output was cut off" in done.err
 
 
 @pytest.mark.slow

@@ -120,9 +120,11 @@ def erased(title: Shell) -> Shell:
 
 def test_a_text_that_is_erased_is_not_shown(erased: Shell) -> None:
     _, second, _, _ = erased.addresses()
-    for command in ("show", "cat", "diff"):
-        said = erased.fails(10, f"{command} {TITLE} v2")
-        assert "version 2 was erased by version 4 (reference C-1)\n" in said, command
+    order = "version 2 was erased by version 4 (reference C-1)\n"
+    for command in ("show", "cat"):
+        assert order in erased.fails(10, f"{command} {TITLE} v2"), command
+    assert erased(f"diff {TITLE} v2").err.endswith(order)
+    assert erased(f"diff {TITLE} v2 --exit-code", code=1).out == ""
     short = erased(f"cat {TITLE} v2 --short").data
     assert hashlib.sha256(short).hexdigest() == second
 
@@ -130,11 +132,12 @@ def test_a_text_that_is_erased_is_not_shown(erased: Shell) -> None:
 def test_the_log_says_which_text_is_erased(erased: Shell) -> None:
     newest, third, second, first = erased(f"log {TITLE}").out.strip().split("\n\nentry ")
     assert "\nErases:    version 2\n" in newest
-    assert third.endswith("(what it changed is not known: the text before it is erased)")
-    assert second.endswith("\nReference: case-7\n\n    (its text is erased)")
+    order = "    not shown: the text of TN1234567 version 2 was erased by version 4 (reference C-1)"
+    assert third.endswith(f"    mortgage\n\n{order}")
+    assert second.endswith(f"\nReference: case-7\n\n    (its text is erased)\n\n{order}")
     assert first.endswith('+ /proprietor: "Ada Lovelace"')
     assert "Grace" not in erased(f"log {TITLE} v2").out
-    assert erased(f"log {TITLE} --oneline").lines[2].endswith(" (its text is erased)")
+    assert erased(f"log {TITLE} --oneline").lines[2].endswith(" (erased by version 4)")
     shown = erased(f"log {TITLE} --json").objects
     assert [each["changes"] is None for each in shown] == [False, True, True, False]
     assert (shown[2]["message"], shown[2]["author"]) == (None, None)
