@@ -37,6 +37,12 @@ SKEW = timedelta(minutes=5)
 """How far a clock may be off. Verification reports entries dated further ahead; S3 refuses
 requests at three times as much."""
 
+HINTS = {
+    "bad-record": "'ledger seal --all' writes it again from the log",
+    "time-in-future": "compare clocks; --clamp-time appends to the title in spite of it",
+}
+"""What to do about a finding of the log."""
+
 UNCHECKED = (StoreDenied, StoreUnavailable, OutcomeUnknown)
 """Errors that leave open whether the thing itself is in order."""
 
@@ -99,7 +105,9 @@ class Examination:
         """Read and list, as a role may be allowed only one of the two."""
         if isinstance(store, FolderStore) and not Path(store.path).is_dir():
             # The test of conditional writes would make it.
-            raise NotFoundError(f"there is no folder {store.path}", hint="'ledger init' makes it")
+            raise StoreUnavailable(
+                f"there is no folder {store.path}", hint="'ledger init' makes it"
+            )
         store.get(LEDGER_KEY)
         next(iter(store.list()), None)
         yield Check("store", "ok", f"{store.url} can be read and listed; {source} names it")
@@ -163,14 +171,24 @@ class Examination:
 
         if self._ledger is None:
             return
+        log = Log(self._ledger)
         try:
-            size = Log(self._ledger).checkpoint(verify=True).checkpoint.size
+            size = log.checkpoint(verify=True).checkpoint.size
         except NotFoundError:
             yield Check("log", "ok", "there is none yet")
             return
         yield Check(
             "log", "ok", f"{counted(size, 'leaf')}; its checkpoint is signed by a trusted key"
         )
+        for found in log.look():
+            tampered = found.severity == "tampering"
+            yield Check(
+                "records" if found.slug == "bad-record" else "titles",
+                "problem" if tampered else "warning",
+                found.message,
+                HINTS.get(found.slug, "'ledger audit' looks at all titles"),
+                exit_code=20 if tampered else 0,
+            )
 
     def _see_log_key(self) -> Iterator[Check]:
         """Check the log's key; only a machine that seals the log has one."""
@@ -270,9 +288,8 @@ def _probe(store: Store) -> Iterator[Check]:
 
 def _failed(name: str, error: LedgerError) -> Check:
     """Turn an error into a check: unchecked if it only says that nothing could be read."""
-    outcome: Outcome = (
-        "unchecked" if isinstance(error, UNCHECKED) and name != "store" else "problem"
-    )
+    read = name in {"store", "ledger"}  # nothing else makes sense without these two
+    outcome: Outcome = "unchecked" if isinstance(error, UNCHECKED) and not read else "problem"
     return Check(name, outcome, str(error), error.hint, error.exit_code)
 
 

@@ -21,7 +21,8 @@ from typing import TYPE_CHECKING, Any
 
 from ledger import InvalidError, Keyring, MalformedError, TrustError
 from ledger.errors import KeyUnavailable, StoreUnavailable
-from ledger.local.files import lock_file, make_folder, write_file
+from ledger.local.files import lock_file, make_folder, read_own, write_file
+from ledger.local.keyfile import read_private
 from ledger.stores import CONNECTIONS, MAX_CONNECTIONS, SCHEME, Store, open_store
 
 if TYPE_CHECKING:
@@ -127,9 +128,9 @@ class Config:
     def passphrase(self, key_file: Path) -> bytes | None:
         """Return the passphrase of a key that is encrypted: from a file, a variable or a prompt."""
         try:
-            if b"ENCRYPTED" not in key_file.read_bytes()[:200]:
+            if b"ENCRYPTED" not in read_private(key_file)[:200]:
                 return None
-        except OSError:
+        except KeyUnavailable:
             return None  # reading the key reports what is wrong
         return self.given_passphrase() or self._prompt(f"Passphrase for {key_file}: ")
 
@@ -361,7 +362,7 @@ def _names_of(store: str | Store) -> list[str]:
 
 def _read(path: Path) -> bytes | None:
     try:
-        return path.read_bytes()
+        return read_own(path)
     except FileNotFoundError:
         return None
     except OSError as error:

@@ -1,4 +1,4 @@
-"""Apply ``--set`` options to a document.
+"""Apply ``--set`` and ``--unset`` options to a document.
 
 ``name=text`` sets a member to a string, ``name:=json`` to any JSON value. A name that begins with
 ``/`` is a JSON pointer (RFC 6901); a pointer that ends with ``-`` appends to a list.
@@ -14,7 +14,7 @@ import typer
 from ledger import InvalidError, MalformedError
 from ledger.format.canonical import decode
 
-__all__ = ["apply_settings"]
+__all__ = ["apply_removals", "apply_settings"]
 
 INDEX = re.compile(r"0|[1-9][0-9]{0,8}")
 BAD_ESCAPE = re.compile(r"~(?![01])")
@@ -24,16 +24,33 @@ def apply_settings(document: dict[str, Any], settings: list[str]) -> dict[str, A
     """Change a document in place and return it; raises InvalidError or MalformedError."""
     for setting in settings:
         name, value = _parse(setting)
-        path = name[1:].split("/") if name.startswith("/") else [name]
-        if name.startswith("/"):
-            if BAD_ESCAPE.search(name):
-                raise InvalidError(
-                    f"--set {name!a:.80}: not a JSON pointer",
-                    hint="write ~ as ~0, and / in a name as ~1",
-                )
-            path = [part.replace("~1", "/").replace("~0", "~") for part in path]
-        _put(document, path, value, name)
+        _put(document, _path(name, "--set"), value, name)
     return document
+
+
+def apply_removals(document: dict[str, Any], names: list[str]) -> dict[str, Any]:
+    """Take members out of a document in place, if they are there, and return it."""
+    for name in names:
+        *parents, last = _path(name, "--unset")
+        target: Any = document
+        try:
+            for part in parents:
+                target = target[_index(part)] if isinstance(target, list) else target[part]
+            del target[_index(last) if isinstance(target, list) else last]
+        except (LookupError, ValueError, TypeError):
+            continue  # as it is to be
+    return document
+
+
+def _path(name: str, option: str) -> list[str]:
+    if not name.startswith("/"):
+        return [name]
+    if BAD_ESCAPE.search(name):
+        raise InvalidError(
+            f"{option} {name!a:.80}: not a JSON pointer",
+            hint="write ~ as ~0, and / in a name as ~1",
+        )
+    return [part.replace("~1", "/").replace("~0", "~") for part in name[1:].split("/")]
 
 
 def _parse(setting: str) -> tuple[str, Any]:

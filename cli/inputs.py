@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 import sys
 import tempfile
 from contextlib import contextmanager
@@ -71,6 +72,12 @@ def check_own_document(document: dict[str, Any]) -> None:
         f"the document looks like {what}",
         hint="append the document in it; or, if it is meant as it is, add --as-document",
     )
+
+
+def sha256_of(source: BufferedReader) -> str:
+    """The sha256 of a whole file, in hex."""
+    source.seek(0)
+    return hashlib.file_digest(source, "sha256").hexdigest()
 
 
 def cannot_read(file: str | Path, error: OSError) -> NotFoundError:

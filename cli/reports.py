@@ -42,7 +42,7 @@ __all__ = [
     "was_interrupted",
 ]
 
-EXIT_CODES = {"verified": 0, "unchecked": 3, "tampered": 20}
+EXIT_CODES = {"verified": 0, "unchecked": 3, "mismatch": 20, "tampered": 20}
 INTERRUPTED = 130
 
 MANY = 1_000
@@ -168,6 +168,8 @@ def note(report: Report, what: str) -> Report:
 # -- Evidence --------------------------------------------------------------------------------------
 
 KIND = "title-ledger-audit-report"
+LIBRARIES = ("PyNaCl", "cryptography", "msgspec")
+"""What signatures, keys and JSON are checked with."""
 
 
 class Evidence:
@@ -214,7 +216,9 @@ class Evidence:
         content = {
             "kind": KIND,
             "format": 1,
-            "software": f"title-ledger {_version()}",
+            "software": f"title-ledger {_version('title-ledger')}",
+            "commit": _commit(),
+            "libraries": {name: _version(name) for name in LIBRARIES},
             "interrupted": interrupted,
             **report_json(report),
             **self._facts,
@@ -234,9 +238,19 @@ def keys_of(keyring: Keyring, origin: str) -> list[dict[str, str]]:
     ]
 
 
-def _version() -> str:
+def _version(distribution: str) -> str:
     from importlib.metadata import PackageNotFoundError, version  # noqa: PLC0415 -- slow to load
 
     with suppress(PackageNotFoundError):  # run from its source
-        return version("title-ledger")
+        return version(distribution)
     return "(not installed)"
+
+
+def _commit() -> str | None:
+    """Return the commit this software was installed from, if pip noted one (PEP 610)."""
+    from importlib.metadata import PackageNotFoundError, distribution  # noqa: PLC0415
+
+    with suppress(PackageNotFoundError, ValueError, LookupError, TypeError):
+        noted = distribution("title-ledger").read_text("direct_url.json")
+        return str(json.loads(noted or "{}")["vcs_info"]["commit_id"])
+    return None

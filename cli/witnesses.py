@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
+from cli.config import load_config
 from cli.inputs import read_input
 from ledger import LedgerError, MalformedError, Report
 from ledger.errors import OriginNotPinned
@@ -16,7 +17,7 @@ from ledger.format.report import finding_of
 if TYPE_CHECKING:
     from datetime import datetime
 
-    from ledger import Ledger
+    from ledger import Keyring, Ledger
     from ledger.tlog import WitnessPolicy
 
 __all__ = [
@@ -38,14 +39,19 @@ WitnessOption = Annotated[
 ]
 
 
-def read_policy(path: Path) -> WitnessPolicy:
-    """Read a policy file; raises NotFoundError, or MalformedError with the name of the file."""
+def read_policy(path: Path, keyring: Keyring | None = None) -> WitnessPolicy:
+    """Read a policy file whose witnesses have no other role in the keyring, or in the user's.
+
+    Raises NotFoundError, or MalformedError with the name of the file.
+    """
     from ledger.tlog import WitnessPolicy  # noqa: PLC0415
 
     try:
-        return WitnessPolicy.parse(read_input(path, MAX_BYTES))
+        policy = WitnessPolicy.parse(read_input(path, MAX_BYTES))
+        policy.check_roles(load_config().keyring() if keyring is None else keyring)
     except MalformedError as error:
-        raise MalformedError(f"{path}: {error}") from error
+        raise MalformedError(f"{path}: {error}", hint=error.hint) from error
+    return policy
 
 
 def read_checkpoint(path: Path) -> bytes:

@@ -38,7 +38,7 @@ from ledger.format.keys import PrivateKey, PublicKey, Signer
 from ledger.format.report import Finding, Report
 from ledger.ledger import Ledger
 from ledger.local.keyfile import create_key, load_key
-from ledger.offline import Proven, check_entry, verify_bundle
+from ledger.offline import Proven, audit_bundle, check_entry, verify_bundle
 from ledger.packs.writer import Packed
 from ledger.stores import Store, open_store
 from ledger.titles.append import ANY, Appended, Draft, Guards
@@ -98,6 +98,7 @@ __all__ = [
     "TrustError",
     "UnsupportedFormatError",
     "Verification",
+    "audit_bundle",
     "check_entry",
     "create_key",
     "load_key",

@@ -5,6 +5,7 @@
     LedgerError
       MalformedError          the bytes are not valid: JSON, entry, bundle, key
         InvalidError          readable, but not acceptable: a title number, a document, a date
+        NotABundle            the file is not a bundle, or was cut short
       IntegrityError          what is stored does not hold together
       TrustError              signed by a key that does not count here
         OriginNotPinned       the keyring does not know this ledger's origin
@@ -55,6 +56,7 @@ __all__ = [
     "LedgerExists",
     "LibraryUnsafe",
     "MalformedError",
+    "NotABundle",
     "NotDurable",
     "NotFoundError",
     "NotInLaw",
@@ -99,6 +101,12 @@ class InvalidError(MalformedError):
 
     slug = "invalid"
     http_status = 422
+
+
+class NotABundle(MalformedError):
+    """The file is not a bundle, or was cut short: nothing in it was signed to be otherwise."""
+
+    slug = "not-a-bundle"
 
 
 class IntegrityError(LedgerError):

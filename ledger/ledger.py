@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import secrets
 from datetime import UTC, date, datetime, timedelta
 from functools import cache
@@ -11,17 +12,20 @@ from typing import TYPE_CHECKING, BinaryIO
 from ledger.bundles.exporting import export, heads_of
 from ledger.bundles.importing import import_bundle
 from ledger.bundles.stripping import strip_bundle
+from ledger.bundles.verifying import check_source
 from ledger.errors import InvalidError, KeyUnavailable, NotFoundError, TrustError
 from ledger.format import layout
 from ledger.format.diff import changes
-from ledger.format.entry import KINDS
+from ledger.format.entry import KINDS, Entry
 from ledger.format.keyring import Keyring
 from ledger.format.keys import PrivateKey
 from ledger.format.report import Report
 from ledger.format.times import format_time
 from ledger.local.parallel import cores
+from ledger.packs.reader import entries_in_packs
 from ledger.packs.writer import expel, pack
-from ledger.stores import open_store
+from ledger.stores import EXPECTED, open_store
+from ledger.stores.base import ClosedStore
 from ledger.titles.append import ANY, Anything, Appended, Draft, Guards, Pen, append, preview
 from ledger.titles.batch import append_many
 from ledger.titles.erase import erase_texts, order_erasure
@@ -33,18 +37,18 @@ from ledger.verification.run import Verification
 from ledger.verification.walk import FROM_A_LISTING, verify_title
 
 if TYPE_CHECKING:
-    import os
     from collections.abc import Callable, Iterable, Iterator
     from concurrent.futures import Executor
     from types import TracebackType
     from typing import Self
 
     from ledger.bundles.importing import Imported
+    from ledger.errors import LedgerError
     from ledger.format.canonical import JSONValue
     from ledger.format.diff import Change
-    from ledger.format.entry import Entry
     from ledger.format.keys import Signer
     from ledger.packs.writer import Packed
+    from ledger.sealing.reader import LogReader
     from ledger.stores import Store
     from ledger.titles.batch import Outcome
     from ledger.titles.erase import Edit, Erasure
@@ -79,11 +83,12 @@ class Ledger:
         """What time it is: called without arguments, it returns an aware datetime."""
         self._random_bytes = random_bytes
         self._signer = signer
+        self._store = history.store
 
     @classmethod
     def create(
         cls,
-        store: str | Store,
+        store: str | os.PathLike[str] | Store,
         *,
         origin: str,
         keyring: Keyring | None = None,
@@ -96,11 +101,12 @@ class Ledger:
         Without a keyring, the signer (a PrivateKey then) is the one registrar. Raises StoreUnsafe
         for a store that ignores conditions, LedgerExists for a ledger of another origin.
         """
-        store = open_store(store) if isinstance(store, str) else store
+        store = _open(store)
         if keyring is None:
             if not isinstance(signer, PrivateKey):
                 raise KeyUnavailable("a ledger without a keyring needs a PrivateKey as signer")
             keyring = Keyring().trust(origin, signer.public_key)
+        _check_keyring(keyring)
         check_pinned(origin, keyring, "the caller")
         create_identity(store, origin)
         return cls(History(store, origin, keyring), signer, clock, random_bytes)
@@ -108,7 +114,7 @@ class Ledger:
     @classmethod
     def open(
         cls,
-        store: str | Store,
+        store: str | os.PathLike[str] | Store,
         *,
         keyring: Keyring,
         origin: str | None = None,
@@ -119,10 +125,11 @@ class Ledger:
         """Open the ledger in a store.
 
         The origin that the store claims has to be in the keyring, and to be ``origin`` if that is
-        given: pass it if the keyring knows several. Raises NotFoundError, OriginNotPinned, or
-        TrustError if the store holds another ledger.
+        given: pass it if the keyring knows several. Raises StoreUnavailable if there is no
+        ledger, OriginNotPinned, or TrustError if the store holds another one.
         """
-        store = open_store(store) if isinstance(store, str) else store
+        store = _open(store)
+        _check_keyring(keyring)
         claimed = read_origin(store)
         if origin is not None and claimed != origin:
             raise TrustError(
@@ -133,6 +140,15 @@ class Ledger:
             )
         check_pinned(claimed, keyring, store.url)
         return cls(History(store, claimed, keyring), signer, clock, random_bytes)
+
+    @classmethod
+    def for_import(cls, store: Store, *, origin: str, keyring: Keyring) -> Self:
+        """Prepare to import a bundle into a store that has no ledger yet; this writes nothing.
+
+        ``import_bundle`` makes the ledger once it has verified the bundle. Raises OriginNotPinned.
+        """
+        check_pinned(origin, keyring, "the bundle")
+        return cls(History(store, origin, keyring), None, _now, secrets.token_bytes)
 
     def __enter__(self) -> Self:
         return self
@@ -146,8 +162,9 @@ class Ledger:
         self.close()
 
     def close(self) -> None:
-        """Close what the store holds open. The ledger cannot be used after that."""
+        """Close what the store holds open. After that, whatever needs it is StoreUnavailable."""
         self.store.close()
+        self.history.store = ClosedStore(self.store.url)
 
     @property
     def origin(self) -> str:
@@ -157,7 +174,7 @@ class Ledger:
     @property
     def store(self) -> Store:
         """The store it is kept in. What you read there directly has not been checked."""
-        return self.history.store
+        return self._store
 
     @property
     def keyring(self) -> Keyring:
@@ -178,14 +195,14 @@ class Ledger:
         reference: str = "",
         kind: str = KINDS[0],
         status: str | None = None,
-        parent: str | Anything | None = ANY,
+        parent: str | Entry | Anything | None = ANY,
         guards: Guards = Guards(),  # noqa: B008 -- frozen
     ) -> Entry:
         """Register a new version of a title and return its entry: it is durable then.
 
-        ``parent``: ANY, on top of whatever is there; an address, which has to be the head; None:
-        this has to be version 1. ``reference`` makes it repeatable: if the title's chain has it
-        already with the same members, that entry is returned, and nothing is written.
+        ``parent``: ANY, on top of whatever is there; an address or an entry, which has to be the
+        head; None: this has to be version 1. ``reference`` makes it repeatable: if the title's
+        chain has it already with the same members, that entry is returned, and nothing is written.
         ``effective_at`` and ``effective_until`` are when it holds in law (a year, month, date or
         time), ``kind`` is ``registration``, ``rectification`` or ``migration``, ``status`` is
         ``open`` or ``closed`` (None: as before), ``author`` is who asks for it.
@@ -212,11 +229,11 @@ class Ledger:
         self,
         draft: Draft,
         *,
-        parent: str | Anything | None = ANY,
+        parent: str | Entry | Anything | None = ANY,
         guards: Guards = Guards(),  # noqa: B008 -- frozen
     ) -> Appended:
         """Do what ``append`` does, and tell whether the entry was there already."""
-        return append(self.history, self._pen(), draft, parent=parent, guards=guards)
+        return append(self.history, self._pen(), draft, parent=_address_of(parent), guards=guards)
 
     def append_many(
         self,
@@ -242,11 +259,11 @@ class Ledger:
         self,
         draft: Draft,
         *,
-        parent: str | Anything | None = ANY,
+        parent: str | Entry | Anything | None = ANY,
         guards: Guards = Guards(),  # noqa: B008 -- frozen
     ) -> Appended:
         """Return what ``submit`` would return now, or raise what it would raise. Write nothing."""
-        return preview(self.history, self._pen(), draft, parent=parent, guards=guards)
+        return preview(self.history, self._pen(), draft, parent=_address_of(parent), guards=guards)
 
     def erase(
         self,
@@ -328,9 +345,18 @@ class Ledger:
         """Mend a head that is missing or unreadable, and return the entry it points at now.
 
         If several entries have no successor, ConflictError lists them, and ``to`` chooses one.
-        ``expect`` is an address, remembered from before, that has to be in the chain.
+        ``expect`` is an address, remembered from before, that has to be in the chain. So has what
+        the log has of the title: all its leaves are read if its record does not tell. Entries that
+        the store lost and a pack has are put back.
         """
-        return recover(self.history, title_number, to=to, expect=expect)
+        return recover(
+            self.history,
+            title_number,
+            to=to,
+            expect=expect,
+            logged=self._log().logged_leaf,
+            packed=lambda title: entries_in_packs(self.store, self.origin, title),
+        )
 
     def import_bundle(self, source: BinaryIO) -> Imported:
         """Bring every title of a bundle (a seekable file) to where the bundle has it.
@@ -341,7 +367,7 @@ class Ledger:
         IntegrityError, Forked if the histories part, TrustError for another ledger's bundle,
         NotFoundError for an incremental one whose earlier bundles are not in the store yet.
         """
-        return import_bundle(self.history, source, self.clock(), self.finish_erasure)
+        return import_bundle(self.history, check_source(source), self.clock(), self.finish_erasure)
 
     def pack(self, *, rebuild: bool = False, each: Callable[[str], None] | None = None) -> Packed:
         """Put entries that are in no pack yet, or all, into packs, to be read hundreds at once.
@@ -361,7 +387,12 @@ class Ledger:
                 " nobody would accept what it signs",
                 hint=f"ledger key trust FILE --origin {self.origin}",
             )
-        return Pen(self._signer, self.clock, self._random_bytes)
+        return Pen(self._signer, self.clock, self._random_bytes, self._log().claimed_leaf)
+
+    def _log(self) -> LogReader:
+        from ledger.sealing.reader import LogReader  # noqa: PLC0415 -- slow to load
+
+        return LogReader(self.store, self.origin, self.keyring)
 
     # -- Read ----------------------------------------------------------------------------------
 
@@ -410,9 +441,17 @@ class Ledger:
     ) -> Iterator[str]:
         """The title numbers, in order, as the store lists them: a listing can't be verified."""
         start = f"{layout.check_title_number(after)}/" if after else ""
-        found = self.store.list(prefix, after=start, delimiter="/")
+        found = self.history.store.list(prefix, after=start, delimiter="/")
         titles = filter(layout.is_title_number, (key.removesuffix("/") for key in found))
-        return islice(titles, _check_limit(limit))
+        return islice(self._present(titles), _check_limit(limit))
+
+    def _present(self, titles: Iterator[str]) -> Iterator[str]:
+        """Yield the titles; an empty listing raises StoreUnavailable if the ledger is gone."""
+        title_number = ""
+        for title_number in titles:
+            yield title_number
+        if not title_number:
+            self.history.check_there()
 
     # -- Verify --------------------------------------------------------------------------------
 
@@ -480,7 +519,7 @@ class Ledger:
         """
         return Verification(
             self.history,
-            titles,
+            None if titles is None else _check_titles(titles),
             self.clock(),
             listing=self.titles,
             listed=listed,
@@ -521,16 +560,28 @@ class Ledger:
         titles: Iterable[str] | None = None,
         *,
         since: Iterable[BinaryIO] = (),
+        left_out: Callable[[str, LedgerError], None] | None = None,
     ) -> int:
         """Write a bundle of these titles, or of all, and return how many it holds.
 
-        ``since``: earlier bundles; only what came after them is written.
+        ``since``: earlier bundles; only what came after them is written. A title that does not
+        hold raises; with ``left_out`` it is left out, the function hears of it, and the bundle
+        names it.
         """
         known: dict[str, str] | None = None
+        if not hasattr(out, "writelines"):
+            raise InvalidError(
+                f"a bundle is written to a binary file, not to a {type(out).__name__}",
+                hint='with open("all.bundle", "xb") as out: ledger.export(out)',
+            )
         for earlier in since:
-            known = (known or {}) | heads_of(earlier, self.origin, self.keyring)
-        chosen = self.titles() if titles is None else sorted(set(titles), key=layout.head_key)
-        return export(self.history, out, chosen, known, listed=titles is None)
+            known = (known or {}) | heads_of(check_source(earlier), self.origin, self.keyring)
+        chosen = (
+            self.titles()
+            if titles is None
+            else sorted(set(_check_titles(titles)), key=layout.head_key)
+        )
+        return export(self.history, out, chosen, known, listed=titles is None, left_out=left_out)
 
     def strip_bundle(self, source: BinaryIO, out: BinaryIO) -> int:
         """Write an old bundle (a seekable file) again, without the texts that are ordered erased.
@@ -541,7 +592,39 @@ class Ledger:
         """
         log_has = self._log_has()
         counts = log_has or (lambda _: True)
-        return strip_bundle(self.history, source, out, self.clock(), counts)
+        return strip_bundle(self.history, check_source(source), out, self.clock(), counts)
+
+
+def _open(store: str | os.PathLike[str] | Store) -> Store:
+    """Open a store that was named. A wrong type ends here, and not as an AttributeError inside."""
+    if isinstance(store, (str, os.PathLike)):
+        return open_store(store)
+    if not hasattr(store, "create_many"):
+        raise InvalidError(f"not a store: a {type(store).__name__}", hint=EXPECTED)
+    return store
+
+
+def _check_keyring(keyring: Keyring) -> None:
+    if not isinstance(keyring, Keyring):
+        raise InvalidError(
+            f"not a keyring: a {type(keyring).__name__}",
+            hint="Keyring.decode(Path(FILE).read_bytes()) reads a file",
+        )
+
+
+def _address_of(parent: str | Entry | Anything | None) -> str | Anything | None:
+    if isinstance(parent, Entry):
+        return parent.address
+    if parent is None or isinstance(parent, (str, Anything)):
+        return parent
+    raise InvalidError(f"not a parent: a {type(parent).__name__}", hint="pass an address or ANY")
+
+
+def _check_titles(titles: Iterable[str]) -> Iterable[str]:
+    """Refuse one title number, the letters of which could be taken for many."""
+    if isinstance(titles, str):
+        raise InvalidError(f"not a list of titles: {titles!a:.40}", hint="pass [TITLE]")
+    return titles
 
 
 def _check_limit(limit: int | None) -> int | None:

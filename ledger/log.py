@@ -15,6 +15,7 @@ from __future__ import annotations
 
 import random
 import time
+from itertools import islice
 from typing import TYPE_CHECKING, NamedTuple
 
 from ledger.errors import (
@@ -25,6 +26,8 @@ from ledger.errors import (
 )
 from ledger.format import layout
 from ledger.format.keyring import TRUST_THE_LOG
+from ledger.format.report import Finding, finding_of
+from ledger.format.times import CLOCK_SKEW, parse_time
 from ledger.local.files import check_outside
 from ledger.local.parallel import cores
 from ledger.sealing.cosign import add_cosignatures
@@ -49,7 +52,7 @@ if TYPE_CHECKING:
     from ledger.format.keys import Signer
     from ledger.ledger import Ledger
     from ledger.sealing.pending import Moved
-    from ledger.tlog.checkpoint import SignedCheckpoint, WitnessKey
+    from ledger.tlog.checkpoint import Checkpoint, SignedCheckpoint, WitnessKey
     from ledger.tlog.policy import WitnessPolicy
     from ledger.tlog.receipt import Receipt
 
@@ -63,6 +66,10 @@ LOOKED_AT = 100
 """How many titles, drawn at random, are asked how long they have been waiting.
 
 The first in the listing would not do: they may all be young while others wait."""
+
+
+SEEN = 20
+"""How many of the newest leaves, and of the titles that wait, are looked at without an audit."""
 
 
 class Pending(NamedTuple):
@@ -85,11 +92,15 @@ class Log:
     """
 
     def __init__(self, ledger: Ledger) -> None:
-        self.reader = LogReader(ledger.store, ledger.origin, ledger.keyring)
-        """The log as its store has it: only what is signed has been checked."""
         self._history = ledger.history
         self._titles = ledger.titles
         self._clock = ledger.clock
+
+    @property
+    def reader(self) -> LogReader:
+        """The log as its store has it: only what is signed has been checked."""
+        history = self._history
+        return LogReader(history.store, history.origin, history.keyring)
 
     @property
     def origin(self) -> str:
@@ -215,6 +226,52 @@ class Log:
         leaf = decode_leaf(leaves[0]) if leaves else None
         return leaf if isinstance(leaf, Leaf) else None
 
+    def markers(self, title_number: str) -> Iterator[tuple[int, str]]:
+        """The version and address of every move of a title's head that no seal has settled."""
+        return self._history.markers(title_number)
+
+    def look(self) -> tuple[Finding, ...]:
+        """Look at the titles that were logged last and at some that wait, as an audit looks at all.
+
+        Their records have to name the leaves that the log has, and their heads must not lie in the
+        future. Cheap, and no proof of the others. Raises what ``checkpoint`` does.
+        """
+        checkpoint = self.checkpoint().checkpoint
+        size = checkpoint.size
+        last = max(0, size - SEEN)
+        newest: dict[str, Leaf] = {}
+        for data in self.reader.leaves(size, last):
+            leaf = decode_leaf(data)
+            if isinstance(leaf, Leaf):
+                newest[leaf.title_number] = leaf
+        waiting = islice(pending_titles(self._history.store), SEEN)
+        titles = dict.fromkeys([*newest, *(title for title, _ in waiting)])
+        findings = [
+            finding
+            for title in titles
+            if (finding := self._look_at_record(title, newest.get(title), checkpoint))
+        ]
+        heads = self._entries((title, layout.head_key(title)) for title in titles)
+        findings += [
+            _in_future(head)
+            for head in heads
+            if head and parse_time(head.recorded_at) - self._clock() > CLOCK_SKEW
+        ]
+        return tuple(findings)
+
+    def _look_at_record(
+        self, title_number: str, logged: Leaf | None, checkpoint: Checkpoint
+    ) -> Finding | None:
+        key = layout.sealed_key(title_number)
+        try:
+            found = self.reader.proved_record(title_number, checkpoint)
+        except LedgerError as error:
+            return finding_of(error, key)
+        if logged is None or (found and found[0].version >= logged.version):
+            return None
+        message = f"{key}: missing, or behind version {logged.version}, which the log has"
+        return Finding("warning", "bad-record", key, message)
+
     def pending(self, most: int | None = None) -> Pending:
         """Return what waits for the next seal. At most ``most`` markers are counted.
 
@@ -257,6 +314,7 @@ class Log:
         state: str | os.PathLike[str] | None = None,
         max_delay: timedelta = MAX_DELAY,
         policy: WitnessPolicy | None = None,
+        loose: int = 0,
         jobs: int | None = None,
         executor: Executor | None = None,
     ) -> Verification:
@@ -264,12 +322,17 @@ class Log:
 
         It checks every leaf, tile, chain and signature, and each against the others. What the log
         has must be in its title's chain. A head beyond the log needs a marker, and for no longer
-        than ``max_delay``. ``policy`` says who must have cosigned the checkpoint. ``state``,
+        than ``max_delay``. ``policy`` says who must have cosigned the checkpoint. ``loose``: of how
+        many titles, drawn at random, the entries are read from their own objects as well, if they
+        were read from packs. ``state``,
         ``jobs`` and ``executor`` are those of ``Ledger.verification``; the state also remembers the
         checkpoint, and when a head was first seen to wait.
 
-        Raises what ``checkpoint`` and ``Ledger.verification`` do.
+        Raises what ``checkpoint`` and ``Ledger.verification`` do, and InvalidError for a policy
+        whose witness has another role in the keyring.
         """
+        if policy is not None:
+            policy.check_roles(self._history.keyring)
         now = self._clock()
         log_audit = LogAudit(
             self._history,
@@ -278,6 +341,7 @@ class Log:
             now,
             max_delay=max_delay,
             policy=policy,
+            loose=loose,
         )
         return Verification(
             self._history,
@@ -312,3 +376,9 @@ class Log:
             f"your keyring has no key of the log of {self.origin}",
             hint=TRUST_THE_LOG.format(self.origin),
         )
+
+
+def _in_future(head: Entry) -> Finding:
+    key = layout.head_key(head.title_number)
+    message = f"{key}: recorded {head.recorded_at}, which is in the future by this clock"
+    return Finding("warning", "time-in-future", key, message)

@@ -6,10 +6,11 @@ from datetime import UTC, datetime
 from typing import TYPE_CHECKING, BinaryIO, NamedTuple
 
 from ledger.bundles import verifying
-from ledger.errors import IntegrityError, MalformedError, OriginNotPinned
+from ledger.errors import IntegrityError, MalformedError, NotFoundError, OriginNotPinned
 from ledger.format.bundle import BundleReader
 from ledger.format.entry import Entry
 from ledger.format.keyring import TRUST_THE_LOG
+from ledger.format.report import Finding
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable
@@ -19,7 +20,14 @@ if TYPE_CHECKING:
     from ledger.tlog.checkpoint import SignedCheckpoint, WitnessKey
     from ledger.tlog.receipt import Receipt
 
-__all__ = ["RECEIPT", "Proven", "bundle_origin", "check_entry", "verify_bundle"]
+__all__ = [
+    "RECEIPT",
+    "Proven",
+    "audit_bundle",
+    "bundle_origin",
+    "check_entry",
+    "verify_bundle",
+]
 
 # What findings call files whose names only their reader knows.
 ENTRY = "the entry"
@@ -42,12 +50,44 @@ def verify_bundle(
     clock: Callable[[], datetime] = _now,
 ) -> Report:
     """Verify a bundle where it lies, offline; see ``Ledger.verify``."""
+    verifying.check_source(source)
     return verifying.verify_bundle(source, keyring, clock(), origin=origin, expect=expect)
+
+
+def audit_bundle(
+    source: BinaryIO,
+    *,
+    keyring: Keyring,
+    origin: str | None = None,
+    clock: Callable[[], datetime] = _now,
+) -> Report:
+    """Verify a bundle, and insist on the log that it carries; offline.
+
+    ``verify_bundle`` holds the titles against that log as well, if there is one and the keyring has
+    its key. Raises OriginNotPinned if it has not, NotFoundError for a bundle without a log.
+    """
+    start = source.tell()
+    try:
+        header = BundleReader(source).header
+    except MalformedError:
+        header = None  # the report says so
+    source.seek(start)
+    if header is not None and not header.has_log:
+        raise NotFoundError(
+            "the bundle carries no log",
+            hint="a bundle of all titles does if there is one; 'ledger verify --bundle' takes it",
+        )
+    if header is not None and not keyring.keys(header.origin, "log"):
+        raise OriginNotPinned(
+            f"your keyring has no key of the log of {header.origin}",
+            hint=TRUST_THE_LOG.format(header.origin),
+        )
+    return verify_bundle(source, keyring=keyring, origin=origin, clock=clock)
 
 
 def bundle_origin(source: BinaryIO) -> str:
     """Return what a bundle says its origin is: a claim, to be compared with a keyring."""
-    start = source.tell()
+    start = verifying.check_source(source).tell()
     origin = BundleReader(source).header.origin
     source.seek(start)
     return origin
@@ -66,6 +106,19 @@ class Proven(NamedTuple):
     """Which leaf of the log it is, from 0 on."""
     is_signed: bool
     """Whether a registrar's signature was checked: False if the keyring has no registrar."""
+
+    def unsigned(self) -> Finding | None:
+        """Return the finding that no registrar's signature was checked, or None if one was.
+
+        The log takes in what its sealer gives it: only a registrar's signature makes an entry.
+        """
+        if self.is_signed:
+            return None
+        message = (
+            f"{ENTRY}: it is leaf {self.leaf:,} of the log, but your keyring has no registrar of"
+            f" {self.entry.ledger}, so nobody's signature on it was checked"
+        )
+        return Finding("unchecked", "no-registrar", ENTRY, message)
 
 
 def check_entry(

@@ -3,22 +3,27 @@
 from __future__ import annotations
 
 from concurrent.futures import ThreadPoolExecutor
+from datetime import date
+from io import BytesIO
 
 import pytest
 
 import ledger as package
-from ledger import Keyring, Ledger
+from ledger import Keyring, Ledger, Log, PrivateKey, create_key, verify_bundle
 from ledger.errors import (
+    HeadMoved,
     IntegrityError,
     InvalidError,
     KeyUnavailable,
+    LedgerError,
     LedgerExists,
-    NotFoundError,
     OriginNotPinned,
+    StoreUnavailable,
     StoreUnsafe,
     TrustError,
     UnsupportedFormatError,
 )
+from ledger.offline import bundle_origin
 from ledger.stores import FolderStore, MemoryStore
 from ledger.testing import ORIGIN, FixedClock, keyring_for, memory_ledger, signer
 from tests.tampering import OTHER_ORIGIN, objects_of
@@ -121,7 +126,7 @@ def test_opening_reads_one_object():
 
 
 def test_where_there_is_no_ledger_it_says_so(tmp_path):
-    with pytest.raises(NotFoundError, match=f"no ledger in file:{tmp_path}/none") as caught:
+    with pytest.raises(StoreUnavailable, match=f"no ledger in file:{tmp_path}/none") as caught:
         Ledger.open(str(tmp_path / "none"), keyring=KEYRING)
     assert "'ledger init' makes one" in caught.value.hint
     assert not (tmp_path / "none").exists()
@@ -301,3 +306,82 @@ def test_the_clock_is_the_machines_if_none_is_given():
         ledger.store, keyring=KEYRING, clock=FixedClock(datetime(2020, 1, 1, tzinfo=UTC))
     )
     assert [f.slug for f in past.verify("TN1").findings] == ["time-in-future"]
+
+
+# --- closed --------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    "use",
+    [
+        lambda ledger: ledger.head("TN1"),
+        lambda ledger: ledger.append("TN1", {}),
+        lambda ledger: ledger.titles(),
+        lambda ledger: ledger.verify_all(),
+        lambda ledger: ledger.export(BytesIO()),
+        lambda ledger: Log(ledger).pending(),
+    ],
+)
+@pytest.mark.parametrize("place", ["memory:", "folder"])
+def test_a_closed_ledger_never_goes_on(tmp_path, place, use):
+    url = place if place == "memory:" else str(tmp_path / place)
+    with Ledger.create(url, origin=ORIGIN, signer=KEY, keyring=KEYRING) as ledger:
+        ledger.append("TN1", {})
+    with pytest.raises(StoreUnavailable, match="was closed"):
+        use(ledger)
+    ledger.close()
+
+
+# --- what a notebook passes ----------------------------------------------------------------------
+
+
+def test_a_path_is_a_store(tmp_path):
+    with Ledger.create(tmp_path / "titles", origin=ORIGIN, signer=KEY) as ledger:
+        entry = ledger.append("TN1", {})
+    with Ledger.open(tmp_path / "titles", keyring=KEYRING) as ledger:
+        assert ledger.head("TN1") == entry
+
+
+def test_an_entry_is_a_parent():
+    ledger = memory_ledger()
+    first = ledger.append("TN1", {})
+    second = ledger.append("TN1", {"n": 2}, parent=first)
+    assert second.parent == first.address
+    with pytest.raises(HeadMoved):
+        ledger.append("TN1", {"n": 3}, parent=first)
+    with pytest.raises(HeadMoved):
+        ledger.preview("TN1", {"n": 3}, parent=first)
+
+
+@pytest.mark.parametrize(
+    "mistake",
+    [
+        lambda ledger: Ledger.open(7, keyring=KEYRING),
+        lambda ledger: Ledger.open(ledger.store, keyring="keyring.json"),
+        lambda ledger: Ledger.create(MemoryStore(), origin=ORIGIN, keyring="keyring.json"),
+        lambda ledger: ledger.append("TN1", {}, parent=1),
+        lambda ledger: ledger.preview("TN1", {}, parent=1),
+        lambda ledger: ledger.entry("TN1", 1),
+        lambda ledger: list(ledger.log("TN1", 1)),
+        lambda ledger: ledger.diff("TN1", 1, 1),
+        lambda ledger: ledger.at("TN1", "2026-11-28"),
+        lambda ledger: ledger.at("TN1", date(2026, 11, 28)),
+        lambda ledger: ledger.export("file"),
+        lambda ledger: ledger.export(BytesIO(), since=["file"]),
+        lambda ledger: ledger.export(BytesIO(), "TN1"),
+        lambda ledger: ledger.import_bundle("file"),
+        lambda ledger: ledger.verify_all("TN1"),
+        lambda ledger: verify_bundle("file", keyring=KEYRING),
+        lambda ledger: bundle_origin("file"),
+        lambda ledger: create_key("key.pem", "text"),
+        lambda ledger: PrivateKey.from_pem(KEY.pem(b"secret"), "secret"),
+        lambda ledger: KEY.pem("text"),
+    ],
+)
+def test_a_wrong_type_never_fails_inside(tmp_path, monkeypatch, mistake):
+    monkeypatch.chdir(tmp_path)
+    ledger = memory_ledger()
+    ledger.append("TN1", {})
+    with pytest.raises(LedgerError):
+        mistake(ledger)
+    assert not list(tmp_path.iterdir())

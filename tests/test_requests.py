@@ -28,6 +28,7 @@ from ledger.format.layout import (
     pending_prefix,
     reference_key,
     reference_prefix,
+    sealed_key,
 )
 from ledger.stores.s3.store import S3Store
 from ledger.testing import FixedClock, keyring_for, memory_ledger, signer
@@ -145,17 +146,18 @@ def appended(ledger: Ledger, count: int, title_number: str = TITLE) -> list[str]
 def test_a_first_version_looks_whether_it_is_one(ledger, counts):
     asked = counts.during(lambda: appended(ledger, 1))
     address = ledger.head(TITLE).address
-    assert asked[:4] == [
+    assert asked[:5] == [
         ("GET", HEAD),
         ("GET", LEDGER_KEY),
         ("LIST", f"{TITLE}/"),
         ("LIST", pending_prefix(TITLE)),
+        ("GET", sealed_key(TITLE)),
     ]
-    assert set(asked[4:6]) == {
+    assert set(asked[5:7]) == {
         ("PUT", entry_key(TITLE, address)),
         ("PUT", pending_key(TITLE, 1, address)),
     }
-    assert asked[6:] == [("PUT", HEAD)]
+    assert asked[7:] == [("PUT", HEAD)]
 
 
 def test_a_later_version_is_one_get_two_puts_side_by_side_and_one_put(ledger, counts):

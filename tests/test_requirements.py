@@ -7,6 +7,7 @@ import re
 import subprocess
 import sys
 import tomllib
+from importlib.metadata import requires
 from pathlib import Path
 
 import pytest
@@ -56,6 +57,43 @@ def test_every_pin_has_hashes_and_nothing_says_where_it_comes_from() -> None:
 def test_ci_installs_what_is_pinned() -> None:
     steps = (ROOT / ".ci" / "run").read_text()
     assert "pip install -q --require-hashes -r requirements/ci.txt" in steps
+
+
+# --- for those who only verify ------------------------------------------------------------------
+
+VERIFY = (ROOT / "requirements" / "verify.txt").read_text()
+PINNED_TO_VERIFY = re.findall(r"^(?!#)(\S.*?) \\\n((?:    --hash=.*\n)+)", VERIFY, re.MULTILINE)
+
+
+def test_what_verifying_takes_is_never_pinned_otherwise_than_ci_tries_it() -> None:
+    assert set(PINNED_TO_VERIFY) <= set(PINNED)
+
+
+def test_nothing_that_verifying_takes_is_left_out() -> None:
+    pinned = {canonicalize_name(Requirement(line).name) for line, _ in PINNED_TO_VERIFY}
+    project = tomllib.loads((ROOT / "pyproject.toml").read_text())["project"]
+    todo, seen = list(map(Requirement, project["dependencies"])), set()
+    while todo:
+        requirement = todo.pop()
+        name = canonicalize_name(requirement.name)
+        if name in seen or not (requirement.marker is None or requirement.marker.evaluate()):
+            continue
+        seen.add(name)
+        assert name in pinned, f"{name}: requirements/update pins it"
+        todo += map(Requirement, requires(name) or [])
+
+
+def test_the_bill_of_materials_is_never_another_than_what_is_pinned() -> None:
+    made = subprocess.run(
+        [sys.executable, "requirements/sbom"], cwd=ROOT, capture_output=True, text=True, check=True
+    )
+    assert made.stdout == (ROOT / "requirements" / "verify.cdx.json").read_text()
+    bill = json.loads(made.stdout)
+    assert (bill["bomFormat"], bill["specVersion"]) == ("CycloneDX", "1.6")
+    lines = [Requirement(line) for line, _ in PINNED_TO_VERIFY]
+    assert [each["purl"] for each in bill["components"]] == [
+        f"pkg:pypi/{line.name}@{str(line.specifier).removeprefix('==')}" for line in lines
+    ]
 
 
 @pytest.mark.slow

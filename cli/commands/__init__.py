@@ -15,6 +15,7 @@ __all__ = ["COMMANDS", "KEY_COMMANDS", "make_app"]
 COMMANDS = {
     "init": "init:init",
     "append": "append:append",
+    "erase": "erase:erase",
     "log": "log:log",
     "show": "show:show",
     "cat": "show:cat",
@@ -47,6 +48,12 @@ KEY_COMMANDS = {
     "untrust": "key:untrust",
 }
 
+GROUPS = {
+    "key": ("Manage your keys and the keys you trust.", KEY_COMMANDS),
+    "bundle": ("Work on bundles.", {"strip": "bundle:strip"}),
+}
+"""The commands that have commands of their own: what helps, and these."""
+
 
 def make_app(arguments: list[str]) -> typer.Typer:
     """Make the app with the one command that the arguments name, or with all if they name none."""
@@ -59,24 +66,20 @@ def make_app(arguments: list[str]) -> typer.Typer:
     )
     app.callback()(_ledger)
     first = arguments[0] if arguments else ""
-    names = [first] if first in {*COMMANDS, "key"} else [*COMMANDS, "key"]
+    names = [first] if first in {*COMMANDS, *GROUPS} else [*COMMANDS, *GROUPS]
     if first == "--version":
         names = []
     for name in names:
-        if name == "key":
-            app.add_typer(_make_key_app(), name="key")
+        if name in GROUPS:
+            app.add_typer(_make_group(*GROUPS[name]), name=name)
         else:
             app.command(name)(_load(COMMANDS[name]))
     return app
 
 
-def _make_key_app() -> typer.Typer:
-    app = typer.Typer(
-        help="Manage your keys and the keys you trust.",
-        no_args_is_help=True,
-        rich_markup_mode=None,
-    )
-    for name, place in KEY_COMMANDS.items():
+def _make_group(what: str, commands: dict[str, str]) -> typer.Typer:
+    app = typer.Typer(help=what, no_args_is_help=True, rich_markup_mode=None)
+    for name, place in commands.items():
         app.command(name)(_load(place))
     return app
 

@@ -31,7 +31,8 @@ from cli.terminal.output import (
     note,
     print_json,
 )
-from ledger import ANY, InvalidError, MalformedError, NotFoundError
+from ledger import ANY, IntegrityError, InvalidError, MalformedError, NotFoundError
+from ledger.errors import StoreUnavailable
 from ledger.format.canonical import decode
 from ledger.format.diff import changes
 from ledger.format.entry import CLOSED, KINDS, MAX_BYTES, OPEN
@@ -136,6 +137,10 @@ TimeoutOption = Annotated[
         "--timeout", metavar="SECONDS", min=0, help="How long to wait for the receipt; default: 60."
     ),
 ]
+VerifyOption = Annotated[
+    bool,
+    typer.Option("--verify", help="Walk the title first, and append only if all of it holds."),
+]
 DryRunOption = Annotated[
     bool, typer.Option("--dry-run", help="Show what would be registered, but write nothing.")
 ]
@@ -164,6 +169,7 @@ def append(
     trust_clock: TrustClockOption = False,
     wait_receipt: WaitOption = None,
     timeout: TimeoutOption = None,
+    verify: VerifyOption = False,
     dry_run: DryRunOption = False,
     store: StoreOption = None,
     key: KeyOption = None,
@@ -197,8 +203,10 @@ def append(
     guards = Guards(clamp_time, supersede_later, trust_clock, skip_unchanged)
     _check_waiting(wait_receipt, timeout, one=batch is None and not dry_run)
     if batch is not None:
-        if title_number is not None or settings or new or parent is not None:
-            raise typer.BadParameter("--batch can't be used with TITLE, --set, --parent or --new")
+        if title_number is not None or settings or new or verify or parent is not None:
+            raise typer.BadParameter(
+                "--batch can't be used with TITLE, --set, --parent, --new or --verify"
+            )
         from cli.batch.run import Shown, append_batch  # noqa: PLC0415 -- seldom needed
 
         opening = partial(open_ledger, store, key=key, sign=True, connections=connections)
@@ -218,6 +226,7 @@ def append(
             open_ledger(store, key=key, sign=True, connections=connections)
         )
         wait = stack.enter_context(waiting(ledger, wait_receipt, timeout))
+        _check_chain(ledger, title_number, wanted=verify)
         expected: str | Anything | None = ANY if parent is None else parent
         if given is None:
             base, head = _find_base(ledger, title_number, reference, new=new)
@@ -284,6 +293,23 @@ def _decode(data: bytes, where: str) -> Any:
         return decode(data)
     except MalformedError as error:
         raise type(error)(f"{where}: {error}", hint=error.hint) from None
+
+
+def _check_chain(ledger: Ledger, title_number: str, *, wanted: bool) -> None:
+    """Verify the title that is to be appended to; raise what its worst finding amounts to."""
+    if not wanted:
+        return
+    try:
+        report = ledger.verify(title_number)
+    except NotFoundError:
+        return  # there is nothing to verify yet
+    for severity, failure in (("tampering", IntegrityError), ("unchecked", StoreUnavailable)):
+        for finding in report.findings:
+            if finding.severity == severity:
+                raise failure(
+                    f"nothing was appended to {title_number}: {finding.message}",
+                    hint=f"'ledger verify {title_number}' tells more",
+                )
 
 
 def _find_base(

@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from cli.config import load_config
+from cli.inputs import cannot_read, reading, sha256_of
 from cli.keys import load_witness
 from cli.options import (
     ConnectionsOption,
@@ -26,6 +27,7 @@ from cli.options import (
 )
 from cli.reports import (
     Evidence,
+    keys_of,
     note_ambiguity,
     print_report,
     processes_for,
@@ -34,8 +36,11 @@ from cli.reports import (
     was_interrupted,
 )
 from cli.session import open_ledger
+from cli.terminal.output import working
+from cli.terminal.progress import heeding
 from cli.witnesses import WitnessOption, read_policy
-from ledger import Log
+from ledger import Log, audit_bundle
+from ledger.format.report import Tally
 from ledger.local.files import NewFile
 
 if TYPE_CHECKING:
@@ -56,6 +61,7 @@ class Asked:
     max_delay: timedelta
     policy: WitnessPolicy | None
     origin: str | None
+    loose: int
     jobs: int | None
     connections: int | None
     store: str | None
@@ -89,6 +95,21 @@ def audit(
             help="If all holds, write the cosigned checkpoint to a new file.",
         ),
     ] = None,
+    loose: Annotated[
+        int,
+        typer.Option(
+            "--loose",
+            metavar="N",
+            min=0,
+            help="Read the entries of N titles, drawn at random, from their own objects as well.",
+        ),
+    ] = 0,
+    bundle: Annotated[
+        Path | None,
+        typer.Option(
+            "--bundle", metavar="FILE", help="Audit a bundle offline, by the log that it carries."
+        ),
+    ] = None,
     key: KeyOption = None,
     report_file: ReportOption = None,
     origin: OriginOption = None,
@@ -117,18 +138,27 @@ def audit(
         )
     if key is not None and cosign is None:
         raise typer.BadParameter("--key needs --cosign")
+    if bundle is not None and any(each is not None for each in (state, witness, cosign, store)):
+        raise typer.BadParameter(
+            "--bundle audits a whole file, so it can't be used with --state, --witness, --cosign or"
+            " --store"
+        )
     asked = Asked(
         state=state,
         max_delay=timedelta(seconds=parse_duration(max_delay)),
         policy=read_policy(witness) if witness is not None else None,
         origin=origin,
+        loose=loose,
         jobs=jobs,
         connections=connections,
         store=store,
         silent=quiet or as_json,
     )
     with Evidence(report_file) as evidence, _signing(cosign, key) as sign:
-        report = report_of(lambda: _audit(asked, evidence, sign))
+        if bundle is not None:
+            report = report_of(lambda: _audit_bundle(bundle, asked, evidence))
+        else:
+            report = report_of(lambda: _audit(asked, evidence, sign))
         evidence.write(report, interrupted=was_interrupted(report))
     facts = evidence.only("log")
     return print_report(
@@ -155,6 +185,7 @@ def _audit(asked: Asked, evidence: Evidence, sign: Callable[[Log, Verification],
                 state=asked.state,
                 max_delay=asked.max_delay,
                 policy=asked.policy,
+                loose=asked.loose,
                 jobs=asked.jobs,
                 executor=executor,
             )
@@ -166,6 +197,22 @@ def _audit(asked: Asked, evidence: Evidence, sign: Callable[[Log, Verification],
             sign(log, audit)
         known = asked.origin or load_config().origin_of(ledger.store)
         return note_ambiguity(report, ledger.keyring, known)
+
+
+def _audit_bundle(bundle: Path, asked: Asked, evidence: Evidence) -> Report:
+    config = load_config()
+    keyring = config.keyring()
+    known = config.origin if asked.origin is None else asked.origin
+    try:
+        with reading(bundle) as source, working("auditing", quiet=asked.silent):
+            report = heeding(lambda: audit_bundle(source, keyring=keyring, origin=known))
+            evidence.note(bundle={"file": str(bundle), "sha256": sha256_of(source)})
+    except OSError as error:
+        raise cannot_read(bundle, error) from error
+    except KeyboardInterrupt:
+        report = Tally(known or "").report(interrupted=True)
+    evidence.note(keys=keys_of(keyring, report.origin))
+    return note_ambiguity(report, keyring, known)
 
 
 @contextmanager

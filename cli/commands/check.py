@@ -14,10 +14,10 @@ from cli.reports import EXIT_CODES, note_ambiguity
 from cli.terminal.output import print_json, report_json, report_lines, style
 from cli.terminal.text import printable
 from cli.witnesses import WitnessOption, read_policy
-from ledger import Finding, IntegrityError, Keyring, Report, TrustError, check_entry
+from ledger import Erased, Finding, IntegrityError, Keyring, Report, TrustError, check_entry
 from ledger.errors import OriginNotPinned
 from ledger.format.entry import MAX_BYTES
-from ledger.offline import RECEIPT
+from ledger.offline import ENTRY, RECEIPT
 from ledger.tlog import NoteKey
 from ledger.tlog.policy import NONE
 
@@ -56,20 +56,21 @@ def check(
 ) -> int:
     """Check offline that a receipt proves an entry to be in the log.
 
-    Also checks the entry's own signature if your keyring has the registrars' keys.
+    Also checks the entry's own signature, for which your keyring needs the registrars' keys.
 
-    Exits with 0 if the receipt holds, 20 if it does not, 3 if it is not cosigned as --witness asks.
+    Exits with 0 if both hold, 20 if one does not, and 3 if your keyring has no registrar of the
+    ledger, if the entry is without its text, or if the receipt is not cosigned as --witness asks.
     """
     if receipt == entry == "-":
         raise typer.BadParameter("only one of RECEIPT and --entry can be stdin")
     config = load_config()
-    policy = read_policy(witness) if witness is not None else None
     keyring = config.keyring()
     known = config.origin if origin is None else origin
     if vkey is not None:
         key = NoteKey.from_vkey(vkey.strip())
         keyring = _with_only_log_key(keyring, key)
         known = key.name if known is None else known
+    policy = read_policy(witness, keyring) if witness is not None else None
     # One byte more than either can have shows that a file is too large.
     files = read_input(receipt, MAX_BYTES + 1), read_input(entry, MAX_BYTES + 1)
     proven: Proven | None = None
@@ -99,15 +100,14 @@ def _with_only_log_key(keyring: Keyring, log: NoteKey) -> Keyring:
 
 def _judge(proven: Proven, policy: WitnessPolicy | None) -> Report:
     """Report on a receipt that holds: what it does not show, and what the policy lacks."""
-    not_shown = []
-    if not proven.is_signed:
-        origin = proven.entry.ledger
-        not_shown.append(f"whose entry it is: your keyring has no registrar of {origin}")
-    if policy is None or policy.quorum == NONE:
-        not_shown.append(FORKS)
+    not_shown = [] if policy is not None and policy.quorum != NONE else [FORKS]
+    unsigned = proven.unsigned()
     found = policy.judge(proven.signed, datetime.now(UTC), RECEIPT) if policy else None
-    findings = (found,) if found else ()
-    return Report(proven.entry.ledger, 0, 1, findings, tuple(not_shown))
+    findings = [finding for finding in (unsigned, found) if finding]
+    if proven.entry.is_withheld:
+        what = "its text is withheld: the signature and the receipt hold, but not what was said"
+        findings.append(Finding("unchecked", Erased.slug, ENTRY, f"{ENTRY}: {what}"))
+    return Report(proven.entry.ledger, 0, int(not unsigned), tuple(findings), tuple(not_shown))
 
 
 def _facts(proven: Proven | None) -> dict[str, Any]:

@@ -12,7 +12,7 @@ import typer
 from cli.options import ConnectionsOption, DebugOption, JsonOption, QuietOption, StoreOption
 from cli.reports import EXIT_CODES
 from cli.session import open_ledger
-from cli.terminal.output import finding_lines, print_json
+from cli.terminal.output import finding_lines, print_json, whole_output
 from cli.terminal.text import printable
 from cli.witnesses import WitnessOption, read_checkpoint, read_policy
 from ledger import Log, Report
@@ -70,10 +70,12 @@ def checkpoint(
     report = Report(signed.checkpoint.origin, findings=(found,) if found else ())
     counted = policy.counted(signed, now) if policy else {}
     if as_json:
-        print_json(_as_json(signed) | (_judged(policy, counted, report) if policy else {}))
+        with whole_output():
+            print_json(_as_json(signed) | (_judged(policy, counted, report) if policy else {}))
+            sys.stdout.flush()
     else:
-        sys.stdout.buffer.write(signed.note)
-        sys.stdout.buffer.flush()
+        with whole_output() as stdout:
+            stdout.write(signed.note)
         if verify and not quiet:
             typer.echo(VERIFIED, err=True)
         for line in () if quiet else _cosigned(counted):

@@ -9,6 +9,8 @@ import typer
 from cli.options import DebugOption, JsonOption, QuietOption, StoreOption, TitleArgument
 from cli.session import open_ledger
 from cli.terminal.output import change_json, change_lines, pager, print_json, until_closed
+from cli.terminal.text import printable
+from ledger import Erased
 
 __all__ = ["diff"]
 
@@ -30,10 +32,15 @@ def diff(
 ) -> int:
     """Show what changed between two versions of a title.
 
-    Prints each field that differs from revision A to revision B, with its old and new value.
+    Prints each field that differs from revision A to revision B, with its old and new value. If the
+    text of one is erased, says so, and counts as different.
     """
     with open_ledger(store) as ledger:
-        found = ledger.diff(title_number, old, new)
+        try:
+            found = ledger.diff(title_number, old, new)
+        except Erased as error:
+            typer.echo(f"not shown: {printable(str(error))}", err=True)
+            return DIFFERENT if exit_code else 0
     if as_json:
         with until_closed():
             for change in found:

@@ -18,9 +18,11 @@ from cli.options import (
     StoreOption,
     TitlesArgument,
 )
+from cli.reports import EXIT_CODES
 from cli.session import open_ledger
-from cli.terminal.output import counted, print_json, working
+from cli.terminal.output import counted, print_json, whole_output, working
 from cli.terminal.text import printable
+from ledger import InvalidError, LedgerError
 from ledger.local.files import NewFile
 
 if TYPE_CHECKING:
@@ -41,31 +43,57 @@ def export(
             help="An earlier bundle; export only what came after it (repeatable).",
         ),
     ] = None,
+    keep_going: Annotated[
+        bool,
+        typer.Option("--keep-going", help="Leave out titles that do not hold, and name them."),
+    ] = False,
     store: StoreOption = None,
     connections: ConnectionsOption = None,
     as_json: JsonOption = False,
     quiet: QuietOption = False,
     debug: DebugOption = False,
-) -> None:
+) -> int:
     """Write the histories of titles to one file, a bundle.
 
     Exports all titles if none is named. A bundle verifies offline and imports into another store.
+
+    Exits with 3 if --keep-going left out a title.
     """
+    left_out: list[dict[str, str]] = []
+
+    def leave_out(title_number: str, error: LedgerError) -> None:
+        left_out.append({"title_number": title_number, "message": str(error)})
+
     with open_ledger(store, connections=connections) as ledger, ExitStack() as stack:
         earlier = [stack.enter_context(reading(path)) for path in since or []]
         with new_file(file) as out, working("exporting", quiet=quiet or as_json):
-            count = ledger.export(out, title_numbers or None, since=earlier)
+            count = ledger.export(
+                out,
+                title_numbers or None,
+                since=earlier,
+                left_out=leave_out if keep_going else None,
+            )
     if as_json and file != "-":
-        print_json({"file": file, "titles": count})
+        lacks = {"left_out": left_out} if keep_going else {}
+        print_json({"file": file, "titles": count} | lacks)
     elif not quiet:
         typer.echo(f"wrote {counted(count, 'title')} to {printable(file)}", err=file == "-")
+    for each in left_out:
+        typer.echo(f"left out: {each['title_number']}: {printable(each['message'])}", err=True)
+    return EXIT_CODES["unchecked" if left_out else "verified"]
 
 
 @contextmanager
 def new_file(name: str) -> Iterator[BinaryIO]:
     """A new file that is there, whole and durable, once everything has been written; or stdout."""
     if name == "-":
-        yield sys.stdout.buffer
+        if sys.stdout.isatty():
+            raise InvalidError(
+                "a bundle is binary, and stdout is a terminal",
+                hint="ledger export FILE, or ledger export - > FILE",
+            )
+        with whole_output() as stdout:
+            yield stdout
         return
     with NewFile(name) as file:
         yield cast("BinaryIO", file)

@@ -3,6 +3,10 @@
 from __future__ import annotations
 
 from contextlib import ExitStack
+from datetime import timedelta
+from typing import Annotated
+
+import typer
 
 from cli.config import load_config
 from cli.options import ConnectionsOption, DebugOption, JsonOption, QuietOption, StoreOption
@@ -17,6 +21,16 @@ __all__ = ["fsck"]
 
 def fsck(
     *,
+    prune_losers: Annotated[
+        int | None,
+        typer.Option(
+            "--prune-losers",
+            metavar="DAYS",
+            min=1,
+            max=36500,
+            help="Delete the entries this old that lost a race: they hold texts, too.",
+        ),
+    ] = None,
     store: StoreOption = None,
     connections: ConnectionsOption = None,
     as_json: JsonOption = False,
@@ -25,22 +39,26 @@ def fsck(
 ) -> int:
     """Check every object in the store.
 
-    Verifies all titles, and also checks what is in no chain. Exits as 'ledger verify' does.
+    Verifies all titles, and also checks what is in no chain. Creates the names of references that
+    are missing. A text that is ordered erased, and is there, fails. Exits as 'ledger verify' does.
     """
-    report = report_of(lambda: _fsck(store, connections, quiet=quiet or as_json))
+    prune = timedelta(days=prune_losers) if prune_losers else None
+    report = report_of(lambda: _fsck(store, connections, prune, quiet=quiet or as_json))
     return print_report(report, as_json=as_json, quiet=quiet)
 
 
-def _fsck(asked: str | None, connections: int | None, *, quiet: bool) -> Report:
+def _fsck(
+    asked: str | None, connections: int | None, prune: timedelta | None, *, quiet: bool
+) -> Report:
     with ExitStack() as stack:
         ledger = stack.enter_context(open_ledger(asked, connections=connections))
-        report = _run(ledger, quiet=quiet)
+        report = _run(ledger, prune, quiet=quiet)
         if was_interrupted(report):
             stack.pop_all()  # closing would wait for reads in progress
         return note_ambiguity(report, ledger.keyring, load_config().origin_of(ledger.store))
 
 
-def _run(ledger: Ledger, *, quiet: bool) -> Report:
+def _run(ledger: Ledger, prune: timedelta | None, *, quiet: bool) -> Report:
     tally = Tally(ledger.origin)
     try:
         with verifying(quiet=quiet) as show:
@@ -49,6 +67,6 @@ def _run(ledger: Ledger, *, quiet: bool) -> Report:
                 tally.add(report)
                 show(report)
 
-            return heeding(lambda: ledger.fsck(each=each))
+            return heeding(lambda: ledger.fsck(each=each, prune_losers=prune))
     except KeyboardInterrupt:
         return tally.report(interrupted=True)

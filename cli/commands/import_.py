@@ -13,9 +13,12 @@ from cli.inputs import reading, spooled
 from cli.options import ConnectionsOption, DebugOption, JsonOption, QuietOption, StoreOption
 from cli.session import in_steps, open_ledger
 from cli.terminal.output import counted, print_json, working
-from ledger import Ledger, NotFoundError, TrustError
+from cli.terminal.text import printable
+from ledger import Ledger, TrustError
+from ledger.format.layout import LEDGER_KEY
 from ledger.offline import bundle_origin
 from ledger.stores import open_store
+from ledger.titles.identity import find_origin
 
 __all__ = ["import_"]
 
@@ -32,7 +35,8 @@ def import_(
     """Import the titles of a bundle into the store.
 
     The whole bundle is verified first. Then each title moves to the version that the bundle has;
-    titles that are further along stay as they are.
+    titles that are further along stay as they are. A text that a title orders erased never comes
+    back; one that is here is erased as 'ledger erase --finish' does.
 
     A store without a ledger becomes the bundle's ledger, if you trust one of its registrars.
     """
@@ -40,15 +44,21 @@ def import_(
     shown = working("importing", quiet=quiet or as_json)
     with (
         bundle as source,
-        _open_or_create(store, connections, source) as ledger,
+        _open_or_prepare(store, connections, source) as ledger,
         shown,
         in_steps(),
     ):
+        is_new = ledger.store.get(LEDGER_KEY) is None
         done = ledger.import_bundle(source)
+        if is_new:
+            config = load_config()
+            with config.changing():
+                config.remember_store(ledger.store, ledger.origin)
     if as_json:
         facts = {"moved": done.moved, "unchanged": done.unchanged}
         print_json(
             {"file": file, **facts, "log_leaves": done.leaves, "log_left_out": done.left_out}
+            | {"not_erased": list(done.not_erased)}
         )
     elif not quiet:
         typer.echo(f"titles moved: {done.moved:,}; there already: {done.unchanged:,}")
@@ -56,22 +66,21 @@ def import_(
             typer.echo(f"the log has {counted(done.leaves, 'leaf')} more")
         if done.left_out:
             typer.echo("the log was left out, as your keyring has no key of it", err=True)
+        for said in done.not_erased:
+            typer.echo(f"not erased: {printable(said)}", err=True)
 
 
-def _open_or_create(store: str | None, connections: int | None, source: BinaryIO) -> Ledger:
-    try:
+def _open_or_prepare(store: str | None, connections: int | None, source: BinaryIO) -> Ledger:
+    config = load_config()
+    opened = open_store(config.store(store), connections=config.connections(connections))
+    if find_origin(opened) is not None:
+        opened.close()
         return open_ledger(store, connections=connections)
-    except NotFoundError:
-        config = load_config()
-        opened = open_store(config.store(store), connections=config.connections(connections))
-        origin, expected = bundle_origin(source), config.origin_of(opened)
-        if expected not in {None, origin}:
-            raise TrustError(
-                f"the bundle is of the ledger {origin}, but {opened.url} must be {expected}",
-                hint="import another bundle, or choose another store with --store",
-                reason="wrong-ledger",
-            ) from None
-        ledger = Ledger.create(opened, origin=origin, keyring=config.keyring())
-        with config.changing():
-            config.remember_store(opened, origin)
-        return ledger
+    origin, expected = bundle_origin(source), config.origin_of(opened)
+    if expected not in {None, origin}:
+        raise TrustError(
+            f"the bundle is of the ledger {origin}, but {opened.url} must be {expected}",
+            hint="import another bundle, or choose another store with --store",
+            reason="wrong-ledger",
+        )
+    return Ledger.for_import(opened, origin=origin, keyring=config.keyring())

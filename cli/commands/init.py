@@ -17,10 +17,10 @@ from cli.options import DebugOption, JsonOption, KeyOption, QuietOption, StoreOp
 from cli.terminal.output import print_json
 from cli.terminal.text import printable
 from ledger import Ledger, LedgerError, create_key
-from ledger.errors import LedgerExists, NotFoundError
+from ledger.errors import LedgerExists
 from ledger.format.keyring import check_origin
 from ledger.stores import open_store
-from ledger.titles.identity import read_origin
+from ledger.titles.identity import find_origin
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -102,9 +102,8 @@ def _store_otherwise(config: Config) -> str | None:
 
 def _find_known(store: Store, origin: str | None, config: Config) -> str | None:
     """Return the ledger that is there, if it is known and the one asked for; refuse any other."""
-    try:
-        existing = read_origin(store)
-    except NotFoundError:
+    existing = find_origin(store)
+    if existing is None:
         return None
     keyring = config.keyring()
     if existing in keyring.origins and origin in (None, existing):

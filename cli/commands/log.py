@@ -19,7 +19,6 @@ from cli.options import (
 )
 from cli.session import open_ledger
 from cli.terminal.output import (
-    ERASED,
     change_json,
     change_lines,
     entry_json,
@@ -30,6 +29,7 @@ from cli.terminal.output import (
     style,
 )
 from cli.terminal.text import printable
+from ledger import Erased
 from ledger.format.diff import changes
 from ledger.format.entry import CLOSED
 from ledger.format.times import format_time, parse_time
@@ -37,7 +37,7 @@ from ledger.format.times import format_time, parse_time
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator
 
-    from ledger import Change, Entry, Keyring
+    from ledger import Change, Entry, Ledger
 
 __all__ = ["log"]
 
@@ -87,6 +87,9 @@ def log(
         if as_json:
             for entry, parent in chosen:
                 shown = entry_json(entry, ledger.keyring)
+                if entry.is_withheld:
+                    order = _order(ledger, entry)
+                    shown["erased"] = {"version": order.version, "reference": order.reference}
                 if not oneline:
                     found = _changes(entry, parent)
                     shown["changes"] = found and [change_json(c) for c in found]
@@ -96,7 +99,7 @@ def log(
         else:
             head = ledger.head(title_number).address
             one = _oneline if oneline else _in_full
-            pager(line for step in chosen for line in one(step, ledger.keyring, head))
+            pager(line for step in chosen for line in one(step, ledger, head))
 
 
 def _day_after(date: str) -> str:
@@ -126,6 +129,15 @@ def _recorded(steps: Iterable[Step], earliest: str, before: str) -> Iterator[Ste
             yield step
 
 
+def _order(ledger: Ledger, entry: Entry) -> Erased:
+    """Return the error that names the order by which a text was erased."""
+    try:
+        ledger.history.read_text(entry)
+    except Erased as error:
+        return error
+    raise AssertionError(entry)
+
+
 def _changes(entry: Entry, parent: Entry | None) -> list[Change] | None:
     """Return what an entry changed; None if its text, or that of its parent, is erased."""
     if entry.is_withheld or (parent is not None and parent.is_withheld):
@@ -133,26 +145,26 @@ def _changes(entry: Entry, parent: Entry | None) -> list[Change] | None:
     return changes(parent.document if parent else {}, entry.document)
 
 
-def _oneline(step: Step, keyring: Keyring, head: str) -> Iterator[str]:
+def _oneline(step: Step, ledger: Ledger, head: str) -> Iterator[str]:
     entry = step[0]
     address = style(entry.address[:8], typer.colors.YELLOW)
     mark = style(" (HEAD)", typer.colors.CYAN) if entry.address == head else ""
-    lines = ERASED if entry.is_withheld else entry.message.split("\n")
-    first_line = printable(lines[0])
+    first_line = printable(entry.message.split("\n")[0])
+    if entry.is_withheld:
+        first_line = f"(erased by version {_order(ledger, entry).version})"
     mark += style(" (closed)", typer.colors.CYAN) if entry.status == CLOSED else ""
-    who = printable(signer_name(entry, keyring))
+    who = printable(signer_name(entry, ledger.keyring))
     yield f"{address} v{entry.version} {entry.recorded_at[:19]}Z {who}{mark} {first_line}".rstrip()
 
 
-def _in_full(step: Step, keyring: Keyring, head: str) -> Iterator[str]:
+def _in_full(step: Step, ledger: Ledger, head: str) -> Iterator[str]:
     entry, parent = step
-    yield from entry_lines(entry, keyring, head=entry.address == head)
+    yield from entry_lines(entry, ledger.keyring, head=entry.address == head)
     yield ""
-    if entry.is_withheld:
-        return
     found = _changes(entry, parent)
     if found is None:
-        yield "    (what it changed is not known: the text before it is erased)"
+        withheld = entry if entry.is_withheld else parent
+        yield f"    not shown: {printable(str(_order(ledger, withheld)))}" if withheld else ""
     else:
         yield from (f"    {line}" for line in change_lines(found))
     yield ""

@@ -18,7 +18,7 @@ from cli.options import (
     TitleArgument,
 )
 from cli.session import open_ledger
-from cli.terminal.output import print_json
+from cli.terminal.output import print_json, whole_output
 from cli.terminal.text import printable
 from ledger import Log
 from ledger.local.files import write_file
@@ -56,10 +56,12 @@ def prove(
     if output is not None:
         write_file(output, receipt.encode())
     if as_json:
-        print_json(_as_json(entry, receipt))
+        with whole_output():
+            print_json(_as_json(entry, receipt))
+            sys.stdout.flush()
     elif output is None:
-        sys.stdout.buffer.write(receipt.encode())
-        sys.stdout.buffer.flush()
+        with whole_output() as stdout:
+            stdout.write(receipt.encode())
     elif not quiet:
         typer.echo(
             f"{entry.title_number} version {entry.version} is leaf {receipt.index:,}", nl=False

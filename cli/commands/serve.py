@@ -154,7 +154,7 @@ def serve(
     BASIC_AUTH_PASSWORD.
     """
     _check_installed()
-    from ledger.service import Settings, create_app  # noqa: PLC0415 -- only needed to serve
+    from ledger.service import Settings, Trust, create_app  # noqa: PLC0415 -- only needed to serve
     from ledger.service.server import run_server  # noqa: PLC0415
 
     every = _seconds_between_seals(seal_every, log_key, seal_memory)
@@ -182,7 +182,12 @@ def serve(
             sealer = _make_sealer(
                 config, ledger, store, key=log_key, memory=seal_memory, every=every
             )
-        app = create_app(ledger, settings, sealer)
+        app = create_app(
+            ledger,
+            settings,
+            sealer,
+            lambda: Trust(config.keyring(), read_tokens(config.environment)),
+        )
         with listen(host, port) as listener:
             configure_log(log_format, quiet=quiet)
             if not quiet:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import sys
 from typing import TYPE_CHECKING, Annotated
 
 import typer
@@ -19,7 +18,15 @@ from cli.options import (
     TitleArgument,
 )
 from cli.session import find_entry, open_ledger
-from cli.terminal.output import document_lines, entry_json, entry_lines, note, pager, print_json
+from cli.terminal.output import (
+    document_lines,
+    entry_json,
+    entry_lines,
+    note,
+    pager,
+    print_json,
+    whole_output,
+)
 from ledger import NotInLaw
 from ledger.format.law import covers, in_law
 from ledger.format.times import as_bound
@@ -94,5 +101,5 @@ def cat(
         entry = find_entry(ledger, title_number, revision, effective, recorded)
         data = entry.short if short else ledger.history.read_text(entry).data
     if not quiet:
-        sys.stdout.buffer.write(data)
-        sys.stdout.buffer.flush()
+        with whole_output() as stdout:
+            stdout.write(data)

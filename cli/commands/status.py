@@ -103,6 +103,7 @@ def _log_status(ledger: Ledger) -> dict[str, Any]:
     shown: dict[str, Any] = {"log_size": None, "log_newest": None, "log_problem": None}
     try:
         shown["log_size"] = log.checkpoint().checkpoint.size
+        shown["log_problem"] = "; ".join(found.message for found in log.look()) or None
         newest = log.newest()
         if newest is not None:
             entry = ledger.entry(newest.title_number, newest.address)

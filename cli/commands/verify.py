@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import hashlib
 from contextlib import ExitStack
 from dataclasses import dataclass
 from datetime import UTC, datetime
@@ -12,7 +11,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from cli.config import load_config
-from cli.inputs import cannot_read, reading
+from cli.inputs import cannot_read, reading, sha256_of
 from cli.options import (
     ConnectionsOption,
     DebugOption,
@@ -47,8 +46,6 @@ from ledger.format.report import Tally
 from ledger.verification.walk import FROM_A_LISTING
 
 if TYPE_CHECKING:
-    from io import BufferedReader
-
     from ledger.tlog import WitnessPolicy
 
 __all__ = ["verify"]
@@ -270,15 +267,10 @@ def _verify_bundle(bundle: Path, asked: Asked, evidence: Evidence) -> Report:
             report = heeding(
                 lambda: verify_bundle(source, keyring=keyring, origin=known, expect=asked.expect)
             )
-            evidence.note(bundle={"file": str(bundle), "sha256": _sha256(source)})
+            evidence.note(bundle={"file": str(bundle), "sha256": sha256_of(source)})
     except OSError as error:
         raise cannot_read(bundle, error) from error
     except KeyboardInterrupt:
         report = Tally(known or "").report(interrupted=True)
     evidence.note(expect=asked.expect, keys=keys_of(keyring, report.origin))
     return note_ambiguity(report, keyring, known)
-
-
-def _sha256(source: BufferedReader) -> str:
-    source.seek(0)
-    return hashlib.file_digest(source, "sha256").hexdigest()

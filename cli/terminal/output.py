@@ -6,11 +6,12 @@ import os
 import signal
 import sys
 from contextlib import AbstractContextManager, contextmanager, suppress
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, BinaryIO
 
 import typer
 
 from cli.terminal.text import hush, json_text, printable
+from ledger.errors import LedgerError
 from ledger.format.diff import change_json
 from ledger.format.entry import KINDS, OPEN, entry_json
 from ledger.format.report import finding_json, report_json
@@ -22,6 +23,7 @@ if TYPE_CHECKING:
 
 __all__ = [
     "ERASED",
+    "OutputCutOffError",
     "change_json",
     "change_lines",
     "counted",
@@ -39,6 +41,7 @@ __all__ = [
     "signer_name",
     "style",
     "until_closed",
+    "whole_output",
     "working",
 ]
 
@@ -72,6 +75,29 @@ def until_closed() -> Iterator[None]:
         sys.stdout.flush()
     except BrokenPipeError:
         hush()
+
+
+class OutputCutOffError(LedgerError):
+    """Whoever read the output went away before all of it was written."""
+
+    slug = "output-cut-off"
+    exit_code = 74
+
+
+@contextmanager
+def whole_output() -> Iterator[BinaryIO]:
+    """Give stdout for data that is worth nothing unless all of it arrives, and flush it.
+
+    Raises OutputCutOffError if the reader goes away: half a backup must not look like success.
+    """
+    try:
+        yield sys.stdout.buffer
+        sys.stdout.buffer.flush()
+    except BrokenPipeError as error:
+        hush()
+        raise OutputCutOffError(
+            "the output was cut off: its reader went away before the end"
+        ) from error
 
 
 def pager(lines: Iterable[str]) -> None:
@@ -210,6 +236,7 @@ def finding_lines(findings: Iterable[Finding]) -> Iterator[str]:
     """Yield a line for each finding."""
     colours = {
         "tampering": typer.colors.RED,
+        "mismatch": typer.colors.RED,
         "unchecked": typer.colors.YELLOW,
         "warning": typer.colors.YELLOW,
     }
@@ -230,6 +257,10 @@ def report_lines(report: Report) -> Iterator[str]:
         case "unchecked":
             verdict = style("not everything could be checked", typer.colors.YELLOW, bold=True)
             yield f"{verdict}; what could: {checked} of {report.origin}"
+        case "mismatch":
+            verdict = style("NOT WHAT YOU REMEMBER", typer.colors.RED, bold=True)
+            what = report.origin or "this"
+            yield f"{verdict}: {what} lacks an address that was pinned (sound: {entries})"
         case "tampered":
             verdict = style("NOT VERIFIED", typer.colors.RED, bold=True)
             what = report.origin or "this"

@@ -5,7 +5,13 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from ledger.bundles.verifying import check_origins
-from ledger.errors import Forked, IntegrityError
+from ledger.errors import (
+    ConflictError,
+    Forked,
+    IntegrityError,
+    TrustError,
+    UnsupportedFormatError,
+)
 from ledger.format import layout
 from ledger.format.bundle import BUNDLE_KEY, BundleReader, Header, write_bundle
 from ledger.format.entry import Entry
@@ -13,9 +19,10 @@ from ledger.titles.append import check_new
 from ledger.titles.identity import encode_identity
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Iterator, Mapping
+    from collections.abc import Callable, Iterable, Iterator, Mapping
     from typing import BinaryIO
 
+    from ledger.errors import LedgerError
     from ledger.format.keyring import Keyring
     from ledger.titles.history import History
 
@@ -29,6 +36,7 @@ def export(
     known: Mapping[str, str] | None = None,
     *,
     listed: bool = False,
+    left_out: Callable[[str, LedgerError], None] | None = None,
 ) -> int:
     """Write a bundle of these titles (in order) and return how many it holds.
 
@@ -36,17 +44,26 @@ def export(
     first append is left out, and a history without a head raises HeadMissing. ``known`` maps titles
     to the heads that an earlier bundle holds: only later entries go in, and titles without any are
     left out. Everything is checked as it is exported: raises IntegrityError for what does not hold.
+    With ``left_out``, all titles are walked first: those that do not hold are left out, the
+    function hears of each, and the bundle names them.
     """
     from ledger.bundles.log_part import published_log, write_log  # noqa: PLC0415 -- slow to load
 
     count = 0
     left = set(known or ()) if listed else set()
+    lacking: list[str] = []
+    if left_out is not None:
+        titles, lacking = _sort_out(history, titles, known or {}, left_out, listed=listed)
+        left -= set(lacking)
 
     def objects() -> Iterator[tuple[str, bytes]]:
         nonlocal count
         # First of all: titles that are read later are as far as the log, or further.
         log = published_log(history) if listed else None
-        yield BUNDLE_KEY, Header(history.origin, known is None, log is not None).encode()
+        yield (
+            BUNDLE_KEY,
+            Header(history.origin, known is None, log is not None, tuple(lacking)).encode(),
+        )
         yield layout.LEDGER_KEY, encode_identity(history.origin)
         for title_number in titles:
             stop = known.get(title_number) if known else None
@@ -68,6 +85,31 @@ def export(
 
     out.writelines(write_bundle(objects()))
     return count
+
+
+def _sort_out(
+    history: History,
+    titles: Iterable[str],
+    known: Mapping[str, str],
+    left_out: Callable[[str, LedgerError], None],
+    *,
+    listed: bool,
+) -> tuple[list[str], list[str]]:
+    """Walk the titles, and return those that hold and those that do not."""
+    sound: list[str] = []
+    lacking: list[str] = []
+    for title_number in titles:
+        try:
+            head = _head_to_export(history, title_number, listed=listed)
+            if head is not None:
+                for _ in _entries_down_to(history, head, known.get(title_number)):
+                    pass
+        except (IntegrityError, TrustError, ConflictError, UnsupportedFormatError) as error:
+            lacking.append(title_number)
+            left_out(title_number, error)
+        else:
+            sound.append(title_number)
+    return sound, lacking
 
 
 def _head_to_export(history: History, title_number: str, *, listed: bool) -> Entry | None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from contextlib import closing
 from dataclasses import replace
 from itertools import takewhile
 from typing import TYPE_CHECKING, NamedTuple
@@ -13,6 +14,7 @@ from ledger.errors import (
     IntegrityError,
     LedgerError,
     MalformedError,
+    NotABundle,
     NotFoundError,
     OutcomeUnknown,
     PreconditionFailed,
@@ -32,6 +34,7 @@ from ledger.format.entry import (
 )
 from ledger.stores.swap import update
 from ledger.titles.append import check_new, move_head, names_of
+from ledger.titles.identity import create_identity
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
@@ -68,8 +71,9 @@ def import_bundle(
     """Bring every title of a bundle to where the bundle has it; repeating it changes nothing.
 
     ``source`` is read twice: all of it is verified, and compared with what the store has, before
-    anything is written. Raises IntegrityError for what doesn't verify, Forked if the store has
-    another history. Titles that the store has further are left as they are. Entries that the store
+    anything is written. A store without a ledger becomes the bundle's then. Raises IntegrityError
+    for what doesn't verify, or what the bundle's own log refutes, Forked if the store has another
+    history. Titles that the store has further are left as they are. Entries that the store
     lost are put back, and so are texts that no chain orders erased. Those that one does are never
     written; ``finish`` erases them in a title where the store may have them. If it fails on the
     way, the titles that were moved stay so: import again.
@@ -81,6 +85,8 @@ def import_bundle(
     for _ in _titles(history, source, now, log, keep=False):
         pass
     source.seek(start)
+    if history.store.get(layout.LEDGER_KEY) is None:
+        create_identity(history.store, history.origin)
     moved = unchanged = 0
     erasing: list[str] = []
     for head, target, may_erase in _titles(history, source, now, log, keep=True):
@@ -118,20 +124,26 @@ def _titles(
 
     Yield its head there and here, and whether texts of the title may have to be erased here.
     """
+    from ledger.bundles.log_part import AgainstLog  # noqa: PLC0415 -- slow to load
+
     try:
         reader = BundleReader(source)
         check_origins(reader, history.keyring, history.origin)
-        for section in reader.sections():
-            target = history.find_head(section.title_number)
-            incoming = _Incoming(history, reader, section, target, keep=keep)
-            head = _check_section(incoming, target, now)
-            if target is None:
-                check_new(history, section.title_number, incoming.addresses)
-            incoming.flush()
-            yield head, target, incoming.may_erase
-            if not reader.header.complete:
-                reader.skip(section)  # an incremental bundle may begin below what the store has
-        log.take(reader, keep=keep)
+        with closing(AgainstLog()) as against:
+            for section in reader.sections():
+                target = history.find_head(section.title_number)
+                incoming = _Incoming(history, reader, section, target, keep=keep)
+                head = _check_section(incoming, target, now)
+                against.add_chain(section.title_number, section.head, incoming.trace)
+                if target is None:
+                    check_new(history, section.title_number, incoming.addresses)
+                incoming.flush()
+                yield head, target, incoming.may_erase
+                if not reader.header.complete:
+                    reader.skip(section)  # an incremental bundle may begin below what is here
+            log.take(reader, against, keep=keep)
+    except NotABundle:
+        raise
     except MalformedError as error:
         raise IntegrityError(str(error), reason="malformed-bundle", object_key=BUNDLE_KEY) from None
 
@@ -151,6 +163,7 @@ def _check_section(incoming: _Incoming, target: Head | None, now: datetime) -> E
         expect=pin,
         # An incremental bundle continues what the store has, which was verified when it came.
         since=None if incoming.complete else pin,
+        trace=incoming.trace,
     )
     if pin:
         forked = any(finding.slug == "pin-missing" for finding in report.findings)
@@ -178,7 +191,7 @@ def _check_section(incoming: _Incoming, target: Head | None, now: datetime) -> E
 def _refusal(report: Report, failure: LedgerError | None) -> LedgerError:
     """What to raise for a title that doesn't verify: it is wrong, or it could not be checked."""
     for finding in report.findings:
-        if finding.severity == "tampering":
+        if finding.severity in {"tampering", "mismatch"}:
             return IntegrityError(
                 f"the bundle doesn't verify: {finding.message}",
                 reason=finding.slug,
@@ -204,6 +217,8 @@ class _Incoming:
         self.section = section
         self.complete = reader.header.complete
         self.addresses: set[str] = set()
+        self.trace = bytearray()
+        """The addresses from the head down, 32 bytes each, as far as they were walked."""
         self.failure: LedgerError | None = None
         """Why an entry could not be read."""
         self.may_erase = False
@@ -224,7 +239,11 @@ class _Incoming:
     def read(self, address: str) -> bytes | None:
         key = layout.entry_key(self.section.title_number, address)
         self.addresses.add(address)
-        data = self.section.read(address)
+        try:
+            data = self.section.read(address)
+        except LedgerError as error:
+            self.failure = error
+            raise
         if data is None:
             if self.complete:
                 return None

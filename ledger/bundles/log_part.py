@@ -19,8 +19,12 @@ from ledger.errors import (
     OriginNotPinned,
     OutcomeUnknown,
     TrustError,
+    UnsupportedFormatError,
 )
 from ledger.format import layout
+from ledger.format.bundle import BUNDLE_KEY
+from ledger.format.entry import version_hint
+from ledger.format.ordered import join
 from ledger.format.report import Finding, Report
 from ledger.sealing.index import SealedIndex
 from ledger.sealing.publish import is_published, publish_records, publish_tiles, replace_if_behind
@@ -28,8 +32,18 @@ from ledger.sealing.reader import LogReader
 from ledger.stores.swap import swap
 from ledger.tlog.checkpoint import open_checkpoint
 from ledger.tlog.merkle import check_consistency
-from ledger.tlog.objects import LogState, Staging
+from ledger.tlog.objects import LogState, Staging, decode_leaf
 from ledger.tlog.tiles import Tile, TileBuilder, decode_entries, encode_entries, entries_tiles
+from ledger.verification.compare import (
+    ADDRESS_BYTES,
+    Expected,
+    LoggedVersions,
+    OtherLeaves,
+    compare,
+    gather,
+)
+from ledger.verification.leaf_index import LeafIndex
+from ledger.verification.walk import Known
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator
@@ -150,7 +164,73 @@ def _check_root(builder: TileBuilder, checkpoint: Checkpoint) -> None:
         )
 
 
-def carried_report(reader: BundleReader, keyring: Keyring) -> Report:
+class AgainstLog:
+    """Holds the titles of a bundle against the leaves in the same file.
+
+    A writer reads the log before the titles, so each is as far as the log, or further.
+    """
+
+    def __init__(self) -> None:
+        self._index = LeafIndex()
+        self._others = OtherLeaves()
+
+    def close(self) -> None:
+        """Let go of the temporary file."""
+        self._index.close()
+
+    def add_chain(self, title_number: str, head: bytes, trace: bytearray) -> None:
+        """Note the chain of a title that was read; without a trace it is not judged again."""
+        self._index.add_chain(title_number, version_hint(head), bytes(trace))
+
+    def add_leaves(self, batch: Batch) -> None:
+        """Note leaves, once more of them are known to lead to the root."""
+        leaves = map(decode_leaf, batch.leaves)
+        self._index.add_leaves(self._others.passing(leaves), batch.start)
+
+    def judge(self, *, complete: bool) -> Iterator[Finding]:
+        """Report what the leaves refute. An incremental bundle may lack titles, and what is below.
+
+        Yields one unchecked finding for all titles that are in an earlier bundle.
+        """
+        yield from self._others.findings()
+        absent = 0
+        for title_number, rows, chain in join(self._index.titles(), self._index.chains()):
+            if rows is None:
+                continue
+            new = gather(title_number, rows)
+            yield from new.findings
+            if chain is not None:
+                yield from _compare_chain(title_number, *chain, new)
+            elif complete:
+                key = layout.head_key(title_number)
+                message = f"{key}: missing, though the bundle's own log has version {new.last}"
+                yield Finding("tampering", "head-missing", key, message)
+            else:
+                absent += 1
+        if absent:
+            titles = "1 title" if absent == 1 else f"{absent:,} titles"
+            message = f"{titles} that the log has must be in an earlier bundle"
+            yield Finding("unchecked", "not-in-bundle", BUNDLE_KEY, message)
+
+    def not_shown(self) -> list[str]:
+        """Say what was not judged."""
+        return self._others.not_shown()
+
+
+def _compare_chain(
+    title_number: str, version: int, trace: bytes, new: LoggedVersions
+) -> Iterator[Finding]:
+    lowest = version - len(trace) // ADDRESS_BYTES + 1
+    if not trace:
+        return
+    if new.first < lowest:  # what is below is in an earlier bundle, or taken on trust
+        below = (lowest - new.first) * ADDRESS_BYTES
+        new = new._replace(first=lowest, addresses=new.addresses[below:])
+    head = Known(version, trace[:ADDRESS_BYTES].hex())
+    yield from compare(title_number, head, trace, Expected(None, new.last, "", new))
+
+
+def carried_report(reader: BundleReader, keyring: Keyring, against: AgainstLog) -> Report:
     """Report on the log of a bundle, once all titles have been read."""
     origin = reader.header.origin
     members = reader.log()
@@ -163,13 +243,14 @@ def carried_report(reader: BundleReader, keyring: Keyring) -> Report:
     try:
         if reader.header.has_log:
             _, batches = check_carried(members, origin, keys)
-            for _ in batches:
-                pass
+            for batch in batches:
+                against.add_leaves(batch)
     except (IntegrityError, TrustError) as error:
         where = error.object_key or layout.LOG_CHECKPOINT
         message = f"{layout.LOG_CHECKPOINT}: {error}"
         return Report(origin, findings=(Finding("tampering", error.reason, where, message),))
-    return Report(origin)
+    findings = tuple(against.judge(complete=reader.header.complete))
+    return Report(origin, findings=findings, not_shown=tuple(against.not_shown()))
 
 
 # -- Into a store --------------------------------------------------------------------------------
@@ -197,8 +278,12 @@ class LogImport:
     def _base(self) -> int:
         return self._state.checkpoint.size if self._state else 0
 
-    def take(self, reader: BundleReader, *, keep: bool) -> None:
-        """Check the log's part, or keep it. Raises what ``check_carried`` does, ConflictError."""
+    def take(self, reader: BundleReader, against: AgainstLog, *, keep: bool) -> None:
+        """Check the log's part against the titles, or keep it.
+
+        Raises what ``check_carried`` does, IntegrityError for a title that it refutes,
+        ConflictError.
+        """
         self.left_out = reader.header.has_log and not self._log.log_keys
         if self.left_out or not reader.header.has_log:
             for _ in reader.log():
@@ -206,15 +291,27 @@ class LogImport:
         elif keep:
             self._keep(reader.log())
         else:
-            self._check(reader.log())
+            self._check(reader.log(), against, complete=reader.header.complete)
 
-    def _check(self, members: Iterable[tuple[str, bytes]]) -> None:
+    def _check(
+        self, members: Iterable[tuple[str, bytes]], against: AgainstLog, *, complete: bool
+    ) -> None:
         self._look()
         signed, batches = self._carried(members)
         digest = hashlib.sha256()
         for batch in batches:
             digest.update(encode_entries(batch.leaves[max(0, self._base - batch.start) :]))
+            against.add_leaves(batch)
         self._digest = digest.hexdigest()
+        for finding in against.judge(complete=complete):
+            if finding.severity == "tampering":
+                raise IntegrityError(
+                    f"the bundle's own log refutes it: {finding.message}",
+                    reason=finding.slug,
+                    object_key=finding.object_key,
+                )
+            if finding.slug == "unsupported-leaf":
+                raise UnsupportedFormatError(finding.message)
         if self._there and signed.checkpoint.size <= self._there.size:
             self._log.check_continues(self._there, signed.checkpoint)
         if not self._is_ahead(signed.checkpoint):

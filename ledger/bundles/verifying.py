@@ -2,12 +2,21 @@
 
 from __future__ import annotations
 
+from contextlib import closing
 from typing import TYPE_CHECKING
 
-from ledger.errors import IntegrityError, MalformedError, NotFoundError, TrustError
+from ledger.errors import (
+    IntegrityError,
+    InvalidError,
+    MalformedError,
+    NotABundle,
+    NotFoundError,
+    TrustError,
+)
+from ledger.format import layout
 from ledger.format.bundle import BUNDLE_KEY, BundleReader, Section
 from ledger.format.chain import NO_PIN, verify_chain
-from ledger.format.report import Finding, Report
+from ledger.format.report import Finding, Report, Tally
 from ledger.titles.identity import check_pinned, decode_identity
 
 if TYPE_CHECKING:
@@ -18,7 +27,7 @@ if TYPE_CHECKING:
     from ledger.format.keyring import Keyring
     from ledger.format.report import Severity
 
-__all__ = ["check_origins", "verify_bundle"]
+__all__ = ["check_origins", "check_source", "verify_bundle"]
 
 
 class NotInBundle(NotFoundError):
@@ -37,17 +46,30 @@ def verify_bundle(
 ) -> Report:
     """Verify every title of a bundle, offline; raises OriginNotPinned for an unknown origin.
 
+    Raises NotABundle for another file, or one that was cut short, unless what was read before the
+    cut was tampered with.
+
     If the bundle is an incremental one, what lies below it is reported as unchecked. ``expect``
     is a pin: an address that must be in one of its chains.
     """
     try:
         reader = BundleReader(source)
         check_origins(reader, keyring, origin)
+    except NotABundle:
+        raise
     except MalformedError as error:
         return _not_a_bundle(origin or "", str(error))
     # One report of a title at a time: a bundle may hold millions.
     not_shown = ["that the bundle holds every title, and all there is of them by now"]
-    merged = Report.merge(reader.header.origin, _reports(reader, keyring, now, expect, not_shown))
+    tally = Tally(reader.header.origin)
+    try:
+        for report in _reports(reader, keyring, now, expect, not_shown):
+            tally.add(report)
+    except NotABundle as error:
+        if tally.report().outcome != "tampered":
+            raise
+        tally.add(_not_a_bundle(reader.header.origin, str(error)))
+    merged = tally.report()
     return Report(merged.origin, merged.titles, merged.entries, merged.findings, tuple(not_shown))
 
 
@@ -55,27 +77,62 @@ def _reports(
     reader: BundleReader, keyring: Keyring, now: datetime, expect: str | None, unseen: list[str]
 ) -> Iterator[Report]:
     """A report for each title in turn, one for the log, and one for the bundle as a whole."""
-    seen: set[str] = set()
-    try:
-        for section in reader.sections():
-            read = _declaring(reader, _noting(section.read, expect, seen))
-            report = _verify_section(reader, section, keyring, now, read)
-            unseen += (said for said in report.not_shown if said != NO_PIN)
-            yield report
-        if reader.header.has_log:
-            from ledger.bundles.log_part import carried_report  # noqa: PLC0415 -- slow to load
+    from ledger.bundles.log_part import AgainstLog, carried_report  # noqa: PLC0415 -- slow to load
 
-            report = carried_report(reader, keyring)
-            unseen += report.not_shown
-            yield report
+    for title_number in reader.header.left_out:
+        key = layout.head_key(title_number)
+        message = f"{key}: left out of the bundle: it did not hold together when it was exported"
+        finding = Finding("unchecked", "left-out", key, message)
+        yield Report(reader.header.origin, findings=(finding,))
+
+    seen: set[str] = set()
+    is_empty = True
+    try:
+        with closing(AgainstLog()) as against:
+            for section in reader.sections():
+                is_empty = False
+                read = _declaring(reader, _noting(section.read, expect, seen))
+                trace = bytearray()
+                report = _verify_section(reader, section, keyring, now, read=read, trace=trace)
+                if report.outcome == "tampered":
+                    trace.clear()
+                against.add_chain(section.title_number, section.head, trace)
+                unseen += (said for said in report.not_shown if said != NO_PIN)
+                yield report
+            if reader.header.has_log:
+                report = carried_report(reader, keyring, against)
+                unseen += report.not_shown
+                yield report
+            elif is_empty and keyring.keys(reader.header.origin, "log"):
+                yield _nothing(reader.header.origin)
+    except NotABundle:
+        raise
     except MalformedError as error:
         yield _not_a_bundle(reader.header.origin, str(error))
     if expect is not None and expect not in seen:
         message = f"no chain of the bundle leads through the pinned {expect}"
         # Below an incremental bundle it may well be.
-        severity: Severity = "tampering" if reader.header.complete else "unchecked"
+        severity: Severity = "mismatch" if reader.header.complete else "unchecked"
         finding = Finding(severity, "pin-missing", BUNDLE_KEY, message)
         yield Report(reader.header.origin, findings=(finding,))
+
+
+def check_source(source: BinaryIO) -> BinaryIO:
+    """Return what a bundle is to be read from, or raise InvalidError if it is no binary file."""
+    if not all(hasattr(source, name) for name in ("read", "seek", "tell")):
+        raise InvalidError(
+            f"a bundle is read from a binary file, not from a {type(source).__name__}",
+            hint='with open("all.bundle", "rb") as source: …',
+        )
+    return source
+
+
+def _nothing(origin: str) -> Report:
+    message = (
+        f"{BUNDLE_KEY}: the bundle has no title and no log, though your keyring has the key of the"
+        f" log of {origin}: nothing shows that this is all there is"
+    )
+    return Report(origin, findings=(Finding("unchecked", "nothing-there", BUNDLE_KEY, message),))
 
 
 def check_origins(reader: BundleReader, keyring: Keyring, origin: str | None) -> None:
@@ -138,7 +195,9 @@ def _verify_section(
     section: Section,
     keyring: Keyring,
     now: datetime,
+    *,
     read: Callable[[str], bytes | None],
+    trace: bytearray,
 ) -> Report:
     report = verify_chain(
         section.title_number,
@@ -147,6 +206,7 @@ def _verify_section(
         head=section.head,
         read=read,
         now=now,
+        trace=trace,
     )
     if any(f.severity != "warning" and f.slug != NotInBundle.slug for f in report.findings):
         reader.skip(section)  # the walk broke off, what follows is another title's

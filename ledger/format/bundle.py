@@ -21,7 +21,7 @@ from __future__ import annotations
 import tarfile
 from typing import TYPE_CHECKING, Any, NamedTuple, Protocol
 
-from ledger.errors import MalformedError, UnsupportedFormatError
+from ledger.errors import MalformedError, NotABundle, UnsupportedFormatError
 from ledger.format import canonical, layout
 from ledger.format.entry import MAX_BYTES
 from ledger.format.keyring import check_origin
@@ -36,6 +36,7 @@ FORMAT = 1
 WITH_LOG = 2
 BLOCK = 512
 END = bytes(2 * BLOCK)
+HOW_TO_GET_ONE = "get it again, and compare its sha256; if it was compressed, decompress it first"
 
 
 class Source(Protocol):
@@ -53,13 +54,20 @@ class Header(NamedTuple):
     complete: bool
     has_log: bool = False
     """Whether the log's part comes after the titles."""
+    left_out: tuple[str, ...] = ()
+    """Titles, in order, that did not hold together when the others were exported."""
 
     def encode(self) -> bytes:
         """The bytes of ``bundle.json``."""
         number = WITH_LOG if self.has_log else FORMAT
-        return canonical.encode(
-            {"complete": self.complete, "format": number, "origin": self.origin}
-        )
+        value: dict[str, Any] = {
+            "complete": self.complete,
+            "format": number,
+            "origin": self.origin,
+        }
+        if self.left_out:
+            value["left_out"] = list(self.left_out)
+        return canonical.encode(value)
 
     @classmethod
     def decode(cls, data: bytes) -> Header:
@@ -71,10 +79,22 @@ class Header(NamedTuple):
             raise UnsupportedFormatError(
                 f"a bundle of format {value['format']}; this knows {FORMAT} and {WITH_LOG}"
             )
+        left_out = value.pop("left_out", None)
         if value.keys() != {"complete", "format", "origin"} or type(value["complete"]) is not bool:
             raise MalformedError("not a bundle: bundle.json has missing or unknown members")
         origin = check_origin(value["origin"])
-        return cls(origin, value["complete"], value["format"] == WITH_LOG)
+        titles = () if left_out is None else _titles(left_out)
+        return cls(origin, value["complete"], value["format"] == WITH_LOG, titles)
+
+
+def _titles(value: object) -> tuple[str, ...]:
+    """Check the titles that were left out: at least one, each once, in order."""
+    if not isinstance(value, list) or not value:
+        raise MalformedError("not a bundle: left_out names no titles")
+    titles = tuple(layout.check_title_number(each) for each in value)
+    if list(titles) != sorted(set(titles), key=layout.head_key):
+        raise MalformedError("not a bundle: the titles in left_out are not in order")
+    return titles
 
 
 class Section(NamedTuple):
@@ -104,15 +124,21 @@ def _member_header(key: str, size: int) -> bytes:
 class BundleReader:
     """Reads a bundle from front to back, and accepts no other bytes than ``write_bundle`` writes.
 
-    Everything raises MalformedError where the file is cut, changed or no bundle.
+    Everything raises MalformedError where the file was changed: NotABundle, which is one, where it
+    does not begin as a bundle does or was cut short.
     """
 
     def __init__(self, source: Source) -> None:
         self._source = source
         self._next: tuple[str, bytes] | None = None
-        self._advance()
-        self.header = Header.decode(self._take(BUNDLE_KEY))
-        self.ledger = self._take(layout.LEDGER_KEY)
+        try:
+            self._advance()
+            self.header = Header.decode(self._take(BUNDLE_KEY))
+            self.ledger = self._take(layout.LEDGER_KEY)
+        except NotABundle:
+            raise
+        except MalformedError as error:
+            raise NotABundle(f"not a bundle: {error}", hint=HOW_TO_GET_ONE) from error
 
     def sections(self) -> Iterator[Section]:
         """Every title in turn. What the caller leaves unread of one is refused."""
@@ -183,7 +209,7 @@ class BundleReader:
     def _read(self, size: int) -> bytes:
         data = self._source.read(size)
         if len(data) != size:
-            raise MalformedError("not a bundle, or a bundle that is cut short")
+            raise NotABundle("not a bundle, or a bundle that was cut short", hint=HOW_TO_GET_ONE)
         return data
 
 

@@ -244,7 +244,7 @@ class Chain:
         if not self.broken:
             for address in sorted(self.missing):
                 message = f"{self.head_key}: its chain lacks the pinned {address}"
-                findings.append(Finding("tampering", "pin-missing", self.head_key, message))
+                findings.append(Finding("mismatch", "pin-missing", self.head_key, message))
         not_shown = [] if self.pinned else [NO_PIN]
         if self.since:
             not_shown.append(
@@ -267,14 +267,16 @@ def verify_chain(
     now: datetime,
     expect: str | None = None,
     since: str | None = None,
+    trace: bytearray | None = None,
 ) -> Report:
     """Walk one title from its head to its root, or down to ``since``, and check everything.
 
     ``expect`` is a pin: an address that must be in the chain. ``since`` is an address that an
-    earlier verification vouched for: it is checked, and what lies below it is not. An entry is read
-    after its child was checked.
+    earlier verification vouched for: it is checked, and what lies below it is not. ``trace`` gets
+    the addresses that are walked, 32 bytes each. An entry is read after its child was checked.
     """
     chain = Chain(title_number, origin=origin, keyring=keyring, now=now, expect=expect, since=since)
+    chain.trace = trace
     for step in chain.steps(head, read):
         chain.add(chain.check(step))
     return chain.report()

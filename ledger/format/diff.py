@@ -108,15 +108,16 @@ def _list_changes(old: list[JSONValue], new: list[JSONValue], path: Path) -> Ite
 
 
 def _same(old: JSONValue, new: JSONValue) -> bool:
-    if old != new:
-        return False
-    if type(old) is bool or type(new) is bool:
-        return old is new  # Python holds True == 1; JSON doesn't
+    return bool(old == new) and _same_kinds(old, new)
+
+
+def _same_kinds(old: JSONValue, new: JSONValue) -> bool:
+    """Tell true from 1 in values that are equal to Python. One pass, however deep they are."""
     if type(old) is dict and type(new) is dict:
-        return all(_same(old[name], new[name]) for name in old)
+        return all(_same_kinds(old[name], new[name]) for name in old)
     if type(old) is list and type(new) is list:
-        return all(map(_same, old, new))
-    return True
+        return all(map(_same_kinds, old, new))
+    return (type(old) is bool) is (type(new) is bool)
 
 
 def change_json(change: Change) -> dict[str, Any]:

@@ -153,7 +153,11 @@ class Keyring:
             raise UnsupportedFormatError(f"a keyring of format {value['format']}; this knows 1")
         if value.keys() != {"format", "keys"} or not isinstance(value["keys"], list):
             raise MalformedError("not a keyring: expected the members format and keys")
-        return cls(_trusted_key(item) for item in value["keys"])
+        keys = [_trusted_key(item) for item in value["keys"]]
+        keyring = cls(keys)
+        if len(keyring) != len(keys):
+            raise MalformedError("not a keyring: it has one key twice, and only one name can count")
+        return keyring
 
 
 def _trusted_key(item: object) -> TrustedKey:

@@ -159,6 +159,7 @@ class PrivateKey:
         Raises KeyUnavailable for a passphrase that is missing or wrong, MalformedError for what is
         no Ed25519 private key.
         """
+        _check_passphrase(passphrase)
         label = _label(pem)
         if label not in PRIVATE_LABELS:
             raise MalformedError(
@@ -195,6 +196,7 @@ class PrivateKey:
 
     def pem(self, passphrase: bytes | None = None) -> bytes:
         """The PKCS#8 PEM, encrypted if there is a passphrase."""
+        _check_passphrase(passphrase)
         if passphrase and len(passphrase) > MAX_PASSPHRASE:
             raise InvalidError(f"a passphrase of more than {MAX_PASSPHRASE} bytes")
         encryption = BestAvailableEncryption(passphrase) if passphrase else NoEncryption()
@@ -241,6 +243,11 @@ def _is_signature(raw: bytes, signature: bytes, data: bytes) -> bool:
     except nacl.exceptions.BadSignatureError:
         return False
     return True
+
+
+def _check_passphrase(passphrase: bytes | None) -> None:
+    if passphrase is not None and not isinstance(passphrase, bytes):
+        raise InvalidError("a passphrase is bytes, not text", hint="pass passphrase.encode()")
 
 
 def _label(pem: bytes) -> str:

@@ -73,7 +73,11 @@ STAGING = f"{LOG}staging/"
 PACKS = "_packs/"
 DELETABLE = (PENDING, PROBE, PACKS, REFERENCES, STAGING)
 
-TITLE_NUMBER = re.compile(r"(?!.*\.\.)[A-Z0-9](?:[A-Z0-9._-]{0,62}[A-Z0-9_-])?")
+MAX_TITLE_NUMBER = 64
+"""The longest title number, in characters."""
+
+# Without look-ahead, which other engines of regular expressions lack.
+TITLE_NUMBER = re.compile(r"[A-Z0-9][A-Z0-9_-]*(?:\.[A-Z0-9_-]+)*")
 ADDRESS = re.compile(r"[0-9a-f]{64}")
 DEVICE_NAME = re.compile(r"(?:CON|PRN|AUX|NUL|COM[0-9]|LPT[0-9])(?:\..*)?")
 FAN = 3
@@ -115,6 +119,7 @@ def is_title_number(text: object) -> bool:
     """Whether this is a title number, as it stands: nothing is normalised."""
     return (
         isinstance(text, str)
+        and len(text) <= MAX_TITLE_NUMBER
         and TITLE_NUMBER.fullmatch(text) is not None
         and DEVICE_NAME.fullmatch(text) is None
     )

@@ -21,16 +21,17 @@ __all__ = [
     "report_json",
 ]
 
-Severity = Literal["tampering", "unchecked", "warning"]
-Outcome = Literal["verified", "unchecked", "tampered"]
+Severity = Literal["tampering", "mismatch", "unchecked", "warning"]
+Outcome = Literal["verified", "unchecked", "mismatch", "tampered"]
 
 
 @dataclass(frozen=True, slots=True)
 class Finding:
     """One thing that a verification found.
 
-    ``tampering``: this is not what was registered. ``unchecked``: it could not be checked, so
-    nothing is known. ``warning``: worth a look, but not a failure.
+    ``tampering``: this is not what was registered. ``mismatch``: what is there may be sound, but
+    is not the history that was remembered. ``unchecked``: it could not be checked, so nothing is
+    known. ``warning``: worth a look, but not a failure.
     """
 
     severity: Severity
@@ -61,10 +62,12 @@ class Report:
 
     @property
     def outcome(self) -> Outcome:
-        """The verdict: tampering outranks what could not be checked, which outranks the rest."""
+        """The verdict: the worst of the findings, in the order of ``Severity``."""
         severities = {finding.severity for finding in self.findings}
         if "tampering" in severities:
             return "tampered"
+        if "mismatch" in severities:
+            return "mismatch"
         return "unchecked" if "unchecked" in severities else "verified"
 
     @classmethod

@@ -41,9 +41,9 @@ class Revision:
     """Entries to go back from the one named."""
 
 
-def parse_revision(text: str) -> Revision:
+def parse_revision(text: object) -> Revision:
     """Parse a revision; raise InvalidError."""
-    match = REVISION.fullmatch(text)
+    match = REVISION.fullmatch(text) if isinstance(text, str) else None
     if not match:
         raise InvalidError(
             f"not a revision: {text!a:.80}",

@@ -111,6 +111,8 @@ def parse_time(text: str) -> datetime:
 
 def format_time(moment: datetime) -> str:
     """The one spelling of a recorded time: ``2026-11-23T10:00:00.000000Z``."""
+    if not isinstance(moment, datetime):
+        raise InvalidError(f"not a datetime: a {type(moment).__name__}")
     if moment.tzinfo is None:
         raise InvalidError("a time without an offset: pass datetimes with tzinfo=UTC")
     try:

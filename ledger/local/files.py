@@ -14,13 +14,14 @@ from __future__ import annotations
 import fcntl
 import os
 import secrets
+import shlex
 import stat
 import sys
 from contextlib import ExitStack, suppress
 from pathlib import Path
 from typing import IO, TYPE_CHECKING
 
-from ledger.errors import InvalidError, StoreUnavailable
+from ledger.errors import InvalidError, StoreUnavailable, TrustError
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
@@ -36,6 +37,7 @@ __all__ = [
     "close",
     "lock_file",
     "make_folder",
+    "read_own",
     "sync",
     "sync_folder",
     "write_file",
@@ -203,6 +205,46 @@ def check_name(path: Path, *, replace: bool) -> None:
 
 def _taken(path: Path) -> InvalidError:
     return InvalidError(f"{path} exists already", hint="it is not overwritten; choose a new name")
+
+
+# -- The user's own files --------------------------------------------------------------------------
+
+
+def read_own(path: str | os.PathLike[str], most: int = -1) -> bytes:
+    """Read a file that nobody else may have written, or its first ``most`` bytes.
+
+    It must be a plain file of this user's or of root's that only its owner can write to. So must a
+    link that leads to it be theirs, and none of their folders may be one that everybody can write
+    to, unless it is sticky as /tmp is. Raises TrustError, or OSError if it can't be read.
+    """
+    place = Path(path)
+    # O_NONBLOCK: opening a FIFO would wait for its other end.
+    descriptor = os.open(place, os.O_RDONLY | os.O_NONBLOCK | os.O_CLOEXEC)
+    with open(descriptor, "rb") as file:  # noqa: PTH123 -- a descriptor
+        info, link = os.fstat(descriptor), place.lstat()
+        why, mend = _why_not_own(info, link, place)
+        if why:
+            raise TrustError(f"{place} {why}", hint=f"see who changed it, then: {mend}")
+        return file.read(most)
+
+
+def _why_not_own(info: os.stat_result, link: os.stat_result, path: Path) -> tuple[str, str]:
+    """Say why others may have written a file, and the command that mends it; or nothing."""
+    name = shlex.quote(str(path))
+    if not stat.S_ISREG(info.st_mode):
+        return "is not a plain file", f"ls -l {name}"
+    for owner in (info.st_uid, link.st_uid):
+        if owner not in {0, os.geteuid()}:
+            return f"belongs to another user ({owner})", f"ls -lL {name}"
+    if info.st_mode & (stat.S_IWGRP | stat.S_IWOTH):
+        mode = stat.S_IMODE(info.st_mode)
+        return f"can be written by others (mode {mode:04o})", f"chmod go-w {name}"
+    for folder in {path.absolute().parent, path.resolve().parent}:
+        mode = folder.stat().st_mode
+        if mode & stat.S_IWOTH and not mode & stat.S_ISVTX:
+            mend = f"chmod o-w {shlex.quote(str(folder))}"
+            return f"is in a folder that everybody can write to ({folder})", mend
+    return "", ""
 
 
 def check_outside(path: str | os.PathLike[str], folder: str | os.PathLike[str]) -> None:

@@ -7,9 +7,15 @@ import secrets
 import stat
 from pathlib import Path
 
-from ledger.errors import InvalidError, KeyUnavailable, MalformedError, StoreUnavailable
+from ledger.errors import (
+    InvalidError,
+    KeyUnavailable,
+    MalformedError,
+    StoreUnavailable,
+    TrustError,
+)
 from ledger.format.keys import PrivateKey
-from ledger.local.files import write_file
+from ledger.local.files import read_own, write_file
 
 __all__ = ["create_key", "load_key", "read_private"]
 
@@ -39,7 +45,8 @@ def create_key(path: str | os.PathLike[str], passphrase: bytes | None = None) ->
 def load_key(path: str | os.PathLike[str], passphrase: bytes | None = None) -> PrivateKey:
     """Read a private key; raises KeyUnavailable or MalformedError.
 
-    Refuses a file that the group or the world can read or write, as ssh does.
+    Refuses a file that the group or the world can read or write, as ssh does, another user's file,
+    and what is not a plain file.
     """
     try:
         return PrivateKey.from_pem(read_private(path), passphrase)
@@ -53,9 +60,14 @@ def read_private(path: str | os.PathLike[str]) -> bytes:
     """Read the bytes of a private key file, encrypted or not; raises what ``load_key`` does."""
     target = Path(path)
     try:
-        with target.open("rb") as file:
-            mode = os.fstat(file.fileno()).st_mode
-            pem = file.read(MAX_KEY_FILE)
+        mode = target.stat().st_mode
+        if mode & (stat.S_IRWXG | stat.S_IRWXO) and stat.S_ISREG(mode):
+            raise KeyUnavailable(
+                f"others can read the private key: {target} (mode {stat.S_IMODE(mode):04o})",
+                hint=f"chmod 600 {target};"
+                " if others had access to this machine, the key has leaked",
+            )
+        return read_own(target, MAX_KEY_FILE)
     except FileNotFoundError:
         raise KeyUnavailable(
             f"no private key: {target}",
@@ -63,9 +75,7 @@ def read_private(path: str | os.PathLike[str]) -> bytes:
         ) from None
     except OSError as error:
         raise KeyUnavailable(f"cannot read the private key: {target}: {error.strerror}") from error
-    if mode & (stat.S_IRWXG | stat.S_IRWXO):
-        raise KeyUnavailable(
-            f"others can read the private key: {target} (mode {stat.S_IMODE(mode):04o})",
-            hint=f"chmod 600 {target}; if others had access to this machine, the key has leaked",
-        )
-    return pem
+    except KeyUnavailable:
+        raise
+    except TrustError as error:
+        raise KeyUnavailable(f"the private key: {error}", hint=error.hint) from error

@@ -26,10 +26,13 @@ if TYPE_CHECKING:
     from ledger.stores.base import Store
     from ledger.titles.history import History
 
-__all__ = ["FROM_PACKS", "PackReader", "check_packs", "pack_names"]
+__all__ = ["FROM_PACKS", "PackReader", "check_packs", "entries_in_packs", "pack_names"]
 
 AHEAD = 2
 """Packs read ahead of the one that is needed."""
+
+USELESS_BYTES = 64 << 20
+"""Bytes of packs that nobody asked for, beyond as many as were handed out, that end all reading."""
 
 HELD_BYTES = 128 << 20
 """Bytes of packs held at once. Packers keep the packs that overlap below it."""
@@ -48,6 +51,10 @@ class _Held(NamedTuple):
 
     name: PackName
     entries: Entries
+
+    def size(self) -> int:
+        """Bytes that were not handed out."""
+        return sum(len(data) for found in self.entries.values() for data in found.values())
 
 
 class PackReader:
@@ -80,6 +87,8 @@ class PackReader:
         self._addresses_only = addresses_only
         self._names = self._listed() if names is None else iter(names)
         self._place = ""
+        self._useful = 0
+        self._useless = 0
         self._held: list[_Held] = []
         self._pool = ThreadPoolExecutor(AHEAD, thread_name_prefix="ledger-packs")
         self._ahead: deque[tuple[PackName, Future[Entries | LedgerError]]] = deque()
@@ -108,6 +117,9 @@ class PackReader:
         Whether they are signed entries of this title is for the walk to check.
         """
         self._place = layout.head_key(title_number)
+        for held in self._held:
+            if not self._goes_on(held.name):
+                self._waste(held.size())
         self._held = [held for held in self._held if self._goes_on(held.name)]
         self._read_ahead()
         while self._ahead and layout.head_key(self._ahead[0][0].first) <= self._place:
@@ -115,10 +127,27 @@ class PackReader:
             self._read_ahead()
             if self._goes_on(name):
                 self._take(name, loading.result())
+            else:
+                self._waste(name.size)
         found: dict[str, bytes] = {}
         for held in self._held:
             found.update(held.entries.pop(title_number, {}))
+        self._useful += sum(map(len, found.values()))
         return found
+
+    def _waste(self, size: int) -> None:
+        """Note bytes that no title asked for; with too many, read no more packs."""
+        self._useless += size
+        if self._useless <= USELESS_BYTES + self._useful or self._addresses_only:
+            return
+        message = (
+            f"{layout.PACKS}: {self._useless:,} bytes of packs hold nothing that is asked for:"
+            " no more of them are read"
+        )
+        self.findings.append(Finding("warning", "unread-pack", layout.PACKS, message))
+        self._useless = 0
+        self._names = iter(())
+        self._ahead.clear()
 
     def _goes_on(self, name: PackName) -> bool:
         return layout.head_key(name.last) >= self._place
@@ -134,6 +163,7 @@ class PackReader:
             self.findings.append(finding)
             if finding.slug == "damaged-pack":
                 self.damaged.append(name)
+                self._waste(name.size if name.size <= MAX_PACK else 0)
             return
         self._held.append(_Held(name, loaded))
         while not self._addresses_only and sum(h.name.size for h in self._held) > HELD_BYTES:
@@ -154,6 +184,18 @@ class PackReader:
         if self._addresses_only:
             return {title: dict.fromkeys(found, b"") for title, found in entries.items()}
         return entries
+
+
+def entries_in_packs(store: Store, origin: str, title_number: str) -> dict[str, bytes]:
+    """Return what the packs have of one title, by address: unchecked, but for the addresses."""
+    key = layout.head_key(title_number)
+    names = [
+        name
+        for name in pack_names(store)
+        if layout.head_key(name.first) <= key <= layout.head_key(name.last)
+    ]
+    with PackReader(store, origin, names) as reader:
+        return reader.entries_of(title_number)
 
 
 def pack_names(store: Store) -> Iterator[PackName]:

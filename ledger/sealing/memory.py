@@ -18,9 +18,9 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from ledger.errors import LedgerError, MalformedError, StoreUnavailable
+from ledger.errors import LedgerError, MalformedError, StoreUnavailable, TrustError
 from ledger.format import canonical
-from ledger.local.files import lock_file, make_folder, write_file
+from ledger.local.files import lock_file, make_folder, read_own, write_file
 
 if TYPE_CHECKING:
     import os
@@ -93,13 +93,18 @@ class MemoryFile:
         self.path = Path(path)
 
     def read(self) -> SealerMemory | None:
-        """Return what is remembered, or None. Raises MalformedError, StoreUnavailable."""
+        """Return what is remembered, or None. Raises MalformedError, StoreUnavailable, TrustError.
+
+        A file that others can write may remember what they want it to.
+        """
         try:
-            return SealerMemory.decode(self.path.read_bytes())
+            return SealerMemory.decode(read_own(self.path))
         except FileNotFoundError:
             return None
         except OSError as error:
             raise self._unusable("read", error) from error
+        except TrustError as error:
+            raise TrustError(f"the memory of the sealer: {error}", hint=error.hint) from error
         except LedgerError as error:
             raise MalformedError(
                 f"not the memory of a sealer: {self.path}: {error}",

@@ -16,12 +16,16 @@ from ledger.errors import (
     LedgerError,
     MalformedError,
     NotFoundError,
+    OriginNotPinned,
     TrustError,
 )
 from ledger.format import layout
+from ledger.format.keyring import TRUST_THE_LOG
 from ledger.format.report import Finding, finding_of
+from ledger.titles.identity import check_there
 from ledger.tlog.checkpoint import Checkpoint, SignedCheckpoint, open_checkpoint
 from ledger.tlog.merkle import (
+    HASH_BYTES,
     Edge,
     ReadHashes,
     check_consistency,
@@ -33,11 +37,14 @@ from ledger.tlog.merkle import (
 from ledger.tlog.objects import Leaf, LogState, OtherLeaf, SealedRecord, decode_leaf
 from ledger.tlog.receipt import Receipt
 from ledger.tlog.tiles import (
+    ENTRIES,
     WIDTH,
     Tile,
     TileBuilder,
+    check_tile,
     cut_tile,
     decode_entries,
+    encode_entries,
     entries_tiles,
     hash_reader,
     unfinished_tiles,
@@ -59,6 +66,8 @@ __all__ = [
     "open_remembered",
     "refuted",
 ]
+
+WIDTH_BITS = WIDTH.bit_length() - 1
 
 AHEAD = 16
 """How many tiles of leaves are asked for at once."""
@@ -102,6 +111,8 @@ class LogReader:
         """
         key = layout.LOG_CHECKPOINT
         blob = self.store.get(key)
+        if blob is None:
+            check_there(self.store, self.origin)
         try:
             return self.open(blob.data, witnesses) if blob else None
         except MalformedError as error:
@@ -128,6 +139,7 @@ class LogReader:
         key = layout.tile_key(tile.full.path)
         blob = self.store.get(key) if tile.width < WIDTH else None
         if blob is None:
+            check_there(self.store, self.origin)
             key = layout.tile_key(tile.path)
             raise IntegrityError(
                 f"{key}: missing, and the log's checkpoint stands on it",
@@ -159,15 +171,19 @@ class LogReader:
         except MalformedError as error:
             raise _wrong_tile(layout.tile_key(tile.path), error) from error
 
-    def builder(self, size: int, root: bytes | None = None) -> TileBuilder:
-        """What continues the log at this size, from its tiles.
+    def builder(
+        self, size: int, root: bytes | None = None, within: int | None = None
+    ) -> TileBuilder:
+        """What continues the log at this size, from its tiles, or from those of a later size.
 
         Without a root the tiles are believed: whoever appends to them compares the root that comes
         of it. Raises IntegrityError (reason ``wrong-root``, ``tile-missing``).
         """
         tiles = unfinished_tiles(size)
-        data = dict(zip(tiles, self.read_tiles(tiles), strict=True))
+        stored = [_whole(tile, within or size) for tile in tiles]
+        read_tiles = zip(tiles, stored, self.read_tiles(stored), strict=True)
         try:
+            data = {tile: _begin_of(tile, whole, found) for tile, whole, found in read_tiles}
             if root is None:
                 read = hash_reader(size, lambda wanted: [data[tile] for tile in wanted])
                 root = Edge.read(size, read).root()
@@ -184,7 +200,7 @@ class LogReader:
         seen. Raises IntegrityError (``wrong-root``) at the end, if they don't lead to the
         checkpoint's.
         """
-        builder = self.builder(start, root)
+        builder = self.builder(start, root, checkpoint.size)
         for leaf in self.leaves(checkpoint.size, start):
             builder.append(leaf)
             yield leaf
@@ -238,9 +254,35 @@ class LogReader:
             raise refuted(title_number, index, leaf)
         return said, record
 
+    def claimed_leaf(self, title_number: str) -> Leaf | None:
+        """The newest leaf of a title in the published log, if the title has a record at all.
+
+        One read for a title that has none; then nothing is known. Raises OriginNotPinned if there
+        is a record, and the keyring has no key to tell whether it is true; IntegrityError.
+        """
+        if self.store.get(layout.sealed_key(title_number)) is None:
+            return None
+        return self.logged_leaf(title_number)
+
+    def logged_leaf(self, title_number: str) -> Leaf | None:
+        """The newest leaf of a title in the published log, proved; see ``newest_leaf``.
+
+        None: there is none, or there is no log. Raises OriginNotPinned, IntegrityError.
+        """
+        if not self.log_keys and self.store.get(layout.LOG_CHECKPOINT) is not None:
+            raise OriginNotPinned(
+                f"cannot tell what the log has of {title_number}: your keyring has no key of the"
+                f" log of {self.origin}",
+                hint=TRUST_THE_LOG.format(self.origin),
+            )
+        signed = self.checkpoint()
+        return self.newest_leaf(title_number, signed.checkpoint) if signed else None
+
     def leaf_at(self, index: int, checkpoint: Checkpoint) -> Leaf | OtherLeaf:
         """A leaf of a checkpoint, proved to be in it; raises IntegrityError."""
-        data = next(self.leaves(index + 1, index))
+        tile = _whole(Tile(ENTRIES, index // WIDTH), checkpoint.size)
+        (entries,) = self.read_tiles([tile])
+        data = self._decode(tile, entries)[index % WIDTH]
         self._check_included(data, index, checkpoint)
         return decode_leaf(data)
 
@@ -434,7 +476,15 @@ def judge_remembered(log: LogReader, note: str) -> tuple[Finding, ...]:
 
 def _whole(tile: Tile, size: int) -> Tile:
     """The tile at the same place that a log of this size has."""
-    return Tile(tile.level, tile.index, min(WIDTH, size - tile.index * WIDTH))
+    hashes = size >> (WIDTH_BITS * max(tile.level, 0))
+    return Tile(tile.level, tile.index, min(WIDTH, hashes - tile.index * WIDTH))
+
+
+def _begin_of(tile: Tile, whole: Tile, data: bytes) -> bytes:
+    """The bytes of a tile, from those of a wider one in its place."""
+    if tile.level == ENTRIES:
+        return encode_entries(decode_entries(whole, data)[: tile.width])
+    return check_tile(whole, data)[: tile.width * HASH_BYTES]
 
 
 def _wrong_tile(key: str, error: LedgerError) -> IntegrityError:

@@ -28,9 +28,12 @@ from ledger.service.settings import Settings
 from ledger.service.threads import Threads
 
 if TYPE_CHECKING:
+    from collections.abc import Callable
+
     from starlette.requests import Request
 
     from ledger.ledger import Ledger
+    from ledger.service.reload import Trust
     from ledger.service.sealer import Sealer
 
 __all__ = ["create_app"]
@@ -39,16 +42,21 @@ DEFAULTS = Settings()
 
 
 def create_app(
-    ledger: Ledger, settings: Settings = DEFAULTS, sealer: Sealer | None = None
+    ledger: Ledger,
+    settings: Settings = DEFAULTS,
+    sealer: Sealer | None = None,
+    read_trust: Callable[[], Trust] | None = None,
 ) -> FastAPI:
     """Create the service of a ledger, an ASGI application: run it with any server, or mount it.
 
     The caller closes the ledger, and starts and stops the ``sealer``; the service only shows how
-    sealing is going. Raises InvalidError if the settings don't fit the store.
+    sealing is going. ``read_trust`` reads the keyring and the tokens, which the service does again
+    every now and then. Raises InvalidError if the settings don't fit the store.
     """
     metrics = Metrics()
     threads = Threads(settings.concurrency, settings.patience, metrics)
-    context = Context(ledger, settings, threads, metrics, sealer)
+    context = Context(ledger, settings, threads, metrics, sealer, read_trust)
+    metrics.watch_titles(lambda: tuple(context.log.contradicted))
     if sealer is not None:
         metrics.watch_sealing(sealer.sealing)
     app = FastAPI(
@@ -71,6 +79,7 @@ def create_app(
         return build_contract(app, settings)
 
     app.state.threads, app.state.sealer = threads, sealer  # for whoever runs the service
+    app.state.reload = context.reload
     app.openapi = contract  # type: ignore[method-assign]
     for routes in (
         ListingRoutes(context),
@@ -87,6 +96,8 @@ async def _refuse_route(request: Request, error: Exception) -> Response:
     """Refuse an unknown path or method. OPTIONS lists the methods (RFC 9110, section 9.3.7)."""
     assert isinstance(error, HTTPException)  # noqa: S101 -- for the type checker
     path = request.scope["path"]
+    if path == "*" and request.method == "OPTIONS":  # RFC 9110, section 9.3.7
+        return Response(status_code=204, headers={"Allow": "GET, HEAD, OPTIONS, POST"})
     if error.status_code == 404:
         raise UnknownPath(f"there is nothing at {path!a:.200}", hint="see /docs") from None
     if error.status_code != 405:

@@ -2,14 +2,19 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
-from functools import cached_property, lru_cache
-from typing import TYPE_CHECKING
+from dataclasses import dataclass, field, replace
+from functools import cached_property, lru_cache, partial
+from typing import TYPE_CHECKING, TypeVar
 from urllib.parse import urlencode
 
+from ledger.errors import IntegrityError, LedgerError, NotFoundError, TrustError
+from ledger.format.report import Finding, Report
+from ledger.service.http.errors import NotReady, NotSealed
 from ledger.service.http.headers import one_header, prefers_html
 from ledger.service.log_view import LogView
-from ledger.service.pages.pages import Pages
+from ledger.service.pages.pages import LOCAL, Pages
+from ledger.service.reload import Reload, Trust
+from ledger.titles.identity import read_origin
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -24,6 +29,12 @@ if TYPE_CHECKING:
     from ledger.service.threads import Threads
 
 __all__ = ["Call", "Context"]
+
+T = TypeVar("T")
+REMEMBERED = 1000
+"""How many objects with unknown keys are remembered, for the readiness."""
+PIN_MISSING = "pin-missing"
+"""The slug of the finding for an address that was to be in the chain and is not."""
 
 
 @dataclass(slots=True)
@@ -45,6 +56,131 @@ class Context:
     metrics: Metrics = field(repr=False)
     sealer: Sealer | None = field(default=None, repr=False)
     """Seals the log while the service runs; None: the service does not seal."""
+    read_trust: Callable[[], Trust] | None = field(default=None, repr=False)
+    """Reads the keyring and the tokens again; None: they stay as they are."""
+    unknown_keys: set[str] = field(default_factory=set, repr=False)
+    """The objects that were signed by a key that this service's keyring lacks."""
+
+    async def run(self, name: str, call: Callable[[], T], title_number: str = "") -> T:
+        """Make a call of the ledger in a thread; raises what it raises, or Busy, or NotReady.
+
+        If it is about a title and fails, the error says what is known of the title.
+        """
+        return await self.threads.run(name, partial(self._run, call, title_number))
+
+    def _run(self, call: Callable[[], T], title_number: str) -> T:
+        try:
+            return call()
+        except (IntegrityError, NotFoundError, NotSealed, TrustError) as error:
+            self.check_store()
+            if isinstance(error, TrustError):
+                self._note_unknown(error.reason, error.object_key)
+            if not title_number or isinstance(error, NotSealed):
+                raise
+            raise self._explain(title_number, error) from error
+
+    def _explain(
+        self, title_number: str, error: IntegrityError | NotFoundError | TrustError
+    ) -> LedgerError:
+        """Say what is known of a title: was it registered, and what has the log of it."""
+        hint = "the title's verification says what holds and what does not"
+        logged = self.log.last_logged(title_number)
+        if not isinstance(error, NotFoundError):
+            message = f"{error}; {logged}" if logged else str(error)
+            return type(error)(message, hint=hint, reason=error.reason, object_key=error.object_key)
+        if self.ledger.history.find_head(title_number) is not None:
+            return error  # only that version or entry does not exist
+        unknown = NotFoundError(f"no such title: {title_number}", hint="/titles lists them")
+        try:
+            found = self.verify(title_number).findings
+        except NotFoundError:
+            return unknown
+        gone = next((each for each in found if each.severity == "tampering"), None)
+        if gone is None:
+            return unknown
+        message = f"{gone.message}; {logged}" if logged else gone.message
+        return IntegrityError(message, hint=hint, reason=gone.slug, object_key=gone.object_key)
+
+    def verify(self, title_number: str, expect: str | None = None) -> Report:
+        """Verify a title, and compare it with the log: the report has the worst of both."""
+        try:
+            report = self.ledger.verify(title_number, expect=expect)
+        except NotFoundError:
+            found = self.log.compare(title_number)
+            if not found:
+                raise
+            return Report(self.ledger.origin, findings=found)
+        for finding in report.findings:
+            self._note_unknown(finding.slug, finding.object_key)
+        if expect is not None:
+            report = replace(report, findings=self._judge_pin(title_number, expect, report))
+        known = {(finding.slug, finding.object_key) for finding in report.findings}
+        found = tuple(
+            finding
+            for finding in self.log.compare(title_number)
+            if (finding.slug, finding.object_key) not in known
+        )
+        if not report:
+            self.check_store()
+        return replace(report, findings=(*report.findings, *found))
+
+    def _judge_pin(self, title_number: str, expect: str, report: Report) -> tuple[Finding, ...]:
+        """Tell an address that is in no entry of this title from one that the chain has lost.
+
+        The first may be mistyped, or another title's. An entry that is there, signed for this title
+        and not in its chain, shows that the chain was set back or replaced.
+        """
+        if all(finding.slug != PIN_MISSING for finding in report.findings):
+            return report.findings
+        try:
+            self.ledger.history.entry(title_number, expect)
+        except LedgerError:
+            return report.findings
+        return tuple(
+            replace(each, severity="tampering") if each.slug == PIN_MISSING else each
+            for each in report.findings
+        )
+
+    def check_store(self) -> None:
+        """Check that the ledger is still there, before an answer says that something is not.
+
+        An unmounted disk and an emptied bucket look like a ledger without titles. Raises NotReady.
+        """
+        try:
+            origin = read_origin(self.ledger.store)
+            if origin != self.ledger.origin:
+                raise TrustError(f"the store holds the ledger {origin} now")
+        except LedgerError as error:
+            raise NotReady(f"the ledger can't be read: {error}", hint="try again later") from error
+
+    def problems(self) -> dict[str, str]:
+        """Say what this service has met that somebody has to look at; empty if there is nothing."""
+        found: dict[str, str] = {}
+        if self.log.contradicted:
+            found["log"] = "contradicted"
+        if self.reload.problem:
+            found["keyring"] = "stale"
+        elif self.unknown_keys:
+            found["keyring"] = "incomplete"
+        return found
+
+    @cached_property
+    def reload(self) -> Reload:
+        """What reads the keyring and the tokens again."""
+        now = Trust(self.ledger.keyring, self.settings.tokens)
+        return Reload(self.ledger.origin, now, self.read_trust or (lambda: now), self._use)
+
+    def _use(self, trust: Trust) -> None:
+        self.ledger.history.use_keyring(trust.keyring)
+        self.log.use_keyring(trust.keyring)
+        if self.sealer is not None:
+            self.sealer.use_keyring(trust.keyring)
+        self.__dict__.pop("_pages_at", None)  # pages name the keys
+        self.unknown_keys.clear()
+
+    def _note_unknown(self, reason: str, object_key: str) -> None:
+        if reason == "unknown-key" and len(self.unknown_keys) < REMEMBERED:
+            self.unknown_keys.add(object_key)
 
     def url(self, scope: Scope, path: str, **query: str | int) -> str:
         """Build the absolute URL of a page, as this client sees it."""
@@ -81,15 +217,19 @@ class Context:
 
     def pages(self, scope: Scope) -> Pages:
         """Return the pages, with links that work wherever the service is mounted."""
-        return self._pages_at(self.settings.public_url or scope.get("root_path", ""))
+        host, port = scope.get("server") or ("127.0.0.1", None)
+        # The server's own address, not the Host header: a stranger can't fill the cache with it.
+        name = f"[{host}]" if ":" in host else host
+        local = f"{scope['scheme']}://{name}:{port}" if port else LOCAL
+        return self._pages_at(self.settings.public_url or scope.get("root_path", ""), local)
 
     @cached_property
-    def _pages_at(self) -> Callable[[str], Pages]:
+    def _pages_at(self) -> Callable[[str, str], Pages]:
         ledger = self.ledger
 
         @lru_cache(maxsize=8)
-        def pages_at(base: str) -> Pages:
-            return Pages(origin=ledger.origin, keyring=ledger.keyring, base=base)
+        def pages_at(base: str, local: str) -> Pages:
+            return Pages(origin=ledger.origin, keyring=ledger.keyring, base=base, local=local)
 
         return pages_at
 

@@ -7,22 +7,31 @@ from datetime import UTC, datetime
 from threading import BoundedSemaphore
 from typing import TYPE_CHECKING, Literal, NamedTuple, TypeAlias
 
-from ledger.errors import IntegrityError, InvalidError, LedgerError, NotFoundError, TrustError
-from ledger.format.layout import head_key
+from ledger.errors import (
+    HeadMissing,
+    IntegrityError,
+    InvalidError,
+    LedgerError,
+    NotFoundError,
+    TrustError,
+)
+from ledger.format.layout import head_key, sealed_key
+from ledger.format.report import Finding, finding_of
 from ledger.format.times import parse_time
 from ledger.log import Log
 from ledger.service.http.errors import Busy, NotSealed
 from ledger.service.metrics import LogFigures
-from ledger.tlog.objects import leaf_of
+from ledger.tlog.objects import Leaf, leaf_of
 from ledger.tlog.tiles import WIDTH
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
     from ledger.format.entry import Entry
+    from ledger.format.keyring import Keyring
     from ledger.ledger import Ledger
     from ledger.tlog.checkpoint import SignedCheckpoint
-    from ledger.tlog.objects import Leaf, SealedRecord
+    from ledger.tlog.objects import SealedRecord
     from ledger.tlog.receipt import Receipt
     from ledger.tlog.tiles import Tile
 
@@ -36,6 +45,8 @@ SEARCHES = 2
 """How many searches for receipts of earlier versions run at once. Each may read all those tiles."""
 COUNTED = 10_000
 """How many pending moves the metrics count. A listing returns a thousand at a time."""
+REMEMBERED = 1000
+"""How many titles that are not as logged are remembered, for the metrics and the readiness."""
 NO_KEY = "This service does not have the log's public key, so it cannot check the log."
 
 State: TypeAlias = Literal["logged", "earlier", "waiting", "contradicted", "unknown"]
@@ -48,7 +59,7 @@ class LogPlace(NamedTuple):
     - ``earlier``: it was logged before this leaf, farther back than the search goes.
     - ``waiting``: it is not in the log yet.
     - ``contradicted``: the log has another entry as this version.
-    - ``unknown``: nobody can tell, because a seal is running or a later version is contradicted.
+    - ``unknown``: the title's record does not tell, or a later version is contradicted.
     """
 
     state: State
@@ -70,9 +81,16 @@ class LogView:
     """The log of a ledger, as the service shows it."""
 
     def __init__(self, ledger: Ledger) -> None:
+        self._history = ledger.history
         self._log = Log(ledger)
         self._reader = self._log.reader
         self._searching = BoundedSemaphore(SEARCHES)
+        self.contradicted: dict[str, None] = {}
+        """The titles that were not as logged when this service last compared them."""
+
+    def use_keyring(self, keyring: Keyring) -> None:
+        """Check by the log's keys in this keyring from now on."""
+        self._reader.keyring = keyring
 
     def checkpoint(self) -> SignedCheckpoint:
         """Read the published checkpoint; raises NotSealed if there is no log, or IntegrityError."""
@@ -113,6 +131,12 @@ class LogView:
                 reason="not-as-logged",
                 object_key=head_key(entry.title_number),
             )
+        if place.state == "unknown":
+            raise InvalidError(
+                f"where version {entry.version} of {entry.title_number} is in the log is not known:"
+                " the title's record does not tell",
+                hint="'ledger prove' reads the whole log; 'ledger seal --all' mends the record",
+            )
         raise NotSealed(
             f"version {entry.version} of {entry.title_number} is not in the log yet",
             hint="try again after the next seal",
@@ -128,6 +152,107 @@ class LogView:
             return self._places([leaf], signed, TILES_OF_A_RECEIPT)[leaf.address]
         finally:
             self._searching.release()
+
+    def compare(self, title_number: str) -> tuple[Finding, ...]:
+        """Compare a title's chain with the version that the log had last.
+
+        Nothing is found if they agree, or if there is no log whose key is known.
+        """
+        try:
+            self._check(title_number, deep=True)
+        except HeadMissing as error:
+            key = head_key(title_number)
+            return (Finding("tampering", "head-missing", key, f"{key}: {error}"),)
+        except IntegrityError as error:
+            if error.reason == "not-as-logged":
+                return (finding_of(error, head_key(title_number)),)
+            # Whatever else is wrong, the log does not show that the title is.
+            return (Finding("unchecked", error.reason, error.object_key, str(error)),)
+        except LedgerError as error:
+            return (finding_of(error, sealed_key(title_number)),)
+        return ()
+
+    def check_head(self, title_number: str) -> None:
+        """Refuse a title whose head is behind the log, or is not what was logged.
+
+        Raises IntegrityError (reason ``not-as-logged``), or HeadMissing if the head is gone. A
+        record that the log does not confirm refuses nothing.
+        """
+        try:
+            self._check(title_number, deep=False)
+        except IntegrityError as error:
+            if error.reason == "not-as-logged":
+                raise
+        except (NotFoundError, TrustError):
+            pass  # there is no log to compare with
+
+    def _check(self, title_number: str, *, deep: bool) -> None:
+        """Check a head against its title's record; ``deep``: also if the head has moved on."""
+        if not self._reader.log_keys:
+            return
+        # The record is read first: a head that is read later is behind it only if it was set back.
+        found = self._reader.record(title_number)
+        if found is None:
+            return
+        record = found[0]
+        head = self._history.find_head(title_number)
+        if head is not None and head.entry.version > record.version and not deep:
+            return
+        if head is not None and head.entry.version >= record.version:
+            chain = self._history.walk(head.entry)
+            logged = next(each for each in chain if each.version == record.version)
+            if logged.address == record.address:
+                self.contradicted.pop(title_number, None)
+                return
+        self._confirm(title_number, record, self._log.checkpoint())
+        if len(self.contradicted) < REMEMBERED:
+            self.contradicted[title_number] = None
+        lacking = f"version {record.version} ({record.address}), which the log has"
+        if head is None:
+            raise HeadMissing(
+                f"{title_number} has no head, and so lacks {lacking} as leaf {record.leaf}",
+                hint="see the title's verification; a bundle of the title can bring it back",
+            )
+        raise IntegrityError(
+            f"{head_key(title_number)}: its chain lacks {lacking} as leaf {record.leaf}: the head"
+            " was set back, or another history was put in its place",
+            hint="see the title's verification; 'ledger audit' compares all titles with the log",
+            reason="not-as-logged",
+            object_key=head_key(title_number),
+        )
+
+    def _confirm(self, title_number: str, record: SealedRecord, signed: SignedCheckpoint) -> None:
+        """Check that the log has the leaf a record names: nobody signed the record.
+
+        Raises IntegrityError (reason ``bad-record``) if the log does not have it.
+        """
+        try:
+            if record.leaf < signed.checkpoint.size:
+                leaf = Leaf(title_number, record.version, record.address)
+                self._reader.prove(leaf, record.leaf, signed)
+                return
+        except IntegrityError as error:
+            if error.reason == "tile-missing":
+                raise
+        key = sealed_key(title_number)
+        raise IntegrityError(
+            f"{key}: it names version {record.version} ({record.address}) as leaf {record.leaf},"
+            " which the log does not confirm",
+            hint="the record is damaged, or a seal is running; 'ledger audit' can tell",
+            reason="bad-record",
+            object_key=key,
+        )
+
+    def last_logged(self, title_number: str) -> str:
+        """Say which version of a title the log had last; "" if nobody can tell."""
+        try:
+            found = self._reader.record(title_number) if self._reader.log_keys else None
+            if found is None:
+                return ""
+            self._confirm(title_number, found[0], self._log.checkpoint())
+        except LedgerError:
+            return ""
+        return f"the log has version {found[0].version} of it ({found[0].address})"
 
     def figures(self) -> LogFigures | None:
         """Measure the log; None: there is none. Lists what waits, and reads some heads."""
@@ -168,34 +293,54 @@ class LogView:
     def _places(
         self, leaves: Sequence[Leaf], signed: SignedCheckpoint, most: int
     ) -> dict[str, LogPlace]:
-        """Find the leaves of one title, by their addresses."""
+        """Where the leaves of one title are, by their addresses.
+
+        The title's record is a hint: its newest leaf is proved, and without one that holds nothing
+        is called not logged, unless its marker is still there.
+        """
+        if not leaves:
+            return {}
         size = signed.checkpoint.size
-        found = self._reader.record(leaves[0].title_number) if leaves else None
-        if found is None:
-            return {leaf.address: LogPlace("waiting") for leaf in leaves}
-        record = found[0]
-        places = {
-            leaf.address: _newest(leaf, record, size)
-            for leaf in leaves
-            if leaf.version >= record.version
-        }
-        older = [leaf for leaf in leaves if leaf.address not in places]
-        below = min(size, record.leaf)
-        indexes = self._reader.search(older, size, below, most=most) if older else {}
-        missing = LogPlace("contradicted" if below <= most * WIDTH else "earlier", below)
-        if record.leaf >= size or LogPlace("contradicted") in places.values():
-            missing = LogPlace("unknown")
-        for leaf in older:
-            index = indexes.get(leaf)
-            places[leaf.address] = missing if index is None else LogPlace("logged", index)
+        found = self._proved(leaves[0].title_number, signed)
+        places: dict[str, LogPlace] = {}
+        for leaf in leaves:
+            index = found[1].leaf_of(leaf.version) if found else None
+            if found and leaf.version == found[0].version and leaf != found[0]:
+                places[leaf.address] = LogPlace("contradicted")
+            elif index is not None and index < size:
+                places[leaf.address] = LogPlace("logged", index)
+        rest = [leaf for leaf in leaves if leaf.address not in places]
+        below = size
+        if found and all(leaf.version < found[0].version for leaf in rest):
+            below = found[1].leaf
+        indexes = self._reader.search(rest, size, below, most=most) if rest and most else {}
+        marked = set(self._log.markers(leaves[0].title_number)) if rest else set()
+        sure = found if LogPlace("contradicted") not in places.values() else None
+        for leaf in rest:
+            if (at := indexes.get(leaf)) is not None:
+                places[leaf.address] = LogPlace("logged", at)
+            else:
+                places[leaf.address] = _unfound(leaf, sure, marked)
         return places
 
+    def _proved(
+        self, title_number: str, signed: SignedCheckpoint
+    ) -> tuple[Leaf, SealedRecord] | None:
+        """The newest leaf that the title's record proves, and the record; None: nothing."""
+        try:
+            return self._reader.proved_record(title_number, signed.checkpoint)
+        except IntegrityError as error:
+            if error.reason != "bad-record":
+                raise
+            return None
 
-def _newest(leaf: Leaf, record: SealedRecord, size: int) -> LogPlace:
-    """Place the last logged version of a title, or a later one."""
-    if leaf.version > record.version:
+
+def _unfound(
+    leaf: Leaf, found: tuple[Leaf, SealedRecord] | None, marked: set[tuple[int, str]]
+) -> LogPlace:
+    """Where a leaf is that neither the record nor a search names."""
+    if (leaf.version, leaf.address) in marked:
         return LogPlace("waiting")
-    if leaf.address != record.address:
-        return LogPlace("contradicted")
-    # Records are published before the checkpoint that covers them.
-    return LogPlace("logged", record.leaf) if record.leaf < size else LogPlace("waiting")
+    if found and leaf.version < found[0].version:
+        return LogPlace("earlier", found[1].leaves[0])
+    return LogPlace("unknown")

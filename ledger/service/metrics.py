@@ -8,8 +8,10 @@ from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram, gene
 from prometheus_client.core import CounterMetricFamily, GaugeMetricFamily
 from prometheus_client.registry import Collector
 
+from ledger.format.layout import head_key
+
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator
+    from collections.abc import Callable, Collection, Iterator
 
     from prometheus_client import Metric
 
@@ -39,6 +41,7 @@ class _Log(Collector):
 
     figures: LogFigures | None = None
     sealing: Sealing | None = None
+    contradicted: Callable[[], Collection[str]] = tuple
 
     def collect(self) -> Iterator[Metric]:
         if self.figures:
@@ -62,10 +65,14 @@ class _Log(Collector):
                 "Seals of this service that failed",
                 self.sealing.failures,
             )
+        seen = {head_key(title_number) for title_number in self.contradicted()}
+        if self.sealing or self.figures or seen:
+            found = self.sealing.findings if self.sealing else frozenset()
             yield GaugeMetricFamily(
                 "ledger_log_findings",
-                "Problems found by the last seal of this service that keep titles out of the log",
-                self.sealing.findings,
+                "Objects that the last seal of this service left out of the log, and titles that"
+                " it found not to be as logged",
+                len(seen | found),
             )
 
 
@@ -107,6 +114,10 @@ class Metrics:
 
         self._log = _Log()
         self._registry.register(self._log)
+
+    def watch_titles(self, contradicted: Callable[[], Collection[str]]) -> None:
+        """Export how many titles were found not to be as logged."""
+        self._log.contradicted = contradicted
 
     def watch_sealing(self, sealing: Sealing) -> None:
         """Export how sealing is going."""

@@ -2,8 +2,9 @@
 
 From the outside in:
 
-1. ``Outermost`` gives the request its id, answers HEAD by GET, adds the security headers, counts
-   and logs. It is outside of everything else, so it sees every answer.
+1. ``Outermost`` gives the request its id, reads a target in absolute form, answers HEAD by GET,
+   adds the security headers, counts and logs. It is outside of everything else, so it sees every
+   answer.
 2. ``CORSMiddleware``, if there are origins to allow. It is outside of ``Problems``, so that
    scripts can read problems.
 3. ``Problems`` turns errors into answers.
@@ -19,7 +20,9 @@ import re
 import secrets
 from time import perf_counter
 from typing import TYPE_CHECKING
+from urllib.parse import unquote
 
+from anyio import to_thread
 from starlette.datastructures import MutableHeaders
 from starlette.middleware import Middleware
 from starlette.middleware.cors import CORSMiddleware
@@ -32,6 +35,7 @@ from ledger.service.http.errors import Forbidden, RequestError, Unauthorized, Un
 from ledger.service.http.headers import one_header
 from ledger.service.http.problems import (
     PROBLEM_TYPE,
+    damaged_title,
     problem_headers,
     problem_members,
     status_of,
@@ -43,7 +47,6 @@ if TYPE_CHECKING:
 
     from ledger.service.context import Context
     from ledger.service.metrics import Metrics
-    from ledger.service.settings import Settings
 
 __all__ = ["ACCESS_LOG", "SECURITY_HEADERS", "middleware_of"]
 
@@ -56,6 +59,7 @@ SECURITY_HEADERS = {
 }
 REQUEST_ID = re.compile(r"[A-Za-z0-9._-]{1,64}")
 HOST = re.compile(r"(\[[0-9A-Fa-f:.]+\]|[A-Za-z0-9._-]+)(?::[0-9]{1,5})?")
+ABSOLUTE = re.compile(rb"(?i:https?)://(?P<host>[^/?#]*)(?P<path>/[\x21-\x7e]*)?")
 PROBES = {"/healthz", "/readyz"}
 STATIC = "/static/"
 CLIENT_GONE = 499
@@ -106,7 +110,7 @@ def middleware_of(context: Context) -> list[Middleware]:
                 expose_headers=CORS_SHOWN,
             )
         )
-    return [*layers, Middleware(Problems, context), Middleware(Guard, context.settings)]
+    return [*layers, Middleware(Problems, context), Middleware(Guard, context)]
 
 
 class Outermost:
@@ -139,12 +143,27 @@ class Outermost:
 
         # A copy: the server must still see HEAD.
         inner = {**scope, "method": "GET" if method == "HEAD" else method, "ledger": call}
+        _take_absolute(inner)
         started = perf_counter()
         try:
             await self._app(inner, receive, marked)
         finally:
             self._metrics.answered(_route(inner), method, status)
             _log(scope, call, status, (perf_counter() - started) * 1000)
+
+
+def _take_absolute(scope: Scope) -> None:
+    """Read ``GET http://host/path``, whose host replaces the header (RFC 9112, section 3.2.2)."""
+    raw: bytes = scope.get("raw_path") or b""
+    root = scope.get("root_path", "")
+    match = ABSOLUTE.fullmatch(raw.removeprefix(root.encode()))
+    if match is None:
+        return
+    raw_path = match["path"] or b"/"
+    others = [(name, value) for name, value in scope["headers"] if name != b"host"]
+    scope["headers"] = [(b"host", match["host"]), *others]
+    scope["raw_path"] = root.encode() + raw_path
+    scope["path"] = root + unquote(raw_path.decode("ascii"))
 
 
 def _request_id(scope: Scope) -> str:
@@ -216,9 +235,15 @@ class Problems:
         elif status_of(known) >= 500:
             logger.warning("%s: %a", known.slug, str(known))
         members = problem_members(known, docs=f"{self._context.base_path(scope)}/docs")
+        title_number = damaged_title(known, scope.get("path_params", {}).get("title_number"))
+        if title_number:
+            path = f"/titles/{title_number}/verification"
+            members["verification"] = self._context.url(scope, path)
         if self._context.wants_html(scope):
             names = ("status", "title", "detail", "slug", "hint")
-            body = self._context.pages(scope).problem(**{name: members[name] for name in names})
+            body = self._context.pages(scope).problem(
+                **{name: members[name] for name in names}, damaged=title_number
+            )
             answer = Response(body, members["status"], media_type="text/html")
         else:
             text = json.dumps(members, ensure_ascii=True)
@@ -231,14 +256,16 @@ class Problems:
 class Guard:
     """Checks the framing, the host and the token of a request."""
 
-    def __init__(self, app: ASGIApp, settings: Settings) -> None:
+    def __init__(self, app: ASGIApp, context: Context) -> None:
         self._app = app
-        self._settings = settings
-        self._schemes = sorted({token.scheme for token in settings.tokens})
+        self._settings = context.settings
+        self._reload = context.reload
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Pass a request on, or raise RequestError."""
         if scope["type"] == "http":
+            if self._reload.is_due:
+                await to_thread.run_sync(self._reload.run)
             self._check(scope, scope["path"].removeprefix(scope.get("root_path", "")))
         await self._app(scope, receive, send)
 
@@ -265,7 +292,7 @@ class Guard:
             )
 
     def _check_token(self, scope: Scope) -> None:
-        tokens = self._settings.tokens
+        tokens = self._reload.trust.tokens
         if not tokens:
             return
         authorization = one_header(scope, b"authorization")
@@ -288,13 +315,16 @@ class Guard:
 
     def _challenges(self, error: str = "") -> tuple[tuple[str, str], ...]:
         bearer = f"Bearer {REALM}, {error}" if error else f"Bearer {REALM}"
+        schemes = sorted({token.scheme for token in self._reload.trust.tokens})
         challenges = {"bearer": bearer, "basic": f'Basic {REALM}, charset="UTF-8"'}
-        return tuple(("WWW-Authenticate", challenges[scheme]) for scheme in self._schemes)
+        return tuple(("WWW-Authenticate", challenges[scheme]) for scheme in schemes)
 
 
 def _check_framing(scope: Scope) -> None:
-    """Refuse a body with two lengths: a proxy may have used the other (RFC 9112, section 6.1)."""
+    """Refuse a body whose length a proxy may see otherwise (RFC 9112, section 6.1)."""
     names = {name for name, _ in scope["headers"]}
+    if b"transfer-encoding" in names and scope.get("http_version") == "1.0":
+        raise RequestError("HTTP/1.0 has no Transfer-Encoding", headers=(("Connection", "close"),))
     if {b"content-length", b"transfer-encoding"} <= names:
         raise RequestError(
             "Content-Length and Transfer-Encoding exclude each other",

@@ -17,6 +17,7 @@ from ledger.stores import FolderStore
 if TYPE_CHECKING:
     import os
 
+    from ledger.format.keyring import Keyring
     from ledger.format.keys import Signer
     from ledger.format.report import Finding
     from ledger.ledger import Ledger
@@ -40,8 +41,8 @@ class Sealing:
     """How many seals failed."""
     problem: str = ""
     """The slug of the error that the last seal failed with; "": it succeeded."""
-    findings: int = 0
-    """How many problems that keep titles out of the log the last seal found."""
+    findings: frozenset[str] = frozenset()
+    """The objects whose problems keep titles out of the log, by the last seal."""
 
     @property
     def state(self) -> str:
@@ -94,6 +95,10 @@ class Sealer:
                 " checkpoint with what others have seen, then run 'ledger seal --adopt'",
             )
 
+    def use_keyring(self, keyring: Keyring) -> None:
+        """Seal by this keyring from the next seal on."""
+        self._log.reader.keyring = keyring
+
     def start(self) -> None:
         """Start sealing, now and then after every pause."""
         # A daemon, so that the process can end while a seal waits for the store.
@@ -135,7 +140,7 @@ class Sealer:
         self.sealing.problem = slug
 
     def _report(self, findings: tuple[Finding, ...]) -> None:
-        self.sealing.findings = len(findings)
+        self.sealing.findings = frozenset(finding.object_key for finding in findings)
         for finding in findings:
             if finding not in self._reported:
                 logger.warning("left out of the log: %s: %a", finding.slug, finding.message)

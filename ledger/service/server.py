@@ -17,7 +17,7 @@ from uvicorn.protocols.http.h11_impl import H11Protocol
 
 if TYPE_CHECKING:
     import socket
-    from collections.abc import Iterator, Sequence
+    from collections.abc import Callable, Iterator, Sequence
 
     from fastapi import FastAPI
 
@@ -66,7 +66,7 @@ def run_server(app: FastAPI, listener: socket.socket, trusted_proxies: Sequence[
     if sealer is not None:
         sealer.start()
     try:
-        _Server(config).run(sockets=[listener])
+        _Server(config, app.state.reload.hurry).run(sockets=[listener])
     finally:
         if sealer is not None:
             sealer.stop()
@@ -74,16 +74,21 @@ def run_server(app: FastAPI, listener: socket.socket, trusted_proxies: Sequence[
 
 
 class _Server(uvicorn.Server):
+    def __init__(self, config: uvicorn.Config, reload: Callable[[], None]) -> None:
+        super().__init__(config)
+        self._reload = reload
+
     @contextmanager
     def capture_signals(self) -> Iterator[None]:
         """Stop in order on a signal. uvicorn would raise the signal again at the end."""
         loop = asyncio.get_running_loop()
         for number in (signal.SIGINT, signal.SIGTERM):
             loop.add_signal_handler(number, self.handle_exit, number, None)
+        loop.add_signal_handler(signal.SIGHUP, self._reload)
         try:
             yield
         finally:
-            for number in (signal.SIGINT, signal.SIGTERM):
+            for number in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP):
                 loop.remove_signal_handler(number)
 
     async def shutdown(self, sockets: list[socket.socket] | None = None) -> None:

@@ -4,14 +4,14 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any, NamedTuple, Protocol, TypeAlias
 
-from ledger.errors import InvalidError
+from ledger.errors import InvalidError, StoreUnavailable
 from ledger.format.layout import KEY
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Iterator
     from datetime import datetime
 
-__all__ = ["Blob", "IsUnwanted", "Store", "check_listing", "fold", "is_listed"]
+__all__ = ["Blob", "ClosedStore", "IsUnwanted", "Store", "check_listing", "fold", "is_listed"]
 
 # The bytes of a key are all printable ASCII, so str sorts as bytes do; "0" can begin, continue and
 # end a part, so a text is the start of a key exactly if the text and a "0" are one.
@@ -35,10 +35,10 @@ class Store(Protocol):
     Keys are those of ``ledger.format.layout``; anything else is refused with InvalidError. Every
     call is safe from many threads and processes. A call that fails raises one of
 
-    * ``StoreError`` (StoreUnavailable, StoreDenied): it did not happen;
+    * ``StoreError`` (StoreUnavailable, for a bucket that is not there too, StoreDenied): it did not
+      happen;
     * ``PreconditionFailed``: it did not happen, as its condition did not hold;
     * ``OutcomeUnknown``: a write that may have happened (a timeout, a reset, a server's error);
-    * ``NotFoundError``: there is no such bucket;
     * ``IntegrityError``: what is there is not an object (a link, a folder, a wrong checksum).
 
     ``ledger.testing.StoreContract`` is the executable form of this page.
@@ -129,6 +129,36 @@ class Store(Protocol):
     def close(self) -> None:
         """Let go of what the store holds open; nothing, for most."""
         return
+
+
+class ClosedStore(Store):
+    """Takes the place of the store of a ledger that was closed: each use is StoreUnavailable."""
+
+    def __init__(self, url: str) -> None:
+        self.url = url
+
+    def get(self, key: str) -> Blob | None:  # noqa: ARG002
+        """Raise StoreUnavailable, as all methods do."""
+        raise self._closed()
+
+    def create(self, key: str, data: bytes) -> str:  # noqa: ARG002
+        """Raise StoreUnavailable."""
+        raise self._closed()
+
+    def replace(self, key: str, data: bytes, expected: str) -> str:  # noqa: ARG002
+        """Raise StoreUnavailable."""
+        raise self._closed()
+
+    def list(self, prefix: str = "", *, after: str = "", delimiter: str = "") -> Iterator[str]:  # noqa: ARG002
+        """Raise StoreUnavailable."""
+        raise self._closed()
+
+    def delete(self, key: str) -> None:  # noqa: ARG002
+        """Raise StoreUnavailable."""
+        raise self._closed()
+
+    def _closed(self) -> StoreUnavailable:
+        return StoreUnavailable(f"the ledger in {self.url} was closed", hint="open it again")
 
 
 def check_listing(prefix: str, after: str, delimiter: str) -> None:

@@ -37,7 +37,6 @@ from ledger.format.keys import PrivateKey
 from ledger.format.times import CLOCK_SKEW, Bound
 from ledger.stores.swap import swap
 from ledger.titles.history import Tip
-from ledger.titles.identity import read_origin
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Container
@@ -47,6 +46,7 @@ if TYPE_CHECKING:
     from ledger.format.keys import Signer
     from ledger.stores.base import Blob
     from ledger.titles.history import Head, History
+    from ledger.tlog.objects import Leaf
 
 __all__ = [
     "ANY",
@@ -128,11 +128,13 @@ class Guards:
 
 
 class Pen(NamedTuple):
-    """What it takes to write: a key, a clock and a source of randomness."""
+    """What it takes to write: a key, a clock, a source of randomness, and somebody who knows."""
 
     signer: Signer
     clock: Callable[[], datetime]
     random_bytes: Callable[[int], bytes]
+    logged: Callable[[str], Leaf | None]
+    """Answers the newest version of a title that the log has, if the store says that it has any."""
 
 
 def append(
@@ -234,7 +236,7 @@ def _prepare(  # noqa: PLR0917 -- two callers, next to it
         return Appended(repeated, repeated=True)
     _check_parent(draft.title_number, head, parent)
     if head is None:
-        _check_first(history, draft.title_number)
+        _check_first(history, draft.title_number, pen)
     unchanged = head is not None and _difference(draft, head.entry) is None
     if head is not None and unchanged and guards.skip_unchanged:
         return Appended(head.entry, repeated=False, unchanged=True)
@@ -434,13 +436,9 @@ def _difference(draft: Draft, entry: Entry) -> str | None:
     return None
 
 
-def _check_first(history: History, title_number: str) -> None:
+def _check_first(history: History, title_number: str, pen: Pen) -> None:
     """Refuse a first version if the ledger is gone, or if the title had later ones."""
-    # A disk that is not mounted, a folder that was moved: nothing is missing in an empty place.
-    if read_origin(history.store) != history.origin:
-        raise StoreUnavailable(
-            f"{history.store.url} holds another ledger than {history.origin} now"
-        )
+    history.check_there()
     check_new(history, title_number)
     prepared = max((version for version, _ in history.markers(title_number)), default=0)
     # The head is looked at after the markers: other writers may have gone two versions ahead.
@@ -448,6 +446,14 @@ def _check_first(history: History, title_number: str) -> None:
         raise HeadMissing(
             f"{title_number} has no history, though its version {prepared} was prepared",
             hint="its objects were lost: import a bundle of it",
+        )
+    logged = pen.logged(title_number)
+    if logged and history.store.get(layout.head_key(title_number)) is None:
+        raise HeadMissing(
+            f"{title_number} has no head, though the log has its version {logged.version}"
+            f" ({logged.address})",
+            hint=f"'ledger recover {title_number}' brings back what is left of it; or import a"
+            " bundle of it",
         )
 
 

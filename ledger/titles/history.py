@@ -17,6 +17,7 @@ from ledger.format.entry import Entry
 from ledger.format.law import in_law, is_known
 from ledger.format.revision import Revision, parse_revision
 from ledger.format.times import as_bound
+from ledger.titles.identity import check_there
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator
@@ -53,6 +54,11 @@ class History:
         self.keyring = keyring
         self._heads: dict[str, Entry] = {}
 
+    def use_keyring(self, keyring: Keyring) -> None:
+        """Check by this keyring from now on. What the old one has let pass is forgotten."""
+        self.keyring = keyring
+        self._heads = {}
+
     def open(
         self, data: bytes, title_number: str, object_key: str, address: str | None = None
     ) -> Entry:
@@ -84,6 +90,10 @@ class History:
             self.remember(checked)
         return Head(checked, blob.version)
 
+    def check_there(self) -> None:
+        """Check that the ledger is still in its store; raises StoreUnavailable."""
+        check_there(self.store, self.origin)
+
     def remember(self, head: Entry) -> None:
         """Keep a head that was checked, or made, so that its bytes need no second check."""
         if len(head.data) <= LARGE:
@@ -96,6 +106,7 @@ class History:
         """The newest entry; raises NotFoundError if there is no such title."""
         head = self.find_head(title_number)
         if head is None:
+            self.check_there()
             raise NotFoundError(
                 f"no such title: {title_number}",
                 hint="'ledger titles' lists them; 'ledger recover' mends a head that was lost",
@@ -107,6 +118,7 @@ class History:
         key = layout.entry_key(layout.check_title_number(title_number), address)
         blob = self.store.get(key)
         if blob is None:
+            self.check_there()
             raise NotFoundError(f"no such entry: {key}")
         return self.open(blob.data, title_number, key, address)
 
@@ -238,7 +250,7 @@ class History:
     ) -> Iterator[Entry]:
         """The entry that a revision names and all before it, newest first."""
         layout.check_title_number(title_number)
-        if isinstance(revision, str):
+        if not isinstance(revision, Revision):
             revision = parse_revision(revision)
         if revision.prefix is not None:
             named = self.entry(title_number, self._complete(title_number, revision.prefix))
@@ -288,6 +300,7 @@ class History:
             if (parsed := layout.parse_entry_key(key))
         ]
         if not found:
+            self.check_there()
             raise NotFoundError(f"no entry of {title_number} begins with {prefix}")
         if len(found) > 1:
             raise InvalidError(

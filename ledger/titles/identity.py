@@ -9,9 +9,9 @@ from ledger.errors import (
     IntegrityError,
     LedgerExists,
     MalformedError,
-    NotFoundError,
     OriginNotPinned,
     PreconditionFailed,
+    StoreUnavailable,
     UnsupportedFormatError,
 )
 from ledger.format import canonical, layout
@@ -22,7 +22,15 @@ if TYPE_CHECKING:
     from ledger.format.keyring import Keyring
     from ledger.stores.base import Store
 
-__all__ = ["check_pinned", "create_identity", "decode_identity", "encode_identity", "read_origin"]
+__all__ = [
+    "check_pinned",
+    "check_there",
+    "create_identity",
+    "decode_identity",
+    "encode_identity",
+    "find_origin",
+    "read_origin",
+]
 
 FORMAT = 1
 
@@ -53,16 +61,43 @@ def decode_identity(data: bytes) -> str:
 
 
 def read_origin(store: Store) -> str:
-    """What the store says its origin is: a claim, to be compared with a pin.
+    """Return what the store says its origin is: a claim, to be compared with a pin.
 
-    Raises NotFoundError if there is no ledger, UnsupportedFormatError for the unsigned store of
+    Raises StoreUnavailable if there is no ledger, UnsupportedFormatError for the unsigned store of
     the original service.
     """
+    origin = find_origin(store)
+    if origin is None:
+        raise StoreUnavailable(
+            f"no ledger in {store.url}",
+            hint="'ledger init' makes one; if one was there, see whether the disk is mounted",
+        )
+    return origin
+
+
+def find_origin(store: Store) -> str | None:
+    """Return what the store says its origin is, or None if there is no ledger."""
     blob = store.get(layout.LEDGER_KEY)
     if blob is not None:
         return decode_identity(blob.data)
     _refuse_original(store)
-    raise NotFoundError(f"no ledger in {store.url}", hint="'ledger init' makes one")
+    return None
+
+
+def check_there(store: Store, origin: str) -> None:
+    """Check that the store still holds the ledger, before anybody is told that a part is missing.
+
+    A disk that was unmounted and a bucket that was emptied look like a ledger without titles.
+    Raises StoreUnavailable.
+    """
+    blob = store.get(layout.LEDGER_KEY)
+    found = None if blob is None else decode_identity(blob.data)
+    if found != origin:
+        now = "is not there any more" if found is None else f"is now the ledger {found}"
+        raise StoreUnavailable(
+            f"{store.url} held the ledger {origin}, and {now}",
+            hint="see whether the disk is mounted and the bucket is the right one",
+        )
 
 
 def create_identity(store: Store, origin: str) -> None:

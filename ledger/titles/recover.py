@@ -2,62 +2,118 @@
 
 from __future__ import annotations
 
+from contextlib import suppress
+from itertools import islice
 from typing import TYPE_CHECKING
 
 from ledger.errors import (
     ConflictError,
     HeadMoved,
     IntegrityError,
+    LedgerError,
     NotFoundError,
     TrustError,
     UnsupportedFormatError,
 )
 from ledger.format import layout
-from ledger.titles.append import move_head
+from ledger.titles.append import move_head, names_of
 
 if TYPE_CHECKING:
+    from collections.abc import Callable, Iterator, Mapping
+
     from ledger.format.entry import Entry
     from ledger.titles.history import History
+    from ledger.tlog.objects import Leaf
 
 __all__ = ["recover"]
 
 
 def recover(
-    history: History, title_number: str, *, to: str | None = None, expect: str | None = None
+    history: History,
+    title_number: str,
+    *,
+    to: str | None = None,
+    expect: str | None = None,
+    logged: Callable[[str], Leaf | None],
+    packed: Callable[[str], Mapping[str, bytes]],
 ) -> Entry:
     """Point the head at the one tip there is, or at ``to`` if that is not certain.
 
     It is certain if one sound entry has no successor, nothing is damaged, and no marker tells of
     a later version. Never moves a head that can be read, nor to an entry whose chain lacks the pin
-    ``expect``. Raises ConflictError, naming the tips and the doubts, if one has to be chosen.
+    ``expect``, or what is ``logged`` of the title. ``packed`` answers the entries of the title that
+    are in packs: those that the store lost are put back. Raises ConflictError, naming the tips and
+    the doubts, if one has to be chosen.
     """
     for address in (to, expect):
         if address is not None:
             layout.check_address(address)
     version = _version_of_broken_head(history, title_number, chosen=to is not None)
-    found, doubts = _survey(history, title_number)
-    if not found:
+    found = _Survey(history, title_number, packed(title_number))
+    newest = None
+    try:
+        newest = logged(title_number)
+    except (IntegrityError, TrustError) as error:
+        found.doubts.append(str(error))
+    if newest is not None and newest.address not in found.sound:
+        raise ConflictError(
+            f"the log has version {newest.version} of {title_number} ({newest.address}), and"
+            " neither the store nor a pack has that entry: an older head would set the title back",
+            hint="import a bundle of it",
+        )
+    target = _choose(found, newest, to)
+    _check_pins(found, target, expect, newest)
+    history.store.create_many(found.lost_objects(target))
+    for _ in history.walk(target):  # raises if the chain is broken
+        pass
+    if not move_head(history, target, version):
+        raise HeadMoved(f"{title_number} was mended by another writer", expected=to)
+    return target
+
+
+def _choose(found: _Survey, newest: Leaf | None, to: str | None) -> Entry:
+    """The entry to point the head at: ``to``, or the one tip on top of what is logged."""
+    title_number = found.title_number
+    tips = found.tips()
+    if not tips:
         raise NotFoundError(
             f"nothing to recover {title_number} from: no entry of it holds together",
             hint="import a bundle of it",
         )
-    target = found.get(next(iter(found)) if to is None else to)
-    if target is None:
+    if to is not None:
+        if to not in tips:
+            raise ConflictError(
+                f"{to} is not a tip of {title_number}; the tips are: {', '.join(tips)}",
+                hint="a head only moves to an entry that nothing follows",
+            )
+        return tips[to]
+    on_top = [tip for tip in tips.values() if found.leads_to(tip, newest.address if newest else "")]
+    possible = on_top if newest else list(tips.values())
+    if found.doubts or len(possible) != 1:
+        named = [f"{tip.address} (version {tip.version})" for tip in possible]
         raise ConflictError(
-            f"{to} is not a tip of {title_number}; the tips are: {', '.join(found)}",
-            hint="a head only moves to an entry that nothing follows",
-        )
-    if to is None and (doubts or len(found) > 1):
-        tips = [f"{tip.address} (version {tip.version})" for tip in found.values()]
-        raise ConflictError(
-            f"which entry the head of {title_number} was is not certain:"
-            f" nothing follows {', '.join(tips)}" + "".join(f"; {doubt}" for doubt in doubts),
+            f"which entry the head of {title_number} was is not certain: nothing follows"
+            f" {', '.join(named)}" + "".join(f"; {doubt}" for doubt in found.doubts),
             hint=f"choose: 'ledger recover {title_number} --to ADDRESS'; a bundle may know more",
         )
-    _check_chain(history, target, expect)
-    if not move_head(history, target, version):
-        raise HeadMoved(f"{title_number} was mended by another writer", expected=to)
-    return target
+    return possible[0]
+
+
+def _check_pins(found: _Survey, target: Entry, expect: str | None, newest: Leaf | None) -> None:
+    """Refuse a target whose chain lacks the pin of the caller, or what the log has."""
+    key = layout.head_key(target.title_number)
+    if newest is not None and not found.leads_to(target, newest.address):
+        raise ConflictError(
+            f"the log has version {newest.version} of {target.title_number} ({newest.address}),"
+            f" which is not in the chain of {target.address}",
+            hint="choose a tip on top of it",
+        )
+    if expect is not None and not found.leads_to(target, expect):
+        raise IntegrityError(
+            f"the chain of {target.address} lacks the pinned {expect}",
+            reason="pin-missing",
+            object_key=key,
+        )
 
 
 def _version_of_broken_head(history: History, title_number: str, *, chosen: bool) -> str | None:
@@ -82,36 +138,61 @@ def _version_of_broken_head(history: History, title_number: str, *, chosen: bool
     )
 
 
-def _survey(history: History, title_number: str) -> tuple[dict[str, Entry], list[str]]:
-    """The sound entries that no other one follows, highest version first, and what is in doubt."""
-    sound: dict[str, Entry] = {}
-    doubts: list[str] = []
-    for key in history.store.list(f"{title_number}/"):
-        parsed = layout.parse_entry_key(key)
-        if parsed:
-            try:
-                sound[parsed[1]] = history.entry(*parsed)
-            except (IntegrityError, NotFoundError):
-                doubts.append(f"{key} is damaged, and may have been later")
-            except (TrustError, UnsupportedFormatError) as error:
-                doubts.append(str(error))
-    followed = {entry.parent for entry in sound.values()}
-    tips = [entry for entry in sound.values() if entry.address not in followed]
-    tips.sort(key=lambda entry: (-entry.version, entry.address))
-    highest = tips[0].version if tips else 0
-    for version, address in history.markers(title_number):
-        if version >= highest and address not in sound:
-            doubts.append(f"{address} (version {version}) was about to be the head, and is missing")
-    return {tip.address: tip for tip in tips}, doubts
+class _Survey:
+    """The sound entries of a title, in the store and in packs, and what is in doubt."""
 
+    def __init__(self, history: History, title_number: str, packed: Mapping[str, bytes]) -> None:
+        self.title_number = title_number
+        self.sound: dict[str, Entry] = {}
+        self.doubts: list[str] = []
+        self._lost: set[str] = set()
+        stored: set[str] = set()
+        for key in history.store.list(f"{title_number}/"):
+            parsed = layout.parse_entry_key(key)
+            if parsed:
+                stored.add(parsed[1])
+                try:
+                    self.sound[parsed[1]] = history.entry(*parsed)
+                except (IntegrityError, NotFoundError):
+                    self.doubts.append(f"{key} is damaged, and may have been later")
+                except (TrustError, UnsupportedFormatError) as error:
+                    self.doubts.append(str(error))
+        for address in packed.keys() - stored:
+            key = layout.entry_key(title_number, address)
+            with suppress(LedgerError):  # a pack is a cache, and anybody may have made it
+                self.sound[address] = history.open(packed[address], title_number, key, address)
+                self._lost.add(address)
+        highest = max((entry.version for entry in self.tips().values()), default=0)
+        for version, address in history.markers(title_number):
+            if version >= highest and address not in self.sound:
+                self.doubts.append(
+                    f"{address} (version {version}) was about to be the head, and is missing"
+                )
 
-def _check_chain(history: History, target: Entry, expect: str | None) -> None:
-    found = False
-    for entry in history.walk(target):  # raises if the chain is broken
-        found = found or entry.address == expect
-    if expect is not None and not found:
-        raise IntegrityError(
-            f"the chain of {target.address} lacks the pinned {expect}",
-            reason="pin-missing",
-            object_key=layout.head_key(target.title_number),
-        )
+    def tips(self) -> dict[str, Entry]:
+        """The entries that no other one follows, highest version first."""
+        followed = {entry.parent for entry in self.sound.values()}
+        tips = [entry for entry in self.sound.values() if entry.address not in followed]
+        tips.sort(key=lambda entry: (-entry.version, entry.address))
+        return {tip.address: tip for tip in tips}
+
+    def leads_to(self, tip: Entry, address: str) -> bool:
+        """Whether the chain of the tip has this address."""
+        return any(entry.address == address for entry in self._chain(tip))
+
+    def _chain(self, tip: Entry) -> Iterator[Entry]:
+        entry: Entry | None = tip
+        while entry is not None:
+            yield entry
+            entry = self.sound.get(entry.parent) if entry.parent else None
+
+    def lost_objects(self, target: Entry) -> Iterator[tuple[str, bytes]]:
+        """What to put back of the target's chain, out of packs, each entry in its lawful form."""
+        erased: set[int] = set()
+        for at, entry in enumerate(self._chain(target)):
+            lawful = entry.without_text() if entry.version in erased else entry
+            erased.update(entry.erases)
+            # The target's own object and names are written when the head moves.
+            if at and entry.address in self._lost:
+                yield layout.entry_key(self.title_number, entry.address), lawful.data
+                yield from islice(names_of(entry), 1, None)

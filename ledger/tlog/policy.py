@@ -30,6 +30,7 @@ from ledger.tlog.note import NoteKey, open_note
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
 
+    from ledger.format.keyring import Keyring
     from ledger.tlog.checkpoint import SignedCheckpoint
 
 __all__ = ["NONE", "Group", "WitnessPolicy"]
@@ -92,6 +93,20 @@ class WitnessPolicy:
     def witnesses(self) -> tuple[WitnessKey, ...]:
         """The keys of all witnesses, to open a checkpoint with."""
         return tuple(self.keys.values())
+
+    def check_roles(self, keyring: Keyring) -> None:
+        """Refuse a witness whose key is a registrar's or a log's; raises InvalidError.
+
+        Its word would be that of those whom a witness is there to watch.
+        """
+        for trusted in keyring:
+            for witness in self.witnesses:
+                if trusted.role != "witness" and witness.key == trusted.key:
+                    raise InvalidError(
+                        f"the witness {witness.name} has the key of a {trusted.role} of"
+                        f" {trusted.origin}, and can't be independent of it",
+                        hint="take the line out of the policy, or ask the witness for its own key",
+                    )
 
     def judge(
         self, signed: SignedCheckpoint, now: datetime, object_key: str = layout.LOG_CHECKPOINT

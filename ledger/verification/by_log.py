@@ -12,6 +12,7 @@ The newest checkpoint is remembered, and an older one is never believed again.
 
 from __future__ import annotations
 
+import secrets
 from dataclasses import replace
 from datetime import timedelta
 from typing import TYPE_CHECKING, Any
@@ -27,14 +28,16 @@ from ledger.format import layout
 from ledger.format.chain import NO_PIN
 from ledger.format.ordered import join
 from ledger.format.report import Finding, Report, finding_of
+from ledger.packs.reader import FROM_PACKS
 from ledger.sealing.reader import check_remembered, open_remembered
 from ledger.tlog.checkpoint import Checkpoint
-from ledger.verification.compare import Expected, compare, gather, with_log
+from ledger.verification.compare import Expected, OtherLeaves, compare, gather, with_log
 from ledger.verification.leaf_index import Beyond, LeafIndex
+from ledger.verification.records import judge_records
 from ledger.verification.replay import rehash
 from ledger.verification.state import LogProgress
 from ledger.verification.unlogged import Waiting
-from ledger.verification.walk import Subject
+from ledger.verification.walk import Subject, verify_titles
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Iterator
@@ -73,8 +76,12 @@ class LogAudit:
         *,
         max_delay: timedelta = MAX_DELAY,
         policy: WitnessPolicy | None = None,
+        loose: int = 0,
     ) -> None:
-        """``checkpoint`` reads what is published, with the cosignatures that count."""
+        """``checkpoint`` reads what is published, with the cosignatures that count.
+
+        ``loose``: of how many titles the entries are read once more, not from packs.
+        """
         self.signed: SignedCheckpoint | None = None
         """The published checkpoint, once the audit has begun."""
         self.remembered: str | None = None
@@ -85,7 +92,13 @@ class LogAudit:
         self._now = now
         self._max_delay = max_delay
         self._policy = policy
+        self._loose = loose
+        self._packed = 0
+        """Titles whose entries were read from packs."""
+        self._drawn: list[str] = []
+        """Some of them, at random."""
         self._index = LeafIndex()
+        self._others = OtherLeaves()
         self._state: VerificationState | None = None
         self._readable = False
         self._audited = 0  # leaves
@@ -132,11 +145,12 @@ class LogAudit:
         self._audited = base.size if base else 0
         try:
             leaves = rehash(self._log, self.signed.checkpoint, base)
-            self._index.add_leaves(leaves, self._audited)
+            self._index.add_leaves(self._others.passing(leaves), self._audited)
         except LedgerError as error:
             yield finding_of(error, layout.LOG)
         else:
             self._readable = True
+            yield from self._others.findings()
 
     def _base(self) -> Checkpoint | None:
         """Return the checkpoint of the last clean audit, if the state still vouches for it."""
@@ -191,13 +205,36 @@ class LogAudit:
             head = None  # the state must not vouch for it
         if head is not None and self._readable and head.version > expected.logged:
             self._index.add_beyond(Beyond(title_number, *head, expected.logged, expected.since))
+        if FROM_PACKS in report.not_shown:
+            self._draw(title_number)
         report = replace(
             report,
             findings=(*report.findings, *findings),
-            # The log shows what is newest, so a pin is not needed.
-            not_shown=tuple(each for each in report.not_shown if each != NO_PIN),
+            # The log shows what is newest, so a pin is not needed. Packs are a finding.
+            not_shown=tuple(each for each in report.not_shown if each not in {NO_PIN, FROM_PACKS}),
         )
         return verified._replace(head=head, report=report)
+
+    def _draw(self, title_number: str) -> None:
+        """Put a title into the sample, with the same chance as all others so far."""
+        self._packed += 1
+        if len(self._drawn) < self._loose:
+            self._drawn.append(title_number)
+        elif (place := secrets.randbelow(self._packed)) < self._loose:
+            self._drawn[place] = title_number
+
+    def _judge_loose(self) -> Iterator[Finding]:
+        """Verify the drawn titles by their entries' own objects, and say that others were not."""
+        subjects = (Subject(title_number, listed=True) for title_number in sorted(self._drawn))
+        for verified in verify_titles(self._history, subjects, self._now):
+            yield from verified.report.findings
+        if self._packed > len(self._drawn):
+            message = (
+                f"the entries of {self._packed - len(self._drawn):,} titles were read from packs:"
+                " nothing shows that their own objects are there (--loose N reads those of N"
+                " titles, 'ledger fsck' reads all)"
+            )
+            yield Finding("warning", "from-packs", layout.PACKS, message)
 
     # -- Heads beyond the log ------------------------------------------------------------------
 
@@ -214,9 +251,21 @@ class LogAudit:
                 now=self._now,
                 max_delay=self._max_delay,
             )
-            findings = tuple(waiting.judge())
+            findings = (
+                *waiting.judge(),
+                *self._judge_records(self.signed.checkpoint.size),
+                *self._judge_loose(),
+            )
             self._newest = waiting.newest
         return Report(self._history.origin, findings=findings, not_shown=self._not_shown())
+
+    def _judge_records(self, size: int) -> Iterator[Finding]:
+        if not self._readable:
+            return
+        try:
+            yield from judge_records(self._log, self._index.titles(), self._audited, size)
+        except LedgerError as error:
+            yield finding_of(error, layout.LOG)
 
     # -- What is left --------------------------------------------------------------------------
 
@@ -236,6 +285,7 @@ class LogAudit:
 
     def _not_shown(self) -> tuple[str, ...]:
         notes = ["entries that were taken away before they were logged, and that no audit saw"]
+        notes += self._others.not_shown()
         if self._audited:
             notes.append(
                 f"the first {self._audited:,} leaves of the log, and their tiles: taken on trust"

@@ -2,20 +2,61 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from typing import TYPE_CHECKING, NamedTuple
 
 from ledger.format import layout
 from ledger.format.report import Finding
+from ledger.tlog.objects import OtherLeaf
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Iterable, Iterator
 
+    from ledger.tlog.objects import Leaf
     from ledger.verification.leaf_index import Row
     from ledger.verification.walk import Known, Subject
 
-__all__ = ["Expected", "LoggedVersions", "compare", "gather", "with_log"]
+__all__ = ["Expected", "LoggedVersions", "OtherLeaves", "compare", "gather", "with_log"]
 
 ADDRESS_BYTES = 32
+
+
+class OtherLeaves:
+    """Counts the leaves that are not about entries, by type, while leaves pass by."""
+
+    def __init__(self) -> None:
+        self._counts: Counter[OtherLeaf] = Counter()
+
+    def passing(self, leaves: Iterable[Leaf | OtherLeaf]) -> Iterator[Leaf | OtherLeaf]:
+        """Yield the leaves, and count those of other types."""
+        for leaf in leaves:
+            if isinstance(leaf, OtherLeaf):
+                self._counts[leaf] += 1
+            yield leaf
+
+    def findings(self) -> Iterator[Finding]:
+        """Report the types that must not be passed over."""
+        for leaf, count in self._counts.items():
+            if not leaf.may_be_passed_over:
+                what = _leaves(leaf, count)
+                message = (
+                    f"{layout.LOG}tile/entries: {what}, which this version does not know, and which"
+                    " must not be passed over: what it says of the log is not certain"
+                )
+                key = f"{layout.LOG}tile/entries"
+                yield Finding("unchecked", "unsupported-leaf", key, message)
+
+    def not_shown(self) -> list[str]:
+        """Say what was not judged."""
+        return [
+            f"what {_leaves(leaf, count)} of the log say: this version does not judge them"
+            for leaf, count in self._counts.items()
+            if leaf.may_be_passed_over
+        ]
+
+
+def _leaves(leaf: OtherLeaf, count: int) -> str:
+    return f"{count:,} {'leaf' if count == 1 else 'leaves'} of type {leaf.type!a:.40}"
 
 
 class LoggedVersions(NamedTuple):

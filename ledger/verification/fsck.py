@@ -14,6 +14,7 @@ from ledger.local.parallel import in_chunks
 from ledger.packs.reader import check_packs
 from ledger.titles.append import names_of
 from ledger.verification.listing import TolerantListing, by_folder
+from ledger.verification.log_objects import check_log, judge_emptiness
 from ledger.verification.prefetch import Wanted, fetch
 from ledger.verification.walk import TITLES, plan_walk, stray
 
@@ -41,7 +42,8 @@ def fsck(
 ) -> Iterator[Report]:
     """Check every object of the store, also those that no chain leads to.
 
-    Creates the reference objects that are missing.
+    The log's objects are checked against the root that its key signed. Creates the reference
+    objects that are missing.
     """
 
     def check(folders: list[tuple[str, list[str]]]) -> list[Report]:
@@ -49,11 +51,18 @@ def fsck(
             report for folder in folders for report in _fsck_folder(history, *folder, now, prune)
         ]
 
+    history.check_there()
     listing = TolerantListing(history.store.list())
     workers = max(jobs, history.store.concurrency // 2)
     chunk = 1 if jobs < workers else TITLES
-    yield from in_chunks(by_folder(listing), check, workers, chunk=chunk)
+    titles = 0
+    for report in in_chunks(by_folder(listing), check, workers, chunk=chunk):
+        titles += report.titles
+        yield report
     yield Report(history.origin, findings=listing.findings)
+    if not titles and not listing.findings and (empty := judge_emptiness(history)):
+        yield Report(history.origin, findings=(empty,))
+    yield check_log(history)
 
 
 def _fsck_folder(
@@ -149,14 +158,18 @@ def _check_names(history: History, keys: list[str]) -> Iterator[Finding]:
             named[key] = layout.entry_key(parsed.title_number, parsed.address)
     try:
         found = dict(history.store.get_many(set(named.values())))
-    except LedgerError as error:
-        yield finding_of(error, layout.REFERENCES)
-        return
-    for key, entry_key in named.items():
-        blob = found[entry_key]
-        if blob is None or not _has_reference(blob.data, key):
+        dangling = [
+            key
+            for key, entry_key in named.items()
+            if (blob := found[entry_key]) is None or not _has_reference(blob.data, key)
+        ]
+        for key in dangling:
+            if history.store.get(key) is None:
+                continue  # it went since it was listed, with an entry that was pruned
             message = f"{key}: no entry has this reference there; the name means nothing"
             yield Finding("warning", "dangling-reference", key, message)
+    except LedgerError as error:
+        yield finding_of(error, layout.REFERENCES)
 
 
 def _has_reference(data: bytes, key: str) -> bool:
@@ -220,6 +233,7 @@ def _strays(keys: Iterable[str]) -> Iterator[Finding]:
     from ledger.tlog.objects import is_log_key  # noqa: PLC0415 -- slow to load
 
     for key in keys:
-        known = key == layout.LEDGER_KEY or layout.parse_pending_key(key) or is_log_key(key)
-        if not known and not key.startswith(layout.PROBE):
+        known = key == layout.LEDGER_KEY or is_log_key(key)
+        name = layout.parse_pending_key(key) or layout.parse_reference_key(key)
+        if not known and not name and not key.startswith(layout.PROBE):
             yield stray(key)

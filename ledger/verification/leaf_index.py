@@ -12,17 +12,21 @@ from itertools import groupby
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 from ledger.errors import StoreUnavailable
+from ledger.tlog.objects import Leaf
+from ledger.verification.walk import Known
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator
 
-    from ledger.tlog.objects import Leaf
+    from ledger.tlog.objects import OtherLeaf
 
 __all__ = ["Beyond", "LeafIndex", "Row"]
 
 TABLES = """
 CREATE TABLE leaf (title TEXT, version INTEGER, address TEXT, at INTEGER);
 CREATE TABLE later (title TEXT, version INTEGER, address TEXT, at INTEGER);
+CREATE TABLE marker (title TEXT, version INTEGER, address TEXT);
+CREATE TABLE chain (title TEXT, version INTEGER, trace BLOB);
 CREATE TABLE beyond (title TEXT, version INTEGER, address TEXT, logged INTEGER, since TEXT);
 """
 MANY = 1024
@@ -63,11 +67,11 @@ class LeafIndex:
         """Delete the database."""
         self._database.close()
 
-    def add_leaves(self, leaves: Iterable[Leaf], start: int) -> None:
+    def add_leaves(self, leaves: Iterable[Leaf | OtherLeaf], start: int) -> None:
         """Add the leaves of the log from an index on."""
         self._add("INSERT INTO leaf VALUES (?, ?, ?, ?)", _rows(leaves, start))
 
-    def add_later(self, leaves: Iterable[Leaf], start: int) -> None:
+    def add_later(self, leaves: Iterable[Leaf | OtherLeaf], start: int) -> None:
         """Add leaves of a later checkpoint than the one that is audited."""
         self._add("INSERT INTO later VALUES (?, ?, ?, ?)", _rows(leaves, start))
         with _failing():
@@ -76,6 +80,20 @@ class LeafIndex:
     def add_beyond(self, found: Beyond) -> None:
         """Add a title whose head is beyond the log; titles come in order."""
         self._add("INSERT INTO beyond VALUES (?, ?, ?, ?, ?)", [(*found,)])
+
+    def add_markers(self, markers: Iterable[tuple[str, int, str]]) -> None:
+        """Add the title, version and address of markers, in any order."""
+        rows = ((f"{title_number}/", *moved) for title_number, *moved in markers)
+        self._add("INSERT INTO marker VALUES (?, ?, ?)", rows)
+
+    def add_chain(self, title_number: str, version: int, trace: bytes) -> None:
+        """Add the version of a title's head, and the addresses from there down, 32 bytes each."""
+        self._add("INSERT INTO chain VALUES (?, ?, ?)", [(f"{title_number}/", version, trace)])
+
+    def chains(self) -> Iterator[tuple[str, tuple[int, bytes]]]:
+        """Yield what ``add_chain`` was given, in the order of the titles."""
+        rows = self._read("SELECT * FROM chain ORDER BY title")
+        return ((str(key)[:-1], (int(version), bytes(trace))) for key, version, trace in rows)
 
     def _add(self, statement: str, rows: Iterable[tuple[object, ...]]) -> None:
         # What reading the rows raises goes through: it is not an sqlite3.Error.
@@ -89,6 +107,12 @@ class LeafIndex:
     def later_titles(self) -> Iterator[tuple[str, Iterator[Row]]]:
         """Yield the titles that have later leaves, in the same way."""
         return self._titles("SELECT * FROM later ORDER BY title, version, at")
+
+    def markers(self) -> Iterator[tuple[str, Iterator[Known]]]:
+        """Yield the titles that have markers, in order, with what their markers name."""
+        rows = self._read("SELECT * FROM marker ORDER BY title, version, address")
+        for key, group in groupby(rows, lambda row: str(row[0])):
+            yield key[:-1], (Known(*row[1:]) for row in group)
 
     def _titles(self, query: str) -> Iterator[tuple[str, Iterator[Row]]]:
         for key, group in groupby(self._read(query), lambda row: str(row[0])):
@@ -122,9 +146,10 @@ class LeafIndex:
             yield from rows
 
 
-def _rows(leaves: Iterable[Leaf], start: int) -> Iterator[tuple[object, ...]]:
-    for at, (title_number, version, address) in enumerate(leaves, start):
-        yield f"{title_number}/", version, address, at
+def _rows(leaves: Iterable[Leaf | OtherLeaf], start: int) -> Iterator[tuple[object, ...]]:
+    for at, leaf in enumerate(leaves, start):
+        if isinstance(leaf, Leaf):
+            yield f"{leaf.title_number}/", leaf.version, leaf.address, at
 
 
 @contextmanager

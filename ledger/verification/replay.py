@@ -13,38 +13,39 @@ from ledger.errors import (
     LedgerError,
     MalformedError,
     TrustError,
-    UnsupportedFormatError,
 )
 from ledger.format import layout
 from ledger.sealing.reader import check_remembered
-from ledger.tlog.objects import Leaf
-from ledger.tlog.tiles import ENTRIES, WIDTH, TileBuilder
+from ledger.tlog.merkle import HASH_BYTES, check_inclusion, inclusion_proof
+from ledger.tlog.objects import Leaf, OtherLeaf, decode_leaf
+from ledger.tlog.tiles import ENTRIES, WIDTH, Tile, TileBuilder
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
     from ledger.sealing.reader import LogReader
     from ledger.tlog.checkpoint import Checkpoint
-    from ledger.tlog.tiles import Tile
 
 __all__ = ["last_logged", "rehash"]
 
 AHEAD = 16
 """Tiles of hashes compared at once."""
 
+WIDTH_BITS = WIDTH.bit_length() - 1
+
 KEPT = "the kept checkpoint"
 
 
 def rehash(
     log: LogReader, checkpoint: Checkpoint, base: Checkpoint | None = None
-) -> Iterator[Leaf]:
+) -> Iterator[Leaf | OtherLeaf]:
     """Yield the leaves of a checkpoint, or those it has beyond ``base``, in order.
 
     Believe them only after the last one. By then every tile that is new since ``base``, on every
     level, was found to be what the leaves give, and the leaves lead to the root.
 
-    Raises IntegrityError (``wrong-root``, ``tile-missing``, ``malformed-leaf``) and
-    UnsupportedFormatError.
+    Raises IntegrityError (``wrong-root``, ``tile-missing``, ``malformed-leaf``), naming the object
+    that is damaged.
     """
     start = base.size if base else 0
     builder = log.builder(start, base.root) if base else TileBuilder()
@@ -53,16 +54,16 @@ def rehash(
     for index, data in enumerate(log.leaves(checkpoint.size, start), start):
         due += builder.append(data)
         if len(due) >= AHEAD:
-            _compare(log, due, start)
+            _compare(log, due, start, checkpoint)
             due = []
         try:
-            leaf = Leaf.decode(data)
+            leaf = decode_leaf(data)
         except LedgerError as error:
             # The root will tell whether somebody changed it or it was signed so.
             unread = unread or _unread(index, error)
         else:
             yield leaf
-    _compare(log, due + builder.unfinished(), start)
+    _compare(log, due + builder.unfinished(), start, checkpoint)
     if builder.root() != checkpoint.root:
         key = layout.LOG_CHECKPOINT
         raise IntegrityError(
@@ -74,7 +75,9 @@ def rehash(
         raise unread
 
 
-def _compare(log: LogReader, made: list[tuple[Tile, bytes]], start: int) -> None:
+def _compare(
+    log: LogReader, made: list[tuple[Tile, bytes]], start: int, checkpoint: Checkpoint
+) -> None:
     # The tiles of leaves were read to get here. Of a tile that ``base`` had begun, only the new
     # leaves were used, so it is compared as well.
     begun = start // WIDTH if start % WIDTH else None
@@ -82,20 +85,45 @@ def _compare(log: LogReader, made: list[tuple[Tile, bytes]], start: int) -> None
     read = log.read_tiles([tile for tile, _ in checked])
     for (tile, data), stored in zip(checked, read, strict=True):
         if stored != data:
-            key = layout.tile_key(tile.path)
+            damaged = _find_damaged(log, tile, data, stored, checkpoint)
+            key = layout.tile_key(damaged.path)
             raise IntegrityError(
-                f"{key}: this is not what the leaves of the log give",
-                hint="bring it, and the tiles below it, back from a copy of the log",
+                f"{key}: it does not lead to the root of the log's checkpoint",
+                hint="bring it back from a copy of the log",
                 reason="wrong-root",
                 object_key=key,
             )
 
 
+def _find_damaged(
+    log: LogReader, tile: Tile, made: bytes, stored: bytes, checkpoint: Checkpoint
+) -> Tile:
+    """Of a tile of hashes and the one below it that it contradicts, the one the root refutes."""
+    if tile.level == ENTRIES:
+        return tile
+    at = next(n for n in range(tile.width) if _hash_at(made, n) != _hash_at(stored, n))
+    level, index = WIDTH_BITS * tile.level, tile.index * WIDTH + at
+    try:
+        proof = inclusion_proof(index << level, checkpoint.size, log.hashes(checkpoint.size))
+        # Above its own level, the proof of a node's first leaf is that of the node.
+        size = ((checkpoint.size - 1) >> level) + 1
+        hashed = _hash_at(stored, at)
+        check_inclusion(hashed, index, size, proof[level:], checkpoint.root)
+    except LedgerError:
+        return tile
+    if tile.level == 0:
+        width = min(WIDTH, checkpoint.size - tile.index * WIDTH)
+        return Tile(ENTRIES, tile.index, width)
+    return Tile(tile.level - 1, index, WIDTH)
+
+
+def _hash_at(tile: bytes, at: int) -> bytes:
+    return tile[at * HASH_BYTES : (at + 1) * HASH_BYTES]
+
+
 def _unread(index: int, error: LedgerError) -> LedgerError:
     key = f"{layout.LOG}tile/entries"
     message = f"{key}: leaf {index}: {error}"
-    if isinstance(error, UnsupportedFormatError):
-        return UnsupportedFormatError(message)
     return IntegrityError(message, reason="malformed-leaf", object_key=key)
 
 
@@ -110,17 +138,11 @@ def last_logged(log: LogReader, title_number: str, note: bytes) -> Leaf | None:
     sought = f'"title_number":"{layout.check_title_number(title_number)}",'.encode()
     kept = _open_kept(log, note)
     check_remembered(log, log.checkpoint(), kept)
-    builder = TileBuilder()
-    found: dict[bytes, None] = {}
-    for leaf in log.leaves(kept.size):
-        builder.append(leaf)
-        if sought in leaf:
+    found: dict[Leaf, None] = {}
+    for data in log.proved_leaves(kept):
+        if sought in data and isinstance(leaf := decode_leaf(data), Leaf):
             found[leaf] = None
-    if builder.root() != kept.root:
-        key = f"{layout.LOG}tile/"
-        message = f"{key}: the leaves do not lead to the root of the kept checkpoint"
-        raise IntegrityError(message, reason="wrong-root", object_key=key)
-    return _newest([Leaf.decode(leaf) for leaf in found])
+    return _newest(list(found))
 
 
 def _newest(leaves: list[Leaf]) -> Leaf | None:

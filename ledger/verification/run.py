@@ -86,6 +86,7 @@ class Verification:
                 if each is not None:
                     each(verified.report)
             self._add(Report(self._tally.origin, findings=subjects.findings))
+            self._judge_emptiness()
             self._finish()
         except BaseException:
             self.stop()
@@ -119,6 +120,14 @@ class Verification:
             # If most was vouched for, whole packs hold more than what is left to read.
             packs=self._every and not self._vouched,
         )
+
+    def _judge_emptiness(self) -> None:
+        report = self._tally.report()
+        if self._every and report and report.titles == 0:
+            from ledger.verification.log_objects import judge_emptiness  # noqa: PLC0415
+
+            finding = judge_emptiness(self._history)
+            self._add(Report(report.origin, findings=(finding,) if finding else ()))
 
     def _finish(self) -> None:
         if self._log_audit is not None:
@@ -203,7 +212,7 @@ class Verification:
         self._tally.add(verified.report)
         if self.state is None:
             return
-        tampered = verified.report.outcome == "tampered"
+        tampered = verified.report.outcome in {"tampered", "mismatch"}
         self.state.add(subject.title_number, verified.head, tampered=tampered)
         if verified.head is not None and subject.known is not None:
             self._count_trusted(subject.known, verified.head)

@@ -17,7 +17,7 @@ from ledger.format.ordered import join
 from ledger.local.files import NewFile, check_name, check_outside, lock_file
 from ledger.stores import FolderStore
 from ledger.verification.state_file import (
-    Remembered,
+    RememberedTitle,
     StateHeader,
     check_header,
     check_whole,
@@ -103,7 +103,7 @@ class VerificationState:
 
     # -- What is remembered --------------------------------------------------------------------
 
-    def remembered(self) -> Iterator[Remembered]:
+    def remembered(self) -> Iterator[RememberedTitle]:
         """Yield every title that it knows, in order."""
         if self._file is not None:
             titles = read_titles(self._file, self.path)
@@ -124,7 +124,7 @@ class VerificationState:
             elif given is not None:
                 yield Subject(title_number, listed=listed)
 
-    def _by_title(self) -> Iterator[tuple[str, Remembered]]:
+    def _by_title(self) -> Iterator[tuple[str, RememberedTitle]]:
         return ((found.title_number, found) for found in self.remembered())
 
     # -- What is new ---------------------------------------------------------------------------
@@ -132,11 +132,11 @@ class VerificationState:
     def add(self, title_number: str, head: Known | None, *, tampered: bool = False) -> None:
         """Note the result of the next title: its head if it verified, or that it is tampered."""
         if head is not None:
-            self._note(Remembered(title_number, head.version, head.address))
+            self._note(RememberedTitle(title_number, head.version, head.address))
         elif tampered:
-            self._note(Remembered(title_number, 0, "", vouched=False))
+            self._note(RememberedTitle(title_number, 0, "", vouched=False))
 
-    def _note(self, found: Remembered) -> None:
+    def _note(self, found: RememberedTitle) -> None:
         try:
             self._notes.write(f"{found.title_number} {found.version} {found.address}\n".encode())
         except OSError as error:  # the verification goes on: ``finish`` says so
@@ -169,7 +169,7 @@ class VerificationState:
             new.commit()
         return whole.hexdigest()
 
-    def _joined(self) -> Iterator[Remembered]:
+    def _joined(self) -> Iterator[RememberedTitle]:
         noted = ((found.title_number, found) for found in self._noted())
         for _, old, new in join(self._by_title(), noted):
             if old is None:
@@ -182,11 +182,11 @@ class VerificationState:
             else:
                 yield old._replace(vouched=False)
 
-    def _noted(self) -> Iterator[Remembered]:
+    def _noted(self) -> Iterator[RememberedTitle]:
         # A line without its end is one that a Ctrl-C came in the middle of.
         for line in read_lines(self._notes, self.path, cut=True):
             title_number, version, address = line.decode().split(" ")
-            yield Remembered(title_number, int(version), address, vouched=version != "0")
+            yield RememberedTitle(title_number, int(version), address, vouched=version != "0")
 
     def _make_notes(self) -> IO[bytes]:
         try:
@@ -220,7 +220,7 @@ def open_state(path: str | os.PathLike[str], history: History, now: datetime) ->
     return VerificationState(path, history.origin, history.keyring, now)
 
 
-def _subject(known: Remembered) -> Subject:
+def _subject(known: RememberedTitle) -> Subject:
     # Not "listed": it is remembered, so if it is gone, that is a finding.
     if known.vouched:
         return Subject(known.title_number, Known(known.version, known.address))
@@ -228,8 +228,8 @@ def _subject(known: Remembered) -> Subject:
 
 
 def _advance(
-    titles: Iterable[Remembered], versions: Iterator[tuple[str, int]], now: str
-) -> Iterator[Remembered]:
+    titles: Iterable[RememberedTitle], versions: Iterator[tuple[str, int]], now: str
+) -> Iterator[RememberedTitle]:
     """Yield the lines with how far the log has each title now."""
     for _, found, version in join(((each.title_number, each) for each in titles), versions):
         if found is not None:

@@ -46,7 +46,7 @@ if TYPE_CHECKING:
     from pathlib import Path
 
 __all__ = [
-    "Remembered",
+    "RememberedTitle",
     "StateHeader",
     "check_header",
     "check_whole",
@@ -83,7 +83,7 @@ class StateHeader(NamedTuple):
     """The newest checkpoint that the audit relied on."""
 
 
-class Remembered(NamedTuple):
+class RememberedTitle(NamedTuple):
     """One title's line. Version 0 says only that nothing vouches for the title any more."""
 
     title_number: str
@@ -96,7 +96,7 @@ class Remembered(NamedTuple):
     """When an audit first saw that the next version was missing there, or "" if unknown."""
 
 
-def lines_of(header: StateHeader, titles: Iterable[Remembered]) -> Iterator[bytes]:
+def lines_of(header: StateHeader, titles: Iterable[RememberedTitle]) -> Iterator[bytes]:
     """Yield the lines of a file, each with its end."""
     before = hashlib.sha256()
     first = {
@@ -119,7 +119,7 @@ def lines_of(header: StateHeader, titles: Iterable[Remembered]) -> Iterator[byte
     yield canonical.encode({"sha256": before.hexdigest(), "titles": count}) + b"\n"
 
 
-def _line_of(found: Remembered) -> bytes:
+def _line_of(found: RememberedTitle) -> bytes:
     line = f"{found.title_number} {found.version} {found.address}"
     line += "" if found.vouched else " pin"
     line += f" logged {found.logged}" if found.logged else ""
@@ -143,7 +143,7 @@ def read_lines(file: IO[bytes], path: Path, *, cut: bool = False) -> Iterator[by
         raise _damaged(path, "its last line has no end: it was cut")
 
 
-def read_titles(file: IO[bytes], path: Path) -> Iterator[Remembered]:
+def read_titles(file: IO[bytes], path: Path) -> Iterator[RememberedTitle]:
     """Yield the titles of a file; it is known to be whole once the last was taken."""
     lines = read_lines(file, path)
     before = hashlib.sha256(next(lines, b"") + b"\n")
@@ -169,9 +169,9 @@ def read_titles(file: IO[bytes], path: Path) -> Iterator[Remembered]:
     raise _damaged(path, "it has no end: it was cut")
 
 
-def _remembered(match: re.Match[bytes]) -> Remembered:
+def _remembered(match: re.Match[bytes]) -> RememberedTitle:
     title_number, version, address, pin, logged, since = match.groups(b"")
-    return Remembered(
+    return RememberedTitle(
         title_number.decode(),
         int(version),
         address.decode(),

@@ -16,15 +16,14 @@ from ledger.format.report import Finding, finding_of
 from ledger.local.parallel import in_chunks
 from ledger.sealing.pending import pending_titles
 from ledger.sealing.reader import check_remembered
-from ledger.verification.compare import Expected, compare, gather
+from ledger.verification.compare import Expected, OtherLeaves, compare, gather
 from ledger.verification.replay import rehash
-from ledger.verification.walk import Subject, verify_titles
+from ledger.verification.walk import Known, Subject, verify_titles
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
     from datetime import datetime, timedelta
 
-    from ledger.sealing.pending import Marker
     from ledger.sealing.reader import LogReader
     from ledger.titles.history import History
     from ledger.tlog.checkpoint import SignedCheckpoint
@@ -80,8 +79,15 @@ class Waiting:
 
     def _with_markers(self) -> Iterator[Beyond]:
         """Yield the heads that have markers, and note those without, and markers without a head."""
+        # Markers come in the order of hashes, and the database sorts them.
+        self._index.add_markers(
+            (title_number, *marker[1:])
+            for title_number, markers in pending_titles(self._history.store)
+            for marker in markers
+        )
         beyond = ((found.title_number, found) for found in self._index.beyond())
-        for title_number, found, markers in join(beyond, pending_titles(self._history.store)):
+        for title_number, found, group in join(beyond, self._index.markers()):
+            markers = None if group is None else tuple(group)
             if markers is not None:
                 self._note_ahead(title_number, markers, found.version if found else 0)
             if found is None:
@@ -91,12 +97,12 @@ class Waiting:
             else:
                 self._unexplained.append(found)
 
-    def _note_ahead(self, title_number: str, markers: tuple[Marker, ...], version: int) -> None:
+    def _note_ahead(self, title_number: str, markers: tuple[Known, ...], version: int) -> None:
         """Note a marker that is ahead of its title's head by more than one version.
 
         ``version``: the head's, or 0 if it is not known yet.
         """
-        furthest = max(marker.version for marker in markers)
+        furthest = max(version for version, _ in markers)
         if furthest > version + 1:
             self._ahead[title_number] = furthest
 
@@ -109,6 +115,14 @@ class Waiting:
                 entry = parent
         except LedgerError as error:
             return finding_of(error, key)
+        recorded = times.parse_time(entry.recorded_at)
+        if recorded - self._now > times.CLOCK_SKEW and not found.since:
+            message = (
+                f"{key}: version {entry.version} says that it was recorded at {entry.recorded_at},"
+                " which is in the future by this clock, and is not in the log yet: nobody can tell"
+                " how long it has been waiting (an audit with --state can, from its second run on)"
+            )
+            return Finding("unchecked", "delay-unknown", key, message)
         since = min(entry.recorded_at, found.since) if found.since else entry.recorded_at
         if self._now - times.parse_time(since) <= self._max_delay:
             return None
@@ -126,7 +140,9 @@ class Waiting:
         try:
             old, newer = self.newest.checkpoint, self._read_checkpoint()
             check_remembered(self._log, newer, old)
-            self._index.add_later(rehash(self._log, newer.checkpoint, old), old.size)
+            others = OtherLeaves()
+            leaves = others.passing(rehash(self._log, newer.checkpoint, old))
+            self._index.add_later(leaves, old.size)
         except LedgerError as error:
             finding = finding_of(error, layout.LOG_CHECKPOINT)
             yield finding
@@ -134,6 +150,7 @@ class Waiting:
                 return  # a newer checkpoint may have the heads
         else:
             self.newest = newer
+            yield from others.findings()
             yield from self._judge_later()
         for found in self._unexplained:
             if not self._index.has_later(found):
@@ -186,9 +203,9 @@ class Waiting:
             yield from verified.report.findings
 
 
-def _has_marker(markers: tuple[Marker, ...], found: Beyond) -> bool:
+def _has_marker(markers: tuple[Known, ...], found: Beyond) -> bool:
     """Tell whether one of the markers is the head's own."""
-    return any(each[1:] == (found.version, found.address) for each in markers)
+    return (found.version, found.address) in markers
 
 
 def _version(data: bytes) -> int:

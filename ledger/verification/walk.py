@@ -299,7 +299,7 @@ def plan_walk(
     if known and address_of(blob.data) == known.address and holds_text(blob.data):
         return Report(history.origin, titles=1)
 
-    read = _reader(history.store, title_number, blob.data, near, seen)
+    read = _reader(history, title_number, blob.data, near, seen)
     walk = Chain(
         title_number,
         origin=history.origin,
@@ -314,10 +314,10 @@ def plan_walk(
 
 
 def _reader(
-    store: Store, title_number: str, head: bytes, near: Near | None, seen: set[str] | None
+    history: History, title_number: str, head: bytes, near: Near | None, seen: set[str] | None
 ) -> ReadEntry:
     """Return what reads the entries of a title, from the head down: near, or from the store."""
-    get, key_of = store.get, layout.entry_key
+    get, key_of = history.store.get, layout.entry_key
     erased = set(erases_hint(head))
 
     def read(address: str) -> bytes | None:
@@ -328,10 +328,13 @@ def _reader(
             # A pack may be from before an erasure, or from before a text was brought back. The
             # bytes above are unchecked, but the walk checks them, and breaks off if they are wrong.
             data = data if is_short(data) == (version_hint(data) in erased) else None
-        if data is None and (stored := get(key_of(title_number, address))) is not None:
+        if data is None:
+            stored = get(key_of(title_number, address))
+            if stored is None:
+                history.check_there()
+                return None
             data = stored.data
-        if data is not None:
-            erased.update(erases_hint(data))
+        erased.update(erases_hint(data))
         return data
 
     return read
@@ -348,6 +351,8 @@ def _verify_headless(
     key = layout.head_key(title_number)
     keys = [k for k in history.store.list(f"{title_number}/") if layout.parse_entry_key(k)]
     prepared = max((version for version, _ in history.markers(title_number)), default=0)
+    if not keys and prepared == 0:
+        history.check_there()
     if not keys and prepared == 0 and pin is None:
         raise NotFoundError(f"no such title: {title_number}", hint="'ledger titles' lists them")
     if pin is None and prepared <= 1 and all(_is_first_version(history, k) for k in keys):

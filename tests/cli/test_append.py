@@ -390,3 +390,18 @@ def test_the_stored_bytes_are_what_was_registered(shell: Shell) -> None:
     shell(f"append {TITLE} -", stdin=b'{"b": 1.0, "a": "\xc3\xa9"}')
     stored = json.loads(shell(f"cat {TITLE}").data)
     assert stored["text"]["document"] == {"a": "é", "b": 1}
+
+
+def test_with_verify_nothing_is_ever_put_on_a_damaged_chain(title: Shell) -> None:
+    title(f"append {TITLE} --verify --set n:=1")
+    title("append TN2 --new --verify --set n:=1")
+    entry = title.store / TITLE / f"{title.addresses()[0]}.json"
+    sound = entry.read_bytes()
+    entry.write_bytes(sound.replace(b"Ada", b"Eve"))
+    before = title.listing()
+    said = title.fails(20, f"append {TITLE} --verify --set n:=2")
+    assert f"nothing was appended to {TITLE}: {TITLE}/{entry.name}" in said
+    assert title.listing() == before
+    assert "--verify" in title.fails(2, "append --batch lines --verify")
+    entry.write_bytes(sound)
+    title(f"append {TITLE} --verify --set n:=2")

@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
+import gzip
+import io
 import shutil
 import stat
+import tarfile
 from typing import TYPE_CHECKING
 
 import pytest
@@ -103,13 +106,73 @@ def test_a_changed_byte_in_a_bundle_is_named(
     assert TITLE not in other("titles").out
 
 
-def test_a_bundle_that_is_cut_short(title: Shell) -> None:
+@pytest.mark.parametrize("command", ["verify --bundle wrong", "import wrong --store new"])
+def test_a_file_that_is_not_a_whole_bundle_is_never_called_tampering(
+    title: Shell, command: str
+) -> None:
     data = title("export -").data
-    (title.folder / "cut").write_bytes(data[: len(data) // 2])
-    report = title("verify --bundle cut --json", code=20).json
-    assert any(finding["slug"] == "malformed-bundle" for finding in report["findings"])
-    (title.folder / "text").write_text("hello")
-    assert "malformed-bundle" in title("verify --bundle text", code=20).out
+    wrong = {
+        "cut": data[: len(data) // 2],
+        "cut in its first entry": data[:3000],
+        "cut at its end": data[:-1],
+        "empty": b"",
+        "compressed": gzip.compress(data),
+        "JSON": title(f"cat {TITLE}").data,
+        "text": b"hello",
+        "another archive": _tar_of("readme.txt", b"hello" * 1000),
+    }
+    for name, content in wrong.items():
+        (title.folder / "wrong").write_bytes(content)
+        result = title(command, code=65)
+        assert "not a bundle" in result.err, name
+        assert "tampering" not in result.out + result.err, name
+
+
+def _tar_of(name: str, data: bytes) -> bytes:
+    written = io.BytesIO()
+    with tarfile.open(fileobj=written, mode="w", format=tarfile.USTAR_FORMAT) as archive:
+        member = tarfile.TarInfo(name)
+        member.size = len(data)
+        archive.addfile(member, io.BytesIO(data))
+    return written.getvalue()
+
+
+def test_tampering_before_a_cut_is_still_tampering(title: Shell) -> None:
+    title("append TN2 --set a=b")
+    data = bytearray(title("export -").data)
+    data[data.index(b"Ada Lovelace")] ^= 1
+    (title.folder / "cut").write_bytes(data[:-1024])
+    assert "malformed-bundle" in title("verify --bundle cut", code=20).out
+
+
+def test_a_damaged_title_never_stops_the_others_nor_goes_unnamed(
+    title: Shell, new_shell: Callable[[str], Shell]
+) -> None:
+    title("append TN1 --set a=b")
+    title("append TN2 --set a=b")
+    entry = title.store / TITLE / f"{title.addresses()[0]}.json"
+    entry.write_bytes(entry.read_bytes().replace(b"Ada", b"Eve"))
+    assert TITLE in title.fails(20, "export all")
+    done = title("export some --keep-going", code=3)
+    assert done.out == "wrote 2 titles to some\n"
+    assert done.err.startswith(f"left out: {TITLE}: ")
+    shown = title("export again --keep-going --json", code=3).json
+    assert (shown["titles"], [each["title_number"] for each in shown["left_out"]]) == (2, [TITLE])
+    report = title("verify --bundle some --json", code=3).json
+    assert (report["titles"], report["entries"]) == (2, 2)
+    assert [(each["slug"], each["object"]) for each in report["findings"]] == [
+        ("left-out", f"{TITLE}/head.json")
+    ]
+    other = new_shell("other")
+    befriend(other, title)
+    other("import", str(title.folder / "some"))
+    assert other("titles").lines == ["TN1", "TN2"]
+
+
+def test_keeping_going_where_all_is_sound_leaves_nothing_out(title: Shell) -> None:
+    title("export a")
+    title("export b --keep-going")
+    assert (title.folder / "a").read_bytes() == (title.folder / "b").read_bytes()
 
 
 def test_pins_of_a_bundle(title: Shell) -> None:

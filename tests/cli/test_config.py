@@ -16,9 +16,10 @@ import pytest
 from cli.config import load_config
 from ledger import InvalidError, Keyring
 from ledger.stores import open_store
-from tests.cli.shell import PATIENCE, Shell
+from tests.cli.shell import PATIENCE, TITLE, Shell
 
 if TYPE_CHECKING:
+    from collections.abc import Callable
     from pathlib import Path
 
 
@@ -51,7 +52,7 @@ def test_the_order(bare: Shell) -> None:
     assert where(bare) == (str(bare.folder / "from-project"), "ledger.toml")
     assert where(bare, LEDGER_STORE="from-env") == ("from-env", "LEDGER_STORE")
     assert where(bare, "from-flag", LEDGER_STORE="from-env") == ("from-flag", "the command line")
-    shown = bare("status --json --store from-flag", code=10, LEDGER_STORE="from-env").json
+    shown = bare("status --json --store from-flag", code=13, LEDGER_STORE="from-env").json
     assert shown["store"] == f"file:{bare.folder}/from-flag"
     assert shown["store_from"] == "the command line"
 
@@ -342,3 +343,70 @@ def test_an_option_out_of_range_is_a_wrong_command_line(bare: Shell) -> None:
 def test_a_project_does_not_say_how_many_connections(bare: Shell) -> None:
     (bare.folder / "ledger.toml").write_text("connections = 1000\n")
     assert "ledger.toml" in bare.fails(65, "titles")
+
+
+# --- Your own files are yours --------------------------------------------------------------------
+
+
+def give_away(path: Path) -> None:
+    os.chown(path, 65534, 65534)
+
+
+def link_of_another(path: Path) -> None:
+    real = path.with_name("real")
+    path.rename(real)
+    path.symlink_to(real)
+    os.lchown(path, 65534, 65534)
+
+
+def fifo(path: Path) -> None:
+    path.unlink()
+    os.mkfifo(path, 0o600)
+
+
+AS_ROOT = pytest.mark.skipif(os.geteuid() != 0, reason="only root can give a file away")
+SPOILT = {
+    "world-writable": (lambda path: path.chmod(0o606), "can be written by others"),
+    "group-writable": (lambda path: path.chmod(0o660), "can be written by others"),
+    "in an open folder": (lambda path: path.parent.chmod(0o777), "everybody can write to"),
+    "a FIFO": (fifo, "is not a plain file"),
+}
+GIVEN_AWAY = {
+    "another's": (give_away, "belongs to another user"),
+    "another's link": (link_of_another, "belongs to another user"),
+}
+CASES = [
+    *(pytest.param(*case, id=name) for name, case in SPOILT.items()),
+    *(pytest.param(*case, id=name, marks=AS_ROOT) for name, case in GIVEN_AWAY.items()),
+]
+
+
+@pytest.mark.parametrize("name", ["keyring.json", "config.toml", "stores.json"])
+@pytest.mark.parametrize(("spoil", "why"), CASES)
+def test_a_file_that_others_can_change_never_says_whom_to_trust(
+    title: Shell, name: str, spoil: Callable[[Path], None], why: str
+) -> None:
+    (title.config / "config.toml").write_text("connections = 8\n")
+    (title.config / "config.toml").chmod(0o600)
+    spoil(title.config / name)
+    said = title.fails(12, f"verify {TITLE}")
+    assert (str(title.config) if why == "everybody can write to" else name) in said
+    assert why in said
+
+
+@pytest.mark.parametrize(("spoil", "why"), CASES)
+def test_a_memory_that_others_can_change_is_never_believed(
+    title: Shell, spoil: Callable[[Path], None], why: str
+) -> None:
+    title("key generate --for log -q")
+    title("seal --genesis -q")
+    (memory,) = (title.home / ".local" / "state" / "title-ledger").glob("sealer-*.json")
+    spoil(memory)
+    said = title.fails(12, "seal")
+    assert memory.name in said
+    assert why in said
+
+
+def test_a_sticky_folder_is_as_good_as_ones_own(title: Shell) -> None:
+    title.config.chmod(0o1777)
+    title(f"verify {TITLE}")

@@ -48,14 +48,14 @@ def test_quietly_it_says_what_is_wrong_and_nothing_else(shell: Shell) -> None:
 
 
 def test_a_place_that_is_not_there_is_not_made(bare: Shell) -> None:
-    said = bare("doctor titles", code=10).lines
+    said = bare("doctor titles", code=13).lines
     assert said[0].startswith("problem: store: there is no folder")
     assert not (bare.folder / "titles").exists()
 
 
 def test_a_store_can_be_looked_at_before_a_ledger_is_made_in_it(bare: Shell) -> None:
     (bare.folder / "titles").mkdir()
-    found = outcomes(bare("doctor titles --json", code=10).objects)
+    found = outcomes(bare("doctor titles --json", code=13).objects)
     assert (found["store"], found["conditional writes"]) == ("ok", "ok")
     assert found["ledger"] == "problem"
     assert not [path for path in (bare.folder / "titles").rglob("*") if path.is_file()]

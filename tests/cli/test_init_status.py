@@ -84,7 +84,7 @@ def test_the_store_is_named_once(bare: Shell) -> None:
 
 
 def test_status_before_anything(bare: Shell) -> None:
-    result = bare("status", code=10)
+    result = bare("status", code=13)
     assert "may append:    no" in result.lines
     assert "no ledger in file:" in result.err
     assert "ledger: hint: 'ledger init' makes one" in result.err

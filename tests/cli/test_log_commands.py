@@ -3,15 +3,23 @@
 from __future__ import annotations
 
 import base64
+import json
 import stat
 from typing import TYPE_CHECKING
 
 import pytest
 
+from ledger import load_key
+from ledger.format import canonical
+from ledger.format.entry import Entry
 from ledger.format.keyring import Keyring
 from ledger.format.keys import PublicKey
 from ledger.format.layout import LOG_CHECKPOINT, PENDING, head_key
 from ledger.tlog import NoteKey, Receipt, open_checkpoint
+from ledger.tlog.checkpoint import Checkpoint, sign_checkpoint
+from ledger.tlog.merkle import hash_leaf
+from ledger.tlog.note import encode_base64
+from ledger.tlog.objects import leaf_of
 from tests.cli.shell import ORIGIN, TITLE, Shell
 
 if TYPE_CHECKING:
@@ -217,7 +225,7 @@ def test_a_receipt_proves_every_version(logged: Shell, revision: str) -> None:
     assert (checked["leaf"], checked["size"]) == (shown["version"] - 1, 3)
 
 
-def test_a_receipt_needs_neither_the_store_nor_the_keyring(
+def test_a_receipt_needs_no_store_but_without_a_registrar_it_is_not_verified(
     logged: Shell, new_shell: Callable[[str], Shell]
 ) -> None:
     receipt, entry = prove(logged)
@@ -226,11 +234,34 @@ def test_a_receipt_needs_neither_the_store_nor_the_keyring(
     for name in (receipt, entry):
         (other.folder / name).write_bytes((logged.folder / name).read_bytes())
     assert "no key of the log" in other.fails(12, "check receipt --entry entry.json")
+    checked = other("check receipt --entry entry.json --vkey", vkey, code=3)
+    assert checked.lines[0].startswith("unchecked: no-registrar: the entry: it is leaf 2")
+    assert "verified" not in checked.out
+    (registrar,) = [t for t in logged.keyring() if t.role == "registrar"]
+    (other.folder / "registrar.pub").write_bytes(registrar.key.pem())
+    other(f"key trust registrar.pub --origin {ORIGIN}")
     checked = other("check receipt --entry entry.json --vkey", vkey)
     assert checked.lines[0].startswith(f"verified: {TITLE} version 3 is ")
-    assert "no registrar" in checked.out
     piped = (other.folder / entry).read_bytes()
     assert other("check receipt --entry - -q --vkey", vkey, stdin=piped).out == ""
+
+
+def test_an_entry_that_nobody_signed_is_never_verified(logged: Shell) -> None:
+    """The log takes in what its sealer gives it, as here: an entry with a made-up signature."""
+    log_key = load_key(logged.config / "log-key.pem")
+    _, entry = prove(logged)
+    value = json.loads((logged.folder / entry).read_bytes())
+    value["entry"]["key"], value["signature"] = "0" * 64, encode_base64(bytes(64))
+    data = canonical.encode(value)
+    checkpoint = Checkpoint(ORIGIN, 1, hash_leaf(leaf_of(Entry.unverified(data)).encode()))
+    receipt = Receipt(0, (), sign_checkpoint(checkpoint, log_key.public_key, log_key))
+    (logged.folder / "forged.json").write_bytes(data)
+    (logged.folder / "forged.receipt").write_bytes(receipt.encode())
+    only_log = Keyring(t for t in logged.keyring() if t.role == "log")
+    (logged.config / "keyring.json").write_bytes(only_log.encode())
+    checked = logged("check forged.receipt --entry forged.json --json", code=3).json
+    assert checked["outcome"] == "unchecked"
+    assert [each["slug"] for each in checked["findings"]] == ["no-registrar"]
 
 
 def test_prove_prints_the_receipt_or_writes_a_new_file(logged: Shell) -> None:

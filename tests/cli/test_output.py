@@ -14,11 +14,11 @@ from pathlib import Path
 
 import pytest
 
-from cli.commands import COMMANDS, KEY_COMMANDS
+from cli.commands import COMMANDS, GROUPS
 from cli.terminal.text import json_text, printable
 from tests.cli.shell import PATIENCE, TITLE, Shell
 
-ALL = [*COMMANDS, *(f"key {name}" for name in KEY_COMMANDS)]
+ALL = [*COMMANDS, *(f"{group} {name}" for group in GROUPS for name in GROUPS[group][1])]
 HOSTILE = "\x1b[2J\x07a\rb\u202ec\u2066d\u200be\x9b31m\x7f\u2028f\U000e0041\x00"
 
 
@@ -107,9 +107,9 @@ def test_usage_errors_are_short(bare: Shell, line: str, words: str) -> None:
 
 
 def test_without_a_command_it_shows_what_there_is(bare: Shell) -> None:
-    for line, names in (("", COMMANDS), ("key", KEY_COMMANDS)):
-        said = bare.fails(2, line)
-        assert [name for name in names if f"\n  {name} " not in said] == []
+    assert all(f"\n  {name} " in bare.fails(2, "") for name in COMMANDS)
+    for group, (_, below) in GROUPS.items():
+        assert all(f"\n  {name} " in bare.fails(2, group) for name in below)
 
 
 @pytest.mark.parametrize("name", ALL)
@@ -285,3 +285,40 @@ def test_output_does_not_go_where_the_progress_is_shown(shown: str) -> None:
             check=True,
         )
     assert done.stdout == b"output\n"
+
+
+def test_a_backup_that_was_cut_off_is_never_a_success(title: Shell) -> None:
+    """It is more than a pipe holds, so that it can't end before its reader does."""
+    title(f"append {TITLE} --set", f"long={'x' * 400_000}")
+    done = title.bash("ledger export - | head -c 100 > half; echo ${PIPESTATUS[0]}")
+    assert done.lines[-1] == "74"
+    assert "cut off" in done.err
+    assert title.bash("ledger export - | head -c 100 > half").code == 74
+
+
+@pytest.mark.parametrize(
+    "command",
+    [f"cat {TITLE}", f"prove {TITLE}", f"prove {TITLE} --json", "checkpoint", "checkpoint --json"],
+)
+def test_data_that_nobody_reads_is_never_a_success(title: Shell, command: str) -> None:
+    title("key generate --for log -q")
+    title("seal --genesis -q")
+    read, write = os.pipe()
+    os.close(read)
+    with title.popen(command, stdout=write, stderr=subprocess.PIPE) as process:
+        os.close(write)
+        _, err = process.communicate(timeout=PATIENCE)
+    assert process.returncode == 74
+    assert b"cut off" in err
+
+
+def test_a_log_that_is_read_in_part_ends_quietly(title: Shell) -> None:
+    done = title.bash(f"ledger log {TITLE} | head -1")
+    assert (done.code, done.err) == (0, "")
+
+
+def test_a_bundle_is_never_written_to_a_terminal(title: Shell) -> None:
+    shown = title.terminal("export -")
+    assert shown.code == 65
+    assert "ledger export - > FILE" in shown.out
+    assert "ustar" not in shown.out

@@ -83,7 +83,7 @@ def test_a_damaged_pack_is_made_anew(title: Shell) -> None:
 
 
 def test_where_there_is_no_ledger(bare: Shell) -> None:
-    assert "no ledger in" in bare.fails(10, "pack")
+    assert "no ledger in" in bare.fails(13, "pack")
 
 
 @pytest.mark.slow

@@ -10,7 +10,7 @@ import pytest
 from typer.main import get_command
 
 from cli import app, reports
-from cli.commands import make_app
+from cli.commands import GROUPS, make_app
 from ledger.errors import LedgerError
 
 PAGE = (Path(__file__).parents[2] / "docs" / "reference" / "cli.md").read_text()
@@ -24,8 +24,9 @@ COMMON = SECTIONS["For all commands"]
 def commands() -> dict[str, Any]:
     """Every command by the words that one types."""
     top: dict[str, Any] = get_command(make_app([])).commands  # type: ignore[attr-defined]
-    keys = top.pop("key").commands
-    return top | {f"key {name}": command for name, command in keys.items()}
+    groups = {name: top.pop(name).commands for name in GROUPS}
+    below = ((group, name, found[name]) for group, found in groups.items() for name in found)
+    return top | {f"{group} {name}": command for group, name, command in below}
 
 
 @pytest.mark.parametrize("name", commands())

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import json
+import shutil
 from datetime import UTC, datetime
 
 import pytest
@@ -171,3 +172,16 @@ def test_diff_tells_by_its_exit_code_if_asked(title: Shell) -> None:
 def test_diff_of_a_title_with_one_version(shell: Shell) -> None:
     shell(f"append {TITLE} --new --set a=b")
     assert "no entry 1 before version 1" in shell.fails(10, f"diff {TITLE}")
+
+
+@pytest.mark.parametrize(
+    "line",
+    [f"show {TITLE}", f"log {TITLE}", f"verify {TITLE}", "verify", "titles", "fsck", "export -"],
+)
+def test_a_lost_mount_is_never_no_such_title_and_never_empty(shell: Shell, line: str) -> None:
+    shutil.rmtree(shell.store)
+    shell.store.mkdir()
+    result = shell(line, code=13)
+    assert not result.data
+    assert "no ledger in file:" in result.err
+    assert "see whether the disk is mounted" in result.err

@@ -52,7 +52,10 @@ def test_a_pin_shows_that_nothing_was_set_back(title: Shell) -> None:
     assert "newest state" not in said
     title(f"verify {TITLE} --expect {first}")
     wrong = title(f"verify {TITLE} --expect {'0' * 64}", code=20).out
-    assert "tampering: pin-missing" in wrong
+    assert "mismatch: pin-missing" in wrong
+    assert "NOT WHAT YOU REMEMBER" in wrong
+    assert "tampering" not in wrong
+    assert "signed" not in wrong
     assert "not an address" in title.fails(65, f"verify {TITLE} --expect 1234")
 
 

@@ -10,6 +10,7 @@ import subprocess
 import time
 from contextlib import contextmanager, suppress
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from importlib.metadata import version
 from pathlib import Path
 from threading import Event, Thread
 from typing import TYPE_CHECKING, Any
@@ -62,7 +63,7 @@ def test_what_was_set_back_or_is_gone_is_found_by_a_memory_only(titles: Shell) -
     set_back(titles)
     titles("verify")
     assert (
-        f"tampering: pin-missing: {TITLE}/head.json" in titles("verify --state memory", code=20).out
+        f"mismatch: pin-missing: {TITLE}/head.json" in titles("verify --state memory", code=20).out
     )
     for file in (titles.store / "TN3").iterdir():
         file.unlink()
@@ -113,7 +114,11 @@ def test_the_report_as_evidence(titles: Shell) -> None:
     assert report["store"] == f"file:{titles.store}"
     assert [trusted["key"] for trusted in report["keys"]] == [key]
     assert (report["state"]["sha256_before"], report["state"]["sha256_after"]) == (before, after)
-    assert report["software"].startswith("title-ledger ")
+    assert report["software"] == f"title-ledger {version('title-ledger')}"
+    assert report["commit"] is None  # not installed from git
+    assert report["libraries"] == {
+        name: version(name) for name in ("PyNaCl", "cryptography", "msgspec")
+    }
     assert report["started_at"] < report["ended_at"]
     assert any("taken on trust" in note for note in report["not_shown"])
 
@@ -519,9 +524,12 @@ def test_a_ctrl_c_ends_the_processes_without_a_word_of_theirs(thousand: Shell, c
     for worker in workers:
         os.kill(worker, signal.SIGSTOP)
     os.killpg(process.pid, signal.SIGINT)
-    process.wait(PATIENCE)
-    for worker in workers:
-        os.kill(worker, signal.SIGCONT)
+    try:
+        process.wait(PATIENCE)
+    finally:
+        process.kill()
+        for worker in workers:
+            os.kill(worker, signal.SIGCONT)
     out, err = process.communicate(timeout=PATIENCE)
     assert (process.returncode, err) == (130, b"")
     assert b"unchecked: interrupted: " in out

@@ -250,17 +250,6 @@ def test_a_checkpoint_that_is_none_is_tampering(logged: Shell) -> None:
     assert [each["slug"] for each in report["findings"]] == ["damaged"]
 
 
-def test_the_log_itself_is_no_witness(logged: Shell) -> None:
-    own = next(t.key for t in logged.keyring() if t.role == "log")
-    witness = WitnessKey(CITY, own)
-    (logged.folder / "policy").write_text(f"witness own {witness.vkey}\nquorum own\n")
-    note = (logged.store / LOG_CHECKPOINT).read_bytes()
-    signed = open_checkpoint(note, origin=ORIGIN, log_keys=[own])
-    line = cosign(signed.checkpoint, witness, load_key(logged.config / "log-key.pem"), 1)
-    (logged.store / LOG_CHECKPOINT).write_bytes(add_signatures(note, line))
-    logged("checkpoint --witness policy", code=3)
-
-
 def test_whoever_has_no_key_of_the_log_is_told(logged: Shell) -> None:
     registrars = [t for t in logged.keyring() if t.role == "registrar"]
     (logged.config / "keyring.json").write_bytes(Keyring(registrars).encode())
@@ -363,3 +352,13 @@ def test_the_kept_checkpoint_is_in_the_report_that_is_kept(logged: Shell) -> Non
     report = json.loads((logged.folder / "report").read_text())
     assert report["since"] == "kept"
     assert "not-witnessed" in json.dumps(report)
+
+
+@pytest.mark.parametrize("role", ["registrar", "log"])
+@pytest.mark.parametrize("command", ["audit", "checkpoint", f"verify {TITLE}"])
+def test_who_is_to_be_watched_is_never_the_witness(logged: Shell, role: str, command: str) -> None:
+    (own,) = [trusted for trusted in logged.keyring() if trusted.role == role]
+    vkey = WitnessKey("independent.example/w", own.key).vkey
+    (logged.folder / "own").write_text(f"witness w {vkey}\nquorum w\n")
+    said = logged.fails(65, f"{command} --witness own")
+    assert f"independent.example/w has the key of a {role} of {ORIGIN}" in said

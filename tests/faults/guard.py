@@ -10,6 +10,7 @@ from __future__ import annotations
 import json
 import re
 from typing import TYPE_CHECKING, Any
+from urllib.parse import parse_qs, urlsplit
 
 from tests.faults.proxy import Forward, Request, Response, error
 from tests.test_docs import ROOT
@@ -43,29 +44,37 @@ def guarded(role: str, bucket: str, prefix: str = "") -> Between:
     def between(request: Request, forward: Forward) -> Response:
         _, found, key = (*request.path.split("/", 2), "")[:3]
         assert found == bucket
+        query = parse_qs(urlsplit(request.target).query, keep_blank_values=True)
         action = ACTIONS[request.method] if key else "s3:ListBucket"
+        if "versionId" in query:
+            action += "Version"
+        elif "versions" in query:
+            action += "Versions"
         arn = f"arn:aws:s3:::{bucket}" + (f"/{key}" if key else "")
-        effects = {each["Effect"] for each in statements if _applies(each, action, arn, request)}
+        effects = {
+            each["Effect"] for each in statements if _applies(each, action, arn, request, role)
+        }
         return forward(request) if effects == {"Allow"} else error(403, "AccessDenied")
 
     return between
 
 
-def _applies(statement: dict[str, Any], action: str, arn: str, request: Request) -> bool:
+def _applies(statement: dict[str, Any], action: str, arn: str, request: Request, role: str) -> bool:
     return (
         any(_matches(each, action) for each in _list(statement["Action"]))
         and any(_matches(each, arn) for each in _list(statement["Resource"]))
-        and _holds(statement.get("Condition", {}), request)
+        and _holds(statement.get("Condition", {}), request, role)
     )
 
 
-def _holds(condition: dict[str, dict[str, str]], request: Request) -> bool:
+def _holds(condition: dict[str, dict[str, str]], request: Request, role: str) -> bool:
     """Whether a statement's condition holds; the requests count as sent over TLS."""
     values = {f"s3:{name}": request.header(name) for name in HEADERS}
     for key, absent in condition.get("Null", {}).items():
         if (values[key] is None) != (absent == "true"):
             return False
-    return "Bool" not in condition
+    exempt = condition.get("ArnNotEquals", {}).get("aws:PrincipalArn", "")
+    return "Bool" not in condition and not exempt.endswith(f":role/{role.upper()}")
 
 
 def _matches(pattern: str, text: str) -> bool:

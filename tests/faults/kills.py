@@ -135,7 +135,10 @@ def _give_again(tally: Tally, shell: Shell, name: str, where: str) -> None:
 
 def _begin_anew(shell: Shell) -> None:
     """Chains that grow for hundreds of cycles take longer and longer to check."""
-    for path in (*shell.store.glob("T*"), *shell.store.glob("_pending/T*")):
+    names = (
+        path for where in ("_pending", "_references") for path in shell.store.glob(f"{where}/*")
+    )
+    for path in (*shell.store.glob("T*"), *names):
         shutil.rmtree(path) if path.is_dir() else path.unlink()
 
 

@@ -102,6 +102,30 @@ def test_the_sealer_seals_and_packs_and_registers_nothing(registry: Registry) ->
     assert "AccessDenied" in sealer.fails(13, f"append {TITLE} --set a=b")
 
 
+def test_the_eraser_erases_and_nobody_else_may(registry: Registry, moto_client: Any) -> None:
+    moto_client.put_bucket_versioning(
+        Bucket=registry.bucket, VersioningConfiguration={"Status": "Enabled"}
+    )
+    writer = registry.play("writer")
+    writer("append TN6 --set proprietor=Ada")
+    writer("append TN6 --set proprietor=withheld")
+    registry.play("sealer")("pack")
+    order = "erase TN6 1 --reference ORDER -m ordered"
+    # The order is in the chain, and waits for the log; then the writer may not replace an entry.
+    assert registry.play("writer")(order, code=3)
+    registry.play("sealer")("seal")
+    said = registry.play("writer")("erase TN6 --finish", code=3).out
+    assert said.count("AccessDenied") >= 3
+    registry.play("eraser")("erase TN6 --finish")
+    found = moto_client.list_object_versions(Bucket=registry.bucket)["Versions"]
+    for each in found:
+        body = moto_client.get_object(
+            Bucket=registry.bucket, Key=each["Key"], VersionId=each["VersionId"]
+        )["Body"].read()
+        assert b"Ada" not in body or "/TN6/" not in each["Key"]
+    assert registry.play("auditor")("verify TN6").code == 0
+
+
 @pytest.mark.parametrize("role", ["writer", "service"])
 def test_who_appends_leaves_the_log_and_the_packs_alone(registry: Registry, role: str) -> None:
     registry.play("writer")(f"append {TITLE} --set for={role}")

@@ -311,6 +311,44 @@ class Rebuild(Pack):
     rebuild = True
 
 
+class Erase(Work):
+    """A text that is ordered erased, and is in a pack, too."""
+
+    before: ClassVar = {"A": 3}
+    one_answer: ClassVar = False
+    harmless: ClassVar = {"not-erased"}
+    """Until it is repeated."""
+
+    def prepare(self) -> None:
+        super().prepare()
+        opened(self.store).pack()
+
+    def run(self, store: Store) -> None:
+        erasure = opened(store).erase(
+            "A", [1], reference="order", message="", change=lambda _: {"n": 4}
+        )
+        if not erasure.is_done:
+            raise StoreError("; ".join(erasure.left))
+
+    def check(self, tally: Tally, where: str) -> None:
+        ledger = opened(self.store)
+        entries = list(ledger.log("A"))
+        found = [entry.document["n"] for entry in entries if not entry.is_withheld]
+        done = len(entries) == 4
+        tally.check(found == ([4, 3, 2] if done else [3, 2, 1]), "torn", f"{where}: {found}")
+        check_verifies(tally, ledger, where, harmless=self.harmless)
+
+    def check_done(self, tally: Tally, where: str) -> None:
+        Erase.check(self, tally, where)
+        ledger = opened(self.store)
+        tally.check(ledger.head("A").version == 4, "doubled", f"{where}: {ledger.head('A')}")
+        check_verifies(tally, ledger, where)
+        for key in self.store.list():
+            blob = self.store.get(key)
+            held = blob is not None and b'{"n":1}' in blob.data
+            tally.check(not held, "lost", f"{where}: {key} holds the text")
+
+
 class Seal(Work):
     """A log that goes on, with titles that are new and titles that went on."""
 
@@ -478,4 +516,15 @@ class Init(Work):
         tally.check(whole, "torn", f"{where}: {LEDGER_KEY}: {blob}")
 
 
-WORKS: list[type[Work]] = [Append, AppendMany, Import, Recover, Pack, Rebuild, Seal, Begin, Init]
+WORKS: list[type[Work]] = [
+    Append,
+    AppendMany,
+    Import,
+    Recover,
+    Pack,
+    Rebuild,
+    Erase,
+    Seal,
+    Begin,
+    Init,
+]

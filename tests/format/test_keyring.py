@@ -194,3 +194,10 @@ def test_an_origin_is_a_name_without_spaces_and_plus(text):
 def test_a_name_for_a_key_is_short_and_plain(name):
     with pytest.raises(InvalidError, match="not a name for a key"):
         Keyring().trust(ORIGIN, ALICE, name=name)
+
+
+def test_a_file_with_one_key_twice_is_never_read_as_the_last_one():
+    value = json.loads(Keyring().trust(ORIGIN, ALICE, name="alice").encode())
+    value["keys"].append(value["keys"][0] | {"name": "mallory"})
+    with pytest.raises(MalformedError, match="one key twice"):
+        Keyring.decode(json.dumps(value).encode())

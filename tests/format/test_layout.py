@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+import re
 
 import pytest
 from hypothesis import given, settings
@@ -37,6 +38,7 @@ law = settings(deadline=None, max_examples=100)
 ADDRESS = "0123456789abcdef" * 4
 
 title_numbers = st.from_regex(layout.TITLE_NUMBER, fullmatch=True).filter(is_title_number)
+grammar = re.compile(r"[A-Z0-9][A-Z0-9._-]{0,63}")
 addresses = st.from_regex(layout.ADDRESS, fullmatch=True)
 
 
@@ -148,6 +150,15 @@ def test_in_a_document_the_place_is_named_and_the_value_is_not():
 def test_a_device_name_is_refused_as_such():
     with pytest.raises(InvalidError, match="a device name on some systems"):
         check_title_number("COM1")
+
+
+@law
+@given(st.text("AZ09._-/a", max_size=66))
+def test_a_title_number_is_what_the_format_says(text):
+    dots = ".." in text or text.endswith(".")
+    device = text.split(".")[0] in {"CON", "PRN", "AUX", "NUL", "COM0", "COM9", "LPT0", "LPT9"}
+    expected = grammar.fullmatch(text) is not None and not dots and not device
+    assert is_title_number(text) == expected
 
 
 @law

@@ -29,6 +29,8 @@ def finding(severity: str) -> Finding:
         (["warning", "unchecked"], "unchecked"),
         (["unchecked"], "unchecked"),
         (["tampering"], "tampered"),
+        (["mismatch", "unchecked", "warning"], "mismatch"),
+        (["mismatch", "tampering"], "tampered"),
         (["unchecked", "tampering", "warning"], "tampered"),
     ],
 )

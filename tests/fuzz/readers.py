@@ -19,7 +19,14 @@ from ledger.bundles.verifying import verify_bundle
 from ledger.errors import MalformedError
 from ledger.format import canonical, layout, times
 from ledger.format.bundle import BundleReader, write_bundle
-from ledger.format.entry import Entry, parent_hint, signed_bytes, version_hint
+from ledger.format.entry import (
+    Entry,
+    address_of,
+    holds_text,
+    parent_hint,
+    signed_bytes,
+    version_hint,
+)
 from ledger.format.keyring import Keyring
 from ledger.format.keys import PrivateKey, PublicKey
 from ledger.format.revision import parse_revision
@@ -74,7 +81,15 @@ def _text(data: bytes) -> str:
 
 LEDGER = memory_ledger()
 FIRST = LEDGER.append("TN1", {"proprietor": "Ada", "price": 1.5, "\u00e9\U0001f600": [None, True]})
-SECOND = LEDGER.append("TN1", {}, message="sale", reference="A-1", effective_at="1995-06-01")
+SECOND = LEDGER.append(
+    "TN1",
+    {},
+    message="sale",
+    author="Di",
+    reference="A-1",
+    effective_at="1995-06-01",
+    effective_until="1996",
+)
 
 
 def _bundle() -> bytes:
@@ -98,9 +113,9 @@ STATE = b"".join(
             ORIGIN, (REGISTRAR.key_id,), "2026-11-23T10:00:00.000000Z", NOTE.decode()
         ),
         [
-            state_file.Remembered("TN1", 3, FIRST.address),
-            state_file.Remembered("TN2", 2, SECOND.address, vouched=False),
-            state_file.Remembered(
+            state_file.RememberedTitle("TN1", 3, FIRST.address),
+            state_file.RememberedTitle("TN2", 2, SECOND.address, vouched=False),
+            state_file.RememberedTitle(
                 "TN3", 2, FIRST.address, logged=1, since="2026-11-23T10:00:00.000000Z"
             ),
         ],
@@ -122,12 +137,16 @@ def canonical_json(data: bytes) -> None:
     assert canonical.encode(canonical.load(data)) == data
 
 
-@reader(FIRST.data, SECOND.data)
+@reader(FIRST.data, SECOND.data, FIRST.short, SECOND.short)
 def entry(data: bytes) -> None:
     found = Entry.unverified(data)
-    assert canonical.encode(
-        {"entry": canonical.load(found.payload, depth=65), "signature": _signature(found)}, depth=66
-    ) == data == found.data  # fmt: skip
+    whole = {"entry": canonical.load(found.payload), "signature": _signature(found)}
+    if not found.is_withheld:
+        whole["text"] = canonical.load(found.text_bytes, depth=65)
+    assert canonical.encode(whole, depth=66) == data == found.data
+    assert holds_text(data) is not found.is_withheld
+    assert found.without_text().data == found.short
+    assert found.address == address_of(data) == hashlib.sha256(found.short).hexdigest()
     assert (parent_hint(data), version_hint(data)) == (found.parent, found.version)
 
 
@@ -135,7 +154,7 @@ def _signature(found: Entry) -> str:
     return b2a_base64(found.signature, newline=False).decode()
 
 
-@reader(FIRST.data, SECOND.data)
+@reader(FIRST.data, SECOND.data, FIRST.short, SECOND.short)
 def stored_entry(data: bytes) -> None:
     opened = Entry.open(data, keyring=KEYRING, ledger=ORIGIN, title_number="TN1")
     assert opened.data == data
@@ -154,7 +173,7 @@ def bundle(data: bytes) -> None:
     found = [("bundle.json", opened.header.encode()), (layout.LEDGER_KEY, opened.ledger)]
     for section in opened.sections():
         found.append((layout.head_key(section.title_number), section.head))
-        address = hashlib.sha256(section.head).hexdigest()
+        address = address_of(section.head)
         while (member := section.read(address)) is not None:
             found.append((layout.entry_key(section.title_number, address), member))
             address = parent_hint(member) or ""
@@ -331,7 +350,8 @@ def title_number(data: bytes) -> None:
 
 @reader(
     f"TN1/{FIRST.address}.json",
-    f"_pending/TN1.3-{FIRST.address}",
+    layout.pending_key("TN1", 3, FIRST.address),
+    layout.reference_key("A-1", "TN1", 2, SECOND.address),
     layout.pack_key(PACKED[0]),
     f"0-{FIRST.address}",
 )

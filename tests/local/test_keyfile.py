@@ -128,3 +128,20 @@ def test_a_file_that_holds_no_private_key_is_refused(path, content):
     path.chmod(0o600)
     with pytest.raises(MalformedError, match=f"{path}: not a private key in PEM form"):
         load_key(path)
+
+
+# --- whose file it is ----------------------------------------------------------------------------
+
+
+def test_a_fifo_is_never_waited_for(path):
+    os.mkfifo(path, 0o600)
+    with pytest.raises(KeyUnavailable, match="is not a plain file"):
+        load_key(path)
+
+
+@pytest.mark.skipif(os.geteuid() != 0, reason="only root can give a file away")
+def test_a_key_of_another_user_is_never_used(path):
+    create_key(path)
+    os.chown(path, 65534, 65534)
+    with pytest.raises(KeyUnavailable, match="belongs to another user"):
+        load_key(path)

@@ -10,11 +10,13 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from ledger.errors import (
+    MalformedError,
     StoreDenied,
     StoreUnavailable,
 )
 from ledger.format import layout
-from ledger.packs.format import MAX_PACK, Packable, PackName, make_pack
+from ledger.packs import reader as reader_module
+from ledger.packs.format import MAX_PACK, Packable, PackName, make_pack, open_pack
 from ledger.packs.reader import PackReader, check_packs, pack_names
 from ledger.stores import FolderStore, MemoryStore
 from ledger.testing import ORIGIN, keyring_for, memory_ledger, signer
@@ -285,3 +287,25 @@ def test_an_error_that_is_not_ours_is_not_hidden():
     put(inner, [entry("A", 1)])
     with pytest.raises(RuntimeError), PackReader(Broken(inner), ORIGIN) as reader:
         reader.entries_of("A")
+
+
+def test_packs_that_nobody_asks_for_are_soon_given_up(monkeypatch):
+    """However many somebody puts there, reading them ends after a while."""
+    store = CountingStore(MemoryStore())
+    for number in range(30):
+        put(store, [entry(f"T{number:03}X", number, 1000)])
+    monkeypatch.setattr(reader_module, "USELESS_BYTES", 3000)
+    with PackReader(store, ORIGIN) as reader:
+        for number in range(40):
+            reader.entries_of(f"T{number:03}")
+        assert [finding.slug for finding in reader.findings] == ["unread-pack"]
+        assert "no more of them" in reader.findings[0].message
+    assert len([key for call, key in store.calls if call == "get"]) < 10
+
+
+def test_an_index_of_anything_else_is_refused_unread():
+    for junk in (b"0.0000001," * 1000, b'"\xf0\x9f\x98\x80",' * 1000, b"[" * 1000, b"[[]]" * 1000):
+        data = b'{"entries":[' + junk + b'1],"format":1,"ledger":"example.org"}\n' + b"x"
+        name = PackName("A", "A", len(data), hashlib.sha256(data).hexdigest())
+        with pytest.raises(MalformedError, match="not a list of entries"):
+            open_pack(name, data, ORIGIN)

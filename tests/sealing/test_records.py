@@ -247,8 +247,28 @@ def test_an_index_that_is_behind_reads_only_what_it_lacks(tmp_path: Path) -> Non
     one.seal(store)
     assert {key for key in store.asked if "tile/entries" in key} == {
         tile_key("tile/entries/002.p/89"),
-        tile_key("tile/entries/002.p/88"),
     }
     ledger.append("TN1", {})
     one.seal(store)
     assert_sealed(ledger)
+
+
+@pytest.mark.parametrize("size", [1, 255, 256, 257, 511, 512, 700])
+def test_what_a_record_proves_is_where_the_search_begins(tmp_path: Path, size: int) -> None:
+    """The newest leaf of a title is found whatever tiles the log was published in."""
+    store = MemoryStore()
+    ledger = ledger_in(store)
+    sealer = Sealer(tmp_path)
+    sealer.seal(store, genesis=True)
+    for number in range(size):
+        ledger.append(f"T{number}", {})
+    sealer.seal(store)
+    log = Log(ledger)
+    waiting = ledger.append("T0", {})
+    for number in {0, size // 2, size - 1}:
+        assert log.newest_of(f"T{number}") == leaf_of(ledger.entry(f"T{number}", "v1"))
+    with pytest.raises(NotFoundError, match="not in the log"):
+        log.receipt("T0")
+    sealer.seal(store)
+    assert log.newest_of("T0") == leaf_of(waiting)
+    assert log.receipt("T0").index == size

@@ -115,7 +115,11 @@ def test_an_empty_body(client: Client) -> None:
 
 @pytest.mark.parametrize(
     "media",
-    ["", "text/plain", "application/x-www-form-urlencoded", "application/json; charset=latin-1"],
+    ["", "text/plain", "application/x-www-form-urlencoded", "application/json; charset=latin-1"]
+    + [
+        f"application/{kind}+json"
+        for kind in ("merge-patch", "json-patch", "problem", "vnd.a.patch")
+    ],
 )
 def test_a_wrong_content_type(client: Client, media: str) -> None:
     problem(client.send("/titles", json.dumps(DOCUMENT), media), 415, "unsupported-media-type")

@@ -12,9 +12,11 @@ import httpx
 import pytest
 
 from cli.serve.access import read_tokens
-from ledger import InvalidError, LedgerError
-from ledger.service import Settings, basic_login, parse_tokens
+from ledger import InvalidError, Keyring, Ledger, LedgerError
+from ledger.service import Settings, Trust, basic_login, create_app, parse_tokens, reload
+from ledger.service.routes import health
 from ledger.service.tokens import find_token
+from ledger.testing import memory_ledger, signer
 from tests.service.client import DOCUMENT, HTML, TITLE, Client, problem, serving, shell
 
 if TYPE_CHECKING:
@@ -388,3 +390,66 @@ def test_nobody_loads_a_web_framework_who_does_not_serve(module: str) -> None:
         [sys.executable, "-c", code], capture_output=True, text=True, timeout=30, check=True
     )
     assert done.stdout.strip() == "set()"
+
+
+# -- A keyring and tokens that change while the service runs -------------------------------------
+
+
+class Changing:
+    """A service whose keyring and tokens are read again before every request."""
+
+    def __init__(self, monkeypatch: pytest.MonkeyPatch, tokens: str = "") -> None:
+        monkeypatch.setattr(reload, "SECONDS", 0.0)
+        monkeypatch.setattr(health, "PROBE_SECONDS", 0.0)
+        self.ledger = memory_ledger()
+        self.trust = Trust(self.ledger.keyring, parse_tokens(tokens) if tokens else ())
+        self.client = Client(self.ledger)
+        settings = Settings(tokens=self.trust.tokens)
+        self.client.app = create_app(self.ledger, settings, None, self.read)
+
+    def read(self) -> Trust:
+        if isinstance(self.trust, Exception):
+            raise self.trust
+        return self.trust
+
+
+def test_no_title_of_a_registrar_who_came_later_stays_a_500(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    changing = Changing(monkeypatch)
+    other = signer("another registrar")
+    keyring = changing.ledger.keyring.trust(changing.ledger.origin, other.public_key)
+    colleague = Ledger.open(changing.ledger.store, keyring=keyring, signer=other)
+    colleague.append(TITLE, {})
+    client = changing.client
+    assert client.get("/readyz").json()["status"] == "ok"
+    said = problem(client.get(f"/titles/{TITLE}"), 500, "untrusted")
+    assert said["verification"]
+    ready = client.get("/readyz").json()
+    assert (ready["status"], ready["keyring"]) == ("degraded", "incomplete")
+    changing.trust = Trust(keyring)
+    assert client.get(f"/titles/{TITLE}").status_code == 200
+    assert client.get("/readyz").json()["status"] == "ok"
+    changing.trust = Trust(keyring.untrust(other.key_id))
+    problem(client.get(f"/titles/{TITLE}"), 500, "untrusted")  # the checked head is forgotten
+
+
+def test_no_token_that_was_taken_away_lets_anybody_in(monkeypatch: pytest.MonkeyPatch) -> None:
+    old, new = "mF_9.B5f-4.1JqMmF_9", "aaaaaaaaaaaaaaaaaaaa"
+    changing = Changing(monkeypatch, f"auditor read {old}")
+    client = changing.client
+
+    def status(token: str) -> int:
+        return client.get("/titles", headers={"Authorization": f"Bearer {token}"}).status_code
+
+    assert (status(old), status(new)) == (200, 401)
+    changing.trust = Trust(changing.ledger.keyring, parse_tokens(f"auditor read {new}"))
+    assert (status(old), status(new)) == (401, 200)
+    # What can't be read, or has no tokens or keys left, changes nothing.
+    for bad in (Trust(changing.ledger.keyring), Trust(Keyring(), changing.trust.tokens)):
+        kept, changing.trust = changing.trust, bad
+        assert (status(old), status(new)) == (401, 200)
+        assert client.get("/titles").status_code == 401
+        assert client.get("/readyz").json()["keyring"] == "stale"
+        changing.trust = kept
+    assert client.get("/readyz").json()["status"] == "ok"

@@ -9,6 +9,7 @@ import shlex
 import shutil
 import subprocess
 import sys
+import time
 import unicodedata
 from html.parser import HTMLParser
 from itertools import pairwise
@@ -25,9 +26,11 @@ from ledger.format.layout import entry_key
 from ledger.service.pages import filters
 from ledger.service.pages.pages import Law, Pages
 from ledger.testing import ORIGIN, FixedClock, memory_ledger, signer
+from tests.service.client import HTML, Client
 
 if TYPE_CHECKING:
     from ledger import Change, Entry, Ledger
+    from ledger.format.canonical import JSONValue
 
 TITLE = "TN1234567"
 NO_PIN = "that this is the newest state (--expect)"
@@ -52,7 +55,7 @@ ROUTES = re.compile(
     | /titles(\?[a-z]+=[^"<>\s]*)?
     | /titles/[A-Z0-9_-]+(\?version=[0-9]+)?(\#yourself)?
     | /titles/[A-Z0-9_-]+/(entries(\?from=[0-9a-f]{64}&limit=[0-9]+)?|verification|bundle|diff)
-    | /titles/[A-Z0-9_-]+/entries/[0-9a-f]{64}
+    | /titles/[A-Z0-9_-]+/entries/[0-9a-f]{64}(\?raw=1)?
     | /titles/[A-Z0-9_-]+/diff\?from=[0-9a-f]{64}&to=[0-9a-f]{64}""",
     re.VERBOSE,
 )
@@ -313,13 +316,13 @@ def test_a_deep_document() -> None:
 
 
 def test_a_wide_document_says_what_it_leaves_out() -> None:
-    page = check(_title_of({f"field{n:05}": n for n in range(5_000)}))
-    assert "4,800 more" in page.text
-    assert "field04999" in page.text  # the JSON has all
+    page = check(_title_of({f"field{n:05}": n for n in range(3_000)}))
+    assert "2,800 more" in page.text
+    assert "field02999" in page.text  # the JSON has all
 
 
 def test_a_long_value_is_cut_but_in_the_json() -> None:
-    page = check(_title_of({"plan": "x" * 200_000 + "the end"}))
+    page = check(_title_of({"plan": "x" * 90_000 + "the end"}))
     assert page.text.count("x" * 10_000 + "… (the JSON has all of it)") >= 1
     assert page.text.count("the end") == 1
 
@@ -630,3 +633,82 @@ def test_absent_is_not_null(case: Case) -> None:
     assert source.count('<span class="lit">absent</span>') == 2
     assert source.count('<span class="lit">null</span>') == 2
     assert '<span class="lit">empty text</span>' in source
+
+
+def _nested(depth: int, value: JSONValue) -> JSONValue:
+    for _ in range(depth):
+        value = [value]
+    return value
+
+
+LARGE: dict[str, JSONValue] = {
+    "one deep list": _nested(60, [1] * 400_000),
+    "many deep lists": [_nested(30, 1) for _ in range(1_500)],
+    "wide tree": {
+        f"a{i}": {f"b{j}": dict.fromkeys("cdefghij", j) for j in range(60)} for i in range(150)
+    },
+    "hidden characters": "\u202e" * 300_000,
+    "long names": {f"{i:0200}": i for i in range(4000)},
+    "table": [{"x": i, "y": i} for i in range(40_000)],
+}
+
+
+@pytest.mark.parametrize("name", LARGE)
+def test_no_document_makes_a_page_that_is_many_times_as_large(name: str) -> None:
+    client = Client()
+    for number in range(3):
+        client.ledger.append(TITLE, {"plan": LARGE[name], "price": number})
+    address = client.ledger.head(TITLE).address
+    raw = f"/titles/{TITLE}/entries/{address}?raw=1"
+    begun = time.process_time()
+    for path in ("", "/entries", f"/entries/{address}", "/diff"):
+        answer = client.get(f"/titles/{TITLE}{path}", headers=HTML)
+        assert answer.status_code == 200
+        assert len(answer.content) < 400_000
+        if path in {"", f"/entries/{address}"}:
+            assert f'href="{raw}"' in answer.text
+            assert "too large to show here" in answer.text
+            assert "price" in answer.text  # the rest of the document is shown
+    assert time.process_time() - begun < 20  # 15 seconds for one page before
+    file = client.get(raw, headers=HTML)
+    assert file.content == client.ledger.head(TITLE).data
+    assert file.headers["content-disposition"] == f'attachment; filename="{TITLE}.v3.json"'
+
+
+def test_no_number_of_large_versions_is_compared_for_one_page() -> None:
+    client = Client()
+    for number in range(20):
+        client.ledger.append(TITLE, {"plan": [number] * 200_000})
+    begun = time.process_time()
+    for path in ("", "/entries"):
+        answer = client.get(f"/titles/{TITLE}{path}", headers=HTML)
+        assert answer.text.count("too large to compare") >= 15
+        assert len(answer.content) < 400_000
+    assert time.process_time() - begun < 20
+
+
+def test_a_document_of_a_usual_size_is_shown_whole() -> None:
+    client = Client()
+    client.ledger.append(TITLE, {"plan": [[number, number] for number in range(190)]})
+    page = client.get(f"/titles/{TITLE}", headers=HTML).text
+    assert "too large" not in page
+    assert "As JSON" in page
+
+
+@pytest.mark.parametrize("typed", ["sl104455", "SL 104455", " sl1044 ", "Sl"])
+def test_no_search_is_refused_for_how_people_type(typed: str) -> None:
+    client = Client()
+    client.ledger.append("SL104455", {})
+    answer = client.get("/titles", params={"q": typed}, headers=HTML)
+    assert answer.status_code == 200
+    assert "/titles/SL104455" in answer.text
+    assert client.get("/titles", params={"q": typed}).status_code == (200 if typed == "SL" else 422)
+
+
+@pytest.mark.parametrize("typed", ["Mill Lane, 4", "<b>", "x" * 200])
+def test_no_search_that_finds_nothing_leaves_its_page(typed: str) -> None:
+    answer = Client().get("/titles", params={"q": typed}, headers=HTML)
+    assert answer.status_code == 200
+    assert 'role="search"' in answer.text
+    assert "No title begins with that" in answer.text
+    assert "pattern" not in check(answer.text).text

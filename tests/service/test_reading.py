@@ -8,6 +8,7 @@ import pytest
 
 from ledger import verify_bundle
 from ledger.format.entry import address_of
+from ledger.format.layout import head_key
 from ledger.testing import FixedClock, memory_ledger
 from tests.service.client import HTML, TITLE, Client, problem, tag
 
@@ -232,9 +233,9 @@ def test_a_verification(client: Client) -> None:
     assert report["not_shown"]
     pinned = client.get(f"{PATH}/verification", params={"expect": addresses(client)[2]}).json()
     assert pinned["outcome"] == "verified"
-    rolled_back = client.get(f"{PATH}/verification", params={"expect": "0" * 64}).json()
-    assert (rolled_back["outcome"], rolled_back["findings"][0]["slug"]) == (
-        "tampered",
+    unknown = client.get(f"{PATH}/verification", params={"expect": "0" * 64}).json()
+    assert (unknown["outcome"], unknown["findings"][0]["slug"]) == (
+        "mismatch",
         "pin-missing",
     )
     for query in ("expect=x", "expect="):
@@ -256,7 +257,7 @@ def test_the_page_of_what_is_in_no_chain_is_not_verified(client: Client) -> None
     assert not heads
     assert "pin-missing" in page
     assert "superseded" not in page
-    assert "NOT as it was signed" in page
+    assert "NOT what was remembered" in page
     honest = client.get(f"{PATH}?version=1", headers=HTML).text
     assert "superseded" in honest
     assert "without an address remembered" in honest
@@ -438,3 +439,30 @@ def test_no_page_needs_anything_from_elsewhere(client: Client) -> None:
         page = client.get(path, headers=HTML).text
         for attribute in ('src="http', "src='http", 'href="http', "@import", "url("):
             assert attribute not in page, path
+
+
+def test_a_mistyped_address_does_not_make_a_sound_title_look_forged(client: Client) -> None:
+    other = client.post("/titles/OTHER", {}).headers["ledger-address"]
+    address = client.get(PATH).headers["ledger-address"]
+    mistyped = address[:-1] + ("0" if address[-1] != "0" else "1")
+    for wrong in (mistyped, other, "0" * 64):
+        said = client.get(f"{PATH}/verification?expect={wrong}").json()
+        assert said["outcome"] == "mismatch"
+        assert [each["severity"] for each in said["findings"]] == ["mismatch"]
+        page = client.get(f"{PATH}/verification?expect={wrong}", headers=HTML).text
+        assert f"This address is not in the history of {TITLE}" in page
+        assert "NOT as it was signed" not in page
+        assert "tampered" not in page
+    assert client.get(f"{PATH}/verification?expect={address}").json()["outcome"] == "verified"
+
+
+def test_an_entry_that_is_no_longer_in_the_chain_is_not_called_mistyped(client: Client) -> None:
+    first = client.ledger.append(TITLE, {})
+    second = client.ledger.append(TITLE, {"two": 2})
+    store = client.ledger.store
+    blob = store.get(head_key(TITLE))
+    assert blob is not None
+    store.replace(head_key(TITLE), first.data, blob.version)
+    said = client.get(f"{PATH}/verification?expect={second.address}").json()
+    assert said["outcome"] == "tampered"
+    assert said["findings"][0]["slug"] == "pin-missing"

@@ -15,6 +15,7 @@ import pytest
 from ledger import Ledger
 from tests.service.client import (
     DOCUMENT,
+    HTML,
     TITLE,
     Server,
     keyring_in,
@@ -361,3 +362,70 @@ def test_without_a_key_it_only_reads(folder: str, home: Path) -> None:
         assert "read-only: no key" in server.log.read_text()
         assert httpx.get(f"{server.url}/titles/{TITLE}").status_code == 200
         problem(httpx.post(f"{server.url}/titles", json=DOCUMENT), 500, "key-unavailable")
+
+
+# -- What a request line and a framing may be ----------------------------------------------------
+
+
+def exchange(server: Server, request: bytes) -> tuple[int, bytes]:
+    """The status and all that a server answers to these bytes, until it closes."""
+    with socket.create_connection(("127.0.0.1", server.port), timeout=20) as connection:
+        connection.sendall(request)
+        answer = b"".join(iter(lambda: connection.recv(65536), b""))
+    return int(answer.split(b" ", 2)[1]), answer
+
+
+def test_no_absolute_form_is_a_404_or_passes_the_check_of_its_host(folder: str, home: Path) -> None:
+    close = b"Connection: close\r\n\r\n"
+    chunked = b"Content-Type: application/json\r\nTransfer-Encoding: chunked\r\n"
+    body = b"2\r\n{}\r\n0\r\n\r\n"
+    with serving(folder, home) as server:
+        httpx.post(f"{server.url}/titles", json=DOCUMENT)
+        path = f"/titles/{TITLE}".encode()
+        for target in (b"http://localhost" + path, b"HTTP://127.0.0.1:1" + path + b"?version=1"):
+            status, answer = exchange(
+                server, b"GET " + target + b" HTTP/1.1\r\nHost: evil.example\r\n" + close
+            )
+            assert status == 200, answer
+            assert TITLE.encode() in answer
+        status, answer = exchange(
+            server, b"GET http://localhost HTTP/1.1\r\nHost: localhost\r\n" + close
+        )
+        assert (status, b"location: http://localhost/titles" in answer.lower()) == (307, True)
+        for target in (b"http://evil.example" + path, b"http://me@localhost" + path):
+            refused = b"GET " + target + b" HTTP/1.1\r\nHost: localhost\r\n" + close
+            assert exchange(server, refused)[0] == 400
+        told = exchange(server, b"OPTIONS * HTTP/1.1\r\nHost: localhost\r\n" + close)
+        assert told[0] == 204
+        # A body in chunks is for HTTP/1.1: an HTTP/1.0 proxy may have seen another body.
+        post = b"POST " + path + b" HTTP/1.%d\r\nHost: localhost\r\n" + chunked
+        assert exchange(server, post % 0 + close + body)[0] == 400
+        assert exchange(server, post % 1 + close + body)[0] == 201
+        assert httpx.get(f"{server.url}/titles/{TITLE}/verification").json()["entries"] == 2
+
+
+def test_no_token_added_to_the_file_waits_for_a_restart(folder: str, home: Path) -> None:
+    file = home / "tokens"
+    file.write_text("first write aaaaaaaaaaaaaaaaaaaa\n")
+    file.chmod(0o600)
+    added = {"Authorization": "Bearer bbbbbbbbbbbbbbbbbbbb"}
+    with serving(folder, home, LEDGER_TOKENS_FILE=str(file)) as server:
+        post = f"{server.url}/titles"
+        assert httpx.post(post, json=DOCUMENT, headers=added).status_code == 401
+        with file.open("a") as tokens:
+            tokens.write("second write bbbbbbbbbbbbbbbbbbbb\n")
+        server.process.send_signal(signal.SIGHUP)
+        deadline = time.monotonic() + 10  # less than it takes without the signal
+        while (status := httpx.post(post, json=DOCUMENT, headers=added).status_code) == 401:
+            assert time.monotonic() < deadline
+            time.sleep(0.05)
+        assert status == 201
+        assert server.stop() == 0
+
+
+def test_no_command_on_a_page_names_another_port(folder: str, home: Path) -> None:
+    with serving(folder, home) as server:
+        httpx.post(f"{server.url}/titles", json=DOCUMENT)
+        page = httpx.get(f"{server.url}/titles/{TITLE}", headers=HTML).text
+        assert f"{server.url}/titles/{TITLE}/bundle" in page
+        assert ":5000" not in page

@@ -9,15 +9,18 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
-from ledger.errors import OutcomeUnknown, StoreDenied, StoreUnavailable
+from ledger.errors import NotFoundError, OutcomeUnknown, StoreDenied, StoreUnavailable
+from ledger.format.layout import head_key
 from ledger.service.routes import health
-from ledger.stores import MemoryStore
+from ledger.stores import FolderStore, MemoryStore
 from ledger.testing import memory_ledger
 from tests.service.client import DOCUMENT, HTML, TITLE, Client, problem
+from tests.tampering import objects_of
 from tests.wrappers import FailingStore, Wrapper
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator
+    from pathlib import Path
 
     from ledger.stores import Blob
 
@@ -59,6 +62,98 @@ def test_503_says_to_try_again_as_nothing_was_written(
     store.error = None
     assert client.get("/readyz").json()["status"] == "ok"
     assert client.ledger.head(TITLE).version == 1
+
+
+def empty(client: Client, *kept: str) -> None:
+    """Take everything out of the store, but for objects whose keys begin like this."""
+    store = client.ledger.store
+    left = {key: data for key, data in objects_of(store).items() if key.startswith(kept or ("\0",))}
+    store.__init__()  # type: ignore[misc]
+    store.create_many(left.items())
+
+
+class Gone(Wrapper):
+    """A bucket that was deleted: it answers 404 to everything."""
+
+    gone = False
+
+    def called(self, operation: str, key: str) -> None:
+        if self.gone:
+            raise NotFoundError("no such bucket: NoSuchBucket")
+
+
+READS = [
+    "/titles",
+    "/titles?q=TN",
+    PATH,
+    f"{PATH}?version=1",
+    f"{PATH}/entries",
+    f"{PATH}/entries/{'0' * 64}",
+    f"{PATH}/diff",
+    f"{PATH}/verification",
+    f"{PATH}/bundle",
+    f"{PATH}/receipt",
+    "/titles/NEVERSEEN",
+    "/titles/NEVERSEEN/verification",
+    "/log/checkpoint",
+]
+
+
+@pytest.mark.parametrize("headers", [{}, HTML])
+@pytest.mark.parametrize("path", READS)
+def test_a_store_that_is_not_there_is_not_called_empty_or_unregistered(
+    path: str, headers: dict[str, str]
+) -> None:
+    client = Client()
+    client.post(PATH, DOCUMENT)
+    empty(client)
+    assert client.get(path, headers=headers).status_code == 503
+    gone = Gone(MemoryStore())
+    client = Client(memory_ledger(gone))
+    client.post(PATH, DOCUMENT)
+    gone.gone = True
+    problem(client.get(path), 503, "not-ready")
+
+
+def test_a_folder_that_was_unmounted_is_a_503_for_reads_and_writes(tmp_path: Path) -> None:
+    client = Client(memory_ledger(FolderStore(tmp_path / "titles")))
+    client.post(PATH, DOCUMENT)
+    (tmp_path / "titles").rename(tmp_path / "unmounted")
+    for left in (False, True):
+        if left:
+            (tmp_path / "titles").mkdir()
+        for path in READS:
+            assert client.get(path).status_code == 503, (path, left)
+        for path in (PATH, "/titles/NEVERSEEN"):
+            assert client.post(path, {}).status_code == 503, (path, left)
+    assert not list((tmp_path / "titles").iterdir())
+
+
+def test_a_ledger_that_is_there_still_says_what_is_not_registered() -> None:
+    client = Client()
+    assert client.get("/titles").json() == {"titles": []}
+    said = problem(client.get(PATH), 404, "not-found")
+    assert "ledger " not in said["hint"]
+    problem(client.get(f"{PATH}/verification"), 404, "not-found")
+
+
+@pytest.mark.parametrize("path", ["", "?version=1", "/entries", "/diff", "/bundle", "/receipt"])
+def test_a_title_whose_head_is_gone_or_damaged_is_not_a_bare_error(path: str) -> None:
+    client = Client()
+    for _ in range(2):
+        client.post(PATH, DOCUMENT)
+    kept = objects_of(client.ledger.store)
+    for data, reason in ((None, "head-missing"), (b"garbage", "")):
+        client.ledger.store.__init__()  # type: ignore[misc]
+        damaged = {**kept, head_key(TITLE): data}
+        client.ledger.store.create_many((k, v) for k, v in damaged.items() if v is not None)
+        said = problem(client.get(PATH + path), 500, "integrity")
+        assert said["reason"] == reason or not reason
+        assert said["verification"] == f"http://localhost:5000{PATH}/verification"
+        page = client.get(PATH + path, headers=HTML)
+        assert page.status_code == 500
+        assert f'href="{PATH}/verification"' in page.text
+        assert client.get(f"{PATH}/verification").json()["outcome"] != "verified"
 
 
 class LosingStore(Wrapper):

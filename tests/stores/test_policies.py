@@ -18,6 +18,7 @@ TITLE, ADDRESS = "TN1234567", "0" * 64
 ENTRY = layout.entry_key(TITLE, ADDRESS)
 HEAD = layout.head_key(TITLE)
 MARKER = layout.pending_key(TITLE, 1, ADDRESS)
+REFERENCE = layout.reference_key("A 1", TITLE, 1, ADDRESS)
 PROBE = f"{layout.PROBE}0123"
 TILE = layout.tile_key("tile/0/000")
 STAGING = layout.staging_key(f"0-{ADDRESS}")
@@ -25,7 +26,7 @@ RECORD = layout.sealed_key(TITLE)
 STATE, CHECKPOINT = layout.LOG_STATE, layout.LOG_CHECKPOINT
 LOG = (TILE, STAGING, RECORD, STATE, CHECKPOINT)
 PACK = layout.pack_key(layout.PackName(TITLE, TITLE, 1, ADDRESS))
-KEYS = (layout.LEDGER_KEY, ENTRY, HEAD, MARKER, PROBE, PACK, *LOG)
+KEYS = (layout.LEDGER_KEY, ENTRY, HEAD, MARKER, REFERENCE, PROBE, PACK, *LOG)
 
 CREATE, SWAP = "if-none-match", "if-match"
 
@@ -34,10 +35,12 @@ def _list(value: Any) -> list[Any]:
     return value if isinstance(value, list) else [value]
 
 
-def _holds(condition: dict[str, dict[str, str]], header: str | None) -> bool:
-    """Whether a statement's condition holds for a request over TLS with this header."""
+def _holds(condition: dict[str, dict[str, str]], header: str | None, role: str) -> bool:
+    """Whether a statement's condition holds for a role's request over TLS with this header."""
     for operator, wanted in condition.items():
         for key, value in wanted.items():
+            if operator == "ArnNotEquals" and value.endswith(f":role/{role.upper()}"):
+                return False
             absent = key != f"s3:{header}"
             if operator == "Null" and (value == "true") != absent:
                 return False
@@ -58,7 +61,7 @@ def allowed(role: str, action: str, key: str, header: str | None = None) -> bool
         for statement in json.loads((FOLDER / f"{name}.json").read_bytes())["Statement"]
         if any(_matches(each, f"s3:{action}") for each in _list(statement["Action"]))
         and any(_matches(each, ARN + key) for each in _list(statement["Resource"]))
-        and _holds(statement.get("Condition", {}), header)
+        and _holds(statement.get("Condition", {}), header, role)
     }
     return effects == {"Allow"}
 
@@ -72,7 +75,7 @@ def may_write(role: str) -> set[tuple[str, str]]:
     }
 
 
-APPEND = {(ENTRY, CREATE), (HEAD, CREATE), (HEAD, SWAP), (MARKER, CREATE)}
+APPEND = {(key, CREATE) for key in (ENTRY, HEAD, MARKER, REFERENCE)} | {(HEAD, SWAP)}
 INIT = {(layout.LEDGER_KEY, CREATE), (PROBE, CREATE), (PROBE, SWAP)}
 SEAL = {(key, CREATE) for key in (*LOG, PACK)}
 SEAL |= {(key, SWAP) for key in (RECORD, STATE, CHECKPOINT)}
@@ -86,6 +89,11 @@ SEAL |= {(key, SWAP) for key in (RECORD, STATE, CHECKPOINT)}
         ("auditor", set(), set()),
         ("sealer", SEAL, {MARKER, STAGING, PACK}),
         ("sealing-service", APPEND | (SEAL - {(PACK, CREATE)}), {MARKER, STAGING}),
+        (
+            "eraser",
+            APPEND | {(ENTRY, SWAP), (PACK, CREATE)},
+            {ENTRY, MARKER, REFERENCE, PACK},
+        ),
     ],
 )
 def test_a_role_may_do_its_work_and_no_more(
@@ -95,11 +103,12 @@ def test_a_role_may_do_its_work_and_no_more(
     assert {key for key in KEYS if allowed(role, "DeleteObject", key)} == deletes
     assert all(allowed(role, "GetObject", key) for key in KEYS)
     assert not any(allowed(role, "PutObject", key) for key in KEYS), "a write without a condition"
-    assert not any(allowed(role, "DeleteObjectVersion", key) for key in KEYS)
+    versions = {ENTRY, HEAD, PACK} if role == "eraser" else set()
+    assert {key for key in KEYS if allowed(role, "DeleteObjectVersion", key)} == versions
 
 
 def test_every_role_may_list_the_bucket() -> None:
-    for role in ("writer", "service", "auditor", "sealer", "sealing-service"):
+    for role in ("writer", "service", "auditor", "sealer", "sealing-service", "eraser"):
         statements = json.loads((FOLDER / f"{role}.json").read_bytes())["Statement"]
         (listing,) = [each for each in statements if each["Action"] == "s3:ListBucket"]
         # Without it, or with a condition on it, S3 answers 403 for an object that isn't there.

@@ -2,7 +2,12 @@
 
 from __future__ import annotations
 
+import hashlib
+import os
 import secrets
+import signal
+import time
+from contextlib import suppress
 from datetime import UTC, datetime, timedelta
 
 import pytest
@@ -13,10 +18,10 @@ from botocore.stub import Stubber
 from ledger.errors import (
     IntegrityError,
     InvalidError,
-    NotFoundError,
     OutcomeUnknown,
     PreconditionFailed,
     StoreDenied,
+    StoreError,
     StoreUnavailable,
     StoreUnsafe,
 )
@@ -109,9 +114,9 @@ def assert_all_raise(store: S3Store, expected: type[Exception], match: str) -> N
     store.close()
 
 
-def test_a_bucket_that_is_not_there_is_not_found(s3_client):
+def test_a_bucket_that_is_not_there_is_unavailable(s3_client):
     store = S3Store("no-such-bucket-here", client=s3_client)
-    assert_all_raise(store, NotFoundError, "NoSuchBucket")
+    assert_all_raise(store, StoreUnavailable, "NoSuchBucket")
 
 
 def test_a_server_that_is_not_there_is_unavailable_and_nothing_is_in_doubt(store_at):
@@ -440,3 +445,80 @@ def test_a_server_that_does_not_say_its_time_is_no_defect(store_at, headers):
         with pytest.raises(StoreUnavailable, match="what time it is"):
             store.server_time()
         store.close()
+
+
+# --- another process, and the end ----------------------------------------------------------------
+
+
+@pytest.mark.skipif(not hasattr(os, "fork"), reason="a matter of fork")
+@pytest.mark.filterwarnings("ignore:This process .* is multi-threaded:DeprecationWarning")
+def test_after_a_fork_nothing_ever_hangs(s3_store):
+    s3_store.create_many([(HEAD, b"x")])
+    assert dict(s3_store.get_many([HEAD]))
+    child = os.fork()
+    if child == 0:
+        refused = 0
+        for use in uses(s3_store):
+            with suppress(StoreUnavailable):
+                use()
+                break
+            refused += 1
+        s3_store.close()
+        os._exit(refused)
+    deadline = time.monotonic() + 30
+    while not (ended := os.waitpid(child, os.WNOHANG))[0]:
+        if time.monotonic() > deadline:
+            os.kill(child, signal.SIGKILL)
+            os.waitpid(child, 0)
+            pytest.fail("the child hangs")
+        time.sleep(0.05)
+    assert os.waitstatus_to_exitcode(ended[1]) == len(uses(s3_store))
+    assert s3_store.get(HEAD) is not None
+
+
+def test_a_closed_store_never_goes_on(s3_bucket, s3_client):
+    store = S3Store(s3_bucket, client=s3_client)
+    store.close()
+    for use in uses(store):
+        with pytest.raises(StoreUnavailable, match="was closed"):
+            use()
+    store.close()
+
+
+# --- servers without checksums -------------------------------------------------------------------
+
+
+def test_a_server_without_checksums_is_never_sent_one_if_the_user_says_so(store_at, monkeypatch):
+    monkeypatch.setenv("AWS_REQUEST_CHECKSUM_CALCULATION", "when_required")
+    with wire(DONE) as server:
+        store = store_at(server.url)
+        store.create(HEAD, b"x")
+        store.replace(HEAD, b"y", ETAG)
+        store.close()
+    for request, data in zip(server.requests, (b"x", b"y"), strict=True):
+        assert request.method == "PUT"
+        assert not [name for name in request.headers if "checksum" in name or "trailer" in name]
+        signed = hashlib.sha256(data).hexdigest()
+        assert request.headers["x-amz-content-sha256"] == signed
+        assert "x-amz-content-sha256" in request.headers["authorization"]
+
+
+@pytest.mark.parametrize(
+    ("status", "code", "message"),
+    [
+        (400, "InvalidArgument", "x-amz-sdk-checksum-algorithm is not supported"),
+        (400, "InvalidRequest", "Value for x-amz-checksum-sha256 header is invalid."),
+        (501, "NotImplemented", "A header you provided implies functionality: x-amz-trailer"),
+        (400, "XAmzContentSHA256Mismatch", "The provided header does not match what was computed"),
+        (501, "NotImplemented", "A header you provided implies functionality"),
+    ],
+)
+def test_a_refused_checksum_never_leaves_the_user_without_the_remedy(
+    store_at, status, code, message
+):
+    with wire(error(status, code, message)) as server:
+        store = store_at(server.url)
+        with pytest.raises(StoreError) as caught:
+            store.create(HEAD, b"x")
+        store.close()
+    assert "AWS_REQUEST_CHECKSUM_CALCULATION=when_required" in caught.value.hint

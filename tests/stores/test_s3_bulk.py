@@ -24,7 +24,6 @@ from urllib3 import HTTPResponse
 from ledger.errors import (
     IntegrityError,
     InvalidError,
-    NotFoundError,
     StoreDenied,
     StoreUnavailable,
     StoreUnsafe,
@@ -159,7 +158,7 @@ def test_a_reading_that_is_never_answered_is_unavailable(store_at, way, trouble)
     ("said", "expected", "match"),
     [
         (answer(404, b"<html>not here</html>"), StoreUnavailable, "404"),
-        (error(404, "NoSuchBucket"), NotFoundError, "NoSuchBucket"),
+        (error(404, "NoSuchBucket"), StoreUnavailable, "NoSuchBucket"),
         (error(403, "AccessDenied"), StoreDenied, "AccessDenied"),
         (error(400, "ExpiredToken"), StoreDenied, "ExpiredToken"),
         (answer(200, b"x"), StoreUnsafe, "ETag"),

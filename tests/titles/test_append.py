@@ -44,6 +44,7 @@ from ledger.format.layout import (
     pending_prefix,
     reference_key,
     reference_prefix,
+    sealed_key,
 )
 from ledger.stores import FolderStore, MemoryStore
 from ledger.testing import ORIGIN, FixedClock, keyring_for, memory_ledger, signer
@@ -128,6 +129,7 @@ def test_the_first_version_also_asks_whether_the_ledger_is_there_and_the_title_n
         ("get", LEDGER_KEY),
         ("list", f"{TITLE}/"),
         ("list", pending_prefix(TITLE)),
+        ("get", sealed_key(TITLE)),
         ("create", entry_key(TITLE, address)),
         ("create", pending_key(TITLE, 1, address)),
         ("create", HEAD),

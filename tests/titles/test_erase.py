@@ -355,7 +355,7 @@ def test_a_write_that_fails_is_done_by_the_repeat(after):
         failing = FailingStore(
             store, number, after=after, operations=("create", "replace", "delete")
         )
-        ledger = Ledger.open(failing, keyring=keyring_for(signer()), signer=signer())
+        ledger = memory_ledger(failing)
         with suppress(OutcomeUnknown, StoreError):
             ledger.erase(TITLE, [1, 3], change=forget, **ORDER)
         if not failing.failed:

@@ -238,7 +238,7 @@ def test_in_law_a_later_version_supersedes_earlier_ones_that_take_effect_after_i
         (datetime(2026, 1, 1), "without an offset"),  # noqa: DTZ001
         ("2026", "whole date"),
         ("2026-03", "whole date"),
-        ("soon", "not a date"),
+        ("soon", "not a whole date"),
         (2026, "not a date"),
     ],
 )

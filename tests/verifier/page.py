@@ -74,7 +74,8 @@ answer((async () => {
 VERIFY_OBJECTS = """
 const [objects, title, origin, keys, now, expect] = arguments;
 answer((async () => {
-    const keyring = await trusted(keys), stored = key => objects[key] && unbase64(objects[key]);
+    const keyring = await trusted(keys);
+    const stored = key => key in objects ? unbase64(objects[key]) : null;
     const read = address => stored(`${title}/${address}.json`);
     const head = stored(`${title}/head.json`);
     return said(await verifier.verifyTitle(title, {origin, keyring, head, read, now, expect}));

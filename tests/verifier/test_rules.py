@@ -16,11 +16,12 @@ from ledger.errors import IntegrityError, MalformedError, TrustError, Unsupporte
 from ledger.format import canonical
 from ledger.format.chain import verify_chain
 from ledger.format.entry import address_of
+from ledger.format.layout import entry_key
 from ledger.format.report import Finding
-from ledger.log import check_entry
-from ledger.offline import verify_bundle
+from ledger.offline import check_entry, verify_bundle
 from ledger.testing import ORIGIN, signer
 from tests import corpora
+from tests.tampering import HEAD, SCENARIOS, TITLE, small_world
 from tests.verifier.page import Refused, needs_browser
 from tests.verifier.samples import (
     KEYRING,
@@ -517,3 +518,36 @@ def test_questions_that_a_file_can_not_answer_are_refused(page: Page) -> None:
 
 def test_the_registrar_of_the_samples_is_no_stranger() -> None:
     assert REGISTRAR.key_id != STRANGER.key_id != LOG_KEY.key_id
+
+
+# -- Objects of a store ----------------------------------------------------------------------------
+
+
+def test_every_way_to_tamper_is_judged_as_by_the_library(page: Page) -> None:
+    judged = 0
+    for scenario in SCENARIOS:
+        world = small_world()
+        scenario.change(world)
+        head = world.objects.get(HEAD)
+        if head is None:
+            continue  # whether there ever was one, only a listing tells
+        expected = verify_chain(
+            TITLE,
+            origin=world.origin,
+            keyring=world.keyring,
+            head=head,
+            read=lambda address, world=world: world.objects.get(entry_key(TITLE, address)),
+            now=world.clock.now,
+            expect=world.pin,
+        )
+        said = page.verify_objects(
+            world.objects,
+            TITLE,
+            origin=world.origin,
+            keyring=world.keyring,
+            now=world.clock.now,
+            expect=world.pin,
+        )
+        assert _facts(said) == _facts(expected), scenario.name
+        judged += 1
+    assert judged > 150

@@ -25,7 +25,8 @@ __all__ = [
     "text",
 ]
 
-JSON_TYPE = re.compile(r"application/(?:[a-z0-9!#$&^_.+-]+\+)?json")
+JSON_TYPES = {"application/json", "application/ld+json", "application/geo+json"}
+"""Types of a plain document. Others with ``+json`` may mean something else, such as a patch."""
 # RFC 8187, section 3.2.1: charset, language and the percent-encoded text.
 EXTENDED = re.compile(
     rb"([A-Za-z0-9!#$%&+^_`{}~-]+)'[A-Za-z0-9-]*'"
@@ -125,7 +126,7 @@ def check_json(request: Request) -> None:
     """Refuse a body that is declared not to be JSON in UTF-8 (RFC 8259, 8.1), or to be encoded."""
     value = (one_header(request.scope, b"content-type") or b"").decode("latin-1").lower()
     media, *parameters = (part.strip() for part in value.split(";"))
-    if not JSON_TYPE.fullmatch(media):
+    if media not in JSON_TYPES:
         raise UnsupportedMediaType(
             f"the body is {media or 'of no type'!a:.80}, not application/json",
             hint="send Content-Type: application/json",
@@ -135,7 +136,11 @@ def check_json(request: Request) -> None:
         if name.strip() == "charset" and charset.strip().strip('"') not in {"utf-8", "utf8"}:
             raise UnsupportedMediaType("the charset of JSON is UTF-8, not another")
     if (one_header(request.scope, b"content-encoding") or b"identity").lower() != b"identity":
-        raise UnsupportedMediaType("the body is encoded", hint="send it without Content-Encoding")
+        raise UnsupportedMediaType(
+            "the body is encoded",
+            hint="send it without Content-Encoding",
+            headers=(("Accept-Encoding", "identity"),),
+        )
 
 
 def prefers_html(accept: str) -> bool:

@@ -10,7 +10,7 @@ from pydantic import BeforeValidator
 from starlette.requests import Request  # noqa: TC002 -- FastAPI reads the annotations
 
 from ledger.errors import InvalidError
-from ledger.format.layout import ADDRESS, TITLE_NUMBER
+from ledger.format.layout import ADDRESS, MAX_TITLE_NUMBER, TITLE_NUMBER
 from ledger.service.http.errors import RequestError
 
 __all__ = [
@@ -26,6 +26,7 @@ __all__ = [
     "NewRevision",
     "OldRevision",
     "Prefix",
+    "Raw",
     "Recorded",
     "SkipUnchanged",
     "TilePath",
@@ -48,7 +49,11 @@ def _plain_number(value: object) -> object:
     return value
 
 
-_TITLE = {"pattern": f"^{TITLE_NUMBER.pattern}$", "example": "TN1234567"}
+_TITLE = {
+    "pattern": f"^{TITLE_NUMBER.pattern}$",
+    "maxLength": MAX_TITLE_NUMBER,
+    "example": "TN1234567",
+}
 _ADDRESS = f"^{ADDRESS.pattern}$"
 _REVISION = "A revision: HEAD, HEAD~2, v3, an address or its first digits, @{2026-01-31}."
 
@@ -109,6 +114,10 @@ Limit: TypeAlias = Annotated[
 ]
 OldRevision: TypeAlias = Annotated[str, Query(alias="from", description=_REVISION)]
 NewRevision: TypeAlias = Annotated[str, Query(alias="to", description=_REVISION)]
+Raw: TypeAlias = Annotated[
+    Literal["1"] | None,
+    Query(description="1: the stored bytes as a file, whatever `Accept` prefers."),
+]
 Expect: TypeAlias = Annotated[
     str | None,
     Query(
@@ -120,13 +129,15 @@ After: TypeAlias = Annotated[
     str,
     Query(
         description="Only titles that sort after this one.",
+        max_length=MAX_TITLE_NUMBER,
         json_schema_extra={"pattern": f"^({TITLE_NUMBER.pattern})?$"},
     ),
 ]
 Prefix: TypeAlias = Annotated[
     str,
     Query(
-        pattern="^([A-Z0-9][A-Z0-9._-]{0,63})?$", description="Only titles that begin like this."
+        description="Only titles that begin like this.",
+        json_schema_extra={"pattern": "^([A-Z0-9][A-Z0-9._-]{0,63})?$"},
     ),
 ]
 ManyTitles: TypeAlias = Annotated[

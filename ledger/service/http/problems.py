@@ -4,11 +4,19 @@ from __future__ import annotations
 
 from typing import Any
 
-from ledger.errors import LedgerError, StoreError, TrustError
+from ledger.errors import (
+    HeadMissing,
+    IntegrityError,
+    LedgerError,
+    StoreError,
+    TrustError,
+    UnsupportedFormatError,
+)
+from ledger.format.layout import is_title_number
 from ledger.service.http.bodies import title_digest
 from ledger.service.http.errors import Busy, NotReady, RequestError, WriteRefused
 
-__all__ = ["PROBLEM_TYPE", "problem_headers", "problem_members", "status_of"]
+__all__ = ["PROBLEM_TYPE", "damaged_title", "problem_headers", "problem_members", "status_of"]
 
 PROBLEM_TYPE = "application/problem+json"
 RETRY_AFTER = "5"
@@ -19,6 +27,17 @@ def status_of(error: LedgerError) -> int:
     """Return the HTTP status of an error."""
     # Clients sign nothing here: if a key is not trusted, the service is set up wrongly.
     return 500 if isinstance(error, TrustError) else error.http_status
+
+
+def damaged_title(error: LedgerError, title_number: object) -> str | None:
+    """Name the title whose verification tells more about the error, if there is one.
+
+    ``title_number`` is the one in the path of the request, if there is one.
+    """
+    if not isinstance(error, (HeadMissing, IntegrityError, TrustError, UnsupportedFormatError)):
+        return None
+    named = title_number or getattr(error, "object_key", "").partition("/")[0]
+    return named if isinstance(named, str) and is_title_number(named) else None
 
 
 def problem_members(error: LedgerError, *, docs: str = "/docs") -> dict[str, Any]:

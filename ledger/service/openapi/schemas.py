@@ -6,7 +6,7 @@ from http import HTTPStatus
 from typing import Any
 
 from ledger.format.entry import KINDS, STATUSES
-from ledger.format.layout import ADDRESS, TITLE_NUMBER
+from ledger.format.layout import ADDRESS, MAX_TITLE_NUMBER, TITLE_NUMBER
 
 __all__ = ["COMPONENTS", "PROBLEMS", "ref"]
 
@@ -14,6 +14,7 @@ Schema = dict[str, Any]
 
 EXAMPLE = "78f08a9bb7e01441832a50e9dc9938ccae6bf5359c6efa2312fa4aa652a8747d"
 HEX = f"^{ADDRESS.pattern}$"
+
 PROBLEM_TYPE = "application/problem+json"
 
 
@@ -39,6 +40,7 @@ VERSION: Schema = {"type": "integer", "minimum": 1}
 TITLE_NUMBER_: Schema = {
     "type": "string",
     "pattern": f"^{TITLE_NUMBER.pattern}$",
+    "maxLength": MAX_TITLE_NUMBER,
     "example": "TN1234567",
 }
 TIME: Schema = {"type": "string", "example": "2026-11-23T10:00:00.000000Z"}
@@ -176,7 +178,7 @@ SCHEMAS: dict[str, Schema] = {
     ),
     "Finding": _object(
         {
-            "severity": {"enum": ["tampering", "unchecked", "warning"]},
+            "severity": {"enum": ["tampering", "mismatch", "unchecked", "warning"]},
             "slug": TEXT,
             "object": TEXT,
             "message": TEXT,
@@ -186,7 +188,11 @@ SCHEMAS: dict[str, Schema] = {
         {
             "title_number": TITLE_NUMBER_,
             "expect": PARENT,
-            "outcome": {"enum": ["verified", "unchecked", "tampered"]},
+            "outcome": {
+                "enum": ["verified", "unchecked", "mismatch", "tampered"],
+                "description": "mismatch: the title is sound, but no entry of it has the address"
+                " to expect.",
+            },
             "origin": TEXT,
             "titles": COUNT,
             "entries": COUNT,
@@ -195,8 +201,22 @@ SCHEMAS: dict[str, Schema] = {
         }
     ),
     "Health": _object(
-        {"status": {"const": "ok"}},
         {
+            "status": {
+                "enum": ["ok", "degraded"],
+                "description": "degraded: it serves, but somebody has to look at what follows.",
+            }
+        },
+        {
+            "keyring": {
+                "enum": ["incomplete", "stale"],
+                "description": "incomplete: an entry was signed by a key that it lacks. stale: it"
+                " or the tokens could not be read again.",
+            },
+            "log": {
+                "const": "contradicted",
+                "description": "A title that this service read is not as it was logged.",
+            },
             "origin": TEXT,
             "sealing": {
                 "enum": ["ok", "failing", "starting"],
@@ -223,6 +243,11 @@ SCHEMAS: dict[str, Schema] = {
             "reference": TEXT,
             "reason": TEXT,
             "object_key": TEXT,
+            "verification": {
+                "type": "string",
+                "format": "uri",
+                "description": "What can be verified of the damaged title.",
+            },
         },
         description="Problem details (RFC 9457).",
     ),

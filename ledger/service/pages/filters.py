@@ -9,7 +9,7 @@ from __future__ import annotations
 import json
 import unicodedata
 from functools import cache
-from itertools import groupby
+from itertools import groupby, islice
 from typing import TYPE_CHECKING
 
 from markupsafe import Markup, escape
@@ -19,7 +19,7 @@ from ledger.format import canonical
 if TYPE_CHECKING:
     from ledger.format.canonical import JSONValue
 
-__all__ = ["columns", "literal", "moment", "pretty", "prose", "text", "visible"]
+__all__ = ["Room", "columns", "literal", "moment", "pretty", "prose", "text", "visible"]
 
 HIDDEN = {"Cc", "Cf", "Cs", "Co", "Cn", "Zl", "Zp"}
 """The Unicode categories that are shown as escapes."""
@@ -29,8 +29,72 @@ MONTHS = (
     *("August", "September", "October", "November", "December"),
 )
 MAX_COLUMNS = 6
+MAX_MEMBERS = 200
+"""How many members of an object, or items of a list, are shown."""
 MAX_CHARS = 10_000
 """How much of one text is shown."""
+
+
+MAX_VALUES = 4000
+MAX_TEXT = 100_000
+MAX_NESTING = 65
+"""How many values and characters of documents one page shows, and how deeply nested."""
+
+
+class Room:
+    """How much of documents a page may still show. A document can be 1 MiB, a page can't."""
+
+    def __init__(self) -> None:
+        self._values = MAX_VALUES
+        self._text = MAX_TEXT
+
+    def take(self, value: object) -> bool:
+        """Take the room that a value needs; False: there is not enough, and none was taken."""
+        values, text = self._values, self._text
+        level = [value]
+        for depth in range(MAX_NESTING):
+            below: list[object] = []
+            text -= 2 * depth * len(level)  # the indentation
+            for item in level:
+                values -= 1
+                if isinstance(item, dict):
+                    text -= sum(len(name) for name in item)
+                    below.extend(item.values())
+                elif isinstance(item, list):
+                    below.extend(item)
+                elif isinstance(item, str):
+                    text -= len(item)
+                if values < 0 or text < 0 or len(below) > values:
+                    return False
+            if not below:
+                self._values, self._text = values, text
+                return True
+            level = below
+        return False
+
+    def members(self, document: dict[str, JSONValue]) -> dict[str, JSONValue | TooLarge]:
+        """Return the first members of a document, with a TooLarge for each that has no room."""
+        shown: dict[str, JSONValue | TooLarge] = {}
+        for name, value in islice(document.items(), MAX_MEMBERS):
+            if not self.take(name):
+                break
+            shown[name] = value if self.take(value) else TooLarge(value)
+        return shown
+
+
+class TooLarge:
+    """A value that a page has no room for, to be named in its place."""
+
+    def __init__(self, value: object) -> None:
+        match value:
+            case dict():
+                self.what = f"an object with {len(value):,} members"
+            case list():
+                self.what = f"a list of {len(value):,} items"
+            case str():
+                self.what = f"a text of {len(value):,} characters"
+            case _:
+                self.what = "a value"
 
 
 @cache

@@ -35,7 +35,7 @@ if TYPE_CHECKING:
     Orders = dict[int, Entry]
     """The erased versions of a title, with the entry that orders each erased."""
 
-__all__ = ["Law", "Pages", "Urls"]
+__all__ = ["LOCAL", "Law", "Pages", "Urls"]
 
 HERE = Path(__file__).parent
 NO_LOG = LogSummary()
@@ -67,8 +67,9 @@ class Law(NamedTuple):
 class Urls:
     """The URLs of pages. Each begins with ``base``."""
 
-    def __init__(self, base: str) -> None:
+    def __init__(self, base: str, local: str) -> None:
         self.base = base
+        self.local = local
         style = (HERE / "static" / "style.css").read_bytes()
         # The hash keeps a browser from using the stylesheet of another version.
         self.style = f"{base}/static/style.css?v={hashlib.sha256(style).hexdigest()[:8]}"
@@ -89,6 +90,10 @@ class Urls:
         """One entry; without HTML, its exact bytes."""
         return f"{self.entries(title_number)}/{quote(address, safe='')}"
 
+    def raw(self, title_number: str, address: str) -> str:
+        """The exact bytes of an entry, as a file."""
+        return f"{self.entry(title_number, address)}?raw=1"
+
     def diff(self, title_number: str, old: str = "", new: str = "") -> str:
         """The comparison of two revisions."""
         query = f"?{urlencode({'from': old, 'to': new})}" if old else ""
@@ -107,18 +112,18 @@ class Urls:
         return f"{self.title(title_number)}/bundle"
 
     def absolute(self, url: str) -> str:
-        """Complete a URL for a shell, with the default host if none is known."""
-        return url if "://" in self.base else LOCAL + url
+        """Complete a URL for a shell, with the server's own address if no public one is known."""
+        return url if "://" in self.base else self.local + url
 
 
 class Pages:
     """Renders the pages of one ledger. All URLs begin with ``base``, which may be ""."""
 
-    def __init__(self, *, origin: str, keyring: Keyring, base: str) -> None:
+    def __init__(self, *, origin: str, keyring: Keyring, base: str, local: str = LOCAL) -> None:
         self._environment = _environment()
         self._environment.globals.update(
             origin=origin,
-            url=Urls(base),
+            url=Urls(base, local),
             signer_name=lambda entry: keyring.name(entry.ledger, entry.key),
         )
 
@@ -151,6 +156,7 @@ class Pages:
             report=report,
             log=log,
             flagged=_flagged(report.findings),
+            set_back=any(finding.slug == "not-as-logged" for finding in report.findings),
         )
 
     def entries(
@@ -209,13 +215,33 @@ class Pages:
         )
 
     def verification(self, *, title_number: str, report: Report, pin: str | None) -> str:
-        """What a verification found, and what it can't show."""
-        return self._render("verification.html", title_number=title_number, report=report, pin=pin)
-
-    def problem(self, *, status: int, title: str, detail: str, slug: str, hint: str) -> str:
-        """What went wrong, and what to do next."""
+        """What a verification found and can't show."""
         return self._render(
-            "problem.html", status=status, title=title, detail=detail, slug=slug, hint=hint
+            "verification.html",
+            title_number=title_number,
+            report=report,
+            pin=pin,
+        )
+
+    def problem(
+        self,
+        *,
+        status: int,
+        title: str,
+        detail: str,
+        slug: str,
+        hint: str,
+        damaged: str | None = None,
+    ) -> str:
+        """What went wrong, and what to do next; ``damaged`` is the title to verify, if it is."""
+        return self._render(
+            "problem.html",
+            status=status,
+            title=title,
+            detail=detail,
+            slug=slug,
+            hint=hint,
+            damaged=damaged,
         )
 
     def docs(self, *, openapi: dict[str, Any]) -> str:
@@ -228,6 +254,7 @@ class Pages:
         )
 
     def _render(self, template: str, **values: object) -> str:
+        values["room"] = filters.Room()
         return self._environment.get_template(template).render(values)
 
 
@@ -250,6 +277,9 @@ def _environment() -> Environment:
         columns=filters.columns,
         shell=shlex.quote,
     )
+    environment.globals.update(max_members=filters.MAX_MEMBERS)
+    environment.filters["too_large"] = filters.TooLarge
+    environment.tests["too_large"] = lambda value: isinstance(value, filters.TooLarge)
     environment.tests["absent"] = lambda value: value is ABSENT
     return environment
 

@@ -19,7 +19,6 @@ from ledger.errors import LedgerError
 from ledger.service.http.answers import JSON_TYPE, answer, html, to_json
 from ledger.service.http.errors import NotReady, UnknownPath
 from ledger.service.openapi.routes import DOCS, HEALTHZ, METRICS, OPENAPI, READYZ
-from ledger.titles.identity import read_origin
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -48,7 +47,7 @@ class HealthRoutes:
         self._context = context
         self._probing = Lock()
         self._probed_until = 0.0
-        self._probed: str | LedgerError = ""
+        self._probed: LedgerError | None = None
         self._figuring = Lock()
         self._figured_until = 0.0
         # Rendering takes long enough to delay other requests.
@@ -88,18 +87,20 @@ class HealthRoutes:
             if monotonic() >= self._probed_until:
                 self._probed = await self._probe()
                 self._probed_until = monotonic() + PROBE_SECONDS
-        found = self._probed
-        if isinstance(found, LedgerError):
-            raise NotReady(f"the ledger can't be read: {found}", hint=found.hint) from found
-        shown = {"status": "ok", "origin": found, **self._sealing()}
+        if self._probed is not None:
+            raise NotReady(str(self._probed), hint=self._probed.hint) from self._probed
+        found = self._context.problems()
+        status = "degraded" if found else "ok"
+        shown = {"status": status, "origin": self._context.ledger.origin, **found}
+        shown |= self._sealing()
         return Response(to_json(shown), media_type=JSON_TYPE)
 
-    async def _probe(self) -> str | LedgerError:
-        store = self._context.ledger.store
+    async def _probe(self) -> LedgerError | None:
         try:
-            return await self._context.threads.run("readyz", lambda: read_origin(store))
+            await self._context.threads.run("readyz", self._context.check_store)
         except LedgerError as error:
             return error
+        return None
 
     async def metrics(self) -> Response:
         """Counters and timings, for Prometheus."""

@@ -8,7 +8,7 @@ from fastapi.responses import RedirectResponse, Response
 from starlette.requests import Request  # noqa: TC002 -- FastAPI reads the annotations
 
 from ledger.errors import InvalidError
-from ledger.format.layout import head_key
+from ledger.format.layout import head_key, is_title_number
 from ledger.service.http.answers import REVALIDATE, answer, html, to_json
 from ledger.service.http.parameters import MANY_TITLES, After, ManyTitles, Prefix
 from ledger.service.openapi.routes import ROOT, TITLES
@@ -60,14 +60,27 @@ class ListingRoutes:
         q: Prefix = "",
     ) -> Response:
         """The titles, in order, as the store lists them: a listing can't be verified."""
+        page = self._context.wants_html(request.scope)
+        prefix = "".join(q.split()).upper() if page else q  # as people type them
+        valid = not prefix or is_title_number(prefix)
+        if not (page or valid):
+            raise InvalidError(
+                f"no title number begins like this: {q!a:.80}",
+                hint="capitals, digits, - and _, as in TN1234567; 32 at most",
+            )
 
         def read() -> Response:
-            found = list(self._context.ledger.titles(prefix=q, after=after, limit=limit + 1))
-            listed, more = found[:limit], len(found) > limit
-            url = self._next(request, listed[-1], limit, q) if more else None
-            if self._context.wants_html(request.scope):
+            if not valid:  # a search that finds nothing, with its form to try again
                 pages = self._context.pages(request.scope)
-                return html(request, pages.titles(titles=listed, query=q, next_url=url))
+                return html(request, pages.titles(titles=[], query=prefix, next_url=None))
+            found = list(self._context.ledger.titles(prefix=prefix, after=after, limit=limit + 1))
+            if not found:
+                self._context.check_store()
+            listed, more = found[:limit], len(found) > limit
+            url = self._next(request, listed[-1], limit, prefix) if more else None
+            if page:
+                pages = self._context.pages(request.scope)
+                return html(request, pages.titles(titles=listed, query=prefix, next_url=url))
             return answer(
                 request,
                 to_json({"titles": [self._url(request, name) for name in listed]}),
@@ -75,7 +88,7 @@ class ListingRoutes:
                 headers={"Link": f'<{url}>; rel="next"'} if url else {},
             )
 
-        return await self._context.threads.run("titles", read)
+        return await self._context.run("titles", read)
 
     def _url(self, request: Request, title_number: str) -> str:
         if self._presigner:

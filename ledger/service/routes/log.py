@@ -55,7 +55,7 @@ class LogRoutes:
             note = self._context.log.checkpoint().note
             return answer(request, note, media_type=TEXT_TYPE, negotiated=False)
 
-        return await self._context.threads.run("log-checkpoint", read)
+        return await self._context.run("log-checkpoint", read)
 
     async def tile(self, request: Request, path: TilePath) -> Response:
         """A tile of the transparency log: up to 256 hashes or leaves."""
@@ -73,7 +73,7 @@ class LogRoutes:
                 negotiated=False,
             )
 
-        return await self._context.threads.run("log-tile", read)
+        return await self._context.run("log-tile", read)
 
     def _read(self, tile: Tile) -> bytes:
         # Nothing beyond the checkpoint: it is not final, and a cache would keep it for ever.
@@ -108,7 +108,7 @@ class LogRoutes:
                 request, receipt.encode(), media_type=TEXT_TYPE, headers=named, negotiated=False
             )
 
-        return await self._context.threads.run("receipt", read)
+        return await self._context.run("receipt", read, title_number)
 
 
 def _check_shape(tile: Tile, data: bytes) -> None:

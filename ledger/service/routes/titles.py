@@ -31,6 +31,7 @@ from ledger.service.http.parameters import (
     Limit,
     NewRevision,
     OldRevision,
+    Raw,
     Recorded,
     TitleNumber,
     Version,
@@ -49,8 +50,8 @@ if TYPE_CHECKING:
     from ledger.service.context import Context
 
     Document = dict[str, JSONValue] | None
-    Step = tuple[Entry, Document, Document]
-    """An entry, the document before it and its own; None: its text is erased."""
+    """None: its text is erased."""
+    Step = tuple[Entry, Entry | None]
 
 __all__ = ["BUNDLE_TYPE", "TitleRoutes"]
 
@@ -60,6 +61,10 @@ CHUNK = 1 << 16
 IN_MEMORY = 1 << 20
 MAX_CHANGES = 4 << 20
 """How many bytes of changes an answer has at most. Each repeats its path, which can be long."""
+PAGE_CHANGES = 1 << 18
+"""The same for a page, which shows less."""
+PAGE_DOCUMENTS = 1 << 20
+"""How many bytes of entries are compared for a page. JSON compares all."""
 PREFIX = re.compile(r"[0-9a-f]{4,64}")
 # The head is read once, so that both sides of a comparison come from the same state.
 HEAD = re.compile(r"\A(?:HEAD|@(?!\{))")
@@ -75,6 +80,10 @@ class Part(NamedTuple):
     orders: dict[int, Entry]
     """The erased versions of the title, with the entry that orders each erased; empty if no text
     that is needed here is erased."""
+
+
+def _document(entry: Entry) -> Document:
+    return None if entry.is_withheld else entry.document
 
 
 class TitleRoutes:
@@ -121,7 +130,7 @@ class TitleRoutes:
                 named |= self._link(request, head)
             return answer(request, representation(entry), tag=entry.address, headers=named)
 
-        return await self._context.threads.run("title", read)
+        return await self._context.run("title", read, title_number)
 
     def _find(self, head: Entry, version: int | None, asked: dict[str, str]) -> Entry:
         if version is not None and asked:
@@ -156,9 +165,11 @@ class TitleRoutes:
         self, request: Request, shown: Entry, asked: dict[str, str], *, is_future: bool
     ) -> str:
         title_number = shown.title_number
-        history, older, orders = self._history(title_number, "HEAD", MANY_ENTRIES, broken=True)
+        history, older, orders = self._history(
+            title_number, "HEAD", MANY_ENTRIES, page=True, broken=True
+        )
         # Each call reads the head again, so what is shown must be in the chain that is verified.
-        report = self._ledger.verify(title_number, expect=shown.address)
+        report = self._context.verify(title_number, shown.address)
         # But the pin came from this very request, so it shows nothing about a rollback.
         report = replace(report, not_shown=(NO_PIN, *report.not_shown))
         entries = [entry for entry, _ in history]
@@ -187,17 +198,18 @@ class TitleRoutes:
         """The history of a title, newest first, from its head or from an address down."""
 
         def read() -> Response:
-            history, older, orders = self._history(title_number, start or "HEAD", limit)
+            page = self._context.wants_html(request.scope)
+            history, older, orders = self._history(title_number, start or "HEAD", limit, page=page)
             url = self._older(request, title_number, older, limit)
-            if self._context.wants_html(request.scope):
-                page = self._context.pages(request.scope).entries(
+            if page:
+                shown_page = self._context.pages(request.scope).entries(
                     title_number=title_number,
                     history=history,
                     orders=orders,
                     older_url=url,
                     log=self._context.log.of([each for each, _ in history]),
                 )
-                return html(request, page)
+                return html(request, shown_page)
             shown = [
                 {
                     **entry_json(entry, self._ledger.keyring),
@@ -211,23 +223,41 @@ class TitleRoutes:
             body = to_json({"title_number": title_number, "entries": shown})
             return answer(request, body, headers={"Link": f'<{url}>; rel="next"'} if url else {})
 
-        return await self._context.threads.run("entries", read)
+        return await self._context.run("entries", read, title_number)
 
-    def _history(self, title_number: str, start: str, limit: int, *, broken: bool = False) -> Part:
-        """Read a page of history. ``broken``: stop at a broken link, for the report names it."""
+    def _history(
+        self,
+        title_number: str,
+        start: str,
+        limit: int,
+        *,
+        page: bool = False,
+        broken: bool = False,
+    ) -> Part:
+        """Read some history, for a ``page`` or for JSON, which has more of the changes.
+
+        ``broken``: stop at a broken link, for the report names it.
+        """
         history: list[tuple[Entry, list[Change] | None]] = []
-        older, left, is_complete = None, MAX_CHANGES, True
-        for entry, old, new in self._steps(title_number, start, limit + 1, broken=broken):
+        older, left, is_complete = None, PAGE_CHANGES if page else MAX_CHANGES, True
+        documents = 0
+        below: tuple[str, Document] = ("", {})  # each document is decoded once
+        for entry, parent in self._steps(title_number, start, limit + 1, broken=broken):
             if len(history) == limit:
                 older = entry.address
                 break
             differing = None
-            if old is None or new is None:
-                is_complete = False
-            else:
-                with suppress(InvalidError):  # too much changed
-                    differing = changes(old, new, limit=left)
-                    left -= sum(change.size for change in differing)
+            documents += len(entry.data) + (len(parent.data) if parent else 0)
+            if not page or documents <= PAGE_DOCUMENTS:
+                new = below[1] if below[0] == entry.address else _document(entry)
+                below = (parent.address, _document(parent)) if parent else ("", {})
+                old = below[1]
+                if old is None or new is None:
+                    is_complete = False
+                else:
+                    with suppress(InvalidError):  # too much changed
+                        differing = changes(old, new, limit=left)
+                        left -= sum(change.size for change in differing)
             history.append((entry, differing))
         if is_complete:
             return Part(history, older, {})
@@ -244,20 +274,18 @@ class TitleRoutes:
         return orders
 
     def _steps(self, title_number: str, start: str, limit: int, *, broken: bool) -> Iterator[Step]:
-        """Yield each entry with the document before it and its own; holds two at a time."""
+        """Yield each entry with the one before it; holds two at a time."""
         child: Entry | None = None
-        new: Document = {}
         try:
             for entry in self._ledger.log(title_number, start, limit=limit):
-                old = None if entry.is_withheld else entry.document
                 if child is not None:
-                    yield child, old, new
-                child, new = entry, old
+                    yield child, entry
+                child = entry
         except (IntegrityError, TrustError):
             if not broken or child is None:
                 raise
         if child is not None:
-            yield child, {}, new
+            yield child, None
 
     def _older(
         self, request: Request, title_number: str, address: str | None, limit: int
@@ -268,7 +296,11 @@ class TitleRoutes:
         return self._context.url(request.scope, path, **{"from": address}, limit=limit)
 
     async def entry(
-        self, request: Request, title_number: TitleNumber, address: AddressOrPrefix
+        self,
+        request: Request,
+        title_number: TitleNumber,
+        address: AddressOrPrefix,
+        raw: Raw = None,
     ) -> Response:
         """The exact bytes of an entry, without its text if that is erased."""
 
@@ -281,16 +313,18 @@ class TitleRoutes:
             if not is_address(address):
                 path = f"/titles/{title_number}/entries/{entry.address}"
                 return RedirectResponse(self._context.url(request.scope, path), 307)
-            if self._context.wants_html(request.scope):
+            if raw is None and self._context.wants_html(request.scope):
                 return html(request, self._entry_page(request, entry))
             # A tag of its own: whoever has the text must not hear that nothing has changed.
             tag = f"{entry.address}-short" if entry.is_withheld else entry.address
-            return answer(request, entry.data, tag=tag)
+            file = f'attachment; filename="{title_number}.v{entry.version}.json"'
+            headers = {"Content-Disposition": file} if raw else {}
+            return answer(request, entry.data, tag=tag, headers=headers)
 
-        return await self._context.threads.run("entry", read)
+        return await self._context.run("entry", read, title_number)
 
     def _entry_page(self, request: Request, entry: Entry) -> str:
-        [(_, differing)], _, orders = self._history(entry.title_number, entry.address, 1)
+        [(_, differing)], _, orders = self._history(entry.title_number, entry.address, 1, page=True)
         head = self._ledger.head(entry.title_number)
         return self._context.pages(request.scope).entry(
             entry=entry, changes=differing, orders=orders, is_head=entry.address == head.address
@@ -327,7 +361,7 @@ class TitleRoutes:
             }
             return answer(request, to_json(shown))
 
-        return await self._context.threads.run("diff", read)
+        return await self._context.run("diff", read, title_number)
 
     async def verification(
         self, request: Request, title_number: TitleNumber, expect: Expect = None
@@ -335,18 +369,20 @@ class TitleRoutes:
         """The report of a verification, made now. The status is 200 whatever it says."""
 
         def read() -> Response:
-            report = self._ledger.verify(title_number, expect=expect)
+            report = self._context.verify(title_number, expect)
             headers = {"Vary": "Accept", "Cache-Control": "no-store"}
             if self._context.wants_html(request.scope):
                 page = self._context.pages(request.scope).verification(
-                    title_number=title_number, report=report, pin=expect
+                    title_number=title_number,
+                    report=report,
+                    pin=expect,
                 )
                 return Response(page, headers=headers, media_type="text/html")
             shown = {"title_number": title_number, "expect": expect}
             body = to_json(shown | report_json(report))
             return Response(body, headers=headers, media_type="application/json")
 
-        return await self._context.threads.run("verification", read)
+        return await self._context.run("verification", read, title_number)
 
     async def bundle(self, title_number: TitleNumber) -> Response:
         """The title with all its history, as a file to verify offline."""
@@ -361,7 +397,7 @@ class TitleRoutes:
                 undo.pop_all()  # _chunks closes it
             return out, size
 
-        out, size = await self._context.threads.run("bundle", read)
+        out, size = await self._context.run("bundle", read, title_number)
         headers = {
             "Content-Disposition": f'attachment; filename="{title_number}.bundle"',
             "Content-Length": str(size),

@@ -86,10 +86,11 @@ class WriteRoutes:
 
         def write() -> Response:
             name, document = parse_document(data, title_number)
+            self._context.log.check_head(name)
             draft = Draft(name, document, **members)
             return self._answer(request, *self._submit(draft, conditions, guards))
 
-        return await self._context.threads.run("append", write)
+        return await self._context.run("append", write)
 
     def _submit(
         self, draft: Draft, conditions: Conditions, guards: Guards

@@ -15,7 +15,6 @@ from ledger.errors import (
     IntegrityError,
     InvalidError,
     LedgerError,
-    NotFoundError,
     OutcomeUnknown,
     PreconditionFailed,
     StoreDenied,
@@ -66,6 +65,11 @@ DENIED_HINTS = {
     "SignatureDoesNotMatch": "the secret is not this access key's: see AWS_SECRET_ACCESS_KEY",
     "RequestTimeTooSkewed": "this machine's clock is wrong: set it, then try again",
 }
+CHECKSUM = re.compile("checksum|trailer|x-amz-sdk|XAmzContentSHA256Mismatch", re.IGNORECASE)
+WITHOUT_CHECKSUMS = (
+    "a server that does not know the checksums of newer clients needs"
+    " AWS_REQUEST_CHECKSUM_CALCULATION=when_required"
+)
 CONDITION = {409, 412}
 NOT_SO_SOON = {"RequestTimeout", "SlowDown", "Throttling", "ThrottlingException"}
 
@@ -101,14 +105,18 @@ def _explain_answer(error: boto.ClientError, action: str) -> LedgerError:
     status, code = _status(error), _code(error)
     message = error.response.get("Error", {}).get("Message")
     said = f"{action}: {code} ({status}): {_first_line(message)}"
+    remedy = WITHOUT_CHECKSUMS if CHECKSUM.search(f"{code} {message}") else ""
     if _no_bucket(error):
-        return NotFoundError(said, hint="make the bucket first, and see the endpoint and region")
+        remedy = "make the bucket first, and see the endpoint and region"
+    if remedy:
+        return StoreUnavailable(said, hint=remedy)
     if status in CONDITION:
         return PreconditionFailed(said)
     if status in {401, 403} or code in DENIED_HINTS:
         return StoreDenied(said, hint=DENIED_HINTS.get(code, DENIED_HINTS["AccessDenied"]))
     if status == 501:
-        return StoreUnsafe(said, hint="a ledger needs a server that does conditional writes")
+        hint = "a ledger needs a server that does conditional writes"
+        return StoreUnsafe(said, hint=f"{hint}; if it has them: {WITHOUT_CHECKSUMS}")
     if status >= 500 or status == 429 or code in NOT_SO_SOON:
         return OutcomeUnknown(said)
     return StoreUnavailable(said, hint="see the bucket's region and the endpoint")

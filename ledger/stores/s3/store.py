@@ -13,6 +13,7 @@ holds for them, too.
 
 from __future__ import annotations
 
+import os
 import random
 import re
 import time
@@ -104,19 +105,35 @@ class S3Store(Store):
         # The threads of both are made as they are needed.
         self._readers = Readers(connections)
         self._writers = ThreadPoolExecutor(connections, thread_name_prefix="s3-store")
+        self._process: int | None = os.getpid()
 
     def __repr__(self) -> str:
         return f"S3Store({self.url!r})"
 
     def close(self) -> None:
         """End the threads, and the connections of a client that was not given."""
+        if self._process != os.getpid():
+            return  # they are another process's
+        self._process = None
         self._readers.close()
         self._writers.shutdown(cancel_futures=True)
         if self._own_client:
             self._client.close()
 
+    def _check_open(self) -> None:
+        """Refuse to hang: threads and connections don't outlive a close, nor follow a fork."""
+        if self._process is None:
+            raise StoreUnavailable(f"{self.url} was closed", hint="open the store again")
+        if self._process != os.getpid():
+            raise StoreUnavailable(
+                f"{self.url} was opened by process {self._process}, before a fork:"
+                " its threads and connections are not in this process",
+                hint="open the ledger in each worker, after the fork (gunicorn: post_fork)",
+            )
+
     def get(self, key: str) -> Blob | None:
         """The object, or None where there is none."""
+        self._check_open()
         check_key(key)
         return _read(lambda: self._get(key))
 
@@ -125,30 +142,36 @@ class S3Store(Store):
 
         OutcomeUnknown where the request was sent several times and no answer was clear.
         """
+        self._check_open()
         check_key(key)
         return _again(lambda: self._create(key, data))
 
     def replace(self, key: str, data: bytes, expected: str) -> str:
         """Replace the object if its version is ``expected``, else PreconditionFailed."""
+        self._check_open()
         check_key(key)
         return self._put(key, data, IfMatch=expected)
 
     def list(self, prefix: str = "", *, after: str = "", delimiter: str = "") -> Iterator[str]:
         """The keys in order, a page of a thousand at a time."""
+        self._check_open()
         check_listing(prefix, after, delimiter)
         return self._list(prefix, after, delimiter)
 
     def delete(self, key: str) -> None:
         """Delete an object that ``check_deletable`` lets go; others are an InvalidError."""
+        self._check_open()
         check_deletable(key)
         _again(lambda: self._delete(key))
 
     def get_many(self, keys: Iterable[str]) -> Iterator[tuple[str, Blob | None]]:
         """Every key with its object, in the order asked for; the next ones are read ahead."""
+        self._check_open()
         return self._side_by_side(self._readers.submit, self._read_one, keys)
 
     def create_many(self, objects: Iterable[tuple[str, bytes]]) -> None:
         """Create all the objects side by side; after a failure, none is under way any more."""
+        self._check_open()
         submit = self._writers.submit
         for _ in self._side_by_side(submit, lambda it: self.create(*it), objects, finish=True):
             pass
@@ -172,6 +195,7 @@ class S3Store(Store):
 
     def presign(self, key: str, seconds: int) -> str:
         """A URL from which anybody can read this one object for so long: it is a credential."""
+        self._check_open()
         check_key(key)
         try:
             return self._client.generate_presigned_url(
@@ -188,6 +212,7 @@ class S3Store(Store):
         ``remembered``: as the last read of an object told it, and the time since; None if it
         didn't. Raises StoreUnavailable if the server doesn't tell when asked.
         """
+        self._check_open()
         if remembered:
             said_at, since = self._told
             return said_at and said_at + timedelta(seconds=time.monotonic() - since)
@@ -245,13 +270,14 @@ class S3Store(Store):
     def _put(self, key: str, data: bytes, **condition: str) -> str:
         """Send a conditional write once; one that got no clear answer is OutcomeUnknown."""
         put: Callable[..., Any] = self._client.put_object
+        if getattr(self._client.meta.config, "request_checksum_calculation", "") != "when_required":
+            condition["ChecksumAlgorithm"] = "SHA256"
         try:
             answer = put(
                 Bucket=self._bucket,
                 Key=self._prefix + key,
                 Body=Unlogged(data),
                 ContentType="application/json" if key.endswith(".json") else "binary/octet-stream",
-                ChecksumAlgorithm="SHA256",
                 **condition,
             )
         except FOREIGN as error:

@@ -1,0 +1,50 @@
+"""``ledger bundle``: work on bundles that were written before."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, cast
+
+import typer
+
+from cli.inputs import reading
+from cli.options import ConnectionsOption, DebugOption, JsonOption, QuietOption, StoreOption
+from cli.session import open_ledger
+from cli.terminal.output import print_json, working
+from cli.terminal.text import printable
+from ledger.local.files import NewFile
+
+if TYPE_CHECKING:
+    from typing import BinaryIO
+
+__all__ = ["strip"]
+
+
+def strip(
+    old: Annotated[Path, typer.Argument(metavar="OLD", help="A bundle from before.")],
+    new: Annotated[Path, typer.Argument(metavar="NEW", help="The new bundle.")],
+    *,
+    store: StoreOption = None,
+    connections: ConnectionsOption = None,
+    as_json: JsonOption = False,
+    quiet: QuietOption = False,
+    debug: DebugOption = False,
+) -> None:
+    """Write an old bundle again, without the texts that the store's titles order erased.
+
+    A title of which a text goes is written as far as the store has it, so that the new bundle says
+    who ordered it. OLD stays as it is: delete it yourself.
+    """
+    with (
+        open_ledger(store, connections=connections) as ledger,
+        reading(old) as source,
+        NewFile(new) as out,
+        working("stripping", quiet=quiet or as_json),
+    ):
+        count = ledger.strip_bundle(source, cast("BinaryIO", out))
+        out.commit()
+    if as_json:
+        print_json({"file": str(new), "erased": count})
+    elif not quiet:
+        texts = "1 text" if count == 1 else f"{count:,} texts"
+        typer.echo(f"wrote {printable(str(new))} without {texts}; {printable(str(old))} has them")

@@ -1,0 +1,87 @@
+"""Read the keyring and the tokens again while the service runs."""
+
+from __future__ import annotations
+
+import logging
+from threading import Lock
+from time import monotonic
+from typing import TYPE_CHECKING, NamedTuple
+
+from ledger.errors import InvalidError, LedgerError
+from ledger.titles.identity import check_pinned
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from ledger.format.keyring import Keyring
+    from ledger.service.tokens import Token
+
+__all__ = ["Reload", "Trust"]
+
+SECONDS = 15.0
+"""How old what was read may be when a request comes."""
+
+logger = logging.getLogger("ledger.service")
+
+
+class Trust(NamedTuple):
+    """Whose signatures count, and who may call."""
+
+    keyring: Keyring
+    tokens: tuple[Token, ...] = ()
+
+
+class Reload:
+    """Reads the trust again, at most every SECONDS or when it is told to, and hands it on.
+
+    What can't be read, or would open a protected service to all, changes nothing. It is logged,
+    and ``problem`` has the slug of the error until a later read succeeds.
+    """
+
+    def __init__(
+        self, origin: str, now: Trust, read: Callable[[], Trust], use: Callable[[Trust], None]
+    ) -> None:
+        self.trust = now
+        self.problem = ""
+        self._origin = origin
+        self._read = read
+        self._use = use
+        self._lock = Lock()
+        self._due = monotonic() + SECONDS
+
+    @property
+    def is_due(self) -> bool:
+        """Whether it is time to read again."""
+        return monotonic() >= self._due
+
+    def hurry(self) -> None:
+        """Read again at the next request; safe to call from a signal handler."""
+        self._due = 0.0
+
+    def run(self) -> None:
+        """Read again, if it is due and no other thread does."""
+        if not self._lock.acquire(blocking=False):
+            return
+        try:
+            if self.is_due:
+                self._due = monotonic() + SECONDS
+                self._reload()
+        finally:
+            self._lock.release()
+
+    def _reload(self) -> None:
+        try:
+            trust = self._read()
+            check_pinned(self._origin, trust.keyring, "the service")
+            if self.trust.tokens and not trust.tokens:
+                raise InvalidError("there are no tokens any more")
+        except LedgerError as error:
+            if self.problem != error.slug:
+                logger.warning("not reloaded: %s: %a", error.slug, str(error))
+            self.problem = error.slug
+            return
+        self.problem = ""
+        if trust != self.trust:
+            self.trust = trust
+            self._use(trust)
+            logger.info("reloaded: %d keys, %d tokens", len(trust.keyring), len(trust.tokens))
