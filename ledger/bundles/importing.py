@@ -32,8 +32,10 @@ from ledger.format.entry import (
     short_form,
     version_hint,
 )
+from ledger.stores.memory import MemoryStore
 from ledger.stores.swap import update
 from ledger.titles.append import check_new, move_head, names_of
+from ledger.titles.history import History
 from ledger.titles.identity import create_identity
 
 if TYPE_CHECKING:
@@ -44,7 +46,7 @@ if TYPE_CHECKING:
     from ledger.bundles.log_part import LogImport
     from ledger.format.report import Report
     from ledger.titles.erase import Erasure
-    from ledger.titles.history import Head, History
+    from ledger.titles.history import Head
 
 __all__ = ["Imported", "import_bundle"]
 
@@ -81,12 +83,14 @@ def import_bundle(
     from ledger.bundles.log_part import LogImport  # noqa: PLC0415 -- slow to load
 
     start = source.tell()
-    log = LogImport(history)
-    for _ in _titles(history, source, now, log, keep=False):
+    is_new = history.store.get(layout.LEDGER_KEY) is None
+    trial = _empty(history) if is_new else history
+    for _ in _titles(trial, source, now, LogImport(trial), keep=False):
         pass
     source.seek(start)
-    if history.store.get(layout.LEDGER_KEY) is None:
+    if is_new:
         create_identity(history.store, history.origin)
+    log = LogImport(history)
     moved = unchanged = 0
     erasing: list[str] = []
     for head, target, may_erase in _titles(history, source, now, log, keep=True):
@@ -103,6 +107,13 @@ def import_bundle(
         moved += 1
     left = tuple(said for title_number in erasing for said in _finish(title_number, finish))
     return Imported(moved, unchanged, log.leaves, log.left_out, left)
+
+
+def _empty(history: History) -> History:
+    """An empty ledger of the same name: a store without one is not written to on trial."""
+    store = MemoryStore()
+    create_identity(store, history.origin)
+    return History(store, history.origin, history.keyring)
 
 
 def _finish(title_number: str, finish: Callable[[str], Erasure]) -> Iterator[str]:

@@ -56,7 +56,8 @@ def create_app(
     metrics = Metrics()
     threads = Threads(settings.concurrency, settings.patience, metrics)
     context = Context(ledger, settings, threads, metrics, sealer, read_trust)
-    metrics.watch_titles(lambda: tuple(context.log.contradicted))
+    log = context.log
+    metrics.watch_titles(lambda: tuple(log.contradicted))
     if sealer is not None:
         metrics.watch_sealing(sealer.sealing)
     app = FastAPI(

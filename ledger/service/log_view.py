@@ -326,7 +326,7 @@ class LogView:
     def _proved(
         self, title_number: str, signed: SignedCheckpoint
     ) -> tuple[Leaf, SealedRecord] | None:
-        """The newest leaf that the title's record proves, and the record; None: nothing."""
+        """The newest leaf that the title's record proves, and the record, or None."""
         try:
             return self._reader.proved_record(title_number, signed.checkpoint)
         except IntegrityError as error:

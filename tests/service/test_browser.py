@@ -293,7 +293,7 @@ def test_a_title_that_was_tampered_with(person: Person, width: int) -> None:
     person.open(f"/titles/{TAMPERED}")
     assert person.verdict == "NOT as it was signed"
     assert "text-mismatch" in person.text
-    assert "the changes are not known" in person.text
+    assert "not known" in person.text
     assert not person.chrome.find_elements("class name", "verified")
     person.open(f"/titles/{TAMPERED}/verification")
     assert person.verdict == "NOT as it was signed"

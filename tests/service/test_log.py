@@ -284,6 +284,7 @@ def test_few_receipts_are_searched_for_at_once(
     world: World, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(log_view, "SEARCHES", 0)
+    world.client = Client(world.ledger)
     world.append(TITLE, 2)
     world.seal()
     assert world.get(f"/titles/{TITLE}/receipt").status_code == 200  # there is nothing to search
