@@ -427,7 +427,9 @@ def test_a_fork_of_a_logged_version_is_not_called_verified(world: World) -> None
     assert logged in said["findings"][0]["message"]
 
 
-@pytest.mark.parametrize("record", [SealedRecord(2, "0" * 64, 1), SealedRecord(9, "0" * 64, 1)])
+@pytest.mark.parametrize(
+    "record", [SealedRecord(2, "0" * 64, (1,)), SealedRecord(9, "0" * 64, (1,))]
+)
 def test_a_record_that_the_log_does_not_confirm_accuses_no_title(
     world: World, record: SealedRecord
 ) -> None:
@@ -454,13 +456,17 @@ def test_the_commands_on_the_page_check_the_receipt(world: World, tmp_path: Path
     (tmp_path / name).write_bytes(world.get(f"/titles/{TITLE}/receipt?version=1").content)
     (tmp_path / "entry.json").write_bytes(world.ledger.head(TITLE).data)
     (tmp_path / "log.pem").write_bytes(LOG_KEY.public_key.pem())
-    trust, check = re.search(
-        r"(ledger key trust log\.pem .*?) (ledger check .*?) Download", page
+    (tmp_path / "registrar.pem").write_bytes(signer().public_key.pem())
+    commands = re.search(
+        r"(ledger key trust registrar\.pem .*?) (ledger key trust log\.pem .*?)"
+        r" (ledger check .*?) Download",
+        page,
     ).groups()
     home = {"XDG_CONFIG_HOME": str(tmp_path)}
-    for command in (trust.replace("LOG_KEY_ID", LOG_KEY.key_id), check):
-        words = command.split()[1:]
-        files = {name, "entry.json", "log.pem"}
+    ids = {"KEY_ID": signer().key_id, "LOG_KEY_ID": LOG_KEY.key_id}
+    for command in commands:
+        words = [ids.get(word, word) for word in command.split()[1:]]
+        files = {name, "entry.json", "log.pem", "registrar.pem"}
         done = shell(*(str(tmp_path / word) if word in files else word for word in words), **home)
         assert done.returncode == 0, done.stderr
     assert "verified" in done.stdout

@@ -129,6 +129,7 @@ class WriteRoutes:
 
         def write() -> Response:
             order = parse_order(data)
+            self._context.log.check_head(title_number)
             erasure = self._ledger.erase(
                 title_number,
                 order.versions,
@@ -139,7 +140,7 @@ class WriteRoutes:
             )
             return self._erased(title_number, erasure)
 
-        return await self._context.threads.run("erase", write)
+        return await self._context.run("erase", write, title_number)
 
     def _erased(self, title_number: str, erasure: Erasure) -> Response:
         assert erasure.order is not None  # noqa: S101 -- it was just appended
