@@ -385,21 +385,7 @@ class Entry(msgspec.Struct, frozen=True, gc=False):
             "version": parent.version + 1 if parent else 1,
             "voids": list(voids),
         }
-        if kind not in KINDS:
-            raise InvalidError(f"not a kind of entry: {kind!a:.40} ({', '.join(KINDS)})")
-        if status not in STATUSES:
-            raise InvalidError(f"not a status: {status!a:.40} ({' or '.join(STATUSES)})")
-        _check_members(members)
-        payload = canonical.encode(members)
-        _check_payload(members, payload)
-        signature = b2a_base64(signer.sign(signed_bytes(payload)), newline=False)
-        short = b'{"entry":%b,"signature":"%b"}' % (payload, signature)
-        data = b"%b%b%b}" % (short[:-1], TEXT, text_bytes)
-        if len(data) > MAX_BYTES:
-            raise InvalidError(
-                f"too large: the entry would be {len(data):,} bytes; the most is {MAX_BYTES:,}"
-            )
-        return _entry(members, text, data, hashlib.sha256(short).hexdigest())
+        return _signed(signer, members, text, text_bytes)
 
     @classmethod
     def unverified(cls, data: bytes) -> Entry:
@@ -470,6 +456,27 @@ class Entry(msgspec.Struct, frozen=True, gc=False):
         if entry.title_number != title_number:
             raise _broken(where, "wrong-title", f"it belongs to the title {entry.title_number}")
         return entry
+
+
+def _signed(
+    signer: Signer, members: dict[str, JSONValue], text: dict[str, JSONValue], text_bytes: bytes
+) -> Entry:
+    """Check and sign P, and put the entry together."""
+    if members["kind"] not in KINDS:
+        raise InvalidError(f"not a kind of entry: {members['kind']!a:.40} ({', '.join(KINDS)})")
+    if members["status"] not in STATUSES:
+        raise InvalidError(f"not a status: {members['status']!a:.40} ({' or '.join(STATUSES)})")
+    _check_members(members)
+    payload = canonical.encode(members)
+    _check_payload(members, payload)
+    signature = b2a_base64(signer.sign(signed_bytes(payload)), newline=False)
+    short = b'{"entry":%b,"signature":"%b"}' % (payload, signature)
+    data = b"%b%b%b}" % (short[:-1], TEXT, text_bytes)
+    if len(data) > MAX_BYTES:
+        raise InvalidError(
+            f"too large: the entry would be {len(data):,} bytes; the most is {MAX_BYTES:,}"
+        )
+    return _entry(members, text, data, hashlib.sha256(short).hexdigest())
 
 
 def _entry(

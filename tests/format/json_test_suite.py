@@ -1,4 +1,4 @@
-"""What becomes of every file of the JSON test suite: ``python -m tests.json_test_suite`` writes it.
+"""What becomes of every file of the JSON test suite: ``python -m tests.format.json_test_suite`` writes it.
 
 The table is ``tests/vectors/json-test-suite.md``; a test holds that it is true.
 """
@@ -21,9 +21,10 @@ HEADER = """\
 # JSONTestSuite: what is refused, and why
 
 Files that begin with `y` have to be read by every reader of JSON, those with `n` by none; of those
-with `i`, each reader decides. Two `y` files are refused on purpose: they give a member twice. All
-`i` files are refused, as none can be kept as it is: numbers that are too large or too small, halves
-of a surrogate pair, text that is no UTF-8 or begins with a byte order mark, and 500 levels.
+with `i`, each reader decides. Seven `y` files are refused on purpose: two give a member twice, five
+have a number beyond 2^53-1 or one that no double keeps. All `i` files are refused, as none can be
+kept as it is: numbers that are too large or too small, halves of a surrogate pair, text that is not
+UTF-8 or begins with a byte order mark, and 500 levels.
 
 | file | | why |
 | --- | --- | --- |

@@ -144,13 +144,22 @@ def test_no_other_spelling_is_loaded(data):
 
 # --- the corpora ---------------------------------------------------------------------------------
 
-DUPLICATES = {"y_object_duplicated_key", "y_object_duplicated_key_and_value"}
+REFUSED = {
+    "y_object_duplicated_key",
+    "y_object_duplicated_key_and_value",
+    # Beyond 2^53-1, or more digits than a double keeps.
+    "y_number",
+    "y_number_real_capital_e",
+    "y_number_real_exponent",
+    "y_number_real_fraction_exponent",
+    "y_object_extreme_numbers",
+}
 
 
 @pytest.mark.parametrize("path", corpora.params("json/test_parsing/*.json"))
 def test_the_json_test_suite(path: Path):
     data = path.read_bytes()
-    if path.stem.startswith("y_") and path.stem not in DUPLICATES:
+    if path.stem.startswith("y_") and path.stem not in REFUSED:
         assert encode(decode(data)) == rfc8785.dumps(json.loads(data))
     elif path.stem.startswith("i_"):
         kept_or_refused(data)
@@ -177,7 +186,7 @@ def test_the_json_test_suite_is_whole():
 @corpora.needs("json/test_parsing/*.json")
 def test_the_table_says_what_is_refused_of_the_json_test_suite_and_why():
     assert json_test_suite.TABLE.read_text() == json_test_suite.text(), (
-        "python -m tests.json_test_suite"
+        "python -m tests.format.json_test_suite"
     )
 
 
@@ -186,6 +195,9 @@ def test_the_vectors_of_rfc_8785(path: Path):
     expected = (path.parents[1] / "output" / path.name).read_bytes()
     in_hex = (path.parents[1] / "outhex" / f"{path.stem}.txt").read_text()
     assert bytes.fromhex(in_hex) == expected
+    if path.stem == "values":  # 333333333.33333329 has more digits than a double keeps
+        assert "at /numbers/0: write it as a string" in str(refused(decode, path.read_bytes()))
+        return
     assert encode(decode(path.read_bytes())) == expected
     assert encode(load(expected)) == expected
 

@@ -230,9 +230,8 @@ def test_a_point_of_small_order_fails_though_openssl_accepts_it(folder):
     key = folder.folder / "small.der"
     key.write_bytes(spki)
     pem = folder.folder / "small.pem"
-    subprocess.run(
-        ["openssl", "pkey", "-pubin", "-inform", "DER", "-in", key, "-out", pem], check=True
-    )
+    command = ["openssl", "pkey", "-pubin", "-inform", "DER", "-in", key, "-out", pem]
+    subprocess.run(command, check=True, timeout=60)
     payload = spell(members(key=hashlib.sha256(spki).hexdigest()))
     file = folder.put(wrap(payload, NEUTRAL + bytes(32)))
     done = folder.run("verify-entry.sh", str(file), str(pem))
@@ -267,8 +266,9 @@ def test_the_lone_address_is_that_of_the_one_line_on_the_page(folder):
     line = next(block.text for block in blocks(PAGE) if block.info == "sh").strip()
     for data in (folder.entries[1].data, folder.entries[1].short):
         (folder.folder / "ENTRY").write_bytes(data)
+        command = ["sh", "-c", line]
         done = subprocess.run(
-            ["sh", "-c", line], cwd=folder.folder, capture_output=True, text=True, check=True
+            command, cwd=folder.folder, capture_output=True, text=True, check=True, timeout=60
         )
         assert done.stdout.split()[0] == folder.entries[1].address
     assert short_form(sealed(spell(members()), spell(text()))) == sealed(spell(members()))

@@ -92,7 +92,7 @@ def test_every_sale_is_registered_and_verified():
     assert [entry.document for entry in ledger.log(longest)] == [r.document for r in rows[::-1]]
     for row in rows:
         then = datetime.fromisoformat(row.date).replace(tzinfo=UTC)
-        assert ledger.at(longest, then, effective=True).effective_at == row.date
+        assert ledger.at(longest, effective=then).effective_at == row.date
 
 
 @corpora.needs("price-paid/*_2025.csv")
