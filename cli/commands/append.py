@@ -215,10 +215,7 @@ def append(
         return append_batch(batch, opening, shown, reference, guards=guards, **about)
     if title_number is None:
         raise typer.BadParameter("give a TITLE, or --batch FILE.jsonl")
-    if (file is None) == (not settings):
-        raise typer.BadParameter("give either a FILE (- is stdin) or --set")
-    if new and parent is not None:
-        raise typer.BadParameter("--new and --parent can't be used together")
+    _check_source(file, settings, new=new, parent=parent)
     check_title_number(title_number)
     given = _read_document(file, as_document=as_document) if file is not None else None
     with ExitStack() as stack:
@@ -244,6 +241,15 @@ def append(
 def _is_new(done: Appended, guards: Guards) -> bool:
     """Tell whether an append made an entry, or a dry run would."""
     return not (done.repeated or (done.unchanged and guards.skip_unchanged))
+
+
+def _check_source(
+    file: str | None, settings: list[str] | None, *, new: bool, parent: str | None
+) -> None:
+    if (file is None) == (not settings):
+        raise typer.BadParameter("give either a FILE (- is stdin) or --set")
+    if new and parent is not None:
+        raise typer.BadParameter("--new and --parent can't be used together")
 
 
 def _check_waiting(wait_receipt: Path | None, timeout: float | None, *, one: bool) -> None:

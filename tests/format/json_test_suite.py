@@ -1,4 +1,6 @@
-"""What becomes of every file of the JSON test suite: ``python -m tests.format.json_test_suite`` writes it.
+"""What becomes of every file of the JSON test suite.
+
+``python -m tests.format.json_test_suite`` writes it.
 
 The table is ``tests/vectors/json-test-suite.md``; a test holds that it is true.
 """
