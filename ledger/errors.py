@@ -23,6 +23,7 @@
         TitleClosed           a closed title takes no ordinary entry
         Supersedes            it would take the place of a version that begins later
         ClockBehind           this clock is far behind the parent's time
+        ClockAhead            this clock is far ahead of the store's
         PreconditionFailed    a store's condition did not hold (stores raise it)
       StoreError              the store could not be used; nothing was appended
         StoreUnavailable      unreachable, busy, or full

@@ -18,6 +18,7 @@ PAGE = ROOT / "docs" / "reference" / "findings.md"
 PLACES = {"Finding": 1, "_broken": 1, "_found": 0}
 # What a store raises when it can't be read, or forced to the disk: slugs of findings as they are.
 UNREADABLE = {
+    errors.Erased,
     errors.NotDurable,
     errors.NotFoundError,
     errors.OutcomeUnknown,
