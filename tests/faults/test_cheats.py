@@ -124,7 +124,7 @@ def test_doctor_compares_the_clocks(
     minutes: int, outcome: str, said: str, shell: Shell, between: Proxy
 ) -> None:
     between.between = off_by(minutes)
-    found = checks(shell, "doctor --read-only", code=10)["clock"]  # 10: there is no ledger
+    found = checks(shell, "doctor --read-only", code=13)["clock"]  # 13: there is no ledger
     assert found["outcome"] == outcome
     assert said in found["message"]
 

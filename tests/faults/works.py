@@ -230,7 +230,7 @@ class Import(Work):
         self.bundle = out.getvalue()
         begin(self.store).import_bundle(io.BytesIO(first.getvalue()))
 
-    harmless: ClassVar = {"set-back", "head-missing"}
+    harmless: ClassVar = {"set-back", "head-missing", "log-missing"}
 
     def run(self, store: Store) -> None:
         opened(store).import_bundle(io.BytesIO(self.bundle))
