@@ -154,12 +154,12 @@ class LogView:
             self._searching.release()
 
     def compare(self, title_number: str) -> tuple[Finding, ...]:
-        """Compare a title's chain with the version that the log had last.
+        """Compare a title's chain with the newest version that its record proves to be logged.
 
         Nothing is found if they agree, or if there is no log whose key is known.
         """
         try:
-            self._check(title_number, deep=True)
+            self._check(title_number)
         except HeadMissing as error:
             key = head_key(title_number)
             return (Finding("tampering", "head-missing", key, f"{key}: {error}"),)
@@ -179,80 +179,70 @@ class LogView:
         record that the log does not confirm refuses nothing.
         """
         try:
-            self._check(title_number, deep=False)
+            found = self._reader.record(title_number) if self._reader.log_keys else None
+            if found is None:
+                return
+            head = self._history.find_head(title_number)
+            # Only what would refuse the title has to be proved, so most appends need no proof.
+            if head is None or (
+                head.entry.version <= found[0].version and head.entry.address != found[0].address
+            ):
+                self._check(title_number)
         except IntegrityError as error:
             if error.reason == "not-as-logged":
                 raise
         except (NotFoundError, TrustError):
             pass  # there is no log to compare with
 
-    def _check(self, title_number: str, *, deep: bool) -> None:
-        """Check a head against its title's record; ``deep``: also if the head has moved on."""
-        if not self._reader.log_keys:
-            return
+    def _check(self, title_number: str) -> None:
         # The record is read first: a head that is read later is behind it only if it was set back.
-        found = self._reader.record(title_number)
+        found = self._newest(title_number)
         if found is None:
             return
-        record = found[0]
+        logged, record = found
         head = self._history.find_head(title_number)
-        if head is not None and head.entry.version > record.version and not deep:
-            return
-        if head is not None and head.entry.version >= record.version:
+        if head is not None and head.entry.version >= logged.version:
             chain = self._history.walk(head.entry)
-            logged = next(each for each in chain if each.version == record.version)
-            if logged.address == record.address:
+            there = next(each for each in chain if each.version == logged.version)
+            if there.address == logged.address:
                 self.contradicted.pop(title_number, None)
                 return
-        self._confirm(title_number, record, self._log.checkpoint())
         if len(self.contradicted) < REMEMBERED:
             self.contradicted[title_number] = None
-        lacking = f"version {record.version} ({record.address}), which the log has"
+        lacking = (
+            f"version {logged.version} ({logged.address}), which the log has as leaf"
+            f" {record.leaf_of(logged.version)}"
+        )
         if head is None:
             raise HeadMissing(
-                f"{title_number} has no head, and so lacks {lacking} as leaf {record.leaf}",
+                f"{title_number} has no head, and so lacks {lacking}",
                 hint="see the title's verification; a bundle of the title can bring it back",
             )
         raise IntegrityError(
-            f"{head_key(title_number)}: its chain lacks {lacking} as leaf {record.leaf}: the head"
-            " was set back, or another history was put in its place",
+            f"{head_key(title_number)}: its chain lacks {lacking}: the head was set back, or"
+            " another history was put in its place",
             hint="see the title's verification; 'ledger audit' compares all titles with the log",
             reason="not-as-logged",
             object_key=head_key(title_number),
         )
 
-    def _confirm(self, title_number: str, record: SealedRecord, signed: SignedCheckpoint) -> None:
-        """Check that the log has the leaf a record names: nobody signed the record.
+    def _newest(self, title_number: str) -> tuple[Leaf, SealedRecord] | None:
+        """The newest leaf that a title's record proves, and the record; None: nothing is known.
 
-        Raises IntegrityError (reason ``bad-record``) if the log does not have it.
+        Raises what ``LogReader.proved_record`` does, or NotFoundError if there is a record but no
+        log to prove it.
         """
-        try:
-            if record.leaf < signed.checkpoint.size:
-                leaf = Leaf(title_number, record.version, record.address)
-                self._reader.prove(leaf, record.leaf, signed)
-                return
-        except IntegrityError as error:
-            if error.reason == "tile-missing":
-                raise
-        key = sealed_key(title_number)
-        raise IntegrityError(
-            f"{key}: it names version {record.version} ({record.address}) as leaf {record.leaf},"
-            " which the log does not confirm",
-            hint="the record is damaged, or a seal is running; 'ledger audit' can tell",
-            reason="bad-record",
-            object_key=key,
-        )
+        if not self._reader.log_keys or self._reader.record(title_number) is None:
+            return None
+        return self._reader.proved_record(title_number, self._log.checkpoint().checkpoint)
 
     def last_logged(self, title_number: str) -> str:
         """Say which version of a title the log had last; "" if nobody can tell."""
         try:
-            found = self._reader.record(title_number) if self._reader.log_keys else None
-            if found is None:
-                return ""
-            self._confirm(title_number, found[0], self._log.checkpoint())
+            found = self._newest(title_number)
         except LedgerError:
             return ""
-        return f"the log has version {found[0].version} of it ({found[0].address})"
+        return f"the log has version {found[0].version} of it ({found[0].address})" if found else ""
 
     def figures(self) -> LogFigures | None:
         """Measure the log; None: there is none. Lists what waits, and reads some heads."""
@@ -312,7 +302,7 @@ class LogView:
         rest = [leaf for leaf in leaves if leaf.address not in places]
         below = size
         if found and all(leaf.version < found[0].version for leaf in rest):
-            below = found[1].leaf
+            below = found[1].leaf_of(found[0].version) or 0
         indexes = self._reader.search(rest, size, below, most=most) if rest and most else {}
         marked = set(self._log.markers(leaves[0].title_number)) if rest else set()
         sure = found if LogPlace("contradicted") not in places.values() else None

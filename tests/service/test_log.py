@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 import httpx
 import pytest
 
-from ledger import Ledger, Log, check_entry
+from ledger import Draft, Ledger, Log, check_entry
 from ledger.errors import ConflictError, InvalidError, NotFoundError, StoreUnavailable, TrustError
 from ledger.format.layout import LOG_CHECKPOINT, head_key, sealed_key, tile_key
 from ledger.service import Sealer, Settings, create_app, log_view, parse_tokens
@@ -55,10 +55,10 @@ class World:
         assert answer.status_code == 200, answer.text
         return " ".join(html.unescape(re.sub(r"<[^>]*>", " ", answer.text)).split())
 
-    def newest_logged(self, title: str) -> str:
-        record = self.log.where(title)
-        assert record is not None
-        return record.address
+    def record_only(self, leaf: int) -> None:
+        """Leave the title's record only its newest leaf, as if it had room for no other."""
+        head = self.ledger.head(TITLE)
+        self.put(sealed_key(TITLE), SealedRecord(head.version, head.address, (leaf,)).encode())
 
     def put(self, key: str, data: bytes) -> None:
         """Write as somebody who can write to the store, whatever was there."""
@@ -275,6 +275,7 @@ def test_a_receipt_is_not_looked_for_without_end(
     world.append("OTHER", 600)
     world.append()
     world.seal()
+    world.record_only(601)
     assert world.get(f"/titles/{TITLE}/receipt").status_code == 200
     found = problem(world.get(f"/titles/{TITLE}/receipt?version=1"), 422, "invalid")
     assert "ledger prove" in found["hint"]
@@ -287,6 +288,7 @@ def test_few_receipts_are_searched_for_at_once(
     world.client = Client(world.ledger)
     world.append(TITLE, 2)
     world.seal()
+    world.record_only(1)
     assert world.get(f"/titles/{TITLE}/receipt").status_code == 200  # there is nothing to search
     found = problem(world.get(f"/titles/{TITLE}/receipt?version=1"), 503, "busy")
     assert "again" in found["hint"]
@@ -335,20 +337,23 @@ def test_where_is_said_of_what_was_logged_long_ago_as_far_as_it_is_known(
     world.append("OTHER", 600)
     world.append()
     world.seal()
+    world.record_only(601)
     assert "Log before leaf 601" in world.page()
     old = world.page(f"/titles/{TITLE}?version=1")
     assert "Version 1 was logged before leaf 601 of the 602" in old
 
 
-def test_a_page_whose_leaf_the_tiles_do_not_have_says_so(world: World) -> None:
-    first = world.append()
+def test_a_page_whose_record_names_another_leaf_says_so_and_finds_the_right_one(
+    world: World,
+) -> None:
+    world.append()
     world.append("OTHER")
     world.seal()
-    world.put(sealed_key(TITLE), SealedRecord(1, first, (0,)).encode())
+    world.record_only(0)
     page = world.page()
-    assert "The log could not be used." in page
-    assert "is in the log" not in page
-    assert "Verified" in page
+    assert "Could not check everything" in page
+    assert "where leaf 0 is version 1 of OTHER" in page
+    assert "Version 1 is in the log , as leaf 1 of the 2" in page
 
 
 def set_back(world: World) -> str:
@@ -372,13 +377,13 @@ def test_a_title_that_was_set_back_is_not_called_verified_or_current(world: Worl
 
 
 def test_readiness_and_metrics_do_not_hide_a_title_that_was_set_back(world: World) -> None:
-    set_back(world)
+    newest = set_back(world)
     assert world.get("/readyz").json()["status"] == "ok"
     world.page()
     ready = world.get("/readyz").json()
     assert (ready["status"], ready["log"]) == ("degraded", "contradicted")
     assert "ledger_log_findings 1.0" in world.get("/metrics").text
-    world.put(head_key(TITLE), world.ledger.entry(TITLE, world.newest_logged(TITLE)).data)
+    world.put(head_key(TITLE), world.ledger.entry(TITLE, newest).data)
     world.page()
     assert world.get("/readyz").json()["status"] == "ok"
     assert "ledger_log_findings 0.0" in world.get("/metrics").text
@@ -416,7 +421,7 @@ def test_no_logged_title_is_begun_anew(world: World) -> None:
 
 def test_a_fork_of_a_logged_version_is_not_called_verified(world: World) -> None:
     world.append(TITLE, 2)
-    fork = world.client.ledger.preview(TITLE, {"other": 1}).entry
+    fork = world.client.ledger.preview(Draft(TITLE, {"other": 1})).entry
     logged = world.append(TITLE, 1)
     world.seal()
     world.ledger.store.create(f"{TITLE}/{fork.address}.json", fork.data)
@@ -438,14 +443,17 @@ def test_a_record_that_the_log_does_not_confirm_accuses_no_title(
     world.put(sealed_key(TITLE), record.encode())
     page = world.page()
     assert "Could not check everything" in page
-    assert f"{sealed_key(TITLE)}: it names version {record.version}" in page
+    assert f"{sealed_key(TITLE)}: it is not as the log has it, where leaf 1 is version 2" in page
+    assert "Version 2 is in the log , as leaf 1" in page
     assert "another entry" not in page
     said = world.get(f"/titles/{TITLE}/verification").json()
     assert said["outcome"] == "unchecked"
     assert said["findings"][0]["object"] == sealed_key(TITLE)
     assert world.client.post(f"/titles/{TITLE}", {}).status_code == 201
     world.put(sealed_key(TITLE), b"{}")
-    assert "The log could not be used." in world.page()
+    page = world.page()
+    assert "Could not check everything" in page
+    assert "Log leaf 1" in page
 
 
 def test_the_commands_on_the_page_check_the_receipt(world: World, tmp_path: Path) -> None:
