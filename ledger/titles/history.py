@@ -181,13 +181,15 @@ class History:
         chain means nothing.
         """
         prefix = f"{layout.reference_prefix(reference)}{head.title_number}."
-        listed = map(layout.parse_reference_key, islice(self.store.list(prefix), MAX_NAMES + 1))
-        names = [name for name in listed if name and name.title_number == head.title_number]
-        if not names:
-            return None
+        listed = list(islice(self.store.list(prefix), MAX_NAMES + 1))
+        # Names of titles that begin with this number and a dot are among them.
+        everything = len(listed) > MAX_NAMES
+        parsed = map(layout.parse_reference_key, listed)
+        names = [name for name in parsed if name and name.title_number == head.title_number]
         versions = {name.version for name in names if name.version <= head.version}
-        everything = len(names) > MAX_NAMES
-        lowest = 1 if everything else min(versions, default=head.version + 1)
+        if not versions and not everything:
+            return None
+        lowest = 1 if everything else min(versions)
         for entry in self.walk(head):
             if entry.version < lowest:
                 break
