@@ -58,7 +58,7 @@ def import_(
         facts = {"moved": done.moved, "unchanged": done.unchanged}
         print_json(
             {"file": file, **facts, "log_leaves": done.leaves, "log_left_out": done.left_out}
-            | {"not_erased": list(done.not_erased)}
+            | {"not_erased": list(done.not_erased), "left_out": list(done.titles_left_out)}
         )
     elif not quiet:
         typer.echo(f"titles moved: {done.moved:,}; there already: {done.unchanged:,}")
@@ -66,6 +66,8 @@ def import_(
             typer.echo(f"the log has {counted(done.leaves, 'leaf')} more")
         if done.left_out:
             typer.echo("the log was left out, as your keyring has no key of it", err=True)
+        for title_number in done.titles_left_out:
+            typer.echo(f"not in the bundle: {title_number} was left out of it", err=True)
         for said in done.not_erased:
             typer.echo(f"not erased: {printable(said)}", err=True)
 

@@ -63,6 +63,8 @@ class Imported(NamedTuple):
     """Whether the bundle's log was left out: the keyring has no key of it."""
     not_erased: tuple[str, ...] = ()
     """What is left of texts that chains order erased, and why, in words."""
+    titles_left_out: tuple[str, ...] = ()
+    """Titles that the bundle says it left out, as they did not hold together."""
 
 
 def import_bundle(
@@ -85,6 +87,8 @@ def import_bundle(
     for _ in _titles(history, source, now, log, keep=False):
         pass
     source.seek(start)
+    left_out = BundleReader(source).header.left_out
+    source.seek(start)
     if history.store.get(layout.LEDGER_KEY) is None:
         create_identity(history.store, history.origin)
     moved = unchanged = 0
@@ -102,7 +106,7 @@ def import_bundle(
             )
         moved += 1
     left = tuple(said for title_number in erasing for said in _finish(title_number, finish))
-    return Imported(moved, unchanged, log.leaves, log.left_out, left)
+    return Imported(moved, unchanged, log.leaves, log.left_out, left, left_out)
 
 
 def _finish(title_number: str, finish: Callable[[str], Erasure]) -> Iterator[str]:

@@ -48,7 +48,7 @@ from ledger.verification.walk import Known
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator
 
-    from ledger.format.bundle import BundleReader
+    from ledger.format.bundle import BundleReader, Header
     from ledger.format.keyring import Keyring
     from ledger.format.keys import PublicKey
     from ledger.titles.history import History
@@ -187,21 +187,22 @@ class AgainstLog:
         leaves = map(decode_leaf, batch.leaves)
         self._index.add_leaves(self._others.passing(leaves), batch.start)
 
-    def judge(self, *, complete: bool) -> Iterator[Finding]:
+    def judge(self, header: Header) -> Iterator[Finding]:
         """Report what the leaves refute. An incremental bundle may lack titles, and what is below.
 
-        Yields one unchecked finding for all titles that are in an earlier bundle.
+        Yields one unchecked finding for all titles that are in an earlier bundle. Those that the
+        bundle says it left out are reported as that.
         """
         yield from self._others.findings()
         absent = 0
         for title_number, rows, chain in join(self._index.titles(), self._index.chains()):
-            if rows is None:
+            if rows is None or (chain is None and title_number in header.left_out):
                 continue
             new = gather(title_number, rows)
             yield from new.findings
             if chain is not None:
                 yield from _compare_chain(title_number, *chain, new)
-            elif complete:
+            elif header.complete:
                 key = layout.head_key(title_number)
                 message = f"{key}: missing, though the bundle's own log has version {new.last}"
                 yield Finding("tampering", "head-missing", key, message)
@@ -249,7 +250,7 @@ def carried_report(reader: BundleReader, keyring: Keyring, against: AgainstLog) 
         where = error.object_key or layout.LOG_CHECKPOINT
         message = f"{layout.LOG_CHECKPOINT}: {error}"
         return Report(origin, findings=(Finding("tampering", error.reason, where, message),))
-    findings = tuple(against.judge(complete=reader.header.complete))
+    findings = tuple(against.judge(reader.header))
     return Report(origin, findings=findings, not_shown=tuple(against.not_shown()))
 
 
@@ -291,10 +292,10 @@ class LogImport:
         elif keep:
             self._keep(reader.log())
         else:
-            self._check(reader.log(), against, complete=reader.header.complete)
+            self._check(reader.log(), against, reader.header)
 
     def _check(
-        self, members: Iterable[tuple[str, bytes]], against: AgainstLog, *, complete: bool
+        self, members: Iterable[tuple[str, bytes]], against: AgainstLog, header: Header
     ) -> None:
         self._look()
         signed, batches = self._carried(members)
@@ -303,7 +304,7 @@ class LogImport:
             digest.update(encode_entries(batch.leaves[max(0, self._base - batch.start) :]))
             against.add_leaves(batch)
         self._digest = digest.hexdigest()
-        for finding in against.judge(complete=complete):
+        for finding in against.judge(header):
             if finding.severity == "tampering":
                 raise IntegrityError(
                     f"the bundle's own log refutes it: {finding.message}",

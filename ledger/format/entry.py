@@ -90,7 +90,7 @@ P_AT = len(START) - 1
 # A comma or brace before the quote: then it opens a member's name, whatever the strings hold.
 PARENT = re.compile(rb'[{,]"parent":(?:null|"([0-9a-f]{64})")')
 TEXT_DIGEST = re.compile(rb'[{,]"text":"([0-9a-f]{64})"')
-ERASES = re.compile(rb'[{,]"erases":\[([0-9,]+)\]')
+ERASES = re.compile(rb'[{,]"erases":\[([0-9,]*)\]')
 VERSION = re.compile(rb'[{,]"version":([1-9][0-9]{0,15})[,}]')
 
 PLAIN = {str, int, type(None)}

@@ -96,11 +96,12 @@ class History:
 
     def remember(self, head: Entry) -> None:
         """Keep a head that was checked, or made, so that its bytes need no second check."""
-        if len(head.data) <= LARGE:
-            while len(self._heads) >= HEADS:
+        heads = self._heads  # another thread may just be giving up its key, and these with it
+        if len(head.data) <= LARGE and self.keyring.key(self.origin, head.key):
+            while len(heads) >= HEADS:
                 with suppress(KeyError, StopIteration, RuntimeError):  # another thread was first
-                    del self._heads[next(iter(self._heads))]
-            self._heads[head.title_number] = head
+                    del heads[next(iter(heads))]
+            heads[head.title_number] = head
 
     def head(self, title_number: str) -> Entry:
         """The newest entry; raises NotFoundError if there is no such title."""
@@ -142,7 +143,7 @@ class History:
         """
         return self._walk(head, set(erased))
 
-    def _walk(self, start: Entry, erased: set[int]) -> Iterator[Entry]:
+    def _walk(self, start: Entry, erased: set[int], *, orders: bool = True) -> Iterator[Entry]:
         entry: Entry | None = start
         while entry is not None:
             if entry.version in erased:
@@ -150,7 +151,8 @@ class History:
             elif entry.is_withheld:
                 raise missing_text(entry)
             yield entry
-            erased.update(entry.erases)
+            if orders:
+                erased.update(entry.erases)
             entry = self.parent(entry)
 
     def read_text(self, entry: Entry) -> Entry:
@@ -181,13 +183,15 @@ class History:
         chain means nothing.
         """
         prefix = f"{layout.reference_prefix(reference)}{head.title_number}."
-        listed = map(layout.parse_reference_key, islice(self.store.list(prefix), MAX_NAMES + 1))
-        names = [name for name in listed if name and name.title_number == head.title_number]
-        if not names:
-            return None
+        listed = list(islice(self.store.list(prefix), MAX_NAMES + 1))
+        # Names of titles that begin with this number and a dot are among them.
+        everything = len(listed) > MAX_NAMES
+        parsed = map(layout.parse_reference_key, listed)
+        names = [name for name in parsed if name and name.title_number == head.title_number]
         versions = {name.version for name in names if name.version <= head.version}
-        everything = len(names) > MAX_NAMES
-        lowest = 1 if everything else min(versions, default=head.version + 1)
+        if not versions and not everything:
+            return None
+        lowest = 1 if everything else min(versions)
         for entry in self.walk(head):
             if entry.version < lowest:
                 break
@@ -289,7 +293,8 @@ class History:
         if first is not None and first.address == start.address:
             return chain([first], entries)
         erased = {version for entry in self.walk(head) for version in entry.erases}
-        return self.walk(start, erased)  # it lost a race, or belongs to a head that was lost
+        # It lost a race, or belongs to a head that was lost: what it orders means nothing.
+        return self._walk(start, erased, orders=False)
 
     def _complete(self, title_number: str, prefix: str) -> str:
         if layout.is_address(prefix):

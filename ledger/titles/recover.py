@@ -17,6 +17,7 @@ from ledger.errors import (
 )
 from ledger.format import layout
 from ledger.titles.append import move_head, names_of
+from ledger.titles.history import missing_text
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Mapping
@@ -63,7 +64,7 @@ def recover(
         )
     target = _choose(found, newest, to)
     _check_pins(found, target, expect, newest)
-    history.store.create_many(found.lost_objects(target))
+    history.store.create_many(list(found.lost_objects(target)))
     for _ in history.walk(target):  # raises if the chain is broken
         pass
     if not move_head(history, target, version):
@@ -191,6 +192,8 @@ class _Survey:
         erased: set[int] = set()
         for at, entry in enumerate(self._chain(target)):
             lawful = entry.without_text() if entry.version in erased else entry
+            if lawful.is_withheld and entry.version not in erased:
+                raise missing_text(entry)  # not from this pack: another one may have it
             erased.update(entry.erases)
             # The target's own object and names are written when the head moves.
             if at and entry.address in self._lost:

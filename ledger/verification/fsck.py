@@ -93,18 +93,37 @@ def _fsck_title(
         if report and entries:
             head = entries[0]
             yield Report(history.origin, findings=tuple(_mend_references(history, entries)))
-    findings: list[Finding] = []
+    findings = _check_others(history, title_number, keys, seen, head, prune)
+    yield Report(history.origin, findings=tuple(findings))
+
+
+def _check_others(  # noqa: PLR0917 -- one caller, next to it
+    history: History,
+    title_number: str,
+    keys: list[str],
+    seen: set[str],
+    head: Entry | None,
+    prune: Prune | None,
+) -> Iterable[Finding]:
+    """Check what the walk from the head did not pass, and prune what lost a race."""
+    findings: dict[str, Finding] = {}
+    dangling: dict[str, Entry] = {}
     for key in keys:
         parsed = layout.parse_entry_key(key)
         if parsed is None:
             if key != layout.head_key(title_number):
-                findings.append(stray(key))
+                findings[key] = stray(key)
         elif parsed[1] not in seen:
-            finding, loser = _check_dangling(history, key, parsed, seen if head else None)
-            if prune and loser and head and loser.version <= head.version:
-                finding = _prune(history, key, loser, prune) or finding
-            findings.append(finding)
-    yield Report(history.origin, findings=tuple(findings))
+            findings[key], entry = _check_dangling(history, key, parsed, seen if head else None)
+            if entry and prune:
+                dangling[key] = entry.without_text()
+    # What another entry was put on was the head once, and lost no race.
+    followed = {entry.parent for entry in dangling.values()}
+    for key, entry in dangling.items():
+        lost = findings[key].slug == "dangling-entry" and entry.address not in followed
+        if prune and lost and head and entry.version <= head.version:
+            findings[key] = _prune(history, key, entry, prune) or findings[key]
+    return findings.values()
 
 
 def _carry_out(plan: Report | tuple[Chain, Iterator[Step]]) -> tuple[Report, list[Entry]]:
@@ -212,7 +231,7 @@ def _check_dangling(
 ) -> tuple[Finding, Entry | None]:
     """Check an entry that no walk passed; ``chain``: the title's addresses, if it was walked.
 
-    Return the entry, too, if it lost a race, or may have.
+    Return the entry, too, if it holds; it may have lost a race if the finding is a warning.
     """
     try:
         entry = history.entry(*parsed)
@@ -224,7 +243,7 @@ def _check_dangling(
             f"{key}: version {entry.version} was put on {entry.parent}, which was the head once and"
             " is in the chain no more: it was set back (or an import was cut off: import again)"
         )
-        return Finding("tampering", "set-back", key, message), None
+        return Finding("tampering", "set-back", key, message), entry
     message = f"{key}: valid, but in no chain (a race that was lost, or an append that was cut off)"
     return Finding("warning", "dangling-entry", key, message), entry
 

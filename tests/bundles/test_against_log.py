@@ -93,6 +93,18 @@ def test_a_title_that_was_set_back_or_taken_out_is_refuted_by_the_log_beside_it(
         assert list(store.list()) == []
 
 
+def test_a_title_that_was_left_out_keeps_the_others_from_no_restore(ledger: Ledger) -> None:
+    """It is unchecked, for the bundle says so; what is missing without a word is tampering."""
+    members = without(bundle(ledger), "TN2/")
+    header = {"complete": True, "format": 2, "left_out": ["TN2"], "origin": ORIGIN}
+    found = report([("bundle.json", encode(header)), *members[1:]])
+    assert (found.outcome, slugs(found)) == ("unchecked", ["left-out"])
+    copy = Ledger.for_import(MemoryStore(), origin=ORIGIN, keyring=KEYRING)
+    done = copy.import_bundle(file_of([("bundle.json", encode(header)), *members[1:]]))
+    assert (done.moved, done.leaves, done.titles_left_out) == (1, 4, ("TN2",))
+    assert copy.verify("TN1")
+
+
 def test_whose_log_nobody_can_check_refutes_nothing(ledger: Ledger) -> None:
     found = report(without(bundle(ledger), "TN2/"), keyring_for(REGISTRAR))
     assert found

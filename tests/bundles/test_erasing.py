@@ -130,6 +130,17 @@ def test_a_bundle_without_a_text_that_only_the_store_orders_erased_is_imported(l
     assert erased(ledger).import_bundle(again(data)).unchanged == 2
 
 
+def test_a_document_that_speaks_of_erasing_takes_no_text_from_a_replica():
+    """Only what is signed as the order erases: a document may have a member ``erases``, too."""
+    ledger = memory_ledger()
+    ledger.append(TITLE, {"name": NAME})
+    ledger.append(TITLE, {"erases": [1]})
+    replica = other()
+    replica.import_bundle(bundle(ledger))
+    assert replica.verify(TITLE)
+    assert replica.entry(TITLE, "v1").document == {"name": NAME}
+
+
 def test_an_import_waits_for_the_log_as_an_erasure_does(tmp_path):
     ledger = named(ledger_in(MemoryStore()))
     log = Log(ledger)

@@ -31,6 +31,7 @@ from ledger.format.entry import (
     Entry,
     address_of,
     digest,
+    erases_hint,
     parent_hint,
     short_form,
     signed_bytes,
@@ -283,12 +284,14 @@ def test_the_first_middle_counts_and_then_the_first_quote():
 @law
 @given(sly, sly)
 def test_the_hints_are_exact_whatever_a_text_or_a_name_holds(one, other):
-    document = {one: other, "parent": HEX, "version": 9, "sly": {"parent": HEX, "version": 8}}
+    sly = {"parent": HEX, "version": 8, "erases": [1]}
+    document = {one: other, "parent": HEX, "version": 9, "erases": [1], "sly": sly}
     first = sign(document, message=f'{{"parent":"{HEX}","version":7}}')
     second = sign(document, parent=first)
     for entry in (first, second):
         for data in (entry.data, entry.short):
             assert (parent_hint(data), version_hint(data)) == (entry.parent, entry.version)
+            assert erases_hint(data) == []
     name = one.replace("\x7f", "") + 'a"parent'
     later = by_hand.entry(kind="later", **{name: HEX, 'u"version': 3, ',"parent': HEX})
     assert (

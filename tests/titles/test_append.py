@@ -354,6 +354,15 @@ def test_more_names_than_a_thousand_are_not_believed_to_be_all(store, ledger):
     assert ledger.append(TITLE, {"a": 1}, reference="N7") == first
 
 
+def test_a_repeat_is_found_behind_the_names_of_a_thousand_titles_that_begin_alike(store, ledger):
+    """``TN1.7`` is a title of its own, and its names stand among those of ``TN1``."""
+    ledger.append("TN1", {})
+    second = ledger.append("TN1", {"a": 1}, reference="N7")
+    for number in range(1001):
+        store.create(reference_key("N7", f"TN1.1{number}", 1, f"{number:064x}"), b"")
+    assert ledger.append("TN1", {"a": 1}, reference="N7") == second
+
+
 REPEATED = Draft(
     TITLE,
     {"a": 1},

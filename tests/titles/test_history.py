@@ -292,6 +292,29 @@ def test_a_text_that_is_gone_without_an_order_is_damage():
         assert (caught.value.reason, caught.value.object_key) == ("text-missing", key)
 
 
+def test_what_lost_a_race_orders_nothing_erased():
+    """Seen from it, too, the text is there: no entry of the chain can be named for its absence."""
+    ledger = memory_ledger()
+    ledger.append(TITLE, {"owner": "Ada"})
+    head = ledger.append(TITLE, {"owner": "Bob"})
+    ledger.append(TITLE, {"owner": "Cy"})
+    loser = Entry.sign(
+        signer(),
+        ledger=ledger.origin,
+        title_number=TITLE,
+        document={},
+        recorded_at=head.recorded_at,
+        salt=bytes(32),
+        parent=head,
+        reference="ORDER-1",
+        erases=(1,),
+    )
+    ledger.store.create(entry_key(TITLE, loser.address), loser.data)
+    *_, first = ledger.log(TITLE, loser.address)
+    assert first.document == {"owner": "Ada"}
+    assert [change.new for change in ledger.diff(TITLE, "v2", f"{loser.address}~2")] == ["Ada"]
+
+
 # --- what is handed out --------------------------------------------------------------------------
 
 
@@ -334,6 +357,22 @@ def test_an_entry_by_an_unknown_key_is_not_handed_out():
     with pytest.raises(TrustError, match="which the keyring lacks") as caught:
         world.open().head("TN1")
     assert "ledger key trust FILE" in caught.value.hint
+
+
+def test_a_key_that_is_given_up_while_a_head_is_checked_by_it_counts_no_more():
+    history = memory_ledger().history
+    first = memory_ledger(history.store).append(TITLE, {})
+    open_, others = history.open, keyring_for(signer("other"))
+
+    def opened(*args):
+        entry = open_(*args)
+        history.use_keyring(others)
+        return entry
+
+    history.open = opened
+    assert history.head(TITLE) == first  # it was asked for before
+    with pytest.raises(TrustError):
+        history.head(TITLE)
 
 
 def test_links_are_checked_when_reading():

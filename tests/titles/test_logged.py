@@ -7,8 +7,16 @@ from typing import TYPE_CHECKING
 import pytest
 
 from ledger import Entry, Ledger
-from ledger.errors import ConflictError, HeadMissing, OriginNotPinned
-from ledger.format.layout import PACKS, entry_key, head_key, reference_prefix, sealed_key
+from ledger.errors import ConflictError, HeadMissing, IntegrityError, OriginNotPinned
+from ledger.format.layout import (
+    PACKS,
+    entry_key,
+    head_key,
+    pack_key,
+    reference_prefix,
+    sealed_key,
+)
+from ledger.packs.format import Packable, make_pack
 from ledger.stores import MemoryStore
 from ledger.testing import ORIGIN, keyring_for
 from ledger.tlog.objects import SealedRecord
@@ -123,6 +131,21 @@ def test_what_the_log_cannot_tell_is_a_doubt(ledger: Ledger) -> None:
     lost = lacking(ledger, head_key("TN1"), "_log/tile/", sealed_key("TN1"))
     with pytest.raises(ConflictError, match="tile"):
         lost.recover("TN1")
+
+
+def test_a_pack_without_a_text_that_nobody_erased_puts_no_entry_back(ledger: Ledger) -> None:
+    """Else the short form would lie there, and no other pack be asked any more."""
+    first = ledger.entry("TN1", "v1")
+    key = entry_key("TN1", first.address)
+    lost = lacking(ledger, head_key("TN1"), key, PACKS)
+    name, data = make_pack(ORIGIN, [Packable("TN1", first.address, first.short)])
+    lost.store.create(pack_key(name), data)
+    with pytest.raises(IntegrityError, match="the text of version 1 is gone"):
+        lost.recover("TN1")
+    assert lost.store.get(key) is None
+    lost.store.delete(pack_key(name))
+    lost.store.create_many((k, d) for k, d in objects_of(ledger.store).items() if PACKS in k)
+    assert lost.recover("TN1") == ledger.head("TN1")
 
 
 def test_an_entry_made_up_in_a_pack_is_not_brought_back(ledger: Ledger) -> None:

@@ -152,6 +152,23 @@ def test_nothing_is_pruned_of_a_title_that_does_not_verify():
     assert ledger.store.get(layout.entry_key(TITLE, entry.address))
 
 
+def test_what_was_the_head_before_a_rollback_is_not_pruned_as_if_it_had_lost_a_race():
+    """The entry on top of it shows that it was registered."""
+    clock = FixedClock()
+    ledger = two(memory_ledger(clock=clock))
+    before = ledger.head(TITLE)
+    fourth, fifth = (ledger.append(TITLE, {"n": n}) for n in (4, 5))
+    blob = ledger.store.get(layout.head_key(TITLE))
+    ledger.store.replace(layout.head_key(TITLE), before.data, blob.version)
+    for number in (40, 50, 60):
+        ledger.append(TITLE, {"n": number})
+    clock.forward(days=2)
+    found = slugs(ledger, prune_losers=DAY)
+    assert sorted(found) == [("tampering", "set-back"), ("warning", "dangling-entry")]
+    for entry in (fourth, fifth):
+        assert ledger.store.get(layout.entry_key(TITLE, entry.address)).data == entry.data
+
+
 def test_what_the_log_has_lost_no_race_whatever_the_head_says(tmp_path):
     """A head that was set to a loser makes a loser of what was registered."""
     clock = FixedClock()
