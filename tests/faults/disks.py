@@ -138,6 +138,7 @@ def limited(shell: Shell, line: str, size: int) -> tuple[int, bytes, str]:
         line,
         stdout=subprocess.PIPE,
         stderr=subprocess.PIPE,
+        environment={"PYTHONDONTWRITEBYTECODE": "1"},  # it would keep modules that are cut off
         preexec_fn=lambda: resource.setrlimit(resource.RLIMIT_FSIZE, (size, size)),
     )
     out, err = process.communicate(timeout=PATIENCE)

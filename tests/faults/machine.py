@@ -248,7 +248,10 @@ class LedgerMachine(RuleBasedStateMachine):
     def audit(self) -> None:
         """The auditor comes again, and remembers the last visit."""
         report = self.audited()
-        assert report, report.findings
+        if self.model:
+            assert report, report.findings
+        else:  # the keyring has the key of a log: the ledger may have been emptied
+            assert {finding.slug for finding in report.findings} <= {"nothing-there"}
         assert report.titles == len(self.model)
 
     def audited(self) -> Report:

@@ -312,14 +312,20 @@ def test_an_address_is_64_lower_case_hex_digits(text):
         check_address(text)
 
 
-@pytest.mark.parametrize("key", ["_pending/x", "_probe/x", "_packs/x", "_log/staging/x"])
-def test_markers_probes_packs_and_staging_objects_may_be_deleted(key):
+@pytest.mark.parametrize(
+    "key",
+    [
+        *("_pending/x", "_probe/x", "_packs/x", "_log/staging/x", "_references/x"),
+        entry_key("TN1", ADDRESS),  # of one that lost a race
+    ],
+)
+def test_markers_probes_packs_and_what_lost_a_race_may_be_deleted(key):
     assert check_deletable(key) == key
 
 
 @pytest.mark.parametrize(
     "key",
-    ["ledger.json", "TN1/head.json", entry_key("TN1", ADDRESS), "_log/x", "_pending", "_packs"],
+    ["ledger.json", "TN1/head.json", "_log/x", "_pending", "_packs", "_trust/1.json"],
 )
 def test_nothing_else_may_ever_be_deleted(key):
     with pytest.raises(InvalidError, match="never deleted"):

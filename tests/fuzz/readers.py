@@ -126,13 +126,13 @@ STATE = b"".join(
 # --- JSON, entries and what they travel in --------------------------------------------------------
 
 
-@reader('{"a":[1,-0.0,1e30,"\\u00e9\\ud83d\\ude00",null,true]}', b"[0.1]", FIRST.data)
+@reader('{"a":[1,-0.0,1e-30,"\\u00e9\\ud83d\\ude00",null,true]}', b"[0.1]", FIRST.data)
 def any_json(data: bytes) -> None:
     value = canonical.decode(data)
     assert canonical.load(canonical.encode(value)) == value
 
 
-@reader('{"a":[1,0.5,1e+30,"\u00e9\U0001f600",null,true]}', SECOND.data)
+@reader('{"a":[1,0.5,1e-30,"\u00e9\U0001f600",null,true]}', SECOND.data)
 def canonical_json(data: bytes) -> None:
     assert canonical.encode(canonical.load(data)) == data
 

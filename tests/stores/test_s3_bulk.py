@@ -251,7 +251,7 @@ def test_the_threads_of_a_forgotten_store_end(store_at, way):
 def test_a_closed_store_reads_no_more(store_at, way):
     with reading(store_at, found()) as (store, _):
         store.close()
-        with pytest.raises(RuntimeError, match="closed"):
+        with pytest.raises(StoreUnavailable, match="was closed"):
             list(store.get_many(KEYS))
 
 
