@@ -267,7 +267,8 @@ class LogReader:
     def logged_leaf(self, title_number: str) -> Leaf | None:
         """The newest leaf of a title in the published log, proved; see ``newest_leaf``.
 
-        None: there is none, or there is no log. Raises OriginNotPinned, IntegrityError.
+        None: there is none, or the keyring has no key of a log and the store no log. Raises
+        OriginNotPinned, IntegrityError.
         """
         if not self.log_keys and self.store.get(layout.LOG_CHECKPOINT) is not None:
             raise OriginNotPinned(
@@ -276,6 +277,15 @@ class LogReader:
                 hint=TRUST_THE_LOG.format(self.origin),
             )
         signed = self.checkpoint()
+        if signed is None and self.log_keys:
+            key = layout.LOG_CHECKPOINT
+            raise IntegrityError(
+                f"{key}: missing, and your keyring has a key of the log: nobody can tell what it"
+                f" has of {title_number}",
+                hint="'ledger seal' publishes it again; or bring it back from a copy",
+                reason="log-set-back",
+                object_key=key,
+            )
         return self.newest_leaf(title_number, signed.checkpoint) if signed else None
 
     def leaf_at(self, index: int, checkpoint: Checkpoint) -> Leaf | OtherLeaf:

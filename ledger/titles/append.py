@@ -151,6 +151,8 @@ def append(
     ``tip``: what an earlier append to this title, on top of ANY, has read of it.
     """
     tip = tip or Tip(history, draft.title_number)
+    if guards.skip_unchanged:
+        tip.forget()  # where nothing is written, no swap tells that somebody else moved the head
     for attempt in range(RACES):
         prepared = _prepare(history, pen, draft, parent, guards, tip)
         entry = prepared.entry

@@ -177,11 +177,13 @@ class History:
         )
 
     def find_reference(self, head: Entry, reference: str, part: tuple[int, int]) -> Entry | None:
-        """The newest entry below the head with this reference and part; None if there is none.
+        """The newest entry of the head's chain with this reference and part; None: there is none.
 
         A listing names the candidates: one request, if there are none. A name that is not in the
         chain means nothing.
         """
+        if (head.reference, head.part) == (reference, part):
+            return head
         prefix = f"{layout.reference_prefix(reference)}{head.title_number}."
         listed = list(islice(self.store.list(prefix), MAX_NAMES + 1))
         # Names of titles that begin with this number and a dot are among them.

@@ -207,7 +207,8 @@ def _verify(history: History, subject: Subject, fetched: Fetched, now: datetime)
         plan = Report(history.origin, findings=(finding,))
     report = carry_out(plan)
     if known:
-        report = replace(report, not_shown=())  # said once for all titles
+        # What is taken on trust comes first, and is said once for all titles.
+        report = replace(report, not_shown=report.not_shown[1:])
     if fetched.near.used_packs:
         report = replace(report, not_shown=(*report.not_shown, FROM_PACKS))
     if not report or report.titles == 0:

@@ -2,14 +2,16 @@
 
 from __future__ import annotations
 
+import secrets
 from datetime import UTC, datetime, timedelta
 
 import pytest
 
 from ledger.errors import ClockAhead, StoreUnavailable
 from ledger.stores import MemoryStore
-from ledger.testing import FixedClock, memory_ledger
-from ledger.titles.append import Draft, Guards
+from ledger.testing import FixedClock, memory_ledger, signer
+from ledger.titles.append import Draft, Guards, Pen, append
+from ledger.titles.history import Tip
 
 TITLE = "TN1"
 NOW = datetime(2026, 11, 23, 10, tzinfo=UTC)
@@ -105,3 +107,14 @@ def test_a_batch_leaves_out_what_says_nothing_new():
     assert [(each.entry.version, each.unchanged) for each in done] == [
         *((1, False), (1, True), (2, False), (2, True), (3, False))
     ]
+
+
+def test_a_batch_does_not_say_unchanged_of_a_head_that_somebody_else_has_moved_since():
+    ledger = memory_ledger()
+    tip = Tip(ledger.history, TITLE)
+    pen = Pen(signer(), ledger.clock, secrets.token_bytes, lambda _: None)
+    same, skip = Draft(TITLE, {"n": 1}), Guards(skip_unchanged=True)
+    assert append(ledger.history, pen, same, guards=skip, tip=tip).entry.version == 1
+    ledger.append(TITLE, {"n": 2})
+    done = append(ledger.history, pen, same, guards=skip, tip=tip)
+    assert (done.entry.version, done.unchanged) == (3, False)

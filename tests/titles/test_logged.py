@@ -104,6 +104,19 @@ def test_a_title_is_not_set_back_below_what_is_logged(ledger: Ledger, record: bo
     assert lost.store.get(head_key("TN1")) is None
 
 
+def test_a_log_that_was_taken_away_lets_no_title_be_set_back_unasked(ledger: Ledger) -> None:
+    head = ledger.head("TN1")
+    gone = [head_key("TN1"), entry_key("TN1", head.address), PACKS, "_pending/", "_log/checkpoint"]
+    for more in ([], ["_log/"]):
+        lost = lacking(ledger, *gone, *more)
+        with pytest.raises(ConflictError, match="_log/checkpoint: missing"):
+            lost.recover("TN1")
+        assert lost.recover("TN1", to=head.parent).version == 2
+    lost = lacking(ledger, "TN1/", "_log/checkpoint")
+    with pytest.raises(IntegrityError, match="_log/checkpoint: missing"):
+        lost.append("TN1", {})
+
+
 def test_the_loser_of_a_race_is_no_head_that_the_log_refutes(ledger: Ledger) -> None:
     head = ledger.head("TN1")
     loser = Entry.sign(

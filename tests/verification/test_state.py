@@ -671,3 +671,14 @@ def test_errors_of_a_state_are_the_ledgers_own(world, audited):
     with pytest.raises(LedgerError) as caught:
         world.open().verification(state=audited)
     assert "move it away" in caught.value.hint
+
+
+def test_a_text_that_was_erased_since_is_named_as_not_shown(path):
+    ledger = memory_ledger()
+    ledger.append(TITLE, {"n": 1})
+    assert ledger.verify_all(state=path)
+    for number in (2, 3):
+        ledger.append(TITLE, {"n": number})
+    assert ledger.erase(TITLE, [2], reference="ORDER-1", message="by order").is_done
+    said = f"the text of 1 entry of {TITLE}, erased by version 4 (reference ORDER-1)"
+    assert said in ledger.verify_all(state=path).not_shown

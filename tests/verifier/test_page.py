@@ -169,7 +169,7 @@ def test_which_version_was_in_law(person: Person) -> None:
     person.type(effective="2026-01-02", recorded="")
     person.verify()
     assert "TN2: 3 versions; in law on 2026-01-02: version 1, whose text is erased" in person.text
-    assert "not shown: the text of TN2 version 1, erased by version 3" in person.text
+    assert "not shown: the text of 1 entry of TN2, erased by version 3" in person.text
 
 
 @needs_browser
