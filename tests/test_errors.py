@@ -12,7 +12,7 @@ from ledger.errors import LedgerError
 
 CLASSES = [getattr(errors, name) for name in errors.__all__]
 
-# The exit code and HTTP status of every class; DESIGN.md, section 6.
+# The exit code and HTTP status of every class.
 TABLE = {
     "LedgerError": (70, 500),
     "MalformedError": (65, 400),

@@ -141,7 +141,7 @@ def test_commands_that_succeed_and_commands_that_fail_tell_no_secret(told: Told)
     told("fsck", "--debug")
     told("export", "b.bundle", "--debug")
     bundle = told.folder / "b.bundle"
-    bundle.write_bytes(bundle.read_bytes().replace(b"SECRET", b"SECRET!"))
+    bundle.write_bytes(bundle.read_bytes().replace(b"Ada-SECRET", b"Eva-SECRET"))
     told("verify", "--bundle", "b.bundle", "--debug", code=20)
     told("import", "b.bundle", "--debug", code=20)
     told.check()

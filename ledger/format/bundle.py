@@ -138,7 +138,8 @@ class BundleReader:
         except NotABundle:
             raise
         except MalformedError as error:
-            raise NotABundle(f"not a bundle: {error}", hint=HOW_TO_GET_ONE) from error
+            why = str(error).removeprefix("not a bundle: ")
+            raise NotABundle(f"not a bundle: {why}", hint=HOW_TO_GET_ONE) from error
 
     def sections(self) -> Iterator[Section]:
         """Every title in turn. What the caller leaves unread of one is refused."""
