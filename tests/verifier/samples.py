@@ -70,11 +70,13 @@ def erased_chain(title_number: str) -> list[bytes]:
 
 
 class Log:
-    """A log of these entries: its tiles, and its checkpoint, signed."""
+    """A log of these entries, or bytes of leaves: its tiles, and its checkpoint, signed."""
 
-    def __init__(self, entries: Sequence[Entry], key: PrivateKey = LOG_KEY) -> None:
+    def __init__(self, entries: Sequence[Entry | bytes], key: PrivateKey = LOG_KEY) -> None:
         builder = TileBuilder()
-        self.leaves = [leaf_of(entry).encode() for entry in entries]
+        self.leaves = [
+            each if isinstance(each, bytes) else leaf_of(each).encode() for each in entries
+        ]
         self.tiles: dict[Tile, bytes] = {}
         for leaf in self.leaves:
             self.tiles |= builder.append(leaf)
@@ -101,11 +103,12 @@ def bundle(
     log: Log | None = None,
     complete: bool = True,
     origin: str = ORIGIN,
+    left_out: tuple[str, ...] = (),
 ) -> bytes:
     """A bundle of these chains, the first version of each first."""
 
     def objects() -> Iterator[tuple[str, bytes]]:
-        yield BUNDLE_KEY, Header(origin, complete, log is not None).encode()
+        yield BUNDLE_KEY, Header(origin, complete, log is not None, left_out).encode()
         yield LEDGER_KEY, encode_identity(origin)
         for entries in chains:
             data = [each if isinstance(each, bytes) else each.data for each in entries]

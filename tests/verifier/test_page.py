@@ -152,6 +152,36 @@ def test_a_bundle_in_which_a_byte_was_changed(person: Person) -> None:
 
 
 @needs_browser
+def test_a_pin_that_is_not_in_the_history(person: Person) -> None:
+    person.choose("file", bundle(chain("TN1", 3)))
+    person.type(registrars=PEM, origin=ORIGIN, expect="0" * 64)
+    assert person.verify() == (
+        f"NOT WHAT YOU REMEMBER: {ORIGIN} lacks an address that was pinned (sound: 3 entries)"
+    )
+    assert "mismatch: pin-missing: " in person.text
+    assert "exit code 20." in person.text
+
+
+@needs_browser
+def test_a_title_that_the_log_refutes_says_nothing(person: Person) -> None:
+    entries = chain("TN1", 3)
+    person.choose("file", bundle(entries[:2], log=Log(entries)))
+    person.type(registrars=KEYRING.encode().decode(), effective="2026-01-03")
+    assert person.verify().startswith("NOT VERIFIED")
+    assert "tampering: not-as-logged: TN1/head.json" in person.text
+    assert "What was in law is not answered" in person.text
+    assert "Ödi" not in person.text
+
+
+@needs_browser
+def test_a_bundle_that_was_cut_short(person: Person) -> None:
+    person.choose("file", bundle(chain("TN1", 3))[:-1])
+    person.type(registrars=PEM, origin=ORIGIN)
+    assert person.verify() == ("Nothing was checked: not a bundle, or a bundle that was cut short")
+    assert "exit code 65." in person.text
+
+
+@needs_browser
 def test_which_version_was_in_law(person: Person) -> None:
     first = sign("TN1", {"owner": "Ada"}, effective_at="2020", effective_until="2024-06-01")
     second = sign("TN1", {"owner": "Bo"}, first, effective_at="2024-06-01")
@@ -169,7 +199,7 @@ def test_which_version_was_in_law(person: Person) -> None:
     person.type(effective="2026-01-02", recorded="")
     person.verify()
     assert "TN2: 3 versions; in law on 2026-01-02: version 1, whose text is erased" in person.text
-    assert "not shown: the text of TN2 version 1, erased by version 3" in person.text
+    assert "not shown: the text of 1 entry of TN2, erased by version 3" in person.text
 
 
 @needs_browser
