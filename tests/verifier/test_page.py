@@ -218,6 +218,7 @@ def test_a_receipt(person: Person) -> None:
     assert "not-included" in person.text
 
 
+@pytest.mark.slow
 @needs_browser
 def test_what_is_missing_or_wrong_is_said(person: Person) -> None:
     person.choose("file", bundle(chain("TN1", 1)))
@@ -268,6 +269,7 @@ def test_a_keyring_of_several_ledgers_leaves_open_which_this_is(person: Person) 
     assert "not shown: which ledger this should be: your keyring knows 1 more" in person.text
 
 
+@pytest.mark.slow
 @needs_browser
 def test_it_fits_a_phone_can_be_read_and_has_a_label_for_every_field(person: Person) -> None:
     long = chain("T" * 60, 2, reference="R" * 250)
@@ -289,6 +291,7 @@ def test_it_fits_a_phone_can_be_read_and_has_a_label_for_every_field(person: Per
     assert person.chrome.execute_script(unnamed) == []
 
 
+@pytest.mark.slow
 @needs_browser
 def test_the_keyboard_is_enough(person: Person) -> None:
     from selenium.webdriver.common.keys import Keys
