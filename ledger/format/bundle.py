@@ -79,11 +79,10 @@ class Header(NamedTuple):
             raise UnsupportedFormatError(
                 f"a bundle of format {value['format']}; this knows {FORMAT} and {WITH_LOG}"
             )
-        left_out = value.pop("left_out", None)
+        titles = _titles(value.pop("left_out")) if "left_out" in value else ()
         if value.keys() != {"complete", "format", "origin"} or type(value["complete"]) is not bool:
             raise MalformedError("not a bundle: bundle.json has missing or unknown members")
         origin = check_origin(value["origin"])
-        titles = () if left_out is None else _titles(left_out)
         return cls(origin, value["complete"], value["format"] == WITH_LOG, titles)
 
 

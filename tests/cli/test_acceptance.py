@@ -84,7 +84,7 @@ def refuse(shell: Shell, path: Path) -> None:
 def register(shell: Shell, path: Path) -> str:
     """Append three versions of a register, and return its title number."""
     title_number = path.stem.partition("_")[0]
-    shell(f"append {title_number}", str(path), "-m", "as registered")
+    shell(f"append {title_number} --effective 2026-01-01", str(path), "-m", "as registered")
     shell(f"append {title_number} --set sold_to=Zoë -m sale --effective 2026-01-31")
     shell(f"append {title_number} --set price:=1.5 -m priced --reference A-{title_number}")
     return title_number

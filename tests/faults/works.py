@@ -15,7 +15,7 @@ from ledger import Ledger, Log, create_key, load_key, verify_bundle
 from ledger.errors import ConflictError, LedgerError, NotFoundError, StoreError
 from ledger.format.layout import LEDGER_KEY, head_key
 from ledger.stores import MemoryStore
-from ledger.testing import ORIGIN, FixedClock
+from ledger.testing import ORIGIN, FixedClock, keyring_for
 from ledger.titles.append import Draft
 from ledger.titles.identity import encode_identity
 from tests.faults.tally import Chains, Tally, chains, check_chains, check_verifies, is_prefix
@@ -247,7 +247,7 @@ class Import(Work):
 class Recover(Work):
     """A head that is gone, and one that is no entry.
 
-    It believes the store's listings: there is nothing else that tells of an entry.
+    It believes the store's listings: there is nothing else that tells of an entry, no log either.
     """
 
     before: ClassVar = {"A": 3, "B": 2}
@@ -267,7 +267,8 @@ class Recover(Work):
     def run(self, store: Store) -> None:
         for title in self.after:
             try:
-                opened(store).recover(title)
+                unlogged = keyring_for(REGISTRAR)
+                Ledger.open(store, keyring=unlogged, clock=CLOCK).recover(title)
             except ConflictError as error:
                 if "is readable" not in str(error):  # mended already
                     raise

@@ -70,14 +70,13 @@ def erased_chain(title_number: str) -> list[bytes]:
 
 
 class Log:
-    """A log of these entries: its tiles, and its checkpoint, signed."""
+    """A log of these entries, or bytes of leaves: its tiles, and its checkpoint, signed."""
 
-    def __init__(
-        self, entries: Sequence[Entry], key: PrivateKey = LOG_KEY, *, other: bytes = b""
-    ) -> None:
+    def __init__(self, entries: Sequence[Entry | bytes], key: PrivateKey = LOG_KEY) -> None:
         builder = TileBuilder()
-        self.leaves = [leaf_of(entry).encode() for entry in entries]
-        self.leaves += [other] if other else []
+        self.leaves = [
+            each if isinstance(each, bytes) else leaf_of(each).encode() for each in entries
+        ]
         self.tiles: dict[Tile, bytes] = {}
         for leaf in self.leaves:
             self.tiles |= builder.append(leaf)

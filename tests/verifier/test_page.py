@@ -152,6 +152,36 @@ def test_a_bundle_in_which_a_byte_was_changed(person: Person) -> None:
 
 
 @needs_browser
+def test_a_pin_that_is_not_in_the_history(person: Person) -> None:
+    person.choose("file", bundle(chain("TN1", 3)))
+    person.type(registrars=PEM, origin=ORIGIN, expect="0" * 64)
+    assert person.verify() == (
+        f"NOT WHAT YOU REMEMBER: {ORIGIN} lacks an address that was pinned (sound: 3 entries)"
+    )
+    assert "mismatch: pin-missing: " in person.text
+    assert "exit code 20." in person.text
+
+
+@needs_browser
+def test_a_title_that_the_log_refutes_says_nothing(person: Person) -> None:
+    entries = chain("TN1", 3)
+    person.choose("file", bundle(entries[:2], log=Log(entries)))
+    person.type(registrars=KEYRING.encode().decode(), effective="2026-01-03")
+    assert person.verify().startswith("NOT VERIFIED")
+    assert "tampering: not-as-logged: TN1/head.json" in person.text
+    assert "What was in law is not answered" in person.text
+    assert "Ödi" not in person.text
+
+
+@needs_browser
+def test_a_bundle_that_was_cut_short(person: Person) -> None:
+    person.choose("file", bundle(chain("TN1", 3))[:-1])
+    person.type(registrars=PEM, origin=ORIGIN)
+    assert person.verify() == ("Nothing was checked: not a bundle, or a bundle that was cut short")
+    assert "exit code 65." in person.text
+
+
+@needs_browser
 def test_which_version_was_in_law(person: Person) -> None:
     first = sign("TN1", {"owner": "Ada"}, effective_at="2020", effective_until="2024-06-01")
     second = sign("TN1", {"owner": "Bo"}, first, effective_at="2024-06-01")
@@ -188,6 +218,7 @@ def test_a_receipt(person: Person) -> None:
     assert "not-included" in person.text
 
 
+@pytest.mark.slow
 @needs_browser
 def test_what_is_missing_or_wrong_is_said(person: Person) -> None:
     person.choose("file", bundle(chain("TN1", 1)))
@@ -238,6 +269,7 @@ def test_a_keyring_of_several_ledgers_leaves_open_which_this_is(person: Person) 
     assert "not shown: which ledger this should be: your keyring knows 1 more" in person.text
 
 
+@pytest.mark.slow
 @needs_browser
 def test_it_fits_a_phone_can_be_read_and_has_a_label_for_every_field(person: Person) -> None:
     long = chain("T" * 60, 2, reference="R" * 250)
@@ -259,6 +291,7 @@ def test_it_fits_a_phone_can_be_read_and_has_a_label_for_every_field(person: Per
     assert person.chrome.execute_script(unnamed) == []
 
 
+@pytest.mark.slow
 @needs_browser
 def test_the_keyboard_is_enough(person: Person) -> None:
     from selenium.webdriver.common.keys import Keys

@@ -14,12 +14,15 @@ import pytest
 from ledger import LedgerError, PublicKey, Report
 from ledger.errors import IntegrityError, MalformedError, TrustError, UnsupportedFormatError
 from ledger.format import canonical
+from ledger.format.bundle import BUNDLE_KEY, Header, write_bundle
 from ledger.format.chain import verify_chain
 from ledger.format.entry import address_of
-from ledger.format.layout import entry_key
+from ledger.format.layout import LEDGER_KEY, entry_key
 from ledger.format.report import Finding
 from ledger.offline import check_entry, verify_bundle
 from ledger.testing import ORIGIN, signer
+from ledger.titles.identity import encode_identity
+from ledger.tlog.objects import Leaf
 from tests import corpora
 from tests.tampering import HEAD, SCENARIOS, TITLE, small_world
 from tests.verifier.page import Refused, needs_browser
@@ -47,7 +50,7 @@ if TYPE_CHECKING:
 pytestmark = [needs_browser, pytest.mark.xdist_group("browser")]
 
 VECTORS = corpora.CORPORA.parent / "vectors" / "format.jsonl"
-MUTANTS = 40
+MUTANTS = 20
 
 # Judges cases of the vectors' file, by its own words for verdicts.
 JUDGE = """
@@ -252,7 +255,7 @@ def test_json_that_readers_differ_about(page: Page) -> None:
 
 
 def _facts(said: Report | Refused) -> Any:
-    """What has to be the same: all but the wording of findings, and what is withheld."""
+    """What has to be the same: all but the wording of findings."""
     if isinstance(said, Refused):
         return said
     return (
@@ -260,7 +263,7 @@ def _facts(said: Report | Refused) -> Any:
         said.titles,
         said.entries,
         [(each.severity, each.slug, each.object_key) for each in said.findings],
-        [each for each in said.not_shown if not each.startswith("the text of ")],
+        said.not_shown,
     )
 
 
@@ -286,13 +289,13 @@ def _compare(page: Page, files: list[bytes], keyring: Keyring, **options: Any) -
 
 
 def _sound_bundles() -> Iterator[bytes]:
-    one, long_name, long = chain("TN1", 3), chain("T" * 40 + "-9", 2), chain("TN1", 600)
+    one, long_name = chain("TN1", 3), chain("T" * 40 + "-9", 2)
+    yield bundle(log=Log([]))
     yield bundle(one)
     yield bundle(one, long_name)
     yield bundle(one, log=Log(one))
-    yield bundle(one, erased_chain("TN2"), log=Log([]))
+    yield bundle(one, erased_chain("TN2"), log=Log(one[:2]))
     yield bundle(chain("TN1", 1), complete=True)
-    yield bundle(long, chain("TN2", 2), log=Log(long))
 
 
 def test_bundles_that_hold(page: Page) -> None:
@@ -301,44 +304,10 @@ def test_bundles_that_hold(page: Page) -> None:
             assert said.outcome == "verified"
 
 
-def test_a_bundle_that_was_set_back_against_its_own_log_is_not_verified(page: Page) -> None:
-    one, two = chain("TN1", 3), chain("TN2", 2)
-    other = [one[0], sign("TN1", {"owner": "Mallory"}, one[0])]
-    log = Log([*one, *two])
-    files = [
-        bundle(one[:2], two, log=log),
-        bundle(other, two, log=log),
-        bundle(one, log=log),
-        bundle(log=log),
-        bundle(one, two, log=Log([*one, other[1], *two])),
-        bundle(one, two, log=Log([one[0], one[2], *two])),
-    ]
-    for said in _compare(page, files, KEYRING):
-        assert said.outcome == "tampered"
-    for said in _compare(page, files, REGISTRARS):
-        assert said.outcome == "verified"  # and it says that nobody looked at the log
-    again = Log([*one, one[1]])
-    files = [
-        bundle(),
-        bundle(one, log=again),
-        bundle(one, left_out=("TN2",)),
-        bundle(one, log=log, left_out=("TN2",)),
-        bundle(one[1:], complete=False, log=log),
-        bundle(one, log=Log(one, other=b'{"type":"later"}')),
-        bundle(one, log=Log(one, other=b'{"type":"!later"}')),
-        bundle(one, log=Log(one, other=b'{"type":"entry"}')),
-    ]
-    said = _compare(page, files, KEYRING)
-    assert [each.outcome for each in said] == [
-        "unchecked",
-        "verified",
-        "unchecked",
-        "unchecked",
-        "unchecked",
-        "verified",
-        "unchecked",
-        "tampered",
-    ]
+def test_a_log_of_several_tiles(page: Page) -> None:
+    many = chain("TN1", 258)
+    (said,) = _compare(page, [bundle(many, chain("TN2", 2), log=Log(many))], KEYRING)
+    assert said.outcome == "verified"
 
 
 def test_what_is_withheld_is_named(page: Page) -> None:
@@ -366,8 +335,103 @@ def test_incremental_bundles_and_pins(page: Page) -> None:
     for pin in (entries[0].address, entries[2].address, "0" * 64):
         outcomes = [each.outcome for each in _compare(page, files, KEYRING, expect=pin)]
         assert outcomes[1:] == ["unchecked", "tampered"]
-    unknown, missing = _compare(page, files[:2], KEYRING, expect="0" * 64)
-    assert (unknown.outcome, missing.outcome) == ("mismatch", "unchecked")
+    (said,) = _compare(page, files[:1], KEYRING, expect="0" * 64)
+    assert said.outcome == "mismatch"
+
+
+def _leaf(**members: Any) -> bytes:
+    return canonical.encode(members)
+
+
+def _slugs(said: Report | Refused) -> list[str]:
+    assert isinstance(said, Report)
+    return [each.slug for each in said.findings]
+
+
+def test_bundles_are_held_against_their_own_log(page: Page) -> None:
+    first, one = chain("TN1-A", 2), chain("TN1", 4)
+    fork = sign("TN1", {"owner": "Eve"}, one[1])
+    log = Log([*one, *first])
+    files = {
+        bundle(first[:1], one, log=log): ["not-as-logged"],
+        bundle(one[:2], log=log): ["head-missing", "not-as-logged"],
+        bundle(first, [*one[:2], fork], log=log): ["not-as-logged"],
+        bundle(first, [*one[:2], fork], log=Log([*one[:2], *first])): [],
+        bundle(one, log=log): ["head-missing"],
+        bundle(log=log): ["head-missing", "head-missing"],
+        bundle(one, log=log, left_out=("TN1-A",)): ["left-out"],
+        bundle(one[:3], log=log, left_out=("TN1-A", "TN1")): [
+            "left-out",
+            "left-out",
+            "not-as-logged",
+        ],
+        bundle(one[2:], log=log, complete=False): ["not-in-bundle", "not-in-bundle"],
+        bundle(first, one[2:3], log=log, complete=False): ["not-in-bundle", "not-as-logged"],
+        bundle(first, one[3:], log=Log(one[:2]), complete=False): ["not-in-bundle"],
+        bundle(log=log, complete=False): ["not-in-bundle"],
+        bundle(one, log=Log([one[0], *one])): ["logged-twice"],
+        bundle(one, log=Log([one[0], fork, *one[1:]])): ["forked", "not-as-logged"],
+        bundle(one, log=Log([*one[1:], fork])): ["forked"],
+        bundle(one, log=Log([one[0], one[2], one[3]])): ["unlogged"],
+        bundle([one[0], one[2]], log=Log([one[0], one[0], fork])): [
+            "entry-missing",
+            "logged-twice",
+            "unlogged",
+        ],
+    }
+    said = _compare(page, list(files), KEYRING)
+    assert [_slugs(each) for each in said] == list(files.values())
+    _compare(page, list(files), REGISTRARS)
+
+
+def test_leaves_that_are_not_about_entries(page: Page) -> None:
+    one = chain("TN1", 2)
+    leaf = Leaf("TN1", 1, one[0].address).encode()
+    types = ["note", "!order", "note", "it's", "'\"", "\\\n\x00\x7f\u00e9\u2028😀", "x" * 50]
+    others = [_leaf(type=each) for each in types]
+    bad = [b"", b"{}", b"[]", _leaf(type=1), _leaf(type="entry"), leaf + b" "]
+    bad += [leaf.replace(b'"version":1', b'"version":0'), leaf.replace(b"TN1", b"tn1")]
+    files = [bundle(one, log=Log([*others, *one])), bundle(log=Log(others))]
+    said = _compare(page, [*files, *(bundle(one, log=Log([each])) for each in bad)], KEYRING)
+    assert _slugs(said[0]) == ["unsupported-leaf"]
+    assert "what 2 leaves of type 'note' of the log say: this version does not judge them" in (
+        said[0].not_shown
+    )
+    assert [_slugs(each) for each in said[2:]] == [["malformed-bundle"]] * len(bad)
+
+
+def test_bundles_with_nothing_in_them(page: Page) -> None:
+    files = [bundle(), bundle(complete=False), bundle(left_out=("TN1",))]
+    said = _compare(page, files, KEYRING)
+    assert [_slugs(each)[-1] for each in said] == ["nothing-there"] * 3
+    for each in _compare(page, files[:2], REGISTRARS):
+        assert each.outcome == "verified"
+
+
+def test_titles_that_were_left_out_are_in_order(page: Page) -> None:
+    data, header = bundle(), Header(ORIGIN, complete=True).encode()
+    files = []
+    for left_out in (b'["A-1","A"]', b'["A","A-1"]', b'["A","A"]', b"[]", b"null", b"[1]", b'"A"'):
+        changed = header.replace(b'"origin"', b'"left_out":' + left_out + b',"origin"')
+        members = [(BUNDLE_KEY, changed), (LEDGER_KEY, encode_identity(ORIGIN))]
+        files.append(b"".join(write_bundle(members)))
+    assert len(data) == len(files[0])
+    said = _compare(page, files, REGISTRARS)
+    assert _slugs(said[0]) == ["left-out", "left-out"]
+    assert said[1:] == [Refused("not-a-bundle", 65)] * 6
+
+
+def test_bundles_that_were_cut_short(page: Page) -> None:
+    entries, forged = chain("TN1", 3), [sign("TN0", {}, key=STRANGER)]
+    whole, tampered = bundle(entries, log=Log(entries)), bundle(forged, entries)
+    assert whole.startswith(BUNDLE_KEY.encode())
+    cuts = [whole[:at] for at in range(0, len(whole), 512 if len(whole) < 20_000 else 1024)]
+    for each in _compare(page, cuts, KEYRING):
+        assert each == Refused("not-a-bundle", 65)
+    others = [b"GIF89a", b"\0" * 1024, b"\x1f\x8b" + whole, whole[1024:]]
+    assert _compare(page, others, KEYRING) == [Refused("not-a-bundle", 65)] * len(others)
+    (said,) = _compare(page, [tampered[:-600]], KEYRING)
+    assert _slugs(said) == ["unknown-key", "malformed-bundle"]
 
 
 def test_bundles_of_others(page: Page) -> None:
@@ -563,9 +627,10 @@ def test_the_registrar_of_the_samples_is_no_stranger() -> None:
 # -- Objects of a store ----------------------------------------------------------------------------
 
 
-def test_every_way_to_tamper_is_judged_as_by_the_library(page: Page) -> None:
+@pytest.mark.parametrize("step", [6, pytest.param(1, marks=pytest.mark.slow)])
+def test_every_way_to_tamper_is_judged_as_by_the_library(page: Page, step: int) -> None:
     judged = 0
-    for scenario in SCENARIOS:
+    for scenario in SCENARIOS[::step]:
         world = small_world()
         scenario.change(world)
         head = world.objects.get(HEAD)
@@ -590,4 +655,4 @@ def test_every_way_to_tamper_is_judged_as_by_the_library(page: Page) -> None:
         )
         assert _facts(said) == _facts(expected), scenario.name
         judged += 1
-    assert judged > 150
+    assert judged > 150 // step
