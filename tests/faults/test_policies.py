@@ -87,7 +87,7 @@ def test_the_auditor_reads_all_and_writes_nothing(registry: Registry) -> None:
     ):
         auditor(line)
     auditor("doctor --read-only")
-    for line in (f"append {TITLE} --new --set a=b", "append TN9 --set a=b", "pack"):
+    for line in (f"append {TITLE} --set a=b", "append TN9 --new --set a=b", "pack"):
         assert "AccessDenied" in auditor.fails(13, line)
     registry.play("writer")(f"append {TITLE} --set to=seal")
     assert "AccessDenied" in registry.play("auditor").fails(13, "seal")
@@ -107,7 +107,7 @@ def test_the_eraser_erases_and_nobody_else_may(registry: Registry, moto_client: 
         Bucket=registry.bucket, VersioningConfiguration={"Status": "Enabled"}
     )
     writer = registry.play("writer")
-    writer("append TN6 --set proprietor=Ada")
+    writer("append TN6 --new --set proprietor=Ada")
     writer("append TN6 --set proprietor=withheld")
     registry.play("sealer")("pack")
     order = "erase TN6 1 --reference ORDER -m ordered"

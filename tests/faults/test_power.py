@@ -100,7 +100,8 @@ def test_names_that_are_not_forced_to_the_disk_are_found_missing():
 
 @pytest.mark.slow
 def test_names_of_folders_that_others_made_are_found_missing():
-    assert cut_each_pair(Second, NothingAbove, stride=3).lost
+    found = cut_each_pair(Second, NothingAbove, stride=3)
+    assert found.lost or found.torn
 
 
 def test_bytes_that_are_not_forced_to_the_disk_are_found_missing(monkeypatch):
@@ -120,7 +121,7 @@ def test_a_ledgers_own_folder_that_is_not_forced_to_the_disk_is_found_missing(
 
 @pytest.mark.slow
 def test_a_log_ahead_of_heads_that_are_not_on_the_disk_is_found_out():
-    assert cut_each(AppendSealed, NeverDurable, behind=True, stride=16).torn
+    assert cut_each(AppendSealed, NeverDurable, behind=True, stride=7).torn
 
 
 @pytest.mark.slow

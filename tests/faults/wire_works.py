@@ -49,27 +49,26 @@ def on(store: Store) -> Ledger:
 
 
 class Beginning:
-    """A ledger in memory: one title and a log that has it; grown: with more to be sealed."""
+    """What a ledger in memory has: its objects, its bundle, and what its sealer remembers."""
 
-    def __init__(self, folder: Path, *, grown: bool) -> None:
-        store = MemoryStore()
-        ledger = ledger_in(store)
-        ledger.append("OLD", {"n": 1}, reference="r1")
-        memory = folder / f"memory-{secrets.token_hex(8)}"
-        Log(ledger).seal(LOG_KEY, memory, genesis=True)
-        self.memory = memory.read_bytes()
-        if grown:
-            assert all(outcome.appended for outcome in ledger.append_many(BATCH))
+    def __init__(self, ledger: Ledger, memory: bytes) -> None:
+        self.memory = memory
         written = io.BytesIO()
         ledger.export(written)
         self.bundle = written.getvalue()
-        found = store.get_many(list(store.list()))
+        found = ledger.store.get_many(list(ledger.store.list()))
         self.objects = {key: blob.data for key, blob in found if blob}
 
 
 def make_beginnings(folder: Path) -> dict[bool, Beginning]:
-    """One that is grown, and one that isn't."""
-    return {grown: Beginning(folder, grown=grown) for grown in (False, True)}
+    """One title and a log that has it; and the same, grown: with more to be sealed."""
+    ledger = ledger_in(MemoryStore())
+    ledger.append("OLD", {"n": 1}, reference="r1")
+    memory = folder / f"memory-{secrets.token_hex(8)}"
+    Log(ledger).seal(LOG_KEY, memory, genesis=True)
+    begun = Beginning(ledger, memory.read_bytes())
+    assert all(outcome.appended for outcome in ledger.append_many(BATCH))
+    return {False: begun, True: Beginning(ledger, begun.memory)}
 
 
 # --- what is done --------------------------------------------------------------------------------

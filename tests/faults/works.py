@@ -381,8 +381,8 @@ class Seal(Work):
             self.other.seal(self.store)
 
     def opened_anew(self, store: Store) -> Store:
-        anew = copy(self.recorder)  # what it notes goes to the same lists
-        anew.inner = store
+        anew = Recorder(store)  # what it notes goes to the same lists
+        anew.states, anew.written = self.recorder.states, self.recorder.written
         return anew
 
     def look(self) -> None:
