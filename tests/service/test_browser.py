@@ -283,7 +283,7 @@ def test_an_address_remembered_from_before(person: Person) -> None:
     assert person.verdict == "Verified"
     assert "you noted is in the chain" in person.text
     person.type("expect", "0" * 64)
-    assert person.verdict == "NOT as it was signed"
+    assert person.verdict == f"This address is not in the history of {TITLE}"
     assert "pin-missing" in person.text
 
 
