@@ -6,6 +6,7 @@ bytes are those that appending writes, but for the markers, which verification d
 
 from __future__ import annotations
 
+import random
 from concurrent.futures import ProcessPoolExecutor
 from functools import partial
 from typing import TYPE_CHECKING, NamedTuple
@@ -86,6 +87,7 @@ def chain(title_number: str, versions: int) -> Iterator[Entry]:
             document=document(number),
             recorded_at=RECORDED_AT,
             parent=parent,
+            salt=random.Random(f"{title_number} {number}").randbytes(32),
         )
         yield parent
 
