@@ -78,7 +78,9 @@ def _bare() -> FastAPI:
     from fastapi import Response
 
     app = FastAPI()
-    app.state.work = SimpleNamespace(wait_until_idle=lambda: None)  # the server waits for it
+    # What the server asks of the application that it runs.
+    app.state.threads = SimpleNamespace(wait_until_idle=lambda: None)
+    app.state.reload = SimpleNamespace(hurry=lambda *_: None)
     app.state.sealer = None
     answer = canonical.encode({**DOCUMENT, "sha256": DIGEST})
 
