@@ -26,8 +26,14 @@ ParameterSet: TypeAlias = Literal["ML-DSA-44", "ML-DSA-65"]
 """Which of the parameter sets of FIPS 204, section 4."""
 
 SIGNATURE_BYTES: dict[ParameterSet, int] = {"ML-DSA-44": 2420, "ML-DSA-65": 3309}
-PUBLIC = {"ML-DSA-44": MLDSA44PublicKey, "ML-DSA-65": MLDSA65PublicKey}
-PRIVATE = {"ML-DSA-44": MLDSA44PrivateKey, "ML-DSA-65": MLDSA65PrivateKey}
+PUBLIC: dict[ParameterSet, type[MLDSA44PublicKey | MLDSA65PublicKey]] = {
+    "ML-DSA-44": MLDSA44PublicKey,
+    "ML-DSA-65": MLDSA65PublicKey,
+}
+PRIVATE: dict[ParameterSet, type[MLDSA44PrivateKey | MLDSA65PrivateKey]] = {
+    "ML-DSA-44": MLDSA44PrivateKey,
+    "ML-DSA-65": MLDSA65PrivateKey,
+}
 
 
 class MLDSAPublicKey:
