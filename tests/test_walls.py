@@ -16,7 +16,7 @@ ROOT = Path(__file__).parents[1]
 
 LEDGER = sorted((ROOT / "ledger").rglob("*.py"))
 CLI = sorted((ROOT / "cli").rglob("*.py"))
-PURE = [path for path in LEDGER if path.parent.name in {"format", "tlog"}]
+PURE = [path for path in LEDGER if path.parent.name in {"format", "tlog", "trust"}]
 
 LONGEST_FUNCTION = 60
 

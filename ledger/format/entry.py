@@ -30,6 +30,7 @@ from ledger.errors import (
     UnsupportedFormatError,
 )
 from ledger.format import canonical, layout, times
+from ledger.format.dsse import pre_authentication
 from ledger.format.keyring import check_origin
 
 if TYPE_CHECKING:
@@ -76,7 +77,6 @@ MAX_PARTS = 1000
 MAX_DEPTH = canonical.MAX_DEPTH + 2  # the object, its text, then the document
 
 PAYLOAD_TYPE = b"application/vnd.title-ledger.entry.v1+json"
-PREFIX = b"DSSEv1 %d %b " % (len(PAYLOAD_TYPE), PAYLOAD_TYPE)
 
 KINDS = ("registration", "rectification", "migration")
 OPEN, CLOSED = STATUSES = ("open", "closed")
@@ -127,7 +127,7 @@ def digest(document: dict[str, JSONValue]) -> str:
 
 def signed_bytes(payload: bytes) -> bytes:
     """What is signed: the DSSE v1 pre-authentication encoding of P."""
-    return PREFIX + b"%d " % len(payload) + payload
+    return pre_authentication(PAYLOAD_TYPE, payload)
 
 
 def _cut(data: bytes) -> tuple[int, int] | None:

@@ -17,13 +17,13 @@ import re
 from typing import TYPE_CHECKING, Literal, NamedTuple, get_args
 
 from ledger.errors import InvalidError, MalformedError, NotFoundError, UnsupportedFormatError
-from ledger.format import canonical
+from ledger.format import canonical, layout
 from ledger.format.keys import PublicKey
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator
 
-__all__ = ["TRUST_THE_LOG", "Keyring", "Role", "TrustedKey", "check_origin"]
+__all__ = ["TRUST_THE_LOG", "Keyring", "Role", "Root", "TrustedKey", "check_origin"]
 
 Role = Literal["registrar", "log", "witness"]
 TRUST_THE_LOG = (
@@ -49,6 +49,15 @@ class TrustedKey(NamedTuple):
     name: str = ""
 
 
+class Root(NamedTuple):
+    """A trust file that a reader believes, by its digest, and through it those before it."""
+
+    origin: str
+    digest: str
+    """Hex sha256 of what its holders signed."""
+    version: int
+
+
 def check_origin(text: object) -> str:
     """Return the origin name, or raise InvalidError."""
     if isinstance(text, str) and ORIGIN.fullmatch(text):
@@ -62,10 +71,16 @@ def check_origin(text: object) -> str:
 class Keyring:
     """Which public keys count, for which ledger, as what. A value: it never changes."""
 
-    def __init__(self, keys: Iterable[TrustedKey] = ()) -> None:
+    def __init__(self, keys: Iterable[TrustedKey] = (), roots: Iterable[Root] = ()) -> None:
         self._keys: dict[tuple[str, Role, str], TrustedKey] = {}
         for trusted in keys:
             self._add(trusted)
+        self._roots: dict[str, Root] = {}
+        for root in roots:
+            check_origin(root.origin)
+            layout.check_address(root.digest)
+            layout.check_version(root.version)
+            self._roots[root.origin] = root
 
     def _add(self, trusted: TrustedKey) -> None:
         check_origin(trusted.origin)
@@ -85,7 +100,7 @@ class Keyring:
         self, origin: str, key: PublicKey, *, role: Role = "registrar", name: str = ""
     ) -> Keyring:
         """A keyring in which this key counts, too."""
-        return Keyring([*self._keys.values(), TrustedKey(origin, role, key, name)])
+        return Keyring([*self._keys.values(), TrustedKey(origin, role, key, name)], self.roots)
 
     def untrust(self, key_id: str, *, origin: str | None = None) -> Keyring:
         """A keyring in which this key counts no more, for one origin or for all of them."""
@@ -96,16 +111,33 @@ class Keyring:
         ]
         if len(kept) == len(self._keys):
             raise NotFoundError(f"no such key in the keyring: {key_id:.64}")
-        return Keyring(kept)
+        return Keyring(kept, self.roots)
+
+    def pin(self, root: Root) -> Keyring:
+        """A keyring with this root, in the place of any other that it has of the same ledger."""
+        return Keyring(self._keys.values(), [*self.roots, root])
+
+    @property
+    def roots(self) -> tuple[Root, ...]:
+        """The trust files that are pinned, one for a ledger, by origin."""
+        return tuple(self._roots[origin] for origin in sorted(self._roots))
+
+    def root(self, origin: str) -> Root | None:
+        """The trust file that is pinned for this origin; None: the keys here count."""
+        return self._roots.get(origin)
 
     def key(self, origin: str, key_id: str, role: Role = "registrar") -> PublicKey | None:
         """The key of this id, if it counts for this origin in this role."""
         trusted = self._keys.get((origin, role, key_id))
-        return trusted.key if trusted else None
+        return trusted.key if trusted and self.counts(trusted) else None
+
+    def counts(self, trusted: TrustedKey) -> bool:
+        """Whether a key of this keyring counts: if its ledger has a root, only a witness's does."""
+        return trusted.role == "witness" or trusted.origin not in self._roots
 
     def keys(self, origin: str, role: Role) -> list[PublicKey]:
         """All keys that count for this origin in this role."""
-        return [t.key for t in self if (t.origin, t.role) == (origin, role)]
+        return [t.key for t in self if (t.origin, t.role) == (origin, role) and self.counts(t)]
 
     def name(self, origin: str, key_id: str) -> str:
         """What people call the key, or ""."""
@@ -116,12 +148,12 @@ class Keyring:
 
     def has_key(self, key_id: str) -> bool:
         """Whether the key counts for anything at all."""
-        return any(known == key_id for _, _, known in self._keys)
+        return any(t.key.key_id == key_id and self.counts(t) for t in self._keys.values())
 
     @property
     def origins(self) -> list[str]:
         """The origins that are pinned, sorted."""
-        return sorted({origin for origin, _, _ in self._keys})
+        return sorted({*self._roots, *(origin for origin, _, _ in self._keys)})
 
     def __iter__(self) -> Iterator[TrustedKey]:
         return iter(sorted(self._keys.values(), key=lambda t: (t.origin, t.role, t.key.key_id)))
@@ -130,10 +162,12 @@ class Keyring:
         return len(self._keys)
 
     def __eq__(self, other: object) -> bool:
-        return isinstance(other, Keyring) and self._keys == other._keys
+        return (
+            isinstance(other, Keyring) and self._keys == other._keys and self._roots == other._roots
+        )
 
     def __hash__(self) -> int:
-        return hash(frozenset(self._keys.values()))
+        return hash((frozenset(self._keys.values()), frozenset(self._roots.values())))
 
     def encode(self) -> bytes:
         """The bytes of ``keyring.json``."""
@@ -141,7 +175,12 @@ class Keyring:
             {"key": t.key.pem().decode(), "name": t.name, "origin": t.origin, "role": t.role}
             for t in self
         ]
-        return json.dumps({"format": 1, "keys": keys}, indent=2).encode() + b"\n"
+        value: dict[str, canonical.JSONValue] = {"format": 1, "keys": keys}
+        if self._roots:
+            value["roots"] = [
+                {"origin": r.origin, "trust": r.digest, "version": r.version} for r in self.roots
+            ]
+        return json.dumps(value, indent=2).encode() + b"\n"
 
     @classmethod
     def decode(cls, data: bytes) -> Keyring:
@@ -151,12 +190,19 @@ class Keyring:
             raise MalformedError("not a keyring: no format number")
         if value["format"] != 1:
             raise UnsupportedFormatError(f"a keyring of format {value['format']}; this knows 1")
-        if value.keys() != {"format", "keys"} or not isinstance(value["keys"], list):
-            raise MalformedError("not a keyring: expected the members format and keys")
+        if value.keys() - {"roots"} != {"format", "keys"} or not (
+            isinstance(value["keys"], list) and isinstance(value.get("roots", []), list)
+        ):
+            raise MalformedError(
+                "not a keyring: expected the members format and keys, and perhaps roots"
+            )
         keys = [_trusted_key(item) for item in value["keys"]]
-        keyring = cls(keys)
+        roots = [_root(item) for item in value.get("roots", [])]
+        keyring = cls(keys, roots)
         if len(keyring) != len(keys):
             raise MalformedError("not a keyring: it has one key twice, and only one name can count")
+        if len(keyring.roots) != len(roots):
+            raise MalformedError("not a keyring: it has two roots for one ledger")
         return keyring
 
 
@@ -167,3 +213,9 @@ def _trusted_key(item: object) -> TrustedKey:
         raise MalformedError("not a keyring: the members of a key are strings")
     key = PublicKey.from_pem(item["key"].encode())
     return TrustedKey(item["origin"], item["role"], key, item["name"])
+
+
+def _root(item: object) -> Root:
+    if not isinstance(item, dict) or item.keys() != {"origin", "trust", "version"}:
+        raise MalformedError("not a keyring: a root has the members origin, trust and version")
+    return Root(item["origin"], item["trust"], item["version"])

@@ -111,10 +111,15 @@ class PublicKey:
             raise MalformedError(f"not an Ed25519 key but {_kind_of(key)}")
         return cls(key.public_bytes_raw())
 
+    @property
+    def spki(self) -> bytes:
+        """The SubjectPublicKeyInfo DER (RFC 8410, section 4)."""
+        return SPKI_PREFIX + self.raw
+
     @cached_property
     def key_id(self) -> str:
         """Hex sha256 of the SubjectPublicKeyInfo DER (``openssl pkey -pubin -outform DER``)."""
-        return hashlib.sha256(SPKI_PREFIX + self.raw).hexdigest()
+        return hashlib.sha256(self.spki).hexdigest()
 
     def pem(self) -> bytes:
         """The SubjectPublicKeyInfo PEM."""

@@ -12,6 +12,7 @@
     _log/staging/<base size>-<sha256>       the leaves of one commit, until they are published
     _log/checkpoint, _log/tile/…            what the log publishes
     _log/sealed/TN1234567                   how far the title is logged
+    _trust/3.json                           the third trust file: whose keys count
 
 The hex digits spread what would be one folder that grows with the ledger: they begin the sha256 of
 the title number, or are that of the reference.
@@ -36,12 +37,14 @@ __all__ = [
     "PROBE",
     "REFERENCES",
     "STAGING",
+    "TRUST",
     "PackName",
     "ReferenceName",
     "check_address",
     "check_deletable",
     "check_key",
     "check_title_number",
+    "check_version",
     "entry_key",
     "head_key",
     "is_address",
@@ -51,6 +54,7 @@ __all__ = [
     "parse_pack_key",
     "parse_pending_key",
     "parse_reference_key",
+    "parse_trust_key",
     "pending_key",
     "pending_prefix",
     "reference_key",
@@ -58,6 +62,7 @@ __all__ = [
     "sealed_key",
     "staging_key",
     "tile_key",
+    "trust_key",
 ]
 
 LEDGER_KEY = "ledger.json"
@@ -71,10 +76,14 @@ LOG_CHECKPOINT = f"{LOG}checkpoint"
 SEALED = f"{LOG}sealed/"
 STAGING = f"{LOG}staging/"
 PACKS = "_packs/"
+TRUST = "_trust/"
 DELETABLE = (PENDING, PROBE, PACKS, REFERENCES, STAGING)
 
 MAX_TITLE_NUMBER = 64
 """The longest title number, in characters."""
+
+MAX_VERSION = 2**53 - 1
+"""The largest integer that every JSON reader keeps."""
 
 # Without look-ahead, which other engines of regular expressions lack.
 TITLE_NUMBER = re.compile(r"[A-Z0-9][A-Z0-9_-]*(?:\.[A-Z0-9_-]+)*")
@@ -87,6 +96,7 @@ FAN = 3
 MOVE = rf"({TITLE_NUMBER.pattern})\.([1-9][0-9]{{0,15}})-({ADDRESS.pattern})"
 PENDING_NAME = re.compile(rf"{PENDING}([0-9a-f]{{{FAN}}})/{MOVE}")
 REFERENCE_NAME = re.compile(rf"{REFERENCES}([0-9a-f]{{{FAN}}})/([0-9a-f]{{{64 - FAN}}})\.{MOVE}")
+TRUST_NAME = re.compile(rf"{TRUST}([1-9][0-9]{{0,15}})\.json")
 PACK_NAME = re.compile(rf"{PACKS}({TITLE_NUMBER.pattern})/{MOVE}")
 # No empty, hidden or climbing part; what remains is safe on every disk and in every bucket.
 KEY = re.compile(r"[A-Za-z0-9_][A-Za-z0-9_.-]*(/[A-Za-z0-9_][A-Za-z0-9_.-]*){0,7}")
@@ -167,6 +177,13 @@ def check_address(text: object) -> str:
     raise InvalidError(f"not an address: {text!a:.80} (expected 64 lower-case hex digits)")
 
 
+def check_version(version: object) -> int:
+    """Return the number of a version, of a title or a trust file, or raise InvalidError."""
+    if type(version) is int and 1 <= version <= MAX_VERSION:
+        return version
+    raise InvalidError(f"not a version: {version!a:.40}")
+
+
 def head_key(title_number: str) -> str:
     """The key of a title's ref."""
     return f"{title_number}/{HEAD_NAME}"
@@ -215,6 +232,17 @@ def staging_key(name: str) -> str:
 def tile_key(path: str) -> str:
     """The key of a tile of the log, from its path."""
     return f"{LOG}{path}"
+
+
+def trust_key(version: int) -> str:
+    """The key of a trust file."""
+    return f"{TRUST}{version}.json"
+
+
+def parse_trust_key(key: str) -> int | None:
+    """The version of a trust file; None if the key is not that of one."""
+    match = TRUST_NAME.fullmatch(key)
+    return int(match[1]) if match else None
 
 
 def parse_entry_key(key: str) -> tuple[str, str] | None:
@@ -267,8 +295,8 @@ def check_key(key: str) -> str:
 def check_deletable(key: str) -> str:
     """Return the key if its object may ever be deleted.
 
-    Heads, ``ledger.json`` and the log never may. An entry may, as it can be one that lost a race:
-    whoever deletes it has to know that no chain leads to it.
+    Heads, ``ledger.json``, the log and trust files never may. An entry may, as it can be one that
+    lost a race: whoever deletes it has to know that no chain leads to it.
     """
     if check_key(key).startswith(DELETABLE) or parse_entry_key(key):
         return key

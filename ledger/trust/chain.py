@@ -1,0 +1,219 @@
+"""The trust files of a ledger as one value: whose keys count, and where each key ends."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from functools import cached_property
+from typing import TYPE_CHECKING
+
+from ledger.errors import (
+    IntegrityError,
+    LedgerError,
+    MalformedError,
+    TrustError,
+    UnsupportedFormatError,
+)
+from ledger.format import layout
+from ledger.format.keyring import Keyring, TrustedKey
+from ledger.format.keys import PublicKey
+from ledger.format.report import Finding, finding_of
+from ledger.trust.accept import (
+    NOT_ACCEPTED,
+    check_next,
+    check_own,
+    check_supported,
+)
+from ledger.trust.file import TrustFile
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+    from ledger.format.keyring import Root
+    from ledger.tlog.checkpoint import Checkpoint
+    from ledger.trust.file import TrustKey
+
+__all__ = ["MISSING", "Trust", "assemble"]
+
+MISSING = "trust-missing"
+
+
+@dataclass(frozen=True)
+class Trust:
+    """The trust files that a reader accepts, by the root in the keyring. It never changes."""
+
+    root: Root
+    files: tuple[TrustFile, ...]
+    """In order and without a gap; the root's is among them. From 1 on, if none is missing."""
+    findings: tuple[Finding, ...] = ()
+    """What is wrong with the files that are not here, or with the signatures of those that are."""
+
+    @property
+    def origin(self) -> str:
+        """The ledger that they are about."""
+        return self.root.origin
+
+    @property
+    def newest(self) -> TrustFile:
+        """The last file that is accepted."""
+        return self.files[-1]
+
+    @property
+    def pins(self) -> tuple[Checkpoint, ...]:
+        """What the log was by each file, ascending by size."""
+        return tuple(
+            sorted({file.log for file in self.files}, key=lambda log: (log.size, log.root))
+        )
+
+    def registrar(self, key_id: str) -> TrustKey | None:
+        """The key of this id, if some file lists it as a registrar's."""
+        key = self._listed.get(key_id)
+        return key if key and key.role == "registrar" else None
+
+    def is_current(self, key_id: str) -> bool:
+        """Whether the newest file lists the key, so that it may sign something new."""
+        return self.newest.key(key_id) is not None
+
+    def may_erase(self, key_id: str) -> bool:
+        """Whether it is a registrar's key with ``erase``."""
+        key = self.registrar(key_id)
+        return key is not None and key.erase
+
+    def name(self, key_id: str) -> str:
+        """What the newest file that lists the key calls it, or ""."""
+        key = self._listed.get(key_id)
+        return key.name if key else ""
+
+    def end_of(self, key_id: str) -> int | None:
+        """The position in the log from which on the key does not count; None: it has no end.
+
+        It is the smaller of where the log was when a file first listed it no more, and of where
+        the newest file revokes it.
+        """
+        return self._ends.get(key_id)
+
+    def log_keys_for(self, size: int) -> tuple[TrustKey, ...]:
+        """The log's keys that sign a checkpoint of this size.
+
+        They are those of the file whose log is the largest that is not larger (of equals, the
+        newest file), or of the first file.
+        """
+        file = self.files[0]
+        for each in self.files:
+            if file.log.size <= each.log.size <= size:
+                file = each
+        return tuple(key for key in file.keys if key.role == "log")
+
+    def keyring(self, own: Keyring | None = None) -> Keyring:
+        """Return a keyring to look signatures up in: all keys that any file lists, in their roles.
+
+        It has no word on when they count. ``own``: the reader's keyring, whose other ledgers and
+        witnesses are kept. Keys of algorithms that no entry or checkpoint has yet are left out.
+        """
+        listed = [
+            TrustedKey(self.origin, each.role, each.key, each.name)
+            for each in self._listed.values()
+            if isinstance(each.key, PublicKey)
+        ]
+        kept = [
+            trusted
+            for trusted in own or ()
+            if trusted.origin != self.origin
+            or (trusted.role == "witness" and trusted.key.key_id not in self._listed)
+        ]
+        others = [root for root in (own.roots if own else ()) if root.origin != self.origin]
+        return Keyring([*kept, *listed], others)
+
+    @cached_property
+    def _listed(self) -> dict[str, TrustKey]:
+        return {key.key_id: key for file in self.files for key in file.keys}
+
+    @cached_property
+    def _ends(self) -> dict[str, int]:
+        ends: dict[str, int] = {}
+        before: set[str] = set()
+        for file in self.files:
+            listed = {key.key_id for key in file.keys}
+            for key_id in before - listed:
+                ends.setdefault(key_id, file.log.size)
+            before |= listed
+        for revoked in self.newest.revoked:
+            ends[revoked.key_id] = min(revoked.start, ends.get(revoked.key_id, revoked.start))
+        return ends
+
+
+def assemble(root: Root, objects: Mapping[int, bytes]) -> Trust:
+    """Make the Trust of the trust files of a ledger, whose bytes are given by version.
+
+    The root is known by its sha256, and those before it by ``previous``, back to the first. Those
+    after it are accepted one by one by the rules. What is not ends the chain, and is a finding.
+
+    Raises IntegrityError (``trust-missing``), TrustError (``trust-not-accepted``) or
+    UnsupportedFormatError if the root itself is missing, another, or can't be read: then no key of
+    the ledger counts.
+    """
+    files, findings = _believed(root, objects)
+    while (data := objects.get(files[-1].version + 1)) is not None:
+        key = layout.trust_key(files[-1].version + 1)
+        try:
+            file = _read(data, key)
+            check_next(files, file)
+        except LedgerError as error:
+            findings.append(finding_of(error, key))
+            break
+        files.append(file)
+    return Trust(root, tuple(files), tuple(findings))
+
+
+def _believed(root: Root, objects: Mapping[int, bytes]) -> tuple[list[TrustFile], list[Finding]]:
+    """The root's file and those before it, in order, and what is wrong with them."""
+    files = [_named(root, root.version, root.digest, objects.get(root.version))]
+    findings: list[Finding] = []
+    while files[0].previous is not None:
+        version = files[0].version - 1
+        try:
+            file = _named(root, version, files[0].previous, objects.get(version))
+        except LedgerError as error:
+            findings.append(finding_of(error, layout.trust_key(version)))
+            break
+        files.insert(0, file)
+    # What they say is believed by their digests, which their signatures are not in.
+    for before, file in zip([None, *files], files, strict=False):
+        if before is not None or file.version == 1:
+            try:
+                check_own(file, before)
+            except TrustError as error:
+                findings.append(finding_of(error, file.object_key))
+    return files, findings
+
+
+def _named(root: Root, version: int, digest: str, data: bytes | None) -> TrustFile:
+    """Read a file that is known by its digest."""
+    key = layout.trust_key(version)
+    if data is None:
+        raise IntegrityError(
+            f"{key}: missing, and the trust files that you pinned follow it",
+            hint="bring it back from a copy of the ledger",
+            reason=MISSING,
+            object_key=key,
+        )
+    file = _read(data, key)
+    if (file.origin, file.version, file.digest) != (root.origin, version, digest):
+        raise TrustError(
+            f"{key}: its sha256 is {file.digest}, expected {digest}",
+            hint="if you were told of a new first trust file: ledger trust pin --replace",
+            reason=NOT_ACCEPTED,
+            object_key=key,
+        )
+    check_supported(file)
+    return file
+
+
+def _read(data: bytes, key: str) -> TrustFile:
+    try:
+        return TrustFile.decode(data)
+    except UnsupportedFormatError as error:
+        raise UnsupportedFormatError(
+            f"{key}: {error}", hint=error.hint, reason=error.reason, object_key=key
+        ) from error
+    except MalformedError as error:
+        raise TrustError(f"{key}: {error}", reason=NOT_ACCEPTED, object_key=key) from error
