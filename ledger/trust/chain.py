@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import dataclass
 from functools import cached_property
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, TypeAlias
 
 from ledger.errors import (
     IntegrityError,
@@ -26,15 +27,16 @@ from ledger.trust.accept import (
 from ledger.trust.file import TrustFile
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
-
     from ledger.format.keyring import Root
     from ledger.tlog.checkpoint import Checkpoint
     from ledger.trust.file import TrustKey
 
-__all__ = ["MISSING", "Trust", "assemble"]
+__all__ = ["MISSING", "ReadFile", "Trust", "assemble"]
 
 MISSING = "trust-missing"
+
+ReadFile: TypeAlias = Callable[[int], bytes | None]
+"""Answers the bytes of the trust file of this version; None: there is none."""
 
 
 @dataclass(frozen=True)
@@ -141,8 +143,8 @@ class Trust:
         return ends
 
 
-def assemble(root: Root, objects: Mapping[int, bytes]) -> Trust:
-    """Make the Trust of the trust files of a ledger, whose bytes are given by version.
+def assemble(root: Root, read: ReadFile) -> Trust:
+    """Make the Trust of the trust files of a ledger, whose bytes ``read`` answers by version.
 
     The root is known by its sha256, and those before it by ``previous``, back to the first. Those
     after it are accepted one by one by the rules. What is not ends the chain, and is a finding.
@@ -151,8 +153,8 @@ def assemble(root: Root, objects: Mapping[int, bytes]) -> Trust:
     UnsupportedFormatError if the root itself is missing, another, or can't be read: then no key of
     the ledger counts.
     """
-    files, findings = _believed(root, objects)
-    while (data := objects.get(files[-1].version + 1)) is not None:
+    files, findings = _believed(root, read)
+    while (data := read(files[-1].version + 1)) is not None:
         key = layout.trust_key(files[-1].version + 1)
         try:
             file = _read(data, key)
@@ -164,14 +166,14 @@ def assemble(root: Root, objects: Mapping[int, bytes]) -> Trust:
     return Trust(root, tuple(files), tuple(findings))
 
 
-def _believed(root: Root, objects: Mapping[int, bytes]) -> tuple[list[TrustFile], list[Finding]]:
+def _believed(root: Root, read: ReadFile) -> tuple[list[TrustFile], list[Finding]]:
     """The root's file and those before it, in order, and what is wrong with them."""
-    files = [_named(root, root.version, root.digest, objects.get(root.version))]
+    files = [_named(root, root.version, root.digest, read(root.version))]
     findings: list[Finding] = []
     while files[0].previous is not None:
         version = files[0].version - 1
         try:
-            file = _named(root, version, files[0].previous, objects.get(version))
+            file = _named(root, version, files[0].previous, read(version))
         except LedgerError as error:
             findings.append(finding_of(error, layout.trust_key(version)))
             break

@@ -252,7 +252,7 @@ def _strays(keys: Iterable[str]) -> Iterator[Finding]:
     from ledger.tlog.objects import is_log_key  # noqa: PLC0415 -- slow to load
 
     for key in keys:
-        known = key == layout.LEDGER_KEY or is_log_key(key)
+        known = key == layout.LEDGER_KEY or is_log_key(key) or layout.parse_trust_key(key)
         name = layout.parse_pending_key(key) or layout.parse_reference_key(key)
         if not known and not name and not key.startswith(layout.PROBE):
             yield stray(key)

@@ -112,7 +112,7 @@ def root_of(file: TrustFile) -> Root:
 
 def trust_of(files: Sequence[TrustFile], root: TrustFile | None = None) -> Trust:
     """What a reader makes of these files; the first is pinned, or ``root``."""
-    return assemble(root_of(root or files[0]), objects(files))
+    return assemble(root_of(root or files[0]), objects(files).get)
 
 
 def objects(files: Iterable[TrustFile]) -> dict[int, bytes]:

@@ -1,0 +1,54 @@
+"""The trust files in a store: whose keys count for a ledger, by the root that its reader pinned."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from ledger.errors import LedgerError
+from ledger.format import layout
+from ledger.titles.identity import check_there
+from ledger.trust.chain import MISSING, Trust, assemble
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+    from ledger.format.keyring import Keyring
+    from ledger.stores.base import Store
+
+__all__ = ["read_trust", "trust_objects"]
+
+
+def read_trust(store: Store, origin: str, keyring: Keyring) -> Trust | None:
+    """Read the trust files of a ledger, up to the first that is missing or not accepted.
+
+    None: the keyring has no root for it, so its own keys count. Raises what ``assemble`` does if
+    the pinned file can't be used, and what the store raises.
+    """
+    root = keyring.root(origin)
+    if root is None:
+        return None
+    keys = [layout.trust_key(version) for version in range(1, root.version + 1)]
+    known = dict(store.get_many(keys))
+
+    def read(version: int) -> bytes | None:
+        key = layout.trust_key(version)
+        blob = known[key] if key in known else store.get(key)
+        return blob.data if blob else None
+
+    try:
+        trust = assemble(root, read)
+    except LedgerError as error:
+        if getattr(error, "reason", "") == MISSING:
+            check_there(store, origin)
+        raise
+    if any(finding.slug == MISSING for finding in trust.findings):
+        check_there(store, origin)
+    return trust
+
+
+def trust_objects(store: Store) -> Iterator[tuple[int, bytes]]:
+    """Yield the trust files that a store has, from the first to where one is missing, unchecked."""
+    version = 1
+    while (blob := store.get(layout.trust_key(version))) is not None:
+        yield version, blob.data
+        version += 1
