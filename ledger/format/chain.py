@@ -22,12 +22,14 @@ from ledger.errors import (
 from ledger.format import layout, times
 from ledger.format.entry import Entry, address_of, parent_hint
 from ledger.format.report import Finding, Report, finding_of
+from ledger.format.standing import find_positions as know_none
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
     from datetime import datetime
 
     from ledger.format.keyring import Keyring
+    from ledger.format.standing import FindPositions, Stand
 
 __all__ = ["NO_PIN", "ReadEntry", "check_link", "verify_chain"]
 
@@ -89,6 +91,7 @@ class Chain:
         now: datetime,
         expect: str | None = None,
         since: str | None = None,
+        find_positions: FindPositions = know_none,
     ) -> None:
         self.title_number = title_number
         self.origin = origin
@@ -103,8 +106,11 @@ class Chain:
         self.broken = False
         self.head: Entry | None = None
         self.child: Entry | None = None
+        self.judge = keyring.judge(origin, find_positions)
         self.erased: dict[int, Entry] = {}
-        """Versions whose text an entry above orders erased, and that entry, the newest."""
+        """Versions whose text an entry above that may erase orders erased, and the newest such."""
+        self.perhaps_erased: set[int] = set()
+        """Versions that an entry above orders erased which may or may not do so."""
         self.withheld: Counter[str] = Counter()
         """How many texts are lawfully gone, by what says so."""
         self.trace: bytearray | None = None
@@ -197,9 +203,11 @@ class Chain:
         if entry is self.head:
             key = self.head_key
         self._check_supported(entry, key)
+        stand = self.judge(entry)
+        if (finding := stand.finding(entry, key)) is not None:
+            self.findings.append(finding)
         self._check_text(entry, key)
-        for version in entry.erases:
-            self.erased.setdefault(version, entry)
+        self._take_orders(entry, stand)
 
     def _check_supported(self, entry: Entry, key: str) -> None:
         """Name what this version can't judge; the walk goes on below it."""
@@ -208,15 +216,25 @@ class Chain:
                 entry.check_supported(key)
             except UnsupportedFormatError as error:
                 self.findings.append(finding_of(error, key))
-        elif entry.confirms or entry.voids:
-            message = f"{key}: it confirms or voids other versions, which takes a trust file"
-            self.findings.append(Finding("unchecked", "needs-trust", key, message))
+
+    def _take_orders(self, entry: Entry, stand: Stand) -> None:
+        if stand.may_erase:
+            for version in entry.erases:
+                self.erased.setdefault(version, entry)
+        elif stand.may_erase is None:
+            self.perhaps_erased.update(entry.erases)
 
     def _check_text(self, entry: Entry, key: str) -> None:
         """A text may be withheld if an entry above orders it, and must be then."""
         by = self.erased.get(entry.version)
         if entry.is_withheld:
-            if by is None:
+            if by is None and entry.version in self.perhaps_erased:
+                message = (
+                    f"{key}: its text is withheld by an entry above, and nobody can tell whether"
+                    " that may erase: its place in the log is not shown"
+                )
+                self.findings.append(Finding("unchecked", "position-unknown", key, message))
+            elif by is None:
                 self._find_text_missing(entry, key)
             else:
                 case = f" (reference {by.reference})" if by.reference else ""
@@ -228,7 +246,7 @@ class Chain:
             self.findings.append(Finding("warning", "not-erased", key, message))
 
     def _find_text_missing(self, entry: Entry, key: str) -> None:
-        message = f"{key}: its text is withheld, and no entry above erases version {entry.version}"
+        message = f"{key}: its text is withheld, and no entry above that may erase names it"
         self.findings.append(Finding("tampering", "text-missing", key, message))
 
     def _check_time(self, head: Entry) -> None:
@@ -268,14 +286,24 @@ def verify_chain(
     expect: str | None = None,
     since: str | None = None,
     trace: bytearray | None = None,
+    find_positions: FindPositions = know_none,
 ) -> Report:
     """Walk one title from its head to its root, or down to ``since``, and check everything.
 
     ``expect`` is a pin: an address that must be in the chain. ``since`` is an address that an
     earlier verification vouched for: it is checked, and what lies below it is not. ``trace`` gets
-    the addresses that are walked, 32 bytes each. An entry is read after its child was checked.
+    the addresses that are walked, 32 bytes each. ``find_positions`` tells where the log has them.
+    An entry is read after its child was checked.
     """
-    chain = Chain(title_number, origin=origin, keyring=keyring, now=now, expect=expect, since=since)
+    chain = Chain(
+        title_number,
+        origin=origin,
+        keyring=keyring,
+        now=now,
+        expect=expect,
+        since=since,
+        find_positions=find_positions,
+    )
     chain.trace = trace
     for step in chain.steps(head, read):
         chain.add(chain.check(step))

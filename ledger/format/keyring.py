@@ -19,9 +19,12 @@ from typing import TYPE_CHECKING, Literal, NamedTuple, get_args
 from ledger.errors import InvalidError, MalformedError, NotFoundError, UnsupportedFormatError
 from ledger.format import canonical, layout
 from ledger.format.keys import PublicKey
+from ledger.format.standing import judge_without_trust
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator
+
+    from ledger.format.standing import FindPositions, Judge
 
 __all__ = ["TRUST_THE_LOG", "Keyring", "Role", "Root", "TrustedKey", "check_origin"]
 
@@ -138,6 +141,13 @@ class Keyring:
     def keys(self, origin: str, role: Role) -> list[PublicKey]:
         """All keys that count for this origin in this role."""
         return [t.key for t in self if (t.origin, t.role) == (origin, role) and self.counts(t)]
+
+    def judge(self, origin: str, find_positions: FindPositions) -> Judge:  # noqa: ARG002
+        """Return what judges the entries of one chain of this origin; see ``format/standing.py``.
+
+        Here all of them stand. ``find_positions`` is asked only by a keyring with trust files.
+        """
+        return judge_without_trust
 
     def name(self, origin: str, key_id: str) -> str:
         """What people call the key, or ""."""

@@ -1,0 +1,109 @@
+"""Whether an entry stands: what is said of it, and what has to be known to say it.
+
+Without trust files every entry stands. With them, ``ledger.trust.standing`` judges. ``docs/spec.md``,
+"When an entry counts", has the rules.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from typing import TYPE_CHECKING, NamedTuple, Protocol, TypeAlias
+
+from ledger.format.report import Finding
+
+if TYPE_CHECKING:
+    from ledger.format.entry import Entry
+    from ledger.format.report import Severity
+
+__all__ = ["STANDS", "Judge", "Positions", "Stand", "find_positions", "judge_without_trust"]
+
+
+class Positions(NamedTuple):
+    """What is known of the leaves of one title, all proved."""
+
+    leaves: Mapping[str, int] = {}
+    """The lowest leaf that is known to name an address, by address."""
+    searched: int = 0
+    """All leaves below this index were looked at: none other below it names the title."""
+
+
+FindPositions: TypeAlias = Callable[[bool], Positions]
+"""Tells the positions of a title: True searches all leaves, False takes what is quick to prove."""
+
+
+def find_positions(_search: bool) -> Positions:  # noqa: FBT001 -- a FindPositions
+    """Know of no leaf."""
+    return Positions()
+
+
+class Stand(NamedTuple):
+    """How one entry of a chain stands."""
+
+    stands: bool | None
+    """None: that is not known."""
+    may_erase: bool | None
+    """Whether the texts that it orders erased may be withheld; None: that is not known."""
+    reason: str = ""
+    """The slug of what is wrong with it, or "": ``key-ended``, ``may-not-erase``,
+    ``position-unknown``, ``needs-trust``; ``named-needlessly`` for an entry that stands."""
+    by: int = 0
+    """The version of the entry above that confirms or voids it; 0: none that stands."""
+
+    @property
+    def is_void(self) -> bool:
+        """Whether an entry that stands says that this one never was."""
+        return self.stands is False and bool(self.by)
+
+    def finding(self, entry: Entry, object_key: str) -> Finding | None:
+        """What a verification reports of the entry; None: nothing."""
+        if not self.reason:
+            return None
+        severity, why = WHY[self.reason]
+        said = why.format(version=entry.version, key=entry.key[:16], by=self.by)
+        message = f"{object_key}: {said}"
+        return Finding(severity, self.reason, object_key, message)
+
+
+WHY: dict[str, tuple[Severity, str]] = {
+    "key-ended": (
+        "tampering",
+        "version {version} is not in the log before the end of its key {key}…, and no entry that"
+        " stands confirms or voids it",
+    ),
+    "may-not-erase": (
+        "tampering",
+        "version {version} erases texts, which its key {key}… may not, and no entry that stands"
+        " confirms or voids it",
+    ),
+    "position-unknown": (
+        "unchecked",
+        "whether version {version} counts depends on its place in the log, as its key {key}… has"
+        " an end, and that place is not shown",
+    ),
+    "needs-trust": (
+        "unchecked",
+        "version {version} confirms or voids other versions: only trust files say what counts",
+    ),
+    "named-needlessly": (
+        "warning",
+        "version {by} confirms or voids version {version}, which counts without it",
+    ),
+}
+
+STANDS = Stand(stands=True, may_erase=True)
+
+
+class Judge(Protocol):
+    """Judges the entries of one chain, which it is given from the head down."""
+
+    def __call__(self, entry: Entry) -> Stand:
+        """Say how the next entry stands."""
+        ...
+
+
+def judge_without_trust(entry: Entry) -> Stand:
+    """Judge by a keyring alone: every entry counts and may erase."""
+    return STANDS if not (entry.confirms or entry.voids) else NEEDS_TRUST
+
+
+NEEDS_TRUST = Stand(stands=True, may_erase=True, reason="needs-trust")
