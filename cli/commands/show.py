@@ -71,7 +71,7 @@ def _note_law(ledger: Ledger, head: Entry) -> None:
     if covers(head, today):
         return
     try:
-        found = f"version {in_law(ledger.history.walk(head), today).version} is"
+        found = f"version {in_law(ledger.history.standing_entries(head), today).version} is"
     except NotInLaw as error:
         found = str(error)
     note(f"version {head.version} is not in law today ({now:%Y-%m-%d}): {found}")

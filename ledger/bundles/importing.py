@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from contextlib import closing
+from contextlib import closing, suppress
 from dataclasses import replace
 from itertools import takewhile
 from typing import TYPE_CHECKING, NamedTuple
@@ -27,7 +27,6 @@ from ledger.format.chain import verify_chain
 from ledger.format.entry import (
     Entry,
     address_of,
-    erases_hint,
     is_short,
     short_form,
     version_hint,
@@ -232,12 +231,13 @@ class _Incoming:
         self._keep = keep
         self._batch: list[tuple[str, bytes]] = []
         self._above: set[int] = set()
-        self._erased: set[int] = set()
-        """Versions whose texts the longer of the two chains orders erased."""
+        self._standing = history.standing(section.title_number)
+        """Knows the versions whose texts the longer of the two chains orders erased."""
         version = version_hint(section.head)
         if target is not None and target.entry.version > version:
-            above = takewhile(lambda entry: entry.version > version, history.walk(target.entry))
-            self._above = {erased for entry in above for erased in entry.erases}
+            for entry in takewhile(lambda each: each.version > version, history.walk(target.entry)):
+                self._standing.take(entry)
+            self._above = set(self._standing.erased)
         self._note(section.head, layout.head_key(section.title_number))
 
     def read(self, address: str) -> bytes | None:
@@ -257,7 +257,9 @@ class _Incoming:
         self._note(data, key)
         if self._keep and address_of(data) == address:
             short = short_form(data)
-            self._batch.append((key, short if version_hint(data) in self._erased else data))
+            self._batch.append(
+                (key, short if version_hint(data) in self._standing.erased else data)
+            )
             self._batch += names_of(Entry.unverified(short))[1:]  # no marker: no head moves to it
             if len(self._batch) >= BATCH:
                 self.flush()
@@ -267,8 +269,9 @@ class _Incoming:
         """Note what an entry erases; it comes from the head down, and the walk checks it."""
         if is_short(data) and version_hint(data) in self._above:
             self.erased_above.add(key)
-        self._erased.update(self._above, erases_hint(data))
-        self.may_erase = self.may_erase or bool(self._erased)
+        with suppress(LedgerError):  # the walk says what is wrong
+            self._standing.take(Entry.unverified(data))
+        self.may_erase = self.may_erase or bool(self._standing.erased)
 
     def _stored(self, key: str) -> bytes:
         try:

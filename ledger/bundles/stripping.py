@@ -11,7 +11,6 @@ from ledger.format.bundle import BUNDLE_KEY, BundleReader, write_bundle
 from ledger.format.entry import (
     Entry,
     address_of,
-    erases_hint,
     is_short,
     parent_hint,
     short_form,
@@ -57,8 +56,11 @@ def strip_bundle(
         for section in reader.sections():
             entries = _read_all(section)
             above = _above(history, section)
-            orders = [*above, *(Entry.unverified(data) for data in entries if erases_hint(data))]
-            erased = {version for order in orders if counts(order) for version in order.erases}
+            standing = history.standing(section.title_number)
+            erased: set[int] = set()
+            for entry in (*above, *map(Entry.unverified, entries)):
+                if standing.take(entry).may_erase and entry.erases and counts(entry):
+                    erased.update(entry.erases)
             texts = [
                 data for data in entries if version_hint(data) in erased and not is_short(data)
             ]

@@ -22,6 +22,7 @@ from ledger.errors import (
 from ledger.format import layout, times
 from ledger.format.entry import Entry, address_of, parent_hint
 from ledger.format.report import Finding, Report, finding_of
+from ledger.format.standing import Standing
 from ledger.format.standing import find_positions as know_none
 
 if TYPE_CHECKING:
@@ -29,7 +30,7 @@ if TYPE_CHECKING:
     from datetime import datetime
 
     from ledger.format.keyring import Keyring
-    from ledger.format.standing import FindPositions, Stand
+    from ledger.format.standing import FindPositions
 
 __all__ = ["NO_PIN", "ReadEntry", "check_link", "verify_chain"]
 
@@ -106,11 +107,7 @@ class Chain:
         self.broken = False
         self.head: Entry | None = None
         self.child: Entry | None = None
-        self.judge = keyring.judge(origin, find_positions)
-        self.erased: dict[int, Entry] = {}
-        """Versions whose text an entry above that may erase orders erased, and the newest such."""
-        self.perhaps_erased: set[int] = set()
-        """Versions that an entry above orders erased which may or may not do so."""
+        self.standing = Standing(keyring.judge(origin, find_positions))
         self.withheld: Counter[str] = Counter()
         """How many texts are lawfully gone, by what says so."""
         self.trace: bytearray | None = None
@@ -181,7 +178,7 @@ class Chain:
         if isinstance(checked, Finding):
             self.findings.append(checked)
         elif isinstance(checked, Entry) and checked.is_withheld and not head.is_withheld:
-            self._find_text_missing(checked, layout.entry_key(self.title_number, head.address))
+            self._find_text_missing(layout.entry_key(self.title_number, head.address))
         else:
             self.entries += 1
 
@@ -203,11 +200,9 @@ class Chain:
         if entry is self.head:
             key = self.head_key
         self._check_supported(entry, key)
-        stand = self.judge(entry)
-        if (finding := stand.finding(entry, key)) is not None:
-            self.findings.append(finding)
         self._check_text(entry, key)
-        self._take_orders(entry, stand)
+        if (finding := self.standing.take(entry).finding(entry, key)) is not None:
+            self.findings.append(finding)
 
     def _check_supported(self, entry: Entry, key: str) -> None:
         """Name what this version can't judge; the walk goes on below it."""
@@ -217,25 +212,18 @@ class Chain:
             except UnsupportedFormatError as error:
                 self.findings.append(finding_of(error, key))
 
-    def _take_orders(self, entry: Entry, stand: Stand) -> None:
-        if stand.may_erase:
-            for version in entry.erases:
-                self.erased.setdefault(version, entry)
-        elif stand.may_erase is None:
-            self.perhaps_erased.update(entry.erases)
-
     def _check_text(self, entry: Entry, key: str) -> None:
         """A text may be withheld if an entry above orders it, and must be then."""
-        by = self.erased.get(entry.version)
+        by = self.standing.erased.get(entry.version)
         if entry.is_withheld:
-            if by is None and entry.version in self.perhaps_erased:
+            if by is None and entry.version in self.standing.perhaps_erased:
                 message = (
                     f"{key}: its text is withheld by an entry above, and nobody can tell whether"
                     " that may erase: its place in the log is not shown"
                 )
                 self.findings.append(Finding("unchecked", "position-unknown", key, message))
             elif by is None:
-                self._find_text_missing(entry, key)
+                self._find_text_missing(key)
             else:
                 case = f" (reference {by.reference})" if by.reference else ""
                 self.withheld[f"erased by version {by.version}{case}"] += 1
@@ -245,7 +233,7 @@ class Chain:
             )
             self.findings.append(Finding("warning", "not-erased", key, message))
 
-    def _find_text_missing(self, entry: Entry, key: str) -> None:
+    def _find_text_missing(self, key: str) -> None:
         message = f"{key}: its text is withheld, and no entry above that may erase names it"
         self.findings.append(Finding("tampering", "text-missing", key, message))
 

@@ -142,6 +142,10 @@ class Keyring:
         """All keys that count for this origin in this role."""
         return [t.key for t in self if (t.origin, t.role) == (origin, role) and self.counts(t)]
 
+    def has_ends(self, origin: str) -> bool:  # noqa: ARG002
+        """Whether a registrar's key has an end, so that positions in the log matter."""
+        return False
+
     def judge(self, origin: str, find_positions: FindPositions) -> Judge:  # noqa: ARG002
         """Return what judges the entries of one chain of this origin; see ``format/standing.py``.
 

@@ -1,7 +1,7 @@
 """Whether an entry stands: what is said of it, and what has to be known to say it.
 
-Without trust files every entry stands. With them, ``ledger.trust.standing`` judges. ``docs/spec.md``,
-"When an entry counts", has the rules.
+Without trust files every entry stands. With them, ``ledger.trust.standing`` judges, by the rules of
+``docs/spec.md``, "When an entry counts".
 """
 
 from __future__ import annotations
@@ -15,7 +15,16 @@ if TYPE_CHECKING:
     from ledger.format.entry import Entry
     from ledger.format.report import Severity
 
-__all__ = ["STANDS", "Judge", "Positions", "Stand", "find_positions", "judge_without_trust"]
+__all__ = [
+    "STANDS",
+    "FindPositions",
+    "Judge",
+    "Positions",
+    "Stand",
+    "Standing",
+    "find_positions",
+    "judge_without_trust",
+]
 
 
 class Positions(NamedTuple):
@@ -27,11 +36,12 @@ class Positions(NamedTuple):
     """All leaves below this index were looked at: none other below it names the title."""
 
 
-FindPositions: TypeAlias = Callable[[bool], Positions]
-"""Tells the positions of a title: True searches all leaves, False takes what is quick to prove."""
+FindPositions: TypeAlias = Callable[[int, bool], Positions]
+"""Tells what leaves below an index name a title: True searches all of them, False takes what is
+quick to prove."""
 
 
-def find_positions(_search: bool) -> Positions:  # noqa: FBT001 -- a FindPositions
+def find_positions(_end: int, _search: bool) -> Positions:
     """Know of no leaf."""
     return Positions()
 
@@ -67,18 +77,15 @@ class Stand(NamedTuple):
 WHY: dict[str, tuple[Severity, str]] = {
     "key-ended": (
         "tampering",
-        "version {version} is not in the log before the end of its key {key}…, and no entry that"
-        " stands confirms or voids it",
+        "version {version} is not in the log before its key {key}… ends, and no entry confirms it",
     ),
     "may-not-erase": (
         "tampering",
-        "version {version} erases texts, which its key {key}… may not, and no entry that stands"
-        " confirms or voids it",
+        "version {version} erases texts, its key {key}… may not, and no entry confirms it",
     ),
     "position-unknown": (
         "unchecked",
-        "whether version {version} counts depends on its place in the log, as its key {key}… has"
-        " an end, and that place is not shown",
+        "its key {key}… has an end, and the place of version {version} in the log is not shown",
     ),
     "needs-trust": (
         "unchecked",
@@ -99,6 +106,33 @@ class Judge(Protocol):
     def __call__(self, entry: Entry) -> Stand:
         """Say how the next entry stands."""
         ...
+
+
+class Standing:
+    """Follows one chain from its head down: how each entry stands, and what is ordered erased."""
+
+    def __init__(self, judge: Judge) -> None:
+        self._judge = judge
+        self.erased: dict[int, Entry] = {}
+        """The newest entry above that may erase a version and names it."""
+        self.perhaps_erased: set[int] = set()
+        """Versions that an entry above names which may or may not erase: nobody can tell."""
+
+    def take(self, entry: Entry) -> Stand:
+        """Say how the next entry stands, and note what it orders."""
+        stand = self._judge(entry)
+        if stand.may_erase:
+            for version in entry.erases:
+                self.erased.setdefault(version, entry)
+        elif stand.may_erase is None:
+            self.perhaps_erased.update(entry.erases)
+        return stand
+
+    def closed(self) -> Standing:
+        """Return one for an entry outside the chain, whose orders mean nothing."""
+        closed = Standing(lambda _: Stand(stands=False, may_erase=False))
+        closed.erased = self.erased
+        return closed
 
 
 def judge_without_trust(entry: Entry) -> Stand:

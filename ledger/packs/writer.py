@@ -274,16 +274,16 @@ def _entries(history: History, title: _Unpacked) -> Iterator[Entry]:
     entry: Entry | None = head.entry
     if head.entry.address in missing:  # the head is a copy, and its own object may be damaged
         entry = near.entry(head.entry.title_number, head.entry.address)
-    erased: set[int] = set()
+    standing = history.standing(title.title_number)
     while entry is not None:
-        if entry.version in erased:
+        if entry.version in standing.erased:
             entry = entry.without_text()
         elif entry.is_withheld:
             entry = near.with_text(entry)
         if entry.address in missing:
             missing.remove(entry.address)
             yield entry
-        erased.update(entry.erases)
+        standing.take(entry)
         entry = near.parent(entry) if missing else None
 
 

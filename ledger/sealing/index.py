@@ -14,6 +14,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, NamedTuple
 
 from ledger.errors import IntegrityError, StoreUnavailable
+from ledger.format.standing import Positions
 from ledger.tlog.merkle import EMPTY_ROOT
 from ledger.tlog.objects import RECORDED, Leaf, OtherLeaf, SealedRecord, decode_leaf
 
@@ -26,15 +27,17 @@ if TYPE_CHECKING:
 
 __all__ = ["SealedIndex"]
 
-FORMAT = 1
+FORMAT = 2
 TABLES = f"""
 CREATE TABLE covered (origin TEXT, size INTEGER, root BLOB);
 CREATE TABLE leaf (title TEXT, version INTEGER, at INTEGER, address BLOB,
-                   PRIMARY KEY (title, version)) WITHOUT ROWID;
+                   PRIMARY KEY (title, version, address)) WITHOUT ROWID;
 PRAGMA user_version = {FORMAT};
 """
 ADD = "INSERT OR IGNORE INTO leaf VALUES (?, ?, ?, ?)"
-NEWEST = "SELECT version, at, address FROM leaf WHERE title = ? ORDER BY version DESC LIMIT ?"
+NEWEST = """SELECT version, MIN(at), address FROM leaf WHERE title = ?
+            GROUP BY version ORDER BY version DESC LIMIT ?"""
+POSITIONS = "SELECT address, MIN(at) FROM leaf WHERE title = ? GROUP BY address"
 
 
 class _Covered(NamedTuple):
@@ -46,7 +49,7 @@ class _Covered(NamedTuple):
 
 
 class SealedIndex:
-    """The index in a file, or a temporary one. One thread uses it; a sealer locks its memory."""
+    """The index in a file, or a temporary one. One thread at a time uses it."""
 
     def __init__(self, path: str | os.PathLike[str] | None = None) -> None:
         self.path = None if path is None else Path(path)
@@ -97,6 +100,13 @@ class SealedIndex:
         leaves = [at for back, (below, at, _) in enumerate(rows) if below == version - back]
         return SealedRecord(version, address.hex(), tuple(reversed(leaves)))
 
+    def positions(self, title_number: str) -> Positions:
+        """Where the log has the entries of a title."""
+        with self._failing():
+            rows = self._connection().execute(POSITIONS, (title_number,)).fetchall()
+        leaves = {address.hex(): at for address, at in rows}
+        return Positions(leaves, self._covered.size if self._covered else 0)
+
     def titles(self, start: int) -> Iterator[str]:
         """The titles that have leaves from ``start`` on."""
         with self._failing():
@@ -125,7 +135,8 @@ class SealedIndex:
 
     def _connection(self) -> sqlite3.Connection:
         if self._database is None:
-            self._database = sqlite3.connect(self.path or "")
+            # One thread at a time uses it, but not always the same one.
+            self._database = sqlite3.connect(self.path or "", check_same_thread=False)
         return self._database
 
     def _open(self) -> _Covered | None:

@@ -14,6 +14,7 @@ from ledger.format import layout
 from ledger.format.chain import Chain
 from ledger.format.entry import Entry, address_of, holds_text
 from ledger.format.report import Finding, finding_of
+from ledger.format.standing import Positions
 from ledger.local.parallel import in_chunks
 from ledger.tlog.objects import Leaf
 
@@ -41,6 +42,14 @@ class Marker(NamedTuple):
 
 Moved: TypeAlias = "tuple[str, tuple[Marker, ...]]"
 """A title that may have moved, and the markers that say so."""
+
+
+class _InLog(NamedTuple):
+    """What the sealer's index has of a title."""
+
+    newest: Leaf | None
+    positions: Positions
+    """Left empty if no key has an end."""
 
 
 class Due(NamedTuple):
@@ -86,10 +95,14 @@ def find_due(
 ) -> Iterator[Due]:
     """Yield what is due for each title, in turn. Few of them are in memory at a time."""
 
-    def find(taken: list[tuple[Moved, Leaf | None]]) -> list[Due]:
-        return [_find(history, *each, logged, now) for each, logged in taken]
+    def find(taken: list[tuple[Moved, _InLog]]) -> list[Due]:
+        return [_find(history, *each, in_log, now) for each, in_log in taken]
 
-    asked = ((each, index.newest(each[0])) for each in moved)
+    has_ends = history.keyring.has_ends(history.origin)
+    asked = (
+        (each, _InLog(index.newest(each[0]), index.positions(each[0]) if has_ends else Positions()))
+        for each in moved
+    )
     waits = history.store.concurrency > 1
     workers = max(jobs, history.store.concurrency)
     return in_chunks(asked, find, workers, chunk=1 if waits else CHUNK)
@@ -99,9 +112,10 @@ def _find(
     history: History,
     title_number: str,
     markers: tuple[Marker, ...],
-    logged: Leaf | None,
+    in_log: _InLog,
     now: datetime,
 ) -> Due:
+    logged = in_log.newest
     key = layout.head_key(title_number)
     try:
         head = history.store.get(key)
@@ -112,7 +126,7 @@ def _find(
     # What is in the log was verified when it was sealed.
     if logged and address_of(head.data) == logged.address and holds_text(head.data):
         return _settle(Due(title_number), logged.version, markers)
-    due, reached = _walk(history, title_number, logged, head.data, now)
+    due, reached = _walk(history, title_number, in_log, head.data, now)
     try:
         # Its writer may have been stopped, and a power cut take it back: not what is logged.
         if due.leaves:
@@ -147,7 +161,7 @@ def _judge_headless(
 def _walk(
     history: History,
     title_number: str,
-    logged: Leaf | None,
+    in_log: _InLog,
     head: bytes,
     now: datetime,
 ) -> tuple[Due, int]:
@@ -157,9 +171,15 @@ def _walk(
         blob = history.store.get(layout.entry_key(title_number, address))
         return blob.data if blob else None
 
+    logged = in_log.newest
     since = logged.address if logged else None
     chain = Chain(
-        title_number, origin=history.origin, keyring=history.keyring, now=now, since=since
+        title_number,
+        origin=history.origin,
+        keyring=history.keyring,
+        now=now,
+        since=since,
+        find_positions=lambda _end, _search: in_log.positions,
     )
     path: list[Leaf] = []
     for step in chain.steps(head, read):

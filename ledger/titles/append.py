@@ -313,7 +313,7 @@ def _check_law(
     if not (has_instant or may_supersede):
         return
     today = Bound(now.date(), now)
-    for other in history.walk(parent, entry.erases):
+    for other in history.standing_entries(parent, entry):
         if may_supersede and at.is_before(other.begins) and not today.is_before(other.begins):
             raise Supersedes(
                 f"cannot append to {entry.title_number}: version {other.version} holds from"

@@ -111,16 +111,16 @@ def _check_texts(history: History, head: Entry, wanted: tuple[int, ...], *, lost
             f"{head.title_number} has the versions 1 to {head.version}, not all of"
             f" {', '.join(map(str, wanted))}"
         )
-    erased: set[int] = set()
+    standing = history.standing(head.title_number)
     for entry, data in _walk_short(history, head):
         if entry.version in wanted:
             key = layout.entry_key(entry.title_number, entry.address)
             stored = history.open(data, entry.title_number, key, entry.address)
-            if stored.is_withheld and entry.version not in erased and not lost:
+            if stored.is_withheld and entry.version not in standing.erased and not lost:
                 error = missing_text(entry)
                 error.hint = "bring it back from a bundle; if there is no copy, --lost erases it"
                 raise error
-        erased.update(entry.erases)
+        standing.take(entry)
         if entry.version <= wanted[0]:
             return
 
@@ -165,6 +165,7 @@ def erase_texts(history: History, title_number: str, is_sealed: Callable[[Entry]
     due: list[Entry] = []
     waiting: list[int] = []
     left: list[str] = []
+    standing = history.standing(title_number)
     for entry, data in _walk_short(history, history.head(title_number)):
         naming = [order for order in orders if entry.version in order.erases]
         if any(map(is_sealed, naming)):
@@ -172,7 +173,7 @@ def erase_texts(history: History, title_number: str, is_sealed: Callable[[Entry]
             left += _strip(history, entry, data)
         elif naming and data != entry.data:
             waiting.append(entry.version)
-        if entry.erases:
+        if standing.take(entry).may_erase and entry.erases:
             orders.append(entry)
     if due:
         left += _purge(history, title_number, due)

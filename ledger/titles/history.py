@@ -8,21 +8,23 @@ from __future__ import annotations
 
 from contextlib import suppress
 from itertools import chain, dropwhile, islice
-from typing import TYPE_CHECKING, NamedTuple
+from typing import TYPE_CHECKING, NamedTuple, Protocol
 
-from ledger.errors import Erased, IntegrityError, InvalidError, NotFoundError
+from ledger.errors import Erased, IntegrityError, InvalidError, NotFoundError, TrustError
 from ledger.format import layout
 from ledger.format.chain import check_link
 from ledger.format.entry import Entry
 from ledger.format.law import in_law, is_known
 from ledger.format.revision import Revision, parse_revision
+from ledger.format.standing import Positions, Standing
 from ledger.format.times import as_bound
 from ledger.titles.identity import check_there
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Iterator
+    from collections.abc import Iterator
 
     from ledger.format.keyring import Keyring
+    from ledger.format.standing import FindPositions, Stand
     from ledger.format.times import Question
     from ledger.stores.base import Blob, Store
 
@@ -45,14 +47,45 @@ class Head(NamedTuple):
     version: str
 
 
+class PositionsIn(Protocol):
+    """Finds out what leaves of a store's log name a title; see ``FindPositions``."""
+
+    def __call__(self, history: History, title_number: str, end: int, *, search: bool) -> Positions:
+        """Tell what is known of the leaves below ``end``."""
+        ...
+
+
+def nothing_known(
+    history: History,  # noqa: ARG001 -- a PositionsIn
+    title_number: str,  # noqa: ARG001
+    end: int,  # noqa: ARG001
+    *,
+    search: bool,  # noqa: ARG001
+) -> Positions:
+    """Know of no leaf, as where there is no log."""
+    return Positions()
+
+
 class History:
     """The checked reading of titles: head, walk, one entry, a revision, a moment."""
 
-    def __init__(self, store: Store, origin: str, keyring: Keyring) -> None:
+    def __init__(
+        self,
+        store: Store,
+        origin: str,
+        keyring: Keyring,
+        positions: PositionsIn = nothing_known,
+    ) -> None:
+        """``positions`` finds out where the log has a title's entries, if a key has an end."""
         self.store = store
         self.origin = origin
         self.keyring = keyring
+        self._positions = positions
         self._heads: dict[str, Entry] = {}
+
+    def __reduce__(self) -> tuple[type[History], tuple[object, ...]]:
+        # Another process reads for itself, and remembers nothing.
+        return History, (self.store, self.origin, self.keyring, self._positions)
 
     def use_keyring(self, keyring: Keyring) -> None:
         """Check by this keyring from now on. What the old one has let pass is forgotten."""
@@ -134,38 +167,73 @@ class History:
         check_link(child, parent)
         return parent
 
-    def walk(self, head: Entry, erased: Iterable[int] = ()) -> Iterator[Entry]:
+    def find_positions(self, title_number: str) -> FindPositions:
+        """What tells where the log has the entries of a title."""
+
+        def find(end: int, search: bool) -> Positions:
+            return self._positions(self, title_number, end, search=search)
+
+        return find
+
+    def standing(self, title_number: str) -> Standing:
+        """What follows a chain of the title from its head down."""
+        return Standing(self.keyring.judge(self.origin, self.find_positions(title_number)))
+
+    def walk(self, head: Entry) -> Iterator[Entry]:
         """The head and all before it, newest first, one read each.
 
-        A text that an entry above orders erased is left out, whether it is still there or not;
-        ``erased`` are versions that entries above the head order erased, too. Raises IntegrityError
-        (``text-missing``) for a text that is gone and that no entry erases.
+        A text that an entry above orders erased is left out, whether it is still there or not.
+        Raises IntegrityError (``text-missing``) for a text that is gone and that no entry erases.
         """
-        return self._walk(head, set(erased))
+        return (entry for entry, _ in self.judged(head))
 
-    def _walk(self, start: Entry, erased: set[int], *, orders: bool = True) -> Iterator[Entry]:
+    def judged(self, head: Entry, above: Entry | None = None) -> Iterator[tuple[Entry, Stand]]:
+        """Walk as ``walk`` does, and say how each entry stands, with an entry above the head."""
+        standing = self.standing(head.title_number)
+        if above is not None:
+            standing.take(above)
+        return self._walk(head, standing)
+
+    def standing_entries(self, head: Entry, above: Entry | None = None) -> Iterator[Entry]:
+        """The entries that stand, newest first.
+
+        Raises TrustError (``position-unknown``) at one of which nobody can tell.
+        """
+        for entry, stand in self.judged(head, above):
+            if stand.stands is None:
+                raise not_standing(entry, stand)
+            if stand.stands:
+                yield entry
+
+    def check_stands(self, head: Entry) -> None:
+        """Check that a head stands; raises TrustError, with the slug of the finding."""
+        stand = self.standing(head.title_number).take(head)
+        if not stand.stands:
+            raise not_standing(head, stand)
+
+    def _walk(self, start: Entry, standing: Standing) -> Iterator[tuple[Entry, Stand]]:
         entry: Entry | None = start
         while entry is not None:
-            if entry.version in erased:
+            if entry.version in standing.erased:
                 entry = entry.without_text()
             elif entry.is_withheld:
                 raise missing_text(entry)
-            yield entry
-            if orders:
-                erased.update(entry.erases)
+            yield entry, standing.take(entry)
             entry = self.parent(entry)
+
+    def orders(self, head: Entry, lowest: int) -> dict[int, Entry]:
+        """Map the erased versions, from ``lowest`` on, to the newest entry that erases each."""
+        standing = self.standing(head.title_number)
+        for entry, _ in self._walk(head, standing):
+            if entry.version <= lowest:
+                break
+        return standing.erased
 
     def read_text(self, entry: Entry) -> Entry:
         """Return an entry that a walk gave, if it has its text; raises Erased, naming the order."""
         if not entry.is_withheld:
             return entry
-        by = None
-        for above in self.walk(self.head(entry.title_number)):
-            if entry.version in above.erases:
-                by = above
-                break
-            if above.version <= entry.version:
-                break
+        by = self.orders(self.head(entry.title_number), entry.version).get(entry.version)
         if by is None:
             raise missing_text(entry)
         raise Erased(
@@ -177,7 +245,7 @@ class History:
         )
 
     def find_reference(self, head: Entry, reference: str, part: tuple[int, int]) -> Entry | None:
-        """The newest entry of the head's chain with this reference and part; None: there is none.
+        """The newest entry that stands with this reference and part; None: there is none.
 
         A listing names the candidates: one request, if there are none. A name that is not in the
         chain means nothing.
@@ -194,7 +262,7 @@ class History:
         if not versions and not everything:
             return None
         lowest = 1 if everything else min(versions)
-        for entry in self.walk(head):
+        for entry in self.standing_entries(head):
             if entry.version < lowest:
                 break
             if (everything or entry.version in versions) and (
@@ -233,7 +301,7 @@ class History:
         ``docs/spec.md``, "Time in law". Raises NotInLaw, or Erased for an entry without its text.
         """
         known = as_bound(recorded) if recorded is not None else None
-        entries = self.walk(head or self.head(title_number))
+        entries = self.standing_entries(head or self.head(title_number))
         if effective is not None:
             return self.read_text(in_law(entries, as_bound(effective), known))
         for entry in entries:
@@ -294,9 +362,11 @@ class History:
         first = next(entries, None)
         if first is not None and first.address == start.address:
             return chain([first], entries)
-        erased = {version for entry in self.walk(head) for version in entry.erases}
+        standing = self.standing(start.title_number)
+        for _ in self._walk(head, standing):
+            pass
         # It lost a race, or belongs to a head that was lost: what it orders means nothing.
-        return self._walk(start, erased, orders=False)
+        return (entry for entry, _ in self._walk(start, standing.closed()))
 
     def _complete(self, title_number: str, prefix: str) -> str:
         if layout.is_address(prefix):
@@ -347,6 +417,19 @@ class Tip:
             self.forget()
             return
         self._head = Head(entry, head.version)
+
+
+def not_standing(entry: Entry, stand: Stand) -> TrustError:
+    """The error of an entry that does not stand, or of which nobody can tell."""
+    key = layout.entry_key(entry.title_number, entry.address)
+    finding = stand.finding(entry, key)
+    message = finding.message if finding else f"{key}: version {entry.version} is void"
+    hint = (
+        f"'ledger settle {entry.key[:16]}' confirms or voids what the key signed"
+        if stand.stands is False
+        else "only the log can show it: 'ledger audit' reads all of it"
+    )
+    return TrustError(message, hint=hint, reason=stand.reason or "void", object_key=key)
 
 
 def missing_text(entry: Entry, key: str = "") -> IntegrityError:

@@ -64,6 +64,7 @@ def recover(
         )
     target = _choose(found, newest, to)
     _check_pins(found, target, expect, newest)
+    history.check_stands(target)
     history.store.create_many(list(found.lost_objects(target)))
     for _ in history.walk(target):  # raises if the chain is broken
         pass
@@ -144,6 +145,7 @@ class _Survey:
 
     def __init__(self, history: History, title_number: str, packed: Mapping[str, bytes]) -> None:
         self.title_number = title_number
+        self._history = history
         self.sound: dict[str, Entry] = {}
         self.doubts: list[str] = []
         self._lost: set[str] = set()
@@ -189,12 +191,12 @@ class _Survey:
 
     def lost_objects(self, target: Entry) -> Iterator[tuple[str, bytes]]:
         """What to put back of the target's chain, out of packs, each entry in its lawful form."""
-        erased: set[int] = set()
+        standing = self._history.standing(self.title_number)
         for at, entry in enumerate(self._chain(target)):
-            lawful = entry.without_text() if entry.version in erased else entry
-            if lawful.is_withheld and entry.version not in erased:
+            lawful = entry.without_text() if entry.version in standing.erased else entry
+            if lawful.is_withheld and entry.version not in standing.erased:
                 raise missing_text(entry)  # not from this pack: another one may have it
-            erased.update(entry.erases)
+            standing.take(entry)
             # The target's own object and names are written when the head moves.
             if at and entry.address in self._lost:
                 yield layout.entry_key(self.title_number, entry.address), lawful.data

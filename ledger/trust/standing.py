@@ -9,11 +9,11 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, NamedTuple, Protocol
 
-from ledger.format.standing import STANDS, Positions, Stand
+from ledger.format.standing import Stand
 
 if TYPE_CHECKING:
     from ledger.format.entry import Entry
-    from ledger.format.standing import FindPositions
+    from ledger.format.standing import FindPositions, Positions
 
 __all__ = ["ChainJudge", "Terms"]
 
@@ -38,20 +38,33 @@ class _Naming(NamedTuple):
     confirms: bool
 
 
+class _Lookup:
+    """The position of the newest entries of a chain, as far as some leaves tell."""
+
+    def __init__(self, positions: Positions) -> None:
+        self.positions = positions
+        self.position: int | None = None
+        """The lowest leaf of the entries so far: the chain below each was there by then, too."""
+        self._seen = 0
+
+    def follow(self, chain: list[str]) -> None:
+        """Look up the addresses that are new."""
+        for address in chain[self._seen :]:
+            at = self.positions.leaves.get(address)
+            if at is not None and (self.position is None or at < self.position):
+                self.position = at
+        self._seen = len(chain)
+
+
 class ChainJudge:
     """Judges the entries of one title; call it with each, from the head down."""
 
     def __init__(self, terms: Terms, find_positions: FindPositions) -> None:
         self._terms = terms
         self._find_positions = find_positions
-        self._positions: Positions | None = None
-        self._is_searched = False
         self._chain: list[str] = []
         """The addresses so far, the head's first."""
-        self._looked_up = 0
-        """How many of them were looked up in the positions."""
-        self._position: int | None = None
-        """The lowest known leaf of those: the position of the newest of them, as far as known."""
+        self._lookups: dict[tuple[int, bool], _Lookup] = {}
         self._naming: dict[int, _Naming] = {}
 
     def __call__(self, entry: Entry) -> Stand:
@@ -68,24 +81,22 @@ class ChainJudge:
     def _judge(self, entry: Entry) -> Stand:
         is_eraser = self._terms.may_erase(entry.key)
         is_before = self._is_before_end(entry.key)
-        naming = self._naming.get(entry.version)
         counts = is_before if is_eraser or not entry.erases else False
+        naming = self._naming.get(entry.version)
         if counts:
-            if naming and naming.stand.stands:
-                return Stand(True, is_eraser, "named-needlessly", naming.version)  # noqa: FBT003
-            return STANDS if is_eraser else MAY_NOT_ERASE
-        if naming is None:
-            if counts is None:
-                return Stand(None, None if is_eraser else False, "position-unknown")
+            needless = naming is not None and naming.stand.stands
+            reason, by = ("named-needlessly", naming.version) if naming and needless else ("", 0)
+            return Stand(stands=True, may_erase=is_eraser, reason=reason, by=by)
+        if naming is not None and naming.stand.stands:
+            if naming.confirms:
+                may_erase = _may_erase(counts, naming, is_eraser=is_eraser)
+                return Stand(stands=True, may_erase=may_erase, by=naming.version)
+            if counts is False:
+                return Stand(stands=False, may_erase=False, by=naming.version)
+        elif naming is None and counts is False:
             lacks_right = entry.erases and not is_eraser and is_before is not False
-            return Stand(False, False, "may-not-erase" if lacks_right else "key-ended")  # noqa: FBT003
-        if naming.stand.stands and naming.confirms:
-            may_erase = is_eraser and naming.stand.may_erase
-            if counts is None and is_eraser and not may_erase:
-                may_erase = None  # if it counts, it may
-            return Stand(True, may_erase, by=naming.version)  # noqa: FBT003
-        if naming.stand.stands and counts is False:
-            return Stand(False, False, by=naming.version)  # noqa: FBT003
+            reason = "may-not-erase" if lacks_right else "key-ended"
+            return Stand(stands=False, may_erase=False, reason=reason)
         return Stand(None, None if is_eraser else False, "position-unknown")
 
     def _is_before_end(self, key_id: str) -> bool | None:
@@ -94,25 +105,21 @@ class ChainJudge:
         if end is None:
             return True
         for search in (False, True):
-            searched = self._look_up(search=search)
-            if self._position is not None and self._position < end:
+            lookup = self._lookups.get((end, search))
+            if lookup is None:
+                lookup = _Lookup(self._find_positions(end, search))
+                self._lookups[end, search] = lookup
+            lookup.follow(self._chain)
+            if lookup.position is not None and lookup.position < end:
                 return True
-            if searched >= end:
+            if lookup.positions.searched >= end:
                 return False
         return None
 
-    def _look_up(self, *, search: bool) -> int:
-        """Look up the entries so far; return below which index all leaves are known."""
-        if self._positions is None or (search and not self._is_searched):
-            self._positions = self._find_positions(search)
-            self._is_searched = search
-            self._looked_up = 0
-        for address in self._chain[self._looked_up :]:
-            at = self._positions.leaves.get(address)
-            if at is not None and (self._position is None or at < self._position):
-                self._position = at
-        self._looked_up = len(self._chain)
-        return self._positions.searched
 
-
-MAY_NOT_ERASE = STANDS._replace(may_erase=False)
+def _may_erase(counts: bool | None, naming: _Naming, *, is_eraser: bool) -> bool | None:
+    """Whether an entry that is confirmed may erase: as its own key and the naming entry may."""
+    if not is_eraser:
+        return False
+    # If it does count, it may erase whatever the other may.
+    return naming.stand.may_erase if counts is False else naming.stand.may_erase or None

@@ -21,7 +21,6 @@ from ledger.format.entry import (
 from ledger.format.report import Finding, Report, finding_of
 from ledger.local.parallel import in_chunks
 from ledger.packs.reader import FROM_PACKS, PackReader, pack_names
-from ledger.titles.history import History
 from ledger.verification.prefetch import Fetched, Near, Wanted, fetch
 
 if TYPE_CHECKING:
@@ -30,8 +29,8 @@ if TYPE_CHECKING:
     from datetime import datetime
 
     from ledger.format.chain import ReadEntry, Step
-    from ledger.format.keyring import Keyring
     from ledger.stores.base import Store
+    from ledger.titles.history import History
 
 __all__ = [
     "FROM_A_LISTING",
@@ -151,7 +150,7 @@ def _verify_tasks(
 ) -> Iterator[Verified]:
     store = history.store
     if executor is not None:
-        work = partial(_bring_and_check, store, history.origin, history.keyring, now)
+        work = partial(_bring_and_check, history, now)
         return in_chunks(tasks, work, jobs, executor=executor, chunk=TITLES)
     bring = partial(_bring, store)
     check = partial(_check, history, now)
@@ -162,11 +161,9 @@ def _verify_tasks(
     return in_chunks(brought, check, jobs, chunk=TITLES)
 
 
-def _bring_and_check(
-    store: Store, origin: str, keyring: Keyring, now: datetime, tasks: list[_Task]
-) -> list[Verified]:
+def _bring_and_check(history: History, now: datetime, tasks: list[_Task]) -> list[Verified]:
     """Verify some titles, all in one task; what it takes can be sent to another process."""
-    return _check(History(store, origin, keyring), now, _bring(store, tasks))
+    return _check(history, now, _bring(history.store, tasks))
 
 
 def _bring(store: Store, tasks: list[_Task]) -> list[tuple[Subject, Fetched]]:
@@ -308,6 +305,7 @@ def plan_walk(
         now=now,
         expect=expect,
         since=known.address if known else since,
+        find_positions=history.find_positions(title_number),
     )
     if logged:
         walk.trace = bytearray()

@@ -147,7 +147,9 @@ class TitleRoutes:
     def _in_force(self, head: Entry) -> Entry | None:
         """The version in force today, or None. Its text may be erased."""
         try:
-            return in_law(self._ledger.history.walk(head), as_bound(self._context.now()))
+            return in_law(
+                self._ledger.history.standing_entries(head), as_bound(self._context.now())
+            )
         except NotInLaw:
             return None
 
@@ -265,13 +267,8 @@ class TitleRoutes:
 
     def _orders(self, title_number: str, lowest: int) -> dict[int, Entry]:
         """Map the erased versions, from ``lowest`` on, to the entry that orders each erased."""
-        orders: dict[int, Entry] = {}
-        for entry in self._ledger.log(title_number):
-            if entry.version <= lowest:
-                break
-            for version in entry.erases:
-                orders.setdefault(version, entry)
-        return orders
+        history = self._ledger.history
+        return history.orders(history.head(title_number), lowest)
 
     def _steps(self, title_number: str, start: str, limit: int, *, broken: bool) -> Iterator[Step]:
         """Yield each entry with the one before it; holds two at a time."""
