@@ -24,6 +24,7 @@ from ledger.format.times import format_time
 from ledger.local.parallel import cores
 from ledger.packs.reader import entries_in_packs
 from ledger.packs.writer import expel, pack
+from ledger.sealing.positions import LogPositions
 from ledger.stores import EXPECTED, open_store
 from ledger.stores.base import ClosedStore
 from ledger.titles.append import ANY, Anything, Appended, Draft, Guards, Pen, append, preview
@@ -109,7 +110,9 @@ class Ledger:
         _check_keyring(keyring)
         check_pinned(origin, keyring, "the caller")
         create_identity(store, origin)
-        return cls(History(store, origin, keyring), signer, clock, random_bytes)
+        history = History(store, origin, keyring, LogPositions())
+        history.follow_trust()
+        return cls(history, signer, clock, random_bytes)
 
     @classmethod
     def open(
@@ -139,7 +142,9 @@ class Ledger:
                 object_key=layout.LEDGER_KEY,
             )
         check_pinned(claimed, keyring, store.url)
-        return cls(History(store, claimed, keyring), signer, clock, random_bytes)
+        history = History(store, claimed, keyring, LogPositions())
+        history.follow_trust()
+        return cls(history, signer, clock, random_bytes)
 
     @classmethod
     def for_import(cls, store: Store, *, origin: str, keyring: Keyring) -> Self:
@@ -148,7 +153,8 @@ class Ledger:
         ``import_bundle`` makes the ledger once it has verified the bundle. Raises OriginNotPinned.
         """
         check_pinned(origin, keyring, "the bundle")
-        return cls(History(store, origin, keyring), None, _now, secrets.token_bytes)
+        history = History(store, origin, keyring, LogPositions())
+        return cls(history, None, _now, secrets.token_bytes)
 
     def __enter__(self) -> Self:
         return self
@@ -381,7 +387,7 @@ class Ledger:
             raise KeyUnavailable(
                 "no key to sign with", hint="open the ledger with a signer; see 'ledger key list'"
             )
-        if self.keyring.key(self.origin, self._signer.key_id) is None:
+        if not self.keyring.may_sign(self.origin, self._signer.key_id):
             raise TrustError(
                 f"key {self._signer.key_id[:16]}… is not a registrar of {self.origin}:"
                 " nobody would accept what it signs",

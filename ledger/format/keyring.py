@@ -142,9 +142,18 @@ class Keyring:
         """All keys that count for this origin in this role."""
         return [t.key for t in self if (t.origin, t.role) == (origin, role) and self.counts(t)]
 
+    @property
+    def own(self) -> Keyring:
+        """What the reader's own keyring says, without trust files."""
+        return self
+
     def has_ends(self, origin: str) -> bool:  # noqa: ARG002
         """Whether a registrar's key has an end, so that positions in the log matter."""
         return False
+
+    def may_sign(self, origin: str, key_id: str) -> bool:
+        """Whether what this registrar's key signs from now on can count."""
+        return self.key(origin, key_id) is not None
 
     def judge(self, origin: str, find_positions: FindPositions) -> Judge:  # noqa: ARG002
         """Return what judges the entries of one chain of this origin; see ``format/standing.py``.

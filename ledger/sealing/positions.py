@@ -8,13 +8,12 @@ from typing import TYPE_CHECKING
 
 from ledger.errors import IntegrityError, LedgerError, NotFoundError
 from ledger.format.standing import Positions
-from ledger.sealing.index import SealedIndex
-from ledger.sealing.reader import LogReader
-from ledger.tlog.checkpoint import Checkpoint
-from ledger.tlog.objects import Leaf
 
 if TYPE_CHECKING:
+    from ledger.sealing.index import SealedIndex
+    from ledger.sealing.reader import LogReader
     from ledger.titles.history import History
+    from ledger.tlog.checkpoint import Checkpoint
 
 __all__ = ["LogPositions"]
 
@@ -28,7 +27,7 @@ class LogPositions:
 
     def __init__(self) -> None:
         self._lock = Lock()
-        self._index = SealedIndex()
+        self._index: SealedIndex | None = None
         self._searched: Checkpoint | None = None
 
     def __reduce__(self) -> tuple[type[LogPositions], tuple[()]]:
@@ -36,6 +35,8 @@ class LogPositions:
 
     def __call__(self, history: History, title_number: str, end: int, *, search: bool) -> Positions:
         """Tell what is known of the leaves below ``end``; nothing, if the log can't be checked."""
+        from ledger.sealing.reader import LogReader  # noqa: PLC0415 -- slow to load
+
         with suppress(LedgerError):
             log = LogReader(history.store, history.origin, history.keyring)
             signed = log.checkpoint()
@@ -49,7 +50,10 @@ class LogPositions:
     def _search(
         self, log: LogReader, title_number: str, end: int, checkpoint: Checkpoint
     ) -> Positions:
+        from ledger.sealing.index import SealedIndex  # noqa: PLC0415 -- slow to load
+
         with self._lock:
+            self._index = self._index or SealedIndex()
             searched = self._searched
             if searched is None or searched.size < end:
                 searched = _begin_of(log, checkpoint, end)
@@ -60,6 +64,8 @@ class LogPositions:
 
 def _begin_of(log: LogReader, checkpoint: Checkpoint, end: int) -> Checkpoint:
     """The log as it was at a smaller size, proved to be the beginning of a checkpoint."""
+    from ledger.tlog.checkpoint import Checkpoint  # noqa: PLC0415 -- slow to load
+
     if end >= checkpoint.size:
         return checkpoint
     root = log.builder(end, within=checkpoint.size).root()
@@ -70,6 +76,8 @@ def _begin_of(log: LogReader, checkpoint: Checkpoint, end: int) -> Checkpoint:
 
 def _hinted(log: LogReader, title_number: str, end: int, checkpoint: Checkpoint) -> Positions:
     """The newest leaf of a title below ``end`` that its record hints at, proved."""
+    from ledger.tlog.objects import Leaf  # noqa: PLC0415 -- slow to load
+
     with suppress(IntegrityError, NotFoundError):
         found = log.record(title_number)
         if found is None:

@@ -120,6 +120,7 @@ class _Sealer:
         )
 
     def _run_once(self, *, every_title: bool) -> Sealed:
+        self.history.follow_trust()
         self.committed.settle()
         store = self.history.store
         titles = entries = 0

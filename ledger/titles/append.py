@@ -233,6 +233,8 @@ def _prepare(  # noqa: PLR0917 -- two callers, next to it
     if isinstance(parent, str):
         layout.check_address(parent)
     head = tip.head()
+    if head is not None:
+        history.check_stands(head.entry)
     repeated = _find_repeated(history, head, draft)
     if repeated:
         return Appended(repeated, repeated=True)

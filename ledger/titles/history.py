@@ -92,6 +92,16 @@ class History:
         self.keyring = keyring
         self._heads = {}
 
+    def follow_trust(self) -> None:
+        """Read the trust files again, if the reader pinned any; raises what ``read_trust`` does."""
+        own = self.keyring.own
+        if own.root(self.origin) is not None:
+            from ledger.titles.trust_files import accepted_keyring  # noqa: PLC0415 -- slow to load
+
+            keyring = accepted_keyring(self.store, self.origin, own)
+            if keyring != self.keyring:
+                self.use_keyring(keyring)
+
     def open(
         self, data: bytes, title_number: str, object_key: str, address: str | None = None
     ) -> Entry:

@@ -8,6 +8,7 @@ from ledger.errors import LedgerError
 from ledger.format import layout
 from ledger.titles.identity import check_there
 from ledger.trust.chain import MISSING, Trust, assemble
+from ledger.trust.keyring import AcceptedKeyring
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -15,7 +16,16 @@ if TYPE_CHECKING:
     from ledger.format.keyring import Keyring
     from ledger.stores.base import Store
 
-__all__ = ["read_trust", "trust_objects"]
+__all__ = ["accepted_keyring", "read_trust", "trust_objects"]
+
+
+def accepted_keyring(store: Store, origin: str, own: Keyring) -> Keyring:
+    """Return the keyring that counts for a ledger: that of its trust files, or the reader's own.
+
+    Raises what ``read_trust`` does.
+    """
+    trust = read_trust(store, origin, own)
+    return AcceptedKeyring(trust, own) if trust else own
 
 
 def read_trust(store: Store, origin: str, keyring: Keyring) -> Trust | None:

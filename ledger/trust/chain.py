@@ -15,8 +15,6 @@ from ledger.errors import (
     UnsupportedFormatError,
 )
 from ledger.format import layout
-from ledger.format.keyring import Keyring, TrustedKey
-from ledger.format.keys import PublicKey
 from ledger.format.report import Finding, finding_of
 from ledger.trust.accept import (
     NOT_ACCEPTED,
@@ -68,7 +66,7 @@ class Trust:
 
     def registrar(self, key_id: str) -> TrustKey | None:
         """The key of this id, if some file lists it as a registrar's."""
-        key = self._listed.get(key_id)
+        key = self.listed.get(key_id)
         return key if key and key.role == "registrar" else None
 
     def is_current(self, key_id: str) -> bool:
@@ -82,7 +80,7 @@ class Trust:
 
     def name(self, key_id: str) -> str:
         """What the newest file that lists the key calls it, or ""."""
-        key = self._listed.get(key_id)
+        key = self.listed.get(key_id)
         return key.name if key else ""
 
     def end_of(self, key_id: str) -> int | None:
@@ -105,28 +103,9 @@ class Trust:
                 file = each
         return tuple(key for key in file.keys if key.role == "log")
 
-    def keyring(self, own: Keyring | None = None) -> Keyring:
-        """Return a keyring to look signatures up in: all keys that any file lists, in their roles.
-
-        It has no word on when they count. ``own``: the reader's keyring, whose other ledgers and
-        witnesses are kept. Keys of algorithms that no entry or checkpoint has yet are left out.
-        """
-        listed = [
-            TrustedKey(self.origin, each.role, each.key, each.name)
-            for each in self._listed.values()
-            if isinstance(each.key, PublicKey)
-        ]
-        kept = [
-            trusted
-            for trusted in own or ()
-            if trusted.origin != self.origin
-            or (trusted.role == "witness" and trusted.key.key_id not in self._listed)
-        ]
-        others = [root for root in (own.roots if own else ()) if root.origin != self.origin]
-        return Keyring([*kept, *listed], others)
-
     @cached_property
-    def _listed(self) -> dict[str, TrustKey]:
+    def listed(self) -> dict[str, TrustKey]:
+        """All keys that any file lists, by id, as the newest of those files has them."""
         return {key.key_id: key for file in self.files for key in file.keys}
 
     @cached_property

@@ -12,6 +12,7 @@ from ledger.errors import IntegrityError, LedgerError, TrustError, UnsupportedFo
 from ledger.format.keyring import Root, TrustedKey
 from ledger.testing import ORIGIN, signer
 from ledger.trust.chain import Trust, assemble
+from ledger.trust.keyring import AcceptedKeyring
 from tests.trust.people import (
     ADA,
     ALICE,
@@ -194,15 +195,15 @@ def test_signatures_are_looked_up_in_all_keys_that_were_ever_listed():
         ],
         [root_of(ONE), Root(other, "0" * 64, 1)],
     )
-    keyring = trust.keyring(own)
+    keyring = AcceptedKeyring(trust, own)
     assert keyring.keys(ORIGIN, "registrar") == sorted([ALICE, BOB], key=lambda key: key.key_id)
     assert keyring.keys(ORIGIN, "log") == sorted([LOG, LOG2], key=lambda key: key.key_id)
     assert keyring.keys(ORIGIN, "witness") == [witness]
     assert keyring.name(ORIGIN, BOB.key_id) == "bob"
     assert [root.origin for root in keyring.roots] == [other]
-    assert trust.keyring().origins == [ORIGIN]
+    assert AcceptedKeyring(trust).origins == [ORIGIN]
 
 
 def test_a_witness_with_a_key_of_the_ledger_is_none():
     own = Keyring([TrustedKey(ORIGIN, "witness", ALICE)], [root_of(ONE)])
-    assert trust_of(FILES).keyring(own).keys(ORIGIN, "witness") == []
+    assert AcceptedKeyring(trust_of(FILES), own).keys(ORIGIN, "witness") == []
