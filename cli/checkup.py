@@ -242,7 +242,7 @@ def _key_id(config: Config, path: Path) -> str | None:
     pem, passphrase = read_private(path), config.given_passphrase()
     if passphrase is None and b"ENCRYPTED" in pem:
         return None
-    return PrivateKey.from_pem(pem, passphrase).key_id
+    return PrivateKey.from_pem(pem, passphrase).public_key.key_id
 
 
 def _compare_clocks(store: Store) -> Iterator[Check]:

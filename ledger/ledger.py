@@ -18,7 +18,6 @@ from ledger.format import layout
 from ledger.format.diff import changes
 from ledger.format.entry import KINDS, Entry
 from ledger.format.keyring import Keyring
-from ledger.format.keys import PrivateKey
 from ledger.format.report import Report
 from ledger.format.times import format_time
 from ledger.local.parallel import cores
@@ -99,13 +98,13 @@ class Ledger:
     ) -> Self:
         """Make a ledger in a store, or open the one of this origin that is there.
 
-        Without a keyring, the signer (a PrivateKey then) is the one registrar. Raises StoreUnsafe
+        Without a keyring, the signer is the one registrar. Raises StoreUnsafe
         for a store that ignores conditions, LedgerExists for a ledger of another origin.
         """
         store = _open(store)
         if keyring is None:
-            if not isinstance(signer, PrivateKey):
-                raise KeyUnavailable("a ledger without a keyring needs a PrivateKey as signer")
+            if signer is None:
+                raise KeyUnavailable("a ledger without a keyring needs a signer")
             keyring = Keyring().trust(origin, signer.public_key)
         _check_keyring(keyring)
         check_pinned(origin, keyring, "the caller")
@@ -387,9 +386,10 @@ class Ledger:
             raise KeyUnavailable(
                 "no key to sign with", hint="open the ledger with a signer; see 'ledger key list'"
             )
-        if not self.keyring.may_sign(self.origin, self._signer.key_id):
+        key_id = self._signer.public_key.key_id
+        if not self.keyring.may_sign(self.origin, key_id):
             raise TrustError(
-                f"key {self._signer.key_id[:16]}… is not a registrar of {self.origin}:"
+                f"key {key_id[:16]}… is not a registrar of {self.origin}:"
                 " nobody would accept what it signs",
                 hint=f"ledger key trust FILE --origin {self.origin}",
             )

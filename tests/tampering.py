@@ -510,13 +510,14 @@ def a_version_is_older_than_its_parent(world: World) -> str:
 @scenario("unknown-key")
 def a_version_is_signed_by_an_unknown_key(world: World) -> str:
     eve = signer("eve")
-    return world.point_head_at(signed(eve, members(world.entries[2], key=eve.key_id))) and HEAD
+    forged = members(world.entries[2], key=eve.public_key.key_id)
+    return world.point_head_at(signed(eve, forged)) and HEAD
 
 
 @scenario("unknown-key")
 def a_version_in_the_middle_is_signed_by_an_unknown_key(world: World) -> str:
     eve = signer("eve")
-    second = signed(eve, members(world.entries[1], key=eve.key_id))
+    second = signed(eve, members(world.entries[1], key=eve.public_key.key_id))
     third = signed(world.key, members(world.entries[2], parent=address(second)))
     world.point_head_at(third)
     return world.put(second)

@@ -66,9 +66,11 @@ def test_an_origin_is_a_name(origin):
     assert objects_of(store) == {}
 
 
-def test_without_a_keyring_the_signer_has_to_be_a_private_key():
-    with pytest.raises(KeyUnavailable, match="needs a PrivateKey as signer"):
+def test_without_a_keyring_the_signer_is_the_registrar():
+    with pytest.raises(KeyUnavailable, match="needs a signer"):
         Ledger.create(MemoryStore(), origin=ORIGIN)
+    ledger = Ledger.create(MemoryStore(), origin=ORIGIN, signer=KEY)
+    assert [trusted.key for trusted in ledger.keyring] == [KEY.public_key]
 
 
 def test_a_keyring_that_does_not_know_the_origin_makes_no_ledger():

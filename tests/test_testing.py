@@ -56,8 +56,8 @@ def test_a_ledger_of_another_origin_or_with_a_clock_of_ones_own():
 
 
 def test_a_signer_is_made_of_its_name():
-    assert signer("alice").key_id == signer("alice").key_id == signer().key_id
-    assert signer("bob").key_id != signer("alice").key_id
+    assert signer("alice").public_key == signer("alice").public_key == signer().public_key
+    assert signer("bob").public_key != signer("alice").public_key
 
 
 def test_a_keyring_of_several_signers():

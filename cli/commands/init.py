@@ -65,6 +65,7 @@ def init(
     known = _find_known(opened, origin, config)
     name = known or (_new_origin() if origin is None else check_origin(origin))
     signer, made = _own_or_new_key(config, key)
+    key_id = signer.public_key.key_id
 
     def trusting(keyring: Keyring) -> Keyring:
         return keyring if known else keyring.trust(name, signer.public_key, name=_nickname())
@@ -75,10 +76,10 @@ def init(
         if known is None or source not in FOUND:  # a folder can't vouch for what is in it
             config.remember_store(opened, name)
     if as_json:
-        print_json({"store": opened.url, "origin": name, "key": signer.key_id, "key_made": made})
+        print_json({"store": opened.url, "origin": name, "key": key_id, "key_made": made})
     elif not quiet:
         if made:
-            typer.echo(f"made your key {signer.key_id[:16]}: {config.key_file(key)}")
+            typer.echo(f"made your key {key_id[:16]}: {config.key_file(key)}")
         verb = "made" if known is None else "there already:"
         typer.echo(f"{verb} the ledger {name} in {printable(opened.url)}")
         if known is None:

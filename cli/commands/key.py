@@ -87,16 +87,17 @@ def generate(
     make_own_folder(path.parent)
     passphrase = config.new_passphrase() if encrypt else config.given_passphrase()
     made = create_key(path, passphrase)
+    key_id = made.public_key.key_id
     vkey = write_witness(path, witness_name, made.public_key).vkey if witness_name else ""
     if name is not None:
         with config.changing():
             config.save_keyring(config.keyring().trust(name, made.public_key, role=LOG, name=LOG))
     if as_json:
-        shown = {"key": made.key_id, "file": str(path), "encrypted": passphrase is not None}
+        shown = {"key": key_id, "file": str(path), "encrypted": passphrase is not None}
         shown |= {"vkey": vkey, "role": WITNESS} if vkey else {}
         print_json(shown | ({"origin": name, "role": LOG} if name is not None else {}))
     elif not quiet:
-        typer.echo(f"made the key {made.key_id}")
+        typer.echo(f"made the key {key_id}")
         typer.echo(f"in {path}" + (", encrypted" if passphrase else ""))
         if name is not None:
             typer.echo(f"it is now trusted as {LOG} of {name}")

@@ -251,8 +251,9 @@ def _open_ledger(config: Config, store: str | None, key: Path | None) -> Ledger:
     ledger = Ledger.open(
         opened, keyring=config.keyring(), origin=config.origin_of(url), signer=signer
     )
-    if signer is None or ledger.keyring.key(ledger.origin, signer.key_id) is None:
-        why = "no key" if signer is None else f"{signer.key_id[:16]} is not a registrar's key"
+    key_id = signer.public_key.key_id if signer else ""
+    if ledger.keyring.key(ledger.origin, key_id) is None:
+        why = f"{key_id[:16]} is not a registrar's key" if key_id else "no key"
         typer.echo(f"ledger: read-only: {why}", err=True)
     else:
         check_place(config, ledger, store)

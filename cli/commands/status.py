@@ -129,7 +129,7 @@ def _key_status(
     shown: dict[str, Any] = {"key_file": str(path), "key": None, "key_problem": None}
     try:
         # Without a prompt, as looking around needs no secret.
-        shown["key"] = load_key(path, config.given_passphrase()).key_id
+        shown["key"] = load_key(path, config.given_passphrase()).public_key.key_id
     except LedgerError as error:
         shown["key_problem"] = str(error)
     trusted = origin and shown["key"] and keyring.key(origin, shown["key"]) is not None

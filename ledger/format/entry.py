@@ -32,6 +32,7 @@ from ledger.errors import (
 from ledger.format import canonical, layout, times
 from ledger.format.dsse import pre_authentication
 from ledger.format.keyring import check_origin
+from ledger.format.keys import sign_with
 
 if TYPE_CHECKING:
     from ledger.format.canonical import JSONValue
@@ -372,7 +373,7 @@ class Entry(msgspec.Struct, frozen=True, gc=False):
             "effective_at": effective_at,
             "effective_until": effective_until,
             "erases": list(erases),
-            "key": _check_key_id(signer.key_id),
+            "key": signer.public_key.key_id,
             "kind": kind,
             "ledger": ledger,
             "parent": parent.address if parent else None,
@@ -469,7 +470,7 @@ def _signed(
     _check_members(members)
     payload = canonical.encode(members)
     _check_payload(members, payload)
-    signature = b2a_base64(signer.sign(signed_bytes(payload)), newline=False)
+    signature = b2a_base64(sign_with(signer, signed_bytes(payload)), newline=False)
     short = b'{"entry":%b,"signature":"%b"}' % (payload, signature)
     data = b"%b%b%b}" % (short[:-1], TEXT, text_bytes)
     if len(data) > MAX_BYTES:
@@ -542,7 +543,9 @@ def _read(data: bytes) -> _Read:
     # No object is in P: so the bytes were cut where its value ends.
     _check_payload(members, payload)
     signature = _decode_signature(data[end + len(SIGNATURE) : quote])
-    _check_key_id(members.get("key"))
+    key = members.get("key")
+    if not isinstance(key, str) or not layout.is_address(key):
+        raise MalformedError("the member key is not a key id (64 lower-case hex digits)")
     return _Read(members, text, payload, signature, text_bytes, data)
 
 
@@ -700,12 +703,6 @@ def _check_reference(reference: object) -> None:
         raise InvalidError(f"the reference has the character U+{ord(unseen[0]):04X}")
     if reference != reference.strip(" "):
         raise InvalidError("the reference begins or ends with a blank")
-
-
-def _check_key_id(key_id: object) -> str:
-    if isinstance(key_id, str) and layout.is_address(key_id):
-        return key_id
-    raise MalformedError("the member key is not a key id (64 lower-case hex digits)")
 
 
 # -- T ---------------------------------------------------------------------------------------------

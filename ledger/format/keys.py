@@ -11,7 +11,7 @@ from __future__ import annotations
 import hashlib
 import re
 from functools import cache, cached_property
-from typing import Protocol
+from typing import Final, Protocol
 
 import nacl.bindings
 import nacl.exceptions
@@ -29,7 +29,7 @@ from cryptography.hazmat.primitives.serialization import (
 
 from ledger.errors import InvalidError, KeyUnavailable, LibraryUnsafe, MalformedError
 
-__all__ = ["PrivateKey", "PublicKey", "Signer", "check_library"]
+__all__ = ["AnySigner", "PrivateKey", "PublicKey", "Signer", "check_library", "sign_with"]
 
 SPKI_PREFIX = bytes.fromhex("302a300506032b6570032100")
 """What precedes the 32 bytes of an Ed25519 key in a SubjectPublicKeyInfo (RFC 8410, section 4)."""
@@ -69,17 +69,69 @@ MIXED_ORDER_KEY = bytes.fromhex("c5e44479cdabd48e08d494512dc823580a995cc28b458a7
 """TEST_KEY + T."""
 
 
-class Signer(Protocol):
-    """What signs entries: a private key, or an HSM or KMS that holds one."""
+class AnyPublicKey(Protocol):
+    """A public key of any algorithm."""
 
     @property
     def key_id(self) -> str:
-        """The key's id: hex sha256 of the public key's SubjectPublicKeyInfo DER."""
+        """The key's id: hex sha256 of its SubjectPublicKeyInfo DER."""
+        ...
+
+    def verify(self, signature: bytes, data: bytes, /) -> bool:
+        """Tell whether this is the key's signature over the data."""
+        ...
+
+
+class AnySigner(Protocol):
+    """What signs, by any algorithm; sign with it through ``sign_with``."""
+
+    @property
+    def public_key(self) -> AnyPublicKey:
+        """The key that its signatures are checked with."""
+        ...
+
+    @property
+    def limit(self) -> int | None:
+        """How many bytes it can sign in one call; None: any number."""
         ...
 
     def sign(self, data: bytes) -> bytes:
-        """The 64 bytes of the Ed25519 signature over ``data``."""
+        """The signature over ``data``; raises KeyUnavailable if there is none to be had."""
         ...
+
+
+class Signer(AnySigner, Protocol):
+    """What signs entries and checkpoints: an Ed25519 private key, or a device that holds one."""
+
+    @property
+    def public_key(self) -> PublicKey:
+        """The key that its signatures are checked with."""
+        ...
+
+
+def sign_with(signer: AnySigner, data: bytes) -> bytes:
+    """Sign the data; raises KeyUnavailable if it is too long, or the signature is not the key's.
+
+    Everything is signed through here. A device may be broken, or hold another key than it says, so
+    nothing that it returns is used before it is verified. A ``PrivateKey`` is exempt: it derived
+    its public key itself, and checking each signature would double the time of an append in memory.
+    """
+    limit = signer.limit
+    if limit is not None and len(data) > limit:
+        raise KeyUnavailable(
+            f"cannot sign {len(data):,} bytes: the signer takes at most {limit:,}",
+            hint="sign with a key in a file, or on a device that takes more",
+        )
+    signature = signer.sign(data)
+    if type(signer) is PrivateKey:
+        return signature
+    if not signer.public_key.verify(signature, data):
+        raise KeyUnavailable(
+            f"cannot sign with the key {signer.public_key.key_id[:16]}…:"
+            " the signature that came back does not verify",
+            hint="the signature was not used; check the device that signs",
+        )
+    return signature
 
 
 class PublicKey:
@@ -150,6 +202,8 @@ class PublicKey:
 class PrivateKey:
     """An Ed25519 private key; a Signer. Never printed, never logged."""
 
+    limit: Final = None
+
     def __init__(self, seed: bytes) -> None:
         """Take the 32 secret bytes of RFC 8032, section 5.1.5; else raise MalformedError."""
         if len(seed) != 32:
@@ -190,11 +244,6 @@ class PrivateKey:
             raise MalformedError(f"not an Ed25519 key but {_kind_of(key)}")
         return cls(key.private_bytes_raw())
 
-    @property
-    def key_id(self) -> str:
-        """The id of the public key."""
-        return self.public_key.key_id
-
     def sign(self, data: bytes) -> bytes:
         """The 64 bytes of the signature over the data (RFC 8032, section 5.1.6)."""
         return self._key.sign(data)
@@ -208,7 +257,7 @@ class PrivateKey:
         return self._key.private_bytes(Encoding.PEM, PrivateFormat.PKCS8, encryption)
 
     def __repr__(self) -> str:
-        return f"PrivateKey({self.key_id[:16]}…)"
+        return f"PrivateKey({self.public_key.key_id[:16]}…)"
 
 
 @cache

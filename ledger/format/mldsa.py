@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import hashlib
 from functools import cached_property
-from typing import Literal, TypeAlias
+from typing import Final, Literal, TypeAlias
 
 from cryptography.exceptions import InternalError, InvalidSignature, UnsupportedAlgorithm
 from cryptography.hazmat.primitives.asymmetric.mldsa import (
@@ -85,7 +85,9 @@ class MLDSAPublicKey:
 
 
 class MLDSAPrivateKey:
-    """A private key of one parameter set. Never printed, never logged."""
+    """A private key of one parameter set; an AnySigner. Never printed, never logged."""
+
+    limit: Final = None
 
     def __init__(self, algorithm: ParameterSet, seed: bytes) -> None:
         """Take the 32 secret bytes of FIPS 204, algorithm 6; else raise MalformedError."""
@@ -94,14 +96,9 @@ class MLDSAPrivateKey:
         self.key = PRIVATE[algorithm].from_seed_bytes(seed)
         self.public_key = MLDSAPublicKey(algorithm, self.key.public_key().public_bytes_raw())
 
-    @property
-    def key_id(self) -> str:
-        """The id of the public key."""
-        return self.public_key.key_id
-
     def sign(self, data: bytes) -> bytes:
         """The signature over the data (FIPS 204, algorithm 2, hedged)."""
         return self.key.sign(data)
 
     def __repr__(self) -> str:
-        return f"MLDSAPrivateKey({self.public_key.algorithm}, {self.key_id[:16]}…)"
+        return f"MLDSAPrivateKey({self.public_key.algorithm}, {self.public_key.key_id[:16]}…)"

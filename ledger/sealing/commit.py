@@ -14,7 +14,6 @@ from typing import TYPE_CHECKING
 from ledger.errors import (
     ConflictError,
     IntegrityError,
-    KeyUnavailable,
     LedgerError,
     MalformedError,
     NotFoundError,
@@ -84,10 +83,10 @@ class Committed:
         declared: Declared,
         now: datetime,
     ) -> None:
-        key = history.keyring.key(history.origin, signer.key_id, "log")
-        if key is None:
+        key_id = signer.public_key.key_id
+        if history.keyring.key(history.origin, key_id, "log") is None:
             raise TrustError(
-                f"key {signer.key_id[:16]}… is not a key of the log of {history.origin}:"
+                f"key {key_id[:16]}… is not a key of the log of {history.origin}:"
                 " nobody would accept what it signs",
                 hint=f"ledger key trust FILE --origin {history.origin} --role log",
             )
@@ -95,7 +94,6 @@ class Committed:
         self.store = history.store
         self.log = LogReader(history.store, history.origin, history.keyring)
         self.signer = signer
-        self.key = key
         self.memory = memory
         self.index = SealedIndex(memory.path.with_name(f"{memory.path.name}.index"))
         """Covers what ``state`` commits to, once that is settled or appended to."""
@@ -139,19 +137,10 @@ class Committed:
             # Nothing points at it: it is nothing yet.
             raise StoreUnavailable(f"nothing more was sealed: {error}", hint=error.hint) from error
         checkpoint = Checkpoint(self.origin, builder.size, builder.root())
-        state = LogState(self._sign(checkpoint), commit.staging)
+        signed = self.log.open(sign_checkpoint(checkpoint, self.signer))
+        state = LogState(signed, commit.staging)
         self._remember(replace(self._remembered, attempt=state.encode()))
         self._decide(state, commit, before)
-
-    def _sign(self, checkpoint: Checkpoint) -> SignedCheckpoint:
-        note = sign_checkpoint(checkpoint, self.key, self.signer)
-        try:
-            return self.log.open(note)
-        except IntegrityError as error:
-            raise KeyUnavailable(
-                "cannot seal: the signature of the log's signer does not verify",
-                hint="nothing more was sealed; check the device that signs",
-            ) from error
 
     def _decide(self, state: LogState, commit: Commit, before: Checkpoint | None = None) -> None:
         self._version = self._swap(state.encode())

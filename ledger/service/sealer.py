@@ -78,9 +78,10 @@ class Sealer:
         self._check(ledger)
 
     def _check(self, ledger: Ledger) -> None:
-        if ledger.keyring.key(ledger.origin, self._signer.key_id, "log") is None:
+        key_id = self._signer.public_key.key_id
+        if ledger.keyring.key(ledger.origin, key_id, "log") is None:
             raise TrustError(
-                f"key {self._signer.key_id[:16]}… is not a key of the log of {ledger.origin}:"
+                f"key {key_id[:16]}… is not a key of the log of {ledger.origin}:"
                 " nobody would accept its signatures",
                 hint=f"ledger key trust FILE --origin {ledger.origin} --role log",
             )

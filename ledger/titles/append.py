@@ -20,7 +20,6 @@ from ledger.errors import (
     HeadMoved,
     IntegrityError,
     InvalidError,
-    KeyUnavailable,
     LedgerError,
     NotDurable,
     OutcomeUnknown,
@@ -33,7 +32,6 @@ from ledger.errors import (
 )
 from ledger.format import canonical, layout, times
 from ledger.format.entry import CLOSED, KINDS, OPEN, Entry
-from ledger.format.keys import PrivateKey
 from ledger.format.times import CLOCK_SKEW, Bound
 from ledger.stores.swap import swap
 from ledger.titles.history import Tip
@@ -249,10 +247,7 @@ def _prepare(  # noqa: PLR0917 -- two callers, next to it
 
 
 def _sign(history: History, pen: Pen, draft: Draft, parent: Entry | None, guards: Guards) -> Entry:
-    """Sign the entry that puts the draft on top of its parent.
-
-    What a device signs (an HSM, a KMS) is checked as a reader will check it.
-    """
+    """Sign the entry that puts the draft on top of its parent."""
     now = pen.clock()
     recorded_at = _recorded_at(now, parent, clamp=guards.clamp_time)
     if not guards.trust_clock:
@@ -278,16 +273,7 @@ def _sign(history: History, pen: Pen, draft: Draft, parent: Entry | None, guards
     _check_closed(entry, parent)
     if parent is not None:
         _check_law(history, entry, parent, now, guards)
-    if type(pen.signer) is PrivateKey:
-        return entry  # signed here, by the key whose id it carries
-    key = layout.entry_key(entry.title_number, entry.address)
-    try:
-        return history.open(entry.data, entry.title_number, key, entry.address)
-    except IntegrityError as error:
-        raise KeyUnavailable(
-            f"cannot append to {draft.title_number}: the signer's signature does not verify",
-            hint="nothing was written; check the device that signs",
-        ) from error
+    return entry
 
 
 def _check_closed(entry: Entry, parent: Entry | None) -> None:

@@ -9,12 +9,14 @@ from __future__ import annotations
 from collections import deque
 from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass, field
+from functools import cache
 from queue import SimpleQueue
 from typing import TYPE_CHECKING, NamedTuple
 
 from ledger.errors import LedgerError, Skipped
 from ledger.format import canonical, layout
 from ledger.format.entry import MAX_BYTES, OPEN, Entry
+from ledger.format.keys import PrivateKey
 from ledger.titles.append import Appended, Draft, Guards, append
 from ledger.titles.history import Tip
 
@@ -72,7 +74,7 @@ def append_many(
 def check_draft(draft: Draft) -> None:
     """Raise the MalformedError that an append of this draft would, whatever its title holds."""
     Entry.sign(
-        _Nobody(),
+        _nobody(),
         ledger="example.org",
         title_number=layout.check_title_number(draft.title_number),
         document=draft.document,
@@ -89,14 +91,10 @@ def check_draft(draft: Draft) -> None:
     )
 
 
-class _Nobody:
-    """A signer that signs nothing: its entries are thrown away."""
-
-    key_id = "0" * 64
-
-    def sign(self, data: bytes) -> bytes:  # noqa: ARG002 -- of a Signer
-        """64 bytes, as a signature has."""
-        return bytes(64)
+@cache
+def _nobody() -> PrivateKey:
+    """Return a key that everybody knows: what it signs is thrown away."""
+    return PrivateKey(bytes(32))
 
 
 @dataclass(slots=True, eq=False)

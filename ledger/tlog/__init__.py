@@ -12,7 +12,7 @@ other people's tools understand them. Nothing here opens a file or reads a clock
         for tile, data in builder.append(leaf.encode()):
             write(tile.path, data)
     checkpoint = Checkpoint(origin, builder.size, builder.root())
-    note = sign_checkpoint(checkpoint, key, signer)
+    note = sign_checkpoint(checkpoint, signer)
 """
 
 from ledger.tlog.checkpoint import (

@@ -16,6 +16,7 @@ from typing import TYPE_CHECKING, ClassVar, NamedTuple
 
 from ledger.errors import IntegrityError, InvalidError, MalformedError, TrustError
 from ledger.format.keyring import check_origin
+from ledger.format.keys import sign_with
 from ledger.tlog.merkle import EMPTY_ROOT, HASH_BYTES, MAX_SIZE
 from ledger.tlog.note import (
     NoteKey,
@@ -149,13 +150,9 @@ def open_checkpoint(
     return SignedCheckpoint(checkpoint, cosignatures, note)
 
 
-def sign_checkpoint(checkpoint: Checkpoint, key: PublicKey, signer: Signer) -> bytes:
-    """The signed checkpoint, by the log's key, under the name of the origin.
-
-    The key comes with the signer because a signer need not show it. Raises InvalidError if they
-    do not belong together.
-    """
-    return sign_note(checkpoint.text, [(NoteKey(checkpoint.origin, key), signer)])
+def sign_checkpoint(checkpoint: Checkpoint, signer: Signer) -> bytes:
+    """The signed checkpoint, by the log's key, under the name of the origin."""
+    return sign_note(checkpoint.text, [(NoteKey(checkpoint.origin, signer.public_key), signer)])
 
 
 def cosign(checkpoint: Checkpoint, witness: WitnessKey, signer: Signer, timestamp: int) -> bytes:
@@ -167,7 +164,7 @@ def cosign(checkpoint: Checkpoint, witness: WitnessKey, signer: Signer, timestam
         raise InvalidError(f"not a time to cosign at: {timestamp}")
     witness.check_signer(signer)
     body = timestamp.to_bytes(TIMESTAMP_BYTES, "big")
-    body += signer.sign(_cosigned(checkpoint.text, timestamp))
+    body += sign_with(signer, _cosigned(checkpoint.text, timestamp))
     return Signature(witness.name, witness.key_hash, body).encode()
 
 

@@ -23,7 +23,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, ClassVar, NamedTuple, Self
 
 from ledger.errors import IntegrityError, InvalidError, MalformedError, TrustError
-from ledger.format.keys import PublicKey
+from ledger.format.keys import PublicKey, sign_with
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
@@ -118,9 +118,10 @@ class NoteKey:
 
     def check_signer(self, signer: Signer) -> None:
         """Raise InvalidError if the signer does not hold this key."""
-        if signer.key_id != self.key.key_id:
+        mine, wanted = signer.public_key, self.key
+        if mine != wanted:
             raise InvalidError(
-                f"key {signer.key_id[:8]} can't sign as {self.name}, key {self.key.key_id[:8]}"
+                f"key {mine.key_id[:8]} can't sign as {self.name}, key {wanted.key_id[:8]}"
             )
 
 
@@ -184,7 +185,7 @@ def _sign(text: str, key: NoteKey, signer: Signer) -> Signature:
     key.check_signer(signer)
     if key.algorithm != NoteKey.algorithm:
         raise InvalidError(f"the key of {key.name} signs something else than a note's text")
-    return Signature(key.name, key.key_hash, signer.sign(text.encode()))
+    return Signature(key.name, key.key_hash, sign_with(signer, text.encode()))
 
 
 def add_signatures(data: bytes, lines: bytes) -> bytes:

@@ -254,7 +254,7 @@ def test_an_entry_that_nobody_signed_is_never_verified(logged: Shell) -> None:
     value["entry"]["key"], value["signature"] = "0" * 64, encode_base64(bytes(64))
     data = canonical.encode(value)
     checkpoint = Checkpoint(ORIGIN, 1, hash_leaf(leaf_of(Entry.unverified(data)).encode()))
-    receipt = Receipt(0, (), sign_checkpoint(checkpoint, log_key.public_key, log_key))
+    receipt = Receipt(0, (), sign_checkpoint(checkpoint, log_key))
     (logged.folder / "forged.json").write_bytes(data)
     (logged.folder / "forged.receipt").write_bytes(receipt.encode())
     only_log = Keyring(t for t in logged.keyring() if t.role == "log")

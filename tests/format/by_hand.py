@@ -47,7 +47,7 @@ def members(t: bytes = b"", **changes: Any) -> dict[str, Any]:
         "effective_at": None,
         "effective_until": None,
         "erases": [],
-        "key": ALICE.key_id,
+        "key": ALICE.public_key.key_id,
         "kind": "registration",
         "ledger": ORIGIN,
         "parent": None,

@@ -258,7 +258,8 @@ def _forged() -> dict[str, tuple[str, bytes]]:
     good = _sign({"n": 1})
     payload, signature, text = good.payload, good.signature, good.text_bytes
     other_type = pae(payload, PAYLOAD_TYPE.replace(b"entry", b"other"))
-    stranger = by_hand.entry(None, MALLORY, key=MALLORY.key_id)
+    stranger = by_hand.entry(None, MALLORY, key=MALLORY.public_key.key_id)
+    other_role = by_hand.entry(None, LOG, key=LOG.public_key.key_id)
 
     def signed(wrong: bytes) -> tuple[str, bytes]:
         return "bad-signature", wrap(payload, wrong, text)
@@ -281,10 +282,10 @@ def _forged() -> dict[str, tuple[str, bytes]]:
         "R of mixed order": signed(malicious(pae(payload), ORDER_8)),
         "R of small order": signed(malicious(pae(payload), NEUTRAL, small=True)),
         "a key that nobody trusts": ("unknown-key", stranger),
-        "a key of another role": ("untrusted-key", by_hand.entry(None, LOG, key=LOG.key_id)),
+        "a key of another role": ("untrusted-key", other_role),
         "an unknown key and another length": (
             "unknown-key",
-            wrap(spell(by_hand.members(key=MALLORY.key_id)), bytes(3309)),
+            wrap(spell(by_hand.members(key=MALLORY.public_key.key_id)), bytes(3309)),
         ),
         "an entry of another title": ("wrong-title", by_hand.entry(title_number="TN7654321")),
         "an entry of another ledger": ("wrong-ledger", by_hand.entry(ledger=OTHER_ORIGIN)),

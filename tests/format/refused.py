@@ -51,7 +51,7 @@ MALFORMED = {
     "U+007F": entry(reference="\x7f"),
     "an unknown member": entry(more=1),
     **{f"no {name}": entry(**{name: ABSENT}) for name in members()},
-    "a key id in capitals": entry(key=ALICE.key_id.upper()),
+    "a key id in capitals": entry(key=ALICE.public_key.key_id.upper()),
     "a kind that is null": entry(kind=None),
     "a status that is null": entry(status=None),
     "a parent at version 1": entry(parent=HEX),

@@ -158,7 +158,7 @@ def test_a_withheld_head_is_tampering():
         ({"title_number": "TN2"}, "wrong-title"),
         ({"ledger": "example.org/other"}, "wrong-ledger"),
         ({"text": "0" * 64}, "text-mismatch"),
-        ({"key": EVE.key_id}, "unknown-key"),
+        ({"key": EVE.public_key.key_id}, "unknown-key"),
         ({"part": [2, 1]}, "malformed-entry"),
         ({"kind": "later", "voids": None}, "malformed-entry"),
         ({"recorded_at": "2026-10-31T23:59:59.999999Z"}, "time-reversed"),

@@ -110,7 +110,7 @@ POLICY = (
 STATE = b"".join(
     state_file.lines_of(
         state_file.StateHeader(
-            ORIGIN, (REGISTRAR.key_id,), "2026-11-23T10:00:00.000000Z", NOTE.decode()
+            ORIGIN, (REGISTRAR.public_key.key_id,), "2026-11-23T10:00:00.000000Z", NOTE.decode()
         ),
         [
             state_file.RememberedTitle("TN1", 3, FIRST.address),
@@ -231,7 +231,7 @@ def public_key(data: bytes) -> None:
 @reader(REGISTRAR.pem())
 def private_key(data: bytes) -> None:
     found = PrivateKey.from_pem(data, b"passphrase")
-    assert PrivateKey.from_pem(found.pem()).key_id == found.key_id
+    assert PrivateKey.from_pem(found.pem()).public_key == found.public_key
 
 
 # --- The log --------------------------------------------------------------------------------------

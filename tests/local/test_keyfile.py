@@ -32,12 +32,12 @@ def test_a_key_is_made_for_the_owner_alone_and_read_again(path, passphrase):
     finally:
         os.umask(before)
     assert _mode(path) == 0o600
-    assert load_key(path, passphrase).key_id == key.key_id
-    assert load_key(str(path), passphrase).key_id == key.key_id
+    assert load_key(path, passphrase).public_key == key.public_key
+    assert load_key(str(path), passphrase).public_key == key.public_key
 
 
 def test_every_key_is_another_one(tmp_path):
-    keys = {create_key(tmp_path / f"{number}.pem").key_id for number in range(5)}
+    keys = {create_key(tmp_path / f"{number}.pem").public_key.key_id for number in range(5)}
     assert len(keys) == 5
 
 

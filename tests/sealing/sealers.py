@@ -47,7 +47,8 @@ def log_in(store: Store) -> LogReader:
 class Sealer:
     """A sealer with a disk of its own; it notes every checkpoint that it signs."""
 
-    key_id = LOG_KEY.key_id
+    public_key = LOG_KEY.public_key
+    limit = None
 
     def __init__(self, folder: Path, name: str = "sealer") -> None:
         self.memory = folder / f"{name}.json"

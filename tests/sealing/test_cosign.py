@@ -125,7 +125,7 @@ def test_a_checkpoint_of_another_size_is_late(titles: Ledger, tmp_path: Path) ->
 
 def test_two_checkpoints_of_one_size_are_a_fork(titles: Ledger) -> None:
     fork = Checkpoint(ORIGIN, 1, bytes(32))
-    note = sign_checkpoint(fork, LOG_KEY.public_key, LOG_KEY)
+    note = sign_checkpoint(fork, LOG_KEY)
     with pytest.raises(IntegrityError) as caught:
         Log(titles).add_cosignatures(add_signatures(note, cosign(fork, KEY1, W1, NOON)), [KEY1])
     assert caught.value.reason == "not-consistent"

@@ -257,7 +257,8 @@ def test_a_key_that_is_no_logs_key_seals_nothing(tmp_path, store, ledger):
 
 def test_a_signer_that_signs_something_else_seals_nothing(store, ledger, sealer):
     class Broken:
-        key_id = LOG_KEY.key_id
+        public_key = LOG_KEY.public_key
+        limit = None
 
         def sign(self, data):
             return LOG_KEY.sign(data + b"!")
@@ -535,9 +536,7 @@ def forged_state(store, key, leaves):
     """A state with consistent staged leaves on top of the log, signed by some key."""
     found = log_in(store).state()[0].checkpoint
     commit = extend(log_in(store).builder(found.size), [leaf.encode() for leaf in leaves])
-    note = sign_checkpoint(
-        Checkpoint(ORIGIN, commit.builder.size, commit.builder.root()), key.public_key, key
-    )
+    note = sign_checkpoint(Checkpoint(ORIGIN, commit.builder.size, commit.builder.root()), key)
     signed = open_checkpoint(note, origin=ORIGIN, log_keys=[key.public_key])
     return LogState(signed, commit.staging), commit.staged
 
@@ -645,7 +644,7 @@ def test_a_tile_that_somebody_wrote_beforehand_is_named_and_then_mended(store, l
 def test_a_forged_checkpoint_is_replaced_by_the_next(store, ledger, sealer):
     mallory = signer("mallory")
     forged = Checkpoint(ORIGIN, 10**9, b"r" * 32)
-    put(store, LOG_CHECKPOINT, sign_checkpoint(forged, mallory.public_key, mallory))
+    put(store, LOG_CHECKPOINT, sign_checkpoint(forged, mallory))
     ledger.append("A", {})
     sealer.seal(store)
     assert_sealed(ledger)

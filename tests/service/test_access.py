@@ -430,7 +430,7 @@ def test_no_title_of_a_registrar_who_came_later_stays_a_500(
     changing.trust = Trust(keyring)
     assert client.get(f"/titles/{TITLE}").status_code == 200
     assert client.get("/readyz").json()["status"] == "ok"
-    changing.trust = Trust(keyring.untrust(other.key_id))
+    changing.trust = Trust(keyring.untrust(other.public_key.key_id))
     problem(client.get(f"/titles/{TITLE}"), 500, "untrusted")  # the checked head is forgotten
 
 

@@ -214,7 +214,7 @@ def test_a_ledger_without_a_log_says_so() -> None:
 def test_a_service_that_has_no_key_of_the_log_says_so(world: World) -> None:
     world.append()
     world.seal()
-    keyring = KEYRING.untrust(LOG_KEY.key_id)
+    keyring = KEYRING.untrust(LOG_KEY.public_key.key_id)
     stranger = Client(Ledger.open(world.ledger.store, keyring=keyring))
     problem(stranger.get("/log/checkpoint"), 500, "origin-not-pinned")
     page = stranger.get(f"/titles/{TITLE}", headers=HTML)
@@ -471,7 +471,7 @@ def test_the_commands_on_the_page_check_the_receipt(world: World, tmp_path: Path
         page,
     ).groups()
     home = {"XDG_CONFIG_HOME": str(tmp_path)}
-    ids = {"KEY_ID": signer().key_id, "LOG_KEY_ID": LOG_KEY.key_id}
+    ids = {"KEY_ID": signer().public_key.key_id, "LOG_KEY_ID": LOG_KEY.public_key.key_id}
     for command in commands:
         words = [ids.get(word, word) for word in command.split()[1:]]
         files = {name, "entry.json", "log.pem", "registrar.pem"}

@@ -532,7 +532,7 @@ def test_the_commands_for_one_entry_run(tmp_path: Path) -> None:
     assert "short: OK" in printed
     assert "text: OK" in printed
     assert "Signature Verified Successfully" in printed
-    assert printed.count(signer().key_id) == 2
+    assert printed.count(signer().public_key.key_id) == 2
 
 
 @needs_tools
@@ -551,7 +551,7 @@ def test_the_commands_for_a_title_run(tmp_path: Path) -> None:
         report=ledger.verify(TITLE),
     )
     command = f'ledger() {{ {shlex.quote(sys.executable)} -m cli "$@"; }}\n'
-    commands = Page(source).commands()[0].replace("KEY_ID", signer().key_id)
+    commands = Page(source).commands()[0].replace("KEY_ID", signer().public_key.key_id)
     root = str(Path(__file__).parents[2])
     printed = _run(
         command + commands, tmp_path, XDG_CONFIG_HOME=str(tmp_path / "config"), PYTHONPATH=root

@@ -91,7 +91,8 @@ def test_an_append_returns_the_entry_that_is_the_head_now(ledger):
     assert entry.document == {"owner": "Ada"}
     assert (entry.title_number, entry.version, entry.parent) == (TITLE, 1, None)
     assert (entry.message, entry.effective_at, entry.reference) == ("m", "1995-03-01", "N7")
-    assert (entry.ledger, entry.key, entry.kind) == (ORIGIN, signer().key_id, "registration")
+    assert (entry.ledger, entry.kind) == (ORIGIN, "registration")
+    assert entry.key == signer().public_key.key_id
     assert entry.recorded_at == "2026-11-23T10:00:00.000000Z"
 
 
@@ -1030,7 +1031,8 @@ def test_a_signer_that_is_no_registrar_appends_nothing(store, ledger, role):
 )
 def test_a_signer_that_returns_garbage_is_never_written(store, ledger, signature):
     class Broken:
-        key_id = signer().key_id
+        public_key = signer().public_key
+        limit = None
 
         def sign(self, data: bytes) -> bytes:
             return signature
@@ -1041,10 +1043,11 @@ def test_a_signer_that_returns_garbage_is_never_written(store, ledger, signature
 
 
 def test_a_signer_may_be_anything_that_signs(store, ledger):
-    """An HSM, a KMS: the protocol is a key id and a method."""
+    """An HSM, a KMS: the protocol is a public key, a limit and a method."""
 
     class Remote:
-        key_id = signer().key_id
+        public_key = signer().public_key
+        limit = None
 
         def sign(self, data: bytes) -> bytes:
             assert data.startswith(b"DSSEv1 ")

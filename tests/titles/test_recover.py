@@ -83,7 +83,7 @@ def test_a_head_that_can_be_read_is_never_moved(world):
 def test_a_head_signed_by_a_key_that_the_keyring_lacks_is_not_overwritten(world):
     """It may be another registrar's, and the keyring out of date."""
     bob = signer("bob")
-    world.point_head_at(signed(bob, members(world.entries[2], key=bob.key_id)))
+    world.point_head_at(signed(bob, members(world.entries[2], key=bob.public_key.key_id)))
     with pytest.raises(TrustError):
         opened(world).recover(TITLE)
 
@@ -245,6 +245,6 @@ def test_an_empty_choice_is_no_choice(world, option):
 
 def test_a_head_signed_by_an_unknown_key_is_only_replaced_by_choice(world):
     bob = signer("bob")
-    world.objects[HEAD] = signed(bob, members(world.entries[2], key=bob.key_id))
+    world.objects[HEAD] = signed(bob, members(world.entries[2], key=bob.public_key.key_id))
     newest = world.entries[2]
     assert opened(world).recover(TITLE, to=newest.address) == newest

@@ -41,7 +41,7 @@ def _b64(data: bytes) -> str:
 
 def _checkpoint(log: Log, size: int) -> dict[str, Any]:
     checkpoint = Checkpoint(ORIGIN, size, log.roots[size])
-    note = sign_checkpoint(checkpoint, LOG.public_key, LOG)
+    note = sign_checkpoint(checkpoint, LOG)
     cosigned = add_signatures(note, cosign(checkpoint, WITNESS_KEY, WITNESS, TIME))
     return {"size": size, "root": _b64(log.roots[size]), "note": cosigned.decode()}
 

@@ -33,7 +33,7 @@ LOG, OLD_LOG, WITNESS, OTHER = map(signer, ["log", "old log", "witness", "other 
 WITNESS_KEY = WitnessKey("witness.example/w1", WITNESS.public_key)
 OTHER_KEY = WitnessKey("witness.example/w2", OTHER.public_key)
 CHECKPOINT = Checkpoint(ORIGIN, 70_000, ROOT)
-SIGNED = sign_checkpoint(CHECKPOINT, LOG.public_key, LOG)
+SIGNED = sign_checkpoint(CHECKPOINT, LOG)
 NOON = 1_795_000_000
 COSIGNED = add_signatures(SIGNED, cosign(CHECKPOINT, WITNESS_KEY, WITNESS, NOON))
 
@@ -177,7 +177,7 @@ def test_one_of_the_logs_keys_is_enough():
     keys = [OLD_LOG.public_key, LOG.public_key]
     assert opened(SIGNED, log_keys=keys).checkpoint == CHECKPOINT
     both = add_signatures(
-        sign_checkpoint(CHECKPOINT, OLD_LOG.public_key, OLD_LOG),
+        sign_checkpoint(CHECKPOINT, OLD_LOG),
         _lines(SIGNED),
     )
     for some in (keys, keys[:1], keys[1:]):
@@ -219,7 +219,7 @@ def test_a_signed_note_that_is_no_checkpoint_is_refused():
 
 def test_nobody_signs_in_the_name_of_another_key():
     with pytest.raises(InvalidError):
-        sign_checkpoint(CHECKPOINT, LOG.public_key, OTHER)
+        sign_note(CHECKPOINT.text, [(NoteKey(ORIGIN, LOG.public_key), OTHER)])
     with pytest.raises(InvalidError):
         cosign(CHECKPOINT, WITNESS_KEY, OTHER, NOON)
 

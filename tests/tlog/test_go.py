@@ -116,7 +116,7 @@ def text(data: bytes) -> str:
 
 def checkpoint(log: Log, size: int) -> str:
     claimed = Checkpoint(ORIGIN, size, log.roots[size])
-    note = sign_checkpoint(claimed, LOG.public_key, LOG)
+    note = sign_checkpoint(claimed, LOG)
     return add_signatures(note, cosign(claimed, WITNESS_KEY, WITNESS, 1_795_000_000)).decode()
 
 

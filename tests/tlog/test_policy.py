@@ -42,7 +42,7 @@ WITNESSES = "".join(f"witness {name} {key.vkey}\n" for name, key in KEYS.items()
 
 def cosigned(*names, at=NOW, to=None):
     """The checkpoint with the cosignatures of these."""
-    note = to or sign_checkpoint(CHECKPOINT, LOG.public_key, LOG)
+    note = to or sign_checkpoint(CHECKPOINT, LOG)
     for name in names:
         key = NEW_X1 if name == "new x1" else KEYS[name]
         line = cosign(CHECKPOINT, key, SIGNERS[name], int(at.timestamp()))

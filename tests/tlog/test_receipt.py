@@ -32,7 +32,7 @@ WITNESS_KEY = WitnessKey("witness.example/w1", WITNESS.public_key)
 SIZE, INDEX = 300, 217
 FILES = Log([SIZE])
 CHECKPOINT = Checkpoint(ORIGIN, SIZE, FILES.roots[SIZE])
-NOTE = sign_checkpoint(CHECKPOINT, LOG.public_key, LOG)
+NOTE = sign_checkpoint(CHECKPOINT, LOG)
 RECEIPT = Receipt(INDEX, inclusion_proof(INDEX, SIZE, FILES.reader(SIZE)), NOTE)
 TEXT = RECEIPT.encode()
 LEAF = leaf(INDEX)
@@ -60,7 +60,7 @@ def test_a_receipt_is_the_index_the_proof_and_the_checkpoint():
 
 
 def test_a_receipt_of_the_only_leaf_has_no_proof():
-    note = sign_checkpoint(Checkpoint(ORIGIN, 1, Log([1]).roots[1]), LOG.public_key, LOG)
+    note = sign_checkpoint(Checkpoint(ORIGIN, 1, Log([1]).roots[1]), LOG)
     receipt = Receipt(0, (), note)
     assert receipt.encode() == b"c2sp.org/tlog-proof@v1\nindex 0\n\n" + note
     assert checked(Receipt.decode(receipt.encode()), leaf(0)).checkpoint.size == 1

@@ -94,7 +94,7 @@ def forged_log(
     tiles = [tile for leaf in leaves for tile in builder.append(leaf.encode())]
     tiles += builder.unfinished()
     checkpoint = Checkpoint(origin, builder.size, builder.root())
-    note = sign_checkpoint(checkpoint, key.public_key, key)
+    note = sign_checkpoint(checkpoint, key)
     return {tile_key(tile.path): data for tile, data in tiles} | {LOG_CHECKPOINT: note}
 
 

@@ -557,7 +557,7 @@ def test_a_head_that_was_set_back_to_where_the_last_audit_saw_it(register):
 
 @pytest.mark.parametrize("root", [bytes(32), b"\xff" * 32])
 def test_tiles_that_fit_each_other_and_not_the_checkpoint(register, root):
-    note = sign_checkpoint(Checkpoint(ORIGIN, 6, root), LOG_KEY.public_key, LOG_KEY)
+    note = sign_checkpoint(Checkpoint(ORIGIN, 6, root), LOG_KEY)
     message = found(register.audit(register.objects() | {LOG_CHECKPOINT: note}), "wrong-root")
     assert message.startswith(LOG_CHECKPOINT)
 

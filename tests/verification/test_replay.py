@@ -169,7 +169,7 @@ def test_a_log_that_is_behind_the_kept_checkpoint_was_set_back(
 
 @pytest.mark.parametrize("size", [1, 2, 3])
 def test_a_kept_checkpoint_of_another_log_shows_a_fork(titles: Ledger, size: int) -> None:
-    fork = sign_checkpoint(Checkpoint(ORIGIN, size, bytes(32)), LOG_KEY.public_key, LOG_KEY)
+    fork = sign_checkpoint(Checkpoint(ORIGIN, size, bytes(32)), LOG_KEY)
     with pytest.raises(IntegrityError, match="the log's key signed both") as caught:
         Log(titles).known("TN1", fork)
     assert (caught.value.reason, caught.value.object_key) == ("not-consistent", LOG_CHECKPOINT)
@@ -177,7 +177,7 @@ def test_a_kept_checkpoint_of_another_log_shows_a_fork(titles: Ledger, size: int
 
 def test_a_checkpoint_that_the_log_did_not_sign_says_nothing(titles: Ledger) -> None:
     other = signer("other log")
-    note = sign_checkpoint(Checkpoint(ORIGIN, 1, bytes(32)), other.public_key, other)
+    note = sign_checkpoint(Checkpoint(ORIGIN, 1, bytes(32)), other)
     with pytest.raises(TrustError, match=r"^the kept checkpoint: "):
         Log(titles).known("TN1", note)
     with pytest.raises(IntegrityError, match=r"^the kept checkpoint: .*wrong signature") as caught:

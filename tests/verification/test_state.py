@@ -95,7 +95,7 @@ def test_the_file_names_each_title_with_the_version_and_address_of_its_head(worl
     assert json.loads(first) == {
         "audited_at": "2026-11-26T10:00:00.000000Z",
         "format": 1,
-        "keys": [world.key.key_id],
+        "keys": [world.key.public_key.key_id],
         "kind": "title-ledger-audit-state",
         "ledger": ORIGIN,
     }
@@ -307,7 +307,9 @@ def test_a_void_state_is_still_a_pin_and_the_report_says_what_it_is_not(world, a
     whole = world.open().verify_all(state=audited)
     assert whole
     assert whole.entries == 4
-    assert any(signer("bob").key_id[:16] in n and "verified anew" in n for n in whole.not_shown)
+    assert any(
+        signer("bob").public_key.key_id[:16] in n and "verified anew" in n for n in whole.not_shown
+    )
     assert world.open().verify_all(state=audited).entries == 0
     world.keyring = bob
     assert world.open().verify_all(state=audited)
@@ -329,7 +331,7 @@ def test_a_key_that_was_added_voids_nothing(world, audited):
     world.keyring = keyring_for(world.key, signer("bob"))
     assert world.open().verify_all(state=audited).entries == 0
     assert json.loads(audited.read_text().splitlines()[0])["keys"] == sorted(
-        [world.key.key_id, signer("bob").key_id]
+        [world.key.public_key.key_id, signer("bob").public_key.key_id]
     )
 
 

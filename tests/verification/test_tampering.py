@@ -647,7 +647,7 @@ def test_two_registrars_may_sign_one_chain(world):
     keyring = keyring_for(world.key, bob)
     second = Ledger.open(world.store(), keyring=keyring, signer=bob, clock=world.clock)
     entry = second.append(TITLE, {"owner": "Di"})
-    assert entry.key == bob.key_id
+    assert entry.key == bob.public_key.key_id
     assert second.verify(TITLE, expect=world.entries[0].address)
     alone = Ledger.open(second.store, keyring=world.keyring, clock=world.clock)
     assert_named(alone.verify(TITLE), "unknown-key", HEAD)

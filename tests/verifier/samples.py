@@ -82,7 +82,7 @@ class Log:
             self.tiles |= builder.append(leaf)
         self.tiles |= builder.unfinished()
         self.checkpoint = Checkpoint(ORIGIN, builder.size, builder.root())
-        self.note = sign_checkpoint(self.checkpoint, key.public_key, key)
+        self.note = sign_checkpoint(self.checkpoint, key)
 
     def members(self) -> Iterator[tuple[str, bytes]]:
         """The members of a bundle's last part."""

@@ -117,7 +117,7 @@ def test_a_bundle_with_a_pasted_key(person: Person) -> None:
     text = person.text
     assert "exit code 0." in text
     assert "not shown: that the bundle holds every title" in text
-    assert REGISTRAR.key_id in text
+    assert REGISTRAR.public_key.key_id in text
     assert '"owner": "Ödi 2"' in text
 
 
@@ -128,7 +128,7 @@ def test_a_bundle_with_a_keyring_and_a_log(person: Person) -> None:
     person.choose("registrars-file", KEYRING.encode())
     assert person.verify() == f"verified: 1 title, 3 entries of {ORIGIN}"
     assert "the log in the bundle" not in person.text
-    assert LOG_KEY.key_id in person.text
+    assert LOG_KEY.public_key.key_id in person.text
     person.type(registrars=REGISTRARS.encode().decode())
     person.verify()
     assert "not shown: the log in the bundle: your keyring has no key" in person.text

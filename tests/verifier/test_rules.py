@@ -621,7 +621,7 @@ def test_questions_that_a_file_can_not_answer_are_refused(page: Page) -> None:
 
 
 def test_the_registrar_of_the_samples_is_no_stranger() -> None:
-    assert REGISTRAR.key_id != STRANGER.key_id != LOG_KEY.key_id
+    assert REGISTRAR.public_key.key_id != STRANGER.public_key.key_id != LOG_KEY.public_key.key_id
 
 
 # -- Objects of a store ----------------------------------------------------------------------------
