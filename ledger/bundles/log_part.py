@@ -185,7 +185,7 @@ class AgainstLog:
     def add_leaves(self, batch: Batch) -> None:
         """Note leaves, once more of them are known to lead to the root."""
         leaves = map(decode_leaf, batch.leaves)
-        self._index.add_leaves(self._others.passing(leaves), batch.start)
+        self._index.add_leaves(self._others.passing(leaves, batch.start), batch.start)
 
     def judge(self, header: Header) -> Iterator[Finding]:
         """Report what the leaves refute. An incremental bundle may lack titles, and what is below.

@@ -36,19 +36,21 @@ from ledger.sealing.publish import (
 )
 from ledger.sealing.reader import LogReader, check_remembered
 from ledger.stores.swap import swap
+from ledger.titles.trust_files import accepted_by
 from ledger.tlog.checkpoint import Checkpoint, SignedCheckpoint, sign_checkpoint
 from ledger.tlog.merkle import EMPTY_ROOT
 from ledger.tlog.objects import LogState
 from ledger.tlog.tiles import TileBuilder
 
 if TYPE_CHECKING:
+    from collections.abc import Sequence
     from datetime import datetime
 
     from ledger.format.keys import Signer
     from ledger.format.report import Finding
     from ledger.sealing.publish import Commit
     from ledger.titles.history import History
-    from ledger.tlog.objects import Leaf
+    from ledger.tlog.objects import Leaf, TrustLeaf
 
 __all__ = ["Committed", "Declared", "LostRaceError", "is_as_remembered"]
 
@@ -90,6 +92,7 @@ class Committed:
                 " nobody would accept what it signs",
                 hint=f"ledger key trust FILE --origin {history.origin} --role log",
             )
+        self.history = history
         self.origin = history.origin
         self.store = history.store
         self.log = LogReader(history.store, history.origin, history.keyring)
@@ -110,7 +113,17 @@ class Committed:
 
     # -- One commit ----------------------------------------------------------------------------
 
-    def append(self, leaves: list[Leaf]) -> None:
+    def log_trust(self) -> None:
+        """Log the trust files that the log does not name yet, before anything is judged by them."""
+        accepted = accepted_by(self.history.keyring)
+        if accepted is None:
+            return
+        from ledger.trust.leaves import due_leaves  # noqa: PLC0415 -- slow to load
+
+        if due := list(due_leaves(accepted, self.index.trust_leaves())):
+            self.append(due)
+
+    def append(self, leaves: Sequence[Leaf | TrustLeaf]) -> None:
         """Commit to these leaves, and publish them.
 
         Raises LostRaceError, StoreError if nothing was committed, OutcomeUnknown.

@@ -16,7 +16,7 @@ from typing import TYPE_CHECKING, NamedTuple
 from ledger.errors import IntegrityError, StoreUnavailable
 from ledger.format.standing import Positions
 from ledger.tlog.merkle import EMPTY_ROOT
-from ledger.tlog.objects import RECORDED, Leaf, OtherLeaf, SealedRecord, decode_leaf
+from ledger.tlog.objects import RECORDED, Leaf, OtherLeaf, SealedRecord, TrustLeaf, decode_leaf
 
 if TYPE_CHECKING:
     import os
@@ -29,11 +29,13 @@ __all__ = ["SealedIndex"]
 
 FORMAT = 2
 TABLES = f"""
+CREATE TABLE trust (version INTEGER, digest BLOB, at INTEGER);
 CREATE TABLE covered (origin TEXT, size INTEGER, root BLOB);
 CREATE TABLE leaf (title TEXT, version INTEGER, at INTEGER, address BLOB,
                    PRIMARY KEY (title, version, address)) WITHOUT ROWID;
 PRAGMA user_version = {FORMAT};
 """
+ADD_TRUST = "INSERT INTO trust VALUES (?, ?, ?)"
 ADD = "INSERT OR IGNORE INTO leaf VALUES (?, ?, ?, ?)"
 NEWEST = """SELECT version, MIN(at), address FROM leaf WHERE title = ?
             GROUP BY version ORDER BY version DESC LIMIT ?"""
@@ -100,6 +102,12 @@ class SealedIndex:
         leaves = [at for back, (below, at, _) in enumerate(rows) if below == version - back]
         return SealedRecord(version, address.hex(), tuple(reversed(leaves)))
 
+    def trust_leaves(self) -> list[tuple[int, TrustLeaf]]:
+        """The trust files that the log names, in its order, and where."""
+        with self._failing():
+            rows = self._connection().execute("SELECT * FROM trust ORDER BY at").fetchall()
+        return [(at, TrustLeaf(version, digest.hex())) for version, digest, at in rows]
+
     def positions(self, title_number: str) -> Positions:
         """Where the log has the entries of a title."""
         with self._failing():
@@ -124,7 +132,9 @@ class SealedIndex:
         """Add leaves; if they turn out not to lead to the root, nothing is kept."""
         covered = _Covered(checkpoint.origin, checkpoint.size, checkpoint.root)
         with self._failing(), self._connection() as database:
-            database.executemany(ADD, _leaf_rows(leaves, start))
+            trust: list[tuple[int, bytes, int]] = []
+            database.executemany(ADD, _leaf_rows(leaves, start, trust))
+            database.executemany(ADD_TRUST, trust)
             database.execute("DELETE FROM covered")
             database.execute("INSERT INTO covered VALUES (?, ?, ?)", covered)
         self._covered = covered
@@ -171,11 +181,16 @@ class SealedIndex:
             ) from error
 
 
-def _leaf_rows(leaves: Iterable[bytes], start: int) -> Iterator[tuple[str, int, int, bytes]]:
+def _leaf_rows(
+    leaves: Iterable[bytes], start: int, trust: list[tuple[int, bytes, int]]
+) -> Iterator[tuple[str, int, int, bytes]]:
+    """Yield the rows of entries, and add those of trust files."""
     for at, data in enumerate(leaves, start):
         leaf = decode_leaf(data)
         if isinstance(leaf, OtherLeaf):
             if not leaf.may_be_passed_over:
                 raise leaf.unsupported()
+        elif isinstance(leaf, TrustLeaf):
+            trust.append((leaf.version, bytes.fromhex(leaf.digest), at))
         else:
             yield leaf.title_number, leaf.version, at, bytes.fromhex(leaf.address)

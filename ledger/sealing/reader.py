@@ -34,7 +34,15 @@ from ledger.tlog.merkle import (
     hash_leaf,
     inclusion_proof,
 )
-from ledger.tlog.objects import Leaf, LogState, OtherLeaf, SealedRecord, decode_leaf
+from ledger.tlog.objects import (
+    AnyLeaf,
+    Leaf,
+    LogState,
+    OtherLeaf,
+    SealedRecord,
+    TrustLeaf,
+    decode_leaf,
+)
 from ledger.tlog.receipt import Receipt
 from ledger.tlog.tiles import (
     ENTRIES,
@@ -288,7 +296,7 @@ class LogReader:
             )
         return self.newest_leaf(title_number, signed.checkpoint) if signed else None
 
-    def leaf_at(self, index: int, checkpoint: Checkpoint) -> Leaf | OtherLeaf:
+    def leaf_at(self, index: int, checkpoint: Checkpoint) -> AnyLeaf:
         """A leaf of a checkpoint, proved to be in it; raises IntegrityError."""
         tile = _whole(Tile(ENTRIES, index // WIDTH), checkpoint.size)
         (entries,) = self.read_tiles([tile])
@@ -413,7 +421,7 @@ class LogReader:
         return found
 
 
-def refuted(title_number: str, index: int, leaf: Leaf | OtherLeaf | None) -> IntegrityError:
+def refuted(title_number: str, index: int, leaf: AnyLeaf | None) -> IntegrityError:
     """The error of a record that the log's leaves refute."""
     key = layout.sealed_key(title_number)
     there = (
@@ -421,6 +429,8 @@ def refuted(title_number: str, index: int, leaf: Leaf | OtherLeaf | None) -> Int
         if leaf is None
         else f"a leaf of type {leaf.type!a:.40}"
         if isinstance(leaf, OtherLeaf)
+        else f"trust file {leaf.version}"
+        if isinstance(leaf, TrustLeaf)
         else f"version {leaf.version} of {leaf.title_number} ({leaf.address})"
     )
     return IntegrityError(

@@ -122,6 +122,7 @@ class _Sealer:
     def _run_once(self, *, every_title: bool) -> Sealed:
         self.history.follow_trust()
         self.committed.settle()
+        self.committed.log_trust()
         store = self.history.store
         titles = entries = 0
         findings: dict[Finding, None] = {}

@@ -19,6 +19,7 @@ from ledger.format.revision import Revision, parse_revision
 from ledger.format.standing import Positions, Standing
 from ledger.format.times import as_bound
 from ledger.titles.identity import check_there
+from ledger.titles.trust_files import accepted_keyring
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -96,8 +97,6 @@ class History:
         """Read the trust files again, if the reader pinned any; raises what ``read_trust`` does."""
         own = self.keyring.own
         if own.root(self.origin) is not None:
-            from ledger.titles.trust_files import accepted_keyring  # noqa: PLC0415 -- slow to load
-
             keyring = accepted_keyring(self.store, self.origin, own)
             if keyring != self.keyring:
                 self.use_keyring(keyring)

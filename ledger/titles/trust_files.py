@@ -6,17 +6,25 @@ from typing import TYPE_CHECKING
 
 from ledger.errors import LedgerError
 from ledger.format import layout
+from ledger.format.keyring import Keyring
 from ledger.titles.identity import check_there
-from ledger.trust.chain import MISSING, Trust, assemble
-from ledger.trust.keyring import AcceptedKeyring
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
-    from ledger.format.keyring import Keyring
     from ledger.stores.base import Store
+    from ledger.trust.chain import Trust
 
-__all__ = ["accepted_keyring", "read_trust", "trust_objects"]
+__all__ = ["accepted_by", "accepted_keyring", "read_trust", "trust_objects"]
+
+
+def accepted_by(keyring: Keyring) -> Trust | None:
+    """The trust files that a keyring goes by; None: its own keys count."""
+    if type(keyring) is Keyring:
+        return None
+    from ledger.trust.keyring import AcceptedKeyring  # noqa: PLC0415 -- slow to load
+
+    return keyring.accepted if isinstance(keyring, AcceptedKeyring) else None
 
 
 def accepted_keyring(store: Store, origin: str, own: Keyring) -> Keyring:
@@ -24,6 +32,8 @@ def accepted_keyring(store: Store, origin: str, own: Keyring) -> Keyring:
 
     Raises what ``read_trust`` does.
     """
+    from ledger.trust.keyring import AcceptedKeyring  # noqa: PLC0415
+
     trust = read_trust(store, origin, own)
     return AcceptedKeyring(trust, own) if trust else own
 
@@ -34,6 +44,8 @@ def read_trust(store: Store, origin: str, keyring: Keyring) -> Trust | None:
     None: the keyring has no root for it, so its own keys count. Raises what ``assemble`` does if
     the pinned file can't be used, and what the store raises.
     """
+    from ledger.trust.chain import MISSING, assemble  # noqa: PLC0415
+
     root = keyring.root(origin)
     if root is None:
         return None

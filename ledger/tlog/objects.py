@@ -5,7 +5,11 @@ A leaf of the log::
     {"entry":"<address>","title_number":"TN1234567","type":"entry","version":3}
 
 It says which entry is version 3 of a title, and nothing of what the entry says: the log may be
-public when the register is not. Beside the log::
+public when the register is not. Another one names a trust file, from the second on::
+
+    {"trust":"<sha256 of what its holders signed>","type":"trust","version":2}
+
+Beside the log::
 
     _log/state          {"checkpoint":"<signed note>","format":1,"staging":"<base size>-<sha256>"}
     _log/staging/…      the leaves that the checkpoint adds to its base, as a tile of entries
@@ -19,7 +23,7 @@ from __future__ import annotations
 import hashlib
 import re
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, NamedTuple
+from typing import TYPE_CHECKING, NamedTuple, TypeAlias
 
 from ledger.errors import (
     IntegrityError,
@@ -41,11 +45,13 @@ if TYPE_CHECKING:
     from ledger.format.keys import PublicKey
 
 __all__ = [
+    "AnyLeaf",
     "Leaf",
     "LogState",
     "OtherLeaf",
     "SealedRecord",
     "Staging",
+    "TrustLeaf",
     "decode_leaf",
     "is_log_key",
     "leaf_of",
@@ -53,6 +59,8 @@ __all__ = [
 
 LEAF_TYPE = "entry"
 LEAF_MEMBERS = {"entry", "title_number", "type", "version"}
+TRUST_TYPE = "trust"
+TRUST_MEMBERS = {"trust", "type", "version"}
 
 NOT_TO_BE_PASSED_OVER = "!"
 """What the type of a leaf begins with if a reader that does not know it must say so."""
@@ -88,6 +96,8 @@ class Leaf(NamedTuple):
         leaf = decode_leaf(data)
         if isinstance(leaf, OtherLeaf):
             raise leaf.unsupported()
+        if isinstance(leaf, TrustLeaf):
+            raise MalformedError("not the leaf of an entry: it names a trust file")
         return leaf
 
     @classmethod
@@ -103,6 +113,33 @@ class Leaf(NamedTuple):
         )
 
 
+class TrustLeaf(NamedTuple):
+    """One trust file in the log."""
+
+    version: int
+    digest: str
+    """Hex sha256 of what its holders signed."""
+
+    def encode(self) -> bytes:
+        """The content of the leaf; raises InvalidError for what is none."""
+        return canonical.encode(
+            {
+                "trust": layout.check_address(self.digest),
+                "type": TRUST_TYPE,
+                "version": _check_version(self.version),
+            }
+        )
+
+    @classmethod
+    def _of(cls, value: dict[str, JSONValue]) -> TrustLeaf:
+        if value.keys() != TRUST_MEMBERS:
+            raise MalformedError(f"not a trust leaf: expected {', '.join(sorted(TRUST_MEMBERS))}")
+        version = _check_version(value["version"])
+        if version == 1:
+            raise MalformedError("not a trust leaf: the first trust file has none")
+        return cls(version, layout.check_address(value["trust"]))
+
+
 class OtherLeaf(NamedTuple):
     """A leaf that is not about an entry: it is counted, and what it says is not judged."""
 
@@ -116,18 +153,23 @@ class OtherLeaf(NamedTuple):
     def unsupported(self) -> UnsupportedFormatError:
         """The error of whoever has to know what the leaf says."""
         return UnsupportedFormatError(
-            f"a leaf of type {self.type!a:.40}; this version knows {LEAF_TYPE!r} only"
+            f"a leaf of type {self.type!a:.40}; this version knows {LEAF_TYPE!r} and {TRUST_TYPE!r}"
         )
 
 
-def decode_leaf(data: bytes) -> Leaf | OtherLeaf:
+AnyLeaf: TypeAlias = Leaf | TrustLeaf | OtherLeaf
+
+
+def decode_leaf(data: bytes) -> AnyLeaf:
     """Read a leaf of any type; raises MalformedError."""
     value = canonical.load(data)
     if not isinstance(value, dict) or not isinstance(value.get("type"), str):
         raise MalformedError("not a leaf of the log: no object with a type")
-    if value["type"] != LEAF_TYPE:
-        return OtherLeaf(str(value["type"]))
-    return Leaf._of(value)  # noqa: SLF001 -- next to it
+    if value["type"] == LEAF_TYPE:
+        return Leaf._of(value)  # noqa: SLF001 -- next to it
+    if value["type"] == TRUST_TYPE:
+        return TrustLeaf._of(value)  # noqa: SLF001
+    return OtherLeaf(str(value["type"]))
 
 
 def leaf_of(entry: Entry) -> Leaf:

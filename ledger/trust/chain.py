@@ -64,6 +64,18 @@ class Trust:
             sorted({file.log for file in self.files}, key=lambda log: (log.size, log.root))
         )
 
+    def file(self, version: int) -> TrustFile | None:
+        """The accepted file of this version, or None."""
+        at = version - self.files[0].version
+        return self.files[at] if 0 <= at < len(self.files) else None
+
+    def is_disowned(self, leaf: int) -> bool:
+        """Whether a thief may have logged this leaf with a key of the log that was revoked since.
+
+        It lies from where a file revokes the key on, and before where the log was by then.
+        """
+        return any(start <= leaf < end for start, end in self._disowned)
+
     def registrar(self, key_id: str) -> TrustKey | None:
         """The key of this id, if some file lists it as a registrar's."""
         key = self.listed.get(key_id)
@@ -107,6 +119,19 @@ class Trust:
     def listed(self) -> dict[str, TrustKey]:
         """All keys that any file lists, by id, as the newest of those files has them."""
         return {key.key_id: key for file in self.files for key in file.keys}
+
+    @cached_property
+    def _disowned(self) -> list[tuple[int, int]]:
+        """The leaves that stolen keys of the log may have made, as ranges."""
+        known: dict[str, int] = {}
+        for file in self.files:
+            for revoked in file.revoked:
+                known.setdefault(revoked.key_id, file.log.size)
+        return [
+            (revoked.start, known[revoked.key_id])
+            for revoked in self.newest.revoked
+            if (key := self.listed.get(revoked.key_id)) and key.role == "log"
+        ]
 
     @cached_property
     def _ends(self) -> dict[str, int]:

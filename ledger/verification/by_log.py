@@ -30,12 +30,14 @@ from ledger.format.ordered import join
 from ledger.format.report import Finding, Report, finding_of
 from ledger.packs.reader import FROM_PACKS
 from ledger.sealing.reader import check_remembered, open_remembered
+from ledger.titles.trust_files import accepted_by
 from ledger.tlog.checkpoint import Checkpoint
 from ledger.verification.compare import Expected, OtherLeaves, compare, gather, with_log
 from ledger.verification.leaf_index import Beyond, LeafIndex
 from ledger.verification.records import judge_records
 from ledger.verification.replay import rehash
 from ledger.verification.state import LogProgress
+from ledger.verification.trust import judge_trust, not_logged
 from ledger.verification.unlogged import Waiting
 from ledger.verification.walk import Subject, verify_titles
 
@@ -101,6 +103,8 @@ class LogAudit:
         self._others = OtherLeaves()
         self._state: VerificationState | None = None
         self._readable = False
+        self._trust_logged = 1
+        """The last trust file that the log names."""
         self._audited = 0  # leaves
         self._under_way: dict[str, Expected] = {}
         self._newest: SignedCheckpoint | None = None
@@ -145,18 +149,36 @@ class LogAudit:
         self._audited = base.size if base else 0
         try:
             leaves = rehash(self._log, self.signed.checkpoint, base)
-            self._index.add_leaves(self._others.passing(leaves), self._audited)
+            self._index.add_leaves(self._others.passing(leaves, self._audited), self._audited)
         except LedgerError as error:
             yield finding_of(error, layout.LOG)
         else:
             self._readable = True
             yield from self._others.findings()
+            yield from self._judge_trust()
+
+    def _judge_trust(self) -> Iterator[Finding]:
+        """Compare the leaves that name trust files with the files."""
+        remembered = self._state.trust if self._state else None
+        logged = remembered.logged if remembered and self._audited else 1
+        self._trust_logged, findings = judge_trust(
+            self._history.keyring, self._others.trust, logged
+        )
+        yield from findings
+        accepted = accepted_by(self._history.keyring)
+        if accepted and accepted.newest.version > self._trust_logged:
+            since = (
+                remembered.since if remembered and remembered.logged == self._trust_logged else ""
+            )
+            yield not_logged(self._trust_logged, since, self._now, self._max_delay)
 
     def _base(self) -> Checkpoint | None:
         """Return the checkpoint of the last clean audit, if the state still vouches for it."""
         header = self._state.header if self._state and not self._state.lost_keys else None
         if header is None or header.checkpoint is None:
             return None
+        if accepted_by(self._history.keyring) and header.trust is None:
+            return None  # the leaves that name trust files were not judged yet
         old = open_remembered(self._log, header.checkpoint)
         return old if isinstance(old, Checkpoint) else None
 
@@ -274,7 +296,7 @@ class LogAudit:
         if self.signed is None or self._newest is None:
             raise AssertionError("an audit that did not end is never clean")
         seen = self._newest.note.decode()
-        return LogProgress(self.signed.note.decode(), seen, self._index.newest)
+        return LogProgress(self.signed.note.decode(), seen, self._index.newest, self._trust_logged)
 
     def facts(self) -> dict[str, Any]:
         """Return the signed checkpoints as evidence: two that contradict each other are proof."""

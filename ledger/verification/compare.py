@@ -7,12 +7,12 @@ from typing import TYPE_CHECKING, NamedTuple
 
 from ledger.format import layout
 from ledger.format.report import Finding
-from ledger.tlog.objects import OtherLeaf
+from ledger.tlog.objects import OtherLeaf, TrustLeaf
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator
 
-    from ledger.tlog.objects import Leaf
+    from ledger.tlog.objects import AnyLeaf
     from ledger.verification.leaf_index import Row
     from ledger.verification.walk import Known, Subject
 
@@ -22,16 +22,20 @@ ADDRESS_BYTES = 32
 
 
 class OtherLeaves:
-    """Counts the leaves that are not about entries, by type, while leaves pass by."""
+    """Notes the leaves that are not about entries, while leaves pass by."""
 
     def __init__(self) -> None:
         self._counts: Counter[OtherLeaf] = Counter()
+        self.trust: list[tuple[int, TrustLeaf]] = []
+        """Those that name trust files, and their indexes."""
 
-    def passing(self, leaves: Iterable[Leaf | OtherLeaf]) -> Iterator[Leaf | OtherLeaf]:
-        """Yield the leaves, and count those of other types."""
-        for leaf in leaves:
+    def passing(self, leaves: Iterable[AnyLeaf], start: int) -> Iterator[AnyLeaf]:
+        """Yield the leaves, of which ``start`` is the index of the first."""
+        for at, leaf in enumerate(leaves, start):
             if isinstance(leaf, OtherLeaf):
                 self._counts[leaf] += 1
+            elif isinstance(leaf, TrustLeaf):
+                self.trust.append((at, leaf))
             yield leaf
 
     def findings(self) -> Iterator[Finding]:

@@ -16,6 +16,7 @@ from ledger.titles.append import names_of
 from ledger.verification.listing import TolerantListing, by_folder
 from ledger.verification.log_objects import check_log, judge_emptiness
 from ledger.verification.prefetch import Wanted, fetch
+from ledger.verification.trust import trust_findings
 from ledger.verification.walk import TITLES, plan_walk, stray
 
 if TYPE_CHECKING:
@@ -63,6 +64,7 @@ def fsck(
     if not titles and not listing.findings and (empty := judge_emptiness(history)):
         yield Report(history.origin, findings=(empty,))
     yield check_log(history)
+    yield Report(history.origin, findings=trust_findings(history.keyring, now))
 
 
 def _fsck_folder(

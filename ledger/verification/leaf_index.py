@@ -18,7 +18,7 @@ from ledger.verification.walk import Known
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator
 
-    from ledger.tlog.objects import OtherLeaf
+    from ledger.tlog.objects import AnyLeaf
 
 __all__ = ["Beyond", "LeafIndex", "Row"]
 
@@ -67,11 +67,11 @@ class LeafIndex:
         """Delete the database."""
         self._database.close()
 
-    def add_leaves(self, leaves: Iterable[Leaf | OtherLeaf], start: int) -> None:
+    def add_leaves(self, leaves: Iterable[AnyLeaf], start: int) -> None:
         """Add the leaves of the log from an index on."""
         self._add("INSERT INTO leaf VALUES (?, ?, ?, ?)", _rows(leaves, start))
 
-    def add_later(self, leaves: Iterable[Leaf | OtherLeaf], start: int) -> None:
+    def add_later(self, leaves: Iterable[AnyLeaf], start: int) -> None:
         """Add leaves of a later checkpoint than the one that is audited."""
         self._add("INSERT INTO later VALUES (?, ?, ?, ?)", _rows(leaves, start))
         with _failing():
@@ -146,7 +146,7 @@ class LeafIndex:
             yield from rows
 
 
-def _rows(leaves: Iterable[Leaf | OtherLeaf], start: int) -> Iterator[tuple[object, ...]]:
+def _rows(leaves: Iterable[AnyLeaf], start: int) -> Iterator[tuple[object, ...]]:
     for at, leaf in enumerate(leaves, start):
         if isinstance(leaf, Leaf):
             yield f"{leaf.title_number}/", leaf.version, leaf.address, at

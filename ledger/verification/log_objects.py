@@ -16,6 +16,7 @@ from ledger.verification.compare import OtherLeaves
 from ledger.verification.leaf_index import LeafIndex
 from ledger.verification.records import judge_records
 from ledger.verification.replay import rehash
+from ledger.verification.trust import judge_trust
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -90,11 +91,12 @@ def _check(log: LogReader, others: OtherLeaves) -> Iterator[Finding]:
     size = signed.checkpoint.size
     with closing(LeafIndex()) as index:
         try:
-            index.add_leaves(others.passing(rehash(log, signed.checkpoint)), 0)
+            index.add_leaves(others.passing(rehash(log, signed.checkpoint), 0), 0)
         except LedgerError as error:
             yield finding_of(error, layout.LOG)
             return
         yield from others.findings()
+        yield from judge_trust(log.keyring, others.trust)[1]
         yield from judge_records(log, index.titles(), 0, size)
         yield from _check_tiles(log, signed.checkpoint)
 

@@ -17,7 +17,7 @@ from ledger.errors import (
 from ledger.format import layout
 from ledger.sealing.reader import check_remembered
 from ledger.tlog.merkle import HASH_BYTES, check_inclusion, inclusion_proof
-from ledger.tlog.objects import Leaf, OtherLeaf, decode_leaf
+from ledger.tlog.objects import Leaf, decode_leaf
 from ledger.tlog.tiles import ENTRIES, WIDTH, Tile, TileBuilder
 
 if TYPE_CHECKING:
@@ -25,6 +25,7 @@ if TYPE_CHECKING:
 
     from ledger.sealing.reader import LogReader
     from ledger.tlog.checkpoint import Checkpoint
+    from ledger.tlog.objects import AnyLeaf
 
 __all__ = ["last_logged", "rehash"]
 
@@ -38,7 +39,7 @@ KEPT = "the kept checkpoint"
 
 def rehash(
     log: LogReader, checkpoint: Checkpoint, base: Checkpoint | None = None
-) -> Iterator[Leaf | OtherLeaf]:
+) -> Iterator[AnyLeaf]:
     """Yield the leaves of a checkpoint, or those it has beyond ``base``, in order.
 
     Believe them only after the last one. By then every tile that is new since ``base``, on every

@@ -11,6 +11,7 @@ from ledger.format import layout
 from ledger.format.report import Finding, Report, Tally
 from ledger.verification.listing import TolerantListing
 from ledger.verification.state import open_state
+from ledger.verification.trust import trust_findings
 from ledger.verification.walk import FROM_A_LISTING, Subject, verify_titles
 
 if TYPE_CHECKING:
@@ -98,6 +99,10 @@ class Verification:
 
     def _begin(self) -> None:
         self._note_listing()
+        found = trust_findings(self._history.keyring, self._now)
+        if self.state is not None:
+            found += self.state.judge_trust()
+        self._add(Report(self._history.origin, findings=found))
         if self._log_audit is not None:
             self._add(self._log_audit.begin(self.state))
         elif self.state is not None and self.state.header and self.state.header.seen:

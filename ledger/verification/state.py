@@ -14,10 +14,13 @@ from typing import IO, TYPE_CHECKING, NamedTuple
 from ledger.errors import ConflictError, StoreUnavailable
 from ledger.format import layout, times
 from ledger.format.ordered import join
+from ledger.format.report import Finding
 from ledger.local.files import NewFile, check_name, check_outside, lock_file
 from ledger.stores import FolderStore
+from ledger.titles.trust_files import accepted_by
 from ledger.verification.state_file import (
     RememberedTitle,
+    RememberedTrust,
     StateHeader,
     check_header,
     check_whole,
@@ -48,6 +51,8 @@ class LogProgress(NamedTuple):
     """The newest that it relied on: the same, or one that was sealed meanwhile."""
     versions: Callable[[], Iterator[tuple[str, int]]]
     """The titles with new leaves, in order, and the last version of each."""
+    trust: int
+    """The last trust file that the log names."""
 
 
 class VerificationState:
@@ -71,6 +76,7 @@ class VerificationState:
         self.path = Path(path)
         keys = {t.key.key_id for t in keyring if (t.origin, t.role) == (origin, "registrar")}
         self._next = StateHeader(origin, tuple(sorted(keys)), times.format_time(now))
+        self._accepted = accepted_by(keyring)
         check_name(self.path, replace=True)
         self.header: StateHeader | None = None
         self.digest: str | None = None
@@ -91,8 +97,32 @@ class VerificationState:
         except BaseException:
             self.close()
             raise
-        self.lost_keys = sorted(set(self.header.keys) - keys) if self.header else []
-        """Keys that it relied on and that no longer count; if any, it vouches for nothing."""
+        self.trust = self.header.trust if self.header else None
+        """What it remembers of trust files."""
+        self.lost_keys = self._find_lost(keys)
+        """Keys that it relied on and that count no more, or up to another place in the log; if any,
+        it vouches for nothing."""
+
+    def _find_lost(self, keys: set[str]) -> list[str]:
+        if self.header is None:
+            return []
+        ends = self.trust.ends if self.trust else {}
+        end_of = self._accepted.end_of if self._accepted else ends.get
+        return sorted(
+            key for key in self.header.keys if key not in keys or end_of(key) != ends.get(key)
+        )
+
+    def judge_trust(self) -> tuple[Finding, ...]:
+        """Report trust files that were set back, or replaced, since they were seen."""
+        if self.trust is None or self._accepted is None:
+            return ()
+        file = self._accepted.file(self.trust.version)
+        if file is not None and file.digest == self.trust.digest:
+            return ()
+        key = layout.trust_key(self.trust.version)
+        there = "another file is there now" if file else "it is not there any more, or not accepted"
+        message = f"{key}: {self.path} has seen {self.trust.digest} there, and {there}"
+        return (Finding("tampering", "trust-set-back", key, message),)
 
     def close(self) -> None:
         """Close the files and forget what was not finished."""
@@ -160,6 +190,7 @@ class VerificationState:
         whole = hashlib.sha256()
         with NewFile(self.path, replace=True, mode=0o600) as new:
             header, titles = self._next, self._joined()
+            header = header._replace(trust=self._next_trust(logged))
             if logged is not None:
                 header = header._replace(checkpoint=logged.checkpoint, seen=logged.seen)
                 titles = _advance(titles, logged.versions(), header.audited_at)
@@ -168,6 +199,18 @@ class VerificationState:
                 new.write(line)
             new.commit()
         return whole.hexdigest()
+
+    def _next_trust(self, progress: LogProgress | None) -> RememberedTrust | None:
+        if self._accepted is None or self.judge_trust():
+            return self.trust
+        newest, before = self._accepted.newest, self.trust
+        logged = progress.trust if progress else before.logged if before else 1
+        since = before.since if before and before.logged == logged else ""
+        ends = {
+            key: end for key in self._next.keys if (end := self._accepted.end_of(key)) is not None
+        }
+        waiting = (since or self._next.audited_at) if newest.version > logged else ""
+        return RememberedTrust(newest.version, newest.digest, ends, logged, waiting)
 
     def _joined(self) -> Iterator[RememberedTitle]:
         noted = ((found.title_number, found) for found in self._noted())

@@ -12,6 +12,9 @@ store's listing line by line, whatever its size::
 A line vouches for all that lies below its address. A line with ``pin`` does not: the address must
 be in the chain, but the title is verified from head to root.
 
+If the reader pinned a trust file, the first line has ``"trust"``: the newest file that was seen,
+where each key's end was, and how far the log named the files.
+
 After an audit, the first line is of format 2. It then has two signed notes: ``"checkpoint"``, which
 the audit compared with, and ``"seen"``, the newest that it relied on. A title's line then says how
 far the log had the title and, if the head was beyond that, when an audit first saw so::
@@ -31,6 +34,8 @@ import re
 import stat
 from typing import IO, TYPE_CHECKING, NamedTuple
 
+import msgspec
+
 from ledger.errors import (
     InvalidError,
     LedgerError,
@@ -47,6 +52,7 @@ if TYPE_CHECKING:
 
 __all__ = [
     "RememberedTitle",
+    "RememberedTrust",
     "StateHeader",
     "check_header",
     "check_whole",
@@ -61,13 +67,27 @@ BLOCK = 1 << 20
 """Bytes read at once, and the length of the longest line that is accepted."""
 
 LINE = re.compile(
-    rb"([A-Z0-9][A-Z0-9_-]{0,31}) ([1-9][0-9]{0,15}) ([0-9a-f]{64})( pin)?"
+    rb"([A-Z0-9][A-Z0-9._-]{0,63}) ([1-9][0-9]{0,15}) ([0-9a-f]{64})( pin)?"
     rb"(?: logged (0|[1-9][0-9]{0,15}))?(?: since ([0-9TZ.:-]{20,40}))?"
 )
 DECIDE = (
     "bring back a copy of it; or move it away, and everything is verified anew,"
     " with nothing remembered"
 )
+
+
+class RememberedTrust(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+    """What a reader remembers of the trust files of a ledger."""
+
+    version: int
+    """The newest that it accepted."""
+    digest: str
+    ends: dict[str, int]
+    """Where keys ended, by id."""
+    logged: int = 1
+    """The last version that the log named."""
+    since: str = ""
+    """When it was first seen that the next one was not logged, or ""."""
 
 
 class StateHeader(NamedTuple):
@@ -81,6 +101,7 @@ class StateHeader(NamedTuple):
     """The signed checkpoint of the last clean audit, if there was one."""
     seen: str | None = None
     """The newest checkpoint that the audit relied on."""
+    trust: RememberedTrust | None = None
 
 
 class RememberedTitle(NamedTuple):
@@ -99,7 +120,7 @@ class RememberedTitle(NamedTuple):
 def lines_of(header: StateHeader, titles: Iterable[RememberedTitle]) -> Iterator[bytes]:
     """Yield the lines of a file, each with its end."""
     before = hashlib.sha256()
-    first = {
+    first: dict[str, canonical.JSONValue] = {
         "audited_at": header.audited_at,
         "format": 1,
         "keys": list(header.keys),
@@ -108,6 +129,8 @@ def lines_of(header: StateHeader, titles: Iterable[RememberedTitle]) -> Iterator
     }
     if header.checkpoint is not None and header.seen is not None:
         first |= {"checkpoint": header.checkpoint, "format": 2, "seen": header.seen}
+    if header.trust is not None:
+        first["trust"] = msgspec.to_builtins(header.trust)
     line = canonical.encode(first) + b"\n"
     before.update(line)
     yield line
@@ -191,6 +214,7 @@ def _parse_header(line: bytes, path: Path) -> StateHeader:
     if type(value.get("format")) is not int or value["format"] not in {1, 2}:  # True is 1, too
         raise UnsupportedFormatError(f"{path}: a state of format {value.get('format')!a:.20}")
     members = {"audited_at", "format", "keys", "kind", "ledger"}
+    trust = _trust(value.pop("trust"), path) if "trust" in value else None
     if value.keys() != (members if value["format"] == 1 else {*members, "checkpoint", "seen"}):
         raise _damaged(path, "its first line has other members than a state's")
     origin, keys, audited_at = value["ledger"], value["keys"], value["audited_at"]
@@ -202,7 +226,17 @@ def _parse_header(line: bytes, path: Path) -> StateHeader:
     checkpoint, seen = value.get("checkpoint"), value.get("seen")
     if value["format"] == 2 and not (isinstance(checkpoint, str) and isinstance(seen, str)):
         raise _damaged(path, "its first line: a checkpoint is no text")
-    return StateHeader(origin, tuple(texts), str(audited_at), checkpoint, seen)
+    return StateHeader(origin, tuple(texts), str(audited_at), checkpoint, seen, trust)
+
+
+def _trust(value: object, path: Path) -> RememberedTrust:
+    try:
+        trust = msgspec.convert(value, RememberedTrust, strict=True)
+    except msgspec.ValidationError as error:
+        raise _damaged(path, f"its first line: trust: {error}") from error
+    if not layout.is_address(trust.digest) or trust.logged < 1:
+        raise _damaged(path, "its first line: not what a state has of trust files")
+    return trust
 
 
 def check_header(file: IO[bytes], path: Path, origin: str) -> StateHeader:

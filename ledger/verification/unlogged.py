@@ -141,7 +141,7 @@ class Waiting:
             old, newer = self.newest.checkpoint, self._read_checkpoint()
             check_remembered(self._log, newer, old)
             others = OtherLeaves()
-            leaves = others.passing(rehash(self._log, newer.checkpoint, old))
+            leaves = others.passing(rehash(self._log, newer.checkpoint, old), old.size)
             self._index.add_later(leaves, old.size)
         except LedgerError as error:
             finding = finding_of(error, layout.LOG_CHECKPOINT)

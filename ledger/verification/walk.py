@@ -22,6 +22,7 @@ from ledger.format.report import Finding, Report, finding_of
 from ledger.local.parallel import in_chunks
 from ledger.packs.reader import FROM_PACKS, PackReader, pack_names
 from ledger.verification.prefetch import Fetched, Near, Wanted, fetch
+from ledger.verification.trust import trust_findings
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator, Mapping
@@ -240,9 +241,9 @@ def verify_title(
     fetched = None
     if history.store.concurrency > 1 and since is None:
         fetched = fetch(history.store, [Wanted(layout.check_title_number(title_number))])[0]
-    return carry_out(
-        plan_walk(history, title_number, now, expect=expect, since=since, fetched=fetched), jobs
-    )
+    plan = plan_walk(history, title_number, now, expect=expect, since=since, fetched=fetched)
+    report = carry_out(plan, jobs)
+    return replace(report, findings=(*trust_findings(history.keyring, now), *report.findings))
 
 
 def carry_out(plan: _Plan, jobs: int = 1) -> Report:

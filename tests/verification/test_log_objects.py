@@ -73,12 +73,12 @@ def with_leaves(register, *types):
 
 
 def test_leaves_of_other_types_are_counted_and_everything_else_is_compared(register):
-    objects = with_leaves(register, "trust", "witness", "witness")
+    objects = with_leaves(register, "note", "witness", "witness")
     report = register.audit(objects)
     assert report.outcome == "verified", report
     assert not report.findings
     notes = "\n".join(report.not_shown)
-    assert "1 leaf of type 'trust'" in notes
+    assert "1 leaf of type 'note'" in notes
     assert "2 leaves of type 'witness'" in notes
     register.set_back(objects, "TN1", 2)
     assert "TN1" in found(register.audit(objects), "not-as-logged")
@@ -86,7 +86,7 @@ def test_leaves_of_other_types_are_counted_and_everything_else_is_compared(regis
 
 
 def test_leaves_that_must_not_be_passed_over_leave_an_audit_unchecked(register):
-    objects = with_leaves(register, "trust", "!hand-over")
+    objects = with_leaves(register, "feature", "!hand-over")
     report = register.audit(objects)
     assert (report.outcome, slugs(report)) == ("unchecked", ["unsupported-leaf"])
     assert "'!hand-over'" in report.findings[0].message

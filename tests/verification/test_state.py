@@ -103,6 +103,15 @@ def test_the_file_names_each_title_with_the_version_and_address_of_its_head(worl
     assert json.loads(last) == {"sha256": hashlib.sha256(above).hexdigest(), "titles": 2}
 
 
+def test_a_title_number_of_any_length_is_remembered(tmp_path):
+    ledger = memory_ledger()
+    for title in ("0A1B2C3D-4E5F-6071-8293-A4B5C6D7E8F9", "A.1", "Z" * 64):
+        ledger.append(title, {})
+    for _ in range(2):
+        assert ledger.verify_all(state=tmp_path / "state")
+    assert [line.split()[0] for line in lines(tmp_path / "state")] == list(ledger.titles())
+
+
 def test_the_report_says_how_much_was_taken_on_trust(world, audited):
     report = world.open().verify_all(state=audited)
     assert report

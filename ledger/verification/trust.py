@@ -1,0 +1,56 @@
+"""What a verification says of the trust files themselves."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from ledger.format import layout, times
+from ledger.format.report import Finding
+from ledger.titles.trust_files import accepted_by
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable
+    from datetime import datetime, timedelta
+
+    from ledger.format.keyring import Keyring
+    from ledger.tlog.objects import TrustLeaf
+
+__all__ = ["judge_trust", "not_logged", "trust_findings"]
+
+
+def trust_findings(keyring: Keyring, now: datetime) -> tuple[Finding, ...]:
+    """Report trust files that are missing or not accepted, or whose successor is overdue."""
+    accepted = accepted_by(keyring)
+    if accepted is None:
+        return ()
+    newest = accepted.newest
+    if newest.next is None or f"{now:%Y-%m-%d}" <= newest.next:
+        return accepted.findings
+    message = (
+        f"{newest.object_key}: a later file was due by {newest.next}: an older state of the ledger"
+        " may be served, or its holders are late"
+    )
+    overdue = Finding("warning", "trust-overdue", newest.object_key, message)
+    return (*accepted.findings, overdue)
+
+
+def judge_trust(
+    keyring: Keyring, leaves: Iterable[tuple[int, TrustLeaf]], logged: int = 1
+) -> tuple[int, tuple[Finding, ...]]:
+    """Compare the leaves that name trust files with the accepted files; see ``judge_leaves``."""
+    from ledger.trust.leaves import judge_leaves  # noqa: PLC0415 -- slow to load
+
+    accepted = accepted_by(keyring)
+    return judge_leaves(accepted, leaves, logged) if accepted else (logged, ())
+
+
+def not_logged(logged: int, since: str, now: datetime, max_delay: timedelta) -> Finding:
+    """Report that the log does not name the trust files after version ``logged``.
+
+    ``since``: when this reader first saw so, or "". They count, but must be logged in time.
+    """
+    key = layout.trust_key(logged + 1)
+    seen = f", and was seen to wait at {since}" if since else ""
+    message = f"{key}: the log does not name it yet{seen} (the next seal does)"
+    late = bool(since) and now - times.parse_time(since) > max_delay
+    return Finding("tampering" if late else "warning", "trust-not-logged", key, message)
