@@ -19,6 +19,7 @@ from cli.terminal.output import counted
 from ledger import Ledger, LedgerError, NotFoundError, PrivateKey
 from ledger.errors import OutcomeUnknown, StoreDenied, StoreUnavailable
 from ledger.format.layout import LEDGER_KEY
+from ledger.format.pem import read_private_keys
 from ledger.local.keyfile import read_private
 from ledger.stores import FolderStore, open_store
 from ledger.stores.probe import probe
@@ -194,7 +195,7 @@ class Examination:
         """Check the log's key; only a machine that seals the log has one."""
         path = log_key_file(self._config)
         if path.exists():
-            _key_id(self._config, path)
+            _check_log_keys(self._config, path)
             yield Check("log key", "ok", f"{path} is readable only by you")
 
     def _see_memory(self) -> Iterator[Check]:
@@ -243,6 +244,13 @@ def _key_id(config: Config, path: Path) -> str | None:
     if passphrase is None and b"ENCRYPTED" in pem:
         return None
     return PrivateKey.from_pem(pem, passphrase).public_key.key_id
+
+
+def _check_log_keys(config: Config, path: Path) -> None:
+    """Check that the log's keys can be read, as far as that needs no passphrase."""
+    pem, passphrase = read_private(path), config.given_passphrase()
+    if passphrase is not None or b"ENCRYPTED" not in pem:
+        read_private_keys(pem, passphrase)
 
 
 def _compare_clocks(store: Store) -> Iterator[Check]:

@@ -7,20 +7,23 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from cli.config import make_own_folder
-from ledger import load_key
+from ledger import load_key, load_keys
 from ledger.errors import KeyUnavailable
 from ledger.local.files import write_file
 
 if TYPE_CHECKING:
+    from collections.abc import Iterable
+
     from cli.config import Config
-    from ledger import PrivateKey, PublicKey
+    from ledger import PrivateKey
+    from ledger.format.pem import OwnKey, VerifyingKey
     from ledger.tlog import WitnessKey
 
 __all__ = [
     "LOG_KEY",
     "load_witness",
-    "log_key",
     "log_key_file",
+    "log_keys",
     "memory_file",
     "memory_place",
     "new_name_file",
@@ -45,11 +48,11 @@ def log_key_file(config: Config, flag: Path | None = None) -> Path:
     return Path(named).expanduser() if named else config.folder / LOG_KEY
 
 
-def log_key(config: Config, flag: Path | None = None) -> PrivateKey:
-    """Load the log's private key; ask for its passphrase if it has one."""
+def log_keys(config: Config, flag: Path | None = None) -> tuple[OwnKey, ...]:
+    """Load the log's private keys; ask for their passphrase if they have one."""
     path = log_key_file(config, flag)
     try:
-        return load_key(path, config.passphrase(path))
+        return load_keys(path, config.passphrase(path))
     except KeyUnavailable as error:
         if path.exists():
             raise
@@ -104,18 +107,20 @@ def _name_file(key_file: Path) -> Path:
     return key_file.with_suffix(".vkey")
 
 
-def write_witness(key_file: Path, name: str, public: PublicKey) -> WitnessKey:
-    """Write the public key of a witness, with its name, beside the private one."""
-    from ledger.tlog import WitnessKey  # noqa: PLC0415 -- few commands need witnesses
+def write_witness(
+    key_file: Path, name: str, public: Iterable[VerifyingKey]
+) -> tuple[WitnessKey, ...]:
+    """Write the public keys of a witness, with its name, beside the private ones: one a line."""
+    from ledger.tlog import witness_key  # noqa: PLC0415 -- few commands need witnesses
 
-    witness = WitnessKey(name, public)
-    write_file(_name_file(key_file), f"{witness.vkey}\n".encode())
-    return witness
+    keys = tuple(witness_key(name, each) for each in public)
+    write_file(_name_file(key_file), "".join(f"{key.vkey}\n" for key in keys).encode())
+    return keys
 
 
-def load_witness(config: Config, flag: Path | None = None) -> tuple[WitnessKey, PrivateKey]:
-    """Load a witness's public key with its name, and its private key."""
-    from ledger.tlog import WitnessKey  # noqa: PLC0415
+def load_witness(config: Config, flag: Path | None = None) -> tuple[tuple[WitnessKey, OwnKey], ...]:
+    """Load a witness's public keys with its name, each with its private key."""
+    from ledger.tlog import parse_witness_key  # noqa: PLC0415
 
     path = witness_key_file(config, flag)
     if not path.exists():
@@ -124,18 +129,18 @@ def load_witness(config: Config, flag: Path | None = None) -> tuple[WitnessKey, 
             hint="'ledger key generate --for witness --name NAME' makes one;"
             " --key and LEDGER_WITNESS_KEY_FILE name another",
         )
-    private = load_key(path, config.passphrase(path))
+    private = load_keys(path, config.passphrase(path))
     name_file = _name_file(path)
     try:
-        witness = WitnessKey.from_vkey(name_file.read_text().strip())
+        public = [parse_witness_key(line) for line in name_file.read_text().splitlines()]
     except (OSError, UnicodeDecodeError) as error:
         raise KeyUnavailable(
             f"cannot read the witness's name: {name_file}",
             hint="it was made with the key and is public: get a copy from somebody who has it",
         ) from error
-    if witness.key != private.public_key:
+    if [key.key for key in public] != [key.public_key for key in private]:
         raise KeyUnavailable(
-            f"{name_file} does not belong to the key in {path}",
+            f"{name_file} does not belong to the keys in {path}",
             hint="restore both files from the same backup",
         )
-    return witness, private
+    return tuple(zip(public, private, strict=True))

@@ -14,7 +14,8 @@ import typer
 
 from cli.terminal.output import print_json, report_json, report_lines, until_closed
 from cli.terminal.progress import heeding, verifying
-from ledger import Finding, IntegrityError, LedgerError, Report, TrustError
+from ledger import IntegrityError, LedgerError, Report, TrustError
+from ledger.format.report import finding_of
 from ledger.format.times import format_time
 from ledger.local.files import NewFile, check_outside
 from ledger.local.parallel import cores
@@ -62,8 +63,8 @@ def report_of(verification: Callable[[], Report]) -> Report:
         message = str(error)
         if error.object_key not in message:
             message = f"{error.object_key}: {message}"
-        finding = Finding("tampering", error.reason, error.object_key, message)
-        return Report("", findings=(finding,))
+        found = finding_of(error, error.object_key)
+        return Report("", findings=(replace(found, message=message),))
 
 
 def was_interrupted(report: Report) -> bool:

@@ -37,7 +37,7 @@ from ledger.format.keyring import Keyring
 from ledger.format.keys import PrivateKey, PublicKey, Signer
 from ledger.format.report import Finding, Report
 from ledger.ledger import Ledger
-from ledger.local.keyfile import create_key, load_key
+from ledger.local.keyfile import create_key, create_keys, load_key, load_keys
 from ledger.offline import Proven, audit_bundle, check_entry, verify_bundle
 from ledger.packs.writer import Packed
 from ledger.stores import Store, open_store
@@ -101,7 +101,9 @@ __all__ = [
     "audit_bundle",
     "check_entry",
     "create_key",
+    "create_keys",
     "load_key",
+    "load_keys",
     "open_store",
     "verify_bundle",
 ]

@@ -44,12 +44,12 @@ from ledger.verification.run import Verification
 
 if TYPE_CHECKING:
     import os
-    from collections.abc import Iterable, Iterator
+    from collections.abc import Iterable, Iterator, Sequence
     from concurrent.futures import Executor
     from datetime import timedelta
 
     from ledger.format.entry import Entry
-    from ledger.format.keys import Signer
+    from ledger.format.keys import AnySigner
     from ledger.ledger import Ledger
     from ledger.sealing.pending import Moved
     from ledger.tlog.checkpoint import Checkpoint, SignedCheckpoint, WitnessKey
@@ -109,7 +109,7 @@ class Log:
 
     def seal(
         self,
-        signer: Signer,
+        signers: AnySigner | Sequence[AnySigner],
         memory: str | os.PathLike[str],
         *,
         genesis: bool = False,
@@ -120,11 +120,13 @@ class Log:
     ) -> Sealed:
         """Log every entry that a head has moved to, and publish the log.
 
-        ``signer`` is the log's own key, ``memory`` the file of this sealer, on a disk that the
-        writers of the store can't reach. ``genesis`` begins the log; ``adopt`` goes on with one
-        that this sealer has no memory of; ``restored`` says in words why the log was set back.
-        ``every_title``: not only those that were appended to since. Titles that don't verify are
-        left out, and are in the report of what it returns.
+        ``signers`` are the log's own keys, one of each algorithm that the keyring has for it: an
+        Ed25519 key, and the ML-DSA-44 key beside it. Those that have not signed the published
+        checkpoint sign it, even if nothing is new. ``memory`` is the file of this sealer, on a disk
+        that the writers of the store can't reach. ``genesis`` begins the log; ``adopt`` goes on
+        with one that this sealer has no memory of; ``restored`` says in words why the log was set
+        back. ``every_title``: not only those that were appended to since. Titles that don't verify
+        are left out, and are in the report of what it returns.
 
         Raises what ``ledger.sealing.seal.seal`` does, and InvalidError for a memory inside the
         store.
@@ -133,7 +135,7 @@ class Log:
             check_outside(memory, self._history.store.path)
         return seal(
             self._history,
-            signer,
+            signers,
             memory,
             self._clock(),
             genesis=genesis,
@@ -146,7 +148,7 @@ class Log:
     def checkpoint(
         self, *, verify: bool = False, witnesses: Iterable[WitnessKey] = ()
     ) -> SignedCheckpoint:
-        """The published checkpoint, signed by the log's key.
+        """The published checkpoint, signed by the log's keys.
 
         ``verify``: also check that the newest tiles lead to its root. Only an audit checks all
         the others. ``witnesses``: those whose cosignatures are looked at; how many are enough
@@ -355,18 +357,20 @@ class Log:
             log_audit=log_audit,
         )
 
-    def cosign(self, checkpoint: bytes, witness: WitnessKey, signer: Signer) -> bytes:
-        """The signed checkpoint with a witness's line, by this ledger's clock.
+    def cosign(self, checkpoint: bytes, cosigners: Iterable[tuple[WitnessKey, AnySigner]]) -> bytes:
+        """The signed checkpoint with the lines of a witness's keys, by this ledger's clock.
 
-        It says that this was the largest that the witness saw, and that it continues all that it
+        They say that this was the largest that the witness saw, and that it continues all that it
         saw before: so it is for an ``audit`` with a state that held, and for no other checkpoint
-        than its. Raises InvalidError if the signer has another key.
+        than its. Raises InvalidError if a signer has another key.
         """
         signed = self.reader.open(checkpoint)
-        line = cosign(signed.checkpoint, witness, signer, int(self._clock().timestamp()))
-        cosigned = add_signatures(checkpoint, line)
-        if not self.reader.open(cosigned, [witness]).cosignatures:
-            raise InvalidError(f"{witness.name} has the log's own key: it is not a witness")
+        now = int(self._clock().timestamp())
+        cosigned = checkpoint
+        for witness, signer in cosigners:
+            cosigned = add_signatures(cosigned, cosign(signed.checkpoint, witness, signer, now))
+            if not self.reader.open(cosigned, [witness]).cosignatures:
+                raise InvalidError(f"{witness.name} has the log's own key: it is not a witness")
         return cosigned
 
     def _check_pinned(self) -> None:

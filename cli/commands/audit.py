@@ -221,12 +221,12 @@ def _signing(path: Path | None, key: Path | None) -> Iterator[Callable[[Log, Ver
     if path is None:
         yield lambda *_: None
         return
-    witness, private = load_witness(load_config(), key)
+    cosigners = load_witness(load_config(), key)
     with NewFile(path) as file:
 
         def sign(log: Log, audit: Verification) -> None:
             facts = audit.log_facts() or {}
-            file.write(log.cosign(facts["checkpoint"].encode(), witness, private))
+            file.write(log.cosign(facts["checkpoint"].encode(), cosigners))
             file.commit()
 
         yield sign

@@ -17,15 +17,16 @@ from cli.witnesses import WitnessOption, read_policy
 from ledger import Erased, Finding, IntegrityError, Keyring, Report, TrustError, check_entry
 from ledger.errors import OriginNotPinned
 from ledger.format.entry import MAX_BYTES
+from ledger.format.report import finding_of
 from ledger.offline import ENTRY, RECEIPT
-from ledger.tlog import NoteKey
+from ledger.tlog import parse_log_key
 from ledger.tlog.policy import NONE
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
     from ledger.offline import Proven
-    from ledger.tlog import WitnessPolicy
+    from ledger.tlog import NoteKey, WitnessPolicy
 
 __all__ = ["check"]
 
@@ -43,9 +44,11 @@ def check(
         typer.Option("--entry", metavar="FILE", help="The entry, as 'ledger cat' writes it."),
     ],
     vkey: Annotated[
-        str | None,
+        list[str] | None,
         typer.Option(
-            "--vkey", metavar="VKEY", help="The log's key; default: those in your keyring."
+            "--vkey",
+            metavar="VKEY",
+            help="The log's keys; default: those in your keyring.",
         ),
     ] = None,
     origin: OriginOption = None,
@@ -59,17 +62,18 @@ def check(
     Also checks the entry's own signature, for which your keyring needs the registrars' keys.
 
     Exits with 0 if both hold, 20 if one does not, and 3 if your keyring has no registrar of the
-    ledger, if the entry is without its text, or if the receipt is not cosigned as --witness asks.
+    ledger, if the entry is without its text, or if the receipt is not cosigned as --witness asks,
+    or not signed with every algorithm that the log has a key of.
     """
     if receipt == entry == "-":
         raise typer.BadParameter("only one of RECEIPT and --entry can be stdin")
     config = load_config()
     keyring = config.keyring()
     known = config.origin if origin is None else origin
-    if vkey is not None:
-        key = NoteKey.from_vkey(vkey.strip())
-        keyring = _with_only_log_key(keyring, key)
-        known = key.name if known is None else known
+    if vkey:
+        keys = [parse_log_key(each) for each in " ".join(vkey).split()]
+        keyring = _with_only_log_keys(keyring, keys)
+        known = keys[0].name if known is None else known
     policy = read_policy(witness, keyring) if witness is not None else None
     # One byte more than either can have shows that a file is too large.
     files = read_input(receipt, MAX_BYTES + 1), read_input(entry, MAX_BYTES + 1)
@@ -81,8 +85,7 @@ def check(
     except OriginNotPinned:
         raise  # nothing was checked
     except (IntegrityError, TrustError) as error:
-        finding = Finding("tampering", error.reason, error.object_key or RECEIPT, str(error))
-        report = Report(known or "", findings=(finding,))
+        report = Report(known or "", findings=(finding_of(error, RECEIPT),))
     report = note_ambiguity(report, keyring, known)
     if as_json:
         print_json(report_json(report) | _facts(proven))
@@ -92,10 +95,13 @@ def check(
     return EXIT_CODES[report.outcome]
 
 
-def _with_only_log_key(keyring: Keyring, log: NoteKey) -> Keyring:
-    """Return the keyring with this as the only key of the log."""
-    others = (t for t in keyring if (t.origin, t.role) != (log.name, "log"))
-    return Keyring(others).trust(log.name, log.key, role="log")
+def _with_only_log_keys(keyring: Keyring, keys: list[NoteKey]) -> Keyring:
+    """Return the keyring with these as the only keys of their log."""
+    logs = {key.name for key in keys}
+    keyring = Keyring(each for each in keyring if each.role != "log" or each.origin not in logs)
+    for key in keys:
+        keyring = keyring.trust(key.name, key.key, role="log")
+    return keyring
 
 
 def _judge(proven: Proven, policy: WitnessPolicy | None) -> Report:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from itertools import zip_longest
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
@@ -12,8 +13,8 @@ from cli.config import load_config, make_own_folder
 from cli.inputs import read_input
 from cli.keys import (
     load_witness,
-    log_key,
     log_key_file,
+    log_keys,
     new_name_file,
     own_key,
     witness_key_file,
@@ -22,17 +23,22 @@ from cli.keys import (
 from cli.options import DebugOption, JsonOption, KeyOption, QuietOption
 from cli.terminal.output import print_json
 from cli.terminal.text import printable
-from ledger import InvalidError, MalformedError, PublicKey, TrustError, create_key
+from ledger import InvalidError, MalformedError, TrustError, create_key, create_keys
 from ledger.format.keyring import ROLES, check_origin
-from ledger.tlog import NoteKey
+from ledger.format.pem import read_public_keys
+from ledger.tlog import log_key
 
 if TYPE_CHECKING:
+    from collections.abc import Iterable
+
     from cli.config import Config
     from ledger import Keyring
     from ledger.format.keyring import Role
+    from ledger.format.pem import VerifyingKey
 
 __all__ = ["generate", "list_", "show", "trust", "untrust"]
 
+REGISTRAR: Role = "registrar"
 LOG: Role = "log"
 WITNESS: Role = "witness"
 
@@ -69,7 +75,10 @@ def generate(
 ) -> None:
     """Make a private key for you, for the log or for a witness.
 
-    Never overwrites a key. Your keyring trusts a new log key at once, as your ledger's log key and
+    A log's and a witness's file holds two keys: an Ed25519 key, and an ML-DSA-44 key for the day
+    when a quantum computer can forge Ed25519 signatures.
+
+    Never overwrites a key. Your keyring trusts new log keys at once, as your ledger's log keys and
     nothing else.
     """
     config = load_config()
@@ -86,23 +95,49 @@ def generate(
         )
     make_own_folder(path.parent)
     passphrase = config.new_passphrase() if encrypt else config.given_passphrase()
-    made = create_key(path, passphrase)
-    key_id = made.public_key.key_id
-    vkey = write_witness(path, witness_name, made.public_key).vkey if witness_name else ""
+    made = _make(path, role, passphrase)
+    vkeys = [each.vkey for each in write_witness(path, witness_name, made)] if witness_name else []
     if name is not None:
-        with config.changing():
-            config.save_keyring(config.keyring().trust(name, made.public_key, role=LOG, name=LOG))
+        _trust(config, made, name, LOG, LOG)
     if as_json:
-        shown = {"key": key_id, "file": str(path), "encrypted": passphrase is not None}
-        shown |= {"vkey": vkey, "role": WITNESS} if vkey else {}
-        print_json(shown | ({"origin": name, "role": LOG} if name is not None else {}))
+        facts = {"key": made[0].key_id, "file": str(path), "encrypted": passphrase is not None}
+        print_json(facts | _facts(role, made, vkeys, name))
     elif not quiet:
-        typer.echo(f"made the key {key_id}")
+        for each in made:
+            kind = f" ({each.algorithm})" if len(made) > 1 else ""
+            typer.echo(f"made the key {each.key_id}{kind}")
         typer.echo(f"in {path}" + (", encrypted" if passphrase else ""))
         if name is not None:
-            typer.echo(f"it is now trusted as {LOG} of {name}")
-        if vkey:
+            typer.echo(f"trusted from now on as {LOG} of {name}")
+        for vkey in vkeys:
             typer.echo(f"give others this public key: {vkey}")
+
+
+def _facts(
+    role: str, made: list[VerifyingKey], vkeys: list[str], origin: str | None
+) -> dict[str, object]:
+    """Return what --json says of the keys of a log or a witness beyond those of a registrar."""
+    if role == REGISTRAR:
+        return {}
+    facts = {"role": role, "keys": [each.key_id for each in made]}
+    return facts | ({"vkeys": vkeys} if vkeys else {"origin": origin})
+
+
+def _make(path: Path, role: str, passphrase: bytes | None) -> list[VerifyingKey]:
+    """Make the private keys for a role in a new file, and return their public keys."""
+    if role == REGISTRAR:
+        return [create_key(path, passphrase).public_key]
+    return [each.public_key for each in create_keys(path, passphrase)]
+
+
+def _trust(
+    config: Config, keys: Iterable[VerifyingKey], origin: str, role: Role, name: str
+) -> None:
+    with config.changing():
+        keyring = config.keyring()
+        for key in keys:
+            keyring = keyring.trust(origin, key, role=role, name=name)
+        config.save_keyring(keyring)
 
 
 def show(
@@ -117,9 +152,9 @@ def show(
     quiet: QuietOption = False,
     debug: DebugOption = False,
 ) -> None:
-    """Print your public key, or that of the log or a witness, as PEM.
+    """Print your public key, or those of the log or a witness, as PEM.
 
-    The key id goes to stderr. Tell it to the recipient over another channel, to compare.
+    The key ids go to stderr. Tell it to the recipient over another channel, to compare.
     """
     config = load_config()
     _own_file(config, role, key)
@@ -127,19 +162,27 @@ def show(
         raise typer.BadParameter(
             "--vkey is for --for log and --for witness; --origin is for --for log --vkey"
         )
+    public: list[VerifyingKey]
+    vkeys: list[str] = []
     if role == WITNESS:
-        witness = load_witness(config, key)[0]
-        public, spelled = witness.key, witness.vkey
+        witness = [each for each, _ in load_witness(config, key)]
+        public, vkeys = [each.key for each in witness], [each.vkey for each in witness]
+    elif role == LOG:
+        public = [each.public_key for each in log_keys(config, key)]
+        if vkey:
+            name = _own_origin(config, origin)
+            vkeys = [log_key(name, each).vkey for each in public]
     else:
-        public = (log_key if role == LOG else own_key)(config, key).public_key
-        spelled = NoteKey(_own_origin(config, origin), public).vkey if vkey else ""
-    pem = public.pem().decode()
+        public = [own_key(config, key).public_key]
+    pems = [each.pem().decode() for each in public]
     if as_json:
-        print_json({"key": public.key_id, "public_key": pem} | ({"vkey": spelled} if vkey else {}))
-    else:
-        if not quiet:
-            typer.echo(f"key id {public.key_id}", err=True)
-        typer.echo(f"{spelled}\n" if vkey else pem, nl=False)
+        for each, pem, spelled in zip_longest(public, pems, vkeys if vkey else []):
+            facts = {"key": each.key_id, "public_key": pem}
+            print_json(facts | ({"vkey": spelled} if vkey else {}))
+        return
+    for each in () if quiet else public:
+        typer.echo(f"key id {each.key_id}", err=True)
+    typer.echo("".join(f"{each}\n" for each in vkeys) if vkey else "".join(pems), nl=False)
 
 
 def _own_file(config: Config, role: str, key: Path | None) -> Path:
@@ -176,7 +219,7 @@ def list_(
 
 
 def trust(
-    file: Annotated[Path, typer.Argument(metavar="FILE", help="A public key, as PEM.")],
+    file: Annotated[Path, typer.Argument(metavar="FILE", help="Public keys, as PEM.")],
     *,
     origin: OriginOption,
     role: Annotated[
@@ -186,37 +229,41 @@ def trust(
         str, typer.Option("--name", metavar="NICK", help="A name to show for the key.")
     ] = "",
     fingerprint: Annotated[
-        str | None,
+        list[str] | None,
         typer.Option(
-            "--fingerprint", metavar="ID", help="The key id its owner told you; refuse another key."
+            "--fingerprint",
+            metavar="ID",
+            help="The key id its owner told you; refuse another key. Once for each key.",
         ),
     ] = None,
     as_json: JsonOption = False,
     quiet: QuietOption = False,
     debug: DebugOption = False,
 ) -> None:
-    """Trust a public key for a ledger.
+    """Trust a public key for a ledger; of a log or a witness, all the keys of the file.
 
     First ask its owner for the key id over another channel. --fingerprint compares it.
     """
     if role not in ROLES:
         raise InvalidError(f"not a role: {role!a:.40} (one of {', '.join(ROLES)})")
     try:
-        public = PublicKey.from_pem(read_input(file))
+        public = read_public_keys(read_input(file))
     except MalformedError as error:
         raise MalformedError(f"{file}: {error}", hint=error.hint) from error
-    if fingerprint is not None and fingerprint != public.key_id:
+    ids = [key.key_id for key in public]
+    if fingerprint and sorted(fingerprint) != sorted(ids):
         raise TrustError(
-            f"{file} holds the key {public.key_id}, not {fingerprint!a:.80}",
-            hint="don't trust it; ask its owner for the file and the id again",
+            f"{file} holds the key {' and the key '.join(ids)},"
+            f" not {', '.join(f'{each!a:.80}' for each in fingerprint)}",
+            hint="don't trust it; ask its owner for the file and the id again"
+            + (" (--fingerprint once for each key)" if len(ids) > 1 else ""),
         )
-    config = load_config()
-    with config.changing():
-        config.save_keyring(config.keyring().trust(origin, public, role=role, name=name))
-    if as_json:
-        print_json({"key": public.key_id, "origin": origin, "role": role, "name": name})
-    elif not quiet:
-        typer.echo(f"key {public.key_id} is now trusted as {role} of {origin}")
+    _trust(load_config(), public, origin, role, name)
+    for key_id in ids:
+        if as_json:
+            print_json({"key": key_id, "origin": origin, "role": role, "name": name})
+        elif not quiet:
+            typer.echo(f"key {key_id} is now trusted as {role} of {origin}")
 
 
 def untrust(

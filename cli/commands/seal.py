@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from cli.config import load_config
-from cli.keys import log_key, memory_file
+from cli.keys import log_keys, memory_file
 from cli.options import (
     ConnectionsOption,
     DebugOption,
@@ -51,7 +51,7 @@ def seal(
     ] = None,
     key: Annotated[
         Path | None,
-        typer.Option("--key", metavar="FILE", help="The log's key (LEDGER_LOG_KEY_FILE)."),
+        typer.Option("--key", metavar="FILE", help="The log's keys (LEDGER_LOG_KEY_FILE)."),
     ] = None,
     jobs: JobsOption = None,
     store: StoreOption = None,
@@ -66,6 +66,9 @@ def seal(
     that of 'ledger verify'. The others are sealed.
 
     This machine remembers what it signed, and never signs anything that contradicts it.
+
+    If the published checkpoint lacks the signature of one of the log's keys, adds it, even if there
+    is nothing new.
     """
     if restored is not None and not restored.strip():
         raise typer.BadParameter("--restored needs words that say why the log was set back")
@@ -74,7 +77,7 @@ def seal(
         check_place(config, ledger, store)
         with working("sealing", quiet=quiet or as_json), in_steps():
             done = Log(ledger).seal(
-                log_key(config, key),
+                log_keys(config, key),
                 memory_file(config, ledger.origin, memory),
                 genesis=genesis,
                 adopt=adopt,
@@ -98,6 +101,7 @@ def _as_json(done: Sealed) -> dict[str, Any]:
         "origin": checkpoint.origin,
         "sealed": done.leaves,
         "settled": done.markers,
+        "signatures": done.signatures,
         "size": checkpoint.size,
         "root": encode_base64(checkpoint.root),
         "findings": [finding_json(finding) for finding in done.report.findings],
@@ -107,5 +111,9 @@ def _as_json(done: Sealed) -> dict[str, Any]:
 def _summary(done: Sealed) -> str:
     checkpoint = done.signed.checkpoint
     sealed = f"sealed {counted(done.leaves, 'entry')}" if done.leaves else "nothing new to seal"
+    if done.signatures:
+        sealed += (
+            f", {counted(done.signatures, 'signature')} added to the checkpoint that was there"
+        )
     leaves = counted(checkpoint.size, "leaf")
     return f"{sealed}: {leaves}, checkpoint {encode_base64(checkpoint.root)}"

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from cli.config import load_config
-from cli.keys import log_key as own_log_key
+from cli.keys import log_keys as own_log_keys
 from cli.keys import memory_file, own_key
 from cli.options import DebugOption, JsonOption, KeyOption, QuietOption, StoreOption, parse_duration
 from cli.serve.access import (
@@ -235,7 +235,7 @@ def _make_sealer(
 
     check_place(config, ledger, store)
     remembered = memory_file(config, ledger.origin, memory)
-    return Sealer(ledger, own_log_key(config, key), remembered, every=every)
+    return Sealer(ledger, own_log_keys(config, key), remembered, every=every)
 
 
 def _open_ledger(config: Config, store: str | None, key: Path | None) -> Ledger:

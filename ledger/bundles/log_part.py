@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import hashlib
 from contextlib import closing, suppress
+from dataclasses import replace
 from typing import TYPE_CHECKING, NamedTuple
 
 from ledger.errors import (
@@ -25,12 +26,12 @@ from ledger.format import layout
 from ledger.format.bundle import BUNDLE_KEY
 from ledger.format.entry import version_hint
 from ledger.format.ordered import join
-from ledger.format.report import Finding, Report
+from ledger.format.report import Finding, Report, finding_of
 from ledger.sealing.index import SealedIndex
 from ledger.sealing.publish import is_published, publish_records, publish_tiles, replace_if_behind
 from ledger.sealing.reader import LogReader
 from ledger.stores.swap import swap
-from ledger.tlog.checkpoint import open_checkpoint
+from ledger.tlog.checkpoint import check_algorithms, open_checkpoint
 from ledger.tlog.merkle import check_consistency
 from ledger.tlog.objects import LogState, Staging, decode_leaf
 from ledger.tlog.tiles import Tile, TileBuilder, decode_entries, encode_entries, entries_tiles
@@ -50,7 +51,7 @@ if TYPE_CHECKING:
 
     from ledger.format.bundle import BundleReader, Header
     from ledger.format.keyring import Keyring
-    from ledger.format.keys import PublicKey
+    from ledger.format.pem import VerifyingKey
     from ledger.titles.history import History
     from ledger.tlog.checkpoint import Checkpoint, SignedCheckpoint
 
@@ -110,7 +111,7 @@ def _reader(history: History) -> LogReader:
 def check_carried(
     members: Iterable[tuple[str, bytes]],
     origin: str,
-    log_keys: Iterable[PublicKey],
+    log_keys: Iterable[VerifyingKey],
     passing: Checkpoint | None = None,
 ) -> tuple[SignedCheckpoint, Iterator[Batch]]:
     """The checkpoint of a bundle's log, and its leaves, which are checked as they are taken.
@@ -247,9 +248,9 @@ def carried_report(reader: BundleReader, keyring: Keyring, against: AgainstLog) 
             for batch in batches:
                 against.add_leaves(batch)
     except (IntegrityError, TrustError) as error:
-        where = error.object_key or layout.LOG_CHECKPOINT
+        found = finding_of(error, layout.LOG_CHECKPOINT)
         message = f"{layout.LOG_CHECKPOINT}: {error}"
-        return Report(origin, findings=(Finding("tampering", error.reason, where, message),))
+        return Report(origin, findings=(replace(found, message=message),))
     findings = tuple(against.judge(reader.header))
     return Report(origin, findings=findings, not_shown=tuple(against.not_shown()))
 
@@ -325,7 +326,7 @@ class LogImport:
 
     def _look(self) -> None:
         """See how far the store's log is: by its state, or by what is published without one."""
-        found = self._log.state()
+        found = self._log.state(any_algorithm=True)  # the bundle may bring the line that it lacks
         if found:
             self._state, self._version = found
             self._there = self._state.checkpoint
@@ -363,11 +364,13 @@ class LogImport:
             return LogState(signed, Staging(self._base, self._digest))
         if self._state is None or self._state.checkpoint != signed.checkpoint:
             return None
+        state = LogState(signed, self._state.staging)
         with suppress(IntegrityError, MalformedError, TrustError):
-            if is_published(self._state, self._log.checkpoint()):
+            check_algorithms(self._state.signed, self._log.log_keys)
+            if is_published(state, self._log.checkpoint()):
                 replace_if_behind(self._log, signed)  # it may not be durable yet
                 return None
-        return self._state
+        return state
 
     def _commit(self, state: LogState) -> None:
         """Swap the state, and write how far titles are logged."""

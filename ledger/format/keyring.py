@@ -8,6 +8,8 @@ Its file, ``keyring.json``, is JSON::
     {"format": 1,
      "keys": [{"key": "<PEM>", "name": "alice",
                "origin": "example.org/titles", "role": "registrar"}]}
+
+A registrar's key is Ed25519. The keys of logs and witnesses may also be ML-DSA-44.
 """
 
 from __future__ import annotations
@@ -18,12 +20,13 @@ from typing import TYPE_CHECKING, Literal, NamedTuple, get_args
 
 from ledger.errors import InvalidError, MalformedError, NotFoundError, UnsupportedFormatError
 from ledger.format import canonical, layout
-from ledger.format.keys import PublicKey
+from ledger.format.pem import read_public_key
 from ledger.format.standing import judge_without_trust
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator
 
+    from ledger.format.pem import VerifyingKey
     from ledger.format.standing import FindPositions, Judge
 
 __all__ = ["TRUST_THE_LOG", "Keyring", "Role", "Root", "TrustedKey", "check_origin"]
@@ -37,6 +40,13 @@ TRUST_THE_LOG = (
 
 ROLES: tuple[Role, ...] = get_args(Role)
 
+ALGORITHMS: dict[Role, tuple[str, ...]] = {
+    "registrar": ("Ed25519",),
+    "log": ("Ed25519", "ML-DSA-44"),
+    "witness": ("Ed25519", "ML-DSA-44"),
+}
+"""What a key of a role may sign with."""
+
 ORIGIN = re.compile(r"[!-*,-~]{1,200}")
 """Printable ASCII without spaces and ``+``, as the key names of signed notes (C2SP)."""
 
@@ -48,7 +58,7 @@ class TrustedKey(NamedTuple):
 
     origin: str
     role: Role
-    key: PublicKey
+    key: VerifyingKey
     name: str = ""
 
 
@@ -91,6 +101,11 @@ class Keyring:
             raise InvalidError(f"not a role: {trusted.role!r} (one of {', '.join(ROLES)})")
         if trusted.name and not NAME.fullmatch(trusted.name):
             raise InvalidError(f"not a name for a key: {trusted.name!a:.80}")
+        if trusted.key.algorithm not in ALGORITHMS[trusted.role]:
+            raise InvalidError(
+                f"a key of the algorithm {trusted.key.algorithm} can't be a {trusted.role}'s:"
+                f" expected {' or '.join(ALGORITHMS[trusted.role])}"
+            )
         for role in ROLES:
             if role != trusted.role and (trusted.origin, role, trusted.key.key_id) in self._keys:
                 raise InvalidError(
@@ -100,7 +115,7 @@ class Keyring:
         self._keys[trusted.origin, trusted.role, trusted.key.key_id] = trusted
 
     def trust(
-        self, origin: str, key: PublicKey, *, role: Role = "registrar", name: str = ""
+        self, origin: str, key: VerifyingKey, *, role: Role = "registrar", name: str = ""
     ) -> Keyring:
         """A keyring in which this key counts, too."""
         return Keyring([*self._keys.values(), TrustedKey(origin, role, key, name)], self.roots)
@@ -129,7 +144,7 @@ class Keyring:
         """The trust file that is pinned for this origin; None: the keys here count."""
         return self._roots.get(origin)
 
-    def key(self, origin: str, key_id: str, role: Role = "registrar") -> PublicKey | None:
+    def key(self, origin: str, key_id: str, role: Role = "registrar") -> VerifyingKey | None:
         """The key of this id, if it counts for this origin in this role."""
         trusted = self._keys.get((origin, role, key_id))
         return trusted.key if trusted and self.counts(trusted) else None
@@ -138,7 +153,7 @@ class Keyring:
         """Whether a key of this keyring counts: if its ledger has a root, only a witness's does."""
         return trusted.role == "witness" or trusted.origin not in self._roots
 
-    def keys(self, origin: str, role: Role) -> list[PublicKey]:
+    def keys(self, origin: str, role: Role) -> list[VerifyingKey]:
         """All keys that count for this origin in this role."""
         return [t.key for t in self if (t.origin, t.role) == (origin, role) and self.counts(t)]
 
@@ -234,7 +249,7 @@ def _trusted_key(item: object) -> TrustedKey:
         raise MalformedError("not a keyring: a key has the members key, name, origin and role")
     if not all(isinstance(member, str) for member in item.values()):
         raise MalformedError("not a keyring: the members of a key are strings")
-    key = PublicKey.from_pem(item["key"].encode())
+    key = read_public_key(item["key"].encode())
     return TrustedKey(item["origin"], item["role"], key, item["name"])
 
 

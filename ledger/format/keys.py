@@ -11,7 +11,7 @@ from __future__ import annotations
 import hashlib
 import re
 from functools import cache, cached_property
-from typing import Final, Protocol
+from typing import TYPE_CHECKING, Final, Protocol
 
 import nacl.bindings
 import nacl.exceptions
@@ -29,7 +29,21 @@ from cryptography.hazmat.primitives.serialization import (
 
 from ledger.errors import InvalidError, KeyUnavailable, LibraryUnsafe, MalformedError
 
-__all__ = ["AnySigner", "PrivateKey", "PublicKey", "Signer", "check_library", "sign_with"]
+if TYPE_CHECKING:
+    from cryptography.hazmat.primitives.serialization import KeySerializationEncryption
+
+__all__ = [
+    "AnyPublicKey",
+    "AnySigner",
+    "PrivateKey",
+    "PublicKey",
+    "Signer",
+    "check_library",
+    "encryption",
+    "load_private",
+    "load_public",
+    "sign_with",
+]
 
 SPKI_PREFIX = bytes.fromhex("302a300506032b6570032100")
 """What precedes the 32 bytes of an Ed25519 key in a SubjectPublicKeyInfo (RFC 8410, section 4)."""
@@ -137,6 +151,8 @@ def sign_with(signer: AnySigner, data: bytes) -> bytes:
 class PublicKey:
     """An Ed25519 public key that can be trusted to mean something: never one of small order."""
 
+    algorithm: Final = "Ed25519"
+
     def __init__(self, raw: bytes) -> None:
         """Take the 32 bytes of RFC 8032, section 5.1.5; raise MalformedError if they are no key."""
         if len(raw) != nacl.bindings.crypto_sign_PUBLICKEYBYTES:
@@ -149,16 +165,7 @@ class PublicKey:
     @classmethod
     def from_pem(cls, pem: bytes) -> PublicKey:
         """Read a SubjectPublicKeyInfo PEM; raise MalformedError for anything but Ed25519."""
-        label = _label(pem)
-        if label != "PUBLIC KEY":
-            hint = ""
-            if "PRIVATE" in label:
-                hint = "this is a private key; 'ledger key show' prints its public key"
-            raise MalformedError(f"not a public key in PEM form but {label}", hint=hint)
-        try:
-            key = load_pem_public_key(pem)
-        except (ValueError, UnsupportedAlgorithm, InternalError):
-            raise MalformedError("not a public key in PEM form") from None
+        key = load_public(pem)
         if not isinstance(key, Ed25519PublicKey):
             raise MalformedError(f"not an Ed25519 key but {_kind_of(key)}")
         return cls(key.public_bytes_raw())
@@ -218,28 +225,11 @@ class PrivateKey:
         Raises KeyUnavailable for a passphrase that is missing or wrong, MalformedError for what is
         no Ed25519 private key.
         """
-        _check_passphrase(passphrase)
-        label = _label(pem)
-        if label not in PRIVATE_LABELS:
-            raise MalformedError(
-                f"not a private key in PEM form (PKCS#8) but {label}",
-                hint="'ledger key generate' or 'openssl genpkey -algorithm ed25519' makes one",
-            )
-        if label == "PRIVATE KEY":
-            passphrase = None  # a passphrase that is not needed does no harm
-        elif not passphrase:
-            raise KeyUnavailable(
-                "the private key is encrypted and no passphrase was given",
-                hint="set LEDGER_PASSPHRASE_FILE, or answer the prompt in a terminal",
-            )
-        try:
-            key = load_pem_private_key(pem, passphrase)
-        except (ValueError, TypeError, UnsupportedAlgorithm, InternalError):
-            if passphrase is not None:
-                raise KeyUnavailable(
-                    "wrong passphrase for the private key, or it is damaged"
-                ) from None
-            raise MalformedError("not a private key in PEM form") from None
+        return cls.from_key(load_private(pem, passphrase))
+
+    @classmethod
+    def from_key(cls, key: object) -> PrivateKey:
+        """Take what ``load_private`` read; raise MalformedError for anything but Ed25519."""
         if not isinstance(key, Ed25519PrivateKey):
             raise MalformedError(f"not an Ed25519 key but {_kind_of(key)}")
         return cls(key.private_bytes_raw())
@@ -250,11 +240,7 @@ class PrivateKey:
 
     def pem(self, passphrase: bytes | None = None) -> bytes:
         """The PKCS#8 PEM, encrypted if there is a passphrase."""
-        _check_passphrase(passphrase)
-        if passphrase and len(passphrase) > MAX_PASSPHRASE:
-            raise InvalidError(f"a passphrase of more than {MAX_PASSPHRASE} bytes")
-        encryption = BestAvailableEncryption(passphrase) if passphrase else NoEncryption()
-        return self._key.private_bytes(Encoding.PEM, PrivateFormat.PKCS8, encryption)
+        return self._key.private_bytes(Encoding.PEM, PrivateFormat.PKCS8, encryption(passphrase))
 
     def __repr__(self) -> str:
         return f"PrivateKey({self.public_key.key_id[:16]}…)"
@@ -285,6 +271,52 @@ def check_library() -> None:
             f"libsodium (PyNaCl) judges otherwise than the format: {', '.join(wrong)}",
             hint="pip install --force-reinstall 'PyNaCl>=1.5,<1.7'",
         )
+
+
+def load_public(pem: bytes) -> object:
+    """Read a SubjectPublicKeyInfo PEM of any algorithm; raise MalformedError for anything else."""
+    label = _label(pem)
+    if label != "PUBLIC KEY":
+        hint = ""
+        if "PRIVATE" in label:
+            hint = "this is a private key; 'ledger key show' prints its public key"
+        raise MalformedError(f"not a public key in PEM form but {label}", hint=hint)
+    try:
+        return load_pem_public_key(pem)
+    except (ValueError, UnsupportedAlgorithm, InternalError):
+        raise MalformedError("not a public key in PEM form") from None
+
+
+def load_private(pem: bytes, passphrase: bytes | None) -> object:
+    """Read a PKCS#8 PEM of any algorithm; raise what ``PrivateKey.from_pem`` does."""
+    _check_passphrase(passphrase)
+    label = _label(pem)
+    if label not in PRIVATE_LABELS:
+        raise MalformedError(
+            f"not a private key in PEM form (PKCS#8) but {label}",
+            hint="'ledger key generate' or 'openssl genpkey -algorithm ed25519' makes one",
+        )
+    if label == "PRIVATE KEY":
+        passphrase = None  # a passphrase that is not needed does no harm
+    elif not passphrase:
+        raise KeyUnavailable(
+            "the private key is encrypted and no passphrase was given",
+            hint="set LEDGER_PASSPHRASE_FILE, or answer the prompt in a terminal",
+        )
+    try:
+        return load_pem_private_key(pem, passphrase)
+    except (ValueError, TypeError, UnsupportedAlgorithm, InternalError):
+        if passphrase is not None:
+            raise KeyUnavailable("wrong passphrase for the private key, or it is damaged") from None
+        raise MalformedError("not a private key in PEM form") from None
+
+
+def encryption(passphrase: bytes | None) -> KeySerializationEncryption:
+    """Return how a private key is encrypted in PEM form; raise InvalidError if it can't be."""
+    _check_passphrase(passphrase)
+    if passphrase and len(passphrase) > MAX_PASSPHRASE:
+        raise InvalidError(f"a passphrase of more than {MAX_PASSPHRASE} bytes")
+    return BestAvailableEncryption(passphrase) if passphrase else NoEncryption()
 
 
 def _is_key(raw: bytes) -> bool:

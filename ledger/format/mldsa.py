@@ -16,9 +16,10 @@ from cryptography.hazmat.primitives.asymmetric.mldsa import (
     MLDSA65PrivateKey,
     MLDSA65PublicKey,
 )
-from cryptography.hazmat.primitives.serialization import Encoding, PublicFormat
+from cryptography.hazmat.primitives.serialization import Encoding, PrivateFormat, PublicFormat
 
 from ledger.errors import MalformedError
+from ledger.format.keys import encryption
 
 __all__ = ["SIGNATURE_BYTES", "MLDSAPrivateKey", "MLDSAPublicKey", "ParameterSet"]
 
@@ -99,6 +100,10 @@ class MLDSAPrivateKey:
     def sign(self, data: bytes) -> bytes:
         """The signature over the data (FIPS 204, algorithm 2, hedged)."""
         return self.key.sign(data)
+
+    def pem(self, passphrase: bytes | None = None) -> bytes:
+        """The PKCS#8 PEM, encrypted if there is a passphrase."""
+        return self.key.private_bytes(Encoding.PEM, PrivateFormat.PKCS8, encryption(passphrase))
 
     def __repr__(self) -> str:
         return f"MLDSAPrivateKey({self.public_key.algorithm}, {self.public_key.key_id[:16]}…)"

@@ -112,6 +112,9 @@ class Tally:
 def finding_of(error: LedgerError, object_key: str) -> Finding:
     """Return the finding for an error of reading or checking an object."""
     match error:
+        case TrustError(reason="half-signed"):
+            # What is there is signed by the log: only that it was signed twice is not shown.
+            return Finding("unchecked", error.reason, error.object_key or object_key, str(error))
         case IntegrityError() | TrustError():
             return Finding("tampering", error.reason, error.object_key or object_key, str(error))
         case UnsupportedFormatError():

@@ -6,6 +6,7 @@ import os
 import secrets
 import stat
 from pathlib import Path
+from typing import TYPE_CHECKING, TypeVar
 
 from ledger.errors import (
     InvalidError,
@@ -15,11 +16,21 @@ from ledger.errors import (
     TrustError,
 )
 from ledger.format.keys import PrivateKey
+from ledger.format.mldsa import MLDSAPrivateKey
+from ledger.format.pem import encode_private_keys, read_private_keys
 from ledger.local.files import read_own, write_file
 
-__all__ = ["create_key", "load_key", "read_private"]
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterable
+
+    from ledger.format.mldsa import ParameterSet
+    from ledger.format.pem import OwnKey
+
+__all__ = ["create_key", "create_keys", "load_key", "load_keys", "read_private"]
 
 MAX_KEY_FILE = 64 << 10
+
+Read = TypeVar("Read")
 
 
 def create_key(path: str | os.PathLike[str], passphrase: bytes | None = None) -> PrivateKey:
@@ -29,7 +40,26 @@ def create_key(path: str | os.PathLike[str], passphrase: bytes | None = None) ->
     InvalidError if the passphrase is too long.
     """
     key = PrivateKey(secrets.token_bytes(32))
-    pem = key.pem(passphrase)
+    _write(path, [key], passphrase)
+    return key
+
+
+def create_keys(
+    path: str | os.PathLike[str],
+    passphrase: bytes | None = None,
+    algorithm: ParameterSet = "ML-DSA-44",
+) -> tuple[PrivateKey, MLDSAPrivateKey]:
+    """Make an Ed25519 key and an ML-DSA key in one new file, as ``create_key`` makes one."""
+    keys = (
+        PrivateKey(secrets.token_bytes(32)),
+        MLDSAPrivateKey(algorithm, secrets.token_bytes(32)),
+    )
+    _write(path, keys, passphrase)
+    return keys
+
+
+def _write(path: str | os.PathLike[str], keys: Iterable[OwnKey], passphrase: bytes | None) -> None:
+    pem = encode_private_keys(keys, passphrase)
     try:
         write_file(path, pem, mode=0o600)
     except InvalidError as error:
@@ -39,7 +69,6 @@ def create_key(path: str | os.PathLike[str], passphrase: bytes | None = None) ->
         ) from error
     except StoreUnavailable as error:
         raise KeyUnavailable(f"no key was made: {error}") from error
-    return key
 
 
 def load_key(path: str | os.PathLike[str], passphrase: bytes | None = None) -> PrivateKey:
@@ -48,8 +77,21 @@ def load_key(path: str | os.PathLike[str], passphrase: bytes | None = None) -> P
     Refuses a file that the group or the world can read or write, as ssh does, another user's file,
     and what is not a plain file.
     """
+    return _load(path, passphrase, PrivateKey.from_pem)
+
+
+def load_keys(path: str | os.PathLike[str], passphrase: bytes | None = None) -> tuple[OwnKey, ...]:
+    """Read all private keys of a file, one of an algorithm; see ``load_key``."""
+    return _load(path, passphrase, read_private_keys)
+
+
+def _load(
+    path: str | os.PathLike[str],
+    passphrase: bytes | None,
+    read: Callable[[bytes, bytes | None], Read],
+) -> Read:
     try:
-        return PrivateKey.from_pem(read_private(path), passphrase)
+        return read(read_private(path), passphrase)
     except (KeyUnavailable, MalformedError) as error:
         if os.fspath(path) in str(error):
             raise

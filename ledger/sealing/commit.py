@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING
 from ledger.errors import (
     ConflictError,
     IntegrityError,
+    KeyUnavailable,
     LedgerError,
     MalformedError,
     NotFoundError,
@@ -33,12 +34,19 @@ from ledger.sealing.publish import (
     publish_records,
     recover_commit,
     replace_checkpoint,
+    replace_if_behind,
 )
 from ledger.sealing.reader import LogReader, check_remembered
 from ledger.stores.swap import swap
 from ledger.titles.trust_files import accepted_by
-from ledger.tlog.checkpoint import Checkpoint, SignedCheckpoint, sign_checkpoint
+from ledger.tlog.checkpoint import (
+    Checkpoint,
+    SignedCheckpoint,
+    check_algorithms,
+    sign_checkpoint,
+)
 from ledger.tlog.merkle import EMPTY_ROOT
+from ledger.tlog.note import add_signatures
 from ledger.tlog.objects import LogState
 from ledger.tlog.tiles import TileBuilder
 
@@ -46,13 +54,14 @@ if TYPE_CHECKING:
     from collections.abc import Sequence
     from datetime import datetime
 
-    from ledger.format.keys import Signer
+    from ledger.format.keyring import Keyring
+    from ledger.format.keys import AnySigner
     from ledger.format.report import Finding
     from ledger.sealing.publish import Commit
     from ledger.titles.history import History
     from ledger.tlog.objects import Leaf, TrustLeaf
 
-__all__ = ["Committed", "Declared", "LostRaceError", "is_as_remembered"]
+__all__ = ["Committed", "Declared", "LostRaceError", "check_signers", "is_as_remembered"]
 
 
 class LostRaceError(Exception):
@@ -68,6 +77,33 @@ class Declared:
     restored: str = ""
 
 
+def check_signers(keyring: Keyring, origin: str, signers: Sequence[AnySigner]) -> None:
+    """Check that readers with this keyring accept what these signers sign for the log.
+
+    Raises TrustError for a key that is not one of the log's, KeyUnavailable if none of them has a
+    key of some algorithm that the log's keys are of.
+    """
+    signing = set()
+    for signer in signers:
+        key = keyring.key(origin, signer.public_key.key_id, "log")
+        if key is None:
+            raise TrustError(
+                f"key {signer.public_key.key_id[:16]}… is not a key of the log of {origin}:"
+                " nobody would accept what it signs",
+                hint=f"ledger key trust FILE --origin {origin} --role log",
+            )
+        signing.add(key.algorithm)
+    for key in keyring.keys(origin, "log"):
+        if key.algorithm not in signing:
+            raise KeyUnavailable(
+                f"the log of {origin} has an {key.algorithm} key, {key.key_id[:16]}…, and there is"
+                " no private key of that algorithm to seal with: nobody who knows it would accept"
+                " the checkpoint",
+                hint="seal with a file that holds both keys; if the log has lost that key:"
+                f" ledger key untrust {key.key_id[:16]} --origin {origin}",
+            )
+
+
 class Committed:
     """The state of the log in the hands of one sealer, whose memory is locked.
 
@@ -80,23 +116,17 @@ class Committed:
     def __init__(
         self,
         history: History,
-        signer: Signer,
+        signers: Sequence[AnySigner],
         memory: MemoryFile,
         declared: Declared,
         now: datetime,
     ) -> None:
-        key_id = signer.public_key.key_id
-        if history.keyring.key(history.origin, key_id, "log") is None:
-            raise TrustError(
-                f"key {key_id[:16]}… is not a key of the log of {history.origin}:"
-                " nobody would accept what it signs",
-                hint=f"ledger key trust FILE --origin {history.origin} --role log",
-            )
+        check_signers(history.keyring, history.origin, signers)
         self.history = history
         self.origin = history.origin
         self.store = history.store
         self.log = LogReader(history.store, history.origin, history.keyring)
-        self.signer = signer
+        self.signers = signers
         self.memory = memory
         self.index = SealedIndex(memory.path.with_name(f"{memory.path.name}.index"))
         """Covers what ``state`` commits to, once that is settled or appended to."""
@@ -107,6 +137,8 @@ class Committed:
         self.jobs = 1
         self.appended = 0
         """How many leaves were committed."""
+        self.signatures = 0
+        """How many lines were added under a checkpoint that was there already."""
         self._remembered = SealerMemory(history.origin)
         self._version: str | None = None
         self._builder: TileBuilder | None = None
@@ -150,7 +182,7 @@ class Committed:
             # Nothing points at it: it is nothing yet.
             raise StoreUnavailable(f"nothing more was sealed: {error}", hint=error.hint) from error
         checkpoint = Checkpoint(self.origin, builder.size, builder.root())
-        signed = self.log.open(sign_checkpoint(checkpoint, self.signer))
+        signed = self.log.open(sign_checkpoint(checkpoint, *self.signers))
         state = LogState(signed, commit.staging)
         self._remember(replace(self._remembered, attempt=state.encode()))
         self._decide(state, commit, before)
@@ -185,7 +217,7 @@ class Committed:
 
     def settle(self) -> None:
         """Read the state, compare it with what is remembered, and publish it."""
-        found = self.log.state()
+        found = self.log.state(any_algorithm=True)
         remembered = self.memory.read() or self._begin(found[0] if found else None)
         if remembered.origin != self.origin:
             raise TrustError(
@@ -197,6 +229,8 @@ class Committed:
         self._builder = None
         self._version = found[1] if found else None
         seen = _seen(self.log, remembered)
+        if found:
+            self._check_signed(found[0], seen)
         try:
             _check_not_behind(seen, found[0].checkpoint if found else None)
             if found:
@@ -213,7 +247,38 @@ class Committed:
             self.state = found[0]
             if self._remembered.attempt:
                 self._redo_or(begin=False)
+        self._sign_again()
         self.index.follow(self.log, self.state.checkpoint)
+
+    def _check_signed(self, state: LogState, seen: Checkpoint | None) -> None:
+        """Refuse a state that lacks the line of an algorithm, unless this sealer knows its tree.
+
+        Else whoever can forge the other line would have it signed.
+        """
+        attempt = self._remembered.attempt
+        known = [seen, self._open_attempt(attempt).checkpoint if attempt else None]
+        if state.checkpoint not in known and not self.declared.restored:
+            check_algorithms(state.signed, self.log.log_keys, layout.LOG_STATE)
+
+    def _sign_again(self) -> None:
+        """Add the lines of the signers that have not signed this state, and publish it with them.
+
+        Nothing is remembered before the swap: the tree is the same, so it is no fork.
+        """
+        signed = self.state.signed
+        missing = [each for each in self.signers if each.public_key not in signed.signed_by]
+        if not missing:
+            return
+        lines = sign_checkpoint(signed.checkpoint, *missing).partition(b"\n\n")[2]
+        state = LogState(self.log.open(add_signatures(signed.note, lines)), self.state.staging)
+        self._version = self._swap(state.encode())
+        self.state = state
+        self.signatures += len(missing)
+        self._remember(replace(self._remembered, seen=state.signed.note))
+        replace_if_behind(self.log, state.signed)
+
+    def _open_attempt(self, attempt: bytes) -> LogState:
+        return self.log.open_state(attempt, any_algorithm=True)
 
     def _begin(self, found: LogState | None) -> SealerMemory:
         """What a sealer without a memory begins with, if that was declared."""
@@ -231,7 +296,7 @@ class Committed:
                 " what others have seen, then: 'ledger seal --adopt'",
             )
         if found is not None:
-            published = self._published()
+            published = self._published(any_algorithm=True)
             if published and published.checkpoint.size > found.checkpoint.size:
                 raise _set_back(published.checkpoint, found.checkpoint, "is published")
         remembered = SealerMemory(self.origin, found.signed.note if found else None)
@@ -281,10 +346,10 @@ class Committed:
         except PreconditionFailed:
             raise LostRaceError from None
 
-    def _published(self) -> SignedCheckpoint | None:
+    def _published(self, *, any_algorithm: bool = False) -> SignedCheckpoint | None:
         """The published checkpoint; one that nobody of ours signed is as good as none."""
         try:
-            return self.log.checkpoint()
+            return self.log.checkpoint(any_algorithm=any_algorithm)
         except (IntegrityError, MalformedError, TrustError):
             return None
 
@@ -295,7 +360,7 @@ class Committed:
             if begin:
                 self._commit(TileBuilder(), [])
             return
-        state = self.log.open_state(attempt)
+        state = self._open_attempt(attempt)
         try:
             commit = self._recover(state)
         except IntegrityError:
@@ -310,7 +375,7 @@ class Committed:
         """Accept what is there after a declared restore; keep what was given up, and why."""
         given_up = [self._remembered.seen]
         if self._remembered.attempt:
-            given_up.append(self.log.open_state(self._remembered.attempt).signed.note)
+            given_up.append(self._open_attempt(self._remembered.attempt).signed.note)
         at = times.format_time(self.now)
         words = self.declared.restored
         kept = tuple(SetAside(note.decode(), at, words) for note in given_up if note)
@@ -353,7 +418,9 @@ def is_as_remembered(log: LogReader, remembered: SealerMemory) -> bool:
 
 def _seen(log: LogReader, remembered: SealerMemory) -> Checkpoint | None:
     """The checkpoint that a sealer remembers; None: it has seen none yet."""
-    return log.open(remembered.seen).checkpoint if remembered.seen else None
+    if not remembered.seen:
+        return None
+    return log.open(remembered.seen, any_algorithm=True).checkpoint
 
 
 def _check_not_behind(seen: Checkpoint | None, found: Checkpoint | None) -> None:

@@ -20,6 +20,7 @@ from ledger.format import layout
 from ledger.format.report import Finding
 from ledger.local.parallel import in_chunks
 from ledger.stores.swap import update
+from ledger.tlog.note import add_signatures, parse_unverified
 from ledger.tlog.objects import Leaf, SealedRecord, Staging, decode_leaf
 
 if TYPE_CHECKING:
@@ -108,6 +109,8 @@ def _published_leaves(log: LogReader, state: LogState) -> list[bytes]:
 def is_published(state: LogState, published: SignedCheckpoint | None) -> bool:
     """Whether the published checkpoint is at least this state, so that all of it was published.
 
+    Of the same size, it also has to have the log's lines that the state has.
+
     Raises IntegrityError (reason ``not-consistent``) if the log's key signed two logs.
     """
     if published is None or published.checkpoint.size < state.checkpoint.size:
@@ -121,7 +124,7 @@ def is_published(state: LogState, published: SignedCheckpoint | None) -> bool:
             reason="not-consistent",
             object_key=layout.LOG_CHECKPOINT,
         )
-    return True
+    return not same_size or set(state.signed.signed_by) <= set(published.signed_by)
 
 
 def publish(
@@ -152,20 +155,31 @@ def publish_tiles(store: Store, tiles: Iterable[tuple[Tile, bytes]]) -> None:
 
 
 def replace_if_behind(log: LogReader, signed: SignedCheckpoint) -> None:
-    """Publish a checkpoint, unless a later one is published already."""
+    """Publish a checkpoint, unless a later one is published already.
 
-    def is_behind(data: bytes) -> bool:
+    One of the same tree keeps its lines, those of witnesses too, and gets the log's that it lacks.
+    """
+
+    def forward(found: bytes | None) -> bytes | None:
+        if found is None:
+            return signed.note
         try:
-            return log.open(data).checkpoint.size < signed.checkpoint.size
+            if parse_unverified(found)[0] == signed.checkpoint.text:
+                both = add_signatures(found, signed.lines)
+                log.open(both, any_algorithm=True)
+                return both
+            is_behind = log.open(found).checkpoint.size < signed.checkpoint.size
         except LedgerError:
-            return True  # nobody of ours wrote it
+            is_behind = True  # nobody of ours wrote it
+        return signed.note if is_behind else None
 
-    _move_forward(log.store, layout.LOG_CHECKPOINT, signed.note, is_behind)
+    update(log.store, layout.LOG_CHECKPOINT, forward, unknown=_unknown(layout.LOG_CHECKPOINT))
 
 
 def replace_checkpoint(log: LogReader, state: LogState) -> None:
     """Publish the checkpoint in the place of any other: only after a declared restore."""
-    _move_forward(log.store, layout.LOG_CHECKPOINT, state.signed.note, lambda _: True)
+    key, note = layout.LOG_CHECKPOINT, state.signed.note
+    update(log.store, key, lambda _: note, unknown=_unknown(key))
 
 
 def publish_records(
@@ -227,17 +241,8 @@ def _publish_record(
 
 def _is_ahead(log: LogReader, leaf: int) -> bool:
     """Whether another sealer has committed to this leaf by now."""
-    found = log.state()
+    found = log.state(any_algorithm=True)  # the sealer judged the one that it publishes
     return found is not None and found[0].checkpoint.size > leaf
-
-
-def _move_forward(store: Store, key: str, data: bytes, is_behind: Callable[[bytes], bool]) -> None:
-    """Put the bytes in the place of what is behind them, if it is."""
-
-    def forward(found: bytes | None) -> bytes | None:
-        return data if found is None or found == data or is_behind(found) else None
-
-    update(store, key, forward, unknown=_unknown(key))
 
 
 def _unknown(key: str) -> Callable[[LedgerError], OutcomeUnknown]:

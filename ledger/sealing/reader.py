@@ -62,7 +62,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator, Sequence
 
     from ledger.format.keyring import Keyring
-    from ledger.format.keys import PublicKey
+    from ledger.format.pem import VerifyingKey
     from ledger.stores.base import Store
     from ledger.tlog.checkpoint import WitnessKey
 
@@ -90,28 +90,44 @@ class LogReader:
         self.keyring = keyring
 
     @property
-    def log_keys(self) -> list[PublicKey]:
+    def log_keys(self) -> list[VerifyingKey]:
         """The keys that may sign for this log."""
         return self.keyring.keys(self.origin, "log")
 
     # -- What is signed ------------------------------------------------------------------------
 
-    def open(self, note: bytes, witnesses: Iterable[WitnessKey] = ()) -> SignedCheckpoint:
+    def open(
+        self,
+        note: bytes,
+        witnesses: Iterable[WitnessKey] = (),
+        *,
+        any_algorithm: bool = False,
+    ) -> SignedCheckpoint:
         """Check a signed checkpoint as one of this log; raises what ``open_checkpoint`` does."""
         return open_checkpoint(
-            note, origin=self.origin, log_keys=self.log_keys, witnesses=witnesses
+            note,
+            origin=self.origin,
+            log_keys=self.log_keys,
+            witnesses=witnesses,
+            any_algorithm=any_algorithm,
         )
 
-    def open_state(self, data: bytes) -> LogState:
+    def open_state(self, data: bytes, *, any_algorithm: bool = False) -> LogState:
         """Check the bytes of a state as one of this log."""
-        return LogState.open(data, origin=self.origin, log_keys=self.log_keys)
+        return LogState.open(
+            data, origin=self.origin, log_keys=self.log_keys, any_algorithm=any_algorithm
+        )
 
-    def state(self) -> tuple[LogState, str] | None:
+    def state(self, *, any_algorithm: bool = False) -> tuple[LogState, str] | None:
         """What the log is committed to, and the version of ``_log/state`` to replace it by."""
         blob = self.store.get(layout.LOG_STATE)
-        return (self.open_state(blob.data), blob.version) if blob else None
+        if blob is None:
+            return None
+        return self.open_state(blob.data, any_algorithm=any_algorithm), blob.version
 
-    def checkpoint(self, witnesses: Iterable[WitnessKey] = ()) -> SignedCheckpoint | None:
+    def checkpoint(
+        self, witnesses: Iterable[WitnessKey] = (), *, any_algorithm: bool = False
+    ) -> SignedCheckpoint | None:
         """The checkpoint that is published; None: there is none yet.
 
         Raises what ``open_checkpoint`` does, but for what is no checkpoint at all: IntegrityError
@@ -122,7 +138,9 @@ class LogReader:
         if blob is None:
             check_there(self.store, self.origin)
         try:
-            return self.open(blob.data, witnesses) if blob else None
+            if blob is None:
+                return None
+            return self.open(blob.data, witnesses, any_algorithm=any_algorithm)
         except MalformedError as error:
             raise IntegrityError(f"{key}: {error}", reason="damaged", object_key=key) from error
         except (IntegrityError, TrustError) as error:
@@ -445,7 +463,7 @@ def refuted(title_number: str, index: int, leaf: AnyLeaf | None) -> IntegrityErr
 def open_remembered(log: LogReader, note: str) -> Checkpoint | Finding:
     """Open a checkpoint that an auditor kept. Return a finding if no trusted key signed it."""
     try:
-        return log.open(note.encode()).checkpoint
+        return log.open(note.encode(), any_algorithm=True).checkpoint
     except (IntegrityError, TrustError) as error:
         message = f"the remembered checkpoint can't be compared with the log: {error}"
         return Finding("unchecked", "unknown-key", layout.LOG_CHECKPOINT, message)

@@ -10,6 +10,7 @@ from __future__ import annotations
 
 import random
 import time
+from collections.abc import Sequence
 from contextlib import closing
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
@@ -26,7 +27,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator
     from datetime import datetime
 
-    from ledger.format.keys import Signer
+    from ledger.format.keys import AnySigner
     from ledger.sealing.pending import Due, Moved
     from ledger.titles.history import History
     from ledger.tlog.checkpoint import SignedCheckpoint
@@ -51,13 +52,15 @@ class Sealed:
     """How many entries this seal logged."""
     markers: int
     """How many markers it settled."""
+    signatures: int
+    """How many lines it added under the checkpoint that was there, by keys that had not signed."""
     report: Report
     """The titles that it verified; those with a finding were left as they are."""
 
 
 def seal(
     history: History,
-    signer: Signer,
+    signers: AnySigner | Sequence[AnySigner],
     memory: str | os.PathLike[str],
     now: datetime,
     *,
@@ -69,20 +72,22 @@ def seal(
 ) -> Sealed:
     """Log every entry that a head has moved to, and publish the log.
 
-    ``signer``: the log's key, which the keyring has in the role ``log``. ``memory``: the file of
-    this sealer, on a disk that the writers of the store can't reach. ``genesis`` begins the log;
-    ``adopt`` goes on with one that this sealer has no memory of; ``restored`` says, in words that
-    are kept, why the log was set back, and accepts that. ``every_title``: not only those that
-    markers speak of.
+    ``signers``: the log's keys, which the keyring has in the role ``log``; one of each algorithm
+    that the keyring has for the log. Those that have not signed the published checkpoint sign it,
+    even if nothing is new. ``memory``: the file of this sealer, on a disk that the writers of the
+    store can't reach. ``genesis`` begins the log; ``adopt`` goes on with one that this sealer has
+    no memory of; ``restored`` says, in words that are kept, why the log was set back, and accepts
+    that. ``every_title``: not only those that markers speak of.
 
-    Raises TrustError for a key that may not sign for the log, NotFoundError if there is no log
-    yet, ConflictError if another declaration is needed, IntegrityError if the log is not
-    what its key signed, or not what this sealer remembers, StoreError or OutcomeUnknown if the
-    store failed: what was sealed before stays so, seal again.
+    Raises TrustError for a key that may not sign for the log, KeyUnavailable if one of an algorithm
+    is missing, NotFoundError if there is no log yet, ConflictError if another declaration is
+    needed, IntegrityError if the log is not what its key signed, or not what this sealer remembers,
+    StoreError or OutcomeUnknown if the store failed: what was sealed before stays so, seal again.
     """
     remembered = MemoryFile(memory)
     declared = Declared(genesis, adopt, restored)
-    committed = Committed(history, signer, remembered, declared, now)
+    each = signers if isinstance(signers, Sequence) else [signers]
+    committed = Committed(history, each, remembered, declared, now)
     sealer = _Sealer(history, committed, now, jobs)
     with remembered.locked(), closing(committed.index):
         return sealer.run(every_title=every_title)
@@ -137,7 +142,13 @@ class _Sealer:
         findings.update(dict.fromkeys(self.committed.findings))
         report = Report(self.history.origin, titles, entries, tuple(findings))
         committed = self.committed
-        return Sealed(committed.state.signed, committed.appended, self.markers, report)
+        return Sealed(
+            committed.state.signed,
+            committed.appended,
+            self.markers,
+            committed.signatures,
+            report,
+        )
 
     def _seal_moved(self, moved: Iterable[Moved]) -> Iterator[Due]:
         """Commit what is due for these titles, in batches, and settle their markers."""

@@ -4,13 +4,15 @@ from __future__ import annotations
 
 import logging
 import time
+from collections.abc import Sequence
 from dataclasses import dataclass
 from threading import Event, Thread
 from typing import TYPE_CHECKING
 
-from ledger.errors import ConflictError, LedgerError, TrustError
+from ledger.errors import ConflictError, LedgerError
 from ledger.local.files import check_outside
 from ledger.log import Log
+from ledger.sealing.commit import check_signers
 from ledger.sealing.memory import MemoryFile
 from ledger.stores import FolderStore
 
@@ -18,7 +20,7 @@ if TYPE_CHECKING:
     import os
 
     from ledger.format.keyring import Keyring
-    from ledger.format.keys import Signer
+    from ledger.format.keys import AnySigner
     from ledger.format.report import Finding
     from ledger.ledger import Ledger
 
@@ -59,17 +61,22 @@ class Sealer:
     log must exist, and ``memory`` (see ``Log.seal``) must know it: a service can't decide that a
     log begins, or that it was restored.
 
-    Raises TrustError if the signer's key is not a key of the log, NotFoundError if there is no log
-    yet, ConflictError if the memory does not know the log, InvalidError if the memory is inside the
-    store.
+    Raises TrustError if a signer's key is not a key of the log, KeyUnavailable if one of an
+    algorithm is missing, NotFoundError if there is no log yet, ConflictError if the memory does not
+    know the log, InvalidError if the memory is inside the store.
     """
 
     def __init__(
-        self, ledger: Ledger, signer: Signer, memory: str | os.PathLike[str], *, every: float = 5.0
+        self,
+        ledger: Ledger,
+        signers: AnySigner | Sequence[AnySigner],
+        memory: str | os.PathLike[str],
+        *,
+        every: float = 5.0,
     ) -> None:
         self.sealing = Sealing()
         self._log = Log(ledger)
-        self._signer = signer
+        self._signers = signers if isinstance(signers, Sequence) else [signers]
         self._memory = memory
         self._every = every
         self._stopping = Event()
@@ -78,14 +85,9 @@ class Sealer:
         self._check(ledger)
 
     def _check(self, ledger: Ledger) -> None:
-        key_id = self._signer.public_key.key_id
-        if ledger.keyring.key(ledger.origin, key_id, "log") is None:
-            raise TrustError(
-                f"key {key_id[:16]}… is not a key of the log of {ledger.origin}:"
-                " nobody would accept its signatures",
-                hint=f"ledger key trust FILE --origin {ledger.origin} --role log",
-            )
-        self._log.checkpoint()
+        check_signers(ledger.keyring, ledger.origin, self._signers)
+        if self._log.reader.checkpoint(any_algorithm=True) is None:  # a seal adds what it lacks
+            self._log.checkpoint()  # which says that there is none
         if isinstance(ledger.store, FolderStore):
             check_outside(self._memory, ledger.store.path)
         if MemoryFile(self._memory).read() is None:
@@ -121,7 +123,7 @@ class Sealer:
 
     def _seal(self) -> None:
         try:
-            done = self._log.seal(self._signer, self._memory, jobs=1)
+            done = self._log.seal(self._signers, self._memory, jobs=1)
         except LedgerError as error:
             if self.sealing.problem != error.slug:  # once, not every few seconds
                 logger.warning("not sealed: %s: %a", error.slug, str(error))

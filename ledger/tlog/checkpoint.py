@@ -3,9 +3,14 @@
 A checkpoint is a signed note (c2sp.org/tlog-checkpoint) of three lines: the origin, how many leaves
 the log has, and the base64 of its root. Lines after these are refused: nobody could audit them.
 
-A cosignature (c2sp.org/tlog-cosignature, ``cosignature/v1``) is a witness's statement that at some
-time this was the largest checkpoint of the log that it had seen, and that it continued all that
-it had seen before.
+A cosignature (c2sp.org/tlog-cosignature) is a witness's statement that at some time this was the
+largest checkpoint of the log that it had seen, and that it continued all that it had seen before.
+One by an Ed25519 key is of type 0x04 and signs the text; one by an ML-DSA-44 key is of type 0x06
+and signs the origin, the size and the root.
+
+The log itself signs with Ed25519 over the text (type 0x01), or with ML-DSA-44 as a cosigner whose
+name is the origin and whose time is 0, or both. A reader who knows keys of both algorithms asks for
+both: whoever can forge one of them would else leave out the other line.
 """
 
 from __future__ import annotations
@@ -16,7 +21,8 @@ from typing import TYPE_CHECKING, ClassVar, NamedTuple
 
 from ledger.errors import IntegrityError, InvalidError, MalformedError, TrustError
 from ledger.format.keyring import check_origin
-from ledger.format.keys import sign_with
+from ledger.format.keys import PublicKey, sign_with
+from ledger.format.mldsa import MLDSAPublicKey
 from ledger.tlog.merkle import EMPTY_ROOT, HASH_BYTES, MAX_SIZE
 from ledger.tlog.note import (
     NoteKey,
@@ -24,27 +30,38 @@ from ledger.tlog.note import (
     decode_base64,
     encode_base64,
     open_note,
+    parse_vkey,
     sign_note,
 )
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
 
-    from ledger.format.keys import PublicKey, Signer
+    from ledger.format.keys import AnyPublicKey, AnySigner
+    from ledger.format.pem import VerifyingKey
 
 __all__ = [
     "Checkpoint",
     "Cosignature",
+    "MLDSAKey",
     "SignedCheckpoint",
     "WitnessKey",
+    "check_algorithms",
     "cosign",
+    "log_key",
     "open_checkpoint",
+    "parse_log_key",
+    "parse_witness_key",
     "sign_checkpoint",
+    "witness_key",
 ]
 
 DECIMAL = re.compile(r"0|[1-9][0-9]{0,18}")
 MAX_TIMESTAMP = 2**63 - 1
 TIMESTAMP_BYTES = 8
+
+MAX_NAME = 255
+"""The longest name of an ML-DSA-44 cosigner, in bytes: its length is signed in one."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -82,15 +99,107 @@ class Checkpoint:
 
 
 class WitnessKey(NoteKey):
-    """A witness's key, under the witness's name. Its signatures bear the time of signing."""
+    """A witness's Ed25519 key, under the witness's name; its signatures bear their time."""
 
     algorithm: ClassVar[int] = 0x04
 
     def verify(self, text: str, body: bytes) -> bool:
         """Whether the body of a signature is a cosignature of this checkpoint's text."""
         timestamp = _timestamp(body)
-        signed = _cosigned(text, timestamp)
-        return timestamp <= MAX_TIMESTAMP and self.key.verify(body[TIMESTAMP_BYTES:], signed)
+        if timestamp > MAX_TIMESTAMP:
+            return False
+        try:
+            signed = self._signed(text, timestamp)
+        except MalformedError:
+            return False  # no checkpoint
+        return self.key.verify(body[TIMESTAMP_BYTES:], signed)
+
+    def sign(self, text: str, signer: AnySigner) -> Signature:  # noqa: ARG002 -- of a NoteKey
+        """Refuse to: ``cosign`` makes its lines, which need a time."""
+        raise InvalidError(f"the key of {self.name} signs something else than a note's text")
+
+    def cosign(self, text: str, signer: AnySigner, timestamp: int) -> Signature:
+        """The line of this key under a checkpoint's text; raises what ``cosign`` does."""
+        if not 0 <= timestamp <= MAX_TIMESTAMP:
+            raise InvalidError(f"not a time to cosign at: {timestamp}")
+        self.check_signer(signer)
+        body = timestamp.to_bytes(TIMESTAMP_BYTES, "big")
+        body += sign_with(signer, self._signed(text, timestamp))
+        return Signature(self.name, self.key_hash, body)
+
+    def _signed(self, text: str, timestamp: int) -> bytes:
+        """What is signed; raises MalformedError for a text that can't be."""
+        return f"cosignature/v1\ntime {timestamp}\n{text}".encode()
+
+
+class MLDSAKey(WitnessKey):
+    """An ML-DSA-44 key of a witness, under its name; or of a log, under its origin."""
+
+    algorithm: ClassVar[int] = 0x06
+    key_algorithm: ClassVar[str] = "ML-DSA-44"
+
+    def __post_init__(self) -> None:
+        super().__post_init__()
+        if len(self.name.encode()) > MAX_NAME:
+            raise InvalidError(f"not a name for an ML-DSA-44 key: more than {MAX_NAME} bytes")
+
+    @classmethod
+    def read_key(cls, raw: bytes) -> VerifyingKey:
+        """Read the 1,312 bytes of FIPS 204; raises MalformedError."""
+        return MLDSAPublicKey("ML-DSA-44", raw)
+
+    def sign(self, text: str, signer: AnySigner) -> Signature:
+        """A log's own line, which says nothing of a time."""
+        return self.cosign(text, signer, 0)
+
+    def _signed(self, text: str, timestamp: int) -> bytes:
+        checkpoint = Checkpoint.parse(text)
+        return b"".join(
+            [
+                b"subtree/v1\n\0",
+                _prefixed(self.name),
+                timestamp.to_bytes(8, "big"),
+                _prefixed(checkpoint.origin),
+                bytes(8),  # the tree from its first leaf on
+                checkpoint.size.to_bytes(8, "big"),
+                checkpoint.root,
+            ]
+        )
+
+
+def _prefixed(text: str) -> bytes:
+    data = text.encode()
+    return bytes([len(data)]) + data
+
+
+def log_key(origin: str, key: AnyPublicKey) -> NoteKey:
+    """The key as a log's, under its origin; raises InvalidError if a log can't sign with it."""
+    match key:
+        case PublicKey():
+            return NoteKey(origin, key)
+        case MLDSAPublicKey():
+            return MLDSAKey(origin, key)
+    raise InvalidError(f"the key {key.key_id[:16]}… is of no algorithm that a log signs with")
+
+
+def witness_key(name: str, key: AnyPublicKey) -> WitnessKey:
+    """The key as a witness's, under its name; raises InvalidError if it can't cosign."""
+    match key:
+        case PublicKey():
+            return WitnessKey(name, key)
+        case MLDSAPublicKey():
+            return MLDSAKey(name, key)
+    raise InvalidError(f"the key {key.key_id[:16]}… is of no algorithm that a witness signs with")
+
+
+def parse_log_key(vkey: str) -> NoteKey:
+    """Read the key of a log, of type 0x01 or 0x06; raises MalformedError."""
+    return parse_vkey(vkey, (NoteKey, MLDSAKey))
+
+
+def parse_witness_key(vkey: str) -> WitnessKey:
+    """Read the key of a witness, of type 0x04 or 0x06; raises MalformedError."""
+    return parse_vkey(vkey, (WitnessKey, MLDSAKey))
 
 
 class Cosignature(NamedTuple):
@@ -110,24 +219,32 @@ class SignedCheckpoint:
     """Those of witnesses that were known, in the order of the lines; a witness may sign twice."""
     note: bytes
     """All of it, the lines of unknown keys too."""
+    signed_by: tuple[VerifyingKey, ...]
+    """The keys of the log that signed it."""
+    lines: bytes
+    """The lines of these keys, alone."""
 
 
 def open_checkpoint(
     note: bytes,
     *,
     origin: str,
-    log_keys: Iterable[PublicKey],
+    log_keys: Iterable[VerifyingKey],
     witnesses: Iterable[WitnessKey] = (),
+    any_algorithm: bool = False,
 ) -> SignedCheckpoint:
-    """The checkpoint, if one of the log's keys signed it and it is of this origin.
+    """The checkpoint, if the log signed it, with a key of each algorithm, and it is of this origin.
+
+    ``any_algorithm``: one key is enough. That is for a checkpoint that the caller kept: it was
+    opened before, when fewer keys may have been known.
 
     How many cosignatures are enough is the caller's policy. Raises MalformedError if it is no
-    checkpoint, TrustError (reason ``unknown-key``) if no key of the log signed it,
-    IntegrityError if a known key's signature is wrong (reason ``bad-signature``) or the
-    checkpoint is another log's (reason ``wrong-ledger``). A witness that has a key of the log is
-    none.
+    checkpoint, TrustError if no key of the log signed it (reason ``unknown-key``) or none of some
+    algorithm did (reason ``half-signed``), IntegrityError if a known key's signature is wrong
+    (reason ``bad-signature``) or the checkpoint is another log's (reason ``wrong-ledger``). A
+    witness that has a key of the log is none.
     """
-    logs = [NoteKey(origin, key) for key in log_keys]
+    logs = [log_key(origin, key) for key in log_keys]
     own = {log.key for log in logs}
     # Who signs the log vouches for nothing more by signing it again.
     others = [witness for witness in witnesses if witness.key not in own]
@@ -135,9 +252,10 @@ def open_checkpoint(
     cosignatures = tuple(
         Cosignature(key, _timestamp(signature.body))
         for key, signature in opened.verified
-        if isinstance(key, WitnessKey)
+        if isinstance(key, WitnessKey) and key.key not in own
     )
-    if len(cosignatures) == len(opened.verified):
+    ours = [(key.key, line) for key, line in opened.verified if key.key in own]
+    if not ours:
         raise TrustError(
             f"the checkpoint is cosigned by witnesses, but signed by no key of {origin}",
             reason="unknown-key",
@@ -147,31 +265,54 @@ def open_checkpoint(
         raise IntegrityError(
             f"a checkpoint of {checkpoint.origin}, expected {origin}", reason="wrong-ledger"
         )
-    return SignedCheckpoint(checkpoint, cosignatures, note)
+    signed = SignedCheckpoint(
+        checkpoint,
+        cosignatures,
+        note,
+        signed_by=tuple(dict.fromkeys(key for key, _ in ours)),
+        lines=b"".join(line.encode() for _, line in ours),
+    )
+    if not any_algorithm:
+        check_algorithms(signed, own)
+    return signed
 
 
-def sign_checkpoint(checkpoint: Checkpoint, signer: Signer) -> bytes:
-    """The signed checkpoint, by the log's key, under the name of the origin."""
-    return sign_note(checkpoint.text, [(NoteKey(checkpoint.origin, signer.public_key), signer)])
+def check_algorithms(
+    signed: SignedCheckpoint, log_keys: Iterable[VerifyingKey], object_key: str = ""
+) -> None:
+    """Raise TrustError (``half-signed``) unless a key of each of their algorithms signed it."""
+    made = {key.algorithm for key in signed.signed_by}
+    lacking = sorted({key.algorithm for key in log_keys} - made)
+    if lacking:
+        where = f"{object_key}: " if object_key else ""
+        raise TrustError(
+            f"{where}the checkpoint of {signed.checkpoint.size:,} leaves lacks the"
+            f" {' and the '.join(lacking)} signature of the log, of which your keyring has a key:"
+            f" it is signed with {' and '.join(sorted(made))} alone",
+            hint="somebody may have taken the line away, or it was signed before the log had that"
+            " key: get it anew ('ledger prove', 'ledger export'); 'ledger seal' adds what the"
+            " published checkpoint lacks",
+            reason="half-signed",
+            object_key=object_key,
+        )
 
 
-def cosign(checkpoint: Checkpoint, witness: WitnessKey, signer: Signer, timestamp: int) -> bytes:
+def sign_checkpoint(checkpoint: Checkpoint, *signers: AnySigner) -> bytes:
+    """The checkpoint signed by each of the log's signers, under the name of the origin.
+
+    Raises InvalidError for a signer of an algorithm that a log can't sign with.
+    """
+    keys = [(log_key(checkpoint.origin, signer.public_key), signer) for signer in signers]
+    return sign_note(checkpoint.text, keys)
+
+
+def cosign(checkpoint: Checkpoint, witness: WitnessKey, signer: AnySigner, timestamp: int) -> bytes:
     """The line of a witness's cosignature, for ``add_signatures``; the time is in seconds.
 
     The witness first opens the signed checkpoint, and checks that it continues the last one it saw.
     """
-    if not 0 <= timestamp <= MAX_TIMESTAMP:
-        raise InvalidError(f"not a time to cosign at: {timestamp}")
-    witness.check_signer(signer)
-    body = timestamp.to_bytes(TIMESTAMP_BYTES, "big")
-    body += sign_with(signer, _cosigned(checkpoint.text, timestamp))
-    return Signature(witness.name, witness.key_hash, body).encode()
+    return witness.cosign(checkpoint.text, signer, timestamp).encode()
 
 
 def _timestamp(body: bytes) -> int:
     return int.from_bytes(body[:TIMESTAMP_BYTES], "big")
-
-
-def _cosigned(text: str, timestamp: int) -> bytes:
-    """What a witness signs."""
-    return f"cosignature/v1\ntime {timestamp}\n{text}".encode()

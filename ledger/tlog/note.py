@@ -20,7 +20,7 @@ import binascii
 import hashlib
 import re
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, ClassVar, NamedTuple, Self
+from typing import TYPE_CHECKING, ClassVar, NamedTuple, Self, TypeVar
 
 from ledger.errors import IntegrityError, InvalidError, MalformedError, TrustError
 from ledger.format.keys import PublicKey, sign_with
@@ -28,7 +28,8 @@ from ledger.format.keys import PublicKey, sign_with
 if TYPE_CHECKING:
     from collections.abc import Iterable
 
-    from ledger.format.keys import Signer
+    from ledger.format.keys import AnySigner
+    from ledger.format.pem import VerifyingKey
 
 __all__ = [
     "MAX_NOTE_BYTES",
@@ -41,6 +42,7 @@ __all__ = [
     "encode_base64",
     "open_note",
     "parse_unverified",
+    "parse_vkey",
     "sign_note",
 ]
 
@@ -73,14 +75,20 @@ class NoteKey:
 
     algorithm: ClassVar[int] = 0x01
     """The type of signature: Ed25519 over the text."""
+    key_algorithm: ClassVar[str] = "Ed25519"
 
     name: str
     """Without spaces and ``+``; the origin, for a log's key."""
-    key: PublicKey
+    key: VerifyingKey
 
     def __post_init__(self) -> None:
         if not _is_name(self.name) or CONTROL.search(self.name):
             raise InvalidError(f"not a name for a note's key: {self.name!a:.80}")
+        if self.key.algorithm != self.key_algorithm:
+            raise InvalidError(
+                f"a key of the algorithm {self.key.algorithm} makes no signatures of type"
+                f" {self.algorithm:02x}"
+            )
 
     @property
     def key_hash(self) -> bytes:
@@ -95,19 +103,12 @@ class NoteKey:
     @classmethod
     def from_vkey(cls, text: str) -> Self:
         """Read a key; raises MalformedError for anything but a key of this algorithm."""
-        name, _, rest = text.partition("+")
-        key_hash, _, typed = rest.partition("+")
-        if not KEY_HASH.fullmatch(key_hash):
-            raise MalformedError(f"not a note's key (name+hash+key): {text!a:.160}")
-        data = decode_base64(typed)
-        if data[:1] != bytes([cls.algorithm]):
-            raise MalformedError(
-                f"a key for signatures of type {data[:1].hex()}, expected {cls.algorithm:02x}"
-            )
-        found = cls(name, PublicKey(data[1:]))
-        if found.key_hash.hex() != key_hash:
-            raise MalformedError(f"the key of {name} does not have the hash {key_hash}")
-        return found
+        return parse_vkey(text, (cls,))
+
+    @classmethod
+    def read_key(cls, raw: bytes) -> VerifyingKey:
+        """Read the bytes of a public key of this algorithm; raises MalformedError."""
+        return PublicKey(raw)
 
     def _typed(self) -> bytes:
         return bytes([self.algorithm]) + self.key.raw
@@ -116,13 +117,39 @@ class NoteKey:
         """Whether the body of a signature is this key's, over the text of a note."""
         return self.key.verify(body, text.encode())
 
-    def check_signer(self, signer: Signer) -> None:
+    def sign(self, text: str, signer: AnySigner) -> Signature:
+        """The line of this key under the text; raises InvalidError if the signer has another."""
+        self.check_signer(signer)
+        return Signature(self.name, self.key_hash, sign_with(signer, text.encode()))
+
+    def check_signer(self, signer: AnySigner) -> None:
         """Raise InvalidError if the signer does not hold this key."""
         mine, wanted = signer.public_key, self.key
         if mine != wanted:
             raise InvalidError(
                 f"key {mine.key_id[:8]} can't sign as {self.name}, key {wanted.key_id[:8]}"
             )
+
+
+Kind = TypeVar("Kind", bound=NoteKey)
+
+
+def parse_vkey(text: str, kinds: Iterable[type[Kind]]) -> Kind:
+    """Read the key of a vkey; raises MalformedError for anything but a key of these kinds."""
+    name, _, rest = text.partition("+")
+    key_hash, _, typed = rest.partition("+")
+    if not KEY_HASH.fullmatch(key_hash):
+        raise MalformedError(f"not a note's key (name+hash+key): {text!a:.160}")
+    data = decode_base64(typed)
+    known = {bytes([kind.algorithm]): kind for kind in kinds}
+    if data[:1] not in known:
+        expected = " or ".join(algorithm.hex() for algorithm in known)
+        raise MalformedError(f"a key for signatures of type {data[:1].hex()}, expected {expected}")
+    kind = known[data[:1]]
+    found = kind(name, kind.read_key(data[1:]))
+    if found.key_hash.hex() != key_hash:
+        raise MalformedError(f"the key of {name} does not have the hash {key_hash}")
+    return found
 
 
 @dataclass(frozen=True, slots=True)
@@ -166,11 +193,11 @@ def open_note(data: bytes, keys: Iterable[NoteKey]) -> Note:
     return Note(text, tuple(verified), tuple(ignored))
 
 
-def sign_note(text: str, signers: Iterable[tuple[NoteKey, Signer]]) -> bytes:
+def sign_note(text: str, signers: Iterable[tuple[NoteKey, AnySigner]]) -> bytes:
     """The note of this text with the signatures of these; raises InvalidError for a bad text."""
     if not _is_unicode(text):
         raise InvalidError("not a text to sign: it has a lone surrogate")
-    signatures = [_sign(text, key, signer) for key, signer in signers]
+    signatures = [key.sign(text, signer) for key, signer in signers]
     data = b"".join([text.encode(), b"\n", *(each.encode() for each in signatures)])
     try:
         parsed = parse_unverified(data)
@@ -179,13 +206,6 @@ def sign_note(text: str, signers: Iterable[tuple[NoteKey, Signer]]) -> bytes:
     if parsed != (text, signatures):
         raise InvalidError("not a text to sign: it must end in a newline")
     return data
-
-
-def _sign(text: str, key: NoteKey, signer: Signer) -> Signature:
-    key.check_signer(signer)
-    if key.algorithm != NoteKey.algorithm:
-        raise InvalidError(f"the key of {key.name} signs something else than a note's text")
-    return Signature(key.name, key.key_hash, sign_with(signer, text.encode()))
 
 
 def add_signatures(data: bytes, lines: bytes) -> bytes:

@@ -33,7 +33,7 @@ from ledger.errors import (
     UnsupportedFormatError,
 )
 from ledger.format import canonical, layout
-from ledger.tlog.checkpoint import Checkpoint, SignedCheckpoint, open_checkpoint
+from ledger.tlog.checkpoint import Checkpoint, SignedCheckpoint, check_algorithms, open_checkpoint
 from ledger.tlog.merkle import MAX_SIZE
 from ledger.tlog.tiles import ENTRIES, Tile, decode_entries, encode_entries, parse_tile
 
@@ -42,7 +42,7 @@ if TYPE_CHECKING:
 
     from ledger.format.canonical import JSONValue
     from ledger.format.entry import Entry
-    from ledger.format.keys import PublicKey
+    from ledger.format.pem import VerifyingKey
 
 __all__ = [
     "AnyLeaf",
@@ -233,13 +233,21 @@ class LogState:
         )
 
     @classmethod
-    def open(cls, data: bytes, *, origin: str, log_keys: Iterable[PublicKey]) -> LogState:
+    def open(
+        cls,
+        data: bytes,
+        *,
+        origin: str,
+        log_keys: Iterable[VerifyingKey],
+        any_algorithm: bool = False,
+    ) -> LogState:
         """Read a state that a key of the log signed.
 
-        Raises IntegrityError (reason ``bad-state``) for any other, UnsupportedFormatError.
+        Raises IntegrityError (reason ``bad-state``) for any other, TrustError (reason
+        ``half-signed``) as ``open_checkpoint`` does, UnsupportedFormatError.
         """
         try:
-            return cls._open(data, origin, log_keys)
+            state = cls._open(data, origin, log_keys)
         except (IntegrityError, MalformedError, TrustError) as error:
             raise IntegrityError(
                 f"{layout.LOG_STATE}: {error}",
@@ -247,9 +255,12 @@ class LogState:
                 reason="bad-state",
                 object_key=layout.LOG_STATE,
             ) from error
+        if not any_algorithm:
+            check_algorithms(state.signed, log_keys, layout.LOG_STATE)
+        return state
 
     @classmethod
-    def _open(cls, data: bytes, origin: str, log_keys: Iterable[PublicKey]) -> LogState:
+    def _open(cls, data: bytes, origin: str, log_keys: Iterable[VerifyingKey]) -> LogState:
         value = canonical.load(data)
         if not isinstance(value, dict) or type(value.get("format")) is not int:
             raise MalformedError("it has no format number")
@@ -261,7 +272,9 @@ class LogState:
             isinstance(value[name], str) for name in ("checkpoint", "staging")
         ):
             raise MalformedError("expected the members checkpoint, format and staging")
-        signed = open_checkpoint(value["checkpoint"].encode(), origin=origin, log_keys=log_keys)
+        signed = open_checkpoint(
+            value["checkpoint"].encode(), origin=origin, log_keys=log_keys, any_algorithm=True
+        )
         staging = Staging.parse(value["staging"])
         if staging is None or staging.base > signed.checkpoint.size:
             raise MalformedError(f"not the name of its leaves: {value['staging']!a:.100}")

@@ -24,14 +24,15 @@ from typing import TYPE_CHECKING, NamedTuple
 from ledger.errors import IntegrityError, InvalidError, MalformedError, TrustError
 from ledger.format import layout, times
 from ledger.format.report import Finding
-from ledger.tlog.checkpoint import WitnessKey
-from ledger.tlog.note import NoteKey, open_note
+from ledger.tlog.checkpoint import parse_log_key, parse_witness_key
+from ledger.tlog.note import open_note
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
 
     from ledger.format.keyring import Keyring
-    from ledger.tlog.checkpoint import SignedCheckpoint
+    from ledger.tlog.checkpoint import SignedCheckpoint, WitnessKey
+    from ledger.tlog.note import NoteKey
 
 __all__ = ["NONE", "Group", "WitnessPolicy"]
 
@@ -149,10 +150,13 @@ class WitnessPolicy:
         }
 
     def _newest(self, key: WitnessKey, signed: SignedCheckpoint, now: datetime) -> datetime | None:
-        """When a witness signed last, of the times that can be."""
+        """When a witness signed last, of the times that can be.
+
+        One that says no time (0) does not say that it saw no larger checkpoint either.
+        """
         latest = int((now + times.CLOCK_SKEW).timestamp())
         stamps = [each.timestamp for each in signed.cosignatures if each.witness == key]
-        past = [stamp for stamp in stamps if stamp <= latest]
+        past = [stamp for stamp in stamps if 0 < stamp <= latest]
         return datetime.fromtimestamp(max(past), UTC) if past else None
 
     def _why(self, key: WitnessKey, signed: SignedCheckpoint, now: datetime) -> str:
@@ -160,8 +164,9 @@ class WitnessPolicy:
         if moment is not None:
             late = self.max_age is not None and now - moment > self.max_age
             return f"cosigned {moment:%Y-%m-%dT%H:%M:%SZ}" + (", too long ago" if late else "")
-        if any(each.witness == key for each in signed.cosignatures):
-            return "cosigned in the future by this clock"
+        stamps = [each.timestamp for each in signed.cosignatures if each.witness == key]
+        if stamps:
+            return "cosigned in the future by this clock" if any(stamps) else "cosigned at no time"
         return "no cosignature"
 
     def _asked(self) -> str:
@@ -247,7 +252,7 @@ class _Parser:
     def _add_log(self, words: list[str]) -> None:
         if len(words) not in {1, 2}:
             raise MalformedError("expected: log VKEY [URL]")
-        key = NoteKey.from_vkey(_as_text(words[0]))
+        key = parse_log_key(_as_text(words[0]))
         self._check_new_key(key)
         self.logs.append(key)
 
@@ -256,7 +261,7 @@ class _Parser:
             raise MalformedError("expected: witness NAME VKEY [URL]")
         name, vkey = words[0], _as_text(words[1])
         self._check_new_name(name)
-        key = WitnessKey.from_vkey(vkey)
+        key = parse_witness_key(vkey)
         self._check_new_key(key)
         self.keys[name] = key
 

@@ -31,7 +31,7 @@ from ledger.tlog.note import MAX_NOTE_BYTES, decode_base64, encode_base64, parse
 if TYPE_CHECKING:
     from collections.abc import Iterable
 
-    from ledger.format.keys import PublicKey
+    from ledger.format.pem import VerifyingKey
 
 __all__ = ["Receipt", "check_receipt"]
 
@@ -99,7 +99,7 @@ def check_receipt(
     leaf: bytes,
     *,
     origin: str,
-    log_keys: Iterable[PublicKey],
+    log_keys: Iterable[VerifyingKey],
     witnesses: Iterable[WitnessKey] = (),
 ) -> SignedCheckpoint:
     """Check that the log holds this leaf, and return the checkpoint that says so.

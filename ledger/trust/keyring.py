@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from ledger.format.keyring import Keyring, TrustedKey
-from ledger.format.keys import PublicKey
+from ledger.format.keyring import ALGORITHMS, Keyring, TrustedKey
+from ledger.trust.keys import OtherKey
 from ledger.trust.standing import ChainJudge
 
 if TYPE_CHECKING:
@@ -28,7 +28,7 @@ class AcceptedKeyring(Keyring):
         listed = [
             TrustedKey(origin, each.role, each.key, each.name)
             for each in accepted.listed.values()
-            if isinstance(each.key, PublicKey)
+            if not isinstance(each.key, OtherKey) and each.key.algorithm in ALGORITHMS[each.role]
         ]
         kept = [
             trusted

@@ -9,7 +9,7 @@ import pytest
 
 from ledger.format.layout import LOG_CHECKPOINT, head_key
 from ledger.stores import FolderStore
-from ledger.tlog import WitnessKey, open_checkpoint
+from ledger.tlog import open_checkpoint, parse_witness_key
 from tests.cli.shell import ORIGIN, TITLE, Shell
 
 CITY = "city.example/witness"
@@ -72,13 +72,17 @@ def test_how_long_entries_may_wait(logged: Shell) -> None:
     assert "not a length of time" in logged.fails(2, "audit --max-delay soon")
 
 
+def vkeys(shell: Shell) -> list[str]:
+    return (shell.folder / "city.vkey").read_text().splitlines()
+
+
 def test_a_witness_signs_what_held(logged: Shell) -> None:
     logged(f"key generate --for witness --name {CITY} --key city.pem -q")
     logged("audit --state mine --cosign signed --key city.pem -q")
-    witness = WitnessKey.from_vkey((logged.folder / "city.vkey").read_text().strip())
+    keys = [parse_witness_key(line) for line in vkeys(logged)]
     note = (logged.folder / "signed").read_bytes()
-    opened = open_checkpoint(note, origin=ORIGIN, log_keys=log_keys(logged), witnesses=[witness])
-    assert [each.witness for each in opened.cosignatures] == [witness]
+    opened = open_checkpoint(note, origin=ORIGIN, log_keys=log_keys(logged), witnesses=keys)
+    assert [each.witness for each in opened.cosignatures] == keys
     assert "exists already" in logged.fails(65, "audit --state mine --cosign signed --key city.pem")
 
 
@@ -99,7 +103,7 @@ def test_a_witness_has_a_memory_and_a_key(logged: Shell) -> None:
 
 def test_a_policy_of_witnesses_is_demanded(logged: Shell) -> None:
     logged(f"key generate --for witness --name {CITY} --key city.pem -q")
-    vkey = (logged.folder / "city.vkey").read_text().strip()
+    vkey = vkeys(logged)[-1]
     (logged.folder / "policy").write_text(f"witness city {vkey}\nquorum city\n")
     assert "not-witnessed" in logged("audit --witness policy", code=3).out
     logged("audit --state mine --cosign signed --key city.pem -q")

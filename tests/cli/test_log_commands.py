@@ -9,13 +9,13 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from ledger import load_key
+from ledger import load_keys
 from ledger.format import canonical
 from ledger.format.entry import Entry
 from ledger.format.keyring import Keyring
-from ledger.format.keys import PublicKey
 from ledger.format.layout import LOG_CHECKPOINT, PENDING, head_key
-from ledger.tlog import NoteKey, Receipt, open_checkpoint
+from ledger.format.pem import read_public_keys
+from ledger.tlog import MLDSAKey, NoteKey, Receipt, open_checkpoint, parse_log_key
 from ledger.tlog.checkpoint import Checkpoint, sign_checkpoint
 from ledger.tlog.merkle import hash_leaf
 from ledger.tlog.note import encode_base64
@@ -60,14 +60,16 @@ def test_the_log_has_a_key_of_its_own(shell: Shell) -> None:
     path = shell.config / "log-key.pem"
     assert stat.S_IMODE(path.stat().st_mode) == 0o600
     assert made == {
-        "key": made["key"],
+        "key": made["keys"][0],
+        "keys": made["keys"],
         "file": str(path),
         "encrypted": False,
         "origin": ORIGIN,
         "role": "log",
     }
     keyring = shell.keyring()
-    assert keyring.key(ORIGIN, made["key"], "log")
+    found = [keyring.key(ORIGIN, key, "log") for key in made["keys"]]
+    assert [key.algorithm for key in found if key] == ["Ed25519", "ML-DSA-44"]
     assert keyring.key(ORIGIN, made["key"], "registrar") is None
     assert "there is a key already" in shell.fails(12, "key generate --for log")
 
@@ -80,12 +82,13 @@ def test_a_log_key_is_for_a_ledger(bare: Shell) -> None:
 
 
 def test_it_is_shown_as_pem_and_as_others_tools_take_it(logged: Shell) -> None:
-    shown = logged("key show --for log --vkey --json").json
-    public = PublicKey.from_pem(logged("key show --for log").data)
-    assert shown["key"] == public.key_id
-    assert NoteKey.from_vkey(shown["vkey"]) == NoteKey(ORIGIN, public)
-    assert logged("key show --for log --vkey").lines == [shown["vkey"]]
-    assert logged("key show --json").json["key"] != public.key_id
+    shown = logged("key show --for log --vkey --json").objects
+    public = read_public_keys(logged("key show --for log").data)
+    assert [each["key"] for each in shown] == [key.key_id for key in public]
+    keys = [parse_log_key(each["vkey"]) for each in shown]
+    assert keys == [NoteKey(ORIGIN, public[0]), MLDSAKey(ORIGIN, public[1])]
+    assert logged("key show --for log --vkey").lines == [each["vkey"] for each in shown]
+    assert logged("key show --json").json["key"] not in [key.key_id for key in public]
 
 
 def test_key_options_that_mean_nothing_are_refused(shell: Shell) -> None:
@@ -248,13 +251,13 @@ def test_a_receipt_needs_no_store_but_without_a_registrar_it_is_not_verified(
 
 def test_an_entry_that_nobody_signed_is_never_verified(logged: Shell) -> None:
     """The log takes in what its sealer gives it, as here: an entry with a made-up signature."""
-    log_key = load_key(logged.config / "log-key.pem")
+    log_keys = load_keys(logged.config / "log-key.pem")
     _, entry = prove(logged)
     value = json.loads((logged.folder / entry).read_bytes())
     value["entry"]["key"], value["signature"] = "0" * 64, encode_base64(bytes(64))
     data = canonical.encode(value)
     checkpoint = Checkpoint(ORIGIN, 1, hash_leaf(leaf_of(Entry.unverified(data)).encode()))
-    receipt = Receipt(0, (), sign_checkpoint(checkpoint, log_key))
+    receipt = Receipt(0, (), sign_checkpoint(checkpoint, *log_keys))
     (logged.folder / "forged.json").write_bytes(data)
     (logged.folder / "forged.receipt").write_bytes(receipt.encode())
     only_log = Keyring(t for t in logged.keyring() if t.role == "log")

@@ -12,7 +12,14 @@ import pytest
 from ledger import load_key
 from ledger.format.keyring import Keyring
 from ledger.format.layout import LOG_CHECKPOINT, head_key
-from ledger.tlog import WitnessKey, add_signatures, cosign, open_checkpoint
+from ledger.tlog import (
+    WitnessKey,
+    add_signatures,
+    cosign,
+    open_checkpoint,
+    parse_witness_key,
+    witness_key,
+)
 from tests.cli.shell import ORIGIN, TITLE, Shell
 
 if TYPE_CHECKING:
@@ -36,10 +43,15 @@ def policy(shell: Shell, count: str, *comments: str) -> None:
     """The file ``policy``: so many of the two witnesses."""
     lines = [*comments]
     for name in ("city", "bank"):
-        vkey = (shell.folder / f"{name}.vkey").read_text().strip()
+        vkey = vkeys(shell, name)[0]
         lines.append(f"witness {name} {vkey}")
     lines += [f"group both {count} city bank", "quorum both", ""]
     (shell.folder / "policy").write_text("\n".join(lines))
+
+
+def vkeys(shell: Shell, name: str) -> list[str]:
+    """The public keys of a witness: Ed25519, ML-DSA-44."""
+    return (shell.folder / f"{name}.vkey").read_text().splitlines()
 
 
 def sign(shell: Shell, name: str, *, age: timedelta = timedelta()) -> str:
@@ -47,7 +59,7 @@ def sign(shell: Shell, name: str, *, age: timedelta = timedelta()) -> str:
     note = (shell.store / LOG_CHECKPOINT).read_bytes()
     keys = [t.key for t in shell.keyring() if t.role == "log"]
     signed = open_checkpoint(note, origin=ORIGIN, log_keys=keys)
-    witness = WitnessKey.from_vkey((shell.folder / f"{name}.vkey").read_text().strip())
+    witness = WitnessKey.from_vkey(vkeys(shell, name)[0])
     moment = int((datetime.now(UTC) - age).timestamp())
     line = cosign(signed.checkpoint, witness, load_key(shell.folder / f"{name}.pem"), moment)
     (shell.folder / f"{name}.cosigned").write_bytes(add_signatures(note, line))
@@ -72,14 +84,17 @@ def test_a_witness_has_a_key_and_a_name(bare: Shell) -> None:
     made = bare(f"key generate --for witness --name {CITY} --json").json
     path = bare.config / "witness-key.pem"
     assert stat.S_IMODE(path.stat().st_mode) == 0o600
-    witness = WitnessKey.from_vkey(made["vkey"])
-    assert (witness.name, witness.key.key_id) == (CITY, made["key"])
-    assert (made["file"], made["role"]) == (str(path), "witness")
+    witness, later = map(parse_witness_key, made["vkeys"])
+    assert (witness.name, witness.key.algorithm) == (CITY, "Ed25519")
+    assert (later.name, later.key.algorithm) == (CITY, "ML-DSA-44")
+    assert [witness.key.key_id, later.key.key_id] == made["keys"]
+    assert (made["key"], made["file"], made["role"]) == (made["keys"][0], str(path), "witness")
     shown = bare("key show --for witness --vkey")
-    assert shown.lines == [made["vkey"]]
-    assert bare("key show --for witness --vkey --json").json["vkey"] == made["vkey"]
-    assert bare("key show --for witness").out.startswith("-----BEGIN PUBLIC KEY")
-    assert (bare.config / "witness-key.vkey").read_text() == made["vkey"] + "\n"
+    assert shown.lines == made["vkeys"]
+    listed = bare("key show --for witness --vkey --json").objects
+    assert [each["vkey"] for each in listed] == made["vkeys"]
+    assert bare("key show --for witness").out.count("-----BEGIN PUBLIC KEY") == 2
+    assert (bare.config / "witness-key.vkey").read_text().splitlines() == made["vkeys"]
     assert not (bare.config / "keyring.json").exists()
 
 
@@ -110,7 +125,7 @@ def test_a_witness_without_its_key_or_its_name_is_told(bare: Shell) -> None:
     for name in ("a", "b"):
         bare(f"key generate --for witness --name {CITY} --key {name}.pem -q")
     (bare.folder / "a.vkey").write_bytes((bare.folder / "b.vkey").read_bytes())
-    assert "does not belong to the key" in bare.fails(12, "key show --for witness --key a.pem")
+    assert "does not belong to the keys" in bare.fails(12, "key show --for witness --key a.pem")
     (bare.folder / "a.vkey").unlink()
     assert "witness's name" in bare.fails(12, "key show --for witness --key a.pem")
 
@@ -357,8 +372,8 @@ def test_the_kept_checkpoint_is_in_the_report_that_is_kept(logged: Shell) -> Non
 @pytest.mark.parametrize("role", ["registrar", "log"])
 @pytest.mark.parametrize("command", ["audit", "checkpoint", f"verify {TITLE}"])
 def test_who_is_to_be_watched_is_never_the_witness(logged: Shell, role: str, command: str) -> None:
-    (own,) = [trusted for trusted in logged.keyring() if trusted.role == role]
-    vkey = WitnessKey("independent.example/w", own.key).vkey
+    own = next(trusted for trusted in logged.keyring() if trusted.role == role)
+    vkey = witness_key("independent.example/w", own.key).vkey
     (logged.folder / "own").write_text(f"witness w {vkey}\nquorum w\n")
     said = logged.fails(65, f"{command} --witness own")
     assert f"independent.example/w has the key of a {role} of {ORIGIN}" in said
