@@ -142,6 +142,14 @@ class TrustError(LedgerError):
         self.object_key = object_key
 
 
+class NotProven(TrustError):
+    """It may be sound, but nothing at hand shows it: neither true nor false is known."""
+
+    slug = "not-proven"
+    exit_code = 3
+    http_status = 503
+
+
 class OriginNotPinned(TrustError):
     """The keyring does not know this ledger's origin, so none of its keys can count."""
 

@@ -31,7 +31,7 @@ from ledger.sealing.index import SealedIndex
 from ledger.sealing.publish import is_published, publish_records, publish_tiles, replace_if_behind
 from ledger.sealing.reader import LogReader
 from ledger.stores.swap import swap
-from ledger.tlog.checkpoint import check_algorithms, open_checkpoint
+from ledger.tlog.checkpoint import open_checkpoint
 from ledger.tlog.merkle import check_consistency
 from ledger.tlog.objects import LogState, Staging, decode_leaf
 from ledger.tlog.tiles import Tile, TileBuilder, decode_entries, encode_entries, entries_tiles
@@ -366,7 +366,7 @@ class LogImport:
             return None
         state = LogState(signed, self._state.staging)
         with suppress(IntegrityError, MalformedError, TrustError):
-            check_algorithms(self._state.signed, self._log.log_keys)
+            self._log.check_signatures(self._state.signed)
             if is_published(state, self._log.checkpoint()):
                 replace_if_behind(self._log, signed)  # it may not be durable yet
                 return None

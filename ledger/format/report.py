@@ -5,7 +5,13 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Literal
 
-from ledger.errors import IntegrityError, LedgerError, TrustError, UnsupportedFormatError
+from ledger.errors import (
+    IntegrityError,
+    LedgerError,
+    NotProven,
+    TrustError,
+    UnsupportedFormatError,
+)
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
@@ -112,14 +118,13 @@ class Tally:
 def finding_of(error: LedgerError, object_key: str) -> Finding:
     """Return the finding for an error of reading or checking an object."""
     match error:
-        case TrustError(reason="half-signed"):
-            # What is there is signed by the log: only that it was signed twice is not shown.
-            return Finding("unchecked", error.reason, error.object_key or object_key, str(error))
+        case NotProven() | UnsupportedFormatError():
+            severity: Severity = "unchecked"
         case IntegrityError() | TrustError():
-            return Finding("tampering", error.reason, error.object_key or object_key, str(error))
-        case UnsupportedFormatError():
-            return Finding("unchecked", error.reason, error.object_key or object_key, str(error))
-    return Finding("unchecked", error.slug, object_key, f"{object_key}: {error}")
+            severity = "tampering"
+        case _:
+            return Finding("unchecked", error.slug, object_key, f"{object_key}: {error}")
+    return Finding(severity, error.reason, error.object_key or object_key, str(error))
 
 
 def finding_json(finding: Finding) -> dict[str, Any]:

@@ -42,7 +42,6 @@ from ledger.titles.trust_files import accepted_by
 from ledger.tlog.checkpoint import (
     Checkpoint,
     SignedCheckpoint,
-    check_algorithms,
     sign_checkpoint,
 )
 from ledger.tlog.merkle import EMPTY_ROOT
@@ -258,7 +257,7 @@ class Committed:
         attempt = self._remembered.attempt
         known = [seen, self._open_attempt(attempt).checkpoint if attempt else None]
         if state.checkpoint not in known and not self.declared.restored:
-            check_algorithms(state.signed, self.log.log_keys, layout.LOG_STATE)
+            self.log.check_signatures(state.signed, layout.LOG_STATE)
 
     def _sign_again(self) -> None:
         """Add the lines of the signers that have not signed this state, and publish it with them.

@@ -23,7 +23,8 @@ from ledger.format import layout
 from ledger.format.keyring import TRUST_THE_LOG
 from ledger.format.report import Finding, finding_of
 from ledger.titles.identity import check_there
-from ledger.tlog.checkpoint import Checkpoint, SignedCheckpoint, open_checkpoint
+from ledger.titles.trust_files import accepted_by
+from ledger.tlog.checkpoint import Checkpoint, SignedCheckpoint, check_algorithms, open_checkpoint
 from ledger.tlog.merkle import (
     HASH_BYTES,
     Edge,
@@ -57,6 +58,7 @@ from ledger.tlog.tiles import (
     hash_reader,
     unfinished_tiles,
 )
+from ledger.trust.checkpoints import check_not_behind, check_signatures, not_as_pinned
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator, Sequence
@@ -65,6 +67,7 @@ if TYPE_CHECKING:
     from ledger.format.pem import VerifyingKey
     from ledger.stores.base import Store
     from ledger.tlog.checkpoint import WitnessKey
+    from ledger.trust.chain import Trust
 
 __all__ = [
     "AHEAD",
@@ -88,6 +91,8 @@ class LogReader:
         self.store = store
         self.origin = origin
         self.keyring = keyring
+        self._agreed: tuple[Trust, Checkpoint] | None = None
+        """The last checkpoint that was found to continue all pins, and by which trust files."""
 
     @property
     def log_keys(self) -> list[VerifyingKey]:
@@ -103,20 +108,36 @@ class LogReader:
         *,
         any_algorithm: bool = False,
     ) -> SignedCheckpoint:
-        """Check a signed checkpoint as one of this log; raises what ``open_checkpoint`` does."""
-        return open_checkpoint(
+        """Check a signed checkpoint as one of this log; raises what ``open_checkpoint`` does.
+
+        By trust files it also has to be signed by keys without an end, or to be pinned: else it
+        raises NotProven. ``any_algorithm``: one that the caller kept; any key of the log will do.
+        """
+        signed = open_checkpoint(
             note,
             origin=self.origin,
             log_keys=self.log_keys,
             witnesses=witnesses,
-            any_algorithm=any_algorithm,
+            any_algorithm=True,
         )
+        if not any_algorithm:
+            self.check_signatures(signed)
+        return signed
+
+    def check_signatures(self, signed: SignedCheckpoint, object_key: str = "") -> None:
+        """Check that a checkpoint that was opened is signed as it must be; see ``open``."""
+        accepted = accepted_by(self.keyring)
+        if accepted is None:
+            check_algorithms(signed, self.log_keys, object_key)
+        else:
+            check_signatures(accepted, signed, object_key)
 
     def open_state(self, data: bytes, *, any_algorithm: bool = False) -> LogState:
         """Check the bytes of a state as one of this log."""
-        return LogState.open(
-            data, origin=self.origin, log_keys=self.log_keys, any_algorithm=any_algorithm
-        )
+        state = LogState.open(data, origin=self.origin, log_keys=self.log_keys)
+        if not any_algorithm:
+            self.check_signatures(state.signed, layout.LOG_STATE)
+        return state
 
     def state(self, *, any_algorithm: bool = False) -> tuple[LogState, str] | None:
         """What the log is committed to, and the version of ``_log/state`` to replace it by."""
@@ -140,13 +161,42 @@ class LogReader:
         try:
             if blob is None:
                 return None
-            return self.open(blob.data, witnesses, any_algorithm=any_algorithm)
+            signed = self.open(blob.data, witnesses, any_algorithm=any_algorithm)
+            if not any_algorithm:
+                self._check_pins(signed.checkpoint)
         except MalformedError as error:
             raise IntegrityError(f"{key}: {error}", reason="damaged", object_key=key) from error
         except (IntegrityError, TrustError) as error:
             raise type(error)(
                 f"{key}: {error}", hint=error.hint, reason=error.reason, object_key=key
             ) from error
+        return signed
+
+    def _check_pins(self, checkpoint: Checkpoint) -> None:
+        """Check that the log continues what every accepted trust file pins.
+
+        Raises IntegrityError (``wrong-root``), or NotProven (``log-behind-pin``).
+        """
+        accepted = accepted_by(self.keyring)
+        if accepted is None or (accepted, checkpoint) == self._agreed:
+            return
+        check_not_behind(accepted, checkpoint)
+        tiles: dict[Tile, bytes] = {}  # most pins need the same ones
+
+        def read(wanted: Sequence[Tile]) -> list[bytes]:
+            missing = [tile for tile in wanted if tile not in tiles]
+            tiles.update(zip(missing, self.read_tiles(missing), strict=True))
+            return [tiles[tile] for tile in wanted]
+
+        hashes = hash_reader(checkpoint.size, read)
+        for pin in accepted.pins:
+            try:
+                self._check_continues(checkpoint, pin, hashes)
+            except IntegrityError as error:
+                if error.reason != "not-consistent":
+                    raise
+                raise not_as_pinned(pin) from error
+        self._agreed = accepted, checkpoint
 
     # -- What leads to it ----------------------------------------------------------------------
 
@@ -329,10 +379,13 @@ class LogReader:
 
         Raises IntegrityError (reason ``not-consistent``, or if tiles are missing or wrong).
         """
+        self._check_continues(new, old, self.hashes(new.size))
+
+    def _check_continues(self, new: Checkpoint, old: Checkpoint, hashes: ReadHashes) -> None:
         proof: tuple[bytes, ...] = ()
         if old.size < new.size:
             try:
-                proof = consistency_proof(old.size, new.size, self.hashes(new.size))
+                proof = consistency_proof(old.size, new.size, hashes)
             except MalformedError as error:
                 raise _wrong_tile(f"{layout.LOG}tile/", error) from error
         check_consistency(old.size, old.root, new.size, new.root, proof)

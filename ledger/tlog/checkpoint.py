@@ -19,7 +19,7 @@ import re
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, ClassVar, NamedTuple
 
-from ledger.errors import IntegrityError, InvalidError, MalformedError, TrustError
+from ledger.errors import IntegrityError, InvalidError, MalformedError, NotProven, TrustError
 from ledger.format.keyring import check_origin
 from ledger.format.keys import PublicKey, sign_with
 from ledger.format.mldsa import MLDSAPublicKey
@@ -280,12 +280,12 @@ def open_checkpoint(
 def check_algorithms(
     signed: SignedCheckpoint, log_keys: Iterable[VerifyingKey], object_key: str = ""
 ) -> None:
-    """Raise TrustError (``half-signed``) unless a key of each of their algorithms signed it."""
+    """Raise NotProven (``half-signed``) unless a key of each of their algorithms signed it."""
     made = {key.algorithm for key in signed.signed_by}
     lacking = sorted({key.algorithm for key in log_keys} - made)
     if lacking:
         where = f"{object_key}: " if object_key else ""
-        raise TrustError(
+        raise NotProven(
             f"{where}the checkpoint of {signed.checkpoint.size:,} leaves lacks the"
             f" {' and the '.join(lacking)} signature of the log, of which your keyring has a key:"
             f" it is signed with {' and '.join(sorted(made))} alone",

@@ -33,7 +33,7 @@ from ledger.errors import (
     UnsupportedFormatError,
 )
 from ledger.format import canonical, layout
-from ledger.tlog.checkpoint import Checkpoint, SignedCheckpoint, check_algorithms, open_checkpoint
+from ledger.tlog.checkpoint import Checkpoint, SignedCheckpoint, open_checkpoint
 from ledger.tlog.merkle import MAX_SIZE
 from ledger.tlog.tiles import ENTRIES, Tile, decode_entries, encode_entries, parse_tile
 
@@ -239,15 +239,13 @@ class LogState:
         *,
         origin: str,
         log_keys: Iterable[VerifyingKey],
-        any_algorithm: bool = False,
     ) -> LogState:
-        """Read a state that a key of the log signed.
+        """Read a state that a key of the log signed; one of any algorithm is enough.
 
-        Raises IntegrityError (reason ``bad-state``) for any other, TrustError (reason
-        ``half-signed``) as ``open_checkpoint`` does, UnsupportedFormatError.
+        Raises IntegrityError (reason ``bad-state``) for any other, UnsupportedFormatError.
         """
         try:
-            state = cls._open(data, origin, log_keys)
+            return cls._open(data, origin, log_keys)
         except (IntegrityError, MalformedError, TrustError) as error:
             raise IntegrityError(
                 f"{layout.LOG_STATE}: {error}",
@@ -255,9 +253,6 @@ class LogState:
                 reason="bad-state",
                 object_key=layout.LOG_STATE,
             ) from error
-        if not any_algorithm:
-            check_algorithms(state.signed, log_keys, layout.LOG_STATE)
-        return state
 
     @classmethod
     def _open(cls, data: bytes, origin: str, log_keys: Iterable[VerifyingKey]) -> LogState:
