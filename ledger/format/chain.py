@@ -157,7 +157,7 @@ class Chain:
                 address=address,
                 object_key=key,
             )
-        except (IntegrityError, TrustError) as error:
+        except (IntegrityError, TrustError, UnsupportedFormatError) as error:
             return finding_of(error, key)
 
     def add(self, checked: Entry | Finding | Held) -> None:

@@ -582,6 +582,13 @@ def _decode_signature(text: bytes) -> bytes:
 def _check_signature(read: _Read, *, keyring: Keyring, ledger: str, where: str) -> None:
     key_id: str = read.members["key"]
     key = keyring.key(ledger, key_id)
+    if key is None and keyring.is_unsupported(ledger, key_id):
+        raise UnsupportedFormatError(
+            f"{where}: signed by key {key_id[:16]}…, whose algorithm this version doesn't know",
+            hint="a newer version of this software may",
+            reason="unsupported-key",
+            object_key=where,
+        )
     if key is None:
         known = keyring.has_key(key_id)
         raise TrustError(

@@ -166,6 +166,10 @@ class Keyring:
         """Whether a registrar's key has an end, so that positions in the log matter."""
         return False
 
+    def is_unsupported(self, origin: str, key_id: str) -> bool:  # noqa: ARG002
+        """Whether this is a registrar's key of an algorithm that no entry can be checked with."""
+        return False
+
     def may_sign(self, origin: str, key_id: str) -> bool:
         """Whether what this registrar's key signs from now on can count."""
         return self.key(origin, key_id) is not None

@@ -8,6 +8,7 @@ outcome is unknown, the sealer sends the same signature again, and no other: so 
 
 from __future__ import annotations
 
+from contextlib import suppress
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
@@ -25,7 +26,7 @@ from ledger.errors import (
 )
 from ledger.format import layout, times
 from ledger.sealing.index import SealedIndex
-from ledger.sealing.memory import MemoryFile, SealerMemory, SetAside
+from ledger.sealing.memory import MemoryFile, SealerMemory, SeenTrust, SetAside
 from ledger.sealing.publish import (
     clean,
     extend,
@@ -36,18 +37,21 @@ from ledger.sealing.publish import (
     replace_checkpoint,
     replace_if_behind,
 )
-from ledger.sealing.reader import LogReader, check_remembered
+from ledger.sealing.reader import LogReader, check_remembered, judge_disowned
 from ledger.stores.swap import swap
 from ledger.titles.trust_files import accepted_by
 from ledger.tlog.checkpoint import (
     Checkpoint,
     SignedCheckpoint,
+    log_key,
+    open_checkpoint,
     sign_checkpoint,
 )
 from ledger.tlog.merkle import EMPTY_ROOT
 from ledger.tlog.note import add_signatures
 from ledger.tlog.objects import LogState
 from ledger.tlog.tiles import TileBuilder
+from ledger.trust.keys import algorithm_of
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -59,6 +63,7 @@ if TYPE_CHECKING:
     from ledger.sealing.publish import Commit
     from ledger.titles.history import History
     from ledger.tlog.objects import Leaf, TrustLeaf
+    from ledger.trust.chain import Trust
 
 __all__ = ["Committed", "Declared", "LostRaceError", "check_signers", "is_as_remembered"]
 
@@ -82,6 +87,10 @@ def check_signers(keyring: Keyring, origin: str, signers: Sequence[AnySigner]) -
     Raises TrustError for a key that is not one of the log's, KeyUnavailable if none of them has a
     key of some algorithm that the log's keys are of.
     """
+    accepted = accepted_by(keyring)
+    if accepted is not None:
+        _check_listed(accepted, signers)
+        return
     signing = set()
     for signer in signers:
         key = keyring.key(origin, signer.public_key.key_id, "log")
@@ -100,6 +109,27 @@ def check_signers(keyring: Keyring, origin: str, signers: Sequence[AnySigner]) -
                 " the checkpoint",
                 hint="seal with a file that holds both keys; if the log has lost that key:"
                 f" ledger key untrust {key.key_id[:16]} --origin {origin}",
+            )
+
+
+def _check_listed(accepted: Trust, signers: Sequence[AnySigner]) -> None:
+    """Check that the signers have a key of each algorithm that the newest trust file lists.
+
+    Others may sign as well: a key is used before a trust file lists it.
+    """
+    keys = [
+        each
+        for each in accepted.newest.keys
+        if each.role == "log" and accepted.end_of(each.key_id) is None
+    ]
+    signing = {signer.public_key.key_id for signer in signers}
+    covered = {algorithm_of(each.key) for each in keys if each.key_id in signing}
+    for each in keys:
+        if algorithm_of(each.key) not in covered:
+            raise KeyUnavailable(
+                f"{accepted.newest.object_key} lists an {algorithm_of(each.key)} key of the log,"
+                f" {each.key_id[:16]}…, and no private key of that algorithm that it lists is here",
+                hint="seal with all of the log's keys: 'ledger trust show' names them",
             )
 
 
@@ -225,29 +255,64 @@ class Committed:
                 reason="wrong-ledger",
             )
         self._remembered = remembered
+        self._check_trust()
         self._builder = None
         self._version = found[1] if found else None
         seen = _seen(self.log, remembered)
         if found:
             self._check_signed(found[0], seen)
-        try:
-            _check_not_behind(seen, found[0].checkpoint if found else None)
-            if found:
-                self._publish_found(found[0], seen)
-        except IntegrityError as error:
-            if not self.declared.restored or error.reason not in {"log-set-back", "not-consistent"}:
-                raise
-            self._set_aside(found[0] if found else None)
-            if found:
-                self._publish_restored(found[0])
+        self._take_found(found[0] if found else None, seen)
         if found is None:
             self._redo_or(begin=True)
         else:
             self.state = found[0]
             if self._remembered.attempt:
                 self._redo_or(begin=False)
+        self.log.check_pins(self.state.checkpoint)
         self._sign_again()
         self.index.follow(self.log, self.state.checkpoint)
+
+    def _take_found(self, found: LogState | None, seen: Checkpoint | None) -> None:
+        """Compare the state with what is remembered, and publish it."""
+        try:
+            _check_not_behind(seen, found.checkpoint if found else None)
+            if found:
+                self._publish_found(found, seen)
+        except IntegrityError as error:
+            if not self._may_forget(error):
+                raise
+            self._set_aside(found)
+            if found:
+                self._publish_restored(found)
+
+    def _may_forget(self, error: IntegrityError) -> bool:
+        """Whether what is remembered may be set aside: that was declared, or a thief signed it."""
+        if error.reason not in {"log-set-back", "not-consistent"}:
+            return False
+        seen = self._remembered.seen
+        disowned = judge_disowned(self.log, seen) if seen else None
+        if disowned is not None and self.log.checkpoint() is not None:  # it continues all pins
+            self.findings.append(disowned)
+            return True
+        return bool(self.declared.restored)
+
+    def _check_trust(self) -> None:
+        """Refuse trust files that were set back or replaced since this sealer saw them."""
+        accepted, seen = accepted_by(self.history.keyring), self._remembered.trust
+        if accepted is None:
+            return
+        file = accepted.file(seen.version) if seen else None
+        if seen is not None and (file is None or file.digest != seen.digest):
+            key = layout.trust_key(seen.version)
+            there = "another file is there" if file else "it is not there, or not accepted"
+            raise IntegrityError(
+                f"{key}: this sealer has seen {seen.digest}, and {there}: nothing is signed",
+                hint="bring the trust file back from a copy",
+                reason="trust-set-back",
+                object_key=key,
+            )
+        newest = SeenTrust(accepted.newest.version, accepted.newest.digest)
+        self._remember(replace(self._remembered, trust=newest))
 
     def _check_signed(self, state: LogState, seen: Checkpoint | None) -> None:
         """Refuse a state that lacks the line of an algorithm, unless this sealer knows its tree.
@@ -265,7 +330,7 @@ class Committed:
         Nothing is remembered before the swap: the tree is the same, so it is no fork.
         """
         signed = self.state.signed
-        missing = [each for each in self.signers if each.public_key not in signed.signed_by]
+        missing = [each for each in self.signers if not self._has_signed(each, signed)]
         if not missing:
             return
         lines = sign_checkpoint(signed.checkpoint, *missing).partition(b"\n\n")[2]
@@ -275,6 +340,21 @@ class Committed:
         self.signatures += len(missing)
         self._remember(replace(self._remembered, seen=state.signed.note))
         replace_if_behind(self.log, state.signed)
+
+    def _has_signed(self, signer: AnySigner, signed: SignedCheckpoint) -> bool:
+        """Whether there is a line of this signer, whose key readers may not know yet."""
+        key = signer.public_key
+        if key in signed.signed_by:
+            return True
+        with suppress(TrustError):
+            open_checkpoint(
+                signed.note,
+                origin=self.origin,
+                log_keys=[log_key(self.origin, key).key],
+                any_algorithm=True,
+            )
+            return True
+        return False
 
     def _open_attempt(self, attempt: bytes) -> LogState:
         return self.log.open_state(attempt, any_algorithm=True)
@@ -384,6 +464,7 @@ class Committed:
                 found.signed.note if found else None,
                 None,
                 (*self._remembered.set_aside, *kept),
+                self._remembered.trust,
             )
         )
 

@@ -5,6 +5,7 @@ continuation of an old checkpoint: a fork, which nobody could ever take back. So
 
 * ``seen``: the newest checkpoint that it knows to be the log's;
 * ``attempt``: the state that it signed on top of that, until it knows what became of it;
+* ``trust``: the newest trust file that it accepted;
 * ``set_aside``: what it was told, in words, to give up after a restore.
 
 The file is JSON. It is written whole, and forced to the disk before anything that it speaks of
@@ -16,21 +17,21 @@ from __future__ import annotations
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 from ledger.errors import LedgerError, MalformedError, StoreUnavailable, TrustError
-from ledger.format import canonical
+from ledger.format import canonical, layout
 from ledger.local.files import lock_file, make_folder, read_own, write_file
 
 if TYPE_CHECKING:
     import os
     from collections.abc import Iterator
 
-__all__ = ["MemoryFile", "SealerMemory", "SetAside"]
+__all__ = ["MemoryFile", "SealerMemory", "SeenTrust", "SetAside"]
 
 FORMAT = 1
 USABLE = "choose a file that this user can write"
-MEMBERS = {"attempt", "format", "origin", "seen", "set_aside"}
+MEMBERS = {"attempt", "format", "origin", "seen", "set_aside", "trust"}
 
 
 @dataclass(frozen=True, slots=True)
@@ -44,6 +45,13 @@ class SetAside:
     """Why, in the words of whoever declared the restore."""
 
 
+class SeenTrust(NamedTuple):
+    """A trust file that was accepted."""
+
+    version: int
+    digest: str
+
+
 @dataclass(frozen=True, slots=True)
 class SealerMemory:
     """What a sealer knows of a log; the signatures in it are for the reader to check."""
@@ -54,6 +62,7 @@ class SealerMemory:
     attempt: bytes | None = None
     """The bytes of a ``LogState``."""
     set_aside: tuple[SetAside, ...] = ()
+    trust: SeenTrust | None = None
 
     def encode(self) -> bytes:
         """The bytes of the file."""
@@ -67,6 +76,7 @@ class SealerMemory:
                     {"at": each.at, "checkpoint": each.note, "words": each.words}
                     for each in self.set_aside
                 ],
+                "trust": {**self.trust._asdict()} if self.trust else None,
             }
         )
 
@@ -83,6 +93,7 @@ class SealerMemory:
             _text(value["seen"]).encode() if value["seen"] is not None else None,
             _text(value["attempt"]).encode() if value["attempt"] is not None else None,
             tuple(_set_aside(each) for each in value["set_aside"]),
+            _seen_trust(value["trust"]),
         )
 
 
@@ -135,6 +146,15 @@ class MemoryFile:
             f"cannot {action} the memory of the sealer: {self.path}: {error.strerror}",
             hint=USABLE,
         )
+
+
+def _seen_trust(value: Any) -> SeenTrust | None:
+    if value is None:
+        return None
+    if not isinstance(value, dict) or value.keys() != set(SeenTrust._fields):
+        raise MalformedError("trust is null, or a version and a digest")
+    version = layout.check_version(value["version"])
+    return SeenTrust(version, layout.check_address(value["digest"]))
 
 
 def _set_aside(value: Any) -> SetAside:

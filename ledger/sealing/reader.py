@@ -58,10 +58,10 @@ from ledger.tlog.tiles import (
     hash_reader,
     unfinished_tiles,
 )
-from ledger.trust.checkpoints import check_not_behind, check_signatures, not_as_pinned
+from ledger.trust.checkpoints import check_not_behind, check_signatures, is_signed, not_as_pinned
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Iterator, Sequence
+    from collections.abc import Callable, Iterable, Iterator, Sequence
 
     from ledger.format.keyring import Keyring
     from ledger.format.pem import VerifyingKey
@@ -73,6 +73,8 @@ __all__ = [
     "AHEAD",
     "LogReader",
     "check_remembered",
+    "compare_remembered",
+    "judge_disowned",
     "judge_remembered",
     "open_remembered",
     "refuted",
@@ -163,7 +165,7 @@ class LogReader:
                 return None
             signed = self.open(blob.data, witnesses, any_algorithm=any_algorithm)
             if not any_algorithm:
-                self._check_pins(signed.checkpoint)
+                self.check_pins(signed.checkpoint)
         except MalformedError as error:
             raise IntegrityError(f"{key}: {error}", reason="damaged", object_key=key) from error
         except (IntegrityError, TrustError) as error:
@@ -172,7 +174,7 @@ class LogReader:
             ) from error
         return signed
 
-    def _check_pins(self, checkpoint: Checkpoint) -> None:
+    def check_pins(self, checkpoint: Checkpoint) -> None:
         """Check that the log continues what every accepted trust file pins.
 
         Raises IntegrityError (``wrong-root``), or NotProven (``log-behind-pin``).
@@ -553,15 +555,44 @@ def check_remembered(log: LogReader, published: SignedCheckpoint | None, old: Ch
         ) from error
 
 
+def judge_disowned(log: LogReader, note: bytes) -> Finding | None:
+    """Report a remembered checkpoint that disagrees with the log, and that a thief may have signed.
+
+    By the newest trust file it counts no more: nobody but holders of keys that have an end signed
+    it. None: it counts, and the log is to blame.
+    """
+    accepted = accepted_by(log.keyring)
+    if accepted is None:
+        return None
+    signed = log.open(note, any_algorithm=True)
+    if signed.checkpoint in accepted.pins or is_signed(accepted, signed):
+        return None
+    key = layout.LOG_CHECKPOINT
+    message = (
+        f"{key}: the remembered checkpoint of {signed.checkpoint.size:,} leaves disagrees with the"
+        " log, and is signed by no key of the log that counts any more: it is forgotten"
+    )
+    return Finding("warning", "memory-disowned", key, message)
+
+
 def judge_remembered(log: LogReader, note: str) -> tuple[Finding, ...]:
     """``check_remembered`` of what is published now, as findings."""
     old = open_remembered(log, note)
     if isinstance(old, Finding):
         return (old,)
+    return compare_remembered(log, log.checkpoint, note, old)
+
+
+def compare_remembered(
+    log: LogReader, published: Callable[[], SignedCheckpoint | None], note: str, old: Checkpoint
+) -> tuple[Finding, ...]:
+    """Compare what is published with a remembered checkpoint, that of the note."""
     try:
-        check_remembered(log, log.checkpoint(), old)
+        check_remembered(log, published(), old)
     except LedgerError as error:
-        return (finding_of(error, layout.LOG_CHECKPOINT),)
+        disagrees = getattr(error, "reason", "") in {"log-set-back", "not-consistent"}
+        disowned = judge_disowned(log, note.encode()) if disagrees else None
+        return (disowned or finding_of(error, layout.LOG_CHECKPOINT),)
     return ()
 
 

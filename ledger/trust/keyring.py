@@ -59,6 +59,11 @@ class AcceptedKeyring(Keyring):
             return super().judge(origin, find_positions)
         return ChainJudge(self.accepted, find_positions)
 
+    def is_unsupported(self, origin: str, key_id: str) -> bool:
+        """Whether this is a registrar's key of an algorithm that no entry can be checked with."""
+        listed = self.accepted.registrar(key_id) if origin == self.accepted.origin else None
+        return listed is not None and self.key(origin, key_id) is None
+
     def may_sign(self, origin: str, key_id: str) -> bool:
         """Whether what this registrar's key signs from now on can count."""
         if origin != self.accepted.origin:

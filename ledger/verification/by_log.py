@@ -29,7 +29,7 @@ from ledger.format.chain import NO_PIN
 from ledger.format.ordered import join
 from ledger.format.report import Finding, Report, finding_of
 from ledger.packs.reader import FROM_PACKS
-from ledger.sealing.reader import check_remembered, open_remembered
+from ledger.sealing.reader import compare_remembered, open_remembered
 from ledger.titles.trust_files import accepted_by
 from ledger.tlog.checkpoint import Checkpoint
 from ledger.verification.compare import Expected, OtherLeaves, compare, gather, with_log
@@ -186,11 +186,7 @@ class LogAudit:
         old = open_remembered(self._log, self.remembered or "")
         if isinstance(old, Finding):
             return (old,)
-        try:
-            check_remembered(self._log, self.signed, old)
-        except LedgerError as error:
-            return (finding_of(error, layout.LOG_CHECKPOINT),)
-        return ()
+        return compare_remembered(self._log, lambda: self.signed, self.remembered or "", old)
 
     # -- Title by title ------------------------------------------------------------------------
 

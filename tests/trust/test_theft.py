@@ -5,10 +5,12 @@ from __future__ import annotations
 import pytest
 
 from ledger import TrustError
+from ledger.errors import NotProven
 from ledger.format.keyring import Keyring
-from ledger.testing import signer
-from tests.trust.people import revoke, root_of
-from tests.trust.world import World, slugs
+from ledger.testing import ORIGIN, signer
+from ledger.tlog import Checkpoint, Leaf, sign_checkpoint
+from tests.trust.people import listed, log_key, revoke, root_of
+from tests.trust.world import SEALER, World, slugs
 
 
 @pytest.fixture
@@ -97,3 +99,70 @@ def test_a_trust_file_that_is_not_logged_is_named_and_later_a_failure(world):
     world.clock.forward(days=2)
     report = world.audit("state")
     assert (report.outcome, slugs(report)) == ("tampered", ["trust-not-logged"])
+
+
+# --- the log's key --------------------------------------------------------------------------------
+
+NEW_LOG = signer("log 2")
+
+
+def test_the_logs_key_is_replaced_without_a_gap(world):
+    world.append("TN1")
+    world.seal()
+    world.publish(keys=listed(*world.keys, log_key(NEW_LOG.public_key)))
+    with_old = world.seal()
+    assert with_old.leaves == 1  # the trust file
+    both = world.log().seal([SEALER, NEW_LOG], world.folder / "sealer.json", jobs=1)
+    assert both.signatures == 1
+    world.publish(
+        keys=listed(*(key for key in world.keys if key.key_id != SEALER.public_key.key_id))
+    )
+    world.append("TN1", "bob")
+    world.seal(NEW_LOG)
+    assert (world.audit().outcome, slugs(world.audit())) == ("verified", [])
+
+
+def test_a_retired_key_of_the_log_signs_no_larger_checkpoint(world):
+    test_the_logs_key_is_replaced_without_a_gap(world)
+    log = world.log().reader
+    size = world.checkpoint().size
+    builder = log.builder(size)
+    builder.append(Leaf("TN9", 1, "0" * 64).encode())
+    note = sign_checkpoint(Checkpoint(ORIGIN, builder.size, builder.root()), SEALER)
+    with pytest.raises(NotProven, match="no end"):
+        log.open(note)
+    objects = world.objects()
+    objects["_log/checkpoint"] = note
+    world.restore(objects)
+    assert "checkpoint-unproven" in slugs(world.audit())
+    assert world.audit().outcome != "verified"
+
+
+def test_a_log_below_the_newest_pin_shows_nothing(world):
+    world.append("TN1")
+    world.seal()
+    before = world.objects()
+    world.append("TN2")
+    world.seal()
+    second = world.publish(keys=world.without("bob"))
+    before["_trust/2.json"] = second.encode()
+    world.restore(before)
+    report = world.audit()
+    assert (report.outcome, slugs(report)) == ("unchecked", ["log-behind-pin"])
+
+
+def test_a_fork_below_a_pin_is_another_history(world):
+    """The thief of the log's key forks below or between the pins."""
+    start = world.objects()
+    world.append("TN1")
+    world.append("TN2")
+    world.seal()
+    second = world.publish(keys=world.without("bob"))
+    world.restore(start)
+    world.append("TN1", "bob")
+    world.append("TN2", "bob")
+    world.append("TN3", "bob")
+    world.seal(memory="thief", adopt=True)
+    world.store.create("_trust/2.json", second.encode())
+    report = world.audit()
+    assert (report.outcome, slugs(report)[0]) == ("tampered", "wrong-root")
