@@ -15,7 +15,7 @@ if TYPE_CHECKING:
 
 PAGE = ROOT / "docs" / "reference" / "findings.md"
 # Where the slug is in a call's arguments.
-PLACES = {"Finding": 1, "_broken": 1, "_found": 0}
+PLACES = {"Finding": 1, "_broken": 1, "_finding": 1, "_found": 0}
 # What a store raises when it can't be read, or forced to the disk: slugs of findings as they are.
 UNREADABLE = {
     errors.Erased,
@@ -60,12 +60,21 @@ def of_class(node: ast.ClassDef) -> Iterator[str]:
             yield from texts(statement.value)
 
 
+def of_table(node: ast.AnnAssign) -> Iterator[str]:
+    """The slugs that a table WHY explains."""
+    if ast.unparse(node.target) == "WHY" and isinstance(node.value, ast.Dict):
+        for key in node.value.keys:
+            yield from texts(key)
+
+
 def slugs(path: Path) -> Iterator[str]:
     for node in ast.walk(ast.parse(path.read_text())):
         if isinstance(node, ast.Call):
             yield from of_call(node)
         elif isinstance(node, ast.FunctionDef):
             yield from of_default(node)
+        elif isinstance(node, ast.AnnAssign):
+            yield from of_table(node)
         elif isinstance(node, ast.ClassDef) and path.name != "errors.py":
             yield from of_class(node)
 

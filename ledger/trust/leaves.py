@@ -30,20 +30,20 @@ def judge_leaves(
         file = accepted.file(leaf.version)
         is_true = file is not None and file.digest == leaf.digest
         if not is_true and accepted.is_disowned(at):
-            findings.append(_found("warning", "leaf-disowned", at, leaf, _DISOWNED))
+            findings.append(_finding("warning", "leaf-disowned", at, leaf, _DISOWNED))
             continue
         if leaf.version <= logged:
             if is_true:
-                findings.append(_found("warning", "trust-logged-twice", at, leaf, _TWICE))
+                findings.append(_finding("warning", "trust-logged-twice", at, leaf, _TWICE))
             else:
-                findings.append(_found("tampering", "trust-not-as-logged", at, leaf, _OTHER))
+                findings.append(_finding("tampering", "trust-not-as-logged", at, leaf, _OTHER))
             continue
         if leaf.version > logged + 1:
-            findings.append(_found("tampering", "trust-not-as-logged", at, leaf, _SKIPPED))
+            findings.append(_finding("tampering", "trust-not-as-logged", at, leaf, _SKIPPED))
         elif file is None:
-            findings.append(_found("tampering", "trust-missing", at, leaf, _MISSING))
+            findings.append(_finding("tampering", "trust-missing", at, leaf, _MISSING))
         elif not is_true:
-            findings.append(_found("tampering", "trust-not-as-logged", at, leaf, _OTHER))
+            findings.append(_finding("tampering", "trust-not-as-logged", at, leaf, _OTHER))
         logged = leaf.version
     return logged, tuple(findings)
 
@@ -63,7 +63,7 @@ _SKIPPED = "no leaf before it names the version before"
 _MISSING = "the store has no such file that is accepted"
 
 
-def _found(severity: Severity, slug: str, at: int, leaf: TrustLeaf, why: str) -> Finding:
+def _finding(severity: Severity, slug: str, at: int, leaf: TrustLeaf, why: str) -> Finding:
     key = layout.trust_key(leaf.version)
     message = f"{key}: leaf {at} of the log names it ({leaf.digest}): {why}"
     return Finding(severity, slug, key, message)
