@@ -154,7 +154,7 @@ def serve(
     BASIC_AUTH_PASSWORD.
     """
     _check_installed()
-    from ledger.service import Settings, Trust, create_app  # noqa: PLC0415 -- only needed to serve
+    from ledger.service import Access, Settings, create_app  # noqa: PLC0415 -- only needed to serve
     from ledger.service.server import run_server  # noqa: PLC0415
 
     every = _seconds_between_seals(seal_every, log_key, seal_memory)
@@ -186,7 +186,7 @@ def serve(
             ledger,
             settings,
             sealer,
-            lambda: Trust(config.keyring(), read_tokens(config.environment)),
+            lambda: Access(config.keyring(), read_tokens(config.environment)),
         )
         with listen(host, port) as listener:
             configure_log(log_format, quiet=quiet)
@@ -252,7 +252,7 @@ def _open_ledger(config: Config, store: str | None, key: Path | None) -> Ledger:
         opened, keyring=config.keyring(), origin=config.origin_of(url), signer=signer
     )
     key_id = signer.public_key.key_id if signer else ""
-    if ledger.keyring.key(ledger.origin, key_id) is None:
+    if not ledger.keyring.may_sign(ledger.origin, key_id):
         why = f"{key_id[:16]} is not a registrar's key" if key_id else "no key"
         typer.echo(f"ledger: read-only: {why}", err=True)
     else:

@@ -33,7 +33,7 @@ if TYPE_CHECKING:
     from starlette.requests import Request
 
     from ledger.ledger import Ledger
-    from ledger.service.reload import Trust
+    from ledger.service.reload import Access
     from ledger.service.sealer import Sealer
 
 __all__ = ["create_app"]
@@ -45,17 +45,17 @@ def create_app(
     ledger: Ledger,
     settings: Settings = DEFAULTS,
     sealer: Sealer | None = None,
-    read_trust: Callable[[], Trust] | None = None,
+    read_access: Callable[[], Access] | None = None,
 ) -> FastAPI:
     """Create the service of a ledger, an ASGI application: run it with any server, or mount it.
 
     The caller closes the ledger, and starts and stops the ``sealer``; the service only shows how
-    sealing is going. ``read_trust`` reads the keyring and the tokens, which the service does again
+    sealing is going. ``read_access`` reads the keyring and the tokens, which the service does again
     every now and then. Raises InvalidError if the settings don't fit the store.
     """
     metrics = Metrics()
     threads = Threads(settings.concurrency, settings.patience, metrics)
-    context = Context(ledger, settings, threads, metrics, sealer, read_trust)
+    context = Context(ledger, settings, threads, metrics, sealer, read_access)
     log = context.log
     metrics.watch_titles(lambda: tuple(log.contradicted))
     if sealer is not None:

@@ -13,8 +13,9 @@ from ledger.service.http.errors import NotReady, NotSealed
 from ledger.service.http.headers import one_header, prefers_html
 from ledger.service.log_view import LogView
 from ledger.service.pages.pages import LOCAL, Pages
-from ledger.service.reload import Reload, Trust
+from ledger.service.reload import Access, Reload
 from ledger.titles.identity import read_origin
+from ledger.titles.trust_files import accepted_keyring
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -56,7 +57,7 @@ class Context:
     metrics: Metrics = field(repr=False)
     sealer: Sealer | None = field(default=None, repr=False)
     """Seals the log while the service runs; None: the service does not seal."""
-    read_trust: Callable[[], Trust] | None = field(default=None, repr=False)
+    read_access: Callable[[], Access] | None = field(default=None, repr=False)
     """Reads the keyring and the tokens again; None: they stay as they are."""
     unknown_keys: set[str] = field(default_factory=set, repr=False)
     """The objects that were signed by a key that this service's keyring lacks."""
@@ -166,15 +167,20 @@ class Context:
 
     @cached_property
     def reload(self) -> Reload:
-        """What reads the keyring and the tokens again."""
-        now = Trust(self.ledger.keyring, self.settings.tokens)
-        return Reload(self.ledger.origin, now, self.read_trust or (lambda: now), self._use)
+        """What reads the keyring, the trust files and the tokens again."""
+        now = Access(self.ledger.keyring, self.settings.tokens)
+        return Reload(self.ledger.origin, now, self._read_access, self._use)
 
-    def _use(self, trust: Trust) -> None:
-        self.ledger.history.use_keyring(trust.keyring)
-        self.log.use_keyring(trust.keyring)
-        if self.sealer is not None:
-            self.sealer.use_keyring(trust.keyring)
+    def _read_access(self) -> Access:
+        """Read the keyring and the tokens again, and the trust files that the keyring pins."""
+        own = self.ledger.keyring.own
+        access = self.read_access() if self.read_access else Access(own, self.settings.tokens)
+        keyring = accepted_keyring(self.ledger.store, self.ledger.origin, access.keyring)
+        return access._replace(keyring=keyring)
+
+    def _use(self, access: Access) -> None:
+        self.ledger.history.use_keyring(access.keyring)
+        self.log.use_keyring(access.keyring)
         self.__dict__.pop("_pages_at", None)  # pages name the keys
         self.unknown_keys.clear()
 

@@ -292,7 +292,7 @@ class Guard:
             )
 
     def _check_token(self, scope: Scope) -> None:
-        tokens = self._reload.trust.tokens
+        tokens = self._reload.access.tokens
         if not tokens:
             return
         authorization = one_header(scope, b"authorization")
@@ -315,7 +315,7 @@ class Guard:
 
     def _challenges(self, error: str = "") -> tuple[tuple[str, str], ...]:
         bearer = f"Bearer {REALM}, {error}" if error else f"Bearer {REALM}"
-        schemes = sorted({token.scheme for token in self._reload.trust.tokens})
+        schemes = sorted({token.scheme for token in self._reload.access.tokens})
         challenges = {"bearer": bearer, "basic": f'Basic {REALM}, charset="UTF-8"'}
         return tuple(("WWW-Authenticate", challenges[scheme]) for scheme in schemes)
 

@@ -16,7 +16,7 @@ if TYPE_CHECKING:
     from ledger.format.keyring import Keyring
     from ledger.service.tokens import Token
 
-__all__ = ["Reload", "Trust"]
+__all__ = ["Access", "Reload"]
 
 SECONDS = 15.0
 """How old what was read may be when a request comes."""
@@ -24,7 +24,7 @@ SECONDS = 15.0
 logger = logging.getLogger("ledger.service")
 
 
-class Trust(NamedTuple):
+class Access(NamedTuple):
     """Whose signatures count, and who may call."""
 
     keyring: Keyring
@@ -32,16 +32,16 @@ class Trust(NamedTuple):
 
 
 class Reload:
-    """Reads the trust again, at most every SECONDS or when it is told to, and hands it on.
+    """Reads them again, at most every SECONDS or when it is told to, and hands it on.
 
     What can't be read, or would open a protected service to all, changes nothing. It is logged,
     and ``problem`` has the slug of the error until a later read succeeds.
     """
 
     def __init__(
-        self, origin: str, now: Trust, read: Callable[[], Trust], use: Callable[[Trust], None]
+        self, origin: str, now: Access, read: Callable[[], Access], use: Callable[[Access], None]
     ) -> None:
-        self.trust = now
+        self.access = now
         self.problem = ""
         self._origin = origin
         self._read = read
@@ -71,9 +71,9 @@ class Reload:
 
     def _reload(self) -> None:
         try:
-            trust = self._read()
-            check_pinned(self._origin, trust.keyring, "the service")
-            if self.trust.tokens and not trust.tokens:
+            access = self._read()
+            check_pinned(self._origin, access.keyring, "the service")
+            if self.access.tokens and not access.tokens:
                 raise InvalidError("there are no tokens any more")
         except LedgerError as error:
             if self.problem != error.slug:
@@ -81,7 +81,7 @@ class Reload:
             self.problem = error.slug
             return
         self.problem = ""
-        if trust != self.trust:
-            self.trust = trust
-            self._use(trust)
-            logger.info("reloaded: %d keys, %d tokens", len(trust.keyring), len(trust.tokens))
+        if access != self.access:
+            self.access = access
+            self._use(access)
+            logger.info("reloaded: %d keys, %d tokens", len(access.keyring), len(access.tokens))

@@ -19,7 +19,6 @@ from ledger.stores import FolderStore
 if TYPE_CHECKING:
     import os
 
-    from ledger.format.keyring import Keyring
     from ledger.format.keys import AnySigner
     from ledger.format.report import Finding
     from ledger.ledger import Ledger
@@ -97,10 +96,6 @@ class Sealer:
                 hint="restore the file, or name another one; if this is a new sealer, compare the"
                 " checkpoint with what others have seen, then run 'ledger seal --adopt'",
             )
-
-    def use_keyring(self, keyring: Keyring) -> None:
-        """Seal by this keyring from the next seal on."""
-        self._log.reader.keyring = keyring
 
     def start(self) -> None:
         """Start sealing, now and then after every pause."""

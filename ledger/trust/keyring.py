@@ -24,6 +24,7 @@ class AcceptedKeyring(Keyring):
 
     def __init__(self, accepted: Trust, own: Keyring | None = None) -> None:
         """``own`` is the reader's keyring: its other ledgers and its witnesses are kept."""
+        own = Keyring() if own is None else own
         origin = accepted.origin
         listed = [
             TrustedKey(origin, each.role, each.key, each.name)
@@ -32,14 +33,14 @@ class AcceptedKeyring(Keyring):
         ]
         kept = [
             trusted
-            for trusted in own or ()
+            for trusted in own
             if trusted.origin != origin
             or (trusted.role == "witness" and trusted.key.key_id not in accepted.listed)
         ]
-        others = [root for root in (own.roots if own else ()) if root.origin != origin]
+        others = [root for root in own.roots if root.origin != origin]
         super().__init__([*kept, *listed], others)
         self.accepted = accepted
-        self._own = own or Keyring()
+        self._own = own
 
     @property
     def own(self) -> Keyring:

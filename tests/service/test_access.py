@@ -13,7 +13,7 @@ import pytest
 
 from cli.serve.access import read_tokens
 from ledger import InvalidError, Keyring, Ledger, LedgerError
-from ledger.service import Settings, Trust, basic_login, create_app, parse_tokens, reload
+from ledger.service import Access, Settings, basic_login, create_app, parse_tokens, reload
 from ledger.service.routes import health
 from ledger.service.tokens import find_token
 from ledger.testing import memory_ledger, signer
@@ -402,12 +402,12 @@ class Changing:
         monkeypatch.setattr(reload, "SECONDS", 0.0)
         monkeypatch.setattr(health, "PROBE_SECONDS", 0.0)
         self.ledger = memory_ledger()
-        self.trust = Trust(self.ledger.keyring, parse_tokens(tokens) if tokens else ())
+        self.trust = Access(self.ledger.keyring, parse_tokens(tokens) if tokens else ())
         self.client = Client(self.ledger)
         settings = Settings(tokens=self.trust.tokens)
         self.client.app = create_app(self.ledger, settings, None, self.read)
 
-    def read(self) -> Trust:
+    def read(self) -> Access:
         if isinstance(self.trust, Exception):
             raise self.trust
         return self.trust
@@ -427,10 +427,10 @@ def test_no_title_of_a_registrar_who_came_later_stays_a_500(
     assert said["verification"]
     ready = client.get("/readyz").json()
     assert (ready["status"], ready["keyring"]) == ("degraded", "incomplete")
-    changing.trust = Trust(keyring)
+    changing.trust = Access(keyring)
     assert client.get(f"/titles/{TITLE}").status_code == 200
     assert client.get("/readyz").json()["status"] == "ok"
-    changing.trust = Trust(keyring.untrust(other.public_key.key_id))
+    changing.trust = Access(keyring.untrust(other.public_key.key_id))
     problem(client.get(f"/titles/{TITLE}"), 500, "untrusted")  # the checked head is forgotten
 
 
@@ -443,10 +443,10 @@ def test_no_token_that_was_taken_away_lets_anybody_in(monkeypatch: pytest.Monkey
         return client.get("/titles", headers={"Authorization": f"Bearer {token}"}).status_code
 
     assert (status(old), status(new)) == (200, 401)
-    changing.trust = Trust(changing.ledger.keyring, parse_tokens(f"auditor read {new}"))
+    changing.trust = Access(changing.ledger.keyring, parse_tokens(f"auditor read {new}"))
     assert (status(old), status(new)) == (401, 200)
     # What can't be read, or has no tokens or keys left, changes nothing.
-    for bad in (Trust(changing.ledger.keyring), Trust(Keyring(), changing.trust.tokens)):
+    for bad in (Access(changing.ledger.keyring), Access(Keyring(), changing.trust.tokens)):
         kept, changing.trust = changing.trust, bad
         assert (status(old), status(new)) == (401, 200)
         assert client.get("/titles").status_code == 401

@@ -1,0 +1,44 @@
+"""A service whose keyring pins a trust file: it follows what holders decide, while it runs."""
+
+from __future__ import annotations
+
+import pytest
+
+from ledger.service import reload
+from ledger.testing import signer
+from tests.service.client import Client
+from tests.trust.people import revoke
+from tests.trust.world import World
+
+
+@pytest.fixture
+def world(tmp_path, monkeypatch):
+    monkeypatch.setattr(reload, "SECONDS", 0.0)
+    return World(tmp_path, registrars="alice bob")
+
+
+def test_a_running_service_follows_the_trust_files(world):
+    ledger = world.open("bob")
+    client = Client(ledger)
+    assert client.post("/titles/TN1", {"n": 1}).status_code == 201
+    world.seal()
+    good = world.checkpoint().size
+    world.forge("TN2", "alice")
+    assert client.get("/titles/TN2/verification").json()["outcome"] == "verified"
+    world.publish(keys=world.without("alice"), revoked=[revoke(signer("alice").public_key, good)])
+    report = client.get("/titles/TN2/verification").json()
+    assert (report["outcome"], report["findings"][0]["slug"]) == ("tampered", "key-ended")
+    assert client.post("/titles/TN1", {"n": 2}).status_code == 201
+    world.publish(keys=world.without("bob"))
+    refused = client.post("/titles/TN1", {"n": 3})
+    assert (refused.status_code, refused.json()["type"].rpartition("#")[2]) == (500, "untrusted")
+    assert client.get("/titles/TN1").json() == {"n": 2}
+
+
+def test_trust_files_that_cannot_be_read_change_nothing(world):
+    ledger = world.open("bob")
+    client = Client(ledger)
+    world.store.create("_trust/2.json", b"junk")
+    assert client.post("/titles/TN1", {"n": 1}).status_code == 201
+    report = client.get("/titles/TN1/verification").json()
+    assert [each["slug"] for each in report["findings"]] == ["trust-not-accepted"]
