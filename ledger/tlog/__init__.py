@@ -2,8 +2,8 @@
 
 The log says which entry is which version of a title, in one order that everybody can see. Whoever
 holds a checkpoint can tell whether the log ever lost, changed or reordered a leaf. The formats are
-signed-note, tlog-checkpoint, tlog-cosignature, tlog-tiles and tlog-proof: witnesses, monitors and
-other people's tools understand them. Nothing here opens a file or reads a clock.
+signed-note, tlog-checkpoint, tlog-cosignature, tlog-witness, tlog-tiles and tlog-proof: witnesses,
+monitors and other people's tools understand them. Nothing here opens a file or reads a clock.
 
 ::
 

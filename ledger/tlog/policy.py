@@ -4,7 +4,7 @@ The file is that of c2sp.org/tlog-policy::
 
     # Two of the three, and lately.
     # max-age: 1d
-    witness city   witness.city.example/w+5d4e3c2b+BA...
+    witness city   witness.city.example/w+5d4e3c2b+BA...  https://witness.city.example
     witness bank   bank.example/witness+00c0ffee+BA...
     witness paper  paper.example/w+0badcafe+BA...
     group   most   2 city bank paper
@@ -17,7 +17,7 @@ cosignature may be is a comment to other readers of the format, as that has no w
 from __future__ import annotations
 
 import re
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
 from typing import TYPE_CHECKING, NamedTuple
 
@@ -70,6 +70,8 @@ class WitnessPolicy:
     """The logs one of which has to have signed it; none: that is not for the policy to say."""
     max_age: timedelta | None = None
     """How old a cosignature may be to count; None: any age."""
+    urls: Mapping[str, str] = field(default_factory=dict)
+    """Where a witness is asked, by the policy's name for it; not every line has a URL."""
 
     @classmethod
     def parse(cls, data: bytes | str) -> WitnessPolicy:
@@ -204,6 +206,7 @@ class _Parser:
         self.logs: list[NoteKey] = []
         self.quorum: str | None = None
         self.max_age: timedelta | None = None
+        self.urls: dict[str, str] = {}
         self._grouped: dict[str, str] = {}
         """The group that each name is a member of."""
         self._homes: dict[str, str] = {}
@@ -213,7 +216,8 @@ class _Parser:
         if self.quorum is None:
             raise MalformedError("not a policy: no line says what the quorum is")
         groups = tuple(self.groups.values())
-        return WitnessPolicy(self.keys, groups, self.quorum, tuple(self.logs), self.max_age)
+        logs = tuple(self.logs)
+        return WitnessPolicy(self.keys, groups, self.quorum, logs, self.max_age, self.urls)
 
     def add(self, line: str) -> None:
         if CONTROL.search(line):
@@ -264,6 +268,8 @@ class _Parser:
         key = parse_witness_key(vkey)
         self._check_new_key(key)
         self.keys[name] = key
+        if len(words) == 3:
+            self.urls[name] = words[2]
 
     def _check_new_key(self, key: NoteKey) -> None:
         """One key, one voice: a name more would let it count twice."""

@@ -33,7 +33,8 @@ from ledger.format.revision import parse_revision
 from ledger.packs.format import Packable, PackName, make_pack, open_pack
 from ledger.testing import ORIGIN, memory_ledger, signer
 from ledger.titles.identity import decode_identity, encode_identity
-from ledger.tlog.checkpoint import Checkpoint, WitnessKey, open_checkpoint
+from ledger.tlog.add_checkpoint import Answer, Reply, read_answer
+from ledger.tlog.checkpoint import Checkpoint, WitnessKey, cosign, open_checkpoint
 from ledger.tlog.merkle import hash_leaf
 from ledger.tlog.note import NoteKey, add_signatures, parse_unverified, sign_note
 from ledger.tlog.objects import Leaf, LogState, SealedRecord, Staging
@@ -293,6 +294,28 @@ def witness_policy(data: bytes) -> None:
     )
     found = policy.judge(signed, NOW)
     assert found is None or found.message.encode()
+
+
+@reader(cosign(CHECKPOINT, WITNESS_KEY, WITNESS, 1_795_000_000))
+def cosignature_of_a_witness(data: bytes) -> None:
+    reply = witness_reply(200, data)
+    if not reply.lines:
+        raise MalformedError(reply.problem)
+    assert all(WITNESS_KEY.verify(CHECKPOINT.text, line.body) for line in reply.lines)
+    assert all(line.encode() in data for line in reply.lines)
+
+
+@reader(b"20852014\n", b"0\n")
+def size_of_a_witness(data: bytes) -> None:
+    reply = witness_reply(409, data)
+    if reply.size is None:
+        raise MalformedError(reply.problem)
+    assert b"%d\n" % reply.size == data
+
+
+def witness_reply(status: int, data: bytes) -> Reply:
+    signed = open_checkpoint(NOTE, origin=ORIGIN, log_keys=[LOG.public_key])
+    return read_answer(Answer(status, "text/x.tlog.size", "", data), signed, [WITNESS_KEY])
 
 
 @reader(LogState(open_checkpoint(NOTE, origin=ORIGIN, log_keys=[LOG.public_key]),

@@ -345,3 +345,16 @@ def test_of_a_recent_cosignature_nobody_says_that_it_is_too_old():
     policy = f"# max-age: 1d\n{WITNESSES}group g 2 x1 y1\nquorum g\n"
     found = judge(policy, cosigned("x1", at=NOW - DAY))
     assert "x1: cosigned 2026-11-22T12:00:00Z; " in found.message
+
+
+# --- where witnesses are asked -------------------------------------------------------------------
+
+
+def test_a_witness_may_have_a_url_which_changes_no_judgement():
+    lines = WITNESSES.splitlines()
+    lines[0] += "\t https://x1.example/w "
+    lines[2] += " anything"
+    policy = "\n".join([*lines, "quorum x1", ""])
+    assert WitnessPolicy.parse(policy).urls == {"x1": "https://x1.example/w", "x3": "anything"}
+    assert judge(policy, cosigned("x1")) is None
+    assert WitnessPolicy.parse(f"{WITNESSES}quorum x1\n").urls == {}
