@@ -9,13 +9,17 @@ import typer
 
 from cli.config import load_config
 from cli.inputs import read_input
+from cli.terminal.text import printable
 from ledger import LedgerError, MalformedError, Report
 from ledger.errors import OriginNotPinned
 from ledger.format.layout import LOG_CHECKPOINT
 from ledger.format.report import finding_of
+from ledger.format.times import format_time
 
 if TYPE_CHECKING:
+    from collections.abc import Iterator, Mapping
     from datetime import datetime
+    from typing import Any
 
     from ledger import Keyring, Ledger
     from ledger.tlog import WitnessPolicy
@@ -23,6 +27,8 @@ if TYPE_CHECKING:
 __all__ = [
     "WitnessOption",
     "address_by",
+    "cosigned_json",
+    "cosigned_lines",
     "judge_published",
     "read_checkpoint",
     "read_policy",
@@ -71,6 +77,20 @@ def judge_published(ledger: Ledger, policy: WitnessPolicy, now: datetime) -> Rep
         return Report(ledger.origin, findings=(finding_of(error, LOG_CHECKPOINT),))
     lacking = policy.judge(signed, now)
     return Report(ledger.origin, findings=(lacking,) if lacking else ())
+
+
+def cosigned_lines(counted: Mapping[str, datetime]) -> Iterator[str]:
+    """Yield a line for each witness that has cosigned, by the policy's name for it."""
+    for name, moment in counted.items():
+        yield f"cosigned: by {printable(name)}, {moment:%Y-%m-%dT%H:%M:%SZ}"
+
+
+def cosigned_json(policy: WitnessPolicy, counted: Mapping[str, datetime]) -> list[dict[str, Any]]:
+    """Return who has cosigned, and when, as JSON."""
+    return [
+        {"witness": policy.keys[name].name, "time": format_time(moment)}
+        for name, moment in counted.items()
+    ]
 
 
 def address_by(ledger: Ledger, title_number: str, path: Path) -> str | None:

@@ -50,6 +50,7 @@ if TYPE_CHECKING:
     from ledger.local.processes import Processes
     from ledger.log import Log, Pending
     from ledger.sealing.seal import Sealed
+    from ledger.sealing.witnesses import Cosigned, Witnesses
     from ledger.tlog.checkpoint import SignedCheckpoint
     from ledger.tlog.objects import Leaf
     from ledger.tlog.receipt import Receipt
@@ -60,6 +61,7 @@ __all__ = [
     "Appended",
     "Change",
     "ConflictError",
+    "Cosigned",
     "Draft",
     "Entry",
     "Erased",
@@ -98,6 +100,7 @@ __all__ = [
     "TrustError",
     "UnsupportedFormatError",
     "Verification",
+    "Witnesses",
     "audit_bundle",
     "check_entry",
     "create_key",
@@ -109,6 +112,7 @@ __all__ = [
 ]
 
 _SLOW = {
+    "Cosigned": "ledger.sealing.witnesses",
     "Leaf": "ledger.tlog.objects",
     "Log": "ledger.log",
     "Pending": "ledger.log",
@@ -116,6 +120,7 @@ _SLOW = {
     "Receipt": "ledger.tlog.receipt",
     "Sealed": "ledger.sealing.seal",
     "SignedCheckpoint": "ledger.tlog.checkpoint",
+    "Witnesses": "ledger.sealing.witnesses",
 }
 
 

@@ -52,6 +52,7 @@ if TYPE_CHECKING:
     from ledger.format.keys import AnySigner
     from ledger.ledger import Ledger
     from ledger.sealing.pending import Moved
+    from ledger.sealing.witnesses import Witnesses
     from ledger.tlog.checkpoint import Checkpoint, SignedCheckpoint, WitnessKey
     from ledger.tlog.policy import WitnessPolicy
     from ledger.tlog.receipt import Receipt
@@ -70,6 +71,9 @@ The first in the listing would not do: they may all be young while others wait."
 
 SEEN = 20
 """How many of the newest leaves, and of the titles that wait, are looked at without an audit."""
+
+WITNESS_TIMEOUT = 10.0
+"""Seconds that a witness has for an answer."""
 
 
 class Pending(NamedTuple):
@@ -178,6 +182,18 @@ class Log:
         """
         self._check_pinned()
         return add_cosignatures(self.reader, cosigned, tuple(witnesses))
+
+    def witnesses(self, policy: WitnessPolicy, *, timeout: float = WITNESS_TIMEOUT) -> Witnesses:
+        """Return the witnesses of a policy: ``ask`` them, and their cosignatures are published.
+
+        Call this before the seal, so that it sees the cosignatures that the seal replaces, and
+        ``ask`` after it. ``timeout``: seconds that each witness has for an answer. Raises
+        InvalidError if none of them has a URL, or one has another role in the keyring.
+        """
+        from ledger.sealing.witnesses import Witnesses  # noqa: PLC0415 -- HTTP is slow to load
+
+        policy.check_roles(self._history.keyring)
+        return Witnesses(lambda: self.reader, policy, self._clock, timeout)
 
     def known(self, title_number: str, kept: bytes) -> Leaf | None:
         """The newest version of a title that the log had by a checkpoint kept from before.

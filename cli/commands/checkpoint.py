@@ -13,16 +13,18 @@ from cli.options import ConnectionsOption, DebugOption, JsonOption, QuietOption,
 from cli.reports import EXIT_CODES
 from cli.session import open_ledger
 from cli.terminal.output import finding_lines, print_json, whole_output
-from cli.terminal.text import printable
-from cli.witnesses import WitnessOption, read_checkpoint, read_policy
+from cli.witnesses import (
+    WitnessOption,
+    cosigned_json,
+    cosigned_lines,
+    read_checkpoint,
+    read_policy,
+)
 from ledger import Log, Report
 from ledger.format.report import finding_json
-from ledger.format.times import format_time
 from ledger.tlog.note import encode_base64
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
-
     from ledger.tlog import SignedCheckpoint, WitnessPolicy
 
 __all__ = ["checkpoint"]
@@ -78,7 +80,7 @@ def checkpoint(
             stdout.write(signed.note)
         if verify and not quiet:
             typer.echo(VERIFIED, err=True)
-        for line in () if quiet else _cosigned(counted):
+        for line in () if quiet else cosigned_lines(counted):
             typer.echo(line, err=True)
         for line in finding_lines(report.findings):
             typer.echo(line, err=True)
@@ -96,14 +98,6 @@ def _as_json(signed: SignedCheckpoint) -> dict[str, Any]:
 
 
 def _judged(policy: WitnessPolicy, counted: dict[str, datetime], report: Report) -> dict[str, Any]:
-    cosigned = [
-        {"witness": policy.keys[name].name, "time": format_time(moment)}
-        for name, moment in counted.items()
-    ]
     findings = [finding_json(finding) for finding in report.findings]
+    cosigned = cosigned_json(policy, counted)
     return {"outcome": report.outcome, "cosigned": cosigned, "findings": findings}
-
-
-def _cosigned(counted: dict[str, datetime]) -> Iterator[str]:
-    for name, moment in counted.items():
-        yield f"cosigned: by {printable(name)}, {moment:%Y-%m-%dT%H:%M:%SZ}"

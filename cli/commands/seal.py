@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
@@ -20,10 +21,12 @@ from cli.options import (
 from cli.reports import EXIT_CODES
 from cli.session import check_place, in_steps, open_ledger
 from cli.terminal.output import counted, finding_json, finding_lines, print_json, working
+from cli.witnesses import cosigned_json, cosigned_lines, read_policy
 from ledger import Log
 from ledger.tlog.note import encode_base64
 
 if TYPE_CHECKING:
+    from ledger import Report
     from ledger.sealing.seal import Sealed
 
 __all__ = ["seal"]
@@ -53,6 +56,12 @@ def seal(
         Path | None,
         typer.Option("--key", metavar="FILE", help="The log's keys (LEDGER_LOG_KEY_FILE)."),
     ] = None,
+    witness: Annotated[
+        Path | None,
+        typer.Option(
+            "--witness", metavar="POLICY", help="Ask the witnesses in this policy to cosign."
+        ),
+    ] = None,
     jobs: JobsOption = None,
     store: StoreOption = None,
     connections: ConnectionsOption = None,
@@ -69,14 +78,19 @@ def seal(
 
     If the published checkpoint lacks the signature of one of the log's keys, adds it, even if there
     is nothing new.
+
+    With --witness, exits with 3 if the sealed log is not cosigned as the policy asks.
     """
     if restored is not None and not restored.strip():
         raise typer.BadParameter("--restored needs words that say why the log was set back")
     config = load_config()
     with open_ledger(store, connections=connections) as ledger:
         check_place(config, ledger, store)
+        policy = read_policy(witness, ledger.keyring) if witness is not None else None
+        log = Log(ledger)
+        witnesses = log.witnesses(policy) if policy else None
         with working("sealing", quiet=quiet or as_json), in_steps():
-            done = Log(ledger).seal(
+            done = log.seal(
                 log_keys(config, key),
                 memory_file(config, ledger.origin, memory),
                 genesis=genesis,
@@ -85,17 +99,29 @@ def seal(
                 every_title=every_title,
                 jobs=jobs,
             )
+        cosigned = None
+        if witnesses:
+            with working("asking witnesses", quiet=quiet or as_json):
+                cosigned = witnesses.ask()
+    report = done.report
+    if cosigned:
+        report = replace(report, findings=(*report.findings, *cosigned.findings))
     if as_json:
-        print_json(_as_json(done))
+        shown = _as_json(done, report)
+        if policy and cosigned:
+            shown["cosigned"] = cosigned_json(policy, cosigned.counted)
+        print_json(shown)
     else:
-        for line in finding_lines(done.report.findings):
+        for line in finding_lines(report.findings):
             typer.echo(line, err=True)
         if not quiet:
             typer.echo(_summary(done))
-    return EXIT_CODES[done.report.outcome]
+            for line in cosigned_lines(cosigned.counted) if cosigned else ():
+                typer.echo(line)
+    return EXIT_CODES[report.outcome]
 
 
-def _as_json(done: Sealed) -> dict[str, Any]:
+def _as_json(done: Sealed, report: Report) -> dict[str, Any]:
     checkpoint = done.signed.checkpoint
     return {
         "origin": checkpoint.origin,
@@ -104,7 +130,7 @@ def _as_json(done: Sealed) -> dict[str, Any]:
         "signatures": done.signatures,
         "size": checkpoint.size,
         "root": encode_base64(checkpoint.root),
-        "findings": [finding_json(finding) for finding in done.report.findings],
+        "findings": [finding_json(finding) for finding in report.findings],
     }
 
 

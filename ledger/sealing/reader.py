@@ -384,13 +384,15 @@ class LogReader:
         self._check_continues(new, old, self.hashes(new.size))
 
     def _check_continues(self, new: Checkpoint, old: Checkpoint, hashes: ReadHashes) -> None:
-        proof: tuple[bytes, ...] = ()
-        if old.size < new.size:
-            try:
-                proof = consistency_proof(old.size, new.size, hashes)
-            except MalformedError as error:
-                raise _wrong_tile(f"{layout.LOG}tile/", error) from error
+        proof = _prove_continues(old.size, new.size, hashes) if old.size < new.size else ()
         check_consistency(old.size, old.root, new.size, new.root, proof)
+
+    def consistency(self, old_size: int, new_size: int) -> tuple[bytes, ...]:
+        """Make the proof that the tree of the new size continues that of the old one, by the tiles.
+
+        Raises IntegrityError if tiles are missing or wrong.
+        """
+        return _prove_continues(old_size, new_size, self.hashes(new_size))
 
     def receipt(self, leaf: Leaf, signed: SignedCheckpoint | None = None) -> Receipt:
         """The receipt of an entry, by the checkpoint given, or the one that is published.
@@ -607,6 +609,13 @@ def _begin_of(tile: Tile, whole: Tile, data: bytes) -> bytes:
     if tile.level == ENTRIES:
         return encode_entries(decode_entries(whole, data)[: tile.width])
     return check_tile(whole, data)[: tile.width * HASH_BYTES]
+
+
+def _prove_continues(old_size: int, new_size: int, hashes: ReadHashes) -> tuple[bytes, ...]:
+    try:
+        return consistency_proof(old_size, new_size, hashes)
+    except MalformedError as error:
+        raise _wrong_tile(f"{layout.LOG}tile/", error) from error
 
 
 def _wrong_tile(key: str, error: LedgerError) -> IntegrityError:

@@ -21,8 +21,10 @@ from ledger.tlog import (
     witness_key,
 )
 from tests.cli.shell import ORIGIN, TITLE, Shell
+from tests.witnesses import Witness, served
 
 if TYPE_CHECKING:
+    from collections.abc import Iterator
     from pathlib import Path
 
 CITY, BANK = "city.example/witness", "bank.example/witness"
@@ -202,6 +204,83 @@ def test_a_policy_that_is_none_is_refused_by_its_line(logged: Shell) -> None:
         logged.fails(10, f"{line} --witness nothing")
 
 
+# --- seal ----------------------------------------------------------------------------------------
+
+
+@pytest.fixture
+def asked(logged: Shell) -> Iterator[Witness]:
+    """A witness with a server, in the file ``asked``, beside one without."""
+    log = logged("key show --for log --vkey -q").lines[0]
+    witness = Witness("moon.example/w", log)
+    with served(witness) as url:
+        bank = vkeys(logged, "bank")[0]
+        lines = [f"witness moon {witness.vkey} {url}", f"witness bank {bank}", "quorum moon", ""]
+        (logged.folder / "asked").write_text("\n".join(lines))
+        yield witness
+
+
+def test_a_seal_asks_the_witnesses(logged: Shell, asked: Witness) -> None:
+    logged(f"append {TITLE} --set a=b")
+    shown = logged("seal --witness asked")
+    assert shown.lines[0].startswith("sealed 1 entry: 4 leaves, checkpoint ")
+    assert shown.lines[1].startswith("cosigned: by moon, 20")
+    assert shown.err == ""
+    logged("checkpoint --witness asked")
+    prove(logged)
+    logged("check receipt --entry entry.json --witness asked")
+    logged(f"append {TITLE} --set a=c")
+    made = logged("seal --witness asked --json").json
+    assert [each["witness"] for each in made["cosigned"]] == ["moon.example/w"]
+    assert (made["sealed"], made["findings"]) == (1, [])
+    assert asked.asked == [b"old 0", b"old 4"]
+
+
+def test_a_seal_of_nothing_asks_whoever_has_not_signed(logged: Shell, asked: Witness) -> None:
+    assert logged("seal --witness asked").lines[0].startswith("nothing new to seal")
+    assert logged("seal --witness asked -q").out == ""
+    assert asked.asked == [b"old 0"]
+
+
+def test_a_log_begins_with_its_witnesses(title: Shell) -> None:
+    title("key generate --for log -q")
+    witness = Witness("moon.example/w", title("key show --for log --vkey -q").lines[0])
+    with served(witness) as url:
+        (title.folder / "asked").write_text(f"witness moon {witness.vkey} {url}\nquorum moon\n")
+        assert "cosigned: by moon" in title("seal --genesis --witness asked").out
+
+
+def test_a_log_that_no_witness_signs_is_sealed_all_the_same(logged: Shell, asked: Witness) -> None:
+    asked.logs.clear()
+    logged(f"append {TITLE} --set a=b")
+    failed = logged("seal --witness asked", code=3)
+    assert failed.out.startswith("sealed 1 entry: 4 leaves")
+    assert failed.err.startswith("unchecked: not-witnessed: _log/checkpoint: the checkpoint of 4 ")
+    assert "warning: witness-failed: the witness moon.example/w (http://127" in failed.err
+    assert "it does not know this log" in failed.err
+    assert logged("seal").out.startswith("nothing new to seal: 4 leaves")
+    made = logged("seal --witness asked --json", code=3).json
+    assert [each["slug"] for each in made["findings"]] == ["not-witnessed", "witness-failed"]
+    assert made["cosigned"] == []
+
+
+def test_a_title_left_out_outranks_what_was_not_witnessed(logged: Shell, asked: Witness) -> None:
+    asked.logs.clear()
+    logged(f"append {TITLE} --set a=b")
+    path = logged.store / head_key(TITLE)
+    path.write_bytes(path.read_bytes()[:-9])
+    assert "not-witnessed" in logged("seal --witness asked", code=20).err
+
+
+def test_a_policy_that_cannot_be_asked_is_refused_before_the_seal(logged: Shell) -> None:
+    logged(f"append {TITLE} --set a=b")
+    before = logged.listing()
+    assert "none has a URL" in logged.fails(65, "seal --witness policy")
+    logged.fails(10, "seal --witness nothing")
+    (logged.folder / "policy").write_text("nonsense\n")
+    assert "line 1 of the policy" in logged.fails(65, "seal --witness policy")
+    assert logged.listing() == before
+
+
 # --- check ---------------------------------------------------------------------------------------
 
 
@@ -370,7 +449,7 @@ def test_the_kept_checkpoint_is_in_the_report_that_is_kept(logged: Shell) -> Non
 
 
 @pytest.mark.parametrize("role", ["registrar", "log"])
-@pytest.mark.parametrize("command", ["audit", "checkpoint", f"verify {TITLE}"])
+@pytest.mark.parametrize("command", ["audit", "checkpoint", "seal", f"verify {TITLE}"])
 def test_who_is_to_be_watched_is_never_the_witness(logged: Shell, role: str, command: str) -> None:
     own = next(trusted for trusted in logged.keyring() if trusted.role == role)
     vkey = witness_key("independent.example/w", own.key).vkey
