@@ -25,6 +25,7 @@ from cli.serve.logs import LogFormat, configure_log
 from cli.session import check_place
 from cli.terminal.output import print_json
 from cli.terminal.text import printable
+from cli.witnesses import read_policy
 from ledger import Ledger
 from ledger.errors import KeyUnavailable
 from ledger.format.entry import MAX_BYTES
@@ -119,6 +120,12 @@ SealMemoryOption = Annotated[
     Path | None,
     typer.Option("--seal-memory", metavar="FILE", help="The file with what this sealer remembers."),
 ]
+SealWitnessOption = Annotated[
+    Path | None,
+    typer.Option(
+        "--witness", metavar="POLICY", help="Ask the witnesses in this policy to cosign each seal."
+    ),
+]
 LogFormatOption = Annotated[
     LogFormat, typer.Option("--log-format", help="The format of the service's own log, on stderr.")
 ]
@@ -141,6 +148,7 @@ def serve(
     seal_every: SealEveryOption = None,
     log_key: LogKeyOption = None,
     seal_memory: SealMemoryOption = None,
+    witness: SealWitnessOption = None,
     log_format: LogFormatOption = LogFormat.TEXT,
     store: StoreOption = None,
     key: KeyOption = None,
@@ -157,7 +165,7 @@ def serve(
     from ledger.service import Access, Settings, create_app  # noqa: PLC0415 -- only needed to serve
     from ledger.service.server import run_server  # noqa: PLC0415
 
-    every = _seconds_between_seals(seal_every, log_key, seal_memory)
+    every = _seconds_between_seals(seal_every, log_key, seal_memory, witness)
     config = load_config()
     tokens = read_tokens(config.environment)
     # With a public URL or a proxy, others can come in wherever this listens.
@@ -180,7 +188,13 @@ def serve(
         sealer = None
         if every is not None:
             sealer = _make_sealer(
-                config, ledger, store, key=log_key, memory=seal_memory, every=every
+                config,
+                ledger,
+                store,
+                key=log_key,
+                memory=seal_memory,
+                witness=witness,
+                every=every,
             )
         app = create_app(
             ledger,
@@ -211,13 +225,11 @@ def _open_to_all(place: str) -> CannotServeError:
     )
 
 
-def _seconds_between_seals(
-    every: str | None, key: Path | None, memory: Path | None
-) -> float | None:
+def _seconds_between_seals(every: str | None, *others: Path | None) -> float | None:
     if every is not None:
         return parse_duration(every)
-    if key is not None or memory is not None:
-        raise typer.BadParameter("--log-key and --seal-memory need --seal-every")
+    if any(other is not None for other in others):
+        raise typer.BadParameter("--log-key, --seal-memory and --witness need --seal-every")
     return None
 
 
@@ -228,6 +240,7 @@ def _make_sealer(
     *,
     key: Path | None,
     memory: Path | None,
+    witness: Path | None,
     every: float,
 ) -> Sealer:
     """Make the sealer of the service; raises LedgerError if it could not even begin."""
@@ -235,7 +248,8 @@ def _make_sealer(
 
     check_place(config, ledger, store)
     remembered = memory_file(config, ledger.origin, memory)
-    return Sealer(ledger, own_log_keys(config, key), remembered, every=every)
+    policy = read_policy(witness, ledger.keyring) if witness is not None else None
+    return Sealer(ledger, own_log_keys(config, key), remembered, every=every, policy=policy)
 
 
 def _open_ledger(config: Config, store: str | None, key: Path | None) -> Ledger:

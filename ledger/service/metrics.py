@@ -65,6 +65,12 @@ class _Log(Collector):
                 "Seals of this service that failed",
                 self.sealing.failures,
             )
+            if self.sealing.witnessed is not None:
+                yield GaugeMetricFamily(
+                    "ledger_log_witnessed",
+                    "1: the log is cosigned as the policy of this service asks; 0: it is not",
+                    int(self.sealing.witnessed),
+                )
         seen = {head_key(title_number) for title_number in self.contradicted()}
         if self.sealing or self.figures or seen:
             found = self.sealing.findings if self.sealing else frozenset()

@@ -22,6 +22,7 @@ if TYPE_CHECKING:
     from ledger.format.keys import AnySigner
     from ledger.format.report import Finding
     from ledger.ledger import Ledger
+    from ledger.tlog.policy import WitnessPolicy
 
 __all__ = ["Sealer", "Sealing"]
 
@@ -44,6 +45,8 @@ class Sealing:
     """The slug of the error that the last seal failed with; "": it succeeded."""
     findings: frozenset[str] = frozenset()
     """The objects whose problems keep titles out of the log, by the last seal."""
+    witnessed: bool | None = None
+    """Whether the checkpoint is cosigned as the policy asks; None: there is none, or not yet."""
 
     @property
     def state(self) -> str:
@@ -58,11 +61,12 @@ class Sealer:
 
     A seal that fails is logged and tried again at the next turn; it never stops the service. The
     log must exist, and ``memory`` (see ``Log.seal``) must know it: a service can't decide that a
-    log begins, or that it was restored.
+    log begins, or that it was restored. After each seal, the witnesses of the ``policy`` are asked
+    for what lacks their cosignatures; one that fails is asked again after a minute.
 
     Raises TrustError if a signer's key is not a key of the log, KeyUnavailable if one of an
     algorithm is missing, NotFoundError if there is no log yet, ConflictError if the memory does not
-    know the log, InvalidError if the memory is inside the store.
+    know the log, InvalidError if the memory is inside the store, or what ``Log.witnesses`` does.
     """
 
     def __init__(
@@ -72,6 +76,7 @@ class Sealer:
         memory: str | os.PathLike[str],
         *,
         every: float = 5.0,
+        policy: WitnessPolicy | None = None,
     ) -> None:
         self.sealing = Sealing()
         self._log = Log(ledger)
@@ -81,7 +86,9 @@ class Sealer:
         self._stopping = Event()
         self._thread: Thread | None = None
         self._reported: set[Finding] = set()
+        self._failing: set[Finding] = set()
         self._check(ledger)
+        self._witnesses = self._log.witnesses(policy) if policy else None
 
     def _check(self, ledger: Ledger) -> None:
         check_signers(ledger.keyring, ledger.origin, self._signers)
@@ -132,6 +139,27 @@ class Sealer:
             self.sealing.problem = ""
             self.sealing.sealed_at = time.time()
             self._report(done.report.findings)
+            self._ask_witnesses()
+
+    def _ask_witnesses(self) -> None:
+        if self._witnesses is None:
+            return
+        try:
+            found = self._witnesses.ask().findings
+        except Exception:
+            logger.exception("not cosigned: unexpected")  # a defect of ours: sealing goes on
+            self.sealing.witnessed = False
+            return
+        failing = {finding for finding in found if finding.slug == "witness-failed"}
+        lacking = [finding for finding in found if finding.severity != "warning"]
+        for finding in failing - self._failing:
+            logger.warning("not cosigned: %s: %a", finding.slug, finding.message)
+        if lacking and self.sealing.witnessed is not False:  # once, not for every checkpoint
+            logger.warning("not cosigned: %s: %a", lacking[0].slug, lacking[0].message)
+        if not lacking and self.sealing.witnessed is False:
+            logger.warning("cosigned again, as the policy asks")
+        self._failing = failing
+        self.sealing.witnessed = not lacking
 
     def _failed(self, slug: str) -> None:
         self.sealing.failures += 1

@@ -5,6 +5,7 @@ from __future__ import annotations
 import html
 import re
 import time
+from threading import Event
 from typing import TYPE_CHECKING, Any
 
 import httpx
@@ -13,15 +14,26 @@ import pytest
 from ledger import Draft, Ledger, Log, check_entry
 from ledger.errors import ConflictError, InvalidError, NotFoundError, StoreUnavailable, TrustError
 from ledger.format.layout import LOG_CHECKPOINT, head_key, sealed_key, tile_key
+from ledger.sealing import witnesses
 from ledger.service import Sealer, Settings, create_app, log_view, parse_tokens
 from ledger.service.routes.health import FIGURES_SECONDS
 from ledger.stores import FolderStore, MemoryStore
 from ledger.testing import ORIGIN, signer
-from ledger.tlog import Edge, Tile, TileBuilder, cut_tile, hash_reader, open_checkpoint
+from ledger.tlog import (
+    Edge,
+    NoteKey,
+    Tile,
+    TileBuilder,
+    WitnessPolicy,
+    cut_tile,
+    hash_reader,
+    open_checkpoint,
+)
 from ledger.tlog.objects import SealedRecord
 from tests.sealing.sealers import KEYRING, LOG_KEY, REGISTRAR, assert_sealed, ledger_in
 from tests.service.client import HTML, TITLE, Client, problem, serving, shell
 from tests.tampering import objects_of
+from tests.witnesses import Answer, Witness, served
 from tests.wrappers import Wrapper
 
 if TYPE_CHECKING:
@@ -43,6 +55,9 @@ class World:
         for _ in range(times):
             entry = self.ledger.append(title, {"address": "1 low street"})
         return entry.address
+
+    def time(self) -> float:
+        return self.ledger.clock().timestamp()
 
     def seal(self) -> None:
         assert self.log.seal(LOG_KEY, self.memory).report
@@ -634,6 +649,72 @@ def test_no_service_begins_a_log_or_adopts_one(tmp_path: Path) -> None:
             Sealer(ledger, key, tmp_path / "memory")
 
 
+def test_a_sealer_has_each_checkpoint_cosigned(
+    world: World, caplog: pytest.LogCaptureFixture, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(witnesses, "PAUSE", 0.0)
+    city = Witness("city.example/w", NoteKey(ORIGIN, LOG_KEY.public_key).vkey, clock=world.time)
+    broken = Event()
+
+    def answer(body: bytes) -> Answer:
+        return Answer(503) if broken.is_set() else city(body)
+
+    with served(answer) as url:
+        policy = WitnessPolicy.parse(f"witness city {city.vkey} {url}\nquorum city\n")
+        sealer = Sealer(world.ledger, LOG_KEY, world.memory, every=0.01, policy=policy)
+        client = Client.__new__(Client)
+        client.ledger, client.app = world.ledger, create_app(world.ledger, Settings(), sealer)
+        assert "ledger_log_witnessed" not in client.get("/metrics").text
+        sealer.start()
+        for size in (1, 2, 3):
+            world.append()
+            wait_for(lambda size=size: city.seen.get(ORIGIN, (0,))[0] == size)
+            wait_for(lambda: world.log.checkpoint(witnesses=policy.witnesses).cosignatures)
+        assert b"old 1" in city.asked
+        assert figure(client, "ledger_log_witnessed") == 1
+        broken.set()
+        world.append()
+        wait_for(lambda: sealer.sealing.witnessed is False)
+        assert sealer.sealing.state == "ok"
+        assert figure(client, "ledger_log_witnessed") == 0
+        asked = len(city.asked)
+        broken.clear()
+        wait_for(lambda: sealer.sealing.witnessed is True)
+        sealer.stop()
+    assert len(city.asked) == asked + 1
+    said = [r.message for r in caplog.records if "cosigned" in r.message]
+    assert [line.partition(": '")[0] for line in said] == [
+        "not cosigned: witness-failed",
+        "not cosigned: not-witnessed",
+        "cosigned again, as the policy asks",
+    ]
+
+
+def test_a_sealer_outlives_a_defect_of_asking(
+    world: World, caplog: pytest.LogCaptureFixture, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def defective(self: object) -> None:
+        raise RuntimeError("a defect")
+
+    monkeypatch.setattr(witnesses.Witnesses, "ask", defective)
+    city = Witness("city.example/w")
+    policy = WitnessPolicy.parse(f"witness city {city.vkey} http://127.0.0.1:9\nquorum city\n")
+    sealer = Sealer(world.ledger, LOG_KEY, world.memory, every=0.01, policy=policy)
+    sealer.start()
+    for size in (1, 2):
+        world.append()
+        wait_for(lambda size=size: world.log.checkpoint().checkpoint.size == size)
+    sealer.stop()
+    assert sealer.sealing.witnessed is False
+    assert "not cosigned: unexpected" in caplog.text
+
+
+def test_a_policy_without_urls_does_not_serve(world: World) -> None:
+    policy = WitnessPolicy.parse(f"witness city {Witness('city.example/w').vkey}\nquorum city\n")
+    with pytest.raises(InvalidError, match="none has a URL"):
+        Sealer(world.ledger, LOG_KEY, world.memory, policy=policy)
+
+
 # -- ``ledger serve --seal-every`` ---------------------------------------------------------------
 
 
@@ -655,18 +736,30 @@ def sealing_environment(home: Path, folder: str) -> dict[str, str]:
     }
 
 
-def test_serving_seals(folder: str, sealed_home: Path) -> None:
+def test_serving_seals_and_asks_witnesses(folder: str, sealed_home: Path, tmp_path: Path) -> None:
+    environment = sealing_environment(sealed_home, folder)
+    log = shell("key", "show", "--for", "log", "--vkey", "-q", **environment).stdout.split()[0]
+    city = Witness("city.example/w", log)
+    policy = tmp_path / "policy"
+    with served(city) as url:
+        policy.write_text(f"witness city {city.vkey} {url}\nquorum city\n")
+        serve_and_seal(folder, sealed_home, policy)
+    done = shell("checkpoint", "--verify", "--witness", str(policy), **environment)
+    assert done.returncode == 0, done.stderr
+
+
+def serve_and_seal(folder: str, sealed_home: Path, policy: Path) -> None:
     environment = sealing_environment(sealed_home, folder)
     del environment["LEDGER_STORE"], environment["XDG_CONFIG_HOME"]
-    with serving(folder, sealed_home, "--seal-every", "0.05s", **environment) as server:
+    options = ["--seal-every", "0.05s", "--witness", str(policy)]
+    with serving(folder, sealed_home, *options, **environment) as server:
         url = f"{server.url}/titles/{TITLE}"
         assert httpx.post(url, json={"address": "1 low street"}).status_code == 201
         wait_for(lambda: httpx.get(f"{url}/receipt").status_code == 200)
+        wait_for(lambda: "city.example/w" in httpx.get(f"{server.url}/log/checkpoint").text)
         assert httpx.get(f"{server.url}/healthz").json()["sealing"] == "ok"
         assert server.stop() == 0
         assert "Traceback" not in server.log.read_text()
-    done = shell("checkpoint", "--verify", **sealing_environment(sealed_home, folder))
-    assert done.returncode == 0, done.stderr
 
 
 SLOW_SEAL = """
@@ -726,6 +819,7 @@ def test_a_seal_that_takes_too_long_is_left_to_the_next(folder: str, sealed_home
         (("--seal-every", "999999999d"), "not a length of time"),
         (("--log-key", "x"), "need --seal-every"),
         (("--seal-memory", "x"), "need --seal-every"),
+        (("--witness", "x"), "need --seal-every"),
     ],
 )
 def test_what_cannot_seal_does_not_serve(
