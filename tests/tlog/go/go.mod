@@ -4,5 +4,5 @@ go 1.22
 
 require golang.org/x/mod v0.0.0
 
-// The copy that every Go distribution has of it: see test_go.py.
+// The copy that every Go distribution has of it: see ../building.py.
 replace golang.org/x/mod => ./xmod
