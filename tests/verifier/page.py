@@ -48,7 +48,7 @@ const done = arguments[arguments.length - 1];
 const unbase64 = text => Uint8Array.from(atob(text), char => char.charCodeAt(0));
 const trusted = async keys => {
     const keyring = new verifier.Keyring();
-    for (const [origin, role, raw] of keys) await keyring.trust(origin, role, unbase64(raw));
+    for (const [origin, role, pem] of keys) await keyring.trustPem(origin, role, pem);
     return keyring;
 };
 const said = ({findings, notShown, titles, entries, origin}) =>
@@ -88,7 +88,7 @@ def _text(data: bytes) -> str:
 
 
 def _keys(keyring: Keyring) -> list[tuple[str, str, str]]:
-    return [(each.origin, each.role, _text(each.key.raw)) for each in keyring]
+    return [(each.origin, each.role, each.key.pem().decode()) for each in keyring]
 
 
 def _milliseconds(now: datetime) -> float:

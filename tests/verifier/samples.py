@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any
 from ledger.format.bundle import BUNDLE_KEY, Header, write_bundle
 from ledger.format.entry import Entry
 from ledger.format.layout import LEDGER_KEY, LOG_CHECKPOINT, entry_key, head_key, tile_key
+from ledger.format.mldsa import MLDSAPrivateKey
 from ledger.format.times import format_time
 from ledger.log import leaf_of
 from ledger.testing import ORIGIN, keyring_for, signer
@@ -20,10 +21,12 @@ if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
 
     from ledger import Keyring, PrivateKey
+    from ledger.format.pem import OwnKey
 
 REGISTRAR, LOG_KEY, STRANGER = signer("registrar"), signer("log"), signer("stranger")
 REGISTRARS = keyring_for(REGISTRAR)
 KEYRING = REGISTRARS.trust(ORIGIN, LOG_KEY.public_key, role="log", name="the log")
+LOG_MLDSA = MLDSAPrivateKey("ML-DSA-44", hashlib.sha256(b"log").digest())
 BEGIN = datetime(2026, 1, 1, tzinfo=UTC)
 NOW = datetime(2027, 1, 1, tzinfo=UTC)
 
@@ -72,7 +75,7 @@ def erased_chain(title_number: str) -> list[bytes]:
 class Log:
     """A log of these entries, or bytes of leaves: its tiles, and its checkpoint, signed."""
 
-    def __init__(self, entries: Sequence[Entry | bytes], key: PrivateKey = LOG_KEY) -> None:
+    def __init__(self, entries: Sequence[Entry | bytes], *keys: OwnKey) -> None:
         builder = TileBuilder()
         self.leaves = [
             each if isinstance(each, bytes) else leaf_of(each).encode() for each in entries
@@ -82,7 +85,7 @@ class Log:
             self.tiles |= builder.append(leaf)
         self.tiles |= builder.unfinished()
         self.checkpoint = Checkpoint(ORIGIN, builder.size, builder.root())
-        self.note = sign_checkpoint(self.checkpoint, key)
+        self.note = sign_checkpoint(self.checkpoint, *(keys or [LOG_KEY]))
 
     def members(self) -> Iterator[tuple[str, bytes]]:
         """The members of a bundle's last part."""

@@ -13,6 +13,7 @@ from tests.verifier.page import HTML, hash_of, needs_browser
 from tests.verifier.samples import (
     KEYRING,
     LOG_KEY,
+    LOG_MLDSA,
     REGISTRAR,
     REGISTRARS,
     STRANGER,
@@ -213,7 +214,14 @@ def test_a_receipt(person: Person) -> None:
         f" leaf 1 of the log of {ORIGIN}, at 5 leaves"
     )
     assert "no witness's word is asked for" in person.text
+    person.type(log=LOG_PEM + LOG_MLDSA.public_key.pem().decode())
+    assert person.verify().startswith("not everything could be checked")
+    assert "half-signed" in person.text
+    person.choose("receipt", Log(entries, LOG_KEY, LOG_MLDSA).receipt(entries[1]))
+    assert person.verify().startswith("verified: TN1 version 2")
+    assert "the log's ML-DSA-44 signature, which this browser can't check" in person.text
     person.choose("receipt", Log(entries).receipt(entries[2]))
+    person.type(log=LOG_PEM)
     assert person.verify().startswith("NOT VERIFIED")
     assert "not-included" in person.text
 

@@ -29,6 +29,7 @@ from tests.verifier.page import Refused, needs_browser
 from tests.verifier.samples import (
     KEYRING,
     LOG_KEY,
+    LOG_MLDSA,
     NOW,
     REGISTRAR,
     REGISTRARS,
@@ -584,6 +585,40 @@ def test_receipts_that_do_not_hold(page: Page) -> None:
     mutants += [(each, receipt) for each in _mutants(data, MUTANTS, seed=4)]
     kept = [fact for fact in _compare_receipts(page, mutants, KEYRING) if fact[0] == "verified"]
     assert kept == []
+
+
+def test_of_both_lines_of_the_log_one_is_checked_and_the_other_asked_for(page: Page) -> None:
+    """WebCrypto has no ML-DSA: the page sees that the line is there, and says no more of it."""
+    entries = chain("TN1", 3)
+    both = KEYRING.trust(ORIGIN, LOG_MLDSA.public_key, role="log")
+    mldsa_alone = both.untrust(LOG_KEY.public_key.key_id)
+    not_shown = "the log's ML-DSA-44 signature, which this browser can't check"
+    for keys, keyring, outcome in (
+        ((LOG_KEY, LOG_MLDSA), both, "verified"),
+        ((LOG_KEY, LOG_MLDSA), KEYRING, "verified"),
+        ((LOG_KEY,), both, "unchecked"),
+        ((LOG_MLDSA,), both, "unchecked"),
+        ((LOG_KEY, LOG_MLDSA), mldsa_alone, "unchecked"),
+        ((STRANGER, LOG_MLDSA), both, "unchecked"),
+        ((STRANGER,), both, "tampered"),
+    ):
+        log = Log(entries, *keys)
+        files = [(entries[1].data, log.receipt(entries[1])), (bundle(entries, log=log), None)]
+        for said in page.verify_files(files, keyring):
+            assert isinstance(said, Report)
+            assert said.outcome == outcome
+            assert (not_shown in said.not_shown) == (outcome == "verified" and keyring is both)
+            slugs = {"verified": [], "unchecked": ["half-signed"], "tampered": ["unknown-key"]}
+            assert [each.slug for each in said.findings] == slugs[outcome]
+        if keyring is not mldsa_alone:  # of which the library checks more
+            ours = verify_bundle(io.BytesIO(files[1][0]), keyring=keyring, origin=ORIGIN)
+            assert ours.outcome == outcome
+    log = Log(entries, LOG_KEY, LOG_MLDSA)
+    place = log.note.index(b"\xe2\x80\x94") + len(ORIGIN) + 20
+    log.note = log.note[:place] + (b"A" if log.note[place] != 65 else b"B") + log.note[place + 1 :]
+    for said in page.verify_files([(bundle(entries, log=log), None)], both):
+        assert isinstance(said, Report)
+        assert [each.slug for each in said.findings] == ["bad-signature"]
 
 
 def test_an_entry_by_itself(page: Page) -> None:
