@@ -19,6 +19,7 @@ from ledger.errors import (
     LedgerError,
     MalformedError,
     NotFoundError,
+    NotProven,
     OutcomeUnknown,
     PreconditionFailed,
     StoreUnavailable,
@@ -259,8 +260,6 @@ class Committed:
         self._builder = None
         self._version = found[1] if found else None
         seen = _seen(self.log, remembered)
-        if found:
-            self._check_signed(found[0], seen)
         self._take_found(found[0] if found else None, seen)
         if found is None:
             self._redo_or(begin=True)
@@ -277,10 +276,13 @@ class Committed:
         try:
             _check_not_behind(seen, found.checkpoint if found else None)
             if found:
+                self._check_signed(found, seen)
                 self._publish_found(found, seen)
         except IntegrityError as error:
             if not self._may_forget(error):
                 raise
+            if found:
+                self._check_signed(found, seen)
             self._set_aside(found)
             if found:
                 self._publish_restored(found)
@@ -321,8 +323,18 @@ class Committed:
         """
         attempt = self._remembered.attempt
         known = [seen, self._open_attempt(attempt).checkpoint if attempt else None]
-        if state.checkpoint not in known and not self.declared.restored:
+        if state.checkpoint in known or self.declared.restored:
+            return
+        try:
             self.log.check_signatures(state.signed, layout.LOG_STATE)
+        except NotProven as error:
+            raise NotProven(
+                f"{error}: nothing is signed, as this sealer has not seen that tree",
+                hint="whoever can forge one of the log's signatures may have written it; if a"
+                " sealer of yours did, without the other key: 'ledger seal --restored \"WHY\"'",
+                reason=error.reason,
+                object_key=layout.LOG_STATE,
+            ) from error
 
     def _sign_again(self) -> None:
         """Add the lines of the signers that have not signed this state, and publish it with them.
