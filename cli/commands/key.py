@@ -154,7 +154,7 @@ def show(
 ) -> None:
     """Print your public key, or those of the log or a witness, as PEM.
 
-    The key ids go to stderr. Tell it to the recipient over another channel, to compare.
+    The key ids go to stderr. Tell them to the recipient over another channel, to compare.
     """
     config = load_config()
     _own_file(config, role, key)
@@ -212,7 +212,8 @@ def list_(
     for trusted in load_config().keyring():
         key_id, role, name = trusted.key.key_id, trusted.role, trusted.name
         if as_json:
-            print_json({"origin": trusted.origin, "role": role, "key": key_id, "name": name})
+            facts = {"origin": trusted.origin, "role": role, "key": key_id, "name": name}
+            print_json(facts | {"algorithm": trusted.key.algorithm})
         elif not quiet:
             line = f"{key_id}  {role:<9}  {trusted.origin}  {printable(name)}"
             typer.echo(line.rstrip())

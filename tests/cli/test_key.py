@@ -78,6 +78,7 @@ def test_trust_list_untrust(bare: Shell) -> None:
         "role": "registrar",
         "key": key,
         "name": "alice",
+        "algorithm": "Ed25519",
     }
     assert bare("key list -q").out == ""
     assert bare(f"key untrust {key[:8]} --origin {ORIGIN} --json").json == {

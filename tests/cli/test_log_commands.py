@@ -18,7 +18,7 @@ from ledger.format.pem import read_public_keys
 from ledger.tlog import MLDSAKey, NoteKey, Receipt, open_checkpoint, parse_log_key
 from ledger.tlog.checkpoint import Checkpoint, sign_checkpoint
 from ledger.tlog.merkle import hash_leaf
-from ledger.tlog.note import encode_base64
+from ledger.tlog.note import encode_base64, parse_unverified
 from ledger.tlog.objects import leaf_of
 from tests.cli.shell import ORIGIN, TITLE, Shell
 
@@ -423,3 +423,76 @@ def test_a_log_that_nobody_can_check_is_left_out(logged: Shell) -> None:
     assert "the log was left out" in logged("import all.bundle --store copy").err
     assert "no key of the log" in logged.fails(12, "export again.bundle")
     assert not (logged.folder / "again.bundle").exists()
+
+
+# --- two keys ------------------------------------------------------------------------------------
+
+
+def test_others_trust_both_keys_of_a_log_and_compare_both_ids(
+    logged: Shell, new_shell: Callable[[str], Shell]
+) -> None:
+    other = new_shell("elsewhere")
+    (other.folder / "log.pub").write_bytes(logged("key show --for log").data)
+    ids = [each["key"] for each in logged("key show --for log --json").objects]
+    line = f"key trust log.pub --origin {ORIGIN} --role log"
+    for wrong in (ids[:1], [ids[0], "0" * 64], [*ids, ids[0]]):
+        words = [word for each in wrong for word in ("--fingerprint", each)]
+        said = other(line, *words, code=12).err
+        assert "--fingerprint once for each key" in said
+    words = [word for each in reversed(ids) for word in ("--fingerprint", each)]
+    assert [each["key"] for each in other(f"{line} --json", *words).objects] == ids
+    assert [key.key_id for key in other.keyring().keys(ORIGIN, "log")] == sorted(ids)
+    said = other.fails(65, "key trust log.pub --origin example.org/other")
+    assert "ML-DSA-44 can't be a registrar's" in said
+
+
+def test_a_receipt_that_lacks_a_line_is_not_verified(logged: Shell) -> None:
+    receipt, _ = prove(logged)
+    note = (logged.folder / receipt).read_bytes().splitlines(keepends=True)
+    vkeys = logged("key show --for log --vkey").lines
+    for gone, lacks in ((1, "ML-DSA-44"), (2, "Ed25519")):
+        (logged.folder / "half").write_bytes(b"".join(note[:-gone] + note[len(note) - gone + 1 :]))
+        checked = logged("check half --entry entry.json", code=3)
+        assert checked.lines[0].startswith("unchecked: half-signed: ")
+        assert f"lacks the {lacks} signature" in checked.out
+        logged("check half --entry entry.json --vkey", "\n".join(vkeys), code=3)
+        logged("check half --entry entry.json --vkey", vkeys[gone - 1])  # all that is asked for
+    logged("check receipt --entry entry.json --vkey", vkeys[0], "--vkey", vkeys[1])
+
+
+def test_new_keys_sign_the_log_that_is_there(logged: Shell) -> None:
+    logged("checkpoint")
+    before = (logged.store / LOG_CHECKPOINT).read_bytes()
+    logged("key generate --for log --key new.pem -q")
+    done = logged("seal --key new.pem")
+    assert done.out.startswith(
+        "nothing new to seal, 2 signatures added to the checkpoint that was there: 3 leaves"
+    )
+    after = (logged.store / LOG_CHECKPOINT).read_bytes()
+    assert after.startswith(before)
+    assert after.count(b"\n") == before.count(b"\n") + 2
+    logged("audit -q")
+    assert logged("seal --key new.pem --json").json["signatures"] == 0
+    for trusted in load_keys(logged.config / "log-key.pem"):
+        logged(f"key untrust {trusted.public_key.key_id} -q")
+    logged("audit -q")
+
+
+def test_a_log_of_one_key_goes_on_until_it_gets_the_other(title: Shell) -> None:
+    title("key generate --key log.pem -q")  # as KMS keys are: Ed25519 alone
+    (title.folder / "log.pub").write_bytes(title("key show --key log.pem").data)
+    title(f"key trust log.pub --origin {ORIGIN} --role log -q")
+    title("seal --genesis --key log.pem -q")
+    assert len(parse_unverified((title.store / LOG_CHECKPOINT).read_bytes())[1]) == 1
+    receipt, _ = prove(title)
+    title("key generate --for log --key both.pem -q")
+    assert "half-signed" in title("audit", code=3).out
+    assert "half-signed" in title("fsck", code=3).out
+    said = title.fails(12, "seal --key log.pem")
+    assert "has an ML-DSA-44 key" in said
+    title("seal --key both.pem -q")
+    title("audit -q")
+    title("fsck -q")
+    assert "half-signed" in title(f"check {receipt} --entry entry.json", code=3).out
+    title(f"prove {TITLE} -o again")
+    title("check again --entry entry.json -q")

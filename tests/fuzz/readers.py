@@ -29,12 +29,22 @@ from ledger.format.entry import (
 )
 from ledger.format.keyring import Keyring
 from ledger.format.keys import PrivateKey, PublicKey
+from ledger.format.mldsa import MLDSAPrivateKey
+from ledger.format.pem import read_public_key, read_public_keys
 from ledger.format.revision import parse_revision
 from ledger.packs.format import Packable, PackName, make_pack, open_pack
 from ledger.testing import ORIGIN, memory_ledger, signer
 from ledger.titles.identity import decode_identity, encode_identity
 from ledger.tlog.add_checkpoint import Answer, Reply, read_answer
-from ledger.tlog.checkpoint import Checkpoint, WitnessKey, cosign, open_checkpoint
+from ledger.tlog.checkpoint import (
+    Checkpoint,
+    MLDSAKey,
+    WitnessKey,
+    cosign,
+    open_checkpoint,
+    parse_log_key,
+    parse_witness_key,
+)
 from ledger.tlog.merkle import hash_leaf
 from ledger.tlog.note import NoteKey, add_signatures, parse_unverified, sign_note
 from ledger.tlog.objects import Leaf, LogState, SealedRecord, Staging
@@ -49,6 +59,8 @@ REGISTRAR, LOG, WITNESS = signer(), signer("log"), signer("witness")
 KEYRING = Keyring().trust(ORIGIN, REGISTRAR.public_key).trust(ORIGIN, LOG.public_key, role="log")
 LOG_KEY = NoteKey(ORIGIN, LOG.public_key)
 WITNESS_KEY = WitnessKey("witness.example/w", WITNESS.public_key)
+MLDSA = MLDSAPrivateKey("ML-DSA-44", bytes(32))
+MLDSA_KEY = MLDSAKey("witness.example/w", MLDSA.public_key)
 NOW = datetime(2026, 11, 24, tzinfo=UTC)
 
 
@@ -264,14 +276,20 @@ def text_to_sign(data: bytes) -> None:
     assert parse_unverified(sign_note(text, [(LOG_KEY, LOG)]))[0] == text
 
 
-@reader(LOG_KEY.vkey)
+@reader(LOG_KEY.vkey, MLDSA_KEY.vkey)
 def note_key(data: bytes) -> None:
-    assert NoteKey.from_vkey(_text(data)).vkey == _text(data)
+    assert parse_log_key(_text(data)).vkey == _text(data)
 
 
-@reader(WITNESS_KEY.vkey)
+@reader(WITNESS_KEY.vkey, MLDSA_KEY.vkey)
 def witness_key(data: bytes) -> None:
-    assert WitnessKey.from_vkey(_text(data)).vkey == _text(data)
+    assert parse_witness_key(_text(data)).vkey == _text(data)
+
+
+@reader(LOG.public_key.pem() + MLDSA.public_key.pem())
+def public_keys(data: bytes) -> None:
+    for key in read_public_keys(data):
+        assert read_public_key(key.pem()) == key
 
 
 @reader(Receipt(0, (), NOTE).encode(), Receipt(0, (b"a" * 32,), NOTE, b"extra").encode())

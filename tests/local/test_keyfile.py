@@ -4,13 +4,18 @@ from __future__ import annotations
 
 import errno
 import os
+import re
 import stat
+from typing import TYPE_CHECKING
 
 import pytest
 
-from ledger import create_key, load_key
+from ledger import create_key, create_keys, load_key, load_keys
 from ledger.errors import KeyUnavailable, MalformedError
 from ledger.testing import signer
+
+if TYPE_CHECKING:
+    from pathlib import Path
 
 PASSPHRASE = b"open sesame"
 
@@ -145,3 +150,20 @@ def test_a_key_of_another_user_is_never_used(path):
     os.chown(path, 65534, 65534)
     with pytest.raises(KeyUnavailable, match="belongs to another user"):
         load_key(path)
+
+
+def test_a_file_may_hold_two_keys(tmp_path: Path) -> None:
+    made = create_keys(tmp_path / "log.pem", b"sesam")
+    assert stat.S_IMODE((tmp_path / "log.pem").stat().st_mode) == 0o600
+    assert [each.public_key.algorithm for each in made] == ["Ed25519", "ML-DSA-44"]
+    found = load_keys(tmp_path / "log.pem", b"sesam")
+    assert [each.public_key for each in found] == [each.public_key for each in made]
+    assert load_key(tmp_path / "log.pem", b"sesam").public_key == made[0].public_key
+    with pytest.raises(KeyUnavailable, match="there is a key already"):
+        create_keys(tmp_path / "log.pem")
+    with pytest.raises(KeyUnavailable, match=re.escape(str(tmp_path / "log.pem"))):
+        load_keys(tmp_path / "log.pem", b"wrong")
+    holder = create_keys(tmp_path / "holder.pem", algorithm="ML-DSA-65")
+    assert holder[1].public_key.algorithm == "ML-DSA-65"
+    create_key(tmp_path / "one.pem")
+    assert len(load_keys(tmp_path / "one.pem")) == 1

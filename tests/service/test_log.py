@@ -12,8 +12,16 @@ import httpx
 import pytest
 
 from ledger import Draft, Ledger, Log, check_entry
-from ledger.errors import ConflictError, InvalidError, NotFoundError, StoreUnavailable, TrustError
+from ledger.errors import (
+    ConflictError,
+    InvalidError,
+    KeyUnavailable,
+    NotFoundError,
+    StoreUnavailable,
+    TrustError,
+)
 from ledger.format.layout import LOG_CHECKPOINT, head_key, sealed_key, tile_key
+from ledger.format.mldsa import MLDSAPrivateKey
 from ledger.sealing import witnesses
 from ledger.service import Sealer, Settings, create_app, log_view, parse_tokens
 from ledger.service.routes.health import FIGURES_SECONDS
@@ -713,6 +721,20 @@ def test_a_policy_without_urls_does_not_serve(world: World) -> None:
     policy = WitnessPolicy.parse(f"witness city {Witness('city.example/w').vkey}\nquorum city\n")
     with pytest.raises(InvalidError, match="none has a URL"):
         Sealer(world.ledger, LOG_KEY, world.memory, policy=policy)
+def test_a_service_that_gets_a_second_key_of_the_log_signs_with_it(tmp_path: Path) -> None:
+    later = MLDSAPrivateKey("ML-DSA-44", bytes(32))
+    ledger = ledger_in(MemoryStore())
+    memory = tmp_path / "memory"
+    Log(ledger).seal(LOG_KEY, memory, genesis=True)
+    keyring = ledger.keyring.trust(ORIGIN, later.public_key, role="log")
+    ledger = Ledger.open(ledger.store, keyring=keyring, origin=ORIGIN, signer=REGISTRAR)
+    with pytest.raises(KeyUnavailable, match="ML-DSA-44"):
+        Sealer(ledger, LOG_KEY, memory)
+    sealer = Sealer(ledger, [LOG_KEY, later], memory, every=0.01)
+    sealer.start()
+    wait_for(lambda: sealer.sealing.state == "ok")
+    sealer.stop()
+    assert Log(ledger).checkpoint().signed_by == (LOG_KEY.public_key, later.public_key)
 
 
 # -- ``ledger serve --seal-every`` ---------------------------------------------------------------
