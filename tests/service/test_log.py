@@ -721,6 +721,8 @@ def test_a_policy_without_urls_does_not_serve(world: World) -> None:
     policy = WitnessPolicy.parse(f"witness city {Witness('city.example/w').vkey}\nquorum city\n")
     with pytest.raises(InvalidError, match="none has a URL"):
         Sealer(world.ledger, LOG_KEY, world.memory, policy=policy)
+
+
 def test_a_service_that_gets_a_second_key_of_the_log_signs_with_it(tmp_path: Path) -> None:
     later = MLDSAPrivateKey("ML-DSA-44", bytes(32))
     ledger = ledger_in(MemoryStore())
