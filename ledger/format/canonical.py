@@ -138,10 +138,10 @@ def _sorts_alike(data: bytes) -> bool:
     """
     if data.isascii():
         return True
-    return not (any(lead in data for lead in _PRIVATE) and any(lead in data for lead in _ASTRAL))
+    private = b"\xee" in data or b"\xef" in data
+    return not (private and any(lead in data for lead in _ASTRAL))
 
 
-_PRIVATE = (b"\xee", b"\xef")
 _ASTRAL = (b"\xf0", b"\xf1", b"\xf2", b"\xf3", b"\xf4")
 
 

@@ -196,9 +196,9 @@ class Chain:
                 self.findings.append(finding_of(error, self.head_key))
             self.entries += 1
         self.child = entry
-        key = layout.entry_key(self.title_number, entry.address)
-        if entry is self.head:
-            key = self.head_key
+        key = self.head_key
+        if entry is not self.head:
+            key = layout.entry_key(self.title_number, entry.address)
         self._check_supported(entry, key)
         self._check_text(entry, key)
         if (finding := self.standing.take(entry).finding(entry, key)) is not None:

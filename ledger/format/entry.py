@@ -88,11 +88,12 @@ TEXT = b',"text":'
 P_AT = len(START) - 1
 """Where P begins."""
 
-# A comma or brace before the quote: then it opens a member's name, whatever the strings hold.
-PARENT = re.compile(rb'[{,]"parent":(?:null|"([0-9a-f]{64})")')
-TEXT_DIGEST = re.compile(rb'[{,]"text":"([0-9a-f]{64})"')
-ERASES = re.compile(rb'[{,]"erases":\[([0-9,]*)\]')
-VERSION = re.compile(rb'[{,]"version":([1-9][0-9]{0,15})[,}]')
+# A comma before the quote: then it opens a member's name, whatever the strings hold. None of them
+# is the first: every P has the member confirms.
+PARENT = re.compile(rb',"parent":(?:null|"([0-9a-f]{64})")')
+TEXT_DIGEST = re.compile(rb',"text":"([0-9a-f]{64})"')
+ERASES = re.compile(rb',"erases":\[([0-9,]*)\]')
+VERSION = re.compile(rb',"version":([1-9][0-9]{0,15})[,}]')
 
 PLAIN = {str, int, type(None)}
 """What the values in P are, or the items of a list there."""
@@ -147,7 +148,10 @@ def _short(data: bytes, quote: int) -> bytes:
 
 def address_of(data: bytes) -> str:
     """Hash the short form of stored bytes, or all of them if they have none; in hex."""
-    cut = _cut(data)
+    return _address(data, _cut(data))
+
+
+def _address(data: bytes, cut: tuple[int, int] | None) -> str:
     return hashlib.sha256(_short(data, cut[1]) if cut else data).hexdigest()
 
 
@@ -246,16 +250,13 @@ class Entry(msgspec.Struct, frozen=True, gc=False):
     """Hex sha256 of T."""
     unsupported: str
     """Why this version can't judge it (a finding's slug); empty: it can."""
+    is_withheld: bool
+    """Whether ``data`` is the short form: the text is not here."""
     data: bytes
     """The stored object, in the form that was read."""
 
     def __repr__(self) -> str:
         return f"Entry({self.title_number} version {self.version}: {self.address})"
-
-    @property
-    def is_withheld(self) -> bool:
-        """Whether the object is the short form: its text is not here."""
-        return len(self.data) == self._cut[1] + 2
 
     @property
     def payload(self) -> bytes:
@@ -277,7 +278,9 @@ class Entry(msgspec.Struct, frozen=True, gc=False):
         """The same entry in its short form."""
         if self.is_withheld:
             return self
-        return msgspec.structs.replace(self, author="", message="", data=self.short)
+        return msgspec.structs.replace(
+            self, author="", message="", is_withheld=True, data=self.short
+        )
 
     @property
     def text_bytes(self) -> bytes:
@@ -395,8 +398,9 @@ class Entry(msgspec.Struct, frozen=True, gc=False):
         Raises MalformedError, IntegrityError if the text is not the one that P names, or
         UnsupportedFormatError for what this version doesn't know.
         """
-        found = address_of(data)
-        return _judge(_read(data), found, "", "", found).check_supported()
+        cut = _cut(data)
+        found = _address(data, cut)
+        return _judge(_read(data, cut), found, "", "", found).check_supported()
 
     @classmethod
     def open(
@@ -443,11 +447,12 @@ class Entry(msgspec.Struct, frozen=True, gc=False):
         where = object_key or (
             layout.entry_key(title_number, address) if address else layout.head_key(title_number)
         )
-        found = address_of(data)
+        cut = _cut(data)
+        found = _address(data, cut)
         if address is not None and found != address:
             raise _broken(where, "address-mismatch", f"its bytes have the address {found}")
         try:
-            read = _read(data)
+            read = _read(data, cut)
             _check_signature(read, keyring=keyring, ledger=ledger, where=where)
             entry = _judge(read, found, ledger, title_number, where)
         except MalformedError as error:
@@ -481,9 +486,15 @@ def _signed(
 
 
 def _entry(
-    members: dict[str, Any], text: Any, data: bytes, address: str, unsupported: str = ""
+    members: dict[str, Any],
+    text: Any,
+    data: bytes,
+    address: str,
+    *,
+    withheld: bool = False,
+    unsupported: str = "",
 ) -> Entry:
-    """Make the entry of members that were checked; ``text`` is None if it is withheld."""
+    """Make the entry of members that were checked."""
     known = members["kind"] in KINDS
     return Entry(
         address,
@@ -506,6 +517,7 @@ def _entry(
         members["ledger"],
         members["text"],
         unsupported,
+        withheld,
         data,
     )
 
@@ -527,11 +539,10 @@ class _Read(NamedTuple):
     data: bytes
 
 
-def _read(data: bytes) -> _Read:
-    """Cut and read an object; raises MalformedError."""
+def _read(data: bytes, cut: tuple[int, int] | None) -> _Read:
+    """Read an object that is cut there; raises MalformedError."""
     if len(data) > MAX_BYTES:
         raise MalformedError(f"too large: {len(data):,} bytes, at most {MAX_BYTES:,}")
-    cut = _cut(data)
     if cut is None:
         raise MalformedError(NOT_AN_ENTRY)
     end, quote = cut
@@ -559,8 +570,8 @@ def _check_payload(members: dict[str, Any], payload: bytes) -> None:
     if b"\x7f" in payload:
         raise InvalidError("the character U+007F is in a member that is signed")
     for name, value in members.items():
-        plain = PLAIN.issuperset(map(type, value)) if type(value) is list else type(value) in PLAIN
-        if not plain:
+        kind = type(value)
+        if kind not in PLAIN and not (kind is list and PLAIN.issuperset(map(type, value))):
             raise MalformedError(
                 f"the member {name!a:.80} is not a string, an integer, null or a list of these"
             )
@@ -611,7 +622,8 @@ def _judge(read: _Read, address: str, ledger: str, title_number: str, where: str
     members, text = read.members, read.text
     _check_members(members, ledger, title_number)
     known = members["kind"] in KINDS
-    if read.text_bytes:
+    withheld = not read.text_bytes
+    if not withheld:
         if hashlib.sha256(read.text_bytes).hexdigest() != members["text"]:
             raise _broken(where, "text-mismatch", "its text is not the one that was signed")
         if known:
@@ -624,7 +636,7 @@ def _judge(read: _Read, address: str, ledger: str, title_number: str, where: str
         unsupported = "unsupported-kind"
     elif members["status"] not in STATUSES:
         unsupported = "unsupported-status"
-    return _entry(members, text, read.data, address, unsupported)
+    return _entry(members, text, read.data, address, withheld=withheld, unsupported=unsupported)
 
 
 # -- P ---------------------------------------------------------------------------------------------
@@ -667,20 +679,23 @@ def _check_place(members: dict[str, Any]) -> None:
 
 
 def _check_versions(name: str, versions: object, version: int) -> None:
+    if versions == []:
+        return
     if type(versions) is not list or any(type(each) is not int for each in versions):
         raise MalformedError(f"the member {name} is not a list of versions")
-    if versions and any(low >= high for low, high in pairwise([0, *versions, version])):
+    if any(low >= high for low, high in pairwise([0, *versions, version])):
         raise InvalidError(f"the versions in {name} do not ascend from 1 to {version - 1}")
 
 
 def _check_own_members(members: dict[str, Any]) -> None:
     """Check the members that the known kinds have beyond those of every kind."""
-    begins = _bound("effective_at", members) or times.parse_bound(members["recorded_at"])
-    ends = _bound("effective_until", members)
-    if ends is not None and not begins.is_before(ends):
-        raise InvalidError("the member effective_until is not later than the beginning")
+    begins, ends = _bound("effective_at", members), _bound("effective_until", members)
+    if ends is not None:
+        begins = begins or times.parse_bound(members["recorded_at"])
+        if not begins.is_before(ends):
+            raise InvalidError("the member effective_until is not later than the beginning")
     part = members["part"]
-    if type(part) is not list or len(part) != 2 or any(type(each) is not int for each in part):
+    if type(part) is not list or list(map(type, part)) != [int, int]:
         raise MalformedError("the member part is not a list of two integers")
     if not 1 <= part[0] <= part[1] <= MAX_PARTS:
         raise InvalidError(f"the member part is not i of n, 1 <= i <= n <= {MAX_PARTS:,}")
