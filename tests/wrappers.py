@@ -1,12 +1,17 @@
-"""Stores around a store: one that notes what is asked of it, one that fails at the n-th call."""
+"""Stores around a store: one that notes what is asked of it, one that fails at the n-th call.
+
+And a store in memory that keeps older versions, so that a purge has something to do.
+"""
 
 from __future__ import annotations
 
 from collections import Counter
+from functools import partial
 from threading import Lock
 from typing import TYPE_CHECKING, Literal
 
 from ledger.errors import OutcomeUnknown
+from ledger.stores import MemoryStore
 from ledger.stores.base import Blob, Store
 
 if TYPE_CHECKING:
@@ -15,7 +20,44 @@ if TYPE_CHECKING:
     from ledger.errors import LedgerError
     from ledger.stores.base import IsUnwanted
 
-Operation = Literal["get", "create", "replace", "list", "delete"]
+Operation = Literal["get", "create", "replace", "list", "delete", "purge"]
+
+
+class KeepingStore(MemoryStore):
+    """Keeps what is replaced or deleted, as a bucket with versioning does, until it is purged."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.older: list[tuple[str, bytes]] = []
+
+    def replace(self, key: str, data: bytes, expected: str) -> str:
+        older = self.get(key)
+        version = super().replace(key, data, expected)
+        self._keep(key, older)
+        return version
+
+    def delete(self, key: str) -> None:
+        older = self.get(key)
+        super().delete(key)
+        self._keep(key, older)
+
+    def _keep(self, key: str, older: Blob | None) -> None:
+        if older is not None:
+            self.older.append((key, older.data))
+
+    def purge(self, prefix: str, is_unwanted: IsUnwanted) -> tuple[str, ...]:
+        for found in list(self.older):
+            key, data = found
+            if key.startswith(prefix) and is_unwanted(key, partial(bytes, data)):
+                self.older = [each for each in self.older if each != found]
+        return ()
+
+
+def holding(store: Store, text: bytes) -> list[str]:
+    """The keys of all objects in which a text is; a key comes again for each older version."""
+    there = [(key, blob.data) for key, blob in store.get_many(list(store.list())) if blob]
+    older = store.older if isinstance(store, KeepingStore) else []
+    return sorted(key for key, data in [*there, *older] if text in data)
 
 
 class Wrapper(Store):
@@ -59,7 +101,15 @@ class Wrapper(Store):
         self.returned("delete", key)
 
     def purge(self, prefix: str, is_unwanted: IsUnwanted) -> tuple[str, ...]:
-        return self.inner.purge(prefix, is_unwanted)
+        """Pass it on; every older version is a call of its own."""
+
+        def asked(key: str, read: Callable[[], bytes]) -> bool:
+            self.called("purge", key)
+            return is_unwanted(key, read)
+
+        left = self.inner.purge(prefix, asked)
+        self.returned("purge", prefix)
+        return left
 
     def make_durable(self, key: str) -> None:
         self.inner.make_durable(key)

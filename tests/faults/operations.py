@@ -9,12 +9,12 @@ from typing import TYPE_CHECKING
 from unittest import mock
 
 from ledger.errors import LedgerError
-from ledger.stores import FolderStore, MemoryStore
+from ledger.stores import FolderStore
 from tests.faults.said import check_said, decisive
 from tests.faults.stores import FAST, FAULTS, LASTING
 from tests.faults.tally import Tally, part
 from tests.faults.works import WORKS, Recover
-from tests.wrappers import CrashError
+from tests.wrappers import CrashError, KeepingStore
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
@@ -27,7 +27,7 @@ NAME = "store operations failed"
 
 
 def in_memory(_: Path) -> Store:
-    return MemoryStore()
+    return KeepingStore()
 
 
 def in_a_folder(folder: Path) -> Store:

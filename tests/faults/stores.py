@@ -26,8 +26,8 @@ if TYPE_CHECKING:
 FAST = "/dev/shm" if os.path.isdir("/dev/shm") else None  # noqa: PTH112 -- as tempfile wants it
 """A folder without a disk: what is forced to a disk here is not what is tried out."""
 
-ALL: tuple[Operation, ...] = ("get", "create", "replace", "list", "delete")
-WRITES: tuple[Operation, ...] = ("create", "replace", "delete")
+ALL: tuple[Operation, ...] = ("get", "create", "replace", "list", "delete", "purge")
+WRITES: tuple[Operation, ...] = ("create", "replace", "delete", "purge")
 
 
 @dataclass(frozen=True)
@@ -94,7 +94,13 @@ class FaultyStore(Wrapper):
         self._do("delete", key, lambda: self.inner.delete(key))
 
     def purge(self, prefix: str, is_unwanted: IsUnwanted) -> tuple[str, ...]:
-        return self.inner.purge(prefix, is_unwanted)
+        """Fail as a whole, or half done: at one of the older versions."""
+
+        def asked(key: str, read: Callable[[], bytes]) -> bool:
+            return bool(self._do("purge", key, lambda: is_unwanted(key, read)))
+
+        left: tuple[str, ...] = self._do("purge", prefix, lambda: self.inner.purge(prefix, asked))
+        return left
 
     def _do(self, operation: Operation, key: str, act: Callable[[], Any]) -> Any:
         fault, hit = self._fault, self._is_hit(operation, key)

@@ -6,12 +6,21 @@ import pytest
 
 from ledger.stores import MemoryStore
 from ledger.stores.contract import StoreContract
+from tests.wrappers import KeepingStore
 
 
 class TestMemoryStore(StoreContract):
     @pytest.fixture
     def store(self) -> MemoryStore:
         return MemoryStore()
+
+
+class TestKeepingStore(StoreContract):
+    """The tests' own store, which stands for a bucket with versioning."""
+
+    @pytest.fixture
+    def store(self) -> KeepingStore:
+        return KeepingStore()
 
 
 def test_two_stores_share_nothing() -> None:

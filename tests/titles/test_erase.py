@@ -18,9 +18,9 @@ from ledger.log import Log
 from ledger.stores import FolderStore, MemoryStore
 from ledger.stores.s3.store import S3Store
 from ledger.testing import keyring_for, memory_ledger, signer
+from tests import wrappers
 from tests.sealing.sealers import LOG_KEY, ledger_in
-from tests.tampering import objects_of
-from tests.wrappers import CountingStore, FailingStore
+from tests.wrappers import CountingStore, FailingStore, KeepingStore
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -47,8 +47,7 @@ def named(ledger: Ledger) -> Ledger:
 
 
 def holding(store: Store) -> list[str]:
-    """The objects in which the name is."""
-    return [key for key, data in objects_of(store).items() if NAME.encode() in data]
+    return wrappers.holding(store, NAME.encode())
 
 
 def entry_keys(ledger: Ledger) -> dict[int, str]:
@@ -350,10 +349,11 @@ def test_fsck_fails_while_a_text_is_there_that_is_ordered_erased():
 @pytest.mark.parametrize("after", [False, True])
 def test_a_write_that_fails_is_done_by_the_repeat(after):
     for number in range(100):
-        store = MemoryStore()
+        store = KeepingStore()
         named(memory_ledger(store)).pack()
+        assert len(holding(store)) == 5  # version 1 was the head, and is an older version of it
         failing = FailingStore(
-            store, number, after=after, operations=("create", "replace", "delete")
+            store, number, after=after, operations=("create", "replace", "delete", "purge")
         )
         ledger = memory_ledger(failing)
         with suppress(OutcomeUnknown, StoreError):
