@@ -288,22 +288,25 @@ class Entry(msgspec.Struct, frozen=True, gc=False):
         return self.data[self._cut[1] + 1 + len(TEXT) : -1]
 
     @property
-    def document(self) -> dict[str, JSONValue]:
-        """The title as registered, a fresh copy at every call; raises Erased if it is withheld."""
-        text = self.text_bytes
-        if not text:
+    def document_bytes(self) -> bytes:
+        """The canonical JSON of the document; raises Erased if the text is withheld."""
+        if self.is_withheld:
             raise Erased(
                 f"the text of {self.title_number} version {self.version} is withheld",
                 hint=f"'ledger log {self.title_number}' says what became of it",
             )
-        members: dict[str, Any] = canonical.load(text, depth=MAX_DEPTH - 1)
-        document: dict[str, JSONValue] = members["document"]
+        return bytes(canonical.split(self.text_bytes)["document"])
+
+    @property
+    def document(self) -> dict[str, JSONValue]:
+        """The title as registered, a fresh copy at every call; raises Erased if it is withheld."""
+        document: dict[str, JSONValue] = canonical.load(self.document_bytes)
         return document
 
     @property
     def digest(self) -> str:
         """Hex sha256 of the canonical JSON of the document."""
-        return digest(self.document)
+        return hashlib.sha256(self.document_bytes).hexdigest()
 
     def check_supported(self, object_key: str = "") -> Entry:
         """Return the entry, or raise UnsupportedFormatError if this version can't judge it."""

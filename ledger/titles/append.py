@@ -408,7 +408,7 @@ def _difference(draft: Draft, entry: Entry) -> str | None:
     """What differs between a draft and the entry that has its reference; None: nothing."""
     if entry.is_withheld:
         return "whose text is erased, so that nothing can be compared"
-    if canonical.encode(draft.document) != canonical.encode(entry.document):
+    if canonical.encode(draft.document) != entry.document_bytes:
         return "with another document"
     pairs = {
         "effective date": (draft.effective_at, entry.effective_at),

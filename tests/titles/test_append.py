@@ -1057,6 +1057,43 @@ def test_a_signer_may_be_anything_that_signs(store, ledger):
     assert ledger.head(TITLE) == entry
 
 
+class SmallDevice:
+    """A KMS, which signs messages of at most 4,096 bytes."""
+
+    public_key = signer().public_key
+    limit = 4096
+
+    def sign(self, data: bytes) -> bytes:
+        assert len(data) <= self.limit
+        return signer().sign(data)
+
+
+def append_by(device: SmallDevice, ledger: Ledger, document: dict[str, object]) -> None:
+    """Append it as often as all that is signed grows: with a parent, a reference, an order."""
+    pen = Ledger.open(ledger.store, keyring=ledger.keyring, signer=device, clock=ledger.clock)
+    title = document.get("title_number", TITLE)
+    longest = {"author": "é" * 128, "message": "é" * 2048, "reference": "é" * 128}
+    for times in ({}, {"effective_at": "2126-03-31T00:00:00.000000+01:00"}):
+        entry = pen.append(title, document, **longest, **times)
+        longest["reference"] = "ü" * 128
+        assert ledger.head(title) == entry
+        assert entry.document == document
+    assert pen.erase(title, [1, 2], reference="LG 7/26", message="", change=dict).is_done
+    assert ledger.verify(title)
+
+
+def test_a_device_that_signs_4096_bytes_signs_a_document_of_any_size(ledger):
+    append_by(SmallDevice(), ledger, {"plan": "x" * (MAX_BYTES - 10_000)})
+
+
+@corpora.needs("registers/BD*.json")
+def test_a_device_that_signs_4096_bytes_signs_the_largest_real_register(ledger):
+    whole = [path for path in corpora.files("registers/*.json") if "AGL1004" not in path.stem]
+    largest = max(whole, key=lambda path: path.stat().st_size)
+    assert largest.stat().st_size > 4 * 4096
+    append_by(SmallDevice(), ledger, decode(largest.read_bytes()))
+
+
 # --- documents -----------------------------------------------------------------------------------
 
 

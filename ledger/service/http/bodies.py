@@ -125,5 +125,5 @@ def representation(entry: Entry) -> bytes:
 
 
 def _shown(entry: Entry) -> dict[str, Raw]:
-    document = canonical.split(bytes(canonical.split(entry.text_bytes)["document"]))
+    document = canonical.split(entry.document_bytes)
     return {**document, "title_number": Raw(canonical.encode(entry.title_number))}
