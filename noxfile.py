@@ -33,7 +33,7 @@ def slow(session: nox.Session) -> None:
 @nox.session
 def lint(session: nox.Session) -> None:
     """Check style, types and the walls between the rooms."""
-    session.install("-e", ".[fast,lint,serve]")
+    session.install("-e", ".[fast,lint,pkcs11,serve]")
     session.run("ruff", "check", ".")
     session.run("ruff", "format", "--check", ".")
     session.run("mypy")

@@ -13,14 +13,15 @@ from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal
 
-from cli.keys import log_key_file, memory_place
+from cli.keys import is_missing, memory_place, shown_key
 from cli.session import check_place
 from cli.terminal.output import counted
-from ledger import Ledger, LedgerError, NotFoundError, PrivateKey
+from ledger import Ledger, LedgerError, NotFoundError
 from ledger.errors import OutcomeUnknown, StoreDenied, StoreUnavailable
+from ledger.format.keys import is_encrypted, sign_with
 from ledger.format.layout import LEDGER_KEY
-from ledger.format.pem import read_private_keys
 from ledger.local.keyfile import read_private
+from ledger.signers import key_file
 from ledger.stores import FolderStore, open_store
 from ledger.stores.probe import probe
 
@@ -28,7 +29,8 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
 
     from cli.config import Config
-    from ledger import Store
+    from ledger import Signer, Store
+    from ledger.format.pem import OwnKey
 
 __all__ = ["Check", "Examination", "Outcome"]
 
@@ -43,6 +45,8 @@ HINTS = {
     "time-in-future": "compare clocks; --clamp-time appends to the title in spite of it",
 }
 """What to do about a finding of the log."""
+
+TEST_MESSAGE = b"ledger doctor: not an entry, not a checkpoint"
 
 UNCHECKED = (StoreDenied, StoreUnavailable, OutcomeUnknown)
 """Errors that leave open whether the thing itself is in order."""
@@ -63,7 +67,7 @@ class Check:
 class Examination:
     """Examines a store, and the user's keys and files for it."""
 
-    def __init__(self, config: Config, flag: str | None, key: Path | None) -> None:
+    def __init__(self, config: Config, flag: str | None, key: str | None) -> None:
         self._config = config
         self._flag = flag
         self._key = key
@@ -144,28 +148,37 @@ class Examination:
             )
 
     def _see_key(self) -> Iterator[Check]:
-        path = self._config.key_file(self._key)
-        if not path.exists() and self._key is None:
+        name = self._config.key(self._key)
+        if self._key is None and is_missing(name):
             yield Check("key", "ok", "you have none; reading and verifying need none")
             return
-        key_id = _key_id(self._config, path)
-        if key_id is None:
-            yield Check(
-                "key", "ok", f"{path} is readable only by you; it is encrypted, and was not opened"
-            )
-            return
-        trusted = self._ledger and self._config.keyring().key(self._ledger.origin, key_id)
-        if self._ledger is None or trusted:
-            yield Check("key", "ok", f"{path} is readable only by you: {key_id[:16]}")
+        said, key_id = self._try(name, lambda: (self._config.signer(name, prompt=False),))
+        trusted = self._ledger and self._config.keyring().key(self._ledger.origin, key_id or "")
+        if key_id is None or self._ledger is None or trusted:
+            yield Check("key", "ok", said)
         else:
-            said = f"{path}: your key {key_id[:16]} is not trusted in this ledger"
+            shown = shown_key(name)
             yield Check(
                 "key",
                 "warning",
-                said,
-                f"to append, trust it: ledger key show --key {shlex.quote(str(path))} > me.pub;"
+                f"{shown}: your key {key_id[:16]} is not trusted in this ledger",
+                f"to append, trust it: ledger key show --key {shlex.quote(shown)} > me.pub;"
                 f" ledger key trust me.pub --origin {self._ledger.origin}",
             )
+
+    def _try(
+        self, name: str, opened: Callable[[], tuple[Signer | OwnKey, ...]]
+    ) -> tuple[str, str | None]:
+        """Sign with what a name opens; return what to say of it, and its id if it was opened."""
+        path = key_file(name)
+        if path and is_encrypted(read_private(path)) and not self._config.given_passphrase():
+            return f"{path} is readable only by you; it is encrypted, and was not opened", None
+        signers = opened()
+        for signer in signers:
+            sign_with(signer, TEST_MESSAGE)
+        key_id = signers[0].public_key.key_id
+        fine = f"{path} is readable only by you" if path else f"{shown_key(name)} signs"
+        return f"{fine}: {key_id[:16]}", key_id
 
     def _see_log(self) -> Iterator[Check]:
         from ledger import Log  # noqa: PLC0415 -- slow to load, so after what may fail at once
@@ -193,16 +206,16 @@ class Examination:
 
     def _see_log_key(self) -> Iterator[Check]:
         """Check the log's key; only a machine that seals the log has one."""
-        path = log_key_file(self._config)
-        if path.exists():
-            _check_log_keys(self._config, path)
-            yield Check("log key", "ok", f"{path} is readable only by you")
+        name = self._config.key(role="log")
+        if not is_missing(name):
+            said, _ = self._try(name, lambda: self._config.signers(name, prompt=False))
+            yield Check("log key", "ok", said)
 
     def _see_memory(self) -> Iterator[Check]:
         if self._ledger is None:
             return
         path = memory_place(self._config, self._ledger.origin)
-        if path.exists() or log_key_file(self._config).exists():  # the key may be in a device
+        if path.exists() or not is_missing(self._config.key(role="log")):
             yield self._compare_memory(self._ledger, path)
 
     def _compare_memory(self, ledger: Ledger, path: Path) -> Check:
@@ -236,21 +249,6 @@ class Examination:
             f"there is a log and its key, but nothing remembers what was sealed: {path}",
             "restore the file from a backup; 'ledger seal --adopt' starts a new one",
         )
-
-
-def _key_id(config: Config, path: Path) -> str | None:
-    """Return the id of the key in a file, or None if it needs a passphrase that was not given."""
-    pem, passphrase = read_private(path), config.given_passphrase()
-    if passphrase is None and b"ENCRYPTED" in pem:
-        return None
-    return PrivateKey.from_pem(pem, passphrase).public_key.key_id
-
-
-def _check_log_keys(config: Config, path: Path) -> None:
-    """Check that the log's keys can be read, as far as that needs no passphrase."""
-    pem, passphrase = read_private(path), config.given_passphrase()
-    if passphrase is not None or b"ENCRYPTED" not in pem:
-        read_private_keys(pem, passphrase)
 
 
 def _compare_clocks(store: Store) -> Iterator[Check]:

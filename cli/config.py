@@ -19,17 +19,20 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from ledger import InvalidError, Keyring, MalformedError, TrustError
+from ledger import InvalidError, Keyring, MalformedError, TrustError, open_signer, open_signers
 from ledger.errors import KeyUnavailable, StoreUnavailable
 from ledger.local.files import lock_file, make_folder, read_own, write_file
-from ledger.local.keyfile import read_private
 from ledger.stores import CONNECTIONS, MAX_CONNECTIONS, SCHEME, Store, open_store
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping
     from zoneinfo import ZoneInfo
 
-__all__ = ["Config", "load_config", "make_own_folder"]
+    from ledger import Signer
+    from ledger.format.keyring import Role
+    from ledger.format.pem import OwnKey
+
+__all__ = ["KEYS", "Config", "load_config", "make_own_folder"]
 
 DEFAULT_STORE = "ledger-data"
 PROJECT_FILE = "ledger.toml"
@@ -42,6 +45,13 @@ USER_MEMBERS: dict[str, type] = {
     "zone": str,
 }
 PROJECT_MEMBERS: dict[str, type] = {"store": str}
+
+KEYS: dict[Role, tuple[str, str]] = {
+    "registrar": ("LEDGER_KEY", "key.pem"),
+    "log": ("LEDGER_LOG_KEY", "log-key.pem"),
+    "witness": ("LEDGER_WITNESS_KEY", "witness-key.pem"),
+}
+"""For each role the variable that names the key, and the file it is in if nothing does."""
 
 THE_DEFAULT = "the default"
 FOUND = {PROJECT_FILE, THE_DEFAULT}
@@ -120,19 +130,30 @@ class Config:
         """Return the time, with the offset of the zone in ``config.toml`` or of this machine."""
         return datetime.now(UTC).astimezone(self.zone())
 
-    def key_file(self, flag: Path | None = None) -> Path:
-        """Return the file of the private key to sign with."""
-        named = flag or self.environment.get("LEDGER_KEY_FILE") or self.user.get("key")
-        return Path(_expand(str(named))) if named else self.folder / "key.pem"
+    def key(self, flag: str | None = None, role: Role = "registrar") -> str:
+        """Return the path or the URI of the key to sign with."""
+        variable, default = KEYS[role]
+        named = flag or self.environment.get(variable)
+        if not named and role == "registrar":
+            named = self.user.get("key")
+        return _expand(str(named)) if named else str(self.folder / default)
 
-    def passphrase(self, key_file: Path) -> bytes | None:
-        """Return the passphrase of a key that is encrypted: from a file, a variable or a prompt."""
-        try:
-            if b"ENCRYPTED" not in read_private(key_file)[:200]:
-                return None
-        except KeyUnavailable:
-            return None  # reading the key reports what is wrong
-        return self.given_passphrase() or self._prompt(f"Passphrase for {key_file}: ")
+    def signer(self, uri: str, *, prompt: bool = True) -> Signer:
+        """Open what signs; if it takes a passphrase or a PIN, ask for it unless it is given."""
+        return open_signer(uri, **self._how_to_open(prompt=prompt))
+
+    def signers(self, uri: str, *, prompt: bool = True) -> tuple[Signer | OwnKey, ...]:
+        """Open all that signs: as ``signer`` does, but every key of a file."""
+        return open_signers(uri, **self._how_to_open(prompt=prompt))
+
+    def _how_to_open(self, *, prompt: bool) -> dict[str, Any]:
+        ask = self._prompt if prompt else lambda _: None
+        return {
+            "passphrase": lambda words: self.given_passphrase() or ask(words),
+            "pin": ask,  # not a file's passphrase: a token locks itself after a few wrong PINs
+            "pkcs11_module": self.environment.get("LEDGER_PKCS11_MODULE"),
+            "ssh_agent": self.environment.get("SSH_AUTH_SOCK"),
+        }
 
     def given_passphrase(self) -> bytes | None:
         """Return the passphrase in LEDGER_PASSPHRASE_FILE or LEDGER_PASSPHRASE, if there is one."""

@@ -1,66 +1,71 @@
-"""The user's key files: the registrar's own, the log's with its sealer's memory, a witness's."""
+"""The user's keys: the registrar's own, the log's with its sealer's memory, a witness's."""
 
 from __future__ import annotations
 
 import hashlib
+import re
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from cli.config import make_own_folder
-from ledger import load_key, load_keys
+from cli.config import KEYS, make_own_folder
 from ledger.errors import KeyUnavailable
 from ledger.local.files import write_file
+from ledger.signers import key_file
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
 
     from cli.config import Config
-    from ledger import PrivateKey
+    from ledger import Signer
+    from ledger.format.keyring import Role
     from ledger.format.pem import OwnKey, VerifyingKey
     from ledger.tlog import WitnessKey
 
 __all__ = [
-    "LOG_KEY",
+    "is_missing",
     "load_witness",
-    "log_key_file",
-    "log_keys",
     "memory_file",
     "memory_place",
     "new_name_file",
     "own_key",
-    "witness_key_file",
+    "own_keys",
+    "shown_key",
     "write_witness",
 ]
 
-LOG_KEY = "log-key.pem"
-WITNESS_KEY = "witness-key.pem"
+
+def own_key(config: Config, flag: str | None = None) -> Signer:
+    """Open what the user signs entries with; ask for its passphrase or PIN if it has one."""
+    return config.signer(_name(config, flag, "registrar"))
 
 
-def own_key(config: Config, flag: Path | None = None) -> PrivateKey:
-    """Load the user's private key; ask for its passphrase if it has one."""
-    path = config.key_file(flag)
-    return load_key(path, config.passphrase(path))
+def own_keys(config: Config, flag: str | None, role: Role) -> tuple[Signer | OwnKey, ...]:
+    """Open what signs in a role, with every key of a file: the log's, or a witness's."""
+    return config.signers(_name(config, flag, role))
 
 
-def log_key_file(config: Config, flag: Path | None = None) -> Path:
-    """Return the file of the log's key: --key > LEDGER_LOG_KEY_FILE > ``log-key.pem``."""
-    named = flag or config.environment.get("LEDGER_LOG_KEY_FILE")
-    return Path(named).expanduser() if named else config.folder / LOG_KEY
-
-
-def log_keys(config: Config, flag: Path | None = None) -> tuple[OwnKey, ...]:
-    """Load the log's private keys; ask for their passphrase if they have one."""
-    path = log_key_file(config, flag)
-    try:
-        return load_keys(path, config.passphrase(path))
-    except KeyUnavailable as error:
-        if path.exists():
-            raise
+def _name(config: Config, flag: str | None, role: Role) -> str:
+    """Return what names a key; raises KeyUnavailable if it is a file that isn't there."""
+    name = config.key(flag, role)
+    if is_missing(name):
+        words = {"registrar": "", "log": " for the log", "witness": " for a witness"}[role]
+        how = {"registrar": "", "log": " --for log", "witness": " --for witness --name NAME"}[role]
         raise KeyUnavailable(
-            f"no private key for the log: {path}",
-            hint="'ledger key generate --for log' makes one;"
-            " --key and LEDGER_LOG_KEY_FILE name another",
-        ) from error
+            f"no private key{words}: {name}",
+            hint=f"'ledger key generate{how}' makes one; --key and {KEYS[role][0]} name another",
+        )
+    return name
+
+
+def shown_key(name: str) -> str:
+    """Return what names a key, without what may be a PIN."""
+    return re.sub(r"(?i)^(pkcs11:[^?]*)\?.*", r"\1", name)
+
+
+def is_missing(name: str) -> bool:
+    """Tell whether a key should be in a file that isn't there."""
+    path = key_file(name)
+    return path is not None and not path.exists()
 
 
 def memory_file(config: Config, origin: str, flag: Path | None = None) -> Path:
@@ -83,12 +88,6 @@ def memory_place(config: Config, origin: str) -> Path:
 
 
 # -- Witnesses -------------------------------------------------------------------------------------
-
-
-def witness_key_file(config: Config, flag: Path | None = None) -> Path:
-    """Return the file of a witness's key: --key > LEDGER_WITNESS_KEY_FILE > the default."""
-    named = flag or config.environment.get("LEDGER_WITNESS_KEY_FILE")
-    return Path(named).expanduser() if named else config.folder / WITNESS_KEY
 
 
 def new_name_file(key_file: Path) -> Path:
@@ -118,29 +117,27 @@ def write_witness(
     return keys
 
 
-def load_witness(config: Config, flag: Path | None = None) -> tuple[tuple[WitnessKey, OwnKey], ...]:
-    """Load a witness's public keys with its name, each with its private key."""
+def load_witness(
+    config: Config, flag: str | None = None
+) -> tuple[tuple[WitnessKey, Signer | OwnKey], ...]:
+    """Load a witness's public keys with its name, each with what signs with it."""
     from ledger.tlog import parse_witness_key  # noqa: PLC0415
 
-    path = witness_key_file(config, flag)
-    if not path.exists():
-        raise KeyUnavailable(
-            f"no private key for a witness: {path}",
-            hint="'ledger key generate --for witness --name NAME' makes one;"
-            " --key and LEDGER_WITNESS_KEY_FILE name another",
-        )
-    private = load_keys(path, config.passphrase(path))
-    name_file = _name_file(path)
+    key = config.key(flag, "witness")
+    signers = own_keys(config, flag, "witness")
+    # A device has no room beside it.
+    name_file = _name_file(key_file(key) or config.folder / KEYS["witness"][1])
     try:
         public = [parse_witness_key(line) for line in name_file.read_text().splitlines()]
     except (OSError, UnicodeDecodeError) as error:
         raise KeyUnavailable(
             f"cannot read the witness's name: {name_file}",
-            hint="it was made with the key and is public: get a copy from somebody who has it",
+            hint="it was made with the key and is public: get a copy from somebody who has it;"
+            " for a key in a device, 'ledger key show --for witness --name NAME --vkey' prints it",
         ) from error
-    if [key.key for key in public] != [key.public_key for key in private]:
+    if [each.key for each in public] != [each.public_key for each in signers]:
         raise KeyUnavailable(
-            f"{name_file} does not belong to the keys in {path}",
+            f"{name_file} does not belong to the keys in {shown_key(key)}",
             hint="restore both files from the same backup",
         )
-    return tuple(zip(public, private, strict=True))
+    return tuple(zip(public, signers, strict=True))

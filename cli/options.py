@@ -80,8 +80,10 @@ JobsOption = Annotated[
     ),
 ]
 KeyOption = Annotated[
-    Path | None,
-    typer.Option("--key", metavar="FILE", help="The private key to sign with (LEDGER_KEY_FILE)."),
+    str | None,
+    typer.Option(
+        "--key", metavar="KEY", help="A private key's file, or a device's URI (LEDGER_KEY)."
+    ),
 ]
 ExpectOption = Annotated[
     str | None,

@@ -17,7 +17,6 @@ from ledger.stores import open_store
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
-    from pathlib import Path
 
     from cli.config import Config
     from ledger import Entry
@@ -28,7 +27,7 @@ __all__ = ["check_place", "find_entry", "in_steps", "open_ledger"]
 def open_ledger(
     store: str | None,
     *,
-    key: Path | None = None,
+    key: str | None = None,
     sign: bool = False,
     origin: str | None = None,
     connections: int | None = None,

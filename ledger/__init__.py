@@ -40,6 +40,7 @@ from ledger.ledger import Ledger
 from ledger.local.keyfile import create_key, create_keys, load_key, load_keys
 from ledger.offline import Proven, audit_bundle, check_entry, verify_bundle
 from ledger.packs.writer import Packed
+from ledger.signers import open_signer, open_signers
 from ledger.stores import Store, open_store
 from ledger.titles.append import ANY, Appended, Draft, Guards
 from ledger.titles.batch import Outcome
@@ -107,6 +108,8 @@ __all__ = [
     "create_keys",
     "load_key",
     "load_keys",
+    "open_signer",
+    "open_signers",
     "open_store",
     "verify_bundle",
 ]

@@ -51,6 +51,7 @@ TOOLS = {
     "README.md": ("curl",),
     "verify-by-hand.md": ("sha256sum", "jq", "openssl"),
     "audit.md": ("sha256sum",),
+    "keys.md": ("openssl", "ssh-agent", "softhsm2-util"),
     "migrate.md": ("sha256sum",),
 }
 

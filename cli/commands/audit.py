@@ -216,7 +216,7 @@ def _audit_bundle(bundle: Path, asked: Asked, evidence: Evidence) -> Report:
 
 
 @contextmanager
-def _signing(path: Path | None, key: Path | None) -> Iterator[Callable[[Log, Verification], None]]:
+def _signing(path: Path | None, key: str | None) -> Iterator[Callable[[Log, Verification], None]]:
     """Give a function that cosigns the checkpoint into a new file; checks at once that it can."""
     if path is None:
         yield lambda *_: None

@@ -19,14 +19,13 @@ from cli.terminal.text import printable
 from ledger import Ledger, LedgerError, create_key
 from ledger.errors import LedgerExists
 from ledger.format.keyring import check_origin
+from ledger.signers import key_file
 from ledger.stores import open_store
 from ledger.titles.identity import find_origin
 
 if TYPE_CHECKING:
-    from pathlib import Path
-
     from cli.config import Config
-    from ledger import Keyring, PrivateKey, Store
+    from ledger import Keyring, Signer, Store
 
 __all__ = ["init"]
 
@@ -79,7 +78,7 @@ def init(
         print_json({"store": opened.url, "origin": name, "key": key_id, "key_made": made})
     elif not quiet:
         if made:
-            typer.echo(f"made your key {key_id[:16]}: {config.key_file(key)}")
+            typer.echo(f"made your key {key_id[:16]}: {config.key(key)}")
         verb = "made" if known is None else "there already:"
         typer.echo(f"{verb} the ledger {name} in {printable(opened.url)}")
         if known is None:
@@ -125,9 +124,9 @@ def _nickname() -> str:
     return name if re.fullmatch(r"[A-Za-z0-9][A-Za-z0-9._-]{0,31}", name) else ""
 
 
-def _own_or_new_key(config: Config, flag: Path | None) -> tuple[PrivateKey, bool]:
-    path = config.key_file(flag)
-    if path.exists() or flag is not None:
+def _own_or_new_key(config: Config, flag: str | None) -> tuple[Signer, bool]:
+    path = key_file(config.key(flag))
+    if path is None or path.exists() or flag is not None:
         return own_key(config, flag), False
     make_own_folder(path.parent)
     return create_key(path, config.given_passphrase()), True

@@ -9,24 +9,17 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from cli.config import load_config, make_own_folder
+from cli.config import KEYS, load_config, make_own_folder
 from cli.inputs import read_input
-from cli.keys import (
-    load_witness,
-    log_key_file,
-    log_keys,
-    new_name_file,
-    own_key,
-    witness_key_file,
-    write_witness,
-)
+from cli.keys import load_witness, new_name_file, own_key, own_keys, write_witness
 from cli.options import DebugOption, JsonOption, KeyOption, QuietOption
 from cli.terminal.output import print_json
 from cli.terminal.text import printable
 from ledger import InvalidError, MalformedError, TrustError, create_key, create_keys
 from ledger.format.keyring import ROLES, check_origin
 from ledger.format.pem import read_public_keys
-from ledger.tlog import log_key
+from ledger.signers import key_file
+from ledger.tlog import log_key, witness_key
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
@@ -82,7 +75,7 @@ def generate(
     nothing else.
     """
     config = load_config()
-    path = _own_file(config, role, key)
+    path = _new_file(config, _role(role), key)
     if (role == WITNESS) != (witness_name is not None):
         raise typer.BadParameter("--name is for --for witness, which needs it")
     if witness_name is not None:
@@ -147,6 +140,10 @@ def show(
         bool, typer.Option("--vkey", help="Print it as a vkey, for policies and other tools.")
     ] = False,
     origin: OwnOriginOption = None,
+    witness_name: Annotated[
+        str | None,
+        typer.Option("--name", metavar="NAME", help="The witness's name; default: in its file."),
+    ] = None,
     key: KeyOption = None,
     as_json: JsonOption = False,
     quiet: QuietOption = False,
@@ -157,23 +154,24 @@ def show(
     The key ids go to stderr. Tell them to the recipient over another channel, to compare.
     """
     config = load_config()
-    _own_file(config, role, key)
-    if (vkey and role == "registrar") or (origin is not None and not (vkey and role == LOG)):
+    known = _role(role)
+    if (vkey and role == REGISTRAR) or (origin is not None and not (vkey and role == LOG)):
         raise typer.BadParameter(
             "--vkey is for --for log and --for witness; --origin is for --for log --vkey"
         )
+    if witness_name is not None and role != WITNESS:
+        raise typer.BadParameter("--name is for --for witness")
     public: list[VerifyingKey]
     vkeys: list[str] = []
-    if role == WITNESS:
+    if role == REGISTRAR:
+        public = [own_key(config, key).public_key]
+    elif role == WITNESS and witness_name is None:
         witness = [each for each, _ in load_witness(config, key)]
         public, vkeys = [each.key for each in witness], [each.vkey for each in witness]
-    elif role == LOG:
-        public = [each.public_key for each in log_keys(config, key)]
-        if vkey:
-            name = _own_origin(config, origin)
-            vkeys = [log_key(name, each).vkey for each in public]
     else:
-        public = [own_key(config, key).public_key]
+        public = [each.public_key for each in own_keys(config, key, known)]
+        if vkey:
+            vkeys = [_vkey(config, each, origin, witness_name) for each in public]
     pems = [each.pem().decode() for each in public]
     if as_json:
         for each, pem, spelled in zip_longest(public, pems, vkeys if vkey else []):
@@ -185,13 +183,29 @@ def show(
     typer.echo("".join(f"{each}\n" for each in vkeys) if vkey else "".join(pems), nl=False)
 
 
-def _own_file(config: Config, role: str, key: Path | None) -> Path:
-    """Return the file for the key of a role, whether or not it exists."""
-    if role not in ROLES:
-        raise InvalidError(f"not a role: {role!a:.40} (one of {', '.join(ROLES)})")
-    if role == WITNESS:
-        return witness_key_file(config, key)
-    return log_key_file(config, key) if role == LOG else config.key_file(key)
+def _vkey(config: Config, public: VerifyingKey, origin: str | None, witness: str | None) -> str:
+    """Spell the key of a witness with this name, else that of the log."""
+    if witness is not None:
+        return witness_key(check_origin(witness), public).vkey
+    return log_key(_own_origin(config, origin), public).vkey
+
+
+def _role(text: str) -> Role:
+    for role in ROLES:
+        if role == text:
+            return role
+    raise InvalidError(f"not a role: {text!a:.40} (one of {', '.join(ROLES)})")
+
+
+def _new_file(config: Config, role: Role, key: str | None) -> Path:
+    """Return the file for a new key; raises InvalidError if a device is named."""
+    path = key_file(config.key(key, role))
+    if path is None:
+        raise InvalidError(
+            "a key is made in a file; a device makes its own, with its maker's tools",
+            hint=f"--key FILE makes one in spite of {KEYS[role][0]}",
+        )
+    return path
 
 
 def _own_origin(config: Config, given: str | None) -> str:

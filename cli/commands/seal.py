@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from cli.config import load_config
-from cli.keys import log_keys, memory_file
+from cli.keys import memory_file, own_keys
 from cli.options import (
     ConnectionsOption,
     DebugOption,
@@ -53,8 +53,8 @@ def seal(
         typer.Option("--memory", metavar="FILE", help="The file with what this sealer remembers."),
     ] = None,
     key: Annotated[
-        Path | None,
-        typer.Option("--key", metavar="FILE", help="The log's keys (LEDGER_LOG_KEY_FILE)."),
+        str | None,
+        typer.Option("--key", metavar="KEY", help="The log's keys (LEDGER_LOG_KEY)."),
     ] = None,
     witness: Annotated[
         Path | None,
@@ -91,7 +91,7 @@ def seal(
         witnesses = log.witnesses(policy) if policy else None
         with working("sealing", quiet=quiet or as_json), in_steps():
             done = log.seal(
-                log_keys(config, key),
+                own_keys(config, key, "log"),
                 memory_file(config, ledger.origin, memory),
                 genesis=genesis,
                 adopt=adopt,

@@ -10,8 +10,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from cli.config import load_config
-from cli.keys import log_keys as own_log_keys
-from cli.keys import memory_file, own_key
+from cli.keys import is_missing, memory_file, own_key, own_keys
 from cli.options import DebugOption, JsonOption, KeyOption, QuietOption, StoreOption, parse_duration
 from cli.serve.access import (
     CannotServeError,
@@ -27,7 +26,6 @@ from cli.terminal.output import print_json
 from cli.terminal.text import printable
 from cli.witnesses import read_policy
 from ledger import Ledger
-from ledger.errors import KeyUnavailable
 from ledger.format.entry import MAX_BYTES
 from ledger.stores import open_store
 
@@ -35,7 +33,6 @@ if TYPE_CHECKING:
     from socket import socket
 
     from cli.config import Config
-    from ledger import PrivateKey
     from ledger.service import Sealer
 
 __all__ = ["serve"]
@@ -113,8 +110,8 @@ SealEveryOption = Annotated[
     ),
 ]
 LogKeyOption = Annotated[
-    Path | None,
-    typer.Option("--log-key", metavar="FILE", help="The log's key (LEDGER_LOG_KEY_FILE)."),
+    str | None,
+    typer.Option("--log-key", metavar="KEY", help="The log's key (LEDGER_LOG_KEY)."),
 ]
 SealMemoryOption = Annotated[
     Path | None,
@@ -225,7 +222,7 @@ def _open_to_all(place: str) -> CannotServeError:
     )
 
 
-def _seconds_between_seals(every: str | None, *others: Path | None) -> float | None:
+def _seconds_between_seals(every: str | None, *others: str | Path | None) -> float | None:
     if every is not None:
         return parse_duration(every)
     if any(other is not None for other in others):
@@ -238,7 +235,7 @@ def _make_sealer(
     ledger: Ledger,
     store: str | None,
     *,
-    key: Path | None,
+    key: str | None,
     memory: Path | None,
     witness: Path | None,
     every: float,
@@ -249,18 +246,15 @@ def _make_sealer(
     check_place(config, ledger, store)
     remembered = memory_file(config, ledger.origin, memory)
     policy = read_policy(witness, ledger.keyring) if witness is not None else None
-    return Sealer(ledger, own_log_keys(config, key), remembered, every=every, policy=policy)
+    signers = own_keys(config, key, "log")
+    return Sealer(ledger, signers, remembered, every=every, policy=policy)
 
 
-def _open_ledger(config: Config, store: str | None, key: Path | None) -> Ledger:
+def _open_ledger(config: Config, store: str | None, key: str | None) -> Ledger:
     """Open the ledger with the user's key if that key may write; otherwise to read only."""
     url = config.store(store)
-    signer: PrivateKey | None = None
-    try:
-        signer = own_key(config, key)
-    except KeyUnavailable:
-        if key is not None or config.key_file().exists():
-            raise
+    has_key = key is not None or not is_missing(config.key())
+    signer = own_key(config, key) if has_key else None
     opened = open_store(url, connections=config.connections())
     ledger = Ledger.open(
         opened, keyring=config.keyring(), origin=config.origin_of(url), signer=signer

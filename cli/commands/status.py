@@ -8,17 +8,16 @@ from typing import TYPE_CHECKING, Any
 import typer
 
 from cli.config import load_config
+from cli.keys import shown_key
 from cli.options import DebugOption, JsonOption, KeyOption, QuietOption, StoreOption
 from cli.session import check_place
 from cli.terminal.output import print_json
 from cli.terminal.text import printable
-from ledger import Ledger, LedgerError, NotFoundError, TrustError, load_key
+from ledger import Ledger, LedgerError, NotFoundError, TrustError
 from ledger.format.times import parse_time
 from ledger.stores import open_store
 
 if TYPE_CHECKING:
-    from pathlib import Path
-
     from cli.config import Config
     from ledger import Keyring
 
@@ -123,13 +122,13 @@ def _seconds_since(moment: str) -> int:
 
 
 def _key_status(
-    config: Config, flag: Path | None, keyring: Keyring, origin: str | None
+    config: Config, flag: str | None, keyring: Keyring, origin: str | None
 ) -> dict[str, Any]:
-    path = config.key_file(flag)
-    shown: dict[str, Any] = {"key_file": str(path), "key": None, "key_problem": None}
+    name = config.key(flag)
+    shown: dict[str, Any] = {"signer": shown_key(name), "key": None, "key_problem": None}
     try:
         # Without a prompt, as looking around needs no secret.
-        shown["key"] = load_key(path, config.given_passphrase()).public_key.key_id
+        shown["key"] = config.signer(name, prompt=False).public_key.key_id
     except LedgerError as error:
         shown["key_problem"] = str(error)
     trusted = origin and shown["key"] and keyring.key(origin, shown["key"]) is not None

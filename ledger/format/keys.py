@@ -8,6 +8,7 @@ would then disagree about one signature; so it is tested before its first use.
 
 from __future__ import annotations
 
+import binascii
 import hashlib
 import re
 from functools import cache, cached_property
@@ -25,6 +26,7 @@ from cryptography.hazmat.primitives.serialization import (
     PublicFormat,
     load_pem_private_key,
     load_pem_public_key,
+    load_ssh_private_key,
 )
 
 from ledger.errors import InvalidError, KeyUnavailable, LibraryUnsafe, MalformedError
@@ -40,6 +42,7 @@ __all__ = [
     "Signer",
     "check_library",
     "encryption",
+    "is_encrypted",
     "load_private",
     "load_public",
     "sign_with",
@@ -49,7 +52,8 @@ SPKI_PREFIX = bytes.fromhex("302a300506032b6570032100")
 """What precedes the 32 bytes of an Ed25519 key in a SubjectPublicKeyInfo (RFC 8410, section 4)."""
 
 
-PRIVATE_LABELS = ("PRIVATE KEY", "ENCRYPTED PRIVATE KEY")
+OPENSSH = "OPENSSH PRIVATE KEY"
+PRIVATE_LABELS = ("PRIVATE KEY", "ENCRYPTED PRIVATE KEY", OPENSSH)
 
 MAX_PASSPHRASE = 1023
 """The longest passphrase, in bytes, that OpenSSL encrypts a key with."""
@@ -220,7 +224,7 @@ class PrivateKey:
 
     @classmethod
     def from_pem(cls, pem: bytes, passphrase: bytes | None = None) -> PrivateKey:
-        """Read a PKCS#8 PEM.
+        """Read a PKCS#8 PEM, or a private key as OpenSSH writes it.
 
         Raises KeyUnavailable for a passphrase that is missing or wrong, MalformedError for what is
         no Ed25519 private key.
@@ -288,27 +292,46 @@ def load_public(pem: bytes) -> object:
 
 
 def load_private(pem: bytes, passphrase: bytes | None) -> object:
-    """Read a PKCS#8 PEM of any algorithm; raise what ``PrivateKey.from_pem`` does."""
+    """Read a private key of any algorithm; raise what ``PrivateKey.from_pem`` does."""
     _check_passphrase(passphrase)
     label = _label(pem)
     if label not in PRIVATE_LABELS:
         raise MalformedError(
-            f"not a private key in PEM form (PKCS#8) but {label}",
+            f"not a private key in PEM form (PKCS#8 or OpenSSH) but {label}",
             hint="'ledger key generate' or 'openssl genpkey -algorithm ed25519' makes one",
         )
-    if label == "PRIVATE KEY":
+    if not is_encrypted(pem):
         passphrase = None  # a passphrase that is not needed does no harm
     elif not passphrase:
         raise KeyUnavailable(
             "the private key is encrypted and no passphrase was given",
             hint="set LEDGER_PASSPHRASE_FILE, or answer the prompt in a terminal",
         )
+    load = load_ssh_private_key if label == OPENSSH else load_pem_private_key
     try:
-        return load_pem_private_key(pem, passphrase)
-    except (ValueError, TypeError, UnsupportedAlgorithm, InternalError):
+        return load(pem, passphrase)
+    except (ValueError, TypeError, UnsupportedAlgorithm, InternalError) as error:
+        if "bcrypt" in str(error):
+            raise KeyUnavailable(
+                "an encrypted OpenSSH key needs the package bcrypt",
+                hint="pip install bcrypt; or let an ssh-agent hold the key: 'ssh-add FILE'",
+            ) from None
         if passphrase is not None:
             raise KeyUnavailable("wrong passphrase for the private key, or it is damaged") from None
         raise MalformedError("not a private key in PEM form") from None
+
+
+def is_encrypted(pem: bytes) -> bool:
+    """Tell whether it takes a passphrase to read a private key, or one of several."""
+    if b"-----BEGIN ENCRYPTED PRIVATE KEY-----" in pem:
+        return True
+    body = re.search(rb"-----BEGIN OPENSSH PRIVATE KEY-----([A-Za-z0-9+/=\s]*)", pem)
+    try:
+        data = binascii.a2b_base64(body[1] if body else b"")
+    except binascii.Error:
+        return False  # whoever loads it says what is wrong
+    cipher = data.removeprefix(b"openssh-key-v1\0")  # its length in 4 bytes, then its name
+    return len(cipher) < len(data) and cipher[:8] != b"\0\0\0\x04none"
 
 
 def encryption(passphrase: bytes | None) -> KeySerializationEncryption:

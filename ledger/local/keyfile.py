@@ -5,8 +5,9 @@ from __future__ import annotations
 import os
 import secrets
 import stat
+from collections.abc import Callable
 from pathlib import Path
-from typing import TYPE_CHECKING, TypeVar
+from typing import TYPE_CHECKING, TypeAlias, TypeVar
 
 from ledger.errors import (
     InvalidError,
@@ -15,20 +16,23 @@ from ledger.errors import (
     StoreUnavailable,
     TrustError,
 )
-from ledger.format.keys import PrivateKey
+from ledger.format.keys import PrivateKey, is_encrypted
 from ledger.format.mldsa import MLDSAPrivateKey
 from ledger.format.pem import encode_private_keys, read_private_keys
 from ledger.local.files import read_own, write_file
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterable
+    from collections.abc import Iterable
 
     from ledger.format.mldsa import ParameterSet
     from ledger.format.pem import OwnKey
 
-__all__ = ["create_key", "create_keys", "load_key", "load_keys", "read_private"]
+__all__ = ["Passphrase", "create_key", "create_keys", "load_key", "load_keys", "read_private"]
 
 MAX_KEY_FILE = 64 << 10
+
+Passphrase: TypeAlias = bytes | Callable[[str], bytes | None] | None
+"""A passphrase, or a function that asks for it with the words that it is given."""
 
 Read = TypeVar("Read")
 
@@ -71,27 +75,31 @@ def _write(path: str | os.PathLike[str], keys: Iterable[OwnKey], passphrase: byt
         raise KeyUnavailable(f"no key was made: {error}") from error
 
 
-def load_key(path: str | os.PathLike[str], passphrase: bytes | None = None) -> PrivateKey:
-    """Read a private key; raises KeyUnavailable or MalformedError.
+def load_key(path: str | os.PathLike[str], passphrase: Passphrase = None) -> PrivateKey:
+    """Read a private key, PKCS#8 or OpenSSH's; raises KeyUnavailable or MalformedError.
 
-    Refuses a file that the group or the world can read or write, as ssh does, another user's file,
-    and what is not a plain file.
+    Asks for the passphrase only if the key is encrypted. Refuses a file that the group or the world
+    can read or write, as ssh does, another user's file, and what is not a plain file.
     """
     return _load(path, passphrase, PrivateKey.from_pem)
 
 
-def load_keys(path: str | os.PathLike[str], passphrase: bytes | None = None) -> tuple[OwnKey, ...]:
+def load_keys(path: str | os.PathLike[str], passphrase: Passphrase = None) -> tuple[OwnKey, ...]:
     """Read all private keys of a file, one of an algorithm; see ``load_key``."""
     return _load(path, passphrase, read_private_keys)
 
 
 def _load(
     path: str | os.PathLike[str],
-    passphrase: bytes | None,
+    passphrase: Passphrase,
     read: Callable[[bytes, bytes | None], Read],
 ) -> Read:
+    pem = read_private(path)
+    if callable(passphrase):
+        words = f"Passphrase for {os.fspath(path)}: "
+        passphrase = passphrase(words) if is_encrypted(pem) else None
     try:
-        return read(read_private(path), passphrase)
+        return read(pem, passphrase)
     except (KeyUnavailable, MalformedError) as error:
         if os.fspath(path) in str(error):
             raise
@@ -113,7 +121,7 @@ def read_private(path: str | os.PathLike[str]) -> bytes:
     except FileNotFoundError:
         raise KeyUnavailable(
             f"no private key: {target}",
-            hint="'ledger key generate' makes one; --key and LEDGER_KEY_FILE name another",
+            hint="'ledger key generate' makes one; --key and LEDGER_KEY name another",
         ) from None
     except OSError as error:
         raise KeyUnavailable(f"cannot read the private key: {target}: {error.strerror}") from error

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
-from cli.keys import LOG_KEY
+from cli.config import KEYS
 from tests.cli.shell import ORIGIN, Shell
 from tests.servers import free_port
 
@@ -109,7 +109,7 @@ def test_a_sealer_that_has_lost_its_memory_is_warned(title: Shell) -> None:
     (file,) = (title.home / ".local/state/title-ledger").glob("*.json")
     file.unlink()
     assert check(title, "log memory")["outcome"] == "warning"
-    (title.config / LOG_KEY).chmod(0o644)
+    (title.config / KEYS["log"][1]).chmod(0o644)
     assert check(title, "log key", code=12)["outcome"] == "problem"
 
 
@@ -142,7 +142,7 @@ def test_a_log_that_was_set_back_is_a_problem_where_its_sealer_remembers(title: 
     assert found["outcome"] == "problem"
     assert "the log has 3 leaves, but a checkpoint of 5 leaves" in found["message"]
     assert "the log has 3 leaves" in title.fails(20, "seal")
-    (title.config / LOG_KEY).unlink()  # as where it is in a device
+    (title.config / KEYS["log"][1]).unlink()  # as where it is in a device
     assert check(title, "log memory", code=20)["outcome"] == "problem"
 
 

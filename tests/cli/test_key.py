@@ -143,8 +143,8 @@ def test_no_key(shell: Shell) -> None:
 def test_the_key_of_the_command_line_and_of_the_environment(shell: Shell) -> None:
     (shell.config / "key.pem").rename(shell.folder / "moved.pem")
     shell(f"{APPEND} --key moved.pem --new")
-    shell(APPEND, LEDGER_KEY_FILE="moved.pem")
-    shell(f"{APPEND} --key moved.pem", LEDGER_KEY_FILE="nowhere.pem")
+    shell(APPEND, LEDGER_KEY="moved.pem")
+    shell(f"{APPEND} --key moved.pem", LEDGER_KEY="nowhere.pem")
     (shell.config / "config.toml").write_text(f'key = "{shell.folder}/moved.pem"\n')
     shell(APPEND)
 

@@ -397,7 +397,7 @@ def test_a_new_log_key_goes_on_where_the_old_one_ended(logged: Shell) -> None:
     (logged.config / "log-key.pem").unlink()
     logged(f"append {TITLE} --set a=b")
     assert logged("seal --key new-log-key.pem --json").json["size"] == 4
-    assert logged("seal", LEDGER_LOG_KEY_FILE="new-log-key.pem").out.startswith("nothing new")
+    assert logged("seal", LEDGER_LOG_KEY="new-log-key.pem").out.startswith("nothing new")
     logged("check receipt --entry entry.json -q")
     logged("checkpoint --verify -q")
 

@@ -105,7 +105,7 @@ def test_the_key_of_a_witness_is_never_overwritten_and_may_be_elsewhere(bare: Sh
     bare(line)
     assert "already" in bare.fails(12, line)
     bare.fails(12, f"key generate --for witness --name {BANK}")
-    bare(line, LEDGER_WITNESS_KEY_FILE="other.pem")
+    bare(line, LEDGER_WITNESS_KEY="other.pem")
     shown = bare("key show --for witness --vkey --key other.pem").out
     assert shown != bare("key show --for witness --vkey").out
     (bare.folder / "other.pem").unlink()

@@ -1,0 +1,1 @@
+"""Tests of what signs, with real devices where there are any."""
