@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
+from itertools import count
 from typing import TYPE_CHECKING
 
-from ledger.errors import LedgerError
 from ledger.format import layout
 from ledger.format.keyring import Keyring
 from ledger.titles.identity import check_there
@@ -44,7 +44,7 @@ def read_trust(store: Store, origin: str, keyring: Keyring) -> Trust | None:
     None: the keyring has no root for it, so its own keys count. Raises what ``assemble`` does if
     the pinned file can't be used, and what the store raises.
     """
-    from ledger.trust.chain import MISSING, assemble  # noqa: PLC0415
+    from ledger.trust.chain import assemble  # noqa: PLC0415
 
     root = keyring.root(origin)
     if root is None:
@@ -57,20 +57,15 @@ def read_trust(store: Store, origin: str, keyring: Keyring) -> Trust | None:
         blob = known[key] if key in known else store.get(key)
         return blob.data if blob else None
 
-    try:
-        trust = assemble(root, read)
-    except LedgerError as error:
-        if getattr(error, "reason", "") == MISSING:
-            check_there(store, origin)
-        raise
-    if any(finding.slug == MISSING for finding in trust.findings):
+    if not all(known.values()):
         check_there(store, origin)
-    return trust
+    return assemble(root, read)
 
 
-def trust_objects(store: Store) -> Iterator[tuple[int, bytes]]:
+def trust_objects(store: Store) -> Iterator[bytes]:
     """Yield the trust files that a store has, from the first to where one is missing, unchecked."""
-    version = 1
-    while (blob := store.get(layout.trust_key(version))) is not None:
-        yield version, blob.data
-        version += 1
+    for version in count(1):
+        blob = store.get(layout.trust_key(version))
+        if blob is None:
+            return
+        yield blob.data

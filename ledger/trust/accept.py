@@ -18,38 +18,62 @@ if TYPE_CHECKING:
     from ledger.trust.keys import AnyKey
 
 __all__ = [
-    "NOT_ACCEPTED",
-    "UNSUPPORTED",
+    "Signatures",
     "check_content",
     "check_first",
     "check_next",
     "check_own",
-    "voices",
+    "check_place",
+    "check_supported",
 ]
-
-NOT_ACCEPTED = "trust-not-accepted"
-UNSUPPORTED = "unsupported-trust"
 
 
 def check_first(file: TrustFile) -> None:
     """Check the first trust file of a ledger; raises what ``check_next`` does."""
-    if file.version != 1:
-        raise _refused(file, f"it is version {file.version}, and no file comes before it")
+    check_place((), file)
+    check_supported(file)
     check_content((), file)
     check_own(file, None)
 
 
-def check_next(files: Sequence[TrustFile], file: TrustFile) -> None:
+class Signatures:
+    """The signatures of a file; each is verified once, when it is asked for."""
+
+    def __init__(self, file: TrustFile) -> None:
+        self._given = {each.key_id: each.signature for each in file.signatures}
+        self._data = file.signed_bytes
+        self._right: dict[str, bool] = {}
+
+    def voices(self, judges: TrustFile) -> list[str]:
+        """Name the holders of a file who have signed this one, each with all keys."""
+        return [
+            holder.name for holder in judges.holders if all(self.has(key) for key in holder.keys)
+        ]
+
+    def has(self, key: AnyKey) -> bool:
+        """Whether the key has signed, and rightly."""
+        if key.key_id not in self._given or isinstance(key, OtherKey):
+            return False
+        if key.key_id not in self._right:
+            self._right[key.key_id] = key.verify(self._given[key.key_id], self._data)
+        return self._right[key.key_id]
+
+
+def check_next(files: Sequence[TrustFile], file: TrustFile, *, continues: bool = False) -> None:
     """Check that this file is accepted after the files before it, which are in order.
+
+    ``continues``: whether or not the holders of the file before signed it. No reader accepts such
+    a file unless a person pins it.
 
     Raises TrustError (reason ``trust-not-accepted``) with the rule that is broken, or
     UnsupportedFormatError (``unsupported-trust``) if enough holders signed what this version can't
     judge.
     """
     newest = files[-1]
-    _check_place(newest, file)
-    speaking = voices(newest, file)
-    if len(speaking) < newest.threshold:
+    check_place(files, file)
+    signatures = Signatures(file)
+    speaking = signatures.voices(newest)
+    if not continues and len(speaking) < newest.threshold:
         raise _refused(
             file,
             f"of the holders of version {newest.version}, {newest.threshold} must have signed it"
@@ -58,7 +82,7 @@ def check_next(files: Sequence[TrustFile], file: TrustFile) -> None:
     # Only now: anybody can write a key of an unknown algorithm into a file.
     check_supported(file)
     check_content(files, file)
-    check_own(file, newest)
+    check_own(file, newest, signatures)
 
 
 def check_supported(file: TrustFile) -> None:
@@ -67,33 +91,20 @@ def check_supported(file: TrustFile) -> None:
         raise UnsupportedFormatError(
             f"{file.object_key}: this version doesn't know {file.unsupported}",
             hint="a newer version of this software may",
-            reason=UNSUPPORTED,
+            reason="unsupported-trust",
             object_key=file.object_key,
         )
 
 
-def voices(judges: TrustFile, file: TrustFile) -> list[str]:
-    """Name the holders of one file who have signed another, each with all keys."""
-    by_key = {each.key_id: each.signature for each in file.signatures}
-    data = file.signed_bytes
-    return [
-        holder.name
-        for holder in judges.holders
-        if all(_has_signed(key, by_key.get(key.key_id), data) for key in holder.keys)
-    ]
-
-
-def _has_signed(key: AnyKey, signature: bytes | None, data: bytes) -> bool:
-    if signature is None or isinstance(key, OtherKey):
-        return False
-    return key.verify(signature, data)
-
-
-def check_own(file: TrustFile, before: TrustFile | None) -> None:
+def check_own(
+    file: TrustFile, before: TrustFile | None, signatures: Signatures | None = None
+) -> None:
     """Check that a threshold of a file's own holders signed it, and nobody else or wrongly.
 
-    The holders of the file ``before`` may have signed as well.
+    The holders of the file ``before`` may have signed as well. ``signatures``: those of the file,
+    if some were verified already.
     """
+    signatures = signatures or Signatures(file)
     known = {
         key.key_id: (holder.name, key)
         for each in (file, before)
@@ -101,14 +112,13 @@ def check_own(file: TrustFile, before: TrustFile | None) -> None:
         for holder in each.holders
         for key in holder.keys
     }
-    data = file.signed_bytes
     for each in file.signatures:
         if each.key_id not in known:
             raise _refused(file, f"it is signed by key {each.key_id[:16]}…, which is no holder's")
         name, key = known[each.key_id]
-        if not _has_signed(key, each.signature, data):
+        if not signatures.has(key):
             raise _refused(file, f"the signature by key {each.key_id[:16]}… of {name} is wrong")
-    speaking = voices(file, file)
+    speaking = signatures.voices(file)
     if len(speaking) < file.threshold:
         raise _refused(
             file,
@@ -121,7 +131,13 @@ def _count(names: list[str]) -> str:
     return f"{len(names)} did ({', '.join(names)})" if names else "none did"
 
 
-def _check_place(newest: TrustFile, file: TrustFile) -> None:
+def check_place(files: Sequence[TrustFile], file: TrustFile) -> None:
+    """Check that a file is the one that follows these files."""
+    if not files:
+        if file.version != 1:
+            raise _refused(file, f"it is version {file.version}, and no file comes before it")
+        return
+    newest = files[-1]
     if file.origin != newest.origin:
         raise _refused(file, f"it is of the ledger {file.origin}, not {newest.origin}")
     if file.version != newest.version + 1:
@@ -205,4 +221,6 @@ def _check_dropped(files: Sequence[TrustFile], file: TrustFile) -> None:
 
 
 def _refused(file: TrustFile, why: str) -> TrustError:
-    return TrustError(f"{file.object_key}: {why}", reason=NOT_ACCEPTED, object_key=file.object_key)
+    return TrustError(
+        f"{file.object_key}: {why}", reason="trust-not-accepted", object_key=file.object_key
+    )

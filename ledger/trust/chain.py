@@ -17,7 +17,6 @@ from ledger.errors import (
 from ledger.format import layout
 from ledger.format.report import Finding, finding_of
 from ledger.trust.accept import (
-    NOT_ACCEPTED,
     check_next,
     check_own,
     check_supported,
@@ -29,9 +28,7 @@ if TYPE_CHECKING:
     from ledger.tlog.checkpoint import Checkpoint
     from ledger.trust.file import TrustKey
 
-__all__ = ["MISSING", "ReadFile", "Trust", "assemble"]
-
-MISSING = "trust-missing"
+__all__ = ["ReadFile", "Trust", "assemble"]
 
 ReadFile: TypeAlias = Callable[[int], bytes | None]
 """Answers the bytes of the trust file of this version; None: there is none."""
@@ -199,7 +196,7 @@ def _named(root: Root, version: int, digest: str, data: bytes | None) -> TrustFi
         raise IntegrityError(
             f"{key}: missing, and the trust files that you pinned follow it",
             hint="bring it back from a copy of the ledger",
-            reason=MISSING,
+            reason="trust-missing",
             object_key=key,
         )
     file = _read(data, key)
@@ -207,7 +204,7 @@ def _named(root: Root, version: int, digest: str, data: bytes | None) -> TrustFi
         raise TrustError(
             f"{key}: its sha256 is {file.digest}, expected {digest}",
             hint="if you were told of a new first trust file: ledger trust pin --replace",
-            reason=NOT_ACCEPTED,
+            reason="trust-not-accepted",
             object_key=key,
         )
     check_supported(file)
@@ -222,4 +219,4 @@ def _read(data: bytes, key: str) -> TrustFile:
             f"{key}: {error}", hint=error.hint, reason=error.reason, object_key=key
         ) from error
     except MalformedError as error:
-        raise TrustError(f"{key}: {error}", reason=NOT_ACCEPTED, object_key=key) from error
+        raise TrustError(f"{key}: {error}", reason="trust-not-accepted", object_key=key) from error

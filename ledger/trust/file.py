@@ -27,7 +27,7 @@ import hashlib
 import re
 from dataclasses import dataclass, replace
 from datetime import date
-from functools import cached_property
+from functools import cached_property, lru_cache
 from itertools import pairwise
 from typing import TYPE_CHECKING, Any, Literal, NamedTuple, get_args
 
@@ -37,12 +37,21 @@ from ledger.format.dsse import pre_authentication
 from ledger.format.keyring import NAME, check_origin
 from ledger.tlog.checkpoint import Checkpoint
 from ledger.tlog.note import decode_base64, encode_base64
-from ledger.trust.keys import ED25519, MLDSA44, MLDSA65, AnyKey, algorithm_of, read_spki
+from ledger.trust.keys import (
+    ED25519,
+    MLDSA44,
+    MLDSA65,
+    AnyKey,
+    OtherKey,
+    algorithm_of,
+    read_spki,
+)
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
 
     from ledger.format.canonical import JSONValue
+    from ledger.format.pem import VerifyingKey
 
 __all__ = [
     "FORMAT",
@@ -56,6 +65,7 @@ __all__ = [
     "TrustFile",
     "TrustKey",
     "TrustRole",
+    "log_keys_of",
 ]
 
 FORMAT = 1
@@ -260,6 +270,12 @@ class TrustFile:
         return replace(_decode_trust(value["trust"]), signatures=signatures)
 
 
+def log_keys_of(files: Iterable[TrustFile]) -> list[VerifyingKey]:
+    """The log's keys that some of these files list, if this version can verify with them."""
+    keys = [each.key for file in files for each in file.keys if each.role == "log"]
+    return list(dict.fromkeys(key for key in keys if not isinstance(key, OtherKey)))
+
+
 def _check_holders(holders: tuple[Holder, ...], threshold: int) -> None:
     if not 1 <= len(holders) <= MAX_HOLDERS:
         raise InvalidError(f"a trust file has 1 to {MAX_HOLDERS} holders, not {len(holders)}")
@@ -372,6 +388,12 @@ def _signature(value: JSONValue) -> HolderSignature:
 def _read_key(text: object) -> AnyKey:
     if type(text) is not str:
         raise MalformedError("not a trust file: a key is not a string")
+    return _decode_key(text)
+
+
+@lru_cache(maxsize=MAX_KEYS)
+def _decode_key(text: str) -> AnyKey:
+    """Read a key once: the files of a ledger mostly list the same ones."""
     return read_spki(decode_base64(text))
 
 
