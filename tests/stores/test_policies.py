@@ -26,7 +26,8 @@ RECORD = layout.sealed_key(TITLE)
 STATE, CHECKPOINT = layout.LOG_STATE, layout.LOG_CHECKPOINT
 LOG = (TILE, STAGING, RECORD, STATE, CHECKPOINT)
 PACK = layout.pack_key(layout.PackName(TITLE, TITLE, 1, ADDRESS))
-KEYS = (layout.LEDGER_KEY, ENTRY, HEAD, MARKER, REFERENCE, PROBE, PACK, *LOG)
+TRUST = layout.trust_key(1)
+KEYS = (layout.LEDGER_KEY, ENTRY, HEAD, MARKER, REFERENCE, PROBE, PACK, TRUST, *LOG)
 
 CREATE, SWAP = "if-none-match", "if-match"
 
@@ -87,6 +88,7 @@ SEAL |= {(key, SWAP) for key in (RECORD, STATE, CHECKPOINT)}
         ("writer", APPEND | INIT, {PROBE}),
         ("service", APPEND, set()),
         ("auditor", set(), set()),
+        ("publisher", {(TRUST, CREATE), (TRUST, SWAP)}, set()),
         ("sealer", SEAL, {MARKER, STAGING, PACK}),
         ("sealing-service", APPEND | (SEAL - {(PACK, CREATE)}), {MARKER, STAGING}),
         (
@@ -108,7 +110,9 @@ def test_a_role_may_do_its_work_and_no_more(
 
 
 def test_every_role_may_list_the_bucket() -> None:
-    for role in ("writer", "service", "auditor", "sealer", "sealing-service", "eraser"):
+    roles = [path.stem for path in FOLDER.iterdir() if path.stem != "bucket"]
+    assert len(roles) == 7
+    for role in roles:
         statements = json.loads((FOLDER / f"{role}.json").read_bytes())["Statement"]
         (listing,) = [each for each in statements if each["Action"] == "s3:ListBucket"]
         # Without it, or with a condition on it, S3 answers 403 for an object that isn't there.
