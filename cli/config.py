@@ -17,7 +17,7 @@ from contextlib import closing, contextmanager, suppress
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Literal, TypeAlias
 
 from ledger import InvalidError, Keyring, MalformedError, TrustError, open_signer, open_signers
 from ledger.errors import KeyUnavailable, StoreUnavailable
@@ -32,7 +32,7 @@ if TYPE_CHECKING:
     from ledger.format.keyring import Role
     from ledger.format.pem import OwnKey
 
-__all__ = ["KEYS", "Config", "load_config", "make_own_folder"]
+__all__ = ["KEYS", "Config", "KeyFor", "load_config", "make_own_folder"]
 
 DEFAULT_STORE = "ledger-data"
 PROJECT_FILE = "ledger.toml"
@@ -46,10 +46,14 @@ USER_MEMBERS: dict[str, type] = {
 }
 PROJECT_MEMBERS: dict[str, type] = {"store": str}
 
-KEYS: dict[Role, tuple[str, str]] = {
+KeyFor: TypeAlias = "Role | Literal['holder']"
+"""What a private key of the user's is for: a role in a keyring, or to sign trust files."""
+
+KEYS: dict[KeyFor, tuple[str, str]] = {
     "registrar": ("LEDGER_KEY", "key.pem"),
     "log": ("LEDGER_LOG_KEY", "log-key.pem"),
     "witness": ("LEDGER_WITNESS_KEY", "witness-key.pem"),
+    "holder": ("LEDGER_HOLDER_KEY", "holder-key.pem"),
 }
 """For each role the variable that names the key, and the file it is in if nothing does."""
 
@@ -130,7 +134,7 @@ class Config:
         """Return the time, with the offset of the zone in ``config.toml`` or of this machine."""
         return datetime.now(UTC).astimezone(self.zone())
 
-    def key(self, flag: str | None = None, role: Role = "registrar") -> str:
+    def key(self, flag: str | None = None, role: KeyFor = "registrar") -> str:
         """Return the path or the URI of the key to sign with."""
         variable, default = KEYS[role]
         named = flag or self.environment.get(variable)

@@ -15,9 +15,8 @@ from ledger.signers import key_file
 if TYPE_CHECKING:
     from collections.abc import Iterable
 
-    from cli.config import Config
+    from cli.config import Config, KeyFor
     from ledger import Signer
-    from ledger.format.keyring import Role
     from ledger.format.pem import OwnKey, VerifyingKey
     from ledger.tlog import WitnessKey
 
@@ -39,17 +38,23 @@ def own_key(config: Config, flag: str | None = None) -> Signer:
     return config.signer(_name(config, flag, "registrar"))
 
 
-def own_keys(config: Config, flag: str | None, role: Role) -> tuple[Signer | OwnKey, ...]:
-    """Open what signs in a role, with every key of a file: the log's, or a witness's."""
+def own_keys(config: Config, flag: str | None, role: KeyFor) -> tuple[Signer | OwnKey, ...]:
+    """Open what signs in a role, with every key of a file: the log's, a witness's, a holder's."""
     return config.signers(_name(config, flag, role))
 
 
-def _name(config: Config, flag: str | None, role: Role) -> str:
+def _name(config: Config, flag: str | None, role: KeyFor) -> str:
     """Return what names a key; raises KeyUnavailable if it is a file that isn't there."""
     name = config.key(flag, role)
     if is_missing(name):
-        words = {"registrar": "", "log": " for the log", "witness": " for a witness"}[role]
-        how = {"registrar": "", "log": " --for log", "witness": " --for witness --name NAME"}[role]
+        words = {
+            "registrar": "",
+            "log": " for the log",
+            "witness": " for a witness",
+            "holder": " for a holder",
+        }[role]
+        how = "" if role == "registrar" else f" --for {role}"
+        how += " --name NAME" if role == "witness" else ""
         raise KeyUnavailable(
             f"no private key{words}: {name}",
             hint=f"'ledger key generate{how}' makes one; --key and {KEYS[role][0]} name another",

@@ -50,16 +50,22 @@ from ledger.verification.run import Verification
 if TYPE_CHECKING:
     from ledger.local.processes import Processes
     from ledger.log import Log, Pending
+    from ledger.sealing.ceremony import Ceremony, PublishedTrust
     from ledger.sealing.seal import Sealed
     from ledger.sealing.witnesses import Cosigned, Witnesses
     from ledger.tlog.checkpoint import SignedCheckpoint
     from ledger.tlog.objects import Leaf
     from ledger.tlog.receipt import Receipt
+    from ledger.trust.chain import Trust
+    from ledger.trust.changes import TrustChanges
+    from ledger.trust.file import TrustFile
+    from ledger.trust.proposal import Proposal
 
 __all__ = [
     "ABSENT",
     "ANY",
     "Appended",
+    "Ceremony",
     "Change",
     "ConflictError",
     "Cosigned",
@@ -88,8 +94,10 @@ __all__ = [
     "Pending",
     "PrivateKey",
     "Processes",
+    "Proposal",
     "Proven",
     "PublicKey",
+    "PublishedTrust",
     "Receipt",
     "ReferenceConflict",
     "Report",
@@ -98,7 +106,10 @@ __all__ = [
     "Signer",
     "Store",
     "StoreError",
+    "Trust",
+    "TrustChanges",
     "TrustError",
+    "TrustFile",
     "UnsupportedFormatError",
     "Verification",
     "Witnesses",
@@ -115,14 +126,20 @@ __all__ = [
 ]
 
 _SLOW = {
+    "Ceremony": "ledger.sealing.ceremony",
     "Cosigned": "ledger.sealing.witnesses",
     "Leaf": "ledger.tlog.objects",
     "Log": "ledger.log",
     "Pending": "ledger.log",
     "Processes": "ledger.local.processes",
+    "Proposal": "ledger.trust.proposal",
+    "PublishedTrust": "ledger.sealing.ceremony",
     "Receipt": "ledger.tlog.receipt",
     "Sealed": "ledger.sealing.seal",
     "SignedCheckpoint": "ledger.tlog.checkpoint",
+    "Trust": "ledger.trust.chain",
+    "TrustChanges": "ledger.trust.changes",
+    "TrustFile": "ledger.trust.file",
     "Witnesses": "ledger.sealing.witnesses",
 }
 

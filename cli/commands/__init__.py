@@ -10,7 +10,7 @@ import typer
 if TYPE_CHECKING:
     from collections.abc import Callable
 
-__all__ = ["COMMANDS", "KEY_COMMANDS", "make_app"]
+__all__ = ["COMMANDS", "KEY_COMMANDS", "TRUST_COMMANDS", "make_app"]
 
 COMMANDS = {
     "init": "init:init",
@@ -48,8 +48,19 @@ KEY_COMMANDS = {
     "untrust": "key:untrust",
 }
 
+TRUST_COMMANDS = {
+    "init": "trust:init",
+    "propose": "trust:propose",
+    "show": "trust:show",
+    "sign": "trust:sign",
+    "publish": "trust:publish",
+    "pin": "trust:pin",
+    "log": "trust:log",
+}
+
 GROUPS = {
     "key": ("Manage your keys and the keys you trust.", KEY_COMMANDS),
+    "trust": ("Say over the years whose keys count for a ledger.", TRUST_COMMANDS),
     "bundle": ("Work on bundles.", {"strip": "bundle:strip"}),
 }
 """The commands that have commands of their own: what helps, and these."""

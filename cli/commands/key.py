@@ -24,9 +24,10 @@ from ledger.tlog import log_key, witness_key
 if TYPE_CHECKING:
     from collections.abc import Iterable
 
-    from cli.config import Config
+    from cli.config import Config, KeyFor
     from ledger import Keyring
     from ledger.format.keyring import Role
+    from ledger.format.mldsa import ParameterSet
     from ledger.format.pem import VerifyingKey
 
 __all__ = ["generate", "list_", "show", "trust", "untrust"]
@@ -34,10 +35,12 @@ __all__ = ["generate", "list_", "show", "trust", "untrust"]
 REGISTRAR: Role = "registrar"
 LOG: Role = "log"
 WITNESS: Role = "witness"
+HOLDER = "holder"
+"""Not a role in a keyring: holders are in trust files."""
 
 ForOption = Annotated[
     str,
-    typer.Option("--for", metavar="ROLE", help="registrar, log or witness."),
+    typer.Option("--for", metavar="ROLE", help="registrar, log, witness or holder."),
 ]
 OwnOriginOption = Annotated[
     str | None,
@@ -66,10 +69,10 @@ def generate(
     quiet: QuietOption = False,
     debug: DebugOption = False,
 ) -> None:
-    """Make a private key for you, for the log or for a witness.
+    """Make a private key: yours, the log's, a witness's or a holder's.
 
-    A log's and a witness's file holds two keys: an Ed25519 key, and an ML-DSA-44 key for the day
-    when a quantum computer can forge Ed25519 signatures.
+    A log's, a witness's and a holder's file has two keys: an Ed25519 key, and an ML-DSA key for the
+    day when a quantum computer can forge Ed25519 signatures. A holder's is always encrypted.
 
     Never overwrites a key. Your keyring trusts new log keys at once, as your ledger's log keys and
     nothing else.
@@ -87,11 +90,11 @@ def generate(
             "--origin is for --for log; 'ledger key trust' takes it for other keys"
         )
     make_own_folder(path.parent)
+    encrypt = encrypt or role == HOLDER
     passphrase = config.new_passphrase() if encrypt else config.given_passphrase()
     made = _make(path, role, passphrase)
     vkeys = [each.vkey for each in write_witness(path, witness_name, made)] if witness_name else []
-    if name is not None:
-        _trust(config, made, name, LOG, LOG)
+    trusted = _trust_log(config, made, name) if name is not None else []
     if as_json:
         facts = {"key": made[0].key_id, "file": str(path), "encrypted": passphrase is not None}
         print_json(facts | _facts(role, made, vkeys, name))
@@ -100,10 +103,16 @@ def generate(
             kind = f" ({each.algorithm})" if len(made) > 1 else ""
             typer.echo(f"made the key {each.key_id}{kind}")
         typer.echo(f"in {path}" + (", encrypted" if passphrase else ""))
-        if name is not None:
-            typer.echo(f"trusted from now on as {LOG} of {name}")
-        for vkey in vkeys:
-            typer.echo(f"give others this public key: {vkey}")
+        for line in (*trusted, *(f"give others this public key: {vkey}" for vkey in vkeys)):
+            typer.echo(line)
+
+
+def _trust_log(config: Config, keys: list[VerifyingKey], origin: str) -> list[str]:
+    """Trust the new keys of a log, and return what there is to say; trust files may say instead."""
+    if config.keyring().root(origin) is not None:
+        return ["for it to count, the trust files must list it: ledger trust propose --log-key"]
+    _trust(config, keys, origin, LOG, LOG)
+    return [f"trusted from now on as {LOG} of {origin}"]
 
 
 def _facts(
@@ -112,15 +121,16 @@ def _facts(
     """Return what --json says of the keys of a log or a witness beyond those of a registrar."""
     if role == REGISTRAR:
         return {}
-    facts = {"role": role, "keys": [each.key_id for each in made]}
-    return facts | ({"vkeys": vkeys} if vkeys else {"origin": origin})
+    facts: dict[str, object] = {"role": role, "keys": [each.key_id for each in made]}
+    return facts | ({"vkeys": vkeys} if vkeys else {}) | ({"origin": origin} if origin else {})
 
 
 def _make(path: Path, role: str, passphrase: bytes | None) -> list[VerifyingKey]:
     """Make the private keys for a role in a new file, and return their public keys."""
     if role == REGISTRAR:
         return [create_key(path, passphrase).public_key]
-    return [each.public_key for each in create_keys(path, passphrase)]
+    algorithm: ParameterSet = "ML-DSA-65" if role == HOLDER else "ML-DSA-44"
+    return [each.public_key for each in create_keys(path, passphrase, algorithm)]
 
 
 def _trust(
@@ -149,13 +159,15 @@ def show(
     quiet: QuietOption = False,
     debug: DebugOption = False,
 ) -> None:
-    """Print your public key, or those of the log or a witness, as PEM.
+    """Print your public key, or that of another role, as PEM.
 
     The key ids go to stderr. Tell them to the recipient over another channel, to compare.
     """
     config = load_config()
     known = _role(role)
-    if (vkey and role == REGISTRAR) or (origin is not None and not (vkey and role == LOG)):
+    if (vkey and role in {REGISTRAR, HOLDER}) or (
+        origin is not None and not (vkey and role == LOG)
+    ):
         raise typer.BadParameter(
             "--vkey is for --for log and --for witness; --origin is for --for log --vkey"
         )
@@ -190,14 +202,14 @@ def _vkey(config: Config, public: VerifyingKey, origin: str | None, witness: str
     return log_key(_own_origin(config, origin), public).vkey
 
 
-def _role(text: str) -> Role:
-    for role in ROLES:
+def _role(text: str) -> KeyFor:
+    for role in KEYS:
         if role == text:
             return role
-    raise InvalidError(f"not a role: {text!a:.40} (one of {', '.join(ROLES)})")
+    raise InvalidError(f"not a role: {text!a:.40} (one of {', '.join(KEYS)})")
 
 
-def _new_file(config: Config, role: Role, key: str | None) -> Path:
+def _new_file(config: Config, role: KeyFor, key: str | None) -> Path:
     """Return the file for a new key; raises InvalidError if a device is named."""
     path = key_file(config.key(key, role))
     if path is None:
@@ -222,15 +234,26 @@ def _own_origin(config: Config, given: str | None) -> str:
 def list_(
     *, as_json: JsonOption = False, quiet: QuietOption = False, debug: DebugOption = False
 ) -> None:
-    """List the trusted keys, by ledger and role."""
-    for trusted in load_config().keyring():
+    """List the trusted keys, and the pinned trust files.
+
+    They are in the order of ledgers and roles. If a trust file of a ledger is pinned, it says whose
+    keys count, and yours do not.
+    """
+    keyring = load_config().keyring()
+    for trusted in keyring:
         key_id, role, name = trusted.key.key_id, trusted.role, trusted.name
         if as_json:
             facts = {"origin": trusted.origin, "role": role, "key": key_id, "name": name}
             print_json(facts | {"algorithm": trusted.key.algorithm})
         elif not quiet:
-            line = f"{key_id}  {role:<9}  {trusted.origin}  {printable(name)}"
+            beside = "" if keyring.counts(trusted) else "(does not count: see the trust file)"
+            line = f"{key_id}  {role:<9}  {trusted.origin}  {printable(name)} {beside}"
             typer.echo(line.rstrip())
+    for root in keyring.roots:
+        if as_json:
+            print_json({"origin": root.origin, "trust": root.digest, "version": root.version})
+        elif not quiet:
+            typer.echo(f"{root.digest}  trust {root.version:<3}  {root.origin}")
 
 
 def trust(
@@ -255,9 +278,10 @@ def trust(
     quiet: QuietOption = False,
     debug: DebugOption = False,
 ) -> None:
-    """Trust a public key for a ledger; of a log or a witness, all the keys of the file.
+    """Trust a public key for a ledger.
 
-    First ask its owner for the key id over another channel. --fingerprint compares it.
+    Of a log or a witness, trusts all the keys of the file. First ask its owner for the key id over
+    another channel. --fingerprint compares it.
     """
     if role not in ROLES:
         raise InvalidError(f"not a role: {role!a:.40} (one of {', '.join(ROLES)})")
@@ -273,7 +297,13 @@ def trust(
             hint="don't trust it; ask its owner for the file and the id again"
             + (" (--fingerprint once for each key)" if len(ids) > 1 else ""),
         )
-    _trust(load_config(), public, origin, role, name)
+    config = load_config()
+    if role != WITNESS and config.keyring().root(origin) is not None:
+        raise TrustError(
+            f"the trust files of {origin} say whose keys count, and your keyring has pinned one",
+            hint="its holders list another key with 'ledger trust propose'",
+        )
+    _trust(config, public, origin, role, name)
     for key_id in ids:
         if as_json:
             print_json({"key": key_id, "origin": origin, "role": role, "name": name})

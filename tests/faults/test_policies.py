@@ -102,6 +102,22 @@ def test_the_sealer_seals_and_packs_and_registers_nothing(registry: Registry) ->
     assert "AccessDenied" in sealer.fails(13, f"append {TITLE} --set a=b")
 
 
+def test_only_the_publisher_publishes_trust_files(registry: Registry) -> None:
+    from tests.cli.test_trust import PASSPHRASE, make_holder
+
+    shell = registry.play("auditor")
+    make_holder(shell, "ada")
+    shell("trust init -o next.json --holder ada=ada.pub")
+    (shell.folder / "seen").write_bytes(shell("checkpoint").data)
+    shell("trust sign next.json --key ada.pem --seen seen", **PASSPHRASE)
+    for role in ("writer", "service", "sealer", "eraser"):
+        assert "AccessDenied" in registry.play(role).fails(13, "trust publish next.json")
+    publisher = registry.play("publisher")
+    assert publisher("trust publish next.json").lines[0].startswith("published version 1")
+    assert publisher("trust publish next.json").lines[0].startswith("there already: version 1")
+    assert "AccessDenied" in publisher.fails(13, f"append {TITLE} --set a=b")
+
+
 def test_the_eraser_erases_and_nobody_else_may(registry: Registry, moto_client: Any) -> None:
     moto_client.put_bucket_versioning(
         Bucket=registry.bucket, VersioningConfiguration={"Status": "Enabled"}

@@ -1,0 +1,207 @@
+"""Read and show trust files and proposals, and read what options say of holders and keys."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import typer
+
+from cli.config import load_config
+from cli.inputs import read_input
+from cli.terminal.text import printable
+from cli.witnesses import read_checkpoint
+from ledger import InvalidError, MalformedError, TrustError
+from ledger.format.keyring import ALGORITHMS
+from ledger.format.pem import read_public_keys
+from ledger.sealing.ceremony import Ceremony
+from ledger.stores import open_store
+from ledger.titles.identity import check_pinned, read_origin
+from ledger.tlog import open_checkpoint
+from ledger.trust import Holder, TrustFile, TrustKey
+from ledger.trust.accept import Signatures
+from ledger.trust.changes import find_key
+from ledger.trust.explain import explain
+from ledger.trust.proposal import MAX_BYTES, Proposal
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Sequence
+
+    from ledger.format.pem import VerifyingKey
+    from ledger.stores import Store
+    from ledger.tlog import Checkpoint
+    from ledger.trust.file import TrustRole
+
+__all__ = [
+    "describe",
+    "find_key_id",
+    "open_ceremony",
+    "open_place",
+    "read_holder",
+    "read_position",
+    "read_proposal",
+    "read_seen",
+    "read_trust_file",
+    "read_trust_key",
+    "trust_json",
+]
+
+
+def open_place(store: str | None) -> tuple[Store, str]:
+    """Open a store that must hold the ledger that it is known for; return its origin as well."""
+    config = load_config()
+    url, _ = config.choose_store(store)
+    opened = open_store(url)
+    claimed = read_origin(opened)
+    known = config.origin_of(opened)
+    if known is not None and claimed != known:
+        raise TrustError(
+            f"{opened.url} holds the ledger {claimed}, not {known}",
+            hint="somebody put another ledger in its place, or the address is wrong",
+            reason="wrong-ledger",
+        )
+    return opened, claimed
+
+
+def open_ceremony(store: str | None) -> Ceremony:
+    """Open what the next trust file of the ledger in a store is made from."""
+    opened, origin = open_place(store)
+    keyring = load_config().keyring()
+    check_pinned(origin, keyring, opened.url)
+    return Ceremony(opened, origin, keyring)
+
+
+# -- Files -----------------------------------------------------------------------------------------
+
+
+def read_trust_file(path: Path) -> TrustFile | Proposal:
+    """Read a trust file or a proposal; raises NotFoundError or MalformedError."""
+    data = read_input(path, MAX_BYTES + 1)
+    is_proposal = data.startswith(b'{"before":')
+    try:
+        return Proposal.decode(data) if is_proposal else TrustFile.decode(data)
+    except MalformedError as error:
+        raise MalformedError(f"{path}: {error}", hint=error.hint) from error
+
+
+def read_proposal(path: Path) -> Proposal:
+    """Read a proposal; raises NotFoundError or MalformedError."""
+    found = read_trust_file(path)
+    if isinstance(found, TrustFile):
+        raise MalformedError(
+            f"{path}: a trust file, not a proposal", hint="'ledger trust propose' makes one"
+        )
+    return found
+
+
+def read_seen(path: Path, origin: str, log_keys: Iterable[VerifyingKey]) -> Checkpoint:
+    """Read a checkpoint that somebody kept, which one of these keys of the log signed."""
+    try:
+        return open_checkpoint(
+            read_checkpoint(path), origin=origin, log_keys=log_keys, any_algorithm=True
+        ).checkpoint
+    except MalformedError as error:
+        raise MalformedError(f"{path}: {error}", hint=error.hint) from error
+
+
+# -- Options ---------------------------------------------------------------------------------------
+
+
+def read_holder(text: str) -> Holder:
+    """Read ``NAME=FILE``, where the file has a holder's two public keys."""
+    name, equals, file = text.partition("=")
+    if not equals or not name:
+        raise typer.BadParameter(f"not a holder: {text!a:.80} (expected NAME=FILE)")
+    return Holder(name, tuple(sorted(_read_keys(file), key=lambda key: key.key_id)))
+
+
+def read_trust_key(
+    text: str, role: TrustRole, *, known: Sequence[TrustKey] = (), erase: bool = False
+) -> list[TrustKey]:
+    """Read ``[NAME=]FILE``, or the id of a key that is known; a log's file has several keys."""
+    name, equals, rest = text.partition("=")
+    if not equals:
+        name, rest = "", text
+    listed = [each for each in known if len(rest) >= 4 and each.key_id.startswith(rest)]
+    if len(listed) == 1 and not Path(rest).exists():
+        return [listed[0]._replace(role=role, erase=erase, name=name or listed[0].name)]
+    keys = _read_keys(rest)
+    known_to = ALGORITHMS[role]
+    for key in keys:
+        if key.algorithm not in known_to:
+            raise InvalidError(
+                f"{rest}: a {role}'s key is {' or '.join(known_to)}, and not {key.algorithm}"
+            )
+    return [TrustKey(key, name, role, erase) for key in keys]
+
+
+def _read_keys(file: str) -> tuple[VerifyingKey, ...]:
+    try:
+        return read_public_keys(read_input(file))
+    except MalformedError as error:
+        raise MalformedError(f"{file}: {error}", hint=error.hint) from error
+
+
+def read_position(text: str, ceremony: Ceremony) -> int:
+    """Read a checkpoint file, or a number of leaves: the position that comes after them."""
+    if text.isdecimal():
+        return int(text)
+    seen = read_seen(Path(text), ceremony.origin, ceremony.log.log_keys)
+    ceremony.log.check_continues(ceremony.checkpoint().checkpoint, seen)
+    return seen.size
+
+
+def find_key_id(files: Sequence[TrustFile], digits: str) -> str:
+    """Complete the id of a key that some trust file lists."""
+    return find_key(files, digits.lower()).key_id
+
+
+# -- What people see -------------------------------------------------------------------------------
+
+
+def describe(before: Sequence[TrustFile], file: TrustFile, *, continues: bool = False) -> list[str]:
+    """Say in lines what a trust file is, who signed it, and what it changes."""
+    alone = "it goes on without the holders before: it counts only for those who pin it"
+    return [
+        f"version {file.version} of the trust files of {printable(file.origin)}",
+        f"sha256 {file.digest}",
+        *(printable(line) for line in _signatures(before, file)),
+        *([alone] if continues else []),
+        *(f"  {printable(sentence)}" for sentence in explain(before, file)),
+    ]
+
+
+def _signatures(before: Sequence[TrustFile], file: TrustFile) -> list[str]:
+    lines = []
+    signatures = Signatures(file)
+    for judges in (*before[-1:], file):
+        names = signatures.voices(judges)
+        own = f"its own {len(file.holders)} holders"
+        whose = own if judges is file else f"the {len(judges.holders)} of version {judges.version}"
+        lines.append(
+            f"signed by {len(names)} of {whose} ({judges.threshold} must):"
+            f" {', '.join(names) or 'nobody yet'}"
+        )
+    return lines
+
+
+def trust_json(before: Sequence[TrustFile], file: TrustFile) -> dict[str, Any]:
+    """Return a trust file as an object for programs."""
+    signed = Signatures(file).voices(file)
+    return {
+        "origin": file.origin,
+        "version": file.version,
+        "trust": file.digest,
+        "size": file.log.size,
+        "threshold": file.threshold,
+        "holders": [
+            {"name": holder.name, "signed": holder.name in signed} for holder in file.holders
+        ],
+        "keys": [
+            {"key": each.key_id, "name": each.name, "role": each.role, "erase": each.erase}
+            for each in file.keys
+        ],
+        "revoked": [{"key": each.key_id, "from": each.start} for each in file.revoked],
+        "next": file.next,
+        "changes": explain(before, file),
+    }
