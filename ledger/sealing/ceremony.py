@@ -296,11 +296,9 @@ class Ceremony:
         return [key for key in keys if before.key(key.key_id)]
 
     def _logged_since(self, pin: Checkpoint) -> Iterator[Entry]:
-        signed = self.log.checkpoint()
-        if signed is None:
-            return
         leaves: list[Leaf] = []
-        for data in self.log.proved_leaves(signed.checkpoint, pin.size, pin.root):
+        checkpoint = self.checkpoint().checkpoint
+        for data in self.log.proved_leaves(checkpoint, pin.size, pin.root):
             leaf = decode_leaf(data)
             if isinstance(leaf, Leaf):
                 leaves.append(leaf)

@@ -273,6 +273,16 @@ def test_only_a_file_that_pins_another_log_is_disowned(pinned: Place) -> None:
             pinned.ceremony().disown(version)
 
 
+def test_a_log_that_lags_does_not_disown_what_it_has_not_reached(pinned: Place) -> None:
+    before = objects_of(pinned.store)
+    pinned.append("TN2")
+    pinned.seal()
+    pinned.publish(BOTH)
+    reset(pinned.store, before | {trust_key(2): objects_of(pinned.store)[trust_key(2)]})
+    with pytest.raises(ConflictError):
+        pinned.ceremony().disown(2)
+
+
 def test_another_root_is_one_whose_log_has_all_pins(pinned: Place, thief: Place) -> None:
     changes = TrustChanges(holders=people(DAN), dropped_holders=(ADA, BEN, CLEO), threshold=1)
     file = pinned.ceremony().publish(pinned.propose(changes, DAN, continues=True)).file
