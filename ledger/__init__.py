@@ -25,6 +25,7 @@ from ledger.errors import (
     MalformedError,
     NotFoundError,
     NotInLaw,
+    NotStanding,
     OutcomeUnknown,
     ReferenceConflict,
     StoreError,
@@ -36,6 +37,7 @@ from ledger.format.entry import Entry
 from ledger.format.keyring import Keyring
 from ledger.format.keys import PrivateKey, PublicKey, Signer
 from ledger.format.report import Finding, Report
+from ledger.format.standing import Stand
 from ledger.ledger import Ledger
 from ledger.local.keyfile import create_key, create_keys, load_key, load_keys
 from ledger.offline import Proven, audit_bundle, check_entry, verify_bundle
@@ -45,6 +47,8 @@ from ledger.stores import Store, open_store
 from ledger.titles.append import ANY, Appended, Draft, Guards
 from ledger.titles.batch import Outcome
 from ledger.titles.erase import Erasure
+from ledger.titles.history import Answer
+from ledger.titles.settle import Fallen
 from ledger.verification.run import Verification
 
 if TYPE_CHECKING:
@@ -64,6 +68,7 @@ if TYPE_CHECKING:
 __all__ = [
     "ABSENT",
     "ANY",
+    "Answer",
     "Appended",
     "Ceremony",
     "Change",
@@ -73,6 +78,7 @@ __all__ = [
     "Entry",
     "Erased",
     "Erasure",
+    "Fallen",
     "Finding",
     "Guards",
     "HeadMissing",
@@ -88,6 +94,7 @@ __all__ = [
     "MalformedError",
     "NotFoundError",
     "NotInLaw",
+    "NotStanding",
     "Outcome",
     "OutcomeUnknown",
     "Packed",
@@ -104,6 +111,7 @@ __all__ = [
     "Sealed",
     "SignedCheckpoint",
     "Signer",
+    "Stand",
     "Store",
     "StoreError",
     "Trust",

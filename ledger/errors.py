@@ -10,6 +10,7 @@
       TrustError              signed by a key that does not count here
         OriginNotPinned       the keyring does not know this ledger's origin
         KeyUnavailable        no private key to sign with, or it can't be used
+        NotStanding           an entry does not stand, or nobody can tell: its key has an end
       NotFoundError           no such ledger, title or entry
         Erased                the text of an entry is withheld
         NotInLaw              no entry covers the day that was asked about
@@ -61,6 +62,7 @@ __all__ = [
     "NotDurable",
     "NotFoundError",
     "NotInLaw",
+    "NotStanding",
     "OriginNotPinned",
     "OutcomeUnknown",
     "PreconditionFailed",
@@ -162,6 +164,16 @@ class KeyUnavailable(TrustError):
 
     slug = "key-unavailable"
     http_status = 500
+
+
+class NotStanding(TrustError):
+    """An entry does not stand, or nobody can tell whether it does: its key has an end.
+
+    Nothing is written on top of such a head until somebody settles it.
+    """
+
+    slug = "not-standing"
+    http_status = 409
 
 
 class NotFoundError(LedgerError):

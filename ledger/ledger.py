@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import secrets
+from dataclasses import replace
 from datetime import UTC, date, datetime, timedelta
 from functools import cache
 from itertools import islice
@@ -13,12 +14,12 @@ from ledger.bundles.exporting import export, heads_of
 from ledger.bundles.importing import import_bundle
 from ledger.bundles.stripping import strip_bundle
 from ledger.bundles.verifying import check_source
-from ledger.errors import InvalidError, KeyUnavailable, NotFoundError, TrustError
+from ledger.errors import InvalidError, KeyUnavailable, LedgerError, NotFoundError, TrustError
 from ledger.format import layout
 from ledger.format.diff import changes
 from ledger.format.entry import KINDS, Entry
 from ledger.format.keyring import Keyring
-from ledger.format.report import Report
+from ledger.format.report import Report, finding_of
 from ledger.format.times import format_time
 from ledger.local.parallel import cores
 from ledger.packs.reader import entries_in_packs
@@ -32,6 +33,7 @@ from ledger.titles.erase import erase_texts, order_erasure
 from ledger.titles.history import History
 from ledger.titles.identity import check_pinned, create_identity, read_origin
 from ledger.titles.recover import recover
+from ledger.titles.settle import find_fallen, find_registrar, settle
 from ledger.verification.run import Verification
 from ledger.verification.walk import FROM_A_LISTING, verify_title
 
@@ -42,18 +44,23 @@ if TYPE_CHECKING:
     from typing import Self
 
     from ledger.bundles.importing import Imported
-    from ledger.errors import LedgerError
     from ledger.format.canonical import JSONValue
     from ledger.format.diff import Change
     from ledger.format.keys import Signer
+    from ledger.format.report import Finding
     from ledger.packs.writer import Packed
     from ledger.sealing.reader import LogReader
     from ledger.stores import Store
     from ledger.titles.batch import Outcome
     from ledger.titles.erase import Edit, Erasure
+    from ledger.titles.history import Answer
+    from ledger.titles.settle import Fallen
     from ledger.tlog.objects import Leaf
 
 __all__ = ["Ledger"]
+
+FELL = {"key-ended", "may-not-erase"}
+"""The findings of entries that have to be settled."""
 
 
 def _now() -> datetime:
@@ -84,6 +91,7 @@ class Ledger:
         self._random_bytes = random_bytes
         self._signer = signer
         self._store = history.store
+        self._leaves = LogPositions()
 
     @classmethod
     def create(
@@ -323,6 +331,83 @@ class Ledger:
         left = expel(self.history, title_number, erasure.erased)
         return erasure._replace(left=(*erasure.left, *left))
 
+    def fallen(
+        self,
+        key_id: str,
+        titles: Iterable[str] | None = None,
+        *,
+        each: Callable[[Report], None] | None = None,
+        jobs: int | None = None,
+        executor: Executor | None = None,
+    ) -> tuple[list[Fallen], Report]:
+        """List what no longer stands because of a registrar's key, and is not settled yet.
+
+        ``key_id``: the key's id, or its first digits. Listed are the entries that the key signed,
+        and those that only an entry that fell with it had confirmed or voided. Of a title, the
+        newest comes first. These titles are verified, or all that the store lists; the report says
+        what else was found, and may have kept entries from being seen.
+        """
+        key_id = find_registrar(self.history, key_id)
+        touched: dict[str, None] = {}
+
+        def hear(report: Report) -> None:
+            named = (finding.object_key for finding in report.findings if finding.slug in FELL)
+            touched.update(dict.fromkeys(key.partition("/")[0] for key in named))
+            if each is not None:
+                each(report)
+
+        report = self.verify_all(titles, each=hear, jobs=jobs, executor=executor)
+        found: list[Fallen] = []
+        failures: list[Finding] = []
+        for title_number in touched:
+            try:
+                found += find_fallen(self.history, title_number, key_id)
+            except LedgerError as error:
+                failures.append(finding_of(error, layout.head_key(title_number)))
+        findings = [each for each in report.findings if each.slug not in FELL]
+        return found, replace(report, findings=tuple(dict.fromkeys([*findings, *failures])))
+
+    def settle(
+        self,
+        title_number: str,
+        *,
+        confirms: Iterable[int] = (),
+        voids: Iterable[int] = (),
+        reference: str = "",
+        message: str = "",
+        author: str = "",
+        change: Edit | None = None,
+        lost: bool = False,
+        clamp_time: bool = False,
+    ) -> Appended:
+        """Confirm or void versions that do not count, by an entry on top of the title's head.
+
+        What it confirms stands; what it voids never was. The head itself need not stand: this is
+        the only way to write on top of one that doesn't. The new entry restates the newest document
+        that stands then, or what ``change`` makes of it. If there is none, it closes the title,
+        with an empty document, unless ``change`` makes one. ``lost``: the newest text is gone, and
+        there is no copy of it, so begin with an empty document as well. If entries that stand say
+        all of it already, the newest of them is returned, and nothing is written.
+
+        Raises InvalidError for a version that is not there, or that counts, NotStanding if nobody
+        can tell, IntegrityError if the chain lacks what the log has of the title (``recover`` puts
+        the head back), or for the newest text if that is gone, and what ``append`` does.
+        """
+        return settle(
+            self.history,
+            self._pen(),
+            title_number,
+            confirms=confirms,
+            voids=voids,
+            logged=lambda title: self._leaves.newest(self.history, title),
+            reference=reference,
+            message=message,
+            author=author,
+            change=change,
+            lost=lost,
+            clamp_time=clamp_time,
+        )
+
     def _log_has(self) -> Callable[[Entry], bool] | None:
         """Return what tells whether the published log has an entry; None: there is no log."""
         from ledger.bundles.log_part import published_log  # noqa: PLC0415 -- slow to load
@@ -438,6 +523,20 @@ class Ledger:
         the day, Erased if the text of the one that does is erased, InvalidError for no date.
         """
         return self.history.at(title_number, effective=effective, recorded=recorded)
+
+    def answer(
+        self,
+        title_number: str,
+        *,
+        effective: str | date | datetime | None = None,
+        recorded: str | date | datetime | None = None,
+    ) -> Answer:
+        """Answer as ``at`` does, and name the versions that were passed over, and why.
+
+        ``passed_over`` has each newer entry that would be the answer if it stood, and its
+        ``Stand``. The text of ``entry`` may be erased; ``is_withheld`` says so.
+        """
+        return self.history.answer(title_number, effective=effective, recorded=recorded)
 
     def diff(self, title_number: str, old: str = "HEAD~1", new: str = "HEAD") -> list[Change]:
         """The fields that differ between two revisions of a title."""

@@ -7,7 +7,7 @@ Without trust files every entry stands. With them, ``ledger.trust.standing`` jud
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
-from typing import TYPE_CHECKING, NamedTuple, Protocol, TypeAlias
+from typing import TYPE_CHECKING, Any, NamedTuple, Protocol, TypeAlias
 
 from ledger.format.report import Finding
 
@@ -24,6 +24,7 @@ __all__ = [
     "Standing",
     "find_positions",
     "judge_without_trust",
+    "stand_json",
 ]
 
 
@@ -64,6 +65,22 @@ class Stand(NamedTuple):
         """Whether an entry that stands says that this one never was."""
         return self.stands is False and bool(self.by)
 
+    @property
+    def is_confirmed(self) -> bool:
+        """Whether it stands only because an entry above that stands confirms it."""
+        return self.stands is True and bool(self.by) and not self.reason
+
+    @property
+    def words(self) -> str:
+        """Say how the entry stands, for a list of entries; "" for one that simply counts."""
+        if self.is_void:
+            return f"void, by version {self.by}"
+        if self.is_confirmed:
+            return f"confirmed by version {self.by}"
+        if not self.reason:
+            return "" if self.stands else "in no chain"
+        return WORDS[self.reason].format(by=self.by)
+
     def finding(self, entry: Entry, object_key: str) -> Finding | None:
         """What a verification reports of the entry; None: nothing."""
         if not self.reason:
@@ -97,7 +114,20 @@ WHY: dict[str, tuple[Severity, str]] = {
     ),
 }
 
+WORDS = {
+    "key-ended": "does not stand: it is not in the log before its key ends",
+    "may-not-erase": "does not stand: it erases texts, and its key may not",
+    "position-unknown": "may not stand: its place in the log is not shown",
+    "needs-trust": "confirms or voids others: only trust files say what counts",
+    "named-needlessly": "counts; version {by} names it needlessly",
+}
+
 STANDS = Stand(stands=True, may_erase=True)
+
+
+def stand_json(stand: Stand) -> dict[str, Any]:
+    """Return how an entry stands as a JSON object."""
+    return {"stands": stand.stands, "reason": stand.reason or None, "by": stand.by or None}
 
 
 class Judge(Protocol):

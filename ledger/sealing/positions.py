@@ -14,6 +14,7 @@ if TYPE_CHECKING:
     from ledger.sealing.reader import LogReader
     from ledger.titles.history import History
     from ledger.tlog.checkpoint import Checkpoint
+    from ledger.tlog.objects import Leaf
 
 __all__ = ["LogPositions"]
 
@@ -21,14 +22,14 @@ __all__ = ["LogPositions"]
 class LogPositions:
     """Finds positions in the log of a store; for ``History``.
 
-    The quick way proves one leaf that the title's record hints at. A search reads all leaves below
-    an end, once, into a temporary index, and is remembered.
+    The quick way proves one leaf that the title's record hints at. A search reads all leaves, once,
+    into a temporary index, and is remembered.
     """
 
     def __init__(self) -> None:
         self._lock = Lock()
         self._index: SealedIndex | None = None
-        self._searched: Checkpoint | None = None
+        self._searched = 0
 
     def __reduce__(self) -> tuple[type[LogPositions], tuple[()]]:
         return LogPositions, ()  # another process searches for itself
@@ -47,31 +48,37 @@ class LogPositions:
             return _hinted(log, title_number, end, signed.checkpoint)
         return Positions()
 
+    def newest(self, history: History, title_number: str) -> Leaf | None:
+        """The newest version of a title that the published log has; None: it has none.
+
+        Reads all leaves once. Raises IntegrityError or TrustError if the log can't be checked.
+        """
+        from ledger.sealing.reader import LogReader  # noqa: PLC0415 -- slow to load
+
+        log = LogReader(history.store, history.origin, history.keyring)
+        checkpoint = log.required_checkpoint(title_number)
+        if checkpoint is None:
+            return None
+        with self._lock:
+            return self._follow(log, checkpoint).newest(title_number)
+
     def _search(
         self, log: LogReader, title_number: str, end: int, checkpoint: Checkpoint
     ) -> Positions:
+        with self._lock:
+            index = self._index
+            if index is None or self._searched < end:
+                index = self._follow(log, checkpoint)
+            return index.positions(title_number)
+
+    def _follow(self, log: LogReader, checkpoint: Checkpoint) -> SealedIndex:
         from ledger.sealing.index import SealedIndex  # noqa: PLC0415 -- slow to load
 
-        with self._lock:
-            self._index = self._index or SealedIndex()
-            searched = self._searched
-            if searched is None or searched.size < end:
-                searched = _begin_of(log, checkpoint, end)
-                self._index.follow(log, searched)
-                self._searched = searched
-            return self._index.positions(title_number)
-
-
-def _begin_of(log: LogReader, checkpoint: Checkpoint, end: int) -> Checkpoint:
-    """The log as it was at a smaller size, proved to be the beginning of a checkpoint."""
-    from ledger.tlog.checkpoint import Checkpoint  # noqa: PLC0415 -- slow to load
-
-    if end >= checkpoint.size:
-        return checkpoint
-    root = log.builder(end, within=checkpoint.size).root()
-    begin = Checkpoint(log.origin, end, root)
-    log.check_continues(checkpoint, begin)
-    return begin
+        self._index = self._index or SealedIndex()
+        self._searched = 0
+        self._index.follow(log, checkpoint)
+        self._searched = checkpoint.size
+        return self._index
 
 
 def _hinted(log: LogReader, title_number: str, end: int, checkpoint: Checkpoint) -> Positions:

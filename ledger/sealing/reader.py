@@ -348,6 +348,14 @@ class LogReader:
         None: there is none, or the keyring has no key of a log and the store no log. Raises
         OriginNotPinned, IntegrityError.
         """
+        checkpoint = self.required_checkpoint(title_number)
+        return self.newest_leaf(title_number, checkpoint) if checkpoint else None
+
+    def required_checkpoint(self, title_number: str) -> Checkpoint | None:
+        """The published checkpoint, for one who has to know what the log has of a title.
+
+        Raises what ``logged_leaf`` does.
+        """
         if not self.log_keys and self.store.get(layout.LOG_CHECKPOINT) is not None:
             raise OriginNotPinned(
                 f"cannot tell what the log has of {title_number}: your keyring has no key of the"
@@ -364,7 +372,7 @@ class LogReader:
                 reason="log-set-back",
                 object_key=key,
             )
-        return self.newest_leaf(title_number, signed.checkpoint) if signed else None
+        return signed.checkpoint if signed else None
 
     def leaf_at(self, index: int, checkpoint: Checkpoint) -> AnyLeaf:
         """A leaf of a checkpoint, proved to be in it; raises IntegrityError."""

@@ -13,6 +13,8 @@ from dataclasses import dataclass
 from enum import Enum
 from typing import TYPE_CHECKING, Final, NamedTuple
 
+import msgspec
+
 from ledger.errors import (
     ClockAhead,
     ClockBehind,
@@ -29,12 +31,13 @@ from ledger.errors import (
     StoreUnavailable,
     Supersedes,
     TitleClosed,
+    TrustError,
 )
 from ledger.format import canonical, layout, times
 from ledger.format.entry import CLOSED, KINDS, OPEN, Entry
 from ledger.format.times import CLOCK_SKEW, Bound
 from ledger.stores.swap import swap
-from ledger.titles.history import Tip
+from ledger.titles.history import Tip, not_standing
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Container
@@ -109,6 +112,10 @@ class Draft:
     erases: tuple[int, ...] = ()
     """Versions whose texts are to be erased."""
     part: tuple[int, int] = (1, 1)
+    confirms: tuple[int, ...] = ()
+    """Versions that don't count, and are to stand all the same."""
+    voids: tuple[int, ...] = ()
+    """Versions that don't count, and are to be passed over for ever."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -143,16 +150,19 @@ def append(
     parent: str | Anything | None = ANY,
     guards: Guards = Guards(),
     tip: Tip | None = None,
+    settles: bool = False,
 ) -> Appended:
     """Add the draft to its title's chain; see ``Ledger.append``.
 
-    ``tip``: what an earlier append to this title, on top of ANY, has read of it.
+    ``tip``: what an earlier append to this title, on top of ANY, has read of it. ``settles``: the
+    head need not stand, as the draft says what becomes of it, and its bounds are those of a version
+    that was registered before. Only ``settle`` may say so.
     """
     tip = tip or Tip(history, draft.title_number)
     if guards.skip_unchanged:
         tip.forget()  # where nothing is written, no swap tells that somebody else moved the head
     for attempt in range(RACES):
-        prepared = _prepare(history, pen, draft, parent, guards, tip)
+        prepared = _prepare(history, pen, draft, parent, guards, tip, settles=settles)
         entry = prepared.entry
         if prepared.repeated:
             _make_durable(history, entry)
@@ -226,12 +236,14 @@ def _prepare(  # noqa: PLR0917 -- two callers, next to it
     parent: str | Anything | None,
     guards: Guards,
     tip: Tip,
+    *,
+    settles: bool = False,
 ) -> Appended:
     """Read the head, see that the draft may follow it, and sign the entry that does."""
     if isinstance(parent, str):
         layout.check_address(parent)
     head = tip.head()
-    if head is not None:
+    if head is not None and not settles:
         history.check_stands(head.entry)
     repeated = _find_repeated(history, head, draft)
     if repeated:
@@ -242,17 +254,24 @@ def _prepare(  # noqa: PLR0917 -- two callers, next to it
     unchanged = head is not None and _difference(draft, head.entry) is None
     if head is not None and unchanged and guards.skip_unchanged:
         return Appended(head.entry, repeated=False, unchanged=True)
-    entry = _sign(history, pen, draft, head.entry if head else None, guards)
+    now = pen.clock()
+    entry = _sign(history, pen, draft, head.entry if head else None, guards, now)
+    if head is not None:
+        _check_closed(entry, head.entry)
+        if not settles:
+            _check_law(history, entry, head.entry, now, guards)
+    _check_lists(history, entry, head.entry if head else None)
     return Appended(entry, repeated=False, unchanged=unchanged)
 
 
-def _sign(history: History, pen: Pen, draft: Draft, parent: Entry | None, guards: Guards) -> Entry:
+def _sign(  # noqa: PLR0917 -- one caller, above
+    history: History, pen: Pen, draft: Draft, parent: Entry | None, guards: Guards, now: datetime
+) -> Entry:
     """Sign the entry that puts the draft on top of its parent."""
-    now = pen.clock()
     recorded_at = _recorded_at(now, parent, clamp=guards.clamp_time)
     if not guards.trust_clock:
         _check_clock(history, draft.title_number, now)
-    entry = Entry.sign(
+    return Entry.sign(
         pen.signer,
         ledger=history.origin,
         title_number=draft.title_number,
@@ -269,18 +288,52 @@ def _sign(history: History, pen: Pen, draft: Draft, parent: Entry | None, guards
         part=draft.part,
         status=_status(draft, parent),
         erases=draft.erases,
+        confirms=draft.confirms,
+        voids=draft.voids,
     )
-    _check_closed(entry, parent)
-    if parent is not None:
-        _check_law(history, entry, parent, now, guards)
-    return entry
 
 
-def _check_closed(entry: Entry, parent: Entry | None) -> None:
-    """A closed title takes what reopens it, what erases, and what rectifies the record."""
-    if parent is None or parent.status != CLOSED or entry.status != CLOSED:
+def _check_lists(history: History, entry: Entry, parent: Entry | None) -> None:
+    """Refuse an entry that would not stand itself, or that settles what needs no settling."""
+    standing = history.standing(entry.title_number)
+    named = tuple(sorted({*entry.confirms, *entry.voids}))
+    # As if it voided all that it names: then the verdict on each tells whether that one counts.
+    stand = standing.take(msgspec.structs.replace(entry, confirms=(), voids=named))
+    if stand.reason == "needs-trust":
+        raise InvalidError(
+            f"cannot append to {entry.title_number}: only a ledger whose trust files you follow"
+            " can confirm or void versions",
+            hint="pin them: ledger trust pin",
+        )
+    if not stand.stands:
+        may_not = "may not order texts erased" if stand.reason == "may-not-erase" else "has an end"
+        raise TrustError(
+            f"cannot append to {entry.title_number}: key {entry.key[:16]}… {may_not} by the trust"
+            " files, so the entry would not stand",
+            hint="sign with another key: --key FILE",
+            reason=stand.reason,
+        )
+    if parent is None or not named:
         return
-    if entry.kind == "rectification" or entry.erases:
+    for each, _ in history.walk_short(parent):
+        stand = standing.take(each)
+        if each.version in named and not stand.is_void:
+            if stand.stands is None:
+                raise not_standing(each, stand)
+            raise InvalidError(
+                f"cannot append to {entry.title_number}: version {each.version} counts, so nothing"
+                " can confirm or void it",
+                hint="register what is right now, or a rectification of the record",
+            )
+        if each.version <= named[0]:
+            return
+
+
+def _check_closed(entry: Entry, parent: Entry) -> None:
+    """A closed title takes what reopens it, what has a list, and what rectifies the record."""
+    if parent.status != CLOSED or entry.status != CLOSED:
+        return
+    if entry.kind == "rectification" or entry.erases or entry.confirms or entry.voids:
         return
     raise TitleClosed(
         f"cannot append to {entry.title_number}: version {parent.version} closed it",
@@ -414,8 +467,8 @@ def _difference(draft: Draft, entry: Entry) -> str | None:
         "effective date": (draft.effective_at, entry.effective_at),
         "end": (draft.effective_until, entry.effective_until),
         "list of erased versions": (draft.erases, entry.erases),
-        "list of confirmed versions": ((), entry.confirms),
-        "list of void versions": ((), entry.voids),
+        "list of confirmed versions": (draft.confirms, entry.confirms),
+        "list of void versions": (draft.voids, entry.voids),
         "kind": (draft.kind, entry.kind),
         # None means: as the title was.
         "status": (_status(draft, entry), entry.status),

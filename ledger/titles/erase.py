@@ -10,18 +10,16 @@ from typing import TYPE_CHECKING, NamedTuple, TypeAlias
 
 from ledger.errors import (
     HeadMoved,
-    IntegrityError,
     InvalidError,
     LedgerError,
     OutcomeUnknown,
     StoreDenied,
 )
 from ledger.format import layout
-from ledger.format.chain import check_link
-from ledger.format.entry import address_of, short_form
+from ledger.format.entry import address_of
 from ledger.stores.swap import update
 from ledger.titles.append import RACES, Appended, Draft, Guards, append
-from ledger.titles.history import missing_entry, missing_text
+from ledger.titles.history import check_address, missing_entry, missing_text
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Iterator
@@ -112,7 +110,7 @@ def _check_texts(history: History, head: Entry, wanted: tuple[int, ...], *, lost
             f" {', '.join(map(str, wanted))}"
         )
     standing = history.standing(head.title_number)
-    for entry, data in _walk_short(history, head):
+    for entry, data in history.walk_short(head):
         if entry.version in wanted:
             key = layout.entry_key(entry.title_number, entry.address)
             stored = history.open(data, entry.title_number, key, entry.address)
@@ -125,37 +123,6 @@ def _check_texts(history: History, head: Entry, wanted: tuple[int, ...], *, lost
             return
 
 
-def _walk_short(history: History, head: Entry) -> Iterator[tuple[Entry, bytes]]:
-    """Yield the chain from the head down: each entry in its short form, and its object's bytes.
-
-    The short forms are checked, and so the chain is. Whatever stands in the place of a text is not
-    looked at: it must not be in the way of an erasure.
-    """
-    title_number = head.title_number
-    address: str | None = head.address
-    child: Entry | None = None
-    while address is not None:
-        key = layout.entry_key(title_number, address)
-        blob = history.store.get(key)
-        if blob is None:
-            raise missing_entry(title_number, address)
-        _check_address(key, blob.data, address)
-        entry = history.open(short_form(blob.data), title_number, key, address)
-        if child is not None:
-            check_link(child, entry)
-        yield entry, blob.data
-        child, address = entry, entry.parent
-
-
-def _check_address(key: str, data: bytes, address: str) -> None:
-    if address_of(data) != address:
-        raise IntegrityError(
-            f"{key}: its bytes have the address {address_of(data)}",
-            reason="address-mismatch",
-            object_key=key,
-        )
-
-
 def erase_texts(history: History, title_number: str, is_sealed: Callable[[Entry], bool]) -> Erasure:
     """Replace the objects of versions that the chain orders erased, and delete older versions.
 
@@ -166,7 +133,7 @@ def erase_texts(history: History, title_number: str, is_sealed: Callable[[Entry]
     waiting: list[int] = []
     left: list[str] = []
     standing = history.standing(title_number)
-    for entry, data in _walk_short(history, history.head(title_number)):
+    for entry, data in history.walk_short(history.head(title_number)):
         naming = [order for order in orders if entry.version in order.erases]
         if any(map(is_sealed, naming)):
             due.append(entry)
@@ -187,7 +154,7 @@ def _strip(history: History, entry: Entry, found: bytes) -> Iterator[str]:
     def change(data: bytes | None) -> bytes | None:
         if data is None:
             raise missing_entry(entry.title_number, entry.address)
-        _check_address(key, data, entry.address)
+        check_address(key, data, entry.address)
         return None if data == entry.data else entry.data
 
     def unknown(why: LedgerError) -> OutcomeUnknown:

@@ -8,13 +8,21 @@ from __future__ import annotations
 
 from contextlib import suppress
 from itertools import chain, dropwhile, islice
-from typing import TYPE_CHECKING, NamedTuple, Protocol
+from typing import TYPE_CHECKING, NamedTuple, Protocol, TypeAlias
 
-from ledger.errors import Erased, IntegrityError, InvalidError, NotFoundError, TrustError
+from ledger.errors import (
+    Erased,
+    IntegrityError,
+    InvalidError,
+    NotFoundError,
+    NotInLaw,
+    NotStanding,
+    TrustError,
+)
 from ledger.format import layout
 from ledger.format.chain import check_link
-from ledger.format.entry import Entry
-from ledger.format.law import in_law, is_known
+from ledger.format.entry import Entry, address_of, short_form
+from ledger.format.law import covers, in_law, is_known
 from ledger.format.revision import Revision, parse_revision
 from ledger.format.standing import Positions, Standing
 from ledger.format.times import as_bound
@@ -29,7 +37,17 @@ if TYPE_CHECKING:
     from ledger.format.times import Question
     from ledger.stores.base import Blob, Store
 
-__all__ = ["Head", "History", "Tip", "missing_entry", "missing_text"]
+__all__ = [
+    "Answer",
+    "Head",
+    "History",
+    "Judged",
+    "Tip",
+    "check_address",
+    "missing_entry",
+    "missing_text",
+    "not_standing",
+]
 
 HEADS = 256
 """How many checked heads are remembered."""
@@ -39,6 +57,18 @@ LARGE = 1 << 16
 
 MAX_NAMES = 1000
 """With more entries of one reference than that, a walk is quicker than their names."""
+
+
+Judged: TypeAlias = "tuple[Entry, Stand]"
+"""An entry, and how it stands."""
+
+
+class Answer(NamedTuple):
+    """The entry that answers a question about time, and what was passed over to find it."""
+
+    entry: Entry
+    passed_over: tuple[Judged, ...] = ()
+    """The newer entries that would be the answer, but do not stand; the newest first."""
 
 
 class Head(NamedTuple):
@@ -215,10 +245,31 @@ class History:
                 yield entry
 
     def check_stands(self, head: Entry) -> None:
-        """Check that a head stands; raises TrustError, with the slug of the finding."""
+        """Check that a head stands; raises NotStanding, with the slug of the finding."""
         stand = self.standing(head.title_number).take(head)
         if not stand.stands:
             raise not_standing(head, stand)
+
+    def walk_short(self, head: Entry) -> Iterator[tuple[Entry, bytes]]:
+        """Yield the chain from the head down: each entry's short form, and its object's bytes.
+
+        The short forms are checked, and so the chain is. Whatever stands in the place of a text is
+        not looked at, so a text that is missing or damaged does not end the walk.
+        """
+        title_number = head.title_number
+        address: str | None = head.address
+        child: Entry | None = None
+        while address is not None:
+            key = layout.entry_key(title_number, address)
+            blob = self.store.get(key)
+            if blob is None:
+                raise missing_entry(title_number, address)
+            check_address(key, blob.data, address)
+            entry = self.open(short_form(blob.data), title_number, key, address)
+            if child is not None:
+                check_link(child, entry)
+            yield entry, blob.data
+            child, address = entry, entry.parent
 
     def _walk(self, start: Entry, standing: Standing) -> Iterator[tuple[Entry, Stand]]:
         entry: Entry | None = start
@@ -259,7 +310,7 @@ class History:
         A listing names the candidates: one request, if there are none. A name that is not in the
         chain means nothing.
         """
-        if (head.reference, head.part) == (reference, part):
+        if (head.reference, head.part) == (reference, part) and self._stands(head):
             return head
         prefix = f"{layout.reference_prefix(reference)}{head.title_number}."
         listed = list(islice(self.store.list(prefix), MAX_NAMES + 1))
@@ -279,6 +330,9 @@ class History:
             ):
                 return entry
         return None
+
+    def _stands(self, head: Entry) -> bool:
+        return self.standing(head.title_number).take(head).stands is True
 
     def descends(self, head: Entry, address: str, version: int) -> bool:
         """Whether the head's chain contains this address as this version."""
@@ -309,14 +363,42 @@ class History:
 
         ``docs/spec.md``, "Time in law". Raises NotInLaw, or Erased for an entry without its text.
         """
+        answer = self.answer(title_number, effective=effective, recorded=recorded, head=head)
+        return self.read_text(answer.entry)
+
+    def answer(
+        self,
+        title_number: str,
+        *,
+        effective: Question | None = None,
+        recorded: Question | None = None,
+        head: Entry | None = None,
+    ) -> Answer:
+        """Answer as ``at`` does, and name what was passed over; the entry's text may be erased."""
+        day = as_bound(effective) if effective is not None else None
         known = as_bound(recorded) if recorded is not None else None
-        entries = self.standing_entries(head or self.head(title_number))
-        if effective is not None:
-            return self.read_text(in_law(entries, as_bound(effective), known))
-        for entry in entries:
-            if known is None or is_known(entry, known):
-                return self.read_text(entry)
-        raise NotFoundError(f"no entry of {title_number} was recorded by {recorded}")
+        passed_over: list[Judged] = []
+
+        def standing() -> Iterator[Entry]:
+            for entry, stand in self.judged(head or self.head(title_number)):
+                if known is not None and not is_known(entry, known):
+                    continue
+                if stand.stands:
+                    yield entry
+                elif day is None or covers(entry, day):
+                    if stand.stands is None:
+                        raise not_standing(entry, stand)
+                    passed_over.append((entry, stand))
+
+        try:
+            found = in_law(standing(), day) if day is not None else next(standing(), None)
+        except NotInLaw as error:
+            raise NotInLaw(f"{error}{_passed_over(passed_over)}") from None
+        if found is None:
+            raise NotFoundError(
+                f"no entry of {title_number} was recorded by {recorded}{_passed_over(passed_over)}"
+            )
+        return Answer(found, tuple(passed_over))
 
     def resolve(
         self, title_number: str, revision: str | Revision, head: Entry | None = None
@@ -332,6 +414,12 @@ class History:
         self, title_number: str, revision: str | Revision, head: Entry | None = None
     ) -> Iterator[Entry]:
         """The entry that a revision names and all before it, newest first."""
+        return (entry for entry, _ in self.judged_log(title_number, revision, head))
+
+    def judged_log(
+        self, title_number: str, revision: str | Revision, head: Entry | None = None
+    ) -> Iterator[Judged]:
+        """Do what ``log`` does, and say how each entry stands, seen from the head."""
         layout.check_title_number(title_number)
         if not isinstance(revision, Revision):
             revision = parse_revision(revision)
@@ -341,18 +429,18 @@ class History:
         else:
             entries = self._base(title_number, revision, head)
         first = next(entries)
-        if revision.back >= first.version:
+        if revision.back >= first[0].version:
             raise NotFoundError(
-                f"{title_number} has no entry {revision.back} before version {first.version}"
+                f"{title_number} has no entry {revision.back} before version {first[0].version}"
             )
         return islice(chain([first], entries), revision.back, None)
 
-    def _base(self, title_number: str, revision: Revision, head: Entry | None) -> Iterator[Entry]:
+    def _base(self, title_number: str, revision: Revision, head: Entry | None) -> Iterator[Judged]:
         head = head or self.head(title_number)
-        entries = self.walk(head)
+        entries = self.judged(head)
         if revision.time is not None:
             known = as_bound(revision.time)
-            entries = dropwhile(lambda entry: not is_known(entry, known), entries)
+            entries = dropwhile(lambda each: not is_known(each[0], known), entries)
             first = next(entries, None)
             if first is None:
                 raise NotFoundError(f"no entry of {title_number} was recorded by {revision.time}")
@@ -362,20 +450,20 @@ class History:
             raise NotFoundError(
                 f"{title_number} has no version {version}; its head is {head.version}"
             )
-        return dropwhile(lambda entry: entry.version > version, entries)
+        return dropwhile(lambda each: each[0].version > version, entries)
 
-    def _down_from(self, start: Entry, head: Entry | None) -> Iterator[Entry]:
+    def _down_from(self, start: Entry, head: Entry | None) -> Iterator[Judged]:
         """Walk from an entry, of the chain or not, with what the chain erases left out."""
         head = head or self.head(start.title_number)
-        entries = dropwhile(lambda entry: entry.version > start.version, self.walk(head))
+        entries = dropwhile(lambda each: each[0].version > start.version, self.judged(head))
         first = next(entries, None)
-        if first is not None and first.address == start.address:
+        if first is not None and first[0].address == start.address:
             return chain([first], entries)
         standing = self.standing(start.title_number)
         for _ in self._walk(head, standing):
             pass
         # It lost a race, or belongs to a head that was lost: what it orders means nothing.
-        return (entry for entry, _ in self._walk(start, standing.closed()))
+        return self._walk(start, standing.closed())
 
     def _complete(self, title_number: str, prefix: str) -> str:
         if layout.is_address(prefix):
@@ -432,13 +520,29 @@ def not_standing(entry: Entry, stand: Stand) -> TrustError:
     """The error of an entry that does not stand, or of which nobody can tell."""
     key = layout.entry_key(entry.title_number, entry.address)
     finding = stand.finding(entry, key)
-    message = finding.message if finding else f"{key}: version {entry.version} is void"
+    assert finding is not None  # noqa: S101 -- who asks has seen that it does not stand
     hint = (
-        f"'ledger settle {entry.key[:16]}' confirms or voids what the key signed"
+        f"'ledger settle {entry.key[:16]}' lists what no longer stands because of the key"
         if stand.stands is False
         else "only the log can show it: 'ledger audit' reads all of it"
     )
-    return TrustError(message, hint=hint, reason=stand.reason or "void", object_key=key)
+    return NotStanding(finding.message, hint=hint, reason=finding.slug, object_key=key)
+
+
+def _passed_over(judged: list[Judged]) -> str:
+    """Name the entries that do not stand, at the end of a message."""
+    named = ", ".join(f"version {entry.version} ({stand.words})" for entry, stand in judged)
+    return f"; passed over: {named}" if named else ""
+
+
+def check_address(key: str, data: bytes, address: str) -> None:
+    """Check that an object's bytes have the address that its key says; raises IntegrityError."""
+    if address_of(data) != address:
+        raise IntegrityError(
+            f"{key}: its bytes have the address {address_of(data)}",
+            reason="address-mismatch",
+            object_key=key,
+        )
 
 
 def missing_text(entry: Entry, key: str = "") -> IntegrityError:

@@ -41,30 +41,38 @@ def recover(
     """Point the head at the one tip there is, or at ``to`` if that is not certain.
 
     It is certain if one sound entry has no successor, nothing is damaged, and no marker tells of
-    a later version. Never moves a head that can be read, nor to an entry whose chain lacks the pin
-    ``expect``, or what is ``logged`` of the title. ``packed`` answers the entries of the title that
-    are in packs: those that the store lost are put back. Raises ConflictError, naming the tips and
-    the doubts, if one has to be chosen.
+    a later version. An entry that would not stand is no successor, unless it is what the log has.
+    Never moves a head that can be read, unless its chain lacks what is ``logged`` of the title: if
+    that one does not follow it, only to ``to``. Never moves a head to an entry whose chain lacks
+    the pin ``expect``, or what is logged. ``packed`` answers the entries of the title that are in
+    packs: those that the store lost are put back. Raises ConflictError, naming the tips and the
+    doubts, if one has to be chosen.
     """
     for address in (to, expect):
         if address is not None:
             layout.check_address(address)
-    version = _version_of_broken_head(history, title_number, chosen=to is not None)
-    found = _Survey(history, title_number, packed(title_number))
-    newest = None
+    version, head = _find_broken_head(history, title_number, chosen=to is not None)
+    newest, doubts = None, []
     try:
         newest = logged(title_number)
     except (IntegrityError, TrustError) as error:
-        found.doubts.append(str(error))
+        doubts.append(str(error))
+    if head is not None:
+        _check_set_back(history, head, newest)
+    found = _Survey(history, title_number, packed(title_number), newest)
+    found.doubts += doubts
     if newest is not None and newest.address not in found.sound:
         raise ConflictError(
             f"the log has version {newest.version} of {title_number} ({newest.address}), and"
             " neither the store nor a pack has that entry: an older head would set the title back",
             hint="import a bundle of it",
         )
+    if head is not None and newest is not None and to is None:
+        _check_nothing_lost(found, head, newest)
     target = _choose(found, newest, to)
     _check_pins(found, target, expect, newest)
-    history.check_stands(target)
+    if newest is None or target.address != newest.address:  # what was logged was the head once
+        history.check_stands(target)
     history.store.create_many(list(found.lost_objects(target)))
     for _ in history.walk(target):  # raises if the chain is broken
         pass
@@ -118,32 +126,64 @@ def _check_pins(found: _Survey, target: Entry, expect: str | None, newest: Leaf 
         )
 
 
-def _version_of_broken_head(history: History, title_number: str, *, chosen: bool) -> str | None:
+def _find_broken_head(
+    history: History, title_number: str, *, chosen: bool
+) -> tuple[str | None, Entry | None]:
+    """The version of ``head.json``, if there is one, and the head, if it can be read."""
     key = layout.head_key(layout.check_title_number(title_number))
     blob = history.store.get(key)
     if blob is None:
-        return None
+        return None, None
     try:
         head = history.open(blob.data, title_number, key)
-        if head.is_withheld:
-            return blob.version
     except IntegrityError:
-        return blob.version
+        head = None
     except TrustError:
         # That may be the keyring's fault: only a choice of the user's goes past it.
         if not chosen:
             raise
-        return blob.version
+        head = None
+    return blob.version, head if head and not head.is_withheld else None
+
+
+def _check_set_back(history: History, head: Entry, newest: Leaf | None) -> None:
+    """Refuse to move a head that can be read, and whose chain has what is logged."""
+    with suppress(IntegrityError):  # a chain that breaks off may have it further down
+        if newest and all(entry.address != newest.address for entry, _ in history.walk_short(head)):
+            return
     raise ConflictError(
-        f"the head of {title_number} is readable: version {head.version} ({head.address[:8]})",
-        hint=f"'ledger verify {title_number}' checks what is below it",
+        f"the head of {head.title_number} is readable: version {head.version} ({head.address[:8]})",
+        hint=f"'ledger verify {head.title_number}' checks what is below it",
+    )
+
+
+def _check_nothing_lost(found: _Survey, head: Entry, newest: Leaf) -> None:
+    """Refuse to drop entries of a head beside what is logged: somebody may have been told of them.
+
+    Only a choice of the user's goes past it.
+    """
+    if found.leads_to(found.sound[newest.address], head.address):
+        return
+    on_top = [tip for tip in found.tips().values() if found.leads_to(tip, newest.address)]
+    address = on_top[0].address if len(on_top) == 1 else "ADDRESS"
+    raise ConflictError(
+        f"the head of {head.title_number}, version {head.version} ({head.address}), is not in the"
+        f" chain that the log has, up to version {newest.version} ({newest.address})",
+        hint=f"'ledger recover {head.title_number} --to {address}' gives it up: what is only in its"
+        " chain has to be registered again",
     )
 
 
 class _Survey:
     """The sound entries of a title, in the store and in packs, and what is in doubt."""
 
-    def __init__(self, history: History, title_number: str, packed: Mapping[str, bytes]) -> None:
+    def __init__(
+        self,
+        history: History,
+        title_number: str,
+        packed: Mapping[str, bytes],
+        newest: Leaf | None,
+    ) -> None:
         self.title_number = title_number
         self._history = history
         self.sound: dict[str, Entry] = {}
@@ -165,12 +205,25 @@ class _Survey:
             with suppress(LedgerError):  # a pack is a cache, and anybody may have made it
                 self.sound[address] = history.open(packed[address], title_number, key, address)
                 self._lost.add(address)
+        signed = set(self.sound)
+        self._leave_out(newest)
         highest = max((entry.version for entry in self.tips().values()), default=0)
         for version, address in history.markers(title_number):
-            if version >= highest and address not in self.sound:
+            if version >= highest and address not in signed:
                 self.doubts.append(
                     f"{address} (version {version}) was about to be the head, and is missing"
                 )
+
+    def _leave_out(self, newest: Leaf | None) -> None:
+        """Leave out what can't be the head, nor be below one: a stolen key may have signed it."""
+        kept: dict[str, Entry] = {}
+        for entry in sorted(self.sound.values(), key=lambda each: -each.version):
+            if entry.address in kept:
+                continue
+            stand = self._history.standing(self.title_number).take(entry)
+            if stand.stands is not False or (newest and entry.address == newest.address):
+                kept |= {each.address: each for each in self._chain(entry)}
+        self.sound = kept
 
     def tips(self) -> dict[str, Entry]:
         """The entries that no other one follows, highest version first."""

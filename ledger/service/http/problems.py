@@ -8,6 +8,7 @@ from ledger.errors import (
     HeadMissing,
     IntegrityError,
     LedgerError,
+    NotStanding,
     StoreError,
     TrustError,
     UnsupportedFormatError,
@@ -25,8 +26,11 @@ EVIDENCE = ("expected", "actual", "address", "reason", "object_key", "version", 
 
 def status_of(error: LedgerError) -> int:
     """Return the HTTP status of an error."""
-    # Clients sign nothing here: if a key is not trusted, the service is set up wrongly.
-    return 500 if isinstance(error, TrustError) else error.http_status
+    # Clients sign nothing here: if a key is not trusted, the service is set up wrongly. A head that
+    # does not stand is another matter: the title waits for a registrar.
+    if isinstance(error, TrustError) and not isinstance(error, NotStanding):
+        return 500
+    return error.http_status
 
 
 def damaged_title(error: LedgerError, title_number: object) -> str | None:
