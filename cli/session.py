@@ -11,7 +11,8 @@ import typer
 from cli.config import FOUND, load_config
 from cli.keys import own_key
 from cli.terminal.output import note
-from ledger import Ledger, OutcomeUnknown, StoreError, TrustError
+from ledger import Answer, Ledger, OutcomeUnknown, StoreError, TrustError
+from ledger.format.standing import STANDS
 from ledger.format.times import as_bound
 from ledger.stores import open_store
 
@@ -19,9 +20,9 @@ if TYPE_CHECKING:
     from collections.abc import Iterator
 
     from cli.config import Config
-    from ledger import Entry
+    from ledger import Entry, Stand
 
-__all__ = ["check_place", "find_entry", "in_steps", "open_ledger"]
+__all__ = ["check_place", "find_entry", "find_judged", "in_steps", "open_ledger"]
 
 
 def open_ledger(
@@ -52,12 +53,21 @@ def open_ledger(
 def find_entry(
     ledger: Ledger, title_number: str, revision: str, effective: str | None, recorded: str | None
 ) -> Entry:
-    """Return the entry that the arguments of a command name; its text may be erased.
+    """Return the entry that the arguments of a command name; see ``find_judged``."""
+    return find_judged(ledger, title_number, revision, effective, recorded)[0].entry
 
-    That is the one of a revision, or the one in law on a day as it was known on another.
+
+def find_judged(
+    ledger: Ledger, title_number: str, revision: str, effective: str | None, recorded: str | None
+) -> tuple[Answer, Stand]:
+    """Return the entry that the arguments of a command name, and how it stands.
+
+    That is the one of a revision, or the one in law on a day as it was known on another; what was
+    passed over for that is said on stderr. The entry's text may be erased.
     """
     if effective is None and recorded is None:
-        return ledger.entry(title_number, revision)
+        entry, stand = next(ledger.history.judged_log(title_number, revision))
+        return Answer(entry), stand
     if revision != "HEAD":
         raise typer.BadParameter("--effective and --recorded can't be used with REV")
     now = load_config().now()
@@ -65,7 +75,10 @@ def find_entry(
     known = now if recorded == "today" else recorded
     if day is not None and as_bound(now).is_before(as_bound(day)):
         note(f"{effective} is in the future: what will be in law then may still change")
-    return ledger.at(title_number, effective=day, recorded=known)
+    answer = ledger.answer(title_number, effective=day, recorded=known)
+    for entry, stand in answer.passed_over:
+        note(f"passed over: version {entry.version} ({stand.words})")
+    return answer, STANDS
 
 
 def check_place(config: Config, ledger: Ledger, flag: str | None) -> None:

@@ -16,6 +16,7 @@ COMMANDS = {
     "init": "init:init",
     "append": "append:append",
     "erase": "erase:erase",
+    "settle": "settle:settle",
     "log": "log:log",
     "show": "show:show",
     "cat": "show:cat",

@@ -26,6 +26,8 @@ from cli.terminal.output import (
     pager,
     print_json,
     signer_name,
+    stand_mark,
+    stand_members,
     style,
 )
 from cli.terminal.text import printable
@@ -38,11 +40,12 @@ if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator
 
     from ledger import Change, Entry, Ledger
+    from ledger.titles.history import Judged
 
 __all__ = ["log"]
 
-Step: TypeAlias = "tuple[Entry, Entry | None]"
-"""An entry and its parent, to show what changed."""
+Step: TypeAlias = "tuple[Judged, Entry | None]"
+"""An entry, with how it stands, and its parent, to show what changed."""
 
 
 def log(
@@ -73,20 +76,21 @@ def log(
 ) -> None:
     """Show the history of a title, newest first.
 
-    Shows who signed what, when and why, and what changed. Exits with 20 if the history is broken;
+    Shows who signed what, when and why, and what changed, and which entries are void or don't
+    stand, by the trust files. Exits with 20 if the history is broken;
     'ledger verify' says more.
     """
     earliest = format_time(parse_time(since)) if since is not None else ""
     before = _day_after(until) if until is not None else ""
     with open_ledger(store) as ledger:
-        entries = ledger.log(title_number, revision)
+        entries = ledger.history.judged_log(title_number, revision)
         steps = ((entry, None) for entry in entries) if oneline else _with_parents(entries)
         chosen: Iterable[Step] = islice(_recorded(steps, earliest, before), limit)
         if reverse:
             chosen = list(chosen)[::-1]
         if as_json:
-            for entry, parent in chosen:
-                shown = entry_json(entry, ledger.keyring)
+            for (entry, stand), parent in chosen:
+                shown = entry_json(entry, ledger.keyring) | stand_members(stand)
                 if entry.is_withheld:
                     order = _order(ledger, entry)
                     shown["erased"] = {"version": order.version, "reference": order.reference}
@@ -112,20 +116,21 @@ def _day_after(date: str) -> str:
     return format_time(later)
 
 
-def _with_parents(entries: Iterator[Entry]) -> Iterator[Step]:
+def _with_parents(entries: Iterator[Judged]) -> Iterator[Step]:
     """Pair each entry with the one before it; reads one entry ahead."""
     entry = next(entries, None)
     while entry is not None:
         parent = next(entries, None)
-        yield entry, parent
+        yield entry, parent and parent[0]
         entry = parent
 
 
 def _recorded(steps: Iterable[Step], earliest: str, before: str) -> Iterator[Step]:
     for step in steps:
-        if step[0].recorded_at < earliest:
+        recorded_at = step[0][0].recorded_at
+        if recorded_at < earliest:
             return  # times never go back along a chain
-        if not before or step[0].recorded_at < before:
+        if not before or recorded_at < before:
             yield step
 
 
@@ -146,20 +151,21 @@ def _changes(entry: Entry, parent: Entry | None) -> list[Change] | None:
 
 
 def _oneline(step: Step, ledger: Ledger, head: str) -> Iterator[str]:
-    entry = step[0]
+    entry, stand = step[0]
     address = style(entry.address[:8], typer.colors.YELLOW)
     mark = style(" (HEAD)", typer.colors.CYAN) if entry.address == head else ""
     first_line = printable(entry.message.split("\n")[0])
     if entry.is_withheld:
         first_line = f"(erased by version {_order(ledger, entry).version})"
     mark += style(" (closed)", typer.colors.CYAN) if entry.status == CLOSED else ""
+    mark += stand_mark(stand)
     who = printable(signer_name(entry, ledger.keyring))
     yield f"{address} v{entry.version} {entry.recorded_at[:19]}Z {who}{mark} {first_line}".rstrip()
 
 
 def _in_full(step: Step, ledger: Ledger, head: str) -> Iterator[str]:
-    entry, parent = step
-    yield from entry_lines(entry, ledger.keyring, head=entry.address == head)
+    (entry, stand), parent = step
+    yield from entry_lines(entry, ledger.keyring, head=entry.address == head, stand=stand)
     yield ""
     found = _changes(entry, parent)
     if found is None:

@@ -38,7 +38,8 @@ def recover(
 ) -> None:
     """Restore the head of a title from the entries that are left.
 
-    Works only if the head is missing or unreadable. A head that can be read never moves.
+    Works only if the head is missing or unreadable, or if the log shows that it was set back. Any
+    other head that can be read never moves.
     """
     for address in (to, expect):
         if address is not None:

@@ -17,7 +17,7 @@ from cli.options import (
     StoreOption,
     TitleArgument,
 )
-from cli.session import find_entry, open_ledger
+from cli.session import find_entry, find_judged, open_ledger
 from cli.terminal.output import (
     document_lines,
     entry_json,
@@ -25,10 +25,12 @@ from cli.terminal.output import (
     note,
     pager,
     print_json,
+    stand_members,
     whole_output,
 )
 from ledger import NotInLaw
 from ledger.format.law import covers, in_law
+from ledger.format.standing import stand_json
 from ledger.format.times import as_bound
 
 if TYPE_CHECKING:
@@ -53,13 +55,18 @@ def show(
     That is the newest version, the one that REV names, or the one in law on a day.
     """
     with open_ledger(store) as ledger:
-        entry = find_entry(ledger, title_number, revision, effective, recorded)
-        ledger.history.read_text(entry)
+        answer, stand = find_judged(ledger, title_number, revision, effective, recorded)
+        entry = ledger.history.read_text(answer.entry)
         if as_json:
-            shown = entry_json(entry, ledger.keyring)
+            shown = entry_json(entry, ledger.keyring) | stand_members(stand)
+            if answer.passed_over:
+                shown["passed_over"] = [
+                    {"version": each.version} | stand_json(how) for each, how in answer.passed_over
+                ]
             print_json(shown | {"digest": entry.digest, "document": entry.document})
         elif not quiet:
-            pager([*entry_lines(entry, ledger.keyring), "", *document_lines(entry.document)])
+            lines = entry_lines(entry, ledger.keyring, stand=stand)
+            pager([*lines, "", *document_lines(entry.document)])
         if (revision, effective, recorded) == ("HEAD", None, None) and not quiet:
             _note_law(ledger, entry)
 

@@ -15,11 +15,12 @@ from ledger.errors import LedgerError
 from ledger.format.diff import change_json
 from ledger.format.entry import KINDS, OPEN, entry_json
 from ledger.format.report import finding_json, report_json
+from ledger.format.standing import STANDS, stand_json
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Iterator
 
-    from ledger import Change, Entry, Finding, Keyring, Report
+    from ledger import Change, Entry, Finding, Keyring, Report, Stand
 
 __all__ = [
     "ERASED",
@@ -39,6 +40,8 @@ __all__ = [
     "report_json",
     "report_lines",
     "signer_name",
+    "stand_mark",
+    "stand_members",
     "style",
     "until_closed",
     "whole_output",
@@ -176,10 +179,12 @@ def signer_name(entry: Entry, keyring: Keyring) -> str:
     return f"{name} ({entry.key[:SHORT]})" if name else entry.key[:SHORT]
 
 
-def entry_lines(entry: Entry, keyring: Keyring, *, head: bool = False) -> Iterator[str]:
+def entry_lines(
+    entry: Entry, keyring: Keyring, *, head: bool = False, stand: Stand = STANDS
+) -> Iterator[str]:
     """Yield the lines of an entry, without its document, in the style of ``git log``."""
     mark = style(" (HEAD)", typer.colors.CYAN) if head else ""
-    yield style(f"entry {entry.address}", typer.colors.YELLOW) + mark
+    yield style(f"entry {entry.address}", typer.colors.YELLOW) + mark + stand_mark(stand)
     yield f"Title:     {entry.title_number} version {entry.version}"
     for name, value in _facts(entry, keyring):
         if value:
@@ -188,6 +193,18 @@ def entry_lines(entry: Entry, keyring: Keyring, *, head: bool = False) -> Iterat
         yield ""
         for line in ERASED if entry.is_withheld else entry.message.split("\n"):
             yield f"    {printable(line)}"
+
+
+def stand_mark(stand: Stand) -> str:
+    """Return how an entry stands, in brackets after a blank; empty if it simply counts."""
+    if not stand.words:
+        return ""
+    return style(f" ({stand.words})", typer.colors.CYAN if stand.stands else typer.colors.RED)
+
+
+def stand_members(stand: Stand) -> dict[str, Any]:
+    """Return the member of an entry's JSON that says how it stands; none if it simply counts."""
+    return {"standing": stand_json(stand)} if stand.words else {}
 
 
 ERASED = ("(its text is erased)",)
