@@ -25,6 +25,7 @@ TABLE = {
     "NotFoundError": (10, 404),
     "Erased": (10, 410),
     "NotInLaw": (10, 404),
+    "NotStanding": (12, 409),
     "ConflictError": (11, 409),
     "HeadMoved": (11, 412),
     "HeadMissing": (11, 409),

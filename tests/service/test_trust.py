@@ -6,7 +6,7 @@ import pytest
 
 from ledger.service import reload
 from ledger.testing import signer
-from tests.service.client import Client
+from tests.service.client import Client, problem
 from tests.trust.people import revoke
 from tests.trust.world import World
 
@@ -42,3 +42,19 @@ def test_trust_files_that_cannot_be_read_change_nothing(world):
     assert client.post("/titles/TN1", {"n": 1}).status_code == 201
     report = client.get("/titles/TN1/verification").json()
     assert [each["slug"] for each in report["findings"]] == ["trust-not-accepted"]
+
+
+def test_a_title_whose_head_does_not_stand_takes_nothing_until_it_is_settled(world):
+    ledger = world.open("bob")
+    client = Client(ledger)
+    world.seal()
+    world.forge("TN1", "alice")
+    world.publish(
+        keys=world.without("alice"),
+        revoked=[revoke(signer("alice").public_key, world.checkpoint().size)],
+    )
+    said = problem(client.post("/titles/TN1", {"n": 2}), 409, "not-standing")
+    assert said["reason"] == "key-ended"
+    assert "ledger settle" in said["hint"]
+    world.open("bob").settle("TN1", voids=[1], change=lambda _: {"n": 0})
+    assert client.post("/titles/TN1", {"n": 2}).status_code == 201

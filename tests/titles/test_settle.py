@@ -59,17 +59,17 @@ def robbed(registry: Registry) -> Registry:
 
     TN2: version 1 by bob, version 2 by alice after the theft. TN3: alice alone, waiting. TN4: bob.
     """
-    registry.append("TN1", BOB)
-    registry.append("TN1", ALICE)
-    registry.append("TN2", BOB)
-    registry.append("TN4", BOB)
+    registry.write("TN1", BOB)
+    registry.write("TN1", ALICE)
+    registry.write("TN2", BOB)
+    registry.write("TN4", BOB)
     registry.seal()
     good = registry.size()
-    registry.append("TN1", ALICE, message="honest work")
-    registry.append("TN2", ALICE)
+    registry.write("TN1", ALICE, message="honest work")
+    registry.write("TN2", ALICE)
     registry.seal()
-    registry.append("TN1", ALICE)
-    registry.append("TN3", ALICE)
+    registry.write("TN1", ALICE)
+    registry.write("TN3", ALICE)
     registry.revoke(ALICE, good)
     return registry
 
@@ -171,9 +171,9 @@ def test_such_a_title_can_be_given_a_document(robbed: Registry) -> None:
 
 def test_what_is_restated_holds_in_law_when_that_does(registry: Registry) -> None:
     times = {"effective_at": "2026-01-01", "effective_until": "2027-01-01"}
-    registry.append(T, BOB, status="closed", **times)
+    registry.write(T, BOB, status="closed", **times)
     registry.seal()
-    registry.forge(T, effective_at="2020-01-01", status="open")
+    registry.plant(T, effective_at="2020-01-01", status="open")
     registry.revoke(ALICE, registry.size())
     entry = registry.ledger().settle(T, voids=[2]).entry
     assert (entry.effective_at, entry.effective_until) == ("2026-01-01", "2027-01-01")
@@ -182,9 +182,9 @@ def test_what_is_restated_holds_in_law_when_that_does(registry: Registry) -> Non
 
 def test_bounds_that_were_registered_before_are_no_obstacle(registry: Registry) -> None:
     """Though the thief has a version whose bound is the same instant, otherwise spelled."""
-    registry.append(T, BOB, effective_at="2026-03-31T22:00:00Z")
+    registry.write(T, BOB, effective_at="2026-03-31T22:00:00Z")
     registry.seal()
-    registry.forge(T, effective_until="2026-04-01T00:00:00+02:00", effective_at="2020")
+    registry.plant(T, effective_until="2026-04-01T00:00:00+02:00", effective_at="2020")
     registry.revoke(ALICE, registry.size())
     assert registry.ledger().settle(T, voids=[2]).entry.version == 3
 
@@ -202,12 +202,12 @@ def test_answers_may_come_one_by_one(robbed: Registry) -> None:
 
 def test_the_newest_entry_that_names_a_version_decides(registry: Registry) -> None:
     for _ in range(4):
-        registry.append(T, BOB)
+        registry.write(T, BOB)
     registry.seal()
     good = registry.size()
-    registry.append(T, ALICE)
-    registry.append(T, BOB)
-    registry.append(T, BOB)
+    registry.write(T, ALICE)
+    registry.write(T, BOB)
+    registry.write(T, BOB)
     registry.revoke(ALICE, good)
     ledger = registry.ledger()
     assert registry.found() == [("key-ended", T)]
@@ -225,11 +225,11 @@ def test_the_newest_entry_that_names_a_version_decides(registry: Registry) -> No
 
 
 def test_an_ordinary_append_may_settle_on_top_of_a_head_that_stands(registry: Registry) -> None:
-    registry.append(T, BOB)
+    registry.write(T, BOB)
     registry.seal()
     good = registry.size()
-    registry.append(T, ALICE)
-    registry.append(T, BOB, status="closed")
+    registry.write(T, ALICE)
+    registry.write(T, BOB, status="closed")
     registry.revoke(ALICE, good)
     ledger = registry.ledger()
     draft = Draft(T, {"n": 4}, voids=(2,), reference="A 1")
@@ -313,11 +313,11 @@ def test_where_nobody_can_tell_nothing_is_written(robbed: Registry) -> None:
 
 
 def test_lists_of_an_entry_that_does_not_stand_mean_nothing(registry: Registry) -> None:
-    registry.append(T, BOB)
+    registry.write(T, BOB)
     registry.seal()
     good = registry.size()
-    registry.append(T, ALICE)
-    registry.forge(T, confirms=(2,), voids=(1,))
+    registry.write(T, ALICE)
+    registry.plant(T, confirms=(2,), voids=(1,))
     registry.revoke(ALICE, good)
     ledger = registry.ledger()
     assert registry.found() == [("key-ended", T), ("key-ended", T)]
@@ -331,9 +331,9 @@ def test_lists_of_an_entry_that_does_not_stand_mean_nothing(registry: Registry) 
 
 
 def test_a_thiefs_reference_is_not_taken_for_a_repeat(registry: Registry) -> None:
-    registry.append(T, BOB)
+    registry.write(T, BOB)
     registry.seal()
-    registry.forge(T, reference="CRIME 7", document={"n": 1}, kind="rectification")
+    registry.plant(T, reference="CRIME 7", document={"n": 1}, kind="rectification")
     registry.revoke(ALICE, registry.size())
     done = registry.ledger().settle(T, voids=[2], reference="CRIME 7")
     assert (done.repeated, done.entry.version) == (False, 3)
@@ -345,11 +345,11 @@ def test_a_thiefs_reference_is_not_taken_for_a_repeat(registry: Registry) -> Non
 @pytest.fixture
 def twice_robbed(registry: Registry) -> Registry:
     """Alice settled what a thief did with Erin's key; by then, her own had been stolen."""
-    registry.append(T, BOB)
+    registry.write(T, BOB)
     registry.seal()
     good = registry.size()
-    registry.append(T, ERIN)
-    registry.append(T, ERIN)
+    registry.write(T, ERIN)
+    registry.write(T, ERIN)
     registry.seal()
     registry.revoke(ERIN, good)
     registry.ledger(ALICE).settle(T, confirms=[2], voids=[3])
@@ -402,8 +402,8 @@ def test_all_registrars_are_revoked_at_once_and_a_new_one_settles(robbed: Regist
 
 
 def test_a_title_of_which_everything_fell(registry: Registry) -> None:
-    registry.append(T, ALICE)
-    registry.append(T, BOB)
+    registry.write(T, ALICE)
+    registry.write(T, BOB)
     registry.seal()
     registry.revoke(ALICE, 0)
     registry.revoke(BOB, 0, CAROL)
@@ -417,8 +417,8 @@ def test_a_title_of_which_everything_fell(registry: Registry) -> None:
 @pytest.fixture
 def erased(registry: Registry) -> tuple[Registry, bytes]:
     """Somebody with Erin's key had a text erased, and a bundle from before still has it."""
-    registry.append(T, BOB, message="the deed")
-    registry.append(T, BOB)
+    registry.write(T, BOB, message="the deed")
+    registry.write(T, BOB)
     registry.seal()
     bundle = io.BytesIO()
     registry.ledger().export(bundle)
@@ -478,9 +478,9 @@ def test_an_eraser_confirms_an_erasers_order(erased: tuple[Registry, bytes]) -> 
 
 
 def test_the_newest_text_is_gone(registry: Registry) -> None:
-    registry.append(T, BOB)
-    registry.append(T, BOB)
-    registry.forge(T, ERIN, erases=(2,), reference="FAKE")
+    registry.write(T, BOB)
+    registry.write(T, BOB)
+    registry.plant(T, ERIN, erases=(2,), reference="FAKE")
     registry.seal()
     registry.stolen(ERIN).finish_erasure(T)
     registry.revoke(ERIN, registry.size() - 1)
@@ -496,9 +496,9 @@ def test_the_newest_text_is_gone(registry: Registry) -> None:
 def test_an_order_by_a_key_without_the_right_is_settled_likewise(
     registry: Registry, confirms: bool
 ) -> None:
-    registry.append(T, BOB)
-    registry.append(T, BOB)
-    registry.forge(T, BOB, erases=(1,), reference="A 1")
+    registry.write(T, BOB)
+    registry.write(T, BOB)
+    registry.plant(T, BOB, erases=(1,), reference="A 1")
     assert registry.found() == [("may-not-erase", T)]
     ledger = registry.ledger()
     assert listed(ledger, BOB.public_key.key_id) == [(T, 3, "may-not-erase")]
@@ -657,9 +657,9 @@ def test_an_answer_about_time_names_what_it_passed_over(robbed: Registry) -> Non
 
 
 def test_if_nothing_is_in_law_what_was_passed_over_is_named(registry: Registry) -> None:
-    registry.append(T, BOB, effective_at="2026-06-01")
+    registry.write(T, BOB, effective_at="2026-06-01")
     registry.seal()
-    registry.forge(T, effective_at="2020-01-01")
+    registry.plant(T, effective_at="2020-01-01")
     registry.revoke(ALICE, registry.size())
     registry.ledger().settle(T, voids=[2])
     with pytest.raises(NotInLaw, match=r"passed over: version 2 \(void, by version 3\)"):
@@ -668,9 +668,9 @@ def test_if_nothing_is_in_law_what_was_passed_over_is_named(registry: Registry) 
 
 def test_a_folder_is_settled_like_any_store(tmp_path: Path) -> None:
     registry = Registry(FolderStore(tmp_path / "titles"), tmp_path)
-    registry.append(T, BOB)
+    registry.write(T, BOB)
     registry.seal()
-    registry.forge(T)
+    registry.plant(T)
     registry.revoke(ALICE, registry.size())
     registry.ledger().settle(T, voids=[2])
     assert registry.found() == []

@@ -30,16 +30,24 @@ SEALER = signer("log")
 class World:
     """The people of a register, their store, and what each does; the clock moves on its own."""
 
-    def __init__(self, folder: Path, store: Store | None = None, registrars: str = "alice") -> None:
+    def __init__(
+        self,
+        folder: Path,
+        store: Store | None = None,
+        registrars: str = "alice",
+        erasers: str | None = None,
+    ) -> None:
+        """``erasers``: those of the registrars who may erase; all, if it is not given."""
         self.folder = folder
         self.store = store if store is not None else MemoryStore()
         self.clock = FixedClock()
         self.random = FixedRandom()
         self.files: list[TrustFile] = []
         names = registrars.split()
+        rights = names if erasers is None else erasers.split()
         self.keys: tuple[TrustKey, ...] = listed(
             log_key(SEALER.public_key),
-            *(registrar(signer(name).public_key, name, erase=True) for name in names),
+            *(registrar(signer(n).public_key, n, erase=n in rights) for n in names),
         )
         own = Keyring().trust(ORIGIN, SEALER.public_key, role="log")
         for name in names:

@@ -287,7 +287,8 @@ PROBLEMS: dict[int, str] = {
     401: "A token is required, or this one is not known",
     403: "The token may only read",
     404: "No such title, version or entry; nothing is in law then; or it is not in the log yet",
-    409: "Conflict: a taken reference, a closed title, a later version, a lost head, a late clock",
+    409: "Conflict: a taken reference, a closed title, a later version, a late clock, a head that"
+    " is lost or does not stand",
     410: "The text is erased. version and reference are those of the entry that orders it",
     412: "The condition does not hold. address, parent, version and digest are those of the head",
     413: "The body is too large",
