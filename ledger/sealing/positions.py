@@ -10,6 +10,7 @@ from ledger.errors import IntegrityError, LedgerError, NotFoundError
 from ledger.format.standing import Positions
 
 if TYPE_CHECKING:
+    from ledger.format.keyring import Keyring
     from ledger.sealing.index import SealedIndex
     from ledger.sealing.reader import LogReader
     from ledger.titles.history import History
@@ -23,13 +24,15 @@ class LogPositions:
     """Finds positions in the log of a store; for ``History``.
 
     The quick way proves one leaf that the title's record hints at. A search reads all leaves, once,
-    into a temporary index, and is remembered.
+    into a temporary index. That is asked from then on, until the keyring is another: what it counts
+    as a checkpoint may be another log then.
     """
 
     def __init__(self) -> None:
         self._lock = Lock()
         self._index: SealedIndex | None = None
         self._searched = 0
+        self._keyring: Keyring | None = None
 
     def __reduce__(self) -> tuple[type[LogPositions], tuple[()]]:
         return LogPositions, ()  # another process searches for itself
@@ -38,13 +41,17 @@ class LogPositions:
         """Tell what is known of the leaves below ``end``; nothing, if the log can't be checked."""
         from ledger.sealing.reader import LogReader  # noqa: PLC0415 -- slow to load
 
+        with self._lock:
+            if self._index and self._searched >= end and self._keyring is history.keyring:
+                return self._index.positions(title_number)
         with suppress(LedgerError):
             log = LogReader(history.store, history.origin, history.keyring)
             signed = log.checkpoint()
             if signed is None:
                 return Positions()
             if search:
-                return self._search(log, title_number, end, signed.checkpoint)
+                with self._lock:
+                    return self._follow(log, signed.checkpoint).positions(title_number)
             return _hinted(log, title_number, end, signed.checkpoint)
         return Positions()
 
@@ -62,20 +69,11 @@ class LogPositions:
         with self._lock:
             return self._follow(log, checkpoint).newest(title_number)
 
-    def _search(
-        self, log: LogReader, title_number: str, end: int, checkpoint: Checkpoint
-    ) -> Positions:
-        with self._lock:
-            index = self._index
-            if index is None or self._searched < end:
-                index = self._follow(log, checkpoint)
-            return index.positions(title_number)
-
     def _follow(self, log: LogReader, checkpoint: Checkpoint) -> SealedIndex:
         from ledger.sealing.index import SealedIndex  # noqa: PLC0415 -- slow to load
 
         self._index = self._index or SealedIndex()
-        self._searched = 0
+        self._searched, self._keyring = 0, log.keyring
         self._index.follow(log, checkpoint)
         self._searched = checkpoint.size
         return self._index
