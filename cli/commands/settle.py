@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 import sys
 from functools import partial
 from typing import TYPE_CHECKING, Annotated, Any, NamedTuple
@@ -44,6 +45,7 @@ __all__ = ["settle"]
 
 UNSETTLED = 3
 ALL = "all"
+VERSION = re.compile(r"[1-9][0-9]{0,8}")
 
 KeyArgument = Annotated[
     str, typer.Argument(metavar="KEYID", help="The id of a registrar's key, or its first digits.")
@@ -137,7 +139,7 @@ def settle(
         found, report = look(_titles_of(answers))
         if answers.rest is not None or not signs:
             _print_list(found, report, shown)
-        code = 0
+        code = EXIT_CODES[report.outcome]
         if signs:
             append = partial(
                 ledger.settle,
@@ -149,7 +151,7 @@ def settle(
                 clamp_time=clamp_time,
             )
             asked = _by_title(answers, found)
-            code = _append_all(append, asked, shown)
+            code = _append_all(append, asked, shown) or code
             found, report = look(sorted(asked.keys() | {each.entry.title_number for each in found}))
             _print_left(found, report, shown)
     return code or EXIT_CODES[report.outcome] or (UNSETTLED if found else 0)
@@ -200,7 +202,7 @@ def _read_answers(confirm: list[str], void: list[str]) -> _Answers:
                 rest = stands
                 continue
             title_number, _, version = text.partition(":")
-            if not (version.isascii() and version.isdigit()):
+            if not VERSION.fullmatch(version):
                 raise typer.BadParameter(f"{text!a:.80}: expected TITLE:VERSION, such as TN1:5")
             named_as = (check_title_number(title_number), int(version))
             if named.setdefault(named_as, stands) != stands:

@@ -146,6 +146,7 @@ def test_a_document_for_a_title_of_which_nothing_stands(shell: Shell) -> None:
         "--confirm TN1",
         "--void TN1:x",
         "--void TN1:-1",
+        "--void TN1:0",
         "--confirm all --void all",
         "--confirm TN1:3 --void TN1:3",
         "--set a=b",
@@ -182,6 +183,7 @@ def test_what_it_could_not_see_is_said(shell: Shell, registry: Registry) -> None
     done = shell(f"settle {KEY}", code=20)
     assert "tampering: address-mismatch" in done.out
     assert {"finding"} == set(shell(f"settle {KEY} --json", code=20).objects[-1])
+    assert "voids 3, 4" in shell(f"settle {KEY} --void all", code=20).out, "in spite of it"
 
 
 # -- Marks -----------------------------------------------------------------------------------------
