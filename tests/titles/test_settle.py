@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import io
+from collections import Counter
 from typing import TYPE_CHECKING
 
 import pytest
@@ -19,7 +20,6 @@ from ledger import (
 )
 from ledger.errors import (
     ConflictError,
-    HeadMoved,
     IntegrityError,
     LedgerError,
     OutcomeUnknown,
@@ -30,7 +30,7 @@ from ledger.stores import FolderStore, MemoryStore
 from ledger.testing import memory_ledger
 from tests.tampering import objects_of
 from tests.trust.registry import ALICE, ALICE_ID, BOB, CAROL, ERIN, ERIN_ID, Registry
-from tests.wrappers import CrashError, CrashingStore, FailingStore, Wrapper
+from tests.wrappers import CountingStore, CrashError, CrashingStore, FailingStore, Wrapper
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -581,15 +581,6 @@ def test_a_settlement_that_loses_a_race_takes_the_others_into_account(robbed: Re
     assert robbed.found("TN1") == []
 
 
-class Busy(Wrapper):
-    """Somebody always appends first."""
-
-    def replace(self, key: str, data: bytes, expected: str) -> str:
-        if key == head_key("TN1"):
-            raise HeadMoved("moved")
-        return super().replace(key, data, expected)
-
-
 def settled(registry: Registry) -> None:
     """See that the settlement is there once, and that all holds."""
     assert registry.found("TN1") == []
@@ -674,3 +665,32 @@ def test_a_folder_is_settled_like_any_store(tmp_path: Path) -> None:
     registry.revoke(ALICE, registry.size())
     registry.ledger().settle(T, voids=[2])
     assert registry.found() == []
+
+
+def test_a_store_that_follows_newer_trust_files_asks_the_log_again(registry: Registry) -> None:
+    """What was read of the log by older files says nothing of what counts by newer ones."""
+    registry.write(T, ALICE)
+    registry.seal()
+    registry.write(T, ALICE)
+    registry.seal()
+    registry.revoke(ALICE, registry.size() - 1)
+    ledger = registry.ledger()
+    assert [stand.stands for _, stand in ledger.history.judged_log(T, "HEAD")] == [False, True]
+    registry.revoke(ALICE, 0)
+    ledger.history.follow_trust()
+    assert [stand.stands for _, stand in ledger.history.judged_log(T, "HEAD")] == [False, False]
+
+
+def test_the_log_is_read_once_however_many_titles_are_asked_about(registry: Registry) -> None:
+    for number in range(8):
+        registry.write(f"TN{number}", BOB)
+    registry.seal()
+    good = registry.size()
+    for number in range(8):
+        registry.write(f"TN{number}", ALICE)
+    registry.revoke(ALICE, good)
+    registry.store = CountingStore(registry.store)
+    ledger = registry.ledger()
+    assert len(listed(ledger)) == 8
+    read = Counter(key for operation, key in registry.store.calls if operation == "get")
+    assert max(n for key, n in read.items() if "_log/" in key) <= 2, read
