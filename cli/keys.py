@@ -5,7 +5,7 @@ from __future__ import annotations
 import hashlib
 import re
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, TypeVar
 
 from cli.config import KEYS, make_own_folder
 from ledger.errors import KeyUnavailable
@@ -13,21 +13,25 @@ from ledger.local.files import write_file
 from ledger.signers import key_file
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable
+    from collections.abc import Callable, Iterable
 
     from cli.config import Config, KeyFor
     from ledger import Signer
     from ledger.format.pem import OwnKey, VerifyingKey
     from ledger.tlog import WitnessKey
 
+T = TypeVar("T")
+
 __all__ = [
     "is_missing",
     "load_witness",
+    "log_signers",
     "memory_file",
     "memory_place",
     "new_name_file",
     "own_key",
     "own_keys",
+    "reread",
     "shown_key",
     "write_witness",
 ]
@@ -41,6 +45,33 @@ def own_key(config: Config, flag: str | None = None) -> Signer:
 def own_keys(config: Config, flag: str | None, role: KeyFor) -> tuple[Signer | OwnKey, ...]:
     """Open what signs in a role, with every key of a file: the log's, a witness's, a holder's."""
     return config.signers(_name(config, flag, role))
+
+
+def log_signers(config: Config, flags: list[str] | None) -> tuple[Signer | OwnKey, ...]:
+    """Open what signs the log: every key that an option names, and every key of a file."""
+    if not flags:
+        return own_keys(config, None, "log")
+    return tuple(each for flag in flags for each in own_keys(config, flag, "log"))
+
+
+def reread(names: Iterable[str], load: Callable[[], T]) -> Callable[[], T | None]:
+    """Return what loads keys again once a file of theirs was replaced; None before that."""
+    files = [path for name in names if (path := key_file(name))]
+
+    def stamps() -> list[tuple[int, int] | None]:
+        found = [path.stat() if path.exists() else None for path in files]
+        return [(each.st_mtime_ns, each.st_ino) if each else None for each in found]
+
+    seen, loaded = stamps(), None
+
+    def check() -> T | None:
+        nonlocal seen, loaded
+        if (now := stamps()) != seen:
+            loaded = load()
+            seen = now
+        return loaded
+
+    return check
 
 
 def _name(config: Config, flag: str | None, role: KeyFor) -> str:

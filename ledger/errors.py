@@ -62,6 +62,7 @@ __all__ = [
     "NotDurable",
     "NotFoundError",
     "NotInLaw",
+    "NotProven",
     "NotStanding",
     "OriginNotPinned",
     "OutcomeUnknown",

@@ -194,6 +194,10 @@ class Ledger:
         """Whose signatures count."""
         return self.history.keyring
 
+    def use_signer(self, signer: Signer) -> None:
+        """Sign with this from the next append on."""
+        self._signer = signer
+
     # -- Write ---------------------------------------------------------------------------------
 
     def append(

@@ -20,6 +20,7 @@ TABLE = {
     "NotABundle": (65, 400),
     "IntegrityError": (20, 500),
     "TrustError": (12, 403),
+    "NotProven": (3, 503),
     "OriginNotPinned": (12, 500),
     "KeyUnavailable": (12, 500),
     "NotFoundError": (10, 404),

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from cli.config import load_config
-from cli.keys import memory_file, own_keys
+from cli.keys import log_signers, memory_file
 from cli.options import (
     ConnectionsOption,
     DebugOption,
@@ -53,8 +53,10 @@ def seal(
         typer.Option("--memory", metavar="FILE", help="The file with what this sealer remembers."),
     ] = None,
     key: Annotated[
-        str | None,
-        typer.Option("--key", metavar="KEY", help="The log's keys (LEDGER_LOG_KEY)."),
+        list[str] | None,
+        typer.Option(
+            "--key", metavar="KEY", help="A key of the log (LEDGER_LOG_KEY); may be repeated."
+        ),
     ] = None,
     witness: Annotated[
         Path | None,
@@ -91,7 +93,7 @@ def seal(
         witnesses = log.witnesses(policy) if policy else None
         with working("sealing", quiet=quiet or as_json), in_steps():
             done = log.seal(
-                own_keys(config, key, "log"),
+                log_signers(config, key),
                 memory_file(config, ledger.origin, memory),
                 genesis=genesis,
                 adopt=adopt,

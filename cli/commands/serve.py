@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from cli.config import load_config
-from cli.keys import is_missing, memory_file, own_key, own_keys
+from cli.keys import is_missing, log_signers, memory_file, own_key, reread
 from cli.options import DebugOption, JsonOption, KeyOption, QuietOption, StoreOption, parse_duration
 from cli.serve.access import (
     CannotServeError,
@@ -110,8 +110,10 @@ SealEveryOption = Annotated[
     ),
 ]
 LogKeyOption = Annotated[
-    str | None,
-    typer.Option("--log-key", metavar="KEY", help="The log's key (LEDGER_LOG_KEY)."),
+    list[str] | None,
+    typer.Option(
+        "--log-key", metavar="KEY", help="A key of the log (LEDGER_LOG_KEY); may be repeated."
+    ),
 ]
 SealMemoryOption = Annotated[
     Path | None,
@@ -193,11 +195,19 @@ def serve(
                 witness=witness,
                 every=every,
             )
+        new_key = reread([config.key(key)], lambda: own_key(config, key))
+        log_keys = [config.key(each, "log") for each in log_key or ()] or [config.key(None, "log")]
+        new_log_keys = reread(log_keys, lambda: log_signers(config, log_key))
+
+        def read_access() -> Access:
+            tokens = read_tokens(config.environment)
+            return Access(config.keyring(), tokens, new_key(), new_log_keys() or ())
+
         app = create_app(
             ledger,
             settings,
             sealer,
-            lambda: Access(config.keyring(), read_tokens(config.environment)),
+            read_access,
         )
         with listen(host, port) as listener:
             configure_log(log_format, quiet=quiet)
@@ -222,7 +232,7 @@ def _open_to_all(place: str) -> CannotServeError:
     )
 
 
-def _seconds_between_seals(every: str | None, *others: str | Path | None) -> float | None:
+def _seconds_between_seals(every: str | None, *others: object) -> float | None:
     if every is not None:
         return parse_duration(every)
     if any(other is not None for other in others):
@@ -235,7 +245,7 @@ def _make_sealer(
     ledger: Ledger,
     store: str | None,
     *,
-    key: str | None,
+    key: list[str] | None,
     memory: Path | None,
     witness: Path | None,
     every: float,
@@ -246,8 +256,7 @@ def _make_sealer(
     check_place(config, ledger, store)
     remembered = memory_file(config, ledger.origin, memory)
     policy = read_policy(witness, ledger.keyring) if witness is not None else None
-    signers = own_keys(config, key, "log")
-    return Sealer(ledger, signers, remembered, every=every, policy=policy)
+    return Sealer(ledger, log_signers(config, key), remembered, every=every, policy=policy)
 
 
 def _open_ledger(config: Config, store: str | None, key: str | None) -> Ledger:

@@ -52,7 +52,7 @@ def read_public_key(pem: bytes) -> VerifyingKey:
 
 
 def read_public_keys(pem: bytes) -> tuple[VerifyingKey, ...]:
-    """Read the public keys of a text, one of an algorithm; raise MalformedError."""
+    """Read the public keys of a text, each once; raise MalformedError."""
 
     def read(block: bytes) -> VerifyingKey:
         match key := load_public(block):
@@ -68,7 +68,7 @@ def read_public_keys(pem: bytes) -> tuple[VerifyingKey, ...]:
 
 
 def read_private_keys(pem: bytes, passphrase: bytes | None = None) -> tuple[OwnKey, ...]:
-    """Read the private keys of a text, one of an algorithm.
+    """Read the private keys of a text, each once.
 
     Raises what ``PrivateKey.from_pem`` does.
     """
@@ -101,6 +101,6 @@ def _read_blocks(pem: bytes, read: Callable[[bytes], Each]) -> tuple[Each, ...]:
 
 
 def _check_distinct(keys: Iterable[VerifyingKey]) -> None:
-    algorithms = [key.algorithm for key in keys]
-    if len(set(algorithms)) < len(algorithms):
-        raise MalformedError(f"two keys of one algorithm in one file: {', '.join(algorithms)}")
+    ids = [key.key_id for key in keys]
+    if len(set(ids)) < len(ids):
+        raise MalformedError("one key is in the file twice")

@@ -181,6 +181,11 @@ class Context:
     def _use(self, access: Access) -> None:
         self.ledger.history.use_keyring(access.keyring)
         self.log.use_keyring(access.keyring)
+        new, origin = access.signer, self.ledger.origin
+        if new is not None and access.keyring.may_sign(origin, new.public_key.key_id):
+            self.ledger.use_signer(new)
+        if access.log_signers and self.sealer is not None:
+            self.sealer.use_signers(access.log_signers)
         self.__dict__.pop("_pages_at", None)  # pages name the keys
         self.unknown_keys.clear()
 

@@ -14,6 +14,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable
 
     from ledger.format.keyring import Keyring
+    from ledger.format.keys import AnySigner, Signer
     from ledger.service.tokens import Token
 
 __all__ = ["Access", "Reload"]
@@ -25,10 +26,14 @@ logger = logging.getLogger("ledger.service")
 
 
 class Access(NamedTuple):
-    """Whose signatures count, and who may call."""
+    """Whose signatures count, who may call, and what signs from now on."""
 
     keyring: Keyring
     tokens: tuple[Token, ...] = ()
+    signer: Signer | None = None
+    """What signs entries from now on; None: what did so before."""
+    log_signers: tuple[AnySigner, ...] = ()
+    """What signs the log from now on; empty: what did so before."""
 
 
 class Reload:

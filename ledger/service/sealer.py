@@ -79,6 +79,7 @@ class Sealer:
         policy: WitnessPolicy | None = None,
     ) -> None:
         self.sealing = Sealing()
+        self._ledger = ledger
         self._log = Log(ledger)
         self._signers = signers if isinstance(signers, Sequence) else [signers]
         self._memory = memory
@@ -103,6 +104,15 @@ class Sealer:
                 hint="restore the file, or name another one; if this is a new sealer, compare the"
                 " checkpoint with what others have seen, then run 'ledger seal --adopt'",
             )
+
+    def use_signers(self, signers: Sequence[AnySigner]) -> None:
+        """Seal with these from the next seal on, unless readers would not accept it."""
+        try:
+            check_signers(self._ledger.keyring, self._ledger.origin, signers)
+        except LedgerError as error:
+            logger.warning("sealing with the old keys: %s: %a", error.slug, str(error))
+            return
+        self._signers = signers
 
     def start(self) -> None:
         """Start sealing, now and then after every pause."""

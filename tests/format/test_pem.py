@@ -57,7 +57,7 @@ def test_public_keys_come_back_in_their_order() -> None:
         (b"", "something else"),
         (b"-----BEGIN CERTIFICATE-----\n-----END CERTIFICATE-----\n", "CERTIFICATE"),
         (ED.public_key.pem() + SMALL.public_key.pem()[:-30], "cut off"),
-        (ED.public_key.pem() + OTHER.public_key.pem(), "two keys of one algorithm"),
+        (ED.public_key.pem() * 2, "in the file twice"),
         (ED.public_key.pem() + ED.pem(), "PRIVATE KEY"),
         (b"-----BEGIN PUBLIC KEY-----\nAAAA\n-----END PUBLIC KEY-----\n", "not a public key"),
     ],
@@ -72,7 +72,7 @@ def test_other_texts_are_no_public_keys(pem: bytes, message: str) -> None:
     [
         (b"", "something else"),
         (ED.pem() + SMALL.pem()[:-30], "cut off"),
-        (ED.pem() + OTHER.pem(), "two keys of one algorithm"),
+        (ED.pem() * 2, "in the file twice"),
         (SMALL.pem() + ED.public_key.pem(), "PUBLIC KEY"),
     ],
 )
