@@ -8,6 +8,7 @@
         NotABundle            the file is not a bundle, or was cut short
       IntegrityError          what is stored does not hold together
       TrustError              signed by a key that does not count here
+        NotProven             it may be sound, but nothing at hand shows it
         OriginNotPinned       the keyring does not know this ledger's origin
         KeyUnavailable        no private key to sign with, or it can't be used
         NotStanding           an entry does not stand, or nobody can tell: its key has an end
