@@ -121,7 +121,7 @@ def settle(
     quiet: QuietOption = False,
     debug: DebugOption = False,
 ) -> int:
-    """Say what becomes of entries that no longer stand because of a key.
+    """Settle what no longer stands because of a key.
 
     Without an answer, verifies all titles, and lists what the key signed after its end in the log,
     or without the right to erase, and what only such an entry had confirmed or voided. With

@@ -10,7 +10,6 @@ from ledger.errors import IntegrityError, LedgerError, NotFoundError
 from ledger.format.standing import Positions
 
 if TYPE_CHECKING:
-    from ledger.format.keyring import Keyring
     from ledger.sealing.index import SealedIndex
     from ledger.sealing.reader import LogReader
     from ledger.titles.history import History
@@ -19,63 +18,72 @@ if TYPE_CHECKING:
 
 __all__ = ["LogPositions"]
 
+HINT_COSTS = 128
+"""How many leaves a search reads in the time that proving one of them takes."""
+
 
 class LogPositions:
     """Finds positions in the log of a store; for ``History``.
 
     The quick way proves one leaf that the title's record hints at. A search reads all leaves, once,
-    into a temporary index. That is asked from then on, until the keyring is another: what it counts
-    as a checkpoint may be another log then.
+    into a temporary index, which is asked from then on. So many quick answers cost as much as a
+    search that one is made then. When the keyring is another, all of it is found out anew: what
+    counts as a checkpoint may be another log.
     """
 
     def __init__(self) -> None:
         self._lock = Lock()
         self._index: SealedIndex | None = None
-        self._searched = 0
-        self._keyring: Keyring | None = None
+        self._log: LogReader | None = None
+        self._checkpoint: Checkpoint | None = None
+        """One that counts: whatever a later one has below the ends of keys, it has."""
+        self._hinted = 0
+        """How many titles were answered the quick way."""
 
     def __reduce__(self) -> tuple[type[LogPositions], tuple[()]]:
         return LogPositions, ()  # another process searches for itself
 
     def __call__(self, history: History, title_number: str, end: int, *, search: bool) -> Positions:
         """Tell what is known of the leaves below ``end``; nothing, if the log can't be checked."""
+        with suppress(LedgerError), self._lock:
+            log, checkpoint = self._look(history)
+            if checkpoint is None:
+                return Positions()
+            self._hinted += 1
+            if search or self._index or self._hinted * HINT_COSTS > checkpoint.size:
+                return self._follow(log, checkpoint).positions(title_number)
+            return _hinted(log, title_number, end, checkpoint)
+        return Positions()
+
+    def _look(self, history: History) -> tuple[LogReader, Checkpoint | None]:
+        """The log, and a checkpoint of it that counts."""
         from ledger.sealing.reader import LogReader  # noqa: PLC0415 -- slow to load
 
-        with self._lock:
-            if self._index and self._searched >= end and self._keyring is history.keyring:
-                return self._index.positions(title_number)
-        with suppress(LedgerError):
-            log = LogReader(history.store, history.origin, history.keyring)
+        log = self._log
+        if log is None or log.store is not history.store or log.keyring is not history.keyring:
+            self._log = log = LogReader(history.store, history.origin, history.keyring)
+            self._checkpoint = self._index = None
+            self._hinted = 0
+        if self._checkpoint is None:
             signed = log.checkpoint()
-            if signed is None:
-                return Positions()
-            if search:
-                with self._lock:
-                    return self._follow(log, signed.checkpoint).positions(title_number)
-            return _hinted(log, title_number, end, signed.checkpoint)
-        return Positions()
+            self._checkpoint = signed.checkpoint if signed else None
+        return log, self._checkpoint
 
     def newest(self, history: History, title_number: str) -> Leaf | None:
         """The newest version of a title that the published log has; None: it has none.
 
         Reads all leaves once. Raises IntegrityError or TrustError if the log can't be checked.
         """
-        from ledger.sealing.reader import LogReader  # noqa: PLC0415 -- slow to load
-
-        log = LogReader(history.store, history.origin, history.keyring)
-        checkpoint = log.required_checkpoint(title_number)
-        if checkpoint is None:
-            return None
         with self._lock:
-            return self._follow(log, checkpoint).newest(title_number)
+            log, _ = self._look(history)
+            checkpoint = log.required_checkpoint(title_number)
+            return self._follow(log, checkpoint).newest(title_number) if checkpoint else None
 
     def _follow(self, log: LogReader, checkpoint: Checkpoint) -> SealedIndex:
         from ledger.sealing.index import SealedIndex  # noqa: PLC0415 -- slow to load
 
         self._index = self._index or SealedIndex()
-        self._searched, self._keyring = 0, log.keyring
         self._index.follow(log, checkpoint)
-        self._searched = checkpoint.size
         return self._index
 
 

@@ -21,7 +21,7 @@ from ledger.format import layout
 from ledger.format.entry import CLOSED, OPEN
 from ledger.titles.append import RACES, Appended, Draft, Guards, append
 from ledger.titles.history import missing_text, not_standing
-from ledger.trust.keyring import AcceptedKeyring
+from ledger.titles.trust_files import accepted_by
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Iterator
@@ -50,8 +50,8 @@ class Fallen(NamedTuple):
 
 def find_registrar(history: History, begins: str) -> str:
     """Return the id of the registrar's key, of any trust file, that begins so."""
-    keyring = history.keyring
-    if not isinstance(keyring, AcceptedKeyring) or history.origin != keyring.accepted.origin:
+    accepted = accepted_by(history.keyring)
+    if accepted is None or history.origin != accepted.origin:
         raise InvalidError(
             f"nothing can be settled in {history.origin}: you follow no trust files of it,"
             " so no key has an end",
@@ -59,7 +59,6 @@ def find_registrar(history: History, begins: str) -> str:
         )
     if not layout.is_address(begins.ljust(64, "0")):
         raise InvalidError(f"not a key id: {begins!a:.80} (expected lower-case hex digits)")
-    accepted = keyring.accepted
     found = [
         key_id
         for key_id in sorted(accepted.listed)

@@ -59,6 +59,12 @@ __all__ = [
 
 LEAF_TYPE = "entry"
 LEAF_MEMBERS = {"entry", "title_number", "type", "version"}
+ENTRY_LEAF = re.compile(
+    rb'\{"entry":"([0-9a-f]{64})","title_number":"([0-9A-Z._-]+)","type":"entry",'
+    rb'"version":([1-9][0-9]{0,14})\}'
+)
+"""All that the canonical JSON of an entry's leaf can be, but for versions of 16 digits: a log has
+millions, and this tells in a tenth of the time."""
 TRUST_TYPE = "trust"
 TRUST_MEMBERS = {"trust", "type", "version"}
 
@@ -162,6 +168,9 @@ AnyLeaf: TypeAlias = Leaf | TrustLeaf | OtherLeaf
 
 def decode_leaf(data: bytes) -> AnyLeaf:
     """Read a leaf of any type; raises MalformedError."""
+    match = ENTRY_LEAF.fullmatch(data)
+    if match and layout.is_title_number(title_number := match[2].decode()):
+        return Leaf(title_number, int(match[3]), match[1].decode())
     value = canonical.load(data)
     if not isinstance(value, dict) or not isinstance(value.get("type"), str):
         raise MalformedError("not a leaf of the log: no object with a type")

@@ -5,12 +5,21 @@ from __future__ import annotations
 import json
 
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 
-from ledger.errors import IntegrityError, MalformedError, UnsupportedFormatError
+from ledger.errors import IntegrityError, LedgerError, MalformedError, UnsupportedFormatError
 from ledger.testing import ORIGIN, signer
 from ledger.tlog import Checkpoint, Leaf, NoteKey, TileBuilder
 from ledger.tlog.note import sign_note
-from ledger.tlog.objects import LogState, SealedRecord, Staging, is_log_key
+from ledger.tlog.objects import (
+    LogState,
+    OtherLeaf,
+    SealedRecord,
+    Staging,
+    decode_leaf,
+    is_log_key,
+)
 
 LOG = signer("log")
 LEAF = Leaf("TN1", 1, "0" * 64).encode()
@@ -156,3 +165,30 @@ def test_a_state_is_an_object(data: bytes) -> None:
 def test_no_leaves_are_staged_beyond_the_largest_log() -> None:
     assert Staging.parse(f"{2**63 - 1}-{'0' * 64}")
     assert Staging.parse(f"{2**63}-{'0' * 64}") is None
+
+
+# --- entries' leaves are read in one look ---------------------------------------------------------
+
+LEAF_BYTES = Leaf("TN.1-2", 12, "ab" * 32).encode()
+
+
+@given(
+    st.integers(0, len(LEAF_BYTES) - 1),
+    st.binary(max_size=3) | st.sampled_from([b"\n", b" ", b"0", b"..", b"\\u0041", b'"']),
+    st.integers(0, 3),
+)
+def test_a_leaf_is_read_only_if_it_is_spelled_as_it_is_written(
+    at: int, instead: bytes, taken: int
+) -> None:
+    data = LEAF_BYTES[:at] + instead + LEAF_BYTES[at + taken :]
+    try:
+        leaf = decode_leaf(data)
+    except LedgerError:
+        return
+    assert isinstance(leaf, OtherLeaf) or leaf.encode() == data
+
+
+@pytest.mark.parametrize("version", [1, 10**14 - 1, 10**15, 2**53 - 1])
+def test_a_leaf_of_any_version_is_read(version: int) -> None:
+    leaf = Leaf("A" * 64, version, "0" * 64)
+    assert decode_leaf(leaf.encode()) == leaf
