@@ -7,8 +7,10 @@ and nothing between or after them::
 
     bundle.json              {"complete":true,"format":1,"origin":"example.org/titles"}
     ledger.json              as in the store
+    _trust/1.json            the ledger's trust files, if it has any, from the first on
     TN1/head.json            for every title, in order: its head,
-    TN1/<address>.json       and its entries, newest first
+    TN1/<address>.json       and its entries, newest first,
+    TN1/<address>.receipt    of some of them, behind each, the proof that the log has it
     _log/checkpoint          where there is a log, and these are all titles: its checkpoint,
     _log/tile/…              and its tiles, in the order in which they become full
 
@@ -23,19 +25,29 @@ from typing import TYPE_CHECKING, Any, NamedTuple, Protocol
 
 from ledger.errors import MalformedError, NotABundle, UnsupportedFormatError
 from ledger.format import canonical, layout
-from ledger.format.entry import MAX_BYTES
+from ledger.format.entry import MAX_BYTES, address_of, version_hint
 from ledger.format.keyring import check_origin
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterable, Iterator
+    from collections.abc import Iterable, Iterator
 
-__all__ = ["BUNDLE_KEY", "BundleReader", "Header", "Section", "write_bundle"]
+__all__ = [
+    "BUNDLE_KEY",
+    "MAX_TRUST_BYTES",
+    "BundleReader",
+    "Header",
+    "Section",
+    "trust_members",
+    "write_bundle",
+]
 
 BUNDLE_KEY = "bundle.json"
 FORMAT = 1
 WITH_LOG = 2
 BLOCK = 512
 END = bytes(2 * BLOCK)
+MAX_TRUST_BYTES = 64 << 20
+"""All trust files of a bundle together, as a reader has them in memory."""
 HOW_TO_GET_ONE = "get it again, and compare its sha256; if it was compressed, decompress it first"
 
 
@@ -96,13 +108,58 @@ def _titles(value: object) -> tuple[str, ...]:
     return titles
 
 
-class Section(NamedTuple):
+class Section:
     """One title of a bundle, while the reader stands at it."""
 
-    title_number: str
-    head: bytes
-    read: Callable[[str], bytes | None]
-    """The entry of this address, if it comes next; to be called from the head down."""
+    def __init__(self, reader: BundleReader, title_number: str, head: bytes) -> None:
+        """Use ``BundleReader.sections``."""
+        self.title_number = title_number
+        self.head = head
+        self.receipts: dict[str, tuple[int, bytes]] = {}
+        """The receipts that were read so far, by the address of their entry, with its version.
+
+        Each is read with its entry, and the head's with the section: a reader may need it before
+        it judges the entry.
+        """
+        self._reader = reader
+        self._own = self._take(address_of(head))
+
+    def read(self, address: str) -> bytes | None:
+        """The entry of this address, if it comes next; to be called from the head down."""
+        if self._own is not None:
+            data, self._own = self._own, None
+            return data if address == address_of(self.head) else None
+        return self._take(address)
+
+    @property
+    def is_begun(self) -> bool:
+        """Whether the head's own entry was read, if it is there."""
+        return self._own is None
+
+    def skip(self) -> None:
+        """Leave the head's own entry unread."""
+        self._own = None
+
+    def _take(self, address: str) -> bytes | None:
+        data = self._reader.take_if(layout.entry_key(self.title_number, address))
+        if data is not None:
+            receipt = self._reader.take_if(layout.receipt_key(self.title_number, address))
+            if receipt is not None:
+                self.receipts[address] = version_hint(data), receipt
+        return data
+
+
+def trust_members(files: Iterable[bytes]) -> Iterator[tuple[str, bytes]]:
+    """The members of trust files, from the first on, as far as a bundle may have them.
+
+    One that is larger than any trust file ends them: it is none.
+    """
+    room = MAX_TRUST_BYTES
+    for version, data in enumerate(files, 1):
+        room -= len(data)
+        if len(data) > layout.MAX_TRUST_FILE or room < 0:
+            return
+        yield layout.trust_key(version), data
 
 
 def write_bundle(objects: Iterable[tuple[str, bytes]]) -> Iterator[bytes]:
@@ -134,6 +191,8 @@ class BundleReader:
             self._advance()
             self.header = Header.decode(self._take(BUNDLE_KEY))
             self.ledger = self._take(layout.LEDGER_KEY)
+            self.trust = dict(self._trust_files())
+            """The bytes of the trust files, by version, from 1 on. Nothing is checked."""
         except NotABundle:
             raise
         except MalformedError as error:
@@ -152,8 +211,10 @@ class BundleReader:
                 raise MalformedError(f"not a bundle: {key!a} where a head should be")
             if key <= previous:
                 raise MalformedError(f"not a bundle: {key} comes after {previous}")
-            head = self._take(key)
-            yield Section(title_number, head, self._reader(title_number))
+            section = Section(self, title_number, self._take(key))
+            yield section
+            if not section.is_begun:
+                raise MalformedError(f"not a bundle: {key} was not read to its end")
             previous = key
 
     def log(self) -> Iterator[tuple[str, bytes]]:
@@ -172,19 +233,29 @@ class BundleReader:
 
     def skip(self, section: Section) -> None:
         """Pass over what is left of the title that the reader stands at."""
+        section.skip()
         while self._next is not None and self._stands_in(section.title_number):
             self._advance()
 
+    def take_if(self, key: str) -> bytes | None:
+        """The member of this key, if it comes next."""
+        return self._take(key) if self._next and self._next[0] == key else None
+
     def _stands_in(self, title_number: str) -> bool:
-        parsed = layout.parse_entry_key(self._next[0]) if self._next else None
+        key = self._next[0] if self._next else ""
+        parsed = layout.parse_entry_key(key) or layout.parse_receipt_key(key)
         return parsed is not None and parsed[0] == title_number
 
-    def _reader(self, title_number: str) -> Callable[[str], bytes | None]:
-        def read(address: str) -> bytes | None:
-            key = layout.entry_key(title_number, address)
-            return self._take(key) if self._next and self._next[0] == key else None
-
-        return read
+    def _trust_files(self) -> Iterator[tuple[int, bytes]]:
+        version, room = 1, MAX_TRUST_BYTES
+        while (data := self.take_if(layout.trust_key(version))) is not None:
+            room -= len(data)
+            if room < 0:
+                raise MalformedError(
+                    f"not a bundle: more than {MAX_TRUST_BYTES:,} bytes of trust files"
+                )
+            yield version, data
+            version += 1
 
     def _take(self, key: str) -> bytes:
         if self._next is None or self._next[0] != key:
@@ -220,6 +291,7 @@ def _parse_member(block: bytes) -> tuple[str, int]:
             raise ValueError
     except (tarfile.TarError, ValueError):
         raise MalformedError("not a bundle, or a bundle with a damaged member header") from None
-    if member.size > MAX_BYTES:
+    is_trust = layout.parse_trust_key(member.name) is not None
+    if member.size > (layout.MAX_TRUST_FILE if is_trust else MAX_BYTES):
         raise MalformedError(f"not a bundle: a member of {member.size:,} bytes")
     return layout.check_key(member.name), member.size

@@ -14,6 +14,8 @@
     _log/sealed/TN1234567                   how far the title is logged
     _trust/3.json                           the third trust file: whose keys count
 
+A bundle has the same objects, and receipts: ``TN1234567/<address>.receipt``.
+
 The hex digits spread what would be one folder that grows with the ledger: they begin the sha256 of
 the title number, or are that of the reference.
 """
@@ -32,6 +34,7 @@ __all__ = [
     "LOG",
     "LOG_CHECKPOINT",
     "LOG_STATE",
+    "MAX_TRUST_FILE",
     "PACKS",
     "PENDING",
     "PROBE",
@@ -53,10 +56,12 @@ __all__ = [
     "parse_entry_key",
     "parse_pack_key",
     "parse_pending_key",
+    "parse_receipt_key",
     "parse_reference_key",
     "parse_trust_key",
     "pending_key",
     "pending_prefix",
+    "receipt_key",
     "reference_key",
     "reference_prefix",
     "sealed_key",
@@ -81,6 +86,9 @@ DELETABLE = (PENDING, PROBE, PACKS, REFERENCES, STAGING)
 
 MAX_TITLE_NUMBER = 64
 """The longest title number, in characters."""
+
+MAX_TRUST_FILE = 4 << 20
+"""The largest trust file, in bytes."""
 
 MAX_VERSION = 2**53 - 1
 """The largest integer that every JSON reader keeps."""
@@ -194,6 +202,11 @@ def entry_key(title_number: str, address: str) -> str:
     return f"{title_number}/{address}.json"
 
 
+def receipt_key(title_number: str, address: str) -> str:
+    """The key of an entry's receipt in a bundle; no store has it."""
+    return f"{title_number}/{address}.receipt"
+
+
 def pending_prefix(title_number: str) -> str:
     """The prefix of a title's markers."""
     return f"{PENDING}{_digest(title_number)[:FAN]}/{title_number}."
@@ -247,9 +260,18 @@ def parse_trust_key(key: str) -> int | None:
 
 def parse_entry_key(key: str) -> tuple[str, str] | None:
     """The title number and address in an entry's key; None where the key is no entry's."""
+    return _parse_address_key(key, ".json")
+
+
+def parse_receipt_key(key: str) -> tuple[str, str] | None:
+    """The title number and address in the key of a receipt; None if it is not one's."""
+    return _parse_address_key(key, ".receipt")
+
+
+def _parse_address_key(key: str, ending: str) -> tuple[str, str] | None:
     title_number, _, name = key.partition("/")
-    address = name.removesuffix(".json")
-    if is_title_number(title_number) and is_address(address) and name.endswith(".json"):
+    address = name.removesuffix(ending)
+    if is_title_number(title_number) and is_address(address) and name.endswith(ending):
         return title_number, address
     return None
 

@@ -69,7 +69,7 @@ __all__ = [
 ]
 
 FORMAT = 1
-MAX_BYTES = 4 << 20
+MAX_BYTES = layout.MAX_TRUST_FILE
 """The largest trust file, in bytes."""
 
 MAX_HOLDERS = 32
