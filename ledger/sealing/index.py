@@ -82,6 +82,14 @@ class SealedIndex:
         self._begin()
         self._read(log, checkpoint, _Covered(log.origin, 0, EMPTY_ROOT))
 
+    def fill(self, leaves: Iterable[bytes], checkpoint: Checkpoint) -> None:
+        """Make the index of these leaves, all that a checkpoint has.
+
+        What taking them raises leaves it empty: they have to lead to the checkpoint's root.
+        """
+        self._begin()
+        self._write(leaves, 0, checkpoint)
+
     def add(self, leaves: Iterable[bytes], before: Checkpoint, checkpoint: Checkpoint) -> None:
         """Add the leaves that this sealer committed on top of ``before``; nothing is read."""
         if self._covered == (before.origin, before.size, before.root):

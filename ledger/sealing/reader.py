@@ -76,6 +76,7 @@ __all__ = [
     "compare_remembered",
     "judge_disowned",
     "judge_remembered",
+    "open_as_log",
     "open_remembered",
     "refuted",
 ]
@@ -115,24 +116,11 @@ class LogReader:
         By trust files it also has to be signed by keys without an end, or to be pinned: else it
         raises NotProven. ``any_algorithm``: one that the caller kept; any key of the log will do.
         """
-        signed = open_checkpoint(
-            note,
-            origin=self.origin,
-            log_keys=self.log_keys,
-            witnesses=witnesses,
-            any_algorithm=True,
-        )
-        if not any_algorithm:
-            self.check_signatures(signed)
-        return signed
+        return open_as_log(note, self.origin, self.keyring, witnesses, any_algorithm=any_algorithm)
 
     def check_signatures(self, signed: SignedCheckpoint, object_key: str = "") -> None:
         """Check that a checkpoint that was opened is signed as it must be; see ``open``."""
-        accepted = accepted_by(self.keyring)
-        if accepted is None:
-            check_algorithms(signed, self.log_keys, object_key)
-        else:
-            check_signatures(accepted, signed, object_key)
+        _check_signatures(signed, self.origin, self.keyring, object_key)
 
     def open_state(self, data: bytes, *, any_algorithm: bool = False) -> LogState:
         """Check the bytes of a state as one of this log."""
@@ -502,6 +490,34 @@ class LogReader:
                         if each in wanted:
                             found[wanted.pop(each)] = index
         return found
+
+
+def open_as_log(
+    note: bytes,
+    origin: str,
+    keyring: Keyring,
+    witnesses: Iterable[WitnessKey] = (),
+    *,
+    any_algorithm: bool = False,
+) -> SignedCheckpoint:
+    """Check a signed checkpoint as one of this ledger's log; see ``LogReader.open``."""
+    log_keys = keyring.keys(origin, "log")
+    signed = open_checkpoint(
+        note, origin=origin, log_keys=log_keys, witnesses=witnesses, any_algorithm=True
+    )
+    if not any_algorithm:
+        _check_signatures(signed, origin, keyring)
+    return signed
+
+
+def _check_signatures(
+    signed: SignedCheckpoint, origin: str, keyring: Keyring, object_key: str = ""
+) -> None:
+    accepted = accepted_by(keyring, origin)
+    if accepted is None:
+        check_algorithms(signed, keyring.keys(origin, "log"), object_key)
+    else:
+        check_signatures(accepted, signed, object_key)
 
 
 def refuted(title_number: str, index: int, leaf: AnyLeaf | None) -> IntegrityError:

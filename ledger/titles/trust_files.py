@@ -1,30 +1,69 @@
-"""The trust files in a store: whose keys count for a ledger, by the root that its reader pinned."""
+"""The trust files of a ledger: whose keys count, by the root that a reader pinned."""
 
 from __future__ import annotations
 
 from itertools import count
 from typing import TYPE_CHECKING
 
+from ledger.errors import NotProven
 from ledger.format import layout
 from ledger.format.keyring import Keyring
 from ledger.titles.identity import check_there
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Iterator, Mapping
 
     from ledger.stores.base import Store
     from ledger.trust.chain import Trust
 
-__all__ = ["accepted_by", "accepted_keyring", "read_trust", "trust_objects"]
+__all__ = ["accept", "accepted_by", "accepted_keyring", "read_trust", "trust_objects"]
 
 
-def accepted_by(keyring: Keyring) -> Trust | None:
-    """The trust files that a keyring goes by; None: its own keys count."""
+def accepted_by(keyring: Keyring, origin: str | None = None) -> Trust | None:
+    """The trust files that a keyring goes by; None: its own keys count.
+
+    ``origin``: only if they are about this ledger.
+    """
     if type(keyring) is Keyring:
         return None
     from ledger.trust.keyring import AcceptedKeyring  # noqa: PLC0415 -- slow to load
 
-    return keyring.accepted if isinstance(keyring, AcceptedKeyring) else None
+    if isinstance(keyring, AcceptedKeyring) and origin in {None, keyring.accepted.origin}:
+        return keyring.accepted
+    return None
+
+
+def accept(keyring: Keyring, files: Mapping[int, bytes], *, origin: str) -> Keyring:
+    """Return the keyring that trust files make of a reader's own, from the root in it.
+
+    ``files`` are their bytes by version; nothing is believed of them. The keyring may go by some
+    already: what those say stays. Without a root for this ledger it is returned as it is.
+
+    Raises what ``assemble`` does if the root can't be used, but NotProven if it is not there.
+    """
+    own = keyring.own
+    root = own.root(origin)
+    if root is None:
+        return keyring
+    from ledger.trust.chain import assemble  # noqa: PLC0415 -- slow to load
+    from ledger.trust.keyring import AcceptedKeyring  # noqa: PLC0415
+
+    known = accepted_by(keyring, origin)
+
+    def read(version: int) -> bytes | None:
+        file = known.file(version) if known else None
+        return file.encode() if file else files.get(version)
+
+    if read(root.version) is None:
+        key = layout.trust_key(root.version)
+        raise NotProven(
+            f"{key}: not at hand, and it is the trust file of {origin} that you pinned: without it"
+            " nobody's signature counts",
+            hint="it is in the ledger's store, and in every bundle that was written since",
+            reason="trust-missing",
+            object_key=key,
+        )
+    return AcceptedKeyring(assemble(root, read), own)
 
 
 def accepted_keyring(store: Store, origin: str, own: Keyring) -> Keyring:

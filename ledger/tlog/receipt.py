@@ -101,13 +101,21 @@ def check_receipt(
     origin: str,
     log_keys: Iterable[VerifyingKey],
     witnesses: Iterable[WitnessKey] = (),
+    any_algorithm: bool = False,
 ) -> SignedCheckpoint:
     """Check that the log holds this leaf, and return the checkpoint that says so.
 
-    How many of its cosignatures are enough is the caller's policy. Raises what ``open_checkpoint``
-    raises, and IntegrityError (reason ``not-included``) if the leaf is another.
+    ``any_algorithm``: see ``open_checkpoint``; the caller judges who signed. How many of its
+    cosignatures are enough is the caller's policy. Raises what ``open_checkpoint`` raises, and
+    IntegrityError (reason ``not-included``) if the leaf is another.
     """
-    signed = open_checkpoint(receipt.note, origin=origin, log_keys=log_keys, witnesses=witnesses)
+    signed = open_checkpoint(
+        receipt.note,
+        origin=origin,
+        log_keys=log_keys,
+        witnesses=witnesses,
+        any_algorithm=any_algorithm,
+    )
     checkpoint = signed.checkpoint
     check_inclusion(hash_leaf(leaf), receipt.index, checkpoint.size, receipt.proof, checkpoint.root)
     return signed

@@ -10,13 +10,25 @@ from typing import TYPE_CHECKING
 
 from ledger.errors import IntegrityError, NotProven
 from ledger.format import layout
+from ledger.tlog.receipt import check_receipt
 from ledger.trust.keys import algorithm_of
 
 if TYPE_CHECKING:
-    from ledger.tlog.checkpoint import Checkpoint, SignedCheckpoint
+    from collections.abc import Iterable
+
+    from ledger.format.pem import VerifyingKey
+    from ledger.tlog.checkpoint import Checkpoint, SignedCheckpoint, WitnessKey
+    from ledger.tlog.receipt import Receipt
     from ledger.trust.chain import Trust
 
-__all__ = ["check_not_behind", "check_signatures", "is_signed", "not_as_pinned"]
+__all__ = [
+    "check_not_behind",
+    "check_receipt_alone",
+    "check_signatures",
+    "is_signed",
+    "not_as_pinned",
+    "shows_positions",
+]
 
 
 def is_signed(accepted: Trust, signed: SignedCheckpoint) -> bool:
@@ -46,6 +58,39 @@ def check_signatures(accepted: Trust, signed: SignedCheckpoint, object_key: str 
         reason="checkpoint-unproven",
         object_key=object_key,
     )
+
+
+def shows_positions(accepted: Trust, checkpoint: Checkpoint) -> bool:
+    """Whether a checkpoint that counts shows where entries are: no newer pin lies above it."""
+    return checkpoint in accepted.pins or checkpoint.size >= accepted.newest.log.size
+
+
+def check_receipt_alone(
+    accepted: Trust,
+    receipt: Receipt,
+    leaf: bytes,
+    log_keys: Iterable[VerifyingKey],
+    witnesses: Iterable[WitnessKey] = (),
+) -> SignedCheckpoint:
+    """Check that the log has this leaf, by a checkpoint that counts, with no log at hand.
+
+    Nothing shows then that the checkpoint continues the pins below it: those who have a key of the
+    log without an end are believed. Raises what ``check_receipt`` does, and NotProven, or
+    IntegrityError (``wrong-root``) if a pin of its size has another root.
+    """
+    signed = check_receipt(
+        receipt,
+        leaf,
+        origin=accepted.origin,
+        log_keys=log_keys,
+        witnesses=witnesses,
+        any_algorithm=True,
+    )
+    for pin in accepted.pins:
+        if pin.size == signed.checkpoint.size and pin != signed.checkpoint:
+            raise not_as_pinned(pin)
+    check_signatures(accepted, signed)
+    return signed
 
 
 def not_as_pinned(pin: Checkpoint) -> IntegrityError:

@@ -14,7 +14,6 @@ from __future__ import annotations
 
 import secrets
 from dataclasses import replace
-from datetime import timedelta
 from typing import TYPE_CHECKING, Any
 
 from ledger.errors import (
@@ -37,13 +36,13 @@ from ledger.verification.leaf_index import Beyond, LeafIndex
 from ledger.verification.records import judge_records
 from ledger.verification.replay import rehash
 from ledger.verification.state import LogProgress
-from ledger.verification.trust import judge_trust, not_logged
+from ledger.verification.trust import MAX_DELAY, judge_trust, not_logged
 from ledger.verification.unlogged import Waiting
 from ledger.verification.walk import Subject, verify_titles
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Iterator
-    from datetime import datetime
+    from datetime import datetime, timedelta
 
     from ledger.sealing.reader import LogReader
     from ledger.titles.history import History
@@ -53,9 +52,6 @@ if TYPE_CHECKING:
     from ledger.verification.walk import Verified
 
 __all__ = ["MAX_DELAY", "LogAudit"]
-
-MAX_DELAY = timedelta(days=1)
-"""How long an entry may wait to be logged."""
 
 
 class LogAudit:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from datetime import timedelta
 from typing import TYPE_CHECKING
 
 from ledger.format import layout, times
@@ -10,12 +11,15 @@ from ledger.titles.trust_files import accepted_by
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
-    from datetime import datetime, timedelta
+    from datetime import datetime
 
     from ledger.format.keyring import Keyring
     from ledger.tlog.objects import TrustLeaf
 
-__all__ = ["judge_trust", "not_logged", "trust_findings"]
+__all__ = ["MAX_DELAY", "judge_trust", "not_logged", "trust_findings"]
+
+MAX_DELAY = timedelta(days=1)
+"""How long an entry, or a trust file, may wait to be logged."""
 
 
 def trust_findings(keyring: Keyring, now: datetime) -> tuple[Finding, ...]:
