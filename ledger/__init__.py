@@ -40,7 +40,7 @@ from ledger.format.report import Finding, Report
 from ledger.format.standing import Stand
 from ledger.ledger import Ledger
 from ledger.local.keyfile import create_key, create_keys, load_key, load_keys
-from ledger.offline import Proven, audit_bundle, check_entry, verify_bundle
+from ledger.offline import Proven, accept, audit_bundle, check_entry, verify_bundle
 from ledger.packs.writer import Packed
 from ledger.signers import open_signer, open_signers
 from ledger.stores import Store, open_store
@@ -121,6 +121,7 @@ __all__ = [
     "UnsupportedFormatError",
     "Verification",
     "Witnesses",
+    "accept",
     "audit_bundle",
     "check_entry",
     "create_key",

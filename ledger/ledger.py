@@ -31,7 +31,7 @@ from ledger.titles.append import ANY, Anything, Appended, Draft, Guards, Pen, ap
 from ledger.titles.batch import append_many
 from ledger.titles.erase import erase_texts, order_erasure
 from ledger.titles.history import History
-from ledger.titles.identity import check_pinned, create_identity, read_origin
+from ledger.titles.identity import check_pinned, create_identity, find_origin, read_origin
 from ledger.titles.recover import recover
 from ledger.titles.settle import find_fallen, find_registrar, settle
 from ledger.verification.run import Verification
@@ -142,12 +142,7 @@ class Ledger:
         _check_keyring(keyring)
         claimed = read_origin(store)
         if origin is not None and claimed != origin:
-            raise TrustError(
-                f"{store.url} holds the ledger {claimed}, not {origin}",
-                hint="somebody put another ledger in its place, or the address is wrong",
-                reason="wrong-ledger",
-                object_key=layout.LEDGER_KEY,
-            )
+            raise _other_ledger(store, claimed, origin)
         check_pinned(claimed, keyring, store.url)
         history = History(store, claimed, keyring, LogPositions())
         history.follow_trust()
@@ -155,11 +150,15 @@ class Ledger:
 
     @classmethod
     def for_import(cls, store: Store, *, origin: str, keyring: Keyring) -> Self:
-        """Prepare to import a bundle into a store that has no ledger yet; this writes nothing.
+        """Prepare to import a bundle into a store that lacks its ledger; this writes nothing.
 
-        ``import_bundle`` makes the ledger once it has verified the bundle. Raises OriginNotPinned.
+        It may lack all of it, or the trust files that the keyring's root asks for: such a store
+        can't be opened. ``import_bundle`` makes what is missing once it has verified the bundle.
+        Raises OriginNotPinned, or TrustError if the store holds another ledger.
         """
         check_pinned(origin, keyring, "the bundle")
+        if find_origin(store) not in {None, origin}:
+            raise _other_ledger(store, find_origin(store), origin)
         history = History(store, origin, keyring, LogPositions())
         return cls(history, None, _now, secrets.token_bytes)
 
@@ -460,6 +459,10 @@ class Ledger:
         it is erased here, too. Raises
         IntegrityError, Forked if the histories part, TrustError for another ledger's bundle,
         NotFoundError for an incremental one whose earlier bundles are not in the store yet.
+
+        With a root in the keyring, the bundle's trust files come first, and titles are judged by
+        them: raises NotStanding for a head that does not stand, NotProven if nobody can tell,
+        TrustError if the store has another trust file.
         """
         return import_bundle(self.history, check_source(source), self.clock(), self.finish_erasure)
 
@@ -717,6 +720,15 @@ def _open(store: str | os.PathLike[str] | Store) -> Store:
     if not hasattr(store, "create_many"):
         raise InvalidError(f"not a store: a {type(store).__name__}", hint=EXPECTED)
     return store
+
+
+def _other_ledger(store: Store, found: str | None, origin: str) -> TrustError:
+    return TrustError(
+        f"{store.url} holds the ledger {found}, not {origin}",
+        hint="somebody put another ledger in its place, or the address is wrong",
+        reason="wrong-ledger",
+        object_key=layout.LEDGER_KEY,
+    )
 
 
 def _check_keyring(keyring: Keyring) -> None:

@@ -2,15 +2,25 @@
 
 from __future__ import annotations
 
+from contextlib import suppress
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING, BinaryIO, NamedTuple
 
 from ledger.bundles import verifying
-from ledger.errors import IntegrityError, MalformedError, NotFoundError, OriginNotPinned
+from ledger.errors import (
+    IntegrityError,
+    MalformedError,
+    NotFoundError,
+    NotProven,
+    OriginNotPinned,
+)
+from ledger.format import layout
 from ledger.format.bundle import BundleReader
 from ledger.format.entry import Entry
 from ledger.format.keyring import TRUST_THE_LOG
 from ledger.format.report import Finding
+from ledger.format.standing import Positions
+from ledger.titles.trust_files import accept, accepted_by
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable
@@ -19,12 +29,15 @@ if TYPE_CHECKING:
     from ledger.format.report import Report
     from ledger.tlog.checkpoint import SignedCheckpoint, WitnessKey
     from ledger.tlog.receipt import Receipt
+    from ledger.trust.chain import Trust
 
 __all__ = [
     "RECEIPT",
     "Proven",
+    "accept",
     "audit_bundle",
     "bundle_origin",
+    "bundle_trust",
     "check_entry",
     "verify_bundle",
 ]
@@ -49,7 +62,11 @@ def verify_bundle(
     expect: str | None = None,
     clock: Callable[[], datetime] = _now,
 ) -> Report:
-    """Verify a bundle where it lies, offline; see ``Ledger.verify``."""
+    """Verify a bundle where it lies, offline; see ``Ledger.verify``.
+
+    With a root in the keyring, the bundle's trust files say whose keys count; so do those of a
+    keyring that ``accept`` made, which may be newer.
+    """
     verifying.check_source(source)
     return verifying.verify_bundle(source, keyring, clock(), origin=origin, expect=expect)
 
@@ -67,21 +84,21 @@ def audit_bundle(
     its key. Raises OriginNotPinned if it has not, NotFoundError for a bundle without a log.
     """
     start = source.tell()
-    try:
+    with suppress(MalformedError):  # the report says so
         header = BundleReader(source).header
-    except MalformedError:
-        header = None  # the report says so
+        if not header.has_log:
+            raise NotFoundError(
+                "the bundle carries no log",
+                hint="a bundle of all titles does if there is one; 'ledger verify --bundle' takes"
+                " it",
+            )
+        has_root = keyring.own.root(header.origin) is not None
+        if not has_root and not keyring.keys(header.origin, "log"):
+            raise OriginNotPinned(
+                f"your keyring has no key of the log of {header.origin}",
+                hint=TRUST_THE_LOG.format(header.origin),
+            )
     source.seek(start)
-    if header is not None and not header.has_log:
-        raise NotFoundError(
-            "the bundle carries no log",
-            hint="a bundle of all titles does if there is one; 'ledger verify --bundle' takes it",
-        )
-    if header is not None and not keyring.keys(header.origin, "log"):
-        raise OriginNotPinned(
-            f"your keyring has no key of the log of {header.origin}",
-            hint=TRUST_THE_LOG.format(header.origin),
-        )
     return verify_bundle(source, keyring=keyring, origin=origin, clock=clock)
 
 
@@ -91,6 +108,14 @@ def bundle_origin(source: BinaryIO) -> str:
     origin = BundleReader(source).header.origin
     source.seek(start)
     return origin
+
+
+def bundle_trust(source: BinaryIO) -> dict[int, bytes]:
+    """Return the trust files in a bundle, by version, for ``accept``; nothing is checked."""
+    start = verifying.check_source(source).tell()
+    files = BundleReader(source).trust
+    source.seek(start)
+    return files
 
 
 # -- An entry and its receipt --------------------------------------------------------------------
@@ -106,6 +131,8 @@ class Proven(NamedTuple):
     """Which leaf of the log it is, from 0 on."""
     is_signed: bool
     """Whether a registrar's signature was checked: False if the keyring has no registrar."""
+    doubt: Finding | None = None
+    """Why nobody can tell by this receipt whether the entry counts; None: it does."""
 
     def unsigned(self) -> Finding | None:
         """Return the finding that no registrar's signature was checked, or None if one was.
@@ -135,14 +162,28 @@ def check_entry(
     checked. ``origin``: which ledger it has to be of, if the keyring knows several. How
     many cosignatures are enough is the caller's policy.
 
+    If the keyring has a root of the ledger, ``accept`` has to make it one that goes by the trust
+    files. Then the checkpoint has to count by them, and if the entry's key has an end, the receipt
+    has to show that it was logged before that: see ``Proven.doubt``.
+
     Raises IntegrityError or TrustError (``reason`` is the finding's slug) if it does not hold,
-    OriginNotPinned if the keyring has no key of that log.
+    NotProven if the checkpoint may or may not count, OriginNotPinned if the keyring has no key of
+    that log.
     """
     from ledger.tlog.objects import leaf_of  # noqa: PLC0415 -- slow to load
     from ledger.tlog.receipt import check_receipt  # noqa: PLC0415
+    from ledger.trust.checkpoints import check_receipt_alone  # noqa: PLC0415
 
     read = _read_entry(entry)
     name = read.ledger if origin is None else origin
+    if keyring.root(name) is not None:
+        raise NotProven(
+            f"your keyring has a root of {name}, and its trust files are not at hand: they say"
+            " whose keys count",
+            hint="pass a copy of them: ledger check --trust FOLDER|FILE|BUNDLE",
+            reason="trust-missing",
+            object_key=layout.TRUST,
+        )
     log_keys = keyring.keys(name, "log")
     if not log_keys:
         raise OriginNotPinned(
@@ -161,8 +202,46 @@ def check_entry(
         )
     parsed = _read_receipt(receipt)
     leaf = leaf_of(read).encode()
-    signed = check_receipt(parsed, leaf, origin=name, log_keys=log_keys, witnesses=witnesses)
-    return Proven(read, signed, parsed.index, is_signed)
+    accepted = accepted_by(keyring, name)
+    if accepted is None:
+        signed = check_receipt(parsed, leaf, origin=name, log_keys=log_keys, witnesses=witnesses)
+        return Proven(read, signed, parsed.index, is_signed)
+    signed = check_receipt_alone(accepted, parsed, leaf, log_keys, witnesses)
+    return Proven(read, signed, parsed.index, is_signed, _doubt(accepted, read, parsed, signed))
+
+
+def _doubt(
+    accepted: Trust, entry: Entry, receipt: Receipt, signed: SignedCheckpoint
+) -> Finding | None:
+    """Say why a receipt does not show that an entry counts; None: it does.
+
+    That it does not count is never shown: a lower leaf may name the entry, or one above it confirm
+    it.
+    """
+    from ledger.trust.checkpoints import shows_positions  # noqa: PLC0415 -- slow to load
+    from ledger.trust.standing import ChainJudge  # noqa: PLC0415
+
+    is_shown = shows_positions(accepted, signed.checkpoint)
+    known = Positions({entry.address: receipt.index} if is_shown else {})
+    stand = ChainJudge(accepted, lambda _end, _search: known)(entry)
+    if stand.stands:
+        return None
+    end = accepted.end_of(entry.key)
+    key = f"its key {entry.key[:16]}…"
+    if stand.reason == "may-not-erase":
+        why = f"{key} may not erase texts: it counts only if an entry above confirms it"
+    elif is_shown:
+        why = (
+            f"{key} ends at leaf {end:,} of the log, and the receipt shows leaf {receipt.index:,}:"
+            " it counts only if an entry above confirms it, or an earlier leaf names it"
+        )
+    else:
+        why = (
+            f"{key} has an end, and the receipt's log of {signed.checkpoint.size:,} leaves is older"
+            " than the newest trust file: it does not show where the entry is"
+            " ('ledger prove' makes a newer receipt)"
+        )
+    return Finding("unchecked", stand.reason, ENTRY, f"{ENTRY}: {why}")
 
 
 def _read_entry(data: bytes) -> Entry:

@@ -48,6 +48,8 @@ def export(
     function hears of each, and the bundle names them.
     """
     from ledger.bundles.log_part import published_log, write_log  # noqa: PLC0415 -- slow to load
+    from ledger.bundles.receipts import Receipts  # noqa: PLC0415
+    from ledger.bundles.trust_part import with_trust  # noqa: PLC0415
 
     count = 0
     left = set(known or ()) if listed else set()
@@ -59,12 +61,14 @@ def export(
     def objects() -> Iterator[tuple[str, bytes]]:
         nonlocal count
         # First of all: titles that are read later are as far as the log, or further.
-        log = published_log(history) if listed else None
+        trust, log = with_trust(history, published_log if listed else lambda _: None)
         yield (
             BUNDLE_KEY,
             Header(history.origin, known is None, log is not None, tuple(lacking)).encode(),
         )
         yield layout.LEDGER_KEY, encode_identity(history.origin)
+        yield from trust
+        receipts = None if listed else Receipts(history)
         for title_number in titles:
             stop = known.get(title_number) if known else None
             head = _head_to_export(history, title_number, listed=listed)
@@ -72,19 +76,25 @@ def export(
             if head is not None and head.address != stop:
                 count += 1
                 yield layout.head_key(title_number), head.data
-                yield from _entries_down_to(history, head, stop)
-        for title_number in sorted(left):
-            raise IntegrityError(
-                f"{title_number} is in the earlier bundle, but the store no longer lists it",
-                hint="it was dropped: import the earlier bundle to bring it back",
-                reason="head-missing",
-                object_key=layout.head_key(title_number),
-            )
+                entries = _entries_down_to(history, head, stop)
+                yield from receipts.behind(entries, head) if receipts else entries
+        _check_none_left(left)
         if log is not None:
             yield from write_log(history, log)
 
     out.writelines(write_bundle(objects()))
     return count
+
+
+def _check_none_left(titles: set[str]) -> None:
+    """Refuse if titles of an earlier bundle are not listed any more."""
+    for title_number in sorted(titles):
+        raise IntegrityError(
+            f"{title_number} is in the earlier bundle, but the store no longer lists it",
+            hint="it was dropped: import the earlier bundle to bring it back",
+            reason="head-missing",
+            object_key=layout.head_key(title_number),
+        )
 
 
 def _sort_out(

@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-from contextlib import closing, suppress
+from contextlib import closing, contextmanager, suppress
 from dataclasses import replace
 from itertools import takewhile
 from typing import TYPE_CHECKING, NamedTuple
 
-from ledger.bundles.verifying import check_origins
+from ledger.bundles.verifying import NOT_STANDING, check_origins
 from ledger.errors import (
     Forked,
     HeadMoved,
@@ -16,6 +16,7 @@ from ledger.errors import (
     MalformedError,
     NotABundle,
     NotFoundError,
+    NotProven,
     OutcomeUnknown,
     PreconditionFailed,
     TrustError,
@@ -33,7 +34,10 @@ from ledger.format.entry import (
 )
 from ledger.stores.swap import update
 from ledger.titles.append import check_new, move_head, names_of
+from ledger.titles.history import not_standing
 from ledger.titles.identity import create_identity
+from ledger.titles.trust_files import accept, accepted_by, trust_objects
+from ledger.verification.trust import trust_findings
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
@@ -41,7 +45,9 @@ if TYPE_CHECKING:
     from typing import BinaryIO
 
     from ledger.bundles.log_part import LogImport
+    from ledger.bundles.trust_part import BundlePositions
     from ledger.format.report import Report
+    from ledger.format.standing import FindPositions
     from ledger.titles.erase import Erasure
     from ledger.titles.history import Head, History
 
@@ -64,6 +70,8 @@ class Imported(NamedTuple):
     """What is left of texts that chains order erased, and why, in words."""
     titles_left_out: tuple[str, ...] = ()
     """Titles that the bundle says it left out, as they did not hold together."""
+    trust_left_out: bool = False
+    """Whether trust files in the bundle were left out: the keyring has no root of the ledger."""
 
 
 def import_bundle(
@@ -78,21 +86,75 @@ def import_bundle(
     lost are put back, and so are texts that no chain orders erased. Those that one does are never
     written; ``finish`` erases them in a title where the store may have them. If it fails on the
     way, the titles that were moved stay so: import again.
+
+    With a root in the keyring, the bundle's trust files come first, and the titles are judged by
+    them: a head that does not stand is not set. Raises NotStanding then, or NotProven if the bundle
+    and the store don't show whether it does.
     """
+    from ledger.bundles.trust_part import BundlePositions  # noqa: PLC0415 -- slow to load
+
+    start = source.tell()
+    header = _follow_trust(history, source, now)
+    source.seek(start)
+    with closing(BundlePositions(source, history.keyring)) as positions:
+        done = _import(history, source, now, finish, positions)
+    return done._replace(titles_left_out=header.left_out, trust_left_out=header.trust_left_out)
+
+
+class _Header(NamedTuple):
+    """What the beginning of a bundle says, and whether its trust files could not be judged."""
+
+    left_out: tuple[str, ...]
+    trust_left_out: bool
+
+
+def _follow_trust(history: History, source: BinaryIO, now: datetime) -> _Header:
+    """Take up the trust files of a bundle: judge by them, and by those of the store, from now on.
+
+    Nothing is written yet.
+    """
+    from ledger.bundles.trust_part import check_trust  # noqa: PLC0415 -- slow to load
+
+    with _as_integrity():
+        reader = BundleReader(source)
+        check_origins(reader, history.keyring, history.origin)
+    header = _Header(reader.header.left_out, trust_left_out=False)
+    if history.keyring.own.root(history.origin) is None:
+        return header._replace(trust_left_out=bool(reader.trust))
+    check_trust(history.store, reader.trust)
+    files = dict(enumerate(trust_objects(history.store), 1)) | reader.trust
+    keyring = accept(history.keyring, files, origin=history.origin)
+    for finding in trust_findings(keyring, now):
+        if finding.severity != "warning":
+            kind = TrustError if finding.severity == "tampering" else NotProven
+            raise kind(finding.message, reason=finding.slug, object_key=finding.object_key)
+    history.use_keyring(keyring)
+    return header
+
+
+def _import(
+    history: History,
+    source: BinaryIO,
+    now: datetime,
+    finish: Callable[[str], Erasure],
+    positions: BundlePositions,
+) -> Imported:
     from ledger.bundles.log_part import LogImport  # noqa: PLC0415 -- slow to load
+    from ledger.bundles.trust_part import put_trust  # noqa: PLC0415
 
     start = source.tell()
     log = LogImport(history)
-    for _ in _titles(history, source, now, log, keep=False):
+    for _ in _titles(history, source, now, log, positions, keep=False):
         pass
-    source.seek(start)
-    left_out = BundleReader(source).header.left_out
     source.seek(start)
     if history.store.get(layout.LEDGER_KEY) is None:
         create_identity(history.store, history.origin)
+    accepted = accepted_by(history.keyring, history.origin)
+    if accepted is not None:
+        put_trust(history.store, accepted)
     moved = unchanged = 0
     erasing: list[str] = []
-    for head, target, may_erase in _titles(history, source, now, log, keep=True):
+    for head, target, may_erase in _titles(history, source, now, log, positions, keep=True):
         if may_erase:
             erasing.append(head.title_number)
         if target is not None and target.entry.version >= head.version:
@@ -105,7 +167,7 @@ def import_bundle(
             )
         moved += 1
     left = tuple(said for title_number in erasing for said in _finish(title_number, finish))
-    return Imported(moved, unchanged, log.leaves, log.left_out, left, left_out)
+    return Imported(moved, unchanged, log.leaves, log.left_out, left)
 
 
 def _finish(title_number: str, finish: Callable[[str], Erasure]) -> Iterator[str]:
@@ -121,7 +183,13 @@ def _finish(title_number: str, finish: Callable[[str], Erasure]) -> Iterator[str
 
 
 def _titles(
-    history: History, source: BinaryIO, now: datetime, log: LogImport, *, keep: bool
+    history: History,
+    source: BinaryIO,
+    now: datetime,
+    log: LogImport,
+    positions: BundlePositions,
+    *,
+    keep: bool,
 ) -> Iterator[tuple[Entry, Head | None, bool]]:
     """Verify each title of the bundle, then its log, against the store; ``keep``: store them.
 
@@ -129,22 +197,28 @@ def _titles(
     """
     from ledger.bundles.log_part import AgainstLog  # noqa: PLC0415 -- slow to load
 
-    try:
+    with _as_integrity(), closing(AgainstLog()) as against:
         reader = BundleReader(source)
         check_origins(reader, history.keyring, history.origin)
-        with closing(AgainstLog()) as against:
-            for section in reader.sections():
-                target = history.find_head(section.title_number)
-                incoming = _Incoming(history, reader, section, target, keep=keep)
-                head = _check_section(incoming, target, now)
-                against.add_chain(section.title_number, section.head, incoming.trace)
-                if target is None:
-                    check_new(history, section.title_number, incoming.addresses)
-                incoming.flush()
-                yield head, target, incoming.may_erase
-                if not reader.header.complete:
-                    reader.skip(section)  # an incremental bundle may begin below what is here
-            log.take(reader, against, keep=keep)
+        for section in reader.sections():
+            target = history.find_head(section.title_number)
+            incoming = _Incoming(history, reader, section, target, positions, keep=keep)
+            head = _check_section(incoming, target, now)
+            against.add_chain(section.title_number, section.head, incoming.trace)
+            if target is None:
+                check_new(history, section.title_number, incoming.addresses)
+            incoming.flush()
+            yield head, target, incoming.may_erase
+            if not reader.header.complete:
+                reader.skip(section)  # an incremental bundle may begin below what is here
+        log.take(reader, against, keep=keep)
+
+
+@contextmanager
+def _as_integrity() -> Iterator[None]:
+    """Turn bytes that are of no bundle into an IntegrityError."""
+    try:
+        yield
     except NotABundle:
         raise
     except MalformedError as error:
@@ -167,6 +241,7 @@ def _check_section(incoming: _Incoming, target: Head | None, now: datetime) -> E
         # An incremental bundle continues what the store has, which was verified when it came.
         since=None if incoming.complete else pin,
         trace=incoming.trace,
+        find_positions=incoming.find_positions,
     )
     if pin:
         forked = any(finding.slug == "pin-missing" for finding in report.findings)
@@ -185,10 +260,30 @@ def _check_section(incoming: _Incoming, target: Head | None, now: datetime) -> E
         for finding in report.findings
         if finding.slug != "text-missing" or finding.object_key not in incoming.erased_above
     )
+    # What an earlier entry is worth is for the head's chain to say, and for the log: a copy has to
+    # be able to take in what waits to be settled.
+    findings = tuple(finding for finding in findings if finding.slug not in NOT_STANDING)
     report = replace(report, findings=findings)
     if not report:
         raise _refusal(report, incoming.failure)
+    if target is None or head.version > target.entry.version:
+        _check_stands(history, head, incoming.find_positions)
     return head
+
+
+def _check_stands(history: History, head: Entry, find_positions: FindPositions) -> None:
+    """Check that a head that is to be set stands; raises NotStanding, or NotProven."""
+    stand = history.standing(head.title_number, find_positions).take(head)
+    if stand.stands is None:
+        raise NotProven(
+            f"neither the bundle nor the store shows where {head.title_number} version"
+            f" {head.version} is in the log, and its key {head.key[:16]}… has an end",
+            hint="import a bundle of all titles, which has the log",
+            reason="position-unknown",
+            object_key=layout.head_key(head.title_number),
+        )
+    if not stand.stands:
+        raise not_standing(head, stand)
 
 
 def _refusal(report: Report, failure: LedgerError | None) -> LedgerError:
@@ -213,9 +308,12 @@ class _Incoming:
         reader: BundleReader,
         section: Section,
         target: Head | None,
+        positions: BundlePositions,
         *,
         keep: bool,
     ) -> None:
+        from ledger.bundles.trust_part import either  # noqa: PLC0415 -- slow to load
+
         self.history = history
         self.section = section
         self.complete = reader.header.complete
@@ -231,7 +329,11 @@ class _Incoming:
         self._keep = keep
         self._batch: list[tuple[str, bytes]] = []
         self._above: set[int] = set()
-        self._standing = history.standing(section.title_number)
+        self.find_positions = either(
+            positions.of(section), history.find_positions(section.title_number)
+        )
+        """Tells where the log has the entries, by the bundle or by the store."""
+        self._standing = history.standing(section.title_number, self.find_positions)
         """Knows the versions whose texts the longer of the two chains orders erased."""
         version = version_hint(section.head)
         if target is not None and target.entry.version > version:

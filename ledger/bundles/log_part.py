@@ -29,12 +29,13 @@ from ledger.format.ordered import join
 from ledger.format.report import Finding, Report, finding_of
 from ledger.sealing.index import SealedIndex
 from ledger.sealing.publish import is_published, publish_records, publish_tiles, replace_if_behind
-from ledger.sealing.reader import LogReader
+from ledger.sealing.reader import LogReader, open_as_log
 from ledger.stores.swap import swap
-from ledger.tlog.checkpoint import open_checkpoint
+from ledger.titles.trust_files import accepted_by
 from ledger.tlog.merkle import check_consistency
 from ledger.tlog.objects import LogState, Staging, decode_leaf
 from ledger.tlog.tiles import Tile, TileBuilder, decode_entries, encode_entries, entries_tiles
+from ledger.trust.checkpoints import check_not_behind, not_as_pinned
 from ledger.verification.compare import (
     ADDRESS_BYTES,
     Expected,
@@ -44,14 +45,15 @@ from ledger.verification.compare import (
     gather,
 )
 from ledger.verification.leaf_index import LeafIndex
+from ledger.verification.trust import MAX_DELAY, judge_trust, not_logged
 from ledger.verification.walk import Known
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator
+    from datetime import datetime
 
     from ledger.format.bundle import BundleReader, Header
     from ledger.format.keyring import Keyring
-    from ledger.format.pem import VerifyingKey
     from ledger.titles.history import History
     from ledger.tlog.checkpoint import Checkpoint, SignedCheckpoint
 
@@ -111,25 +113,52 @@ def _reader(history: History) -> LogReader:
 def check_carried(
     members: Iterable[tuple[str, bytes]],
     origin: str,
-    log_keys: Iterable[VerifyingKey],
-    passing: Checkpoint | None = None,
+    keyring: Keyring,
+    there: Checkpoint | None = None,
 ) -> tuple[SignedCheckpoint, Iterator[Batch]]:
     """The checkpoint of a bundle's log, and its leaves, which are checked as they are taken.
 
-    ``passing``: a checkpoint that this log has to continue, if it is the larger one. Raises
-    MalformedError for other members than ``write_log`` gives, and what opening a checkpoint raises;
-    IntegrityError, at the end, if the leaves don't lead to its root.
+    By trust files, the log has to continue every pin, and the checkpoint to count. ``there``: that
+    of the store; this log has to continue it if it is the larger one. If it is the smaller one, the
+    caller compares the two, which shows as much as who signed this one.
+
+    Raises MalformedError for other members than ``write_log`` gives, and what opening a checkpoint
+    raises; IntegrityError, at the end, if the leaves don't lead to its root.
     """
     rest = iter(members)
     key, note = next(rest, ("", b""))
     if key != layout.LOG_CHECKPOINT:
         raise MalformedError(f"not a bundle with a log: it lacks {layout.LOG_CHECKPOINT}")
-    signed = open_checkpoint(note, origin=origin, log_keys=log_keys)
+    signed = open_as_log(note, origin, keyring, any_algorithm=True)
+    accepted = accepted_by(keyring, origin)
+    if accepted is None or there is None or there.size <= signed.checkpoint.size:
+        signed = open_as_log(note, origin, keyring)
+        if accepted is not None:
+            check_not_behind(accepted, signed.checkpoint)
+    passing = _Passing(there, accepted.pins if accepted else ())
     return signed, _check_batches(rest, signed.checkpoint, passing)
 
 
+class _Passing:
+    """What the log has to be like at some sizes, by what was seen of it before."""
+
+    def __init__(self, there: Checkpoint | None, pins: Iterable[Checkpoint]) -> None:
+        self._roots: dict[int, list[tuple[Checkpoint, bool]]] = {}
+        for old, is_pin in [(there, False), *((pin, True) for pin in pins)]:
+            if old is not None:
+                self._roots.setdefault(old.size, []).append((old, is_pin))
+
+    def check(self, builder: TileBuilder) -> None:
+        """Raise IntegrityError if the log is another: ``not-consistent``, ``wrong-root``."""
+        for old, is_pin in self._roots.get(builder.size, ()):
+            root = builder.root()
+            if is_pin and root != old.root:
+                raise not_as_pinned(old)
+            check_consistency(old.size, old.root, old.size, root, ())
+
+
 def _check_batches(
-    rest: Iterator[tuple[str, bytes]], checkpoint: Checkpoint, passing: Checkpoint | None
+    rest: Iterator[tuple[str, bytes]], checkpoint: Checkpoint, passing: _Passing
 ) -> Iterator[Batch]:
     builder = TileBuilder()
     for tile in entries_tiles(checkpoint.size):
@@ -140,9 +169,7 @@ def _check_batches(
         tiles = []
         for leaf in leaves:
             tiles += builder.append(leaf)
-            if passing and builder.size == passing.size:
-                root = builder.root()
-                check_consistency(passing.size, passing.root, passing.size, root, ())
+            passing.check(builder)
         if builder.size == checkpoint.size:
             tiles += builder.unfinished()
         for expected, follows in tiles[1:]:
@@ -174,6 +201,8 @@ class AgainstLog:
     def __init__(self) -> None:
         self._index = LeafIndex()
         self._others = OtherLeaves()
+        self.trust_logged = 1
+        """The last trust file that the leaves name, once they were judged."""
 
     def close(self) -> None:
         """Let go of the temporary file."""
@@ -188,13 +217,16 @@ class AgainstLog:
         leaves = map(decode_leaf, batch.leaves)
         self._index.add_leaves(self._others.passing(leaves, batch.start), batch.start)
 
-    def judge(self, header: Header) -> Iterator[Finding]:
-        """Report what the leaves refute. An incremental bundle may lack titles, and what is below.
+    def judge(self, header: Header, keyring: Keyring) -> Iterator[Finding]:
+        """Report what the leaves refute, of titles and of trust files.
 
-        Yields one unchecked finding for all titles that are in an earlier bundle. Those that the
-        bundle says it left out are reported as that.
+        An incremental bundle may lack titles, and what is below. Yields one unchecked finding for
+        all titles that are in an earlier bundle. Those that the bundle says it left out are
+        reported as that.
         """
         yield from self._others.findings()
+        self.trust_logged, findings = judge_trust(keyring, self._others.trust)
+        yield from findings
         absent = 0
         for title_number, rows, chain in join(self._index.titles(), self._index.chains()):
             if rows is None or (chain is None and title_number in header.left_out):
@@ -232,7 +264,9 @@ def _compare_chain(
     yield from compare(title_number, head, trace, Expected(None, new.last, "", new))
 
 
-def carried_report(reader: BundleReader, keyring: Keyring, against: AgainstLog) -> Report:
+def carried_report(
+    reader: BundleReader, keyring: Keyring, against: AgainstLog, now: datetime
+) -> Report:
     """Report on the log of a bundle, once all titles have been read."""
     origin = reader.header.origin
     members = reader.log()
@@ -244,15 +278,19 @@ def carried_report(reader: BundleReader, keyring: Keyring, against: AgainstLog) 
         return Report(origin, not_shown=(said,) if reader.header.has_log else ())
     try:
         if reader.header.has_log:
-            _, batches = check_carried(members, origin, keys)
+            _, batches = check_carried(members, origin, keyring)
             for batch in batches:
                 against.add_leaves(batch)
     except (IntegrityError, TrustError) as error:
         found = finding_of(error, layout.LOG_CHECKPOINT)
-        message = f"{layout.LOG_CHECKPOINT}: {error}"
-        return Report(origin, findings=(replace(found, message=message),))
-    findings = tuple(against.judge(reader.header))
-    return Report(origin, findings=findings, not_shown=tuple(against.not_shown()))
+        if not found.message.startswith(layout.LOG):
+            found = replace(found, message=f"{layout.LOG_CHECKPOINT}: {error}")
+        return Report(origin, findings=(found,))
+    findings = list(against.judge(reader.header, keyring))
+    accepted = accepted_by(keyring, origin)
+    if accepted and reader.header.has_log and accepted.newest.version > against.trust_logged:
+        findings.append(not_logged(against.trust_logged, "", now, MAX_DELAY))
+    return Report(origin, findings=tuple(findings), not_shown=tuple(against.not_shown()))
 
 
 # -- Into a store --------------------------------------------------------------------------------
@@ -305,7 +343,7 @@ class LogImport:
             digest.update(encode_entries(batch.leaves[max(0, self._base - batch.start) :]))
             against.add_leaves(batch)
         self._digest = digest.hexdigest()
-        for finding in against.judge(header):
+        for finding in against.judge(header, self._log.keyring):
             if finding.severity == "tampering":
                 raise IntegrityError(
                     f"the bundle's own log refutes it: {finding.message}",
@@ -322,7 +360,7 @@ class LogImport:
     def _carried(
         self, members: Iterable[tuple[str, bytes]]
     ) -> tuple[SignedCheckpoint, Iterator[Batch]]:
-        return check_carried(members, self._log.origin, self._log.log_keys, self._there)
+        return check_carried(members, self._log.origin, self._log.keyring, self._there)
 
     def _look(self) -> None:
         """See how far the store's log is: by its state, or by what is published without one."""

@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
+from contextlib import closing
 from typing import TYPE_CHECKING
 
-from ledger.bundles.verifying import verify_bundle
+from ledger.bundles.verifying import NOT_STANDING, verify_bundle
 from ledger.errors import Forked, IntegrityError
 from ledger.format import layout
 from ledger.format.bundle import BUNDLE_KEY, BundleReader, write_bundle
@@ -22,6 +23,7 @@ if TYPE_CHECKING:
     from datetime import datetime
     from typing import BinaryIO
 
+    from ledger.bundles.trust_part import BundlePositions
     from ledger.format.bundle import Section
     from ledger.titles.history import History
 
@@ -37,15 +39,31 @@ def strip_bundle(
 ) -> int:
     """Do what ``Ledger.strip_bundle`` does; ``counts`` says whether an order does."""
     start = source.tell()
+    from ledger.bundles.trust_part import BundlePositions  # noqa: PLC0415 -- slow to load
+
     report = verify_bundle(source, history.keyring, now, origin=history.origin)
     for finding in report.findings:
-        if finding.severity == "tampering":
+        # What is settled since may be above the bundle's head, in the store.
+        if finding.severity == "tampering" and finding.slug not in NOT_STANDING:
             raise IntegrityError(
                 f"the bundle doesn't verify: {finding.message}",
                 reason=finding.slug,
                 object_key=finding.object_key,
             )
     source.seek(start)
+    with closing(BundlePositions(source, history.keyring)) as positions:
+        return _strip(history, source, out, counts, positions)
+
+
+def _strip(
+    history: History,
+    source: BinaryIO,
+    out: BinaryIO,
+    counts: Callable[[Entry], bool],
+    positions: BundlePositions,
+) -> int:
+    from ledger.bundles.trust_part import either, strip_trust  # noqa: PLC0415 -- slow to load
+
     reader = BundleReader(source)
     stripped = 0
 
@@ -53,10 +71,12 @@ def strip_bundle(
         nonlocal stripped
         yield BUNDLE_KEY, reader.header.encode()
         yield layout.LEDGER_KEY, reader.ledger
+        yield from strip_trust(history.store, reader.trust)
         for section in reader.sections():
             entries = _read_all(section)
             above = _above(history, section)
-            standing = history.standing(section.title_number)
+            find = either(positions.of(section), history.find_positions(section.title_number))
+            standing = history.standing(section.title_number, find)
             erased: set[int] = set()
             for entry in (*above, *map(Entry.unverified, entries)):
                 if standing.take(entry).may_erase and entry.erases and counts(entry):
@@ -70,7 +90,11 @@ def strip_bundle(
                 kept = [*(entry.data for entry in above), *kept]
             yield layout.head_key(section.title_number), kept[0] if texts else section.head
             for data in kept:
-                yield layout.entry_key(section.title_number, address_of(data)), data
+                address = address_of(data)
+                yield layout.entry_key(section.title_number, address), data
+                if address in section.receipts:
+                    receipt = section.receipts[address][1]
+                    yield layout.receipt_key(section.title_number, address), receipt
         yield from reader.log()
 
     out.writelines(write_bundle(objects()))

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from contextlib import closing
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, NamedTuple
 
 from ledger.errors import (
     IntegrityError,
@@ -12,22 +12,34 @@ from ledger.errors import (
     NotABundle,
     NotFoundError,
     TrustError,
+    UnsupportedFormatError,
 )
 from ledger.format import layout
 from ledger.format.bundle import BUNDLE_KEY, BundleReader, Section
 from ledger.format.chain import NO_PIN, verify_chain
-from ledger.format.report import Finding, Report, Tally
+from ledger.format.report import Finding, Report, Tally, finding_of
 from ledger.titles.identity import check_pinned, decode_identity
+from ledger.verification.trust import trust_findings
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
     from datetime import datetime
     from typing import BinaryIO
 
+    from ledger.bundles.trust_part import BundlePositions
     from ledger.format.keyring import Keyring
     from ledger.format.report import Severity
 
-__all__ = ["check_origins", "check_source", "verify_bundle"]
+__all__ = ["NOT_STANDING", "check_origins", "check_source", "verify_bundle"]
+
+
+NOT_STANDING = frozenset({"key-ended", "may-not-erase", "position-unknown"})
+"""Findings of entries that are signed rightly, and may count or not: the walk goes on below."""
+
+NO_LEAVES = (
+    "which entries by keys that have an end do not count: only all leaves of the log show it; the"
+    " bundle has receipts, which show what does (verify the store, or a bundle of all titles)"
+)
 
 
 class NotInBundle(NotFoundError):
@@ -50,8 +62,12 @@ def verify_bundle(
     cut was tampered with.
 
     If the bundle is an incremental one, what lies below it is reported as unchecked. ``expect``
-    is a pin: an address that must be in one of its chains.
+    is a pin: an address that must be in one of its chains. With a root in the keyring, the trust
+    files in the bundle say whose keys count, and the log or the receipts in it up to where.
     """
+    from ledger.bundles.trust_part import BundlePositions, bundle_keyring  # noqa: PLC0415
+
+    start = source.tell()
     try:
         reader = BundleReader(source)
         check_origins(reader, keyring, origin)
@@ -61,10 +77,26 @@ def verify_bundle(
         return _not_a_bundle(origin or "", str(error))
     # One report of a title at a time: a bundle may hold millions.
     not_shown = ["that the bundle holds every title, and all there is of them by now"]
+    if reader.trust and keyring.own.root(reader.header.origin) is None:
+        not_shown.append(
+            "what the trust files in the bundle say: your keyring has no root of"
+            f" {reader.header.origin}, so the keys in it count (ledger trust pin)"
+        )
     tally = Tally(reader.header.origin)
     try:
-        for report in _reports(reader, keyring, now, expect, not_shown):
-            tally.add(report)
+        keyring = bundle_keyring(reader, keyring)
+    except (IntegrityError, TrustError, UnsupportedFormatError) as error:
+        tally.add(Report(reader.header.origin, findings=(finding_of(error, BUNDLE_KEY),)))
+        return tally.report()
+    here = source.tell()
+    source.seek(start)
+    positions = BundlePositions(source, keyring)
+    source.seek(here)
+    try:
+        with closing(positions):
+            by = _By(keyring, now, positions)
+            for report in _reports(reader, by, expect, not_shown):
+                tally.add(report)
     except NotABundle as error:
         if tally.report().outcome != "tampered":
             raise
@@ -73,12 +105,21 @@ def verify_bundle(
     return Report(merged.origin, merged.titles, merged.entries, merged.findings, tuple(not_shown))
 
 
+class _By(NamedTuple):
+    """What a bundle is judged by."""
+
+    keyring: Keyring
+    now: datetime
+    positions: BundlePositions
+
+
 def _reports(
-    reader: BundleReader, keyring: Keyring, now: datetime, expect: str | None, unseen: list[str]
+    reader: BundleReader, by: _By, expect: str | None, unseen: list[str]
 ) -> Iterator[Report]:
     """A report for each title in turn, one for the log, and one for the bundle as a whole."""
     from ledger.bundles.log_part import AgainstLog, carried_report  # noqa: PLC0415 -- slow to load
 
+    yield Report(reader.header.origin, findings=trust_findings(by.keyring, by.now))
     for title_number in reader.header.left_out:
         key = layout.head_key(title_number)
         message = f"{key}: left out of the bundle: it did not hold together when it was exported"
@@ -93,17 +134,19 @@ def _reports(
                 is_empty = False
                 read = _declaring(reader, _noting(section.read, expect, seen))
                 trace = bytearray()
-                report = _verify_section(reader, section, keyring, now, read=read, trace=trace)
+                report = _verify_section(reader, section, by, read=read, trace=trace)
+                if not reader.header.has_log and _lacks_position(report):
+                    unseen.append(NO_LEAVES)
                 if report.outcome == "tampered":
                     trace.clear()
                 against.add_chain(section.title_number, section.head, trace)
                 unseen += (said for said in report.not_shown if said != NO_PIN)
                 yield report
             if reader.header.has_log:
-                report = carried_report(reader, keyring, against)
+                report = carried_report(reader, by.keyring, against, by.now)
                 unseen += report.not_shown
                 yield report
-            elif is_empty and keyring.keys(reader.header.origin, "log"):
+            elif is_empty and by.keyring.keys(reader.header.origin, "log"):
                 yield _nothing(reader.header.origin)
     except NotABundle:
         raise
@@ -193,8 +236,7 @@ def _declaring(
 def _verify_section(
     reader: BundleReader,
     section: Section,
-    keyring: Keyring,
-    now: datetime,
+    by: _By,
     *,
     read: Callable[[str], bytes | None],
     trace: bytearray,
@@ -202,12 +244,18 @@ def _verify_section(
     report = verify_chain(
         section.title_number,
         origin=reader.header.origin,
-        keyring=keyring,
+        keyring=by.keyring,
         head=section.head,
         read=read,
-        now=now,
+        now=by.now,
         trace=trace,
+        find_positions=by.positions.of(section),
     )
-    if any(f.severity != "warning" and f.slug != NotInBundle.slug for f in report.findings):
+    passed = {NotInBundle.slug, *NOT_STANDING}
+    if any(f.severity != "warning" and f.slug not in passed for f in report.findings):
         reader.skip(section)  # the walk broke off, what follows is another title's
     return report
+
+
+def _lacks_position(report: Report) -> bool:
+    return any(finding.slug == "position-unknown" for finding in report.findings)

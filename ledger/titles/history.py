@@ -214,9 +214,13 @@ class History:
 
         return find
 
-    def standing(self, title_number: str) -> Standing:
-        """What follows a chain of the title from its head down."""
-        return Standing(self.keyring.judge(self.origin, self.find_positions(title_number)))
+    def standing(self, title_number: str, find_positions: FindPositions | None = None) -> Standing:
+        """What follows a chain of the title from its head down.
+
+        ``find_positions`` knows more than the store's log.
+        """
+        find = find_positions or self.find_positions(title_number)
+        return Standing(self.keyring.judge(self.origin, find))
 
     def walk(self, head: Entry) -> Iterator[Entry]:
         """The head and all before it, newest first, one read each.
