@@ -38,6 +38,7 @@ from cli.reports import (
 from cli.session import open_ledger
 from cli.terminal.output import working
 from cli.terminal.progress import heeding
+from cli.trust_copies import TrustOption, accept_bundle
 from cli.witnesses import WitnessOption, read_policy
 from ledger import Log, audit_bundle
 from ledger.format.report import Tally
@@ -66,6 +67,7 @@ class Asked:
     connections: int | None
     store: str | None
     silent: bool
+    trust: list[Path] | None
 
 
 def audit(
@@ -111,6 +113,7 @@ def audit(
         ),
     ] = None,
     key: KeyOption = None,
+    trust: TrustOption = None,
     report_file: ReportOption = None,
     origin: OriginOption = None,
     jobs: JobsOption = None,
@@ -143,6 +146,8 @@ def audit(
             "--bundle audits a whole file, so it can't be used with --state, --witness, --cosign or"
             " --store"
         )
+    if trust and bundle is None:
+        raise typer.BadParameter("--trust needs --bundle: a store has its own trust files")
     asked = Asked(
         state=state,
         max_delay=timedelta(seconds=parse_duration(max_delay)),
@@ -153,6 +158,7 @@ def audit(
         connections=connections,
         store=store,
         silent=quiet or as_json,
+        trust=trust,
     )
     with Evidence(report_file) as evidence, _signing(cosign, key) as sign:
         if bundle is not None:
@@ -205,6 +211,7 @@ def _audit_bundle(bundle: Path, asked: Asked, evidence: Evidence) -> Report:
     known = config.origin if asked.origin is None else asked.origin
     try:
         with reading(bundle) as source, working("auditing", quiet=asked.silent):
+            keyring = accept_bundle(keyring, asked.trust, source)
             report = heeding(lambda: audit_bundle(source, keyring=keyring, origin=known))
             evidence.note(bundle={"file": str(bundle), "sha256": sha256_of(source)})
     except OSError as error:

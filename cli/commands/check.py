@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Annotated, Any
 
@@ -13,9 +14,21 @@ from cli.options import DebugOption, JsonOption, OriginOption, QuietOption
 from cli.reports import EXIT_CODES, note_ambiguity
 from cli.terminal.output import print_json, report_json, report_lines, style
 from cli.terminal.text import printable
+from cli.trust_copies import TrustOption, accept_copies
 from cli.witnesses import WitnessOption, read_policy
-from ledger import Erased, Finding, IntegrityError, Keyring, Report, TrustError, check_entry
-from ledger.errors import OriginNotPinned
+from ledger import (
+    Entry,
+    Erased,
+    Finding,
+    IntegrityError,
+    Keyring,
+    LedgerError,
+    MalformedError,
+    Report,
+    TrustError,
+    check_entry,
+)
+from ledger.errors import NotProven, OriginNotPinned
 from ledger.format.entry import MAX_BYTES
 from ledger.format.report import finding_of
 from ledger.offline import ENTRY, RECEIPT
@@ -51,6 +64,7 @@ def check(
             help="The log's keys; default: those in your keyring.",
         ),
     ] = None,
+    trust: TrustOption = None,
     origin: OriginOption = None,
     witness: WitnessOption = None,
     as_json: JsonOption = False,
@@ -61,12 +75,18 @@ def check(
 
     Also checks the entry's own signature, for which your keyring needs the registrars' keys.
 
+    If you pinned a trust file, pass them all with --trust: they say whose keys count, and up to
+    where in the log.
+
     Exits with 0 if both hold, 20 if one does not, and 3 if your keyring has no registrar of the
-    ledger, if the entry is without its text, or if the receipt is not cosigned as --witness asks,
-    or not signed with every algorithm that the log has a key of.
+    ledger, if the entry is without its text, if the receipt is not cosigned as --witness asks, or
+    not signed with every algorithm that the log has a key of; by trust files also if a key that
+    ended signed the entry or the receipt, and 'ledger prove' has to make a newer receipt.
     """
     if receipt == entry == "-":
         raise typer.BadParameter("only one of RECEIPT and --entry can be stdin")
+    if vkey and trust:
+        raise typer.BadParameter("--trust says what the log's keys are, so --vkey can't be used")
     config = load_config()
     keyring = config.keyring()
     known = config.origin if origin is None else origin
@@ -77,6 +97,8 @@ def check(
     policy = read_policy(witness, keyring) if witness is not None else None
     # One byte more than either can have shows that a file is too large.
     files = read_input(receipt, MAX_BYTES + 1), read_input(entry, MAX_BYTES + 1)
+    if trust:
+        keyring = accept_copies(keyring, trust, known or _claimed_origin(files[1]))
     proven: Proven | None = None
     try:
         witnesses = policy.witnesses if policy else ()
@@ -85,7 +107,7 @@ def check(
     except OriginNotPinned:
         raise  # nothing was checked
     except (IntegrityError, TrustError) as error:
-        report = Report(known or "", findings=(finding_of(error, RECEIPT),))
+        report = Report(known or "", findings=(_refusal(error),))
     report = note_ambiguity(report, keyring, known)
     if as_json:
         print_json(report_json(report) | _facts(proven))
@@ -95,10 +117,28 @@ def check(
     return EXIT_CODES[report.outcome]
 
 
+def _claimed_origin(entry: bytes) -> str:
+    """Return which ledger an entry says it is of, or "": checking it says what is wrong."""
+    try:
+        return Entry.unverified(entry).ledger
+    except MalformedError:
+        return ""
+
+
+def _refusal(error: LedgerError) -> Finding:
+    """Return the finding of what does not hold, or is not shown; then with what would show it."""
+    found = finding_of(error, RECEIPT)
+    if isinstance(error, NotProven) and error.hint:
+        return replace(found, message=f"{found.message} ({error.hint})")
+    return found
+
+
 def _with_only_log_keys(keyring: Keyring, keys: list[NoteKey]) -> Keyring:
     """Return the keyring with these as the only keys of their log."""
     logs = {key.name for key in keys}
-    keyring = Keyring(each for each in keyring if each.role != "log" or each.origin not in logs)
+    kept = [each for each in keyring if keyring.counts(each) and each.role != "log"]
+    kept += [each for each in keyring if each.role == "log" and each.origin not in logs]
+    keyring = Keyring(kept, [root for root in keyring.roots if root.origin not in logs])
     for key in keys:
         keyring = keyring.trust(key.name, key.key, role="log")
     return keyring
@@ -109,11 +149,17 @@ def _judge(proven: Proven, policy: WitnessPolicy | None) -> Report:
     not_shown = [] if policy is not None and policy.quorum != NONE else [FORKS]
     unsigned = proven.unsigned()
     found = policy.judge(proven.signed, datetime.now(UTC), RECEIPT) if policy else None
-    findings = [finding for finding in (unsigned, found) if finding]
+    findings = [finding for finding in (unsigned, proven.doubt, found) if finding]
     if proven.entry.is_withheld:
         what = "its text is withheld: the signature and the receipt hold, but not what was said"
         findings.append(Finding("unchecked", Erased.slug, ENTRY, f"{ENTRY}: {what}"))
-    return Report(proven.entry.ledger, 0, int(not unsigned), tuple(findings), tuple(not_shown))
+    return Report(
+        proven.entry.ledger,
+        0,
+        int(not (unsigned or proven.doubt)),
+        tuple(findings),
+        tuple(not_shown),
+    )
 
 
 def _facts(proven: Proven | None) -> dict[str, Any]:

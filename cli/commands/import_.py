@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import sys
 from pathlib import Path
-from typing import Annotated, BinaryIO
+from typing import TYPE_CHECKING, Annotated, BinaryIO
 
 import typer
 
@@ -15,10 +15,13 @@ from cli.session import in_steps, open_ledger
 from cli.terminal.output import counted, print_json, working
 from cli.terminal.text import printable
 from ledger import Ledger, TrustError
-from ledger.format.layout import LEDGER_KEY
+from ledger.format.layout import LEDGER_KEY, trust_key
 from ledger.offline import bundle_origin
 from ledger.stores import open_store
 from ledger.titles.identity import find_origin
+
+if TYPE_CHECKING:
+    from ledger import Keyring, Store
 
 __all__ = ["import_"]
 
@@ -38,7 +41,9 @@ def import_(
     titles that are further along stay as they are. A text that a title orders erased never comes
     back; one that is here is erased as 'ledger erase --finish' does.
 
-    A store without a ledger becomes the bundle's ledger, if you trust one of its registrars.
+    A store without a ledger becomes the bundle's ledger, if you trust one of its registrars, or
+    pinned one of its trust files. Trust files come first, and titles are judged by them: a title
+    whose head would not stand is refused.
     """
     bundle = spooled(sys.stdin.buffer) if file == "-" else reading(Path(file))
     shown = working("importing", quiet=quiet or as_json)
@@ -58,6 +63,7 @@ def import_(
         facts = {"moved": done.moved, "unchanged": done.unchanged}
         print_json(
             {"file": file, **facts, "log_leaves": done.leaves, "log_left_out": done.left_out}
+            | {"trust_left_out": done.trust_left_out}
             | {"not_erased": list(done.not_erased), "left_out": list(done.titles_left_out)}
         )
     elif not quiet:
@@ -66,6 +72,8 @@ def import_(
             typer.echo(f"the log has {counted(done.leaves, 'leaf')} more")
         if done.left_out:
             typer.echo("the log was left out, as your keyring has no key of it", err=True)
+        if done.trust_left_out:
+            typer.echo("the trust files were left out, as you pinned none of them", err=True)
         for title_number in done.titles_left_out:
             typer.echo(f"not in the bundle: {title_number} was left out of it", err=True)
         for said in done.not_erased:
@@ -75,7 +83,8 @@ def import_(
 def _open_or_prepare(store: str | None, connections: int | None, source: BinaryIO) -> Ledger:
     config = load_config()
     opened = open_store(config.store(store), connections=config.connections(connections))
-    if find_origin(opened) is not None:
+    there = find_origin(opened)
+    if there is not None and not _lacks_trust(opened, there, config.keyring()):
         opened.close()
         return open_ledger(store, connections=connections)
     origin, expected = bundle_origin(source), config.origin_of(opened)
@@ -86,3 +95,9 @@ def _open_or_prepare(store: str | None, connections: int | None, source: BinaryI
             reason="wrong-ledger",
         )
     return Ledger.for_import(opened, origin=origin, keyring=config.keyring())
+
+
+def _lacks_trust(store: Store, origin: str, keyring: Keyring) -> bool:
+    """Whether a store can't be opened, as the trust file that is pinned is to be imported yet."""
+    root = keyring.root(origin)
+    return root is not None and store.get(trust_key(root.version)) is None

@@ -39,6 +39,7 @@ from cli.sampling import Sample, draw, read_titles
 from cli.session import open_ledger
 from cli.terminal.output import working
 from cli.terminal.progress import heeding
+from cli.trust_copies import TrustOption, accept_bundle
 from cli.witnesses import WitnessOption, address_by, judge_published, read_policy
 from ledger import Ledger, Report, verify_bundle
 from ledger.format.layout import is_address
@@ -70,6 +71,7 @@ class Asked:
     connections: int | None
     silent: bool
     witness: WitnessPolicy | None
+    trust: list[Path] | None
 
 
 def verify(
@@ -111,6 +113,7 @@ def verify(
     bundle: Annotated[
         Path | None, typer.Option("--bundle", metavar="FILE", help="Verify a bundle offline.")
     ] = None,
+    trust: TrustOption = None,
     report_file: ReportOption = None,
     origin: OriginOption = None,
     witness: WitnessOption = None,
@@ -142,6 +145,7 @@ def verify(
         connections=connections,
         silent=quiet or as_json,
         witness=read_policy(witness) if witness is not None else None,
+        trust=trust,
     )
     if titles_from is not None and chosen:
         raise typer.BadParameter("--titles-from can't be used with TITLE")
@@ -158,6 +162,8 @@ def verify(
 
 
 def _check_titles(asked: Asked) -> None:
+    if asked.trust:
+        raise typer.BadParameter("--trust needs --bundle: a store has its own trust files")
     pinned = asked.expect is not None or asked.since is not None
     if pinned and len(asked.titles) != 1:
         raise typer.BadParameter("--expect and --since need exactly one TITLE")
@@ -264,6 +270,7 @@ def _verify_bundle(bundle: Path, asked: Asked, evidence: Evidence) -> Report:
     known = config.origin if asked.origin is None else asked.origin
     try:
         with reading(bundle) as source, working("verifying", quiet=asked.silent):
+            keyring = accept_bundle(keyring, asked.trust, source)
             report = heeding(
                 lambda: verify_bundle(source, keyring=keyring, origin=known, expect=asked.expect)
             )
