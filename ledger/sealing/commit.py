@@ -26,6 +26,7 @@ from ledger.errors import (
     TrustError,
 )
 from ledger.format import layout, times
+from ledger.sealing.disowned import find_bogus
 from ledger.sealing.index import SealedIndex
 from ledger.sealing.memory import MemoryFile, SealerMemory, SeenTrust, SetAside
 from ledger.sealing.publish import (
@@ -158,7 +159,10 @@ class Committed:
         self.log = LogReader(history.store, history.origin, history.keyring)
         self.signers = signers
         self.memory = memory
-        self.index = SealedIndex(memory.path.with_name(f"{memory.path.name}.index"))
+        self.index = SealedIndex(
+            memory.path.with_name(f"{memory.path.name}.index"),
+            lambda title, leaves: find_bogus(self.store, history.keyring, title, leaves),
+        )
         """Covers what ``state`` commits to, once that is settled or appended to."""
         self.findings: list[Finding] = []
         """Records of titles that were wrong, and are mended."""

@@ -11,7 +11,7 @@ from __future__ import annotations
 import sqlite3
 from contextlib import contextmanager, suppress
 from pathlib import Path
-from typing import TYPE_CHECKING, NamedTuple
+from typing import TYPE_CHECKING, NamedTuple, TypeAlias
 
 from ledger.errors import IntegrityError, StoreUnavailable
 from ledger.format.standing import Positions
@@ -20,26 +20,35 @@ from ledger.tlog.objects import RECORDED, Leaf, OtherLeaf, SealedRecord, TrustLe
 
 if TYPE_CHECKING:
     import os
-    from collections.abc import Iterable, Iterator
+    from collections.abc import Callable, Collection, Iterable, Iterator
 
     from ledger.sealing.reader import LogReader
     from ledger.tlog.checkpoint import Checkpoint
 
 __all__ = ["SealedIndex"]
 
-FORMAT = 2
+FORMAT = 3
 TABLES = f"""
 CREATE TABLE trust (version INTEGER, digest BLOB, at INTEGER);
 CREATE TABLE covered (origin TEXT, size INTEGER, root BLOB);
 CREATE TABLE leaf (title TEXT, version INTEGER, at INTEGER, address BLOB,
-                   PRIMARY KEY (title, version, address)) WITHOUT ROWID;
+                   PRIMARY KEY (title, version, at)) WITHOUT ROWID;
 PRAGMA user_version = {FORMAT};
 """
 ADD_TRUST = "INSERT INTO trust VALUES (?, ?, ?)"
-ADD = "INSERT OR IGNORE INTO leaf VALUES (?, ?, ?, ?)"
-NEWEST = """SELECT version, MIN(at), address FROM leaf WHERE title = ?
+ADD = "INSERT INTO leaf VALUES (?, ?, ?, ?)"
+NEWEST = """SELECT version, MIN(at), address FROM leaf WHERE title = ? AND at NOT IN ({})
             GROUP BY version ORDER BY version DESC LIMIT ?"""
+ALL = "SELECT version, address, at FROM leaf WHERE title = ?"
 POSITIONS = "SELECT address, MIN(at) FROM leaf WHERE title = ? GROUP BY address"
+
+
+FindBogus: TypeAlias = "Callable[[str, Iterable[tuple[int, str, int]]], Collection[int]]"
+"""Finds, of the leaves of a title (version, address, index), those that count for nothing."""
+
+
+def _none(_title_number: str, _leaves: Iterable[tuple[int, str, int]]) -> Collection[int]:
+    return ()
 
 
 class _Covered(NamedTuple):
@@ -53,7 +62,13 @@ class _Covered(NamedTuple):
 class SealedIndex:
     """The index in a file, or a temporary one. One thread at a time uses it."""
 
-    def __init__(self, path: str | os.PathLike[str] | None = None) -> None:
+    def __init__(
+        self,
+        path: str | os.PathLike[str] | None = None,
+        find_bogus: FindBogus = _none,
+    ) -> None:
+        """``find_bogus`` tells which leaves of a title count for nothing, as if not logged."""
+        self._find_bogus = find_bogus
         self.path = None if path is None else Path(path)
         self._database: sqlite3.Connection | None = None
         self._covered: _Covered | None = None
@@ -149,7 +164,12 @@ class SealedIndex:
 
     def _rows(self, title_number: str, most: int) -> list[tuple[int, int, bytes]]:
         with self._failing():
-            return self._connection().execute(NEWEST, (title_number, most)).fetchall()
+            every = self._connection().execute(ALL, (title_number,))
+            bogus = self._find_bogus(
+                title_number, ((version, address.hex(), at) for version, address, at in every)
+            )
+            query = NEWEST.format(", ".join(map(str, sorted(bogus))))
+            return self._connection().execute(query, (title_number, most)).fetchall()
 
     def _connection(self) -> sqlite3.Connection:
         if self._database is None:

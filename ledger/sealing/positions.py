@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from contextlib import suppress
+from functools import partial
 from threading import Lock
 from typing import TYPE_CHECKING
 
@@ -80,9 +81,12 @@ class LogPositions:
             return self._follow(log, checkpoint).newest(title_number) if checkpoint else None
 
     def _follow(self, log: LogReader, checkpoint: Checkpoint) -> SealedIndex:
-        from ledger.sealing.index import SealedIndex  # noqa: PLC0415 -- slow to load
+        from ledger.sealing.disowned import find_bogus  # noqa: PLC0415 -- slow to load
+        from ledger.sealing.index import SealedIndex  # noqa: PLC0415
 
-        self._index = self._index or SealedIndex()
+        self._index = self._index or SealedIndex(
+            find_bogus=partial(find_bogus, log.store, log.keyring)
+        )
         self._index.follow(log, checkpoint)
         return self._index
 

@@ -22,6 +22,7 @@ from ledger.errors import (
 from ledger.format import layout
 from ledger.format.keyring import TRUST_THE_LOG
 from ledger.format.report import Finding, finding_of
+from ledger.sealing.disowned import find_bogus, is_doubtful
 from ledger.titles.identity import check_there
 from ledger.titles.trust_files import accepted_by
 from ledger.tlog.checkpoint import Checkpoint, SignedCheckpoint, check_algorithms, open_checkpoint
@@ -442,19 +443,25 @@ class LogReader:
         """
         newest, start = self._start(title_number, checkpoint)
         title = f'"title_number":"{title_number}",'.encode()
-        for data in self.proved_leaves(checkpoint, start):
+        found: dict[int, Leaf] = {start - 1: newest} if newest else {}
+        for at, data in enumerate(self.proved_leaves(checkpoint, start), start):
             if title in data:
                 leaf = decode_leaf(data)
                 if isinstance(leaf, Leaf) and leaf.title_number == title_number:
-                    newest = max(newest or leaf, leaf, key=lambda each: each.version)
-        return newest
+                    found[at] = leaf
+        rows = ((leaf.version, leaf.address, at) for at, leaf in found.items())
+        for at in find_bogus(self.store, self.keyring, title_number, rows):
+            del found[at]
+        return max(found.values(), key=lambda each: each.version, default=None)
 
     def _start(self, title_number: str, checkpoint: Checkpoint) -> tuple[Leaf | None, int]:
         """The newest leaf of a title that its record proves, and from where on to look further."""
         with suppress(IntegrityError):
             found = self.proved_record(title_number, checkpoint)
             if found:
-                return found[0], (found[1].leaf_of(found[0].version) or 0) + 1
+                at = found[1].leaf_of(found[0].version) or 0
+                if not is_doubtful(self.keyring, at):
+                    return found[0], at + 1
         return None, 0
 
     def _search_all(self, leaf: Leaf, checkpoint: Checkpoint) -> int | None:

@@ -71,7 +71,7 @@ class Trust:
 
         It lies from where a file revokes the key on, and before where the log was by then.
         """
-        return any(start <= leaf < end for start, end in self._disowned)
+        return any(start <= leaf < end for start, end in self.disowned)
 
     def registrar(self, key_id: str) -> TrustKey | None:
         """The key of this id, if some file lists it as a registrar's."""
@@ -118,17 +118,17 @@ class Trust:
         return {key.key_id: key for file in self.files for key in file.keys}
 
     @cached_property
-    def _disowned(self) -> list[tuple[int, int]]:
+    def disowned(self) -> tuple[tuple[int, int], ...]:
         """The leaves that stolen keys of the log may have made, as ranges."""
         known: dict[str, int] = {}
         for file in self.files:
             for revoked in file.revoked:
                 known.setdefault(revoked.key_id, file.log.size)
-        return [
+        return tuple(
             (revoked.start, known[revoked.key_id])
             for revoked in self.newest.revoked
             if (key := self.listed.get(revoked.key_id)) and key.role == "log"
-        ]
+        )
 
     @cached_property
     def _ends(self) -> dict[str, int]:

@@ -57,6 +57,8 @@ class LeafIndex:
     """Leaves and heads, added in any order and read in the order of titles."""
 
     def __init__(self) -> None:
+        self.dropped: set[str] = set()
+        """The titles that had leaves which were dropped."""
         with _failing():
             # One thread at a time uses it, but not always the same one.
             self._database = sqlite3.connect("", isolation_level=None, check_same_thread=False)
@@ -104,6 +106,17 @@ class LeafIndex:
         """Yield the titles that have leaves, in order, with their leaves by version and index."""
         return self._titles("SELECT * FROM leaf ORDER BY title, version, at")
 
+    def titles_within(self, start: int, end: int) -> Iterator[tuple[str, Iterator[Row]]]:
+        """Yield the titles that have leaves in a range, in order, with all their leaves."""
+        within = "SELECT title FROM leaf WHERE at >= ? AND at < ?"
+        query = f"SELECT * FROM leaf WHERE title IN ({within}) ORDER BY title, version, at"  # noqa: S608 -- no values
+        return self._titles(query, (start, end))
+
+    def drop(self, title_number: str, leaves: Iterable[int]) -> None:
+        """Forget the leaves of a title that have these indexes."""
+        self.dropped.add(title_number)
+        self._add("DELETE FROM leaf WHERE at = ?", ((at,) for at in leaves))
+
     def later_titles(self) -> Iterator[tuple[str, Iterator[Row]]]:
         """Yield the titles that have later leaves, in the same way."""
         return self._titles("SELECT * FROM later ORDER BY title, version, at")
@@ -114,8 +127,10 @@ class LeafIndex:
         for key, group in groupby(rows, lambda row: str(row[0])):
             yield key[:-1], (Known(*row[1:]) for row in group)
 
-    def _titles(self, query: str) -> Iterator[tuple[str, Iterator[Row]]]:
-        for key, group in groupby(self._read(query), lambda row: str(row[0])):
+    def _titles(
+        self, query: str, values: tuple[int, ...] = ()
+    ) -> Iterator[tuple[str, Iterator[Row]]]:
+        for key, group in groupby(self._read(query, values), lambda row: str(row[0])):
             yield key[:-1], (Row(*row[1:]) for row in group)
 
     def newest(self) -> Iterator[tuple[str, int]]:

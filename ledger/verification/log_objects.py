@@ -9,14 +9,16 @@ from typing import TYPE_CHECKING
 from ledger.errors import LedgerError, MalformedError
 from ledger.format import layout
 from ledger.format.report import Finding, Report, finding_of
+from ledger.sealing.disowned import find_bogus
 from ledger.sealing.publish import is_published, recover_commit
 from ledger.sealing.reader import LogReader
+from ledger.tlog.objects import Leaf, decode_leaf
 from ledger.tlog.tiles import ENTRIES, WIDTH, Tile, check_tile, decode_entries, parse_tile
 from ledger.verification.compare import OtherLeaves
 from ledger.verification.leaf_index import LeafIndex
 from ledger.verification.records import judge_records
 from ledger.verification.replay import rehash
-from ledger.verification.trust import judge_trust
+from ledger.verification.trust import drop_disowned, judge_trust
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -68,15 +70,29 @@ def judge_emptiness(history: History) -> Finding | None:
         return None
     try:
         signed = log.checkpoint() if log.log_keys else None
+        if signed is not None and not _names_an_entry(log, signed.checkpoint):
+            return None
     except LedgerError as error:
         return finding_of(error, layout.LOG_CHECKPOINT)
-    if signed is not None and signed.checkpoint.size == 0:
-        return None
     if signed is not None:
         message = f"the store lists no title, though its log has {signed.checkpoint.size:,} leaves"
         return Finding("tampering", "nothing-there", layout.LOG_CHECKPOINT, message)
     message = "the store lists no title, though this ledger has a log: it may have been emptied"
     return Finding("unchecked", "nothing-there", layout.LOG_CHECKPOINT, message)
+
+
+def _names_an_entry(log: LogReader, checkpoint: Checkpoint) -> bool:
+    """Whether the log has an entry of a title. It is read to its end, and proved, if it has none.
+
+    Trust files are logged from the first seal on, before there is a title.
+    """
+    for at, data in enumerate(log.proved_leaves(checkpoint)):
+        leaf = decode_leaf(data)
+        if isinstance(leaf, Leaf):
+            row = leaf.version, leaf.address, at
+            if not find_bogus(log.store, log.keyring, leaf.title_number, [row]):
+                return True
+    return False
 
 
 def _check(log: LogReader, others: OtherLeaves) -> Iterator[Finding]:
@@ -97,7 +113,8 @@ def _check(log: LogReader, others: OtherLeaves) -> Iterator[Finding]:
             return
         yield from others.findings()
         yield from judge_trust(log.keyring, others.trust)[1]
-        yield from judge_records(log, index.titles(), 0, size)
+        yield from drop_disowned(log, index)
+        yield from judge_records(log, index.titles(), 0, size, index.dropped)
         yield from _check_tiles(log, signed.checkpoint)
 
 

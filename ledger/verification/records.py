@@ -15,8 +15,9 @@ from ledger.format.report import Finding
 from ledger.tlog.objects import RECORDED, SealedRecord
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Iterator
+    from collections.abc import Collection, Iterable, Iterator
 
+    from ledger.format.report import Severity
     from ledger.sealing.reader import LogReader
     from ledger.stores.base import Blob
     from ledger.verification.leaf_index import Row
@@ -27,22 +28,30 @@ BATCH = 256
 
 
 def judge_records(
-    log: LogReader, titles: Iterable[tuple[str, Iterable[Row]]], start: int, size: int
+    log: LogReader,
+    titles: Iterable[tuple[str, Iterable[Row]]],
+    start: int,
+    size: int,
+    disowned: Collection[str] = (),
 ) -> Iterator[Finding]:
     """Report the records that are not as the leaves from ``start`` to ``size`` have their titles.
 
-    ``titles``: those that have such leaves, with the leaves by version and index.
+    ``titles``: those that have such leaves, with the leaves by version and index. ``disowned``:
+    those that had others, which count for nothing: their records may be from before that was known.
     """
     wanted = ((title, record) for title, rows in titles if (record := _record_of(rows)))
     while taken := dict(islice(wanted, BATCH)):
         keys = [layout.sealed_key(title) for title in taken]
-        for record, (key, blob) in zip(taken.values(), log.store.get_many(keys), strict=True):
+        for (title, record), (key, blob) in zip(
+            taken.items(), log.store.get_many(keys), strict=True
+        ):
             if blob is None:
                 message = f"{key}: missing, though the log has the title: readers have to search"
                 yield Finding("warning", "bad-record", key, message)
             elif why := _refute(log, blob, record, start, size):
                 message = f"{key}: {why}; the record is to blame, and not the title"
-                yield Finding("tampering", "bad-record", key, message)
+                severity: Severity = "warning" if title in disowned else "tampering"
+                yield Finding(severity, "bad-record", key, message)
 
 
 def _record_of(rows: Iterable[Row]) -> SealedRecord | None:

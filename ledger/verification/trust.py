@@ -6,17 +6,20 @@ from datetime import timedelta
 from typing import TYPE_CHECKING
 
 from ledger.format import layout, times
+from ledger.format.ordered import join
 from ledger.format.report import Finding
 from ledger.titles.trust_files import accepted_by
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable
+    from collections.abc import Iterable, Iterator
     from datetime import datetime
 
     from ledger.format.keyring import Keyring
+    from ledger.sealing.reader import LogReader
     from ledger.tlog.objects import TrustLeaf
+    from ledger.verification.leaf_index import LeafIndex, Row
 
-__all__ = ["MAX_DELAY", "judge_trust", "not_logged", "trust_findings"]
+__all__ = ["MAX_DELAY", "drop_disowned", "judge_trust", "not_logged", "trust_findings"]
 
 MAX_DELAY = timedelta(days=1)
 """How long an entry, or a trust file, may wait to be logged."""
@@ -46,6 +49,43 @@ def judge_trust(
 
     accepted = accepted_by(keyring)
     return judge_leaves(accepted, leaves, logged) if accepted else (logged, ())
+
+
+def drop_disowned(
+    log: LogReader, index: LeafIndex, logged: Iterable[tuple[str, int]] = ()
+) -> Iterator[Finding]:
+    """Forget the leaves of entries that a thief of the log's key made, and report each.
+
+    ``logged``: titles, in order, and the last version of each that earlier leaves name.
+    """
+    from ledger.sealing.disowned import disowned_ranges, find_bogus  # noqa: PLC0415
+
+    before = list(logged) if disowned_ranges(log.keyring) else []
+    bogus: dict[str, dict[int, Finding]] = {}
+    for start, end in disowned_ranges(log.keyring):
+        for title_number, group, version in join(index.titles_within(start, end), before):
+            if group is None:
+                continue
+            rows = list(group)
+            named = ((row.version, row.address, row.at) for row in rows)
+            found = find_bogus(log.store, log.keyring, title_number, named, version or 0)
+            if found:
+                bogus[title_number] = {
+                    row.at: _disowned(title_number, row) for row in rows if row.at in found
+                }
+    for title_number, findings in bogus.items():
+        index.drop(title_number, findings)
+        yield from findings.values()
+
+
+def _disowned(title_number: str, row: Row) -> Finding:
+    key = layout.head_key(title_number)
+    message = (
+        f"{key}: leaf {row.at} of the log names version {row.version} ({row.address}), which its"
+        " chain does not have, or which leaves out a version: a revoked key of the log may have"
+        " made it, and it counts for nothing"
+    )
+    return Finding("warning", "leaf-disowned", key, message)
 
 
 def not_logged(logged: int, since: str, now: datetime, max_delay: timedelta) -> Finding:

@@ -1,0 +1,86 @@
+"""Leaves that a thief of the log's key may have made: what they name counts only if it is there.
+
+A trust file that revokes a key of the log says from which leaf on the thief may have signed.
+``docs/spec.md``, "Trust files in the log".
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from ledger.format import layout
+from ledger.format.entry import address_of, parent_hint, version_hint
+from ledger.titles.trust_files import accepted_by
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable
+
+    from ledger.format.keyring import Keyring
+    from ledger.stores.base import Store
+
+__all__ = ["disowned_ranges", "find_bogus", "is_doubtful"]
+
+
+def disowned_ranges(keyring: Keyring) -> tuple[tuple[int, int], ...]:
+    """The leaves that revoked keys of the log may have made, as ranges of their indexes."""
+    accepted = accepted_by(keyring)
+    return accepted.disowned if accepted else ()
+
+
+def is_doubtful(keyring: Keyring, at: int) -> bool:
+    """Whether a revoked key of the log may have made the leaf of this index."""
+    return any(start <= at < end for start, end in disowned_ranges(keyring))
+
+
+def find_bogus(
+    store: Store,
+    keyring: Keyring,
+    title_number: str,
+    leaves: Iterable[tuple[int, str, int]],
+    logged: int = 0,
+) -> set[int]:
+    """Find the leaves of a title that are disowned: a thief made them, or may as well have.
+
+    ``leaves`` are versions, addresses and indexes, all from some index on; ``logged`` is the last
+    version that the leaves before them name. A doubtful leaf is disowned if the title's chain does
+    not have its entry, or if it leaves out a version: no sealer would log it then. Nothing of the
+    chain is checked here: who relies on it verifies it.
+    """
+    if not disowned_ranges(keyring):
+        return set()
+    rows = sorted(leaves, key=lambda row: row[2])
+    doubtful = {at: (version, address) for version, address, at in rows if is_doubtful(keyring, at)}
+    if not doubtful:
+        return set()
+    there = _those_there(store, title_number, set(doubtful.values()))
+    bogus = set()
+    for version, address, at in rows:
+        if at in doubtful and (version > logged + 1 or (version, address) not in there):
+            bogus.add(at)
+        else:
+            logged = max(logged, version)
+    return bogus
+
+
+def _those_there(
+    store: Store, title_number: str, named: set[tuple[int, str]]
+) -> set[tuple[int, str]]:
+    """The entries that are in the title's chain or, if that breaks off, in the store."""
+    there: set[tuple[int, str]] = set()
+    lowest = min(version for version, _ in named)
+    head = store.get(layout.head_key(title_number))
+    data = head.data if head else None
+    before = 0
+    while data is not None and not 0 < before <= version_hint(data):
+        before = version_hint(data)
+        there.add((before, address_of(data)))
+        parent = parent_hint(data)
+        if before <= lowest or parent is None:
+            return named & there
+        blob = store.get(layout.entry_key(title_number, parent))
+        data = blob.data if blob else None
+    for version, address in named:
+        blob = store.get(layout.entry_key(title_number, address))
+        if blob and (version_hint(blob.data), address_of(blob.data)) == (version, address):
+            there.add((version, address))
+    return named & there
