@@ -112,6 +112,12 @@ class Chain:
         """How many texts are lawfully gone, by what says so."""
         self.trace: bytearray | None = None
         """Set it to have the addresses that are walked added to it, 32 bytes each."""
+        self.noted: str | None = None
+        """Set it to the address of an entry whose time is wanted."""
+        self.noted_at = ""
+        """That entry's ``recorded_at``."""
+        self.lowest_named: int | None = None
+        """The lowest version that an entry confirms or voids."""
         self._copied = False
 
     def steps(self, head: bytes, read: ReadEntry) -> Iterator[Step]:
@@ -186,6 +192,8 @@ class Chain:
         self.missing.discard(entry.address)
         if self.trace is not None:
             self.trace += bytes.fromhex(entry.address)
+        if entry.address == self.noted:
+            self.noted_at = entry.recorded_at
         if self.child is None:
             self.head = entry
             self._check_time(entry)
@@ -196,6 +204,8 @@ class Chain:
                 self.findings.append(finding_of(error, self.head_key))
             self.entries += 1
         self.child = entry
+        if named := (*entry.confirms, *entry.voids):
+            self.lowest_named = min(self.lowest_named or named[0], *named)
         key = self.head_key
         if entry is not self.head:
             key = layout.entry_key(self.title_number, entry.address)

@@ -23,7 +23,7 @@ from ledger.errors import (
     OriginNotPinned,
     TrustError,
 )
-from ledger.format import layout
+from ledger.format import layout, times
 from ledger.format.chain import NO_PIN
 from ledger.format.ordered import join
 from ledger.format.report import Finding, Report, finding_of
@@ -36,7 +36,7 @@ from ledger.verification.leaf_index import Beyond, LeafIndex
 from ledger.verification.records import judge_records
 from ledger.verification.replay import rehash
 from ledger.verification.state import LogProgress
-from ledger.verification.trust import MAX_DELAY, judge_trust, not_logged
+from ledger.verification.trust import MAX_DELAY, drop_disowned, judge_trust, not_logged
 from ledger.verification.unlogged import Waiting
 from ledger.verification.walk import Subject, verify_titles
 
@@ -48,6 +48,7 @@ if TYPE_CHECKING:
     from ledger.titles.history import History
     from ledger.tlog.checkpoint import SignedCheckpoint
     from ledger.tlog.policy import WitnessPolicy
+    from ledger.verification.compare import LoggedVersions
     from ledger.verification.state import VerificationState
     from ledger.verification.walk import Verified
 
@@ -102,6 +103,7 @@ class LogAudit:
         self._trust_logged = 1
         """The last trust file that the log names."""
         self._audited = 0  # leaves
+        self._seen_size: int | None = None
         self._under_way: dict[str, Expected] = {}
         self._newest: SignedCheckpoint | None = None
 
@@ -143,6 +145,7 @@ class LogAudit:
         if self._policy is not None and (lacks := self._policy.judge(self.signed, self._now)):
             yield lacks
         self._audited = base.size if base else 0
+        self._seen_size = self._find_seen_size()
         try:
             leaves = rehash(self._log, self.signed.checkpoint, base)
             self._index.add_leaves(self._others.passing(leaves, self._audited), self._audited)
@@ -152,6 +155,7 @@ class LogAudit:
             self._readable = True
             yield from self._others.findings()
             yield from self._judge_trust()
+            yield from self._drop_disowned()
 
     def _judge_trust(self) -> Iterator[Finding]:
         """Compare the leaves that name trust files with the files."""
@@ -167,6 +171,22 @@ class LogAudit:
                 remembered.since if remembered and remembered.logged == self._trust_logged else ""
             )
             yield not_logged(self._trust_logged, since, self._now, self._max_delay)
+
+    def _find_seen_size(self) -> int | None:
+        """How many leaves the log had when the state saw it last; None: that is not known."""
+        header = self._state.header if self._state else None
+        if header is None or header.checkpoint is None:
+            return None
+        old = open_remembered(self._log, header.checkpoint)
+        return old.size if isinstance(old, Checkpoint) else None
+
+    def _drop_disowned(self) -> Iterator[Finding]:
+        remembered = self._state.remembered() if self._state and self._audited else ()
+        before = ((each.title_number, each.logged) for each in remembered)
+        try:
+            yield from drop_disowned(self._log, self._index, before)
+        except LedgerError as error:
+            yield finding_of(error, layout.LOG)
 
     def _base(self) -> Checkpoint | None:
         """Return the checkpoint of the last clean audit, if the state still vouches for it."""
@@ -200,7 +220,7 @@ class LogAudit:
             subject, rows = found
             # What an earlier audit compared counts only if its leaves are not read again.
             logged = line.logged if line and self._audited else 0
-            new = gather(title_number, rows, logged) if rows else None
+            new = gather(title_number, rows, logged, self._seen_size) if rows else None
             subject = with_log(subject or Subject(title_number), new)
             if new is not None:
                 logged = max(logged, new.last)
@@ -210,11 +230,13 @@ class LogAudit:
 
     def take(self, verified: Verified) -> Verified:
         """Add to the result for a title what the log says of its chain."""
-        title_number, head, report, trace = verified
+        title_number, head, report, trace, _ = verified
         expected = self._under_way.pop(title_number)
         findings = list(expected.new.findings) if expected.new else []
         if head is not None:
             findings += compare(title_number, head, trace, expected)
+        if expected.new and (finding := self._judge_date(expected.new, verified)):
+            findings.append(finding)
         if any(finding.severity == "tampering" for finding in findings):
             head = None  # the state must not vouch for it
         if head is not None and self._readable and head.version > expected.logged:
@@ -228,6 +250,25 @@ class LogAudit:
             not_shown=tuple(each for each in report.not_shown if each not in {NO_PIN, FROM_PACKS}),
         )
         return verified._replace(head=head, report=report)
+
+    def _judge_date(self, new: LoggedVersions, verified: Verified) -> Finding | None:
+        """Report an entry that says it is older than a log that did not have it yet.
+
+        Times never go back along a chain, so the oldest of the new entries is the lowest.
+        """
+        remembered = self._state.trust if self._state else None
+        if not (verified.noted_at and remembered and remembered.seen_at):
+            return None
+        seen = times.parse_time(remembered.seen_at)
+        if seen - times.parse_time(verified.noted_at) <= self._max_delay:
+            return None
+        key = layout.entry_key(verified.title_number, new.address(new.recent))
+        message = (
+            f"{key}: version {new.recent} says that it was recorded at {verified.noted_at}, and the"
+            f" log did not have it yet at {remembered.seen_at}, when its {self._seen_size:,} leaves"
+            " were audited: it may be back-dated (or it was imported)"
+        )
+        return Finding("warning", "back-dated", key, message)
 
     def _draw(self, title_number: str) -> None:
         """Put a title into the sample, with the same chance as all others so far."""
@@ -277,7 +318,9 @@ class LogAudit:
         if not self._readable:
             return
         try:
-            yield from judge_records(self._log, self._index.titles(), self._audited, size)
+            yield from judge_records(
+                self._log, self._index.titles(), self._audited, size, self._index.dropped
+            )
         except LedgerError as error:
             yield finding_of(error, layout.LOG)
 

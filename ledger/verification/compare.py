@@ -70,6 +70,9 @@ class LoggedVersions(NamedTuple):
     addresses: bytes
     """32 bytes each."""
     findings: tuple[Finding, ...]
+    recent: int = 0
+    """The first version that the log did not have yet by the checkpoint of an earlier audit; 0:
+    it had all, or there was no such audit."""
 
     @property
     def last(self) -> int:
@@ -99,17 +102,22 @@ def with_log(subject: Subject, new: LoggedVersions | None) -> Subject:
     known = subject.known
     if known is not None and new.first < known.version:
         subject = subject._replace(known=None, expect=known.address)
-    return subject._replace(logged=new.address(new.last))
+    noted = new.address(new.recent) if new.recent else None
+    return subject._replace(logged=new.address(new.last), noted=noted)
 
 
-def gather(title_number: str, rows: Iterator[Row], logged: int | None = None) -> LoggedVersions:
+def gather(
+    title_number: str, rows: Iterator[Row], logged: int | None = None, seen: int | None = None
+) -> LoggedVersions:
     """Collect the versions of a title's leaves, and what is wrong with the leaves themselves.
 
-    ``logged``: the version that they must continue; None: any.
+    ``logged``: the version that they must continue; None: any. ``seen``: how many leaves an earlier
+    audit saw; None: there was none.
     """
     addresses = bytearray()
     findings: list[Finding] = []
     first = version = address = None
+    recent = 0
     for row in rows:
         if row.version == version:
             findings.append(_twice(title_number, row, str(address)))
@@ -124,8 +132,9 @@ def gather(title_number: str, rows: Iterator[Row], logged: int | None = None) ->
             break  # the rest would be compared with nothing
         first = first or row.version
         version, address = row.version, row.address
+        recent = 0 if seen is None or row.at < seen else recent or version
         addresses += bytes.fromhex(address)
-    return LoggedVersions(first or 0, bytes(addresses), tuple(findings))
+    return LoggedVersions(first or 0, bytes(addresses), tuple(findings), recent)
 
 
 def _twice(title_number: str, row: Row, address: str) -> Finding:

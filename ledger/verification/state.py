@@ -210,7 +210,8 @@ class VerificationState:
             key: end for key in self._next.keys if (end := self._accepted.end_of(key)) is not None
         }
         waiting = (since or self._next.audited_at) if newest.version > logged else ""
-        return RememberedTrust(newest.version, newest.digest, ends, logged, waiting)
+        seen_at = self._next.audited_at if progress else before.seen_at if before else ""
+        return RememberedTrust(newest.version, newest.digest, ends, logged, waiting, seen_at)
 
     def _joined(self) -> Iterator[RememberedTitle]:
         noted = ((found.title_number, found) for found in self._noted())

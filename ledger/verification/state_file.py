@@ -13,7 +13,7 @@ A line vouches for all that lies below its address. A line with ``pin`` does not
 be in the chain, but the title is verified from head to root.
 
 If the reader pinned a trust file, the first line has ``"trust"``: the newest file that was seen,
-where each key's end was, and how far the log named the files.
+where each key's end was, how far the log named the files, and when an audit saw it so.
 
 After an audit, the first line is of format 2. It then has two signed notes: ``"checkpoint"``, which
 the audit compared with, and ``"seen"``, the newest that it relied on. A title's line then says how
@@ -88,6 +88,8 @@ class RememberedTrust(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     """The last version that the log named."""
     since: str = ""
     """When it was first seen that the next one was not logged, or ""."""
+    seen_at: str = ""
+    """When the log was what the checkpoint says, or "" if there is none."""
 
 
 class StateHeader(NamedTuple):

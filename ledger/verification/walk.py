@@ -72,6 +72,8 @@ class Subject(NamedTuple):
     logged: str | None = None
     """The title's newest address in the log, if there are leaves to compare with the chain. The
     title must exist then, and the trace is wanted."""
+    noted: str | None = None
+    """The address of an entry whose time is wanted."""
 
 
 class Verified(NamedTuple):
@@ -84,6 +86,8 @@ class Verified(NamedTuple):
     trace: bytes = b""
     """The addresses of the chain, 32 bytes each, the head first, if they were wanted and everything
     held."""
+    noted_at: str = ""
+    """When the entry was recorded whose time was wanted, if everything held."""
 
 
 _Task: TypeAlias = "tuple[Subject, Wanted]"
@@ -182,7 +186,7 @@ def _check(
 
 
 def _verify(history: History, subject: Subject, fetched: Fetched, now: datetime) -> Verified:
-    title_number, known, listed, expect, logged = subject
+    title_number, known, listed, expect, logged, noted = subject
     try:
         plan = plan_walk(
             history,
@@ -203,7 +207,14 @@ def _verify(history: History, subject: Subject, fetched: Fetched, now: datetime)
         else:
             finding = Finding("tampering", "head-missing", key, f"{key}: {error}")
         plan = Report(history.origin, findings=(finding,))
+    if isinstance(plan, tuple):
+        plan[0].noted = noted
     report = carry_out(plan)
+    lowest = plan[0].lowest_named if isinstance(plan, tuple) else None
+    if known and lowest and lowest <= known.version:
+        # How the entries below stand may be another now, and what they may erase.
+        whole = subject._replace(known=None, expect=known.address)
+        return _verify(history, whole, fetched, now)
     if known:
         # What is taken on trust comes first, and is said once for all titles.
         report = replace(report, not_shown=report.not_shown[1:])
@@ -215,7 +226,7 @@ def _verify(history: History, subject: Subject, fetched: Fetched, now: datetime)
     if walk is None or walk.head is None:
         return Verified(title_number, known, report)
     head = Known(walk.head.version, walk.head.address)
-    return Verified(title_number, head, report, bytes(walk.trace or b""))
+    return Verified(title_number, head, report, bytes(walk.trace or b""), walk.noted_at)
 
 
 def _has_only_strays(history: History, title_number: str) -> bool:
