@@ -281,6 +281,8 @@ class History:
             if entry.version in standing.erased:
                 entry = entry.without_text()
             elif entry.is_withheld:
+                if entry.version in standing.perhaps_erased:
+                    raise _perhaps_erased(entry)
                 raise missing_text(entry)
             yield entry, standing.take(entry)
             entry = self.parent(entry)
@@ -547,6 +549,18 @@ def check_address(key: str, data: bytes, address: str) -> None:
             reason="address-mismatch",
             object_key=key,
         )
+
+
+def _perhaps_erased(entry: Entry) -> TrustError:
+    """The error of a text that is gone, if nobody can tell whether an entry above may erase it."""
+    key = layout.entry_key(entry.title_number, entry.address)
+    return TrustError(
+        f"{key}: the text of version {entry.version} is gone, and nobody can tell whether the entry"
+        " above that orders it erased may do so: its place in the log is not shown",
+        hint="only the log can show it: 'ledger audit' reads all of it",
+        reason="position-unknown",
+        object_key=key,
+    )
 
 
 def missing_text(entry: Entry, key: str = "") -> IntegrityError:
