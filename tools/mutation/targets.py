@@ -29,6 +29,15 @@ TARGETS = {
     "verification/by_log": ("verification/test_by_log.py", "verification/test_attacks.py"),
     "verification/compare": ("verification/test_by_log.py", "verification/test_attacks.py"),
     "verification/unlogged": ("verification/test_by_log.py", "verification/test_attacks.py"),
+    "format/standing": ("trust/test_standing.py", "trust/test_attacks.py"),
+    "trust/accept": ("trust/test_accept.py", "trust/test_chain.py"),
+    "trust/chain": ("trust/test_chain.py", "trust/test_attacks.py"),
+    "trust/checkpoints": ("trust/test_theft.py", "trust/test_attacks.py"),
+    "trust/keyring": ("trust/test_theft.py", "trust/test_attacks.py"),
+    "trust/leaves": ("trust/test_theft.py", "trust/test_attacks.py"),
+    "trust/standing": ("trust/test_standing.py", "trust/test_attacks.py"),
+    "sealing/disowned": ("trust/test_attacks.py",),
+    "sealing/positions": ("trust/test_theft.py", "trust/test_attacks.py"),
     "format/canonical": ("format/test_canonical.py", "format/test_entry.py"),
 }
 """Modules below ``ledger``, the most telling first, and the tests of each, below ``tests``."""
