@@ -71,7 +71,7 @@ class ChainJudge:
         """Say how the next entry stands."""
         self._chain.append(entry.address)
         stand = self._judge(entry)
-        if stand.stands is not False and (entry.confirms or entry.voids):
+        if stand.stands is not False:
             for version in entry.confirms:
                 self._naming.setdefault(version, _Naming(entry.version, stand, confirms=True))
             for version in entry.voids:
@@ -84,9 +84,9 @@ class ChainJudge:
         counts = is_before if is_eraser or not entry.erases else False
         naming = self._naming.get(entry.version)
         if counts:
-            needless = naming is not None and naming.stand.stands
-            reason, by = ("named-needlessly", naming.version) if naming and needless else ("", 0)
-            return Stand(stands=True, may_erase=is_eraser, reason=reason, by=by)
+            if naming is not None and naming.stand.stands:
+                return Stand(True, is_eraser, "named-needlessly", naming.version)
+            return Stand(stands=True, may_erase=is_eraser)
         if naming is not None and naming.stand.stands:
             if naming.confirms:
                 may_erase = _may_erase(counts, naming, is_eraser=is_eraser)
@@ -94,8 +94,7 @@ class ChainJudge:
             if counts is False:
                 return Stand(stands=False, may_erase=False, by=naming.version)
         elif naming is None and counts is False:
-            lacks_right = entry.erases and not is_eraser and is_before is not False
-            reason = "may-not-erase" if lacks_right else "key-ended"
+            reason = "key-ended" if is_before is False else "may-not-erase"
             return Stand(stands=False, may_erase=False, reason=reason)
         return Stand(None, None if is_eraser else False, "position-unknown")
 
