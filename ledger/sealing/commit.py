@@ -264,6 +264,9 @@ class Committed:
         self._builder = None
         self._version = found[1] if found else None
         seen = _seen(self.log, remembered)
+        if found and (base := self._base_of_a_thiefs(found[0], seen)):
+            self._go_back(found[0], base)
+            found, seen = self.log.state(any_algorithm=True), base
         self._take_found(found[0] if found else None, seen)
         if found is None:
             self._redo_or(begin=True)
@@ -325,9 +328,7 @@ class Committed:
 
         Else whoever can forge the other line would have it signed.
         """
-        attempt = self._remembered.attempt
-        known = [seen, self._open_attempt(attempt).checkpoint if attempt else None]
-        if state.checkpoint in known or self.declared.restored:
+        if self._is_known(state, seen) or self.declared.restored:
             return
         try:
             self.log.check_signatures(state.signed, layout.LOG_STATE)
@@ -339,6 +340,43 @@ class Committed:
                 reason=error.reason,
                 object_key=layout.LOG_STATE,
             ) from error
+
+    def _is_known(self, state: LogState, seen: Checkpoint | None) -> bool:
+        attempt = self._remembered.attempt
+        known = [seen, self._open_attempt(attempt).checkpoint if attempt else None]
+        return state.checkpoint in known
+
+    def _base_of_a_thiefs(self, state: LogState, seen: Checkpoint | None) -> Checkpoint | None:
+        """From where a thief continued the log with a key that counts no more, if that is declared.
+
+        It is what the newest trust file pins, or what this sealer saw after that. None: the state
+        counts, or nothing was declared.
+        """
+        accepted = accepted_by(self.history.keyring)
+        if accepted is None or not self.declared.restored or self._is_known(state, seen):
+            return None
+        try:
+            self.log.check_signatures(state.signed, layout.LOG_STATE)
+        except NotProven:
+            pin = accepted.newest.log
+            if seen is None or seen.size < pin.size:
+                return pin
+            self.log.check_continues(seen, pin)
+            return seen
+        return None
+
+    def _go_back(self, found: LogState, base: Checkpoint) -> None:
+        """Commit to the log as it was before a thief continued it; keep what is given up, and why.
+
+        Tiles of the thief's may lie where later ones belong: publishing those names them.
+        """
+        within = max(found.checkpoint.size, base.size)
+        builder = self.log.builder(base.size, base.root, within)
+        at, words = times.format_time(self.now), self.declared.restored
+        kept = (*self._remembered.set_aside, SetAside(found.signed.note.decode(), at, words))
+        self._remember(replace(self._remembered, attempt=None, set_aside=kept))
+        self._commit(builder, [])
+        self._builder = None
 
     def _sign_again(self) -> None:
         """Add the lines of the signers that have not signed this state, and publish it with them.

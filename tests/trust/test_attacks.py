@@ -776,3 +776,49 @@ def test_a_state_vouches_for_nothing_that_a_new_entry_names(siege):
     siege.seal()
     assert slugs(siege.audit()) == ["text-missing"]
     assert slugs(siege.audit("state")) == ["text-missing"]
+
+
+def test_a_thief_who_goes_on_after_the_revocation_is_left_behind(siege):
+    """The log's revoked key continues the log: the sealer goes on from where the pin is."""
+    siege.append("TN1")
+    siege.seal()
+    good = siege.checkpoint().size
+    siege.log_leaves(Leaf("TN8", 1, "0" * 64))
+    revoke_log_key(siege, good)
+    pinned = siege.checkpoint().size
+    before = siege.objects()
+    siege.log_leaves(Leaf("TN9", 1, "0" * 64))
+    with pytest.raises(NotProven, match="not seen that tree") as raised:
+        siege.seal(NEW_LOG)
+    assert raised.value.reason == "checkpoint-unproven"
+    foreign = [key for key in siege.objects().keys() - before.keys() if "/tile/" in key]
+    assert foreign
+    with pytest.raises(IntegrityError) as raised:
+        siege.seal(NEW_LOG, restored="the thief went on")
+    assert raised.value.reason == "foreign-tile"
+    for key in foreign:
+        siege.take(key)
+    siege.append("TN9", "bob")
+    sealed = siege.seal(NEW_LOG)
+    assert sealed.signed.checkpoint.size == pinned + 2  # the trust file, and TN9
+    assert_clean(siege, warnings=["leaf-disowned"])
+
+
+def test_a_new_key_of_the_log_signs_nothing_from_before_the_file_that_lists_it(siege):
+    siege.append("TN1")
+    siege.seal()
+    old = siege.checkpoint()
+    siege.append("TN2")
+    siege.seal()
+    siege.publish(keys=listed(*siege.keys, log_key(NEW_LOG.public_key)))
+    siege.seal([SEALER, NEW_LOG])
+    with pytest.raises(NotProven):
+        siege.log().reader.open(sign_checkpoint(old, NEW_LOG))
+    siege.log().reader.open(sign_checkpoint(old, SEALER))
+    siege.log().reader.open(sign_checkpoint(siege.checkpoint(), NEW_LOG))
+
+
+def test_without_a_log_nobody_can_tell_what_a_key_with_an_end_signed(stolen):
+    stolen.take(layout.LOG_CHECKPOINT)
+    report = stolen.verify("TN1")
+    assert (report.outcome, set(slugs(report))) == ("unchecked", {"position-unknown"})
