@@ -37,7 +37,7 @@ TARGETS = {
     "trust/leaves": ("trust/test_theft.py", "trust/test_attacks.py"),
     "trust/standing": ("trust/test_hints.py", "trust/test_standing.py", "trust/test_attacks.py"),
     "sealing/disowned": ("trust/test_attacks.py",),
-    "sealing/positions": ("trust/test_theft.py", "trust/test_attacks.py"),
+    "sealing/positions": ("trust/test_theft.py", "titles/test_settle.py", "trust/test_attacks.py"),
     "format/canonical": ("format/test_canonical.py", "format/test_entry.py"),
 }
 """Modules below ``ledger``, the most telling first, and the tests of each, below ``tests``."""
