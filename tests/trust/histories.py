@@ -15,7 +15,7 @@ from ledger import Entry, Keyring, Ledger, LedgerError
 from ledger.format import layout
 from ledger.format.standing import Positions
 from ledger.format.times import format_time
-from ledger.sealing.positions import LogPositions
+from ledger.sealing.positions import LogPositions, _hinted
 from ledger.stores import MemoryStore
 from ledger.testing import ORIGIN, FixedClock, FixedRandom, signer
 from ledger.titles.history import History
@@ -390,10 +390,11 @@ class Story(Siege):
         assert bool(report) == oracle.holds(chain), (report.findings, verdicts)
         self.counts["titles"] += 1
         ledger = self.open()
-        hints = LogPositions()  # one that has never searched
+        log = self.log().reader
+        checkpoint = self.checkpoint()
 
         def by_hints(history: History, title: str, end: int, *, search: bool) -> Positions:
-            return Positions() if search else hints(history, title, end, search=False)
+            return Positions() if search else _hinted(log, title, end, checkpoint)
 
         by_hint = History(self.store, ledger.origin, ledger.keyring, by_hints)
         for history in (ledger.history, by_hint):
