@@ -9,7 +9,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, NamedTuple, Protocol
 
-from ledger.format.standing import Stand
+from ledger.format.standing import STANDS, Stand
 
 if TYPE_CHECKING:
     from ledger.format.entry import Entry
@@ -65,6 +65,10 @@ class ChainJudge:
         self._chain: list[str] = []
         """The addresses so far, the head's first."""
         self._lookups: dict[tuple[int, bool], _Lookup] = {}
+        self._whole: _Lookup | None = None
+        """One of all leaves below some index."""
+        self._before_end: set[str] = set()
+        """Keys whose end lies behind the position of an entry above, and so of all below it."""
         self._naming: dict[int, _Naming] = {}
 
     def __call__(self, entry: Entry) -> Stand:
@@ -86,7 +90,7 @@ class ChainJudge:
         if counts:
             if naming is not None and naming.stand.stands:
                 return Stand(True, is_eraser, "named-needlessly", naming.version)
-            return Stand(stands=True, may_erase=is_eraser)
+            return STANDS if is_eraser else MAY_NOT_ERASE
         if naming is not None and naming.stand.stands:
             if naming.confirms:
                 may_erase = _may_erase(counts, naming, is_eraser=is_eraser)
@@ -100,20 +104,35 @@ class ChainJudge:
 
     def _is_before_end(self, key_id: str) -> bool | None:
         """Whether the entry's position is before the end of its key; None: that is not known."""
+        if key_id in self._before_end:
+            return True
         end = self._terms.end_of(key_id)
         if end is None:
+            self._before_end.add(key_id)
             return True
         for search in (False, True):
-            lookup = self._lookups.get((end, search))
-            if lookup is None:
-                lookup = _Lookup(self._find_positions(end, search))
-                self._lookups[end, search] = lookup
+            lookup = self._look_up(end, search=search)
             lookup.follow(self._chain)
             if lookup.position is not None and lookup.position < end:
+                self._before_end.add(key_id)
                 return True
             if lookup.positions.searched >= end:
                 return False
         return None
+
+    def _look_up(self, end: int, *, search: bool) -> _Lookup:
+        if self._whole is not None and self._whole.positions.searched >= end:
+            return self._whole
+        lookup = self._lookups.get((end, search))
+        if lookup is None:
+            lookup = _Lookup(self._find_positions(end, search))
+            self._lookups[end, search] = lookup
+            if lookup.positions.searched:
+                self._whole = lookup
+        return lookup
+
+
+MAY_NOT_ERASE = STANDS._replace(may_erase=False)
 
 
 def _may_erase(counts: bool | None, naming: _Naming, *, is_eraser: bool) -> bool | None:
