@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 import typer
 
@@ -21,7 +21,7 @@ from ledger.tlog import open_checkpoint
 from ledger.trust import Holder, TrustFile, TrustKey
 from ledger.trust.accept import Signatures
 from ledger.trust.changes import find_key
-from ledger.trust.explain import explain
+from ledger.trust.explain import explain, trust_json
 from ledger.trust.proposal import MAX_BYTES, Proposal
 
 if TYPE_CHECKING:
@@ -183,25 +183,3 @@ def _signatures(before: Sequence[TrustFile], file: TrustFile) -> list[str]:
             f" {', '.join(names) or 'nobody yet'}"
         )
     return lines
-
-
-def trust_json(before: Sequence[TrustFile], file: TrustFile) -> dict[str, Any]:
-    """Return a trust file as an object for programs."""
-    signed = Signatures(file).voices(file)
-    return {
-        "origin": file.origin,
-        "version": file.version,
-        "trust": file.digest,
-        "size": file.log.size,
-        "threshold": file.threshold,
-        "holders": [
-            {"name": holder.name, "signed": holder.name in signed} for holder in file.holders
-        ],
-        "keys": [
-            {"key": each.key_id, "name": each.name, "role": each.role, "erase": each.erase}
-            for each in file.keys
-        ],
-        "revoked": [{"key": each.key_id, "from": each.start} for each in file.revoked],
-        "next": file.next,
-        "changes": explain(before, file),
-    }

@@ -15,7 +15,7 @@ from ledger.errors import LedgerError
 from ledger.format.diff import change_json
 from ledger.format.entry import KINDS, OPEN, entry_json
 from ledger.format.report import finding_json, report_json
-from ledger.format.standing import STANDS, stand_json
+from ledger.format.standing import STANDS, stand_members
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Iterator
@@ -200,11 +200,6 @@ def stand_mark(stand: Stand) -> str:
     if not stand.words:
         return ""
     return style(f" ({stand.words})", typer.colors.CYAN if stand.stands else typer.colors.RED)
-
-
-def stand_members(stand: Stand) -> dict[str, Any]:
-    """Return the member of an entry's JSON that says how it stands; none if it simply counts."""
-    return {"standing": stand_json(stand)} if stand.words else {}
 
 
 ERASED = ("(its text is erased)",)

@@ -25,6 +25,7 @@ __all__ = [
     "find_positions",
     "judge_without_trust",
     "stand_json",
+    "stand_members",
 ]
 
 
@@ -128,6 +129,11 @@ STANDS = Stand(stands=True, may_erase=True)
 def stand_json(stand: Stand) -> dict[str, Any]:
     """Return how an entry stands as a JSON object."""
     return {"stands": stand.stands, "reason": stand.reason or None, "by": stand.by or None}
+
+
+def stand_members(stand: Stand) -> dict[str, Any]:
+    """Return the member of an entry's JSON that says how it stands; none if it simply counts."""
+    return {"standing": stand_json(stand)} if stand.words else {}
 
 
 class Judge(Protocol):

@@ -1,9 +1,10 @@
-"""What a trust file changes, in sentences: who gains, who loses, and from which position."""
+"""What a trust file says and changes: who gains, who loses, and from which position."""
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
+from ledger.trust.accept import Signatures
 from ledger.trust.keys import algorithm_of
 
 if TYPE_CHECKING:
@@ -11,7 +12,7 @@ if TYPE_CHECKING:
 
     from ledger.trust.file import TrustFile, TrustKey
 
-__all__ = ["explain"]
+__all__ = ["explain", "trust_json"]
 
 
 def explain(before: Sequence[TrustFile], file: TrustFile) -> list[str]:
@@ -24,6 +25,28 @@ def explain(before: Sequence[TrustFile], file: TrustFile) -> list[str]:
         *_explain_log(old, file),
         *([f"A successor is due on {file.next}."] if file.next else []),
     ]
+
+
+def trust_json(before: Sequence[TrustFile], file: TrustFile) -> dict[str, Any]:
+    """Return a trust file as an object for programs."""
+    signed = Signatures(file).voices(file)
+    return {
+        "origin": file.origin,
+        "version": file.version,
+        "trust": file.digest,
+        "size": file.log.size,
+        "threshold": file.threshold,
+        "holders": [
+            {"name": holder.name, "signed": holder.name in signed} for holder in file.holders
+        ],
+        "keys": [
+            {"key": each.key_id, "name": each.name, "role": each.role, "erase": each.erase}
+            for each in file.keys
+        ],
+        "revoked": [{"key": each.key_id, "from": each.start} for each in file.revoked],
+        "next": file.next,
+        "changes": explain(before, file),
+    }
 
 
 def _explain_holders(old: TrustFile | None, file: TrustFile) -> Iterator[str]:
