@@ -14,7 +14,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal
 
 from cli.keys import is_missing, memory_place, shown_key
-from cli.session import check_place
+from cli.session import check_place, count_registrars
 from cli.terminal.output import counted
 from ledger import Ledger, LedgerError, NotFoundError
 from ledger.errors import OutcomeUnknown, StoreDenied, StoreUnavailable
@@ -24,13 +24,16 @@ from ledger.local.keyfile import read_private
 from ledger.signers import key_file
 from ledger.stores import FolderStore, open_store
 from ledger.stores.probe import probe
+from ledger.titles.trust_files import accepted_by
+from ledger.verification.trust import trust_findings
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
 
     from cli.config import Config
-    from ledger import Signer, Store
+    from ledger import Keyring, Signer, Store
     from ledger.format.pem import OwnKey
+    from ledger.format.report import Severity
 
 __all__ = ["Check", "Examination", "Outcome"]
 
@@ -42,9 +45,20 @@ requests at three times as much."""
 
 HINTS = {
     "bad-record": "'ledger seal --all' writes it again from the log",
+    "trust-missing": "bring it back from a copy of the ledger",
+    "trust-not-accepted": "see who wrote it; 'ledger trust publish' puts the true one in its place",
+    "trust-overdue": "ask the holders for the newest file; 'ledger trust propose' begins the next",
+    "unsupported-trust": "a newer version of ledger may judge it",
     "time-in-future": "compare clocks; --clamp-time appends to the title in spite of it",
 }
-"""What to do about a finding of the log."""
+"""What to do about a finding of the log or the trust files."""
+
+OUTCOMES: dict[Severity, Outcome] = {
+    "tampering": "problem",
+    "mismatch": "problem",
+    "unchecked": "unchecked",
+    "warning": "warning",
+}
 
 TEST_MESSAGE = b"ledger doctor: not an entry, not a checkpoint"
 
@@ -94,11 +108,17 @@ class Examination:
                 yield from self._guard("conditional writes", lambda: _probe(store))
             if reached:
                 yield from self._guard("ledger", lambda: self._open(store))
+            yield from self._guard("trust files", self._see_trust)
             yield from self._guard("keyring", self._see_keyring)
             yield from self._guard("key", self._see_key)
             yield from self._guard("log", self._see_log)
             yield from self._guard("log key", self._see_log_key)
             yield from self._guard("log memory", self._see_memory)
+
+    @property
+    def _keyring(self) -> Keyring:
+        """The keys that count: by the trust files, if the user's keyring has pinned one."""
+        return self._ledger.keyring if self._ledger else self._config.keyring()
 
     def _guard(self, name: str, look: Callable[[], Iterator[Check]]) -> Iterator[Check]:
         try:
@@ -127,14 +147,29 @@ class Examination:
         except LedgerError as error:
             yield Check("ledger", "warning", str(error), error.hint)
 
+    def _see_trust(self) -> Iterator[Check]:
+        """Check the trust files, if the keyring has pinned one."""
+        trust = accepted_by(self._keyring)
+        if trust is None:
+            return
+        name, newest = "trust files", trust.newest
+        due = f"; a successor is due on {newest.next}" if newest.next else ""
+        pinned = f"your keyring has pinned version {trust.root.version}"
+        yield Check(name, "ok", f"version {newest.version} counts{due}; {pinned}")
+        for found in trust_findings(self._keyring, datetime.now(UTC)):
+            outcome = OUTCOMES[found.severity]
+            hint = HINTS.get(found.slug, "'ledger trust log' lists them")
+            exit_code = 20 if outcome == "problem" else 0
+            yield Check(name, outcome, found.message, hint, exit_code)
+
     def _see_keyring(self) -> Iterator[Check]:
-        keyring = self._config.keyring()
+        keyring = self._keyring
         if self._ledger is None:
             yield Check("keyring", "ok", f"knows {counted(len(keyring.origins), 'ledger')}")
             return
         origin = self._ledger.origin
-        roles = [trusted.role for trusted in keyring if trusted.origin == origin]
-        registrars, logs = roles.count("registrar"), roles.count("log")
+        registrars = count_registrars(keyring, origin)
+        logs = sum(trusted.origin == origin and trusted.role == "log" for trusted in keyring)
         said = f"{counted(registrars, 'registrar')}, {logs} of the log"
         if registrars:
             yield Check("keyring", "ok", f"trusted keys: {said}")
@@ -153,7 +188,7 @@ class Examination:
             yield Check("key", "ok", "you have none; reading and verifying need none")
             return
         said, key_id = self._try(name, lambda: (self._config.signer(name, prompt=False),))
-        trusted = self._ledger and self._config.keyring().key(self._ledger.origin, key_id or "")
+        trusted = self._ledger and self._keyring.may_sign(self._ledger.origin, key_id or "")
         if key_id is None or self._ledger is None or trusted:
             yield Check("key", "ok", said)
         else:
@@ -226,7 +261,7 @@ class Examination:
 
         remembered = MemoryFile(path).read()
         if remembered is not None and remembered.origin == ledger.origin:
-            log = LogReader(ledger.store, ledger.origin, self._config.keyring())
+            log = LogReader(ledger.store, ledger.origin, ledger.keyring)
             if is_as_remembered(log, remembered):
                 return Check("log memory", "ok", f"{path}: the log holds everything it remembers")
             said = (

@@ -20,9 +20,16 @@ if TYPE_CHECKING:
     from collections.abc import Iterator
 
     from cli.config import Config
-    from ledger import Entry, Stand
+    from ledger import Entry, Keyring, Stand
 
-__all__ = ["check_place", "find_entry", "find_judged", "in_steps", "open_ledger"]
+__all__ = [
+    "check_place",
+    "count_registrars",
+    "find_entry",
+    "find_judged",
+    "in_steps",
+    "open_ledger",
+]
 
 
 def open_ledger(
@@ -106,6 +113,15 @@ def check_place(config: Config, ledger: Ledger, flag: str | None) -> None:
             f" --origin {ledger.origin}",
             reason="wrong-ledger",
         )
+
+
+def count_registrars(keyring: Keyring, origin: str | None) -> int:
+    """Count the keys that may sign entries of a ledger from now on."""
+    return sum(
+        trusted.role == "registrar" and keyring.may_sign(trusted.origin, trusted.key.key_id)
+        for trusted in keyring
+        if trusted.origin == origin
+    )
 
 
 @contextmanager

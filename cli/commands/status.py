@@ -10,12 +10,14 @@ import typer
 from cli.config import load_config
 from cli.keys import shown_key
 from cli.options import DebugOption, JsonOption, KeyOption, QuietOption, StoreOption
-from cli.session import check_place
+from cli.session import check_place, count_registrars
 from cli.terminal.output import print_json
 from cli.terminal.text import printable
 from ledger import Ledger, LedgerError, NotFoundError, TrustError
 from ledger.format.times import parse_time
 from ledger.stores import open_store
+from ledger.titles.trust_files import accepted_by
+from ledger.verification.trust import trust_findings
 
 if TYPE_CHECKING:
     from cli.config import Config
@@ -46,12 +48,14 @@ def status(
     problem: LedgerError | None = None
     shown_url = origin = None
     mine = False
+    about_trust: dict[str, Any] = {}
     about_log: dict[str, Any] = {}
     try:
         opened = open_store(url)
         shown_url = opened.url  # only now, as a wrong name may hold credentials
         with Ledger.open(opened, keyring=keyring, origin=config.origin_of(opened)) as ledger:
-            origin = ledger.origin
+            origin, keyring = ledger.origin, ledger.keyring
+            about_trust = _trust_status(keyring)
             mine = _is_mine(config, ledger, store)
             about_log = _log_status(ledger)
     except LedgerError as error:
@@ -62,9 +66,10 @@ def status(
         "store_from": source,
         "ledger": origin,
         "configuration": str(config.folder),
-        "registrars": sum(t.origin == origin and t.role == "registrar" for t in keyring),
+        "registrars": count_registrars(keyring, origin),
         **about_key,
         "may_append": mine and about_key["may_append"],
+        **about_trust,
         **about_log,
         "problem": str(problem) if problem else None,
     }
@@ -89,6 +94,20 @@ def _is_mine(config: Config, ledger: Ledger, flag: str | None) -> bool:
 
 def _said(value: object) -> str:
     return {True: "yes", False: "no"}[value] if isinstance(value, bool) else str(value)
+
+
+def _trust_status(keyring: Keyring) -> dict[str, Any]:
+    """Return which trust file is the newest, which one is pinned, and what is wrong with them."""
+    trust = accepted_by(keyring)
+    if trust is None:
+        return {}
+    found = trust_findings(keyring, datetime.now(UTC))
+    return {
+        "trust_version": trust.newest.version,
+        "trust_pinned": trust.root.version,
+        "trust_next": trust.newest.next,
+        "trust_problem": "; ".join(finding.message for finding in found) or None,
+    }
 
 
 def _log_status(ledger: Ledger) -> dict[str, Any]:
@@ -131,5 +150,5 @@ def _key_status(
         shown["key"] = config.signer(name, prompt=False).public_key.key_id
     except LedgerError as error:
         shown["key_problem"] = str(error)
-    trusted = origin and shown["key"] and keyring.key(origin, shown["key"]) is not None
+    trusted = origin and shown["key"] and keyring.may_sign(origin, shown["key"])
     return {**shown, "may_append": bool(trusted)}

@@ -405,3 +405,67 @@ def test_every_command_says_json(pinned: Shell) -> None:
     signed = pinned("trust sign b.json --key ada.pem --json", **PASSPHRASE).json
     assert signed["signed_by"] == ADA
     assert json.dumps(signed["holders"][0]) == '{"name": "ada", "signed": true}'
+
+
+# -- What status and doctor say --------------------------------------------------------------------
+
+
+def test_status_and_doctor_name_the_newest_file_and_the_one_that_is_pinned(pinned: Shell) -> None:
+    propose(pinned, "--next 2127-12-01")
+    pinned("trust publish next.json -q")
+    shown = pinned("status --json").json
+    assert {name: value for name, value in shown.items() if name.startswith("trust_")} == {
+        "trust_version": 2,
+        "trust_pinned": 1,
+        "trust_next": "2127-12-01",
+        "trust_problem": None,
+    }
+    assert (shown["registrars"], shown["may_append"]) == (1, True)
+    assert "trust next:    2127-12-01" in pinned("status").lines
+    lines = pinned("doctor").lines
+    assert (
+        "ok: trust files: version 2 counts; a successor is due on 2127-12-01; your keyring has"
+        " pinned version 1" in lines
+    )
+    assert "ok: keyring: trusted keys: 1 registrar, 2 of the log" in lines
+    assert all(line.startswith("ok: ") for line in lines)
+
+
+def test_a_key_that_the_newest_file_lists_no_more_may_not_append(pinned: Shell) -> None:
+    key = pinned("key show --json").json["key"]
+    pinned("key generate --key other.pem -q")
+    (pinned.folder / "other.pub").write_bytes(pinned("key show --key other.pem -q").data)
+    propose(pinned, "--registrar other.pub")
+    pinned("trust publish next.json -q")
+    propose(pinned, f"--retire {key}")
+    pinned("trust publish next.json -q")
+    shown = pinned("status --json").json
+    assert (shown["registrars"], shown["may_append"]) == (1, False)
+    assert any(
+        line.startswith("warning: key: ") and "is not trusted" in line
+        for line in pinned("doctor").lines
+    )
+
+
+def test_a_file_that_is_not_accepted_is_a_problem(pinned: Shell) -> None:
+    (pinned.store / "_trust/2.json").write_bytes(b"junk")
+    shown = pinned("status --json").json
+    assert shown["trust_version"] == 1
+    assert shown["trust_problem"].startswith("_trust/2.json: ")
+    lines = pinned("doctor", code=20).lines
+    assert any(line.startswith("problem: trust files: _trust/2.json: ") for line in lines)
+    assert any("ledger trust publish" in line for line in lines)
+
+
+def test_a_pinned_file_that_is_missing_is_named(pinned: Shell) -> None:
+    (pinned.store / "_trust/1.json").unlink()
+    assert "_trust/1.json: missing" in pinned.fails(20, "status")
+    (line,) = [each for each in pinned("doctor", code=20).lines if "_trust/1.json" in each]
+    assert line.startswith("problem: ledger: _trust/1.json: missing")
+
+
+def test_a_successor_that_is_overdue_is_a_warning(pinned: Shell) -> None:
+    propose(pinned, "--next 2020-01-01")
+    pinned("trust publish next.json -q")
+    assert "was due by 2020-01-01" in pinned("status --json").json["trust_problem"]
+    assert any("warning: trust files: " in line for line in pinned("doctor").lines)
