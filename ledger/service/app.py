@@ -23,6 +23,7 @@ from ledger.service.routes.health import HealthRoutes
 from ledger.service.routes.listing import ListingRoutes
 from ledger.service.routes.log import LogRoutes
 from ledger.service.routes.titles import TitleRoutes
+from ledger.service.routes.trust import TrustRoutes
 from ledger.service.routes.writes import WriteRoutes
 from ledger.service.settings import Settings
 from ledger.service.threads import Threads
@@ -87,6 +88,7 @@ def create_app(
         WriteRoutes(context),
         TitleRoutes(context),
         LogRoutes(context),
+        TrustRoutes(context),
         HealthRoutes(context, contract),
     ):
         routes.add_to(app)

@@ -16,6 +16,7 @@ from ledger.service.pages.pages import LOCAL, Pages
 from ledger.service.reload import Access, Reload
 from ledger.titles.identity import read_origin
 from ledger.titles.trust_files import accepted_keyring
+from ledger.verification.trust import trust_findings
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -34,6 +35,13 @@ __all__ = ["Call", "Context"]
 T = TypeVar("T")
 REMEMBERED = 1000
 """How many objects with unknown keys are remembered, for the readiness."""
+TRUST_PROBLEMS = {
+    "trust-missing": "missing",
+    "trust-not-accepted": "not-accepted",
+    "unsupported-trust": "unsupported",
+    "trust-overdue": "overdue",
+}
+"""What the readiness calls a finding of the trust files; the worst comes first."""
 PIN_MISSING = "pin-missing"
 """The slug of the finding for an address that was to be in the chain and is not."""
 
@@ -163,7 +171,13 @@ class Context:
             found["keyring"] = "stale"
         elif self.unknown_keys:
             found["keyring"] = "incomplete"
-        return found
+        slugs = {self.reload.reason, *(finding.slug for finding in self.trust_findings())}
+        trust = next((name for slug, name in TRUST_PROBLEMS.items() if slug in slugs), None)
+        return found | ({"trust": trust} if trust else {})
+
+    def trust_findings(self) -> tuple[Finding, ...]:
+        """What is wrong with the trust files that this service goes by, and whether one is due."""
+        return trust_findings(self.ledger.keyring, self.ledger.clock())
 
     @cached_property
     def reload(self) -> Reload:

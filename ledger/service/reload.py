@@ -8,6 +8,7 @@ from time import monotonic
 from typing import TYPE_CHECKING, NamedTuple
 
 from ledger.errors import InvalidError, LedgerError
+from ledger.format.report import finding_of
 from ledger.titles.identity import check_pinned
 
 if TYPE_CHECKING:
@@ -40,14 +41,14 @@ class Reload:
     """Reads them again, at most every SECONDS or when it is told to, and hands it on.
 
     What can't be read, or would open a protected service to all, changes nothing. It is logged,
-    and ``problem`` has the slug of the error until a later read succeeds.
+    and ``problem`` has the slug of the error, ``reason`` its finding, until a later read succeeds.
     """
 
     def __init__(
         self, origin: str, now: Access, read: Callable[[], Access], use: Callable[[Access], None]
     ) -> None:
         self.access = now
-        self.problem = ""
+        self.problem = self.reason = ""
         self._origin = origin
         self._read = read
         self._use = use
@@ -83,9 +84,9 @@ class Reload:
         except LedgerError as error:
             if self.problem != error.slug:
                 logger.warning("not reloaded: %s: %a", error.slug, str(error))
-            self.problem = error.slug
+            self.problem, self.reason = error.slug, finding_of(error, "").slug
             return
-        self.problem = ""
+        self.problem = self.reason = ""
         if access != self.access:
             self.access = access
             self._use(access)

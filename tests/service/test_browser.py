@@ -115,6 +115,17 @@ def site(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
             yield url
 
 
+@pytest.fixture(scope="module")
+def robbed(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
+    """The address of a service whose trust files revoke a registrar's key; TN1 is settled."""
+    from tests.service.test_standing import Register
+
+    register = Register(tmp_path_factory.mktemp("robbed"))
+    register.settle()
+    with listening(register.client.app) as url:
+        yield url
+
+
 def _change_a_byte(file: Path) -> None:
     file.chmod(0o600)
     file.write_bytes(file.read_bytes().replace(b"Ada 1", b"Bob 1"))
@@ -297,6 +308,33 @@ def test_a_title_that_was_tampered_with(person: Person, width: int) -> None:
     assert not person.chrome.find_elements("class name", "verified")
     person.open(f"/titles/{TAMPERED}/verification")
     assert person.verdict == "NOT as it was signed"
+
+
+@pytest.mark.parametrize("scheme", ["light", "dark"])
+@pytest.mark.parametrize("width", [DESKTOP, PHONE])
+def test_what_is_void_or_does_not_stand_is_seen_at_once(
+    chrome: Chrome, robbed: str, width: int, scheme: str
+) -> None:
+    person = Person(chrome, robbed)
+    person.look(width, scheme=scheme)
+    person.open("/titles/TN1")
+    assert person.verdict == "Verified"
+    fell = [each.text for each in chrome.find_elements("css selector", "li.fell h3")]
+    assert fell == ["Version 4 void"]
+    assert person.script(CONTRAST) == []
+    person.click("Show version 4")
+    assert "This version never was. Version 5 says that it is void." in person.text
+    person.open("/titles/TN2")
+    assert person.verdict == "NOT all of it stands"
+    first = chrome.find_element("css selector", ".notice.bad")
+    assert first.text.startswith("The newest version, 2, does not stand")
+    assert person.script("return document.querySelector('.notice.bad').offsetTop") < 500
+    assert person.script(CONTRAST) == []
+    person.click("More about this verification")
+    assert "What to do: Rely on the versions before it." in person.text
+    person.click("trust files")
+    assert person.heading == "Whose keys count"
+    assert person.script(CONTRAST) == []
 
 
 def test_script_in_a_document_is_text(person: Person) -> None:

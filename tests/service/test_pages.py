@@ -51,10 +51,11 @@ HOSTILE = (
 
 VOID = {"meta", "link", "input", "br", "img", "path", "circle"}
 ROUTES = re.compile(
-    r"""/static/(style\.css\?v=[0-9a-f]{8}|icon\.svg) | /docs | /openapi\.json
+    r"""/static/(style\.css\?v=[0-9a-f]{8}|icon\.svg) | /docs | /trust | /openapi\.json
     | /titles(\?[a-z]+=[^"<>\s]*)?
     | /titles/[A-Z0-9_-]+(\?version=[0-9]+)?(\#yourself)?
     | /titles/[A-Z0-9_-]+/(entries(\?from=[0-9a-f]{64}&limit=[0-9]+)?|verification|bundle|diff)
+    | /titles/[A-Z0-9_-]+/receipt\?version=[0-9]+
     | /titles/[A-Z0-9_-]+/entries/[0-9a-f]{64}(\?raw=1)?
     | /titles/[A-Z0-9_-]+/diff\?from=[0-9a-f]{64}&to=[0-9a-f]{64}""",
     re.VERBOSE,

@@ -31,6 +31,7 @@ __all__ = [
     "SkipUnchanged",
     "TilePath",
     "TitleNumber",
+    "TrustVersion",
     "Version",
     "only_known_parameters",
 ]
@@ -81,6 +82,11 @@ Version: TypeAlias = Annotated[
     int | None,
     BeforeValidator(_plain_number),
     Query(ge=1, le=10**15, description="The version with this number."),
+]
+TrustVersion: TypeAlias = Annotated[
+    int,
+    BeforeValidator(_plain_number),
+    Path(ge=1, le=10**15, description="The version of a trust file."),
 ]
 Effective: TypeAlias = Annotated[
     str | None,

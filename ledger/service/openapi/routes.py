@@ -36,6 +36,8 @@ __all__ = [
     "TILE",
     "TITLE",
     "TITLES",
+    "TRUST",
+    "TRUST_FILE",
     "VERIFICATION",
     "build_contract",
 ]
@@ -91,7 +93,7 @@ REDIRECT: Contract = {
 }
 STORE = (400, 401, 404, 422, 500, 503)
 TAGGED = (*STORE, 412)
-TEXT_OF_A_TITLE = (*TAGGED, 410)
+TEXT_OF_A_TITLE = (*TAGGED, 409, 410)
 WRITE = (*STORE, 403, 409, 412, 413, 415, 428, 504)
 
 IF_NONE_MATCH = {
@@ -187,6 +189,7 @@ TITLE = _read(
     "Title",
     "One version of the title; Link names the one in force today, if that is another",
     *("Ledger-Address", "Ledger-Effective", "Ledger-Effective-Until", "Ledger-Future", "Link"),
+    *("Ledger-Standing", "Ledger-Passed-Over"),
     problems=TEXT_OF_A_TITLE,
 )
 APPEND = _write("append", "DocumentOfTitle")
@@ -207,7 +210,9 @@ ERASE = _contract(
     },
 )
 ENTRIES = _read("listEntries", "Entries", "The history, newest first", "Link")
-ENTRY = _read("getEntry", "Entry", "The exact bytes of the entry, without an erased text")
+ENTRY = _read(
+    "getEntry", "Entry", "The exact bytes of the entry, without an erased text", "Ledger-Standing"
+)
 ENTRY["responses"][307] = REDIRECT
 DIFF = _read(
     "diff",
@@ -226,6 +231,20 @@ BUNDLE = _contract(
 CHECKPOINT = _file("getCheckpoint", "The signed note (c2sp.org/tlog-checkpoint)", "text/plain")
 TILE = _file("getTile", "The tile (c2sp.org/tlog-tiles)", "application/octet-stream")
 RECEIPT = _file("getReceipt", "The receipt (c2sp.org/tlog-proof)", "text/plain", "Ledger-Address")
+TRUST = _read("getTrust", "Trust", "The newest trust file that this service accepts")
+TRUST_FILE = _contract(
+    "getTrustFile",
+    {
+        200: _ok(
+            "The trust file, for 'ledger trust pin'",
+            {"application/json": {"schema": {"type": "object"}}},
+            "ETag",
+        ),
+        304: NOT_MODIFIED,
+    },
+    TAGGED,
+    openapi_extra={"parameters": [IF_NONE_MATCH]},
+)
 HEALTHZ = _contract("healthz", {200: _ok("The process answers", _json("Health"))}, (400, 422))
 READYZ = _contract(
     "readyz", {200: _ok("The ledger can be read", _json("Health"))}, (400, 422, 500, 503)

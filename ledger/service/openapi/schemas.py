@@ -59,6 +59,26 @@ ERASED: Schema = {
     "properties": {"version": {"type": "integer", "minimum": 1}, "reference": {"type": "string"}},
     "description": "The entry that orders the text erased, and its reference; null: it is there.",
 }
+STANDING: Schema = {
+    "type": "object",
+    "required": ["stands", "reason", "by"],
+    "properties": {
+        "stands": {"type": ["boolean", "null"], "description": "null: nobody can tell yet."},
+        "reason": {
+            "enum": [
+                *("key-ended", "may-not-erase", "position-unknown", "needs-trust"),
+                *("named-needlessly", None),
+            ],
+            "description": "The finding; null: a later version confirms or voids it.",
+        },
+        "by": {
+            "type": ["integer", "null"],
+            "minimum": 1,
+            "description": "The version that confirms it, or voids it: then it never was.",
+        },
+    },
+    "description": "How the entry stands, by the trust files. Absent if it simply counts.",
+}
 DIGEST: Schema = {
     **ADDRESS_,
     "description": "The sha256 of the canonical JSON (RFC 8785) of all other members.",
@@ -80,7 +100,9 @@ MEMBERS: Schema = {
     "version": VERSION,
     "voids": VERSIONS,
 }
-NAMED: Schema = _object({"address": ADDRESS_, "version": VERSION, "erased": ERASED})
+NAMED: Schema = _object(
+    {"address": ADDRESS_, "version": VERSION, "erased": ERASED}, {"standing": STANDING}
+)
 
 SCHEMAS: dict[str, Schema] = {
     "Document": _object(
@@ -138,7 +160,8 @@ SCHEMAS: dict[str, Schema] = {
                 "description": "null: a text is erased, or too much changed to show. An answer has"
                 " 4 MiB of changes at most. Read both entries.",
             },
-        }
+        },
+        {"standing": STANDING},
     ),
     "Entries": _object(
         {"title_number": TITLE_NUMBER_, "entries": _array(ref("schemas", "HistoryEntry"))}
@@ -200,6 +223,37 @@ SCHEMAS: dict[str, Schema] = {
             "not_shown": _array(TEXT),
         }
     ),
+    "Trust": _object(
+        {
+            "origin": TEXT,
+            "version": VERSION,
+            "trust": {**ADDRESS_, "description": "The sha256 of the file, without signatures."},
+            "size": {**COUNT, "description": "The leaves of the log that it pins."},
+            "threshold": {"type": "integer", "minimum": 1},
+            "holders": _array(_object({"name": TEXT, "signed": {"type": "boolean"}})),
+            "keys": _array(
+                _object(
+                    {
+                        "key": ADDRESS_,
+                        "name": TEXT,
+                        "role": {"enum": ["registrar", "log"]},
+                        "erase": {"type": "boolean"},
+                    }
+                )
+            ),
+            "revoked": _array(_object({"key": ADDRESS_, "from": COUNT})),
+            "next": {"type": ["string", "null"], "description": "When its successor is due."},
+            "changes": {**_array(TEXT), "description": "What it changed, in sentences."},
+            "pinned": {
+                **_object({"version": VERSION, "trust": ADDRESS_}),
+                "description": "The file that this service goes by, and follows to this one.",
+            },
+            "findings": {
+                **_array(ref("schemas", "Finding")),
+                "description": "Files that are missing or not accepted, or late.",
+            },
+        }
+    ),
     "Health": _object(
         {
             "status": {
@@ -216,6 +270,11 @@ SCHEMAS: dict[str, Schema] = {
             "log": {
                 "const": "contradicted",
                 "description": "A title that this service read is not as it was logged.",
+            },
+            "trust": {
+                "enum": ["missing", "not-accepted", "unsupported", "overdue"],
+                "description": "A trust file that is missing, or that breaks a rule, or is of a"
+                " later format; or the newest says that its successor was due by now.",
             },
             "origin": TEXT,
             "sealing": {
@@ -269,6 +328,18 @@ HEADERS: dict[str, Schema] = {
         "schema": {"const": "yes"},
         "description": "The question is about the future: what is registered by then may change"
         " the answer.",
+    },
+    "Ledger-Standing": {
+        "schema": TEXT,
+        "description": "How the entry stands, by the trust files; absent if it simply counts."
+        " yes;by=5: version 5 confirms it. no;by=5: version 5 voids it, it never was."
+        " no;reason=key-ended: it does not stand. unknown;reason=position-unknown: nobody can tell"
+        " yet.",
+    },
+    "Ledger-Passed-Over": {
+        "schema": TEXT,
+        "description": "The newer versions, 50 at most, that would be the answer if they stood:"
+        " 4;by=5, 3;reason=key-ended.",
     },
     "Location": {"schema": TEXT, "description": "The URL of the title, or where to go."},
     "Link": {

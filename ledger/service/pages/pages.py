@@ -11,6 +11,7 @@ from __future__ import annotations
 import hashlib
 import shlex
 from pathlib import Path
+from types import MappingProxyType
 from typing import TYPE_CHECKING, Any, NamedTuple
 from urllib.parse import quote, urlencode
 
@@ -18,18 +19,23 @@ from jinja2 import Environment, FileSystemLoader, StrictUndefined
 
 from ledger.format import layout
 from ledger.format.diff import ABSENT
+from ledger.format.standing import STANDS
 from ledger.service.log_view import LogSummary
 from ledger.service.pages import filters
 from ledger.service.pages.api_page import operations
+from ledger.titles.trust_files import accepted_by
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable
+    from collections.abc import Iterable, Mapping, Sequence
     from datetime import datetime
 
     from ledger.format.diff import Change
     from ledger.format.entry import Entry
     from ledger.format.keyring import Keyring
     from ledger.format.report import Finding, Report
+    from ledger.format.standing import Stand
+    from ledger.titles.history import Judged
+    from ledger.trust.chain import Trust
 
     History = list[tuple[Entry, list[Change] | None]]
     Orders = dict[int, Entry]
@@ -40,6 +46,31 @@ __all__ = ["LOCAL", "Law", "Pages", "Urls"]
 HERE = Path(__file__).parent
 NO_LOG = LogSummary()
 NO_ORDERS: dict[int, Entry] = {}
+NO_STANDS: Mapping[str, Stand] = MappingProxyType({})
+"""No entry needs a word on how it stands: each simply counts."""
+
+FALLEN = {"key-ended", "may-not-erase"}
+"""Findings of entries that are as they were signed, by a key that counted no more."""
+BAD_TRUST = {"trust-missing", "trust-not-accepted"}
+"""Findings of trust files. The title itself may be sound."""
+
+WHAT_TO_DO = {
+    "key-ended": "Rely on the versions before it. Ask the registry to settle it: honest work is"
+    " confirmed, the rest is void.",
+    "may-not-erase": "Ask the registry: a registrar who may erase can confirm it, or void it.",
+    "position-unknown": "Ask for an audit: it reads the whole log. Until then, rely on the versions"
+    " that stand.",
+    "needs-trust": "This service has pinned no trust file. Verify with a keyring that has: ledger"
+    " trust pin.",
+    "named-needlessly": "Nothing: the version counts by itself.",
+    "trust-missing": "Ask the registry to bring the file back from a copy of the ledger.",
+    "trust-not-accepted": "The files before it count. Ask its holders who wrote it.",
+    "unsupported-trust": "The files before it count. A newer version of the software may judge it.",
+    "trust-overdue": "Ask the holders for the newest file: an older state may be served.",
+    "log-behind-pin": "Ask for a newer copy of the log: this one lags, or was set back.",
+    "checkpoint-unproven": "Ask whoever seals the log to seal it again, with a key that counts.",
+}
+"""What a reader does about a finding that has to do with whose keys count."""
 
 LOCAL = "http://127.0.0.1:5000"
 """Where ``ledger serve`` listens by default."""
@@ -57,6 +88,8 @@ class Law(NamedTuple):
     """The version in force today; None: there is none."""
     is_known: bool = False
     """Whether ``in_force`` could be found out."""
+    passed_over: Sequence[Judged] = ()
+    """The newer versions that would be the answer if they stood."""
 
     @property
     def day(self) -> str:
@@ -76,6 +109,8 @@ class Urls:
         self.icon = f"{base}/static/icon.svg"
         self.titles = f"{base}/titles"
         self.docs = f"{base}/docs"
+        self.trust = f"{base}/trust"
+        self.trust_file = f"{base}/trust/{{}}".format
 
     def title(self, title_number: str, version: int | None = None) -> str:
         """A title's page, or that of one version."""
@@ -120,11 +155,13 @@ class Pages:
     """Renders the pages of one ledger. All URLs begin with ``base``, which may be ""."""
 
     def __init__(self, *, origin: str, keyring: Keyring, base: str, local: str = LOCAL) -> None:
+        trust = accepted_by(keyring)
         self._environment = _environment()
         self._environment.globals.update(
             origin=origin,
             url=Urls(base, local),
             signer_name=lambda entry: keyring.name(entry.ledger, entry.key),
+            trust_root=trust.root if trust else None,
         )
 
     def titles(self, *, titles: list[str], query: str, next_url: str | None) -> str:
@@ -140,6 +177,8 @@ class Pages:
         history: History,
         older_url: str | None,
         report: Report,
+        stand: Stand = STANDS,
+        stands: Mapping[str, Stand] = NO_STANDS,
         orders: Orders = NO_ORDERS,
         log: LogSummary = NO_LOG,
     ) -> str:
@@ -148,7 +187,10 @@ class Pages:
             "title.html",
             title_number=head.title_number,
             shown=shown,
+            stand=stand,
             head=head,
+            head_stand=stands.get(head.address, STANDS),
+            stands=stands,
             law=law,
             history=history,
             orders=orders,
@@ -165,6 +207,7 @@ class Pages:
         title_number: str,
         history: History,
         older_url: str | None,
+        stands: Mapping[str, Stand] = NO_STANDS,
         orders: Orders = NO_ORDERS,
         log: LogSummary = NO_LOG,
     ) -> str:
@@ -173,6 +216,7 @@ class Pages:
             "entries.html",
             title_number=title_number,
             history=history,
+            stands=stands,
             orders=orders,
             older_url=older_url,
             log=log,
@@ -184,6 +228,7 @@ class Pages:
         entry: Entry,
         changes: list[Change] | None,
         is_head: bool,
+        stand: Stand = STANDS,
         orders: Orders = NO_ORDERS,
     ) -> str:
         """One entry, with what it changed and how to check it by hand."""
@@ -191,6 +236,7 @@ class Pages:
             "entry.html",
             title_number=entry.title_number,
             entry=entry,
+            stand=stand,
             changes=changes,
             orders=orders,
             is_head=is_head,
@@ -202,6 +248,7 @@ class Pages:
         old: Entry,
         new: Entry,
         changes: list[Change] | None,
+        stands: Mapping[str, Stand] = NO_STANDS,
         orders: Orders = NO_ORDERS,
     ) -> str:
         """Two entries side by side; ``changes`` is None if a text is erased."""
@@ -211,6 +258,7 @@ class Pages:
             old=old,
             new=new,
             changes=changes,
+            stands=stands,
             orders=orders,
         )
 
@@ -222,6 +270,14 @@ class Pages:
             report=report,
             pin=pin,
         )
+
+    def trust(self, *, shown: dict[str, Any], trust: Trust, findings: Sequence[Finding]) -> str:
+        """Whose keys count, by the newest trust file; ``shown`` is the file as JSON has it."""
+        keys = [
+            (key, trust.end_of(key.key_id))
+            for key in sorted(trust.listed.values(), key=lambda key: (key.role, key.key_id))
+        ]
+        return self._render("trust.html", shown=shown, keys=keys, found=findings)
 
     def problem(
         self,
@@ -277,11 +333,21 @@ def _environment() -> Environment:
         columns=filters.columns,
         shell=shlex.quote,
     )
-    environment.globals.update(max_members=filters.MAX_MEMBERS)
+    environment.globals.update(
+        max_members=filters.MAX_MEMBERS, what_to_do=WHAT_TO_DO, what_fails=_what_fails
+    )
     environment.filters["too_large"] = filters.TooLarge
     environment.tests["too_large"] = lambda value: isinstance(value, filters.TooLarge)
     environment.tests["absent"] = lambda value: value is ABSENT
     return environment
+
+
+def _what_fails(report: Report) -> str:
+    """Tell what the tampering is about: ``standing``, ``trust``, or else ``entries``."""
+    slugs = {each.slug for each in report.findings if each.severity == "tampering"}
+    if slugs <= FALLEN:
+        return "standing"
+    return "trust" if slugs <= FALLEN | BAD_TRUST else "entries"
 
 
 def _flagged(findings: Iterable[Finding]) -> dict[str, str]:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import re
 from contextlib import ExitStack, suppress
 from dataclasses import replace
+from itertools import islice
 from tempfile import SpooledTemporaryFile
 from typing import TYPE_CHECKING, Any, BinaryIO, NamedTuple, cast
 
@@ -12,13 +13,21 @@ from anyio import to_thread
 from fastapi.responses import RedirectResponse, Response, StreamingResponse
 from starlette.requests import Request  # noqa: TC002 -- FastAPI reads the annotations
 
-from ledger.errors import IntegrityError, InvalidError, LedgerError, NotInLaw, TrustError
+from ledger.errors import (
+    IntegrityError,
+    InvalidError,
+    LedgerError,
+    NotInLaw,
+    NotStanding,
+    TrustError,
+)
 from ledger.format.chain import NO_PIN
 from ledger.format.diff import change_json, changes
 from ledger.format.entry import entry_json
 from ledger.format.law import in_law
 from ledger.format.layout import is_address
 from ledger.format.report import report_json
+from ledger.format.standing import STANDS, stand_members
 from ledger.format.times import as_bound
 from ledger.service.http.answers import answer, html, to_json
 from ledger.service.http.bodies import representation
@@ -38,20 +47,23 @@ from ledger.service.http.parameters import (
 )
 from ledger.service.openapi.routes import BUNDLE, DIFF, ENTRIES, ENTRY, TITLE, VERIFICATION
 from ledger.service.pages.pages import Law
+from ledger.titles.history import Answer
 
 if TYPE_CHECKING:
-    from collections.abc import AsyncIterator, Iterator
+    from collections.abc import AsyncIterator, Iterator, Sequence
 
     from fastapi import FastAPI
 
     from ledger.format.canonical import JSONValue
     from ledger.format.diff import Change
     from ledger.format.entry import Entry
+    from ledger.format.standing import Stand
     from ledger.service.context import Context
+    from ledger.titles.history import Judged
 
     Document = dict[str, JSONValue] | None
     """None: its text is erased."""
-    Step = tuple[Entry, Entry | None]
+    Step = tuple[Judged, Entry | None]
 
 __all__ = ["BUNDLE_TYPE", "TitleRoutes"]
 
@@ -65,6 +77,8 @@ PAGE_CHANGES = 1 << 18
 """The same for a page, which shows less."""
 PAGE_DOCUMENTS = 1 << 20
 """How many bytes of entries are compared for a page. JSON compares all."""
+MAX_PASSED_OVER = 50
+"""How many versions a header names. A proxy refuses what is longer than 8 KiB, mostly."""
 PREFIX = re.compile(r"[0-9a-f]{4,64}")
 # The head is read once, so that both sides of a comparison come from the same state.
 HEAD = re.compile(r"\A(?:HEAD|@(?!\{))")
@@ -80,6 +94,8 @@ class Part(NamedTuple):
     orders: dict[int, Entry]
     """The erased versions of the title, with the entry that orders each erased; empty if no text
     that is needed here is erased."""
+    stands: dict[str, Stand]
+    """How each entry stands, by its address."""
 
 
 def _document(entry: Entry) -> Document:
@@ -119,11 +135,17 @@ class TitleRoutes:
             days = {"effective": effective, "recorded": recorded}
             asked = {name: day for name, day in days.items() if day is not None}
             head = self._ledger.head(title_number)
-            entry = self._find(head, version, asked)
+            found, stand = self._find(head, version, asked)
+            entry = found.entry
             is_future = any(map(self._is_future, asked.values()))
             if self._context.wants_html(request.scope):
-                return html(request, self._title_page(request, entry, asked, is_future=is_future))
-            named = {"Ledger-Address": entry.address, **_effective(entry)}
+                law = Law(self._context.now(), asked, is_future, passed_over=found.passed_over)
+                return html(request, self._title_page(request, (entry, stand), law))
+            named = {"Ledger-Address": entry.address, **_standing(stand)}
+            if stand.stands is not False:  # else it holds on no day
+                named |= _effective(entry)
+            if found.passed_over:
+                named["Ledger-Passed-Over"] = _passed_over(found.passed_over)
             if is_future:
                 named["Ledger-Future"] = "yes"
             if not asked and version is None:
@@ -132,20 +154,30 @@ class TitleRoutes:
 
         return await self._context.run("title", read, title_number)
 
-    def _find(self, head: Entry, version: int | None, asked: dict[str, str]) -> Entry:
+    def _find(
+        self, head: Entry, version: int | None, asked: dict[str, str]
+    ) -> tuple[Answer, Stand]:
+        """The version that was asked for, which has its text, and how it stands."""
         if version is not None and asked:
             raise InvalidError("version cannot be used together with effective or recorded")
         history, title_number = self._ledger.history, head.title_number
         if asked:
-            return history.at(title_number, head=head, **asked)
-        revision = "HEAD" if version is None else f"v{version}"
-        return history.read_text(history.resolve(title_number, revision, head))
+            found, stand = history.answer(title_number, head=head, **asked), STANDS
+        else:
+            revision = "HEAD" if version is None else f"v{version}"
+            entry, stand = next(history.judged_log(title_number, revision, head))
+            found = Answer(entry)
+        history.read_text(found.entry)
+        return found, stand
 
     def _is_future(self, day: str) -> bool:
         return as_bound(self._context.now()).is_before(as_bound(day))
 
     def _in_force(self, head: Entry) -> Entry | None:
-        """The version in force today, or None. Its text may be erased."""
+        """The version in force today, or None. Its text may be erased.
+
+        Raises NotStanding if nobody can tell, as the place of an entry in the log is not shown.
+        """
         try:
             return in_law(
                 self._ledger.history.standing_entries(head), as_bound(self._context.now())
@@ -154,8 +186,11 @@ class TitleRoutes:
             return None
 
     def _link(self, request: Request, head: Entry) -> dict[str, str]:
-        """Name the version in force today, if it is not the newest."""
-        entry = self._in_force(head)
+        """Name the version in force today, if it is known, and not the newest."""
+        try:
+            entry = self._in_force(head)
+        except NotStanding:
+            return {}
         if entry is None or entry.version == head.version:
             return {}
         path = f"/titles/{head.title_number}"
@@ -163,11 +198,10 @@ class TitleRoutes:
         title = f"version {entry.version} is in force today"
         return {"Link": f'<{url}>; rel="alternate"; title="{title}"'}
 
-    def _title_page(
-        self, request: Request, shown: Entry, asked: dict[str, str], *, is_future: bool
-    ) -> str:
+    def _title_page(self, request: Request, judged: Judged, law: Law) -> str:
+        shown, stand = judged
         title_number = shown.title_number
-        history, older, orders = self._history(
+        history, older, orders, stands = self._history(
             title_number, "HEAD", MANY_ENTRIES, page=True, broken=True
         )
         # Each call reads the head again, so what is shown must be in the chain that is verified.
@@ -176,14 +210,15 @@ class TitleRoutes:
         report = replace(report, not_shown=(NO_PIN, *report.not_shown))
         entries = [entry for entry, _ in history]
         head = history[0][0]
-        law = Law(self._context.now(), asked, is_future=is_future)
         with suppress(LedgerError):  # a broken chain: the report names what is wrong
             law = law._replace(in_force=self._in_force(head), is_known=True)
         return self._context.pages(request.scope).title(
             shown=shown,
+            stand=stand,
             head=head,
             law=law,
             history=history,
+            stands=stands,
             orders=orders,
             older_url=self._older(request, title_number, older, MANY_ENTRIES),
             report=report,
@@ -201,12 +236,15 @@ class TitleRoutes:
 
         def read() -> Response:
             page = self._context.wants_html(request.scope)
-            history, older, orders = self._history(title_number, start or "HEAD", limit, page=page)
+            history, older, orders, stands = self._history(
+                title_number, start or "HEAD", limit, page=page
+            )
             url = self._older(request, title_number, older, limit)
             if page:
                 shown_page = self._context.pages(request.scope).entries(
                     title_number=title_number,
                     history=history,
+                    stands=stands,
                     orders=orders,
                     older_url=url,
                     log=self._context.log.of([each for each, _ in history]),
@@ -215,6 +253,7 @@ class TitleRoutes:
             shown = [
                 {
                     **entry_json(entry, self._ledger.keyring),
+                    **stand_members(stands[entry.address]),
                     "erased": _erased(entry, orders),
                     "changes": None
                     if differing is None
@@ -241,10 +280,11 @@ class TitleRoutes:
         ``broken``: stop at a broken link, for the report names it.
         """
         history: list[tuple[Entry, list[Change] | None]] = []
+        stands: dict[str, Stand] = {}
         older, left, is_complete = None, PAGE_CHANGES if page else MAX_CHANGES, True
         documents = 0
         below: tuple[str, Document] = ("", {})  # each document is decoded once
-        for entry, parent in self._steps(title_number, start, limit + 1, broken=broken):
+        for (entry, stand), parent in self._steps(title_number, start, limit + 1, broken=broken):
             if len(history) == limit:
                 older = entry.address
                 break
@@ -261,9 +301,10 @@ class TitleRoutes:
                         differing = changes(old, new, limit=left)
                         left -= sum(change.size for change in differing)
             history.append((entry, differing))
-        if is_complete:
-            return Part(history, older, {})
-        return Part(history, older, self._orders(title_number, history[-1][0].version - 1))
+            stands[entry.address] = stand
+        lowest = history[-1][0].version - 1
+        orders = {} if is_complete else self._orders(title_number, lowest)
+        return Part(history, older, orders, stands)
 
     def _orders(self, title_number: str, lowest: int) -> dict[int, Entry]:
         """Map the erased versions, from ``lowest`` on, to the entry that orders each erased."""
@@ -272,12 +313,12 @@ class TitleRoutes:
 
     def _steps(self, title_number: str, start: str, limit: int, *, broken: bool) -> Iterator[Step]:
         """Yield each entry with the one before it; holds two at a time."""
-        child: Entry | None = None
+        child: Judged | None = None
         try:
-            for entry in self._ledger.log(title_number, start, limit=limit):
+            for judged in islice(self._ledger.history.judged_log(title_number, start), limit):
                 if child is not None:
-                    yield child, entry
-                child = entry
+                    yield child, judged[0]
+                child = judged
         except (IntegrityError, TrustError):
             if not broken or child is None:
                 raise
@@ -306,7 +347,7 @@ class TitleRoutes:
                 raise InvalidError(
                     f"not an address: {address!a:.80}", hint="4 to 64 lower-case hex digits"
                 )
-            entry = self._ledger.entry(title_number, address)
+            entry, stand = self._judged(title_number, address)
             if not is_address(address):
                 path = f"/titles/{title_number}/entries/{entry.address}"
                 return RedirectResponse(self._context.url(request.scope, path), 307)
@@ -316,15 +357,25 @@ class TitleRoutes:
             tag = f"{entry.address}-short" if entry.is_withheld else entry.address
             file = f'attachment; filename="{title_number}.v{entry.version}.json"'
             headers = {"Content-Disposition": file} if raw else {}
-            return answer(request, entry.data, tag=tag, headers=headers)
+            return answer(request, entry.data, tag=tag, headers=headers | _standing(stand))
 
         return await self._context.run("entry", read, title_number)
 
+    def _judged(self, title_number: str, revision: str) -> Judged:
+        """An entry, and how it stands."""
+        return next(self._ledger.history.judged_log(title_number, revision))
+
     def _entry_page(self, request: Request, entry: Entry) -> str:
-        [(_, differing)], _, orders = self._history(entry.title_number, entry.address, 1, page=True)
+        [(_, differing)], _, orders, stands = self._history(
+            entry.title_number, entry.address, 1, page=True
+        )
         head = self._ledger.head(entry.title_number)
         return self._context.pages(request.scope).entry(
-            entry=entry, changes=differing, orders=orders, is_head=entry.address == head.address
+            entry=entry,
+            stand=stands[entry.address],
+            changes=differing,
+            orders=orders,
+            is_head=entry.address == head.address,
         )
 
     async def diff(
@@ -338,8 +389,8 @@ class TitleRoutes:
 
         def read() -> Response:
             head = self._ledger.head(title_number).address
-            before = self._ledger.entry(title_number, HEAD.sub(head, old))
-            after = self._ledger.entry(title_number, HEAD.sub(head, new))
+            before, old_stand = self._judged(title_number, HEAD.sub(head, old))
+            after, new_stand = self._judged(title_number, HEAD.sub(head, new))
             differing, orders = None, {}
             if before.is_withheld or after.is_withheld:
                 orders = self._orders(title_number, min(before.version, after.version))
@@ -347,13 +398,17 @@ class TitleRoutes:
                 differing = changes(before.document, after.document, limit=MAX_CHANGES)
             if self._context.wants_html(request.scope):
                 page = self._context.pages(request.scope).diff(
-                    old=before, new=after, changes=differing, orders=orders
+                    old=before,
+                    new=after,
+                    changes=differing,
+                    stands={before.address: old_stand, after.address: new_stand},
+                    orders=orders,
                 )
                 return html(request, page)
             shown = {
                 "title_number": title_number,
-                "from": _named(before, orders),
-                "to": _named(after, orders),
+                "from": _named(before, orders) | stand_members(old_stand),
+                "to": _named(after, orders) | stand_members(new_stand),
                 "changes": None if differing is None else list(map(change_json, differing)),
             }
             return answer(request, to_json(shown))
@@ -409,6 +464,25 @@ def _effective(entry: Entry) -> dict[str, str]:
     if entry.effective_until:
         headers["Ledger-Effective-Until"] = entry.effective_until
     return headers
+
+
+def _standing(stand: Stand) -> dict[str, str]:
+    """Say in a header how an entry stands; none if it simply counts."""
+    if not stand.words:
+        return {}
+    said = "unknown" if stand.stands is None else "yes" if stand.stands else "no"
+    return {"Ledger-Standing": said + _why(stand)}
+
+
+def _passed_over(judged: Sequence[Judged]) -> str:
+    """Name the versions that were passed over, the newest first."""
+    return ", ".join(f"{entry.version}{_why(stand)}" for entry, stand in judged[:MAX_PASSED_OVER])
+
+
+def _why(stand: Stand) -> str:
+    """Say why an entry stands as it does, in parameters (RFC 9651, section 3.1.2)."""
+    reason = f";reason={stand.reason}" if stand.reason else ""
+    return f"{reason};by={stand.by}" if stand.by else reason
 
 
 def _named(entry: Entry, orders: dict[int, Entry]) -> dict[str, Any]:
