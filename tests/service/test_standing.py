@@ -4,8 +4,13 @@ from __future__ import annotations
 
 import hashlib
 import json
-from typing import TYPE_CHECKING, Any
+import os
+import subprocess
+import sys
+from pathlib import Path
+from typing import Any
 
+import httpx
 import pytest
 from jsonschema import Draft202012Validator
 
@@ -14,14 +19,12 @@ from ledger.service import reload
 from ledger.service.pages.pages import WHAT_TO_DO
 from ledger.stores import FolderStore
 from ledger.trust import TrustFile
-from tests.service.client import HTML, Client, problem
+from tests.service.client import HTML, Client, listening, problem
 from tests.service.test_pages import Page, check
 from tests.trust.registry import ALICE, BOB, Registry
 
-if TYPE_CHECKING:
-    from pathlib import Path
-
 FELL = {"stands": False, "reason": "key-ended", "by": None}
+BIN = Path(sys.executable).parent
 TODAY = "2026-11-23"
 WHY = "does not stand: it is not in the log before its key ends"
 
@@ -272,6 +275,28 @@ def test_a_trust_file_that_does_not_hold_is_not_blamed_on_the_title(register: Re
 
 
 # -- The trust files ---------------------------------------------------------------------------
+
+
+def test_the_commands_of_a_page_verify_by_the_trust_file(
+    register: Register, tmp_path: Path
+) -> None:
+    register.registry.seal()
+    with listening(register.client.app) as url:
+        answer = httpx.get(f"{url}/titles/TN4", headers=HTML)
+        check_receipt, verify = Page(answer.text).commands()[:2]
+        for commands in (check_receipt, verify):
+            done = subprocess.run(
+                ["bash", "-ec", commands],
+                cwd=tmp_path,
+                env=os.environ
+                | {"XDG_CONFIG_HOME": str(tmp_path), "PATH": f"{BIN}:{os.environ['PATH']}"},
+                capture_output=True,
+                text=True,
+                timeout=120,
+                check=False,
+            )
+            assert done.returncode == 0, done.stdout + done.stderr
+            assert register.registry.files[0].digest in done.stdout
 
 
 def test_the_newest_trust_file_and_the_one_that_is_pinned(register: Register) -> None:
