@@ -46,9 +46,10 @@ HTML = (files("ledger") / "verifier.html").read_bytes()
 COMMON = """
 const done = arguments[arguments.length - 1];
 const unbase64 = text => Uint8Array.from(atob(text), char => char.charCodeAt(0));
-const trusted = async keys => {
+const trusted = async ([keys, roots]) => {
     const keyring = new verifier.Keyring();
     for (const [origin, role, pem] of keys) await keyring.trustPem(origin, role, pem);
+    for (const root of roots) keyring.pin(...root);
     return keyring;
 };
 const said = ({findings, notShown, titles, entries, origin}) =>
@@ -59,9 +60,10 @@ const answer = promise => promise.then(done, error => done(refused(error)));
 
 # Many files with the same keys and options: pairs of a file and a receipt, if any.
 VERIFY_FILES = """
-const [files, keys, options] = arguments;
+const [files, keys, {trust = [], ...rest}] = arguments;
 answer((async () => {
     const keyring = await trusted(keys), reports = [];
+    const options = {...rest, trust: trust.map(unbase64)};
     for (const [file, receipt] of files) {
         const bytes = [file, receipt].map(each => each === null ? null : unbase64(each));
         const asked = verifier.verifyFile(...bytes, keyring, options);
@@ -87,8 +89,10 @@ def _text(data: bytes) -> str:
     return base64.b64encode(data).decode()
 
 
-def _keys(keyring: Keyring) -> list[tuple[str, str, str]]:
-    return [(each.origin, each.role, each.key.pem().decode()) for each in keyring]
+def _keys(keyring: Keyring) -> tuple[list[tuple[str, str, str]], list[tuple[str, str, int]]]:
+    """The keys and the roots of a keyring."""
+    keys = [(each.origin, each.role, each.key.pem().decode()) for each in keyring]
+    return keys, [(each.origin, each.digest, each.version) for each in keyring.roots]
 
 
 def _milliseconds(now: datetime) -> float:
@@ -133,7 +137,8 @@ class Page:
     def verify_files(
         self, files: Iterable[tuple[bytes, bytes | None]], keyring: Keyring, **options: Any
     ) -> list[Report | Refused]:
-        """What is said of each file and its receipt, if any."""
+        """What is said of each file and its receipt, if any; ``trust``: trust files beside them."""
+        options["trust"] = [_text(data) for data in options.get("trust", ())]
         if "now" in options:
             options["now"] = _milliseconds(options["now"])
         encoded = [

@@ -2,13 +2,16 @@
 
 from __future__ import annotations
 
+import io
 import re
 from typing import TYPE_CHECKING, Any
 
 import pytest
 
+from ledger.stores import MemoryStore
 from ledger.testing import ORIGIN
 from tests.service.test_browser import CONTRAST, DESKTOP, PHONE
+from tests.trust.registry import ALICE, Registry
 from tests.verifier.page import HTML, hash_of, needs_browser
 from tests.verifier.samples import (
     KEYRING,
@@ -219,11 +222,49 @@ def test_a_receipt(person: Person) -> None:
     assert "half-signed" in person.text
     person.choose("receipt", Log(entries, LOG_KEY, LOG_MLDSA).receipt(entries[1]))
     assert person.verify().startswith("verified: TN1 version 2")
-    assert "the log's ML-DSA-44 signature, which this browser can't check" in person.text
     person.choose("receipt", Log(entries).receipt(entries[2]))
     person.type(log=LOG_PEM)
     assert person.verify().startswith("NOT VERIFIED")
     assert "not-included" in person.text
+
+
+@needs_browser
+def test_the_sha256_of_a_trust_file_in_the_place_of_keys(person: Person, tmp_path: Path) -> None:
+    registry = Registry(MemoryStore(), tmp_path)
+    registry.write("TN1", ALICE)
+    registry.seal()
+    good = registry.size()
+    registry.write("TN1", ALICE, message="by a thief")
+    registry.seal()
+    old = io.BytesIO()
+    registry.ledger(None).export(old)
+    registry.revoke(ALICE, good)
+    registry.ledger().settle("TN1", voids=[2])
+    registry.seal()
+    new = io.BytesIO()
+    registry.ledger(None).export(new)
+    first, second = registry.files
+    person.choose("file", new.getvalue())
+    person.type(root=first.digest, origin=ORIGIN)
+    assert person.verify() == f"verified: 1 title, 3 entries of {ORIGIN}"
+    text = person.text
+    assert f"by 2 trust files, the newest of which is version 2: {second.digest}" in text
+    assert f"registrar, alice, ends at leaf {good}: {ALICE.public_key.key_id}" in text
+    assert "void, by version 3" in text
+    assert '"n": 1' in text  # of the settlement, which restates what stands
+
+    person.choose("file", old.getvalue())
+    assert person.verify().startswith("verified")
+    person.type(root=second.digest)
+    assert person.verify().startswith("not everything could be checked")
+    assert "trust-missing" in person.text
+    person.choose("trust", second.encode())
+    assert person.verify().startswith("NOT VERIFIED")
+    assert "tampering: key-ended: TN1/head.json" in person.text
+    person.type(root="abc")
+    assert person.verify().startswith("Nothing was checked: the sha256 of a trust file is not 64")
+    person.type(root=second.digest, origin="")
+    assert person.verify().startswith("Nothing was checked: name the ledger's origin")
 
 
 @pytest.mark.slow

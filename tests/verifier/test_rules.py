@@ -22,6 +22,8 @@ from ledger.format.report import Finding
 from ledger.offline import check_entry, verify_bundle
 from ledger.testing import ORIGIN, signer
 from ledger.titles.identity import encode_identity
+from ledger.tlog.checkpoint import log_key
+from ledger.tlog.note import Signature
 from ledger.tlog.objects import Leaf
 from tests import corpora
 from tests.tampering import HEAD, SCENARIOS, TITLE, small_world
@@ -587,38 +589,57 @@ def test_receipts_that_do_not_hold(page: Page) -> None:
     assert kept == []
 
 
-def test_of_both_lines_of_the_log_one_is_checked_and_the_other_asked_for(page: Page) -> None:
-    """WebCrypto has no ML-DSA: the page sees that the line is there, and says no more of it."""
+def test_a_log_that_signs_with_two_algorithms(page: Page) -> None:
     entries = chain("TN1", 3)
     both = KEYRING.trust(ORIGIN, LOG_MLDSA.public_key, role="log")
     mldsa_alone = both.untrust(LOG_KEY.public_key.key_id)
-    not_shown = "the log's ML-DSA-44 signature, which this browser can't check"
+    slugs = {"verified": [], "unchecked": ["half-signed"], "tampered": ["unknown-key"]}
     for keys, keyring, outcome in (
         ((LOG_KEY, LOG_MLDSA), both, "verified"),
         ((LOG_KEY, LOG_MLDSA), KEYRING, "verified"),
+        ((LOG_KEY, LOG_MLDSA), mldsa_alone, "verified"),
         ((LOG_KEY,), both, "unchecked"),
         ((LOG_MLDSA,), both, "unchecked"),
-        ((LOG_KEY, LOG_MLDSA), mldsa_alone, "unchecked"),
         ((STRANGER, LOG_MLDSA), both, "unchecked"),
         ((STRANGER,), both, "tampered"),
     ):
         log = Log(entries, *keys)
-        files = [(entries[1].data, log.receipt(entries[1])), (bundle(entries, log=log), None)]
-        for said in page.verify_files(files, keyring):
-            assert isinstance(said, Report)
-            assert said.outcome == outcome
-            assert (not_shown in said.not_shown) == (outcome == "verified" and keyring is both)
-            slugs = {"verified": [], "unchecked": ["half-signed"], "tampered": ["unknown-key"]}
-            assert [each.slug for each in said.findings] == slugs[outcome]
-        if keyring is not mldsa_alone:  # of which the library checks more
-            ours = verify_bundle(io.BytesIO(files[1][0]), keyring=keyring, origin=ORIGIN)
-            assert ours.outcome == outcome
+        (said,) = _compare(page, [bundle(entries, log=log)], keyring)
+        (of_receipt,) = page.verify_files([(entries[1].data, log.receipt(entries[1]))], keyring)
+        for each in (said, of_receipt):
+            assert isinstance(each, Report)
+            assert (each.outcome, _slugs(each)) == (outcome, slugs[outcome])
     log = Log(entries, LOG_KEY, LOG_MLDSA)
-    place = log.note.index(b"\xe2\x80\x94") + len(ORIGIN) + 20
-    log.note = log.note[:place] + (b"A" if log.note[place] != 65 else b"B") + log.note[place + 1 :]
-    for said in page.verify_files([(bundle(entries, log=log), None)], both):
-        assert isinstance(said, Report)
-        assert [each.slug for each in said.findings] == ["bad-signature"]
+    line = log.note.rindex(b" ") + 1  # that of ML-DSA-44, the longer one
+    for at in (
+        line,
+        line + 8,
+        line + 15,
+        line + 16,
+        line + 900,
+        len(log.note) - 3,
+        len(log.note) - 9,
+    ):
+        note = bytearray(log.note)
+        note[at] = ord("A") if note[at] != ord("A") else ord("B")
+        changed = Log(entries)
+        changed.note = bytes(note)
+        (said,) = _compare(page, [bundle(entries, log=changed)], both)
+        assert said.outcome != "verified" or line + 8 > at
+
+
+@pytest.mark.parametrize("time", [0, 5, 2**63 - 1, 2**63])
+def test_a_line_of_the_log_in_mldsa_may_bear_a_time(page: Page, time: int) -> None:
+    entries, key = chain("TN1", 1), log_key(ORIGIN, LOG_MLDSA.public_key)
+    log = Log(entries)
+    name, checkpoint = bytes([len(ORIGIN)]) + ORIGIN.encode(), log.checkpoint
+    size = checkpoint.size.to_bytes(8, "big")
+    moment = time.to_bytes(8, "big")
+    signed = b"subtree/v1\n\0" + name + moment + name + bytes(8) + size + checkpoint.root
+    log.note += Signature(ORIGIN, key.key_hash, moment + LOG_MLDSA.sign(signed)).encode()
+    both = KEYRING.trust(ORIGIN, LOG_MLDSA.public_key, role="log")
+    (said,) = _compare(page, [bundle(entries, log=log)], both)
+    assert said.outcome == ("verified" if time < 2**63 else "tampered")
 
 
 def test_an_entry_by_itself(page: Page) -> None:
