@@ -393,7 +393,7 @@ class Committed:
         self.state = state
         self.signatures += len(missing)
         self._remember(replace(self._remembered, seen=state.signed.note))
-        replace_if_behind(self.log, state.signed)
+        replace_if_behind(self.log, state.signed, state.lines)
 
     def _has_signed(self, signer: AnySigner, signed: SignedCheckpoint) -> bool:
         """Whether there is a line of this signer, whose key readers may not know yet."""
@@ -439,9 +439,14 @@ class Committed:
 
     def _publish_found(self, state: LogState, seen: Checkpoint | None) -> None:
         """Publish a state that is not behind, and see that it continues what was seen."""
-        if is_published(state, self._published()):
+        published = self._published()
+        if is_published(state, published):
             # Whoever published it may have been stopped, and what is due is judged by it now.
             self.store.make_durable(layout.LOG_CHECKPOINT)
+            if published and published.checkpoint == state.checkpoint:
+                there = published.note.splitlines()
+                if any(line not in there for line in state.lines.splitlines()):
+                    replace_if_behind(self.log, state.signed, state.lines)
         else:
             commit = self._recover(state)
             self._publish(state, commit)

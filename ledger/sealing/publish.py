@@ -138,7 +138,7 @@ def publish(
     index.follow(log, state.checkpoint)
     records = ((title, index.record(title)) for title in commit.titles())
     findings = publish_records(log, records, state.checkpoint.size, jobs)
-    replace_if_behind(log, state.signed)
+    replace_if_behind(log, state.signed, state.lines)
     return findings
 
 
@@ -154,18 +154,20 @@ def publish_tiles(store: Store, tiles: Iterable[tuple[Tile, bytes]]) -> None:
         ) from error
 
 
-def replace_if_behind(log: LogReader, signed: SignedCheckpoint) -> None:
+def replace_if_behind(log: LogReader, signed: SignedCheckpoint, lines: bytes | None = None) -> None:
     """Publish a checkpoint, unless a later one is published already.
 
-    One of the same tree keeps its lines, those of witnesses too, and gets the log's that it lacks.
+    One of the same tree keeps its lines, those of witnesses too, and gets the log's that it lacks:
+    those that were verified, or ``lines``.
     """
+    lines = signed.lines if lines is None else lines
 
     def forward(found: bytes | None) -> bytes | None:
         if found is None:
             return signed.note
         try:
             if parse_unverified(found)[0] == signed.checkpoint.text:
-                both = add_signatures(found, signed.lines)
+                both = add_signatures(found, lines)
                 log.open(both, any_algorithm=True)
                 return both
             is_behind = log.open(found).checkpoint.size < signed.checkpoint.size

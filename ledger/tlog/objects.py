@@ -234,6 +234,11 @@ class LogState:
         """The size and the root."""
         return self.signed.checkpoint
 
+    @property
+    def lines(self) -> bytes:
+        """The sealers' signature lines, those by keys that readers may not know yet among them."""
+        return self.signed.note.rpartition(b"\n\n")[2]
+
     def encode(self) -> bytes:
         """The bytes of ``_log/state``."""
         note = self.signed.note.decode()

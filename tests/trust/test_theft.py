@@ -8,7 +8,7 @@ from ledger import TrustError
 from ledger.errors import NotProven
 from ledger.format.keyring import Keyring
 from ledger.testing import ORIGIN, signer
-from ledger.tlog import Checkpoint, Leaf, sign_checkpoint
+from ledger.tlog import Checkpoint, Leaf, open_checkpoint, sign_checkpoint
 from tests.trust.people import listed, log_key, revoke, root_of
 from tests.trust.world import SEALER, World, slugs
 
@@ -120,6 +120,44 @@ def test_the_logs_key_is_replaced_without_a_gap(world):
     world.append("TN1", "bob")
     world.seal(NEW_LOG)
     assert (world.audit().outcome, slugs(world.audit())) == ("verified", [])
+
+
+def published_by(world, key):
+    """Whether the published checkpoint has a line of this key, whoever knows it."""
+    blob = world.store.get("_log/checkpoint")
+    try:
+        open_checkpoint(blob.data, origin=ORIGIN, log_keys=[key.public_key])
+    except TrustError:
+        return False
+    return True
+
+
+@pytest.mark.parametrize("new", [0, 1])
+def test_the_next_key_of_the_log_signs_before_a_trust_file_lists_it(world, new):
+    """So that file may drop the old one at once, whether or not the log has something new."""
+    world.append("TN1")
+    world.seal()
+    for _ in range(new):
+        world.append("TN1", "bob")
+    world.seal([SEALER, NEW_LOG])
+    assert published_by(world, SEALER)
+    assert published_by(world, NEW_LOG)
+    kept = (key for key in world.keys if key.role == "registrar")
+    world.publish(keys=listed(log_key(NEW_LOG.public_key), *kept))
+    world.seal(NEW_LOG)
+    assert (world.audit().outcome, slugs(world.audit())) == ("verified", [])
+
+
+def test_a_line_of_the_next_key_that_was_not_published_is_published_later(world):
+    world.append("TN1")
+    world.seal()
+    before = world.store.get("_log/checkpoint")
+    world.seal([SEALER, NEW_LOG])
+    now = world.store.get("_log/checkpoint")
+    assert world.store.replace("_log/checkpoint", before.data, now.version)
+    assert not published_by(world, NEW_LOG)
+    world.seal([SEALER, NEW_LOG])
+    assert published_by(world, NEW_LOG)
 
 
 def test_a_retired_key_of_the_log_signs_no_larger_checkpoint(world):
