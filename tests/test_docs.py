@@ -52,6 +52,7 @@ TOOLS = {
     "verify-by-hand.md": ("sha256sum", "jq", "openssl"),
     "audit.md": ("sha256sum",),
     "keys.md": ("openssl", "ssh-agent", "softhsm2-util"),
+    "timestamps.md": ("openssl",),
     "migrate.md": ("sha256sum",),
 }
 
