@@ -11,14 +11,25 @@ from ledger.stores import MemoryStore
 from ledger.testing import ORIGIN, FixedClock, FixedRandom, signer
 from ledger.titles.append import Draft, append
 from ledger.titles.history import History
-from tests.trust.people import ADA, BEN, CLEO, FIRST, listed, log_key, people, registrar, root_of
-from tests.trust.people import signed as signed_by
+from tests.trust.people import (
+    ADA,
+    BEN,
+    CLEO,
+    FIRST,
+    listed,
+    log_key,
+    people,
+    registrar,
+    root_of,
+    signed,
+)
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
     from pathlib import Path
 
-    from ledger import Entry, PrivateKey, Report
+    from ledger import Entry, Report
+    from ledger.format.keys import AnySigner
     from ledger.sealing.seal import Sealed
     from ledger.stores import Store
     from ledger.tlog import Checkpoint
@@ -36,6 +47,7 @@ class World:
         store: Store | None = None,
         registrars: str = "alice",
         erasers: str | None = None,
+        log_keys: Sequence[AnySigner] = (SEALER,),
     ) -> None:
         """``erasers``: those of the registrars who may erase; all, if it is not given."""
         self.folder = folder
@@ -46,15 +58,17 @@ class World:
         names = registrars.split()
         rights = names if erasers is None else erasers.split()
         self.keys: tuple[TrustKey, ...] = listed(
-            log_key(SEALER.public_key),
+            *(log_key(key.public_key) for key in log_keys),
             *(registrar(signer(n).public_key, n, erase=n in rights) for n in names),
         )
-        own = Keyring().trust(ORIGIN, SEALER.public_key, role="log")
+        own = Keyring()
+        for key in log_keys:
+            own = own.trust(ORIGIN, key.public_key, role="log")
         for name in names:
             own = own.trust(ORIGIN, signer(name).public_key)
         self.keyring = own
         Ledger.create(self.store, origin=ORIGIN, keyring=own)
-        self.seal(genesis=True)
+        self.seal(log_keys, genesis=True)
         self.publish()
         self.keyring = Keyring(roots=[root_of(self.files[0])])
 
@@ -65,7 +79,12 @@ class World:
         return self.log().checkpoint().checkpoint
 
     def publish(
-        self, *, revoked: Sequence[Revocation] | None = None, write: bool = True, **changes: Any
+        self,
+        *,
+        revoked: Sequence[Revocation] | None = None,
+        write: bool = True,
+        signed_by: Sequence[str] = (ADA, BEN),
+        **changes: Any,
     ) -> TrustFile:
         """Write the next trust file, which pins the log as it is now."""
         before = self.files[-1] if self.files else None
@@ -73,7 +92,7 @@ class World:
             before or FIRST,
             version=before.version + 1 if before else 1,
             previous=before.digest if before else None,
-            holders=people(ADA, BEN, CLEO),
+            holders=changes.pop("holders", None) or people(ADA, BEN, CLEO),
             threshold=2,
             keys=changes.pop("keys", self.keys),
             log=changes.pop("log", None) or self.checkpoint(),
@@ -87,7 +106,7 @@ class World:
             signatures=(),
             **changes,
         )
-        file = signed_by(file, ADA, BEN)
+        file = signed(file, *signed_by)
         self.keys = file.keys
         self.files.append(file)
         if write:
@@ -147,7 +166,12 @@ class World:
             ),
         ).entry
 
-    def seal(self, key: PrivateKey = SEALER, memory: str = "sealer", **options: Any) -> Sealed:
+    def seal(
+        self,
+        key: AnySigner | Sequence[AnySigner] = SEALER,
+        memory: str = "sealer",
+        **options: Any,
+    ) -> Sealed:
         self.clock.forward(seconds=1)
         return self.log().seal(key, self.folder / f"{memory}.json", jobs=1, **options)
 
