@@ -246,7 +246,7 @@ def list_(
             facts = {"origin": trusted.origin, "role": role, "key": key_id, "name": name}
             print_json(facts | {"algorithm": trusted.key.algorithm})
         elif not quiet:
-            beside = "" if keyring.counts(trusted) else "(does not count: see the trust file)"
+            beside = "" if keyring.counts(trusted) else "(the trust files decide)"
             line = f"{key_id}  {role:<9}  {trusted.origin}  {printable(name)} {beside}"
             typer.echo(line.rstrip())
     for root in keyring.roots:

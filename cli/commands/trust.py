@@ -453,7 +453,8 @@ def _check_log(
         raise TrustError(
             "not signed: nothing shows that you have seen the log of"
             f" {counted(proposal.file.log.size, 'leaf')} that would be pinned",
-            hint="add --seen with a checkpoint of yours, or --witness with a policy",
+            hint="if 'ledger audit' finds nothing: 'ledger checkpoint > FILE', and --seen FILE; or"
+            " --witness POLICY",
             reason="trust-not-accepted",
         )
 

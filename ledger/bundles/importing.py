@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from contextlib import closing, contextmanager, suppress
 from dataclasses import replace
-from itertools import takewhile
 from typing import TYPE_CHECKING, NamedTuple
 
 from ledger.bundles.verifying import NOT_STANDING, check_origins
@@ -337,8 +336,11 @@ class _Incoming:
         """Knows the versions whose texts the longer of the two chains orders erased."""
         version = version_hint(section.head)
         if target is not None and target.entry.version > version:
-            for entry in takewhile(lambda each: each.version > version, history.walk(target.entry)):
-                self._standing.take(entry)
+            # Not a walk that ends at a text that is gone: the bundle may put it back.
+            above: Entry | None = target.entry
+            while above is not None and above.version > version:
+                self._standing.take(above)
+                above = history.parent(above)
             self._above = set(self._standing.erased)
         self._note(section.head, layout.head_key(section.title_number))
 

@@ -341,11 +341,11 @@ class History:
         return self.standing(head.title_number).take(head).stands is True
 
     def descends(self, head: Entry, address: str, version: int) -> bool:
-        """Whether the head's chain contains this address as this version."""
-        for entry in self.walk(head):
-            if entry.version <= version:
-                return entry.address == address
-        return False
+        """Whether the head's chain contains this address as this version, with its text or not."""
+        entry: Entry | None = head
+        while entry is not None and entry.version > version:
+            entry = self.parent(entry)
+        return entry is not None and entry.address == address
 
     def markers(self, title_number: str) -> Iterator[tuple[int, str]]:
         """The version and address of every move of the title's head that was ever prepared.
@@ -568,7 +568,7 @@ def missing_text(entry: Entry, key: str = "") -> IntegrityError:
     key = key or layout.entry_key(entry.title_number, entry.address)
     return IntegrityError(
         f"{key}: the text of version {entry.version} is gone, and no entry above erases it",
-        hint=f"'ledger verify {entry.title_number}' tells more; a bundle can bring it back",
+        hint="if a bundle has it: 'ledger import FILE'",
         reason="text-missing",
         object_key=key,
     )

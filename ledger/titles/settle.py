@@ -235,6 +235,9 @@ def _find_base(
             if lost:
                 return None
             error = missing_text(entry)
-            error.hint = "bring it back from a bundle; if there is no copy, --lost goes on without"
+            error.hint = (
+                "bring it back from a bundle: 'ledger import FILE'; if there is no copy, --lost"
+                " goes on without"
+            )
             raise error
     return None

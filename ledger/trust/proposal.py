@@ -108,7 +108,7 @@ class Proposal:
             raise TrustError(
                 f"you have seen {seen.size:,} leaves of the log, and version {self.file.version}"
                 f" would pin {self.file.log.size:,}",
-                hint="audit the ledger again, and keep the checkpoint of that",
+                hint="if 'ledger audit' finds nothing: 'ledger checkpoint > FILE', and --seen FILE",
                 reason="trust-not-accepted",
             )
         self.check_continues(seen, proof)

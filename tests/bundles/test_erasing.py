@@ -102,6 +102,18 @@ def test_an_import_puts_back_a_text_that_somebody_took(ledger):
     assert objects_of(ledger.store) == expected
 
 
+@pytest.mark.parametrize("taken", [1, 2])
+def test_an_import_puts_back_a_text_below_what_the_bundle_lacks(ledger, taken):
+    """The store has gone on since, and its chain can't be walked for want of that text."""
+    whole = bundle(ledger)
+    key = entry_keys(ledger)[taken]
+    ledger.append("TN1", {"proprietor": "Mary Somerville"})
+    expected = objects_of(ledger.store)
+    put(ledger.store, key, short_form(expected[key]))
+    assert ledger.import_bundle(again(whole)).moved == 0
+    assert objects_of(ledger.store) == expected
+
+
 def test_an_import_refuses_to_replace_other_bytes(ledger):
     whole = bundle(ledger)
     key = entry_keys(ledger)[1]

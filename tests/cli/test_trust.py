@@ -203,7 +203,7 @@ def test_nothing_is_proposed_without_a_log(shell: Shell) -> None:
 
 def test_a_holder_signs_only_what_the_holder_has_seen(proposed: Shell) -> None:
     line = "trust sign next.json --key ada.pem"
-    assert "add --seen" in proposed.fails(12, line, **PASSPHRASE)
+    assert "--seen FILE" in proposed.fails(12, line, **PASSPHRASE)
     (proposed.folder / "old").write_bytes(proposed("checkpoint").data)
     proposed(f"append {TITLE} --set proprietor=Ida")
     proposed("seal -q")
@@ -388,7 +388,7 @@ def test_what_nobody_pinned_is_shown_as_a_claim(proposed: Shell) -> None:
 def test_the_keys_beside_a_pinned_file_are_listed_as_what_they_are(pinned: Shell) -> None:
     *keys, root = pinned("key list").lines
     assert len(keys) == 3
-    assert all(line.endswith("(does not count: see the trust file)") for line in keys)
+    assert all(line.endswith("(the trust files decide)") for line in keys)
     digest = stored(pinned, 1).digest
     assert root == f"{digest}  trust 1    {ORIGIN}"
     assert pinned("key list --json").objects[-1] == {
