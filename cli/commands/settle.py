@@ -266,7 +266,7 @@ def _print_list(found: list[Fallen], report: Report, shown: _Shown) -> None:
         titles = counted(len({each.entry.title_number for each in found}), "title")
         if found:
             typer.echo(f"not settled: {_counted(found)} of {titles}")
-            typer.echo(f"settle: ledger settle {shown.key_id} --void|--confirm TITLE:VERSION|all")
+            typer.echo(f"settle: ledger settle {shown.key_id} --confirm TITLE:VERSION --void all")
         else:
             typer.echo("nothing is left to be settled")
 

@@ -513,12 +513,27 @@ def publish(
         typer.echo(f"sha256 {file.digest}")
         if done.replaced:
             typer.echo(f"it replaced {len(done.replaced):,} bytes that no reader accepts")
+        for key_id in _newly_revoked(proposal):
+            typer.echo(f"to settle what it signed after that: ledger settle {key_id}")
         if file.version == 1 or proposal.continues:
             again = " --replace" if proposal.continues else ""
             typer.echo(f"tell it to all readers: ledger trust pin{again} {file.digest}")
     for line in finding_lines(report.findings):
         typer.echo(line, err=True)
     return EXIT_CODES[report.outcome]
+
+
+def _newly_revoked(proposal: Proposal) -> list[str]:
+    """Return the ids of the registrars' keys that a file is the first to revoke."""
+    before = {each.key_id for file in proposal.before for each in file.revoked}
+    return [
+        each.key_id
+        for each in proposal.file.revoked
+        if each.key_id not in before
+        and any(
+            key.role == "registrar" for file in proposal.before if (key := file.key(each.key_id))
+        )
+    ]
 
 
 def pin(

@@ -315,6 +315,10 @@ def test_a_revocation_lists_what_stops_counting(pinned: Shell) -> None:
     assert f"    {TITLE} version 4 (not logged)" in shown.lines
     stopped = pinned("trust show next.json --store ledger-data --json").json["stopped"]
     assert [(each["version"], each["position"]) for each in stopped] == [(4, None), (3, 2)]
+    sign(pinned, ADA, BEN)
+    said = pinned("trust publish next.json").lines[-1]
+    assert said == f"to settle what it signed after that: ledger settle {own}"
+    assert "not settled: 2 entries of 1 title" in pinned(f"settle {own}", code=3).lines
 
 
 def test_a_revocation_is_after_a_checkpoint_of_this_log(pinned: Shell) -> None:
