@@ -3,13 +3,15 @@
 from __future__ import annotations
 
 import io
+import json
+import tarfile
 from dataclasses import replace
 from random import Random
 from typing import TYPE_CHECKING, Any
 
 import pytest
 
-from ledger import Entry, Keyring, accept, verify_bundle
+from ledger import Entry, Keyring, Ledger, accept, verify_bundle
 from ledger.errors import IntegrityError, LedgerError, TrustError
 from ledger.format.keyring import Root
 from ledger.format.layout import LOG_CHECKPOINT, entry_key, trust_key
@@ -17,11 +19,12 @@ from ledger.format.mldsa import MLDSAPrivateKey
 from ledger.log import leaf_of
 from ledger.offline import check_entry
 from ledger.stores import MemoryStore
-from ledger.testing import ORIGIN, signer
+from ledger.testing import ORIGIN, FixedClock, signer
 from ledger.titles.trust_files import trust_objects
 from ledger.tlog import Checkpoint, Leaf, sign_checkpoint
 from ledger.tlog.objects import TrustLeaf
 from tests.bundles.bundles import contents, of_objects
+from tests.trust.decades import ARCHIVE, FACTS, READ_IN
 from tests.trust.people import (
     ADA,
     after,
@@ -36,6 +39,7 @@ from tests.trust.people import (
 )
 from tests.trust.registry import ALICE, ALICE_ID, BOB, ERIN, Registry
 from tests.trust.world import SEALER
+from tests.verification.register import store_of
 from tests.verifier.page import Refused, needs_browser
 from tests.verifier.samples import Log as SampleLog
 from tests.verifier.samples import bundle as sample_bundle
@@ -490,3 +494,30 @@ def test_a_leaf_by_a_thief_of_the_log_s_key_is_disowned(page: Page, registry: Re
         said += compare(page, registry, [data], Keyring(roots=[root_of(one)]))
     assert said[0] == ("verified", ["leaf-disowned"])
     assert said[1] == ("tampered", ["trust-not-as-logged", "trust-logged-twice"])
+
+
+# -- Twenty years ----------------------------------------------------------------------------------
+
+
+def test_a_register_of_twenty_years_from_64_hex_digits(page: Page) -> None:
+    with tarfile.open(ARCHIVE) as tar:
+        objects = {each.name: file.read() for each in tar if (file := tar.extractfile(each))}
+    told = json.loads(FACTS.read_text())
+    keyring = Keyring(roots=[Root(told["origin"], told["trust"], told["version"])])
+    out = io.BytesIO()
+    clock = FixedClock(READ_IN)
+    Ledger.open(store_of(objects), keyring=keyring, clock=clock).export(out)
+    whole = out.getvalue()
+    seventh, last = (trust_key(version) for version in (7, 20))
+    forged = bytearray(objects[last])
+    forged[40] ^= 1
+    files = [
+        whole,
+        changed(whole, **{seventh: None}),
+        changed(whole, **{last: bytes(forged)}),
+        changed(whole, **{last: None}),
+    ]
+    said = page.verify_files([(each, None) for each in files], keyring, now=READ_IN)
+    expected = [verify_bundle(io.BytesIO(each), keyring=keyring, clock=clock) for each in files]
+    assert [_facts(each) for each in said] == [_facts(each) for each in expected]
+    assert [each.outcome == "verified" for each in expected] == [True, False, False, False]
