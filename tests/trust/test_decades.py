@@ -295,7 +295,13 @@ def test_it_is_what_the_generator_makes(tmp_path):
 # -- What somebody adds lawfully -------------------------------------------------------------------
 
 
+def more_than_a_tile(copy: Copy) -> None:
+    entries = [copy.add("TN7", "erin", logged=False) for _ in range(250)]
+    copy.relog([*copy.leaves(), *map(leaf_of, entries)])
+
+
 LAWFUL = {
+    "more leaves than a tile has": more_than_a_tile,
     "an entry by a registrar": lambda copy: copy.add("TN2", "grace", logged=True),
     "another title": lambda copy: copy.add("TN6", "erin", logged=True, document={"n": 1.5}),
     "a trust file": lambda copy: put_logged(copy, copy.next_file()),
@@ -519,6 +525,15 @@ ATTACKS: dict[str, Callable[[Copy], object]] = {
     "a key that nobody listed": lambda copy: copy.add("TN4", "mallory", logged=True),
     "a needless name": lambda copy: copy.add("TN4", "grace", logged=True, voids=(1,)),
 }
+
+
+@pytest.mark.parametrize("name", LAWFUL)
+def test_what_is_added_lawfully_is_good_for_both(name, tmp_path):
+    copy = Copy(STORE)
+    LAWFUL[name](copy)
+    # The records by which readers find leaves are the sealer's, which nobody asked here.
+    assert set(copy.by_library()) <= {"bad-record"}
+    assert copy.by_script(tmp_path) == []
 
 
 QUICK = {
