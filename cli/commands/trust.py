@@ -596,6 +596,11 @@ def pin(
 def _find_file(what: str, store: str | None) -> TrustFile:
     """Return the trust file that is named by its sha256 in the store, or by its place."""
     if not is_address(what):
+        if not Path(what).exists():
+            raise NotFoundError(
+                f"neither a file nor a sha256: {what}",
+                hint="give a trust file, or the 64 hex digits that 'ledger trust show' prints",
+            )
         file = _file_of(read_trust_file(Path(what)))
         if len(Signatures(file).voices(file)) < file.threshold:
             raise TrustError(

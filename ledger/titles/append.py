@@ -303,7 +303,7 @@ def _check_lists(history: History, entry: Entry, parent: Entry | None) -> None:
         raise InvalidError(
             f"cannot append to {entry.title_number}: only a ledger whose trust files you follow"
             " can confirm or void versions",
-            hint="pin them: ledger trust pin",
+            hint="pin one, by its sha256 or as a file: ledger trust pin SHA256",
         )
     if not stand.stands:
         may_not = "may not order texts erased" if stand.reason == "may-not-erase" else "has an end"

@@ -55,7 +55,7 @@ def find_registrar(history: History, begins: str) -> str:
         raise InvalidError(
             f"nothing can be settled in {history.origin}: you follow no trust files of it,"
             " so no key has an end",
-            hint="pin them: ledger trust pin",
+            hint="pin one, by its sha256 or as a file: ledger trust pin SHA256",
         )
     if not layout.is_address(begins.ljust(64, "0")):
         raise InvalidError(f"not a key id: {begins!a:.80} (expected lower-case hex digits)")
