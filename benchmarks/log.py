@@ -210,7 +210,7 @@ def large_log(scratch: Path, titles: int) -> tuple[PricedStore, Ledger]:
     made_up = [Leaf("MADEUP", version, f"{version:064x}") for version in range(1, LEAVES + 1)]
     history = History(store, ORIGIN, KEYRING)
     sealer = MemoryFile(memory(scratch))
-    committed = Committed(history, KEY, sealer, Declared(genesis=True), datetime.now(UTC))
+    committed = Committed(history, [KEY], sealer, Declared(genesis=True), datetime.now(UTC))
     with sealer.locked():
         committed.settle()
         committed.append(made_up)
