@@ -29,7 +29,8 @@ def disowned_ranges(keyring: Keyring) -> tuple[tuple[int, int], ...]:
 
 def is_doubtful(keyring: Keyring, at: int) -> bool:
     """Whether a revoked key of the log may have made the leaf of this index."""
-    return any(start <= at < end for start, end in disowned_ranges(keyring))
+    accepted = accepted_by(keyring)
+    return accepted is not None and accepted.is_disowned(at)
 
 
 def find_bogus(
@@ -46,10 +47,11 @@ def find_bogus(
     not have its entry, or if it leaves out a version: no sealer would log it then. Nothing of the
     chain is checked here: who relies on it verifies it.
     """
-    if not disowned_ranges(keyring):
+    accepted = accepted_by(keyring)
+    if accepted is None or not accepted.disowned:
         return set()
     rows = sorted(leaves, key=lambda row: row[2])
-    doubtful = {at: (version, address) for version, address, at in rows if is_doubtful(keyring, at)}
+    doubtful = {at: (version, address) for version, address, at in rows if accepted.is_disowned(at)}
     if not doubtful:
         return set()
     there = _those_there(store, title_number, set(doubtful.values()))

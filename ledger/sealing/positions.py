@@ -46,13 +46,15 @@ class LogPositions:
 
     def __call__(self, history: History, title_number: str, end: int, *, search: bool) -> Positions:
         """Tell what is known of the leaves below ``end``; nothing, if the log can't be checked."""
-        with suppress(LedgerError), self._lock:
-            log, checkpoint = self._look(history)
-            if checkpoint is None:
-                return Positions()
-            self._hinted += 1
-            if search or self._index or self._hinted * HINT_COSTS > checkpoint.size:
-                return self._follow(log, checkpoint).positions(title_number)
+        with suppress(LedgerError):
+            with self._lock:
+                log, checkpoint = self._look(history)
+                if checkpoint is None:
+                    return Positions()
+                self._hinted += 1
+                if search or self._index or self._hinted * HINT_COSTS > checkpoint.size:
+                    return self._follow(log, checkpoint).positions(title_number)
+            # Outside the lock: it waits for the store, and other threads need not.
             return _hinted(log, title_number, end, checkpoint)
         return Positions()
 
