@@ -20,7 +20,7 @@ from ledger.titles.trust_files import trust_objects
 from tests.bundles.bundles import contents, of_objects
 from tests.tampering import objects_of
 from tests.trust.people import ADA, listed, log_key, root_of, signed
-from tests.trust.registry import ALICE, ALICE_ID, BOB, CAROL, ERIN, Registry
+from tests.trust.registry import ALICE, ALICE_ID, BOB, CAROL, ERIN, Registry, retire, rob, settle
 from tests.trust.world import SEALER, slugs
 
 if TYPE_CHECKING:
@@ -37,37 +37,14 @@ def registry(tmp_path: Path) -> Registry:
 
 @pytest.fixture
 def retired(registry: Registry) -> Registry:
-    """TN1: 1 to 3 by Alice, Bob and Alice; then she leaves, and Bob goes on. TN2 is Bob's."""
-    for key in (ALICE, BOB, ALICE):
-        registry.write("TN1", key)
-    registry.write("TN2")
-    registry.seal()
-    registry.publish(keys=registry.without("alice"))
-    registry.write("TN1")
-    registry.seal()
+    retire(registry)
     return registry
 
 
 @pytest.fixture
 def robbed(registry: Registry) -> Registry:
-    """TN1: 1 by Alice, 2 by her thief. TN2: 1 by Alice, 2 hers, but logged too late."""
-    registry.write("TN3")
-    registry.write("TN1", ALICE)
-    registry.write("TN2", ALICE)
-    registry.seal()
-    good = registry.size()
-    registry.write("TN1", ALICE)
-    registry.write("TN2", ALICE, message="honest work")
-    registry.seal()
-    registry.revoke(ALICE, good)
-    registry.seal()
+    rob(registry)
     return registry
-
-
-def settle(registry: Registry) -> None:
-    registry.ledger().settle("TN1", voids=[2])
-    registry.ledger().settle("TN2", confirms=[2])
-    registry.seal()
 
 
 def bundle(registry: Registry, *titles: str, ledger: Ledger | None = None) -> io.BytesIO:

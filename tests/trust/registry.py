@@ -89,3 +89,38 @@ class Registry(World):
         """What a stranger finds who has the first trust file: the slug and the title of each."""
         report = self.ledger(None).verify_all(titles or None)
         return [(each.slug, each.object_key[:3]) for each in report.findings]
+
+
+# -- What happened to it ---------------------------------------------------------------------------
+
+
+def retire(registry: Registry) -> None:
+    """TN1: 1 to 3 by Alice, Bob and Alice; then she leaves, and Bob goes on. TN2 is Bob's."""
+    for key in (ALICE, BOB, ALICE):
+        registry.write("TN1", key)
+    registry.write("TN2")
+    registry.seal()
+    registry.publish(keys=registry.without("alice"))
+    registry.write("TN1")
+    registry.seal()
+
+
+def rob(registry: Registry) -> None:
+    """TN1: 1 by Alice, 2 by her thief. TN2: 1 and 2 by Alice, 2 logged too late. TN3: Bob's."""
+    registry.write("TN3")
+    registry.write("TN1", ALICE)
+    registry.write("TN2", ALICE)
+    registry.seal()
+    good = registry.size()
+    registry.write("TN1", ALICE)
+    registry.write("TN2", ALICE, message="honest work")
+    registry.seal()
+    registry.revoke(ALICE, good)
+    registry.seal()
+
+
+def settle(registry: Registry) -> None:
+    """Say what becomes of what ``rob`` left."""
+    registry.ledger().settle("TN1", voids=[2])
+    registry.ledger().settle("TN2", confirms=[2])
+    registry.seal()

@@ -37,7 +37,7 @@ from tests.trust.people import (
     root_of,
     signed,
 )
-from tests.trust.registry import ALICE, ALICE_ID, BOB, ERIN, Registry
+from tests.trust.registry import ALICE, ALICE_ID, BOB, ERIN, Registry, retire, rob, settle
 from tests.trust.world import SEALER
 from tests.verification.register import store_of
 from tests.verifier.page import Refused, needs_browser
@@ -125,37 +125,14 @@ def compare_all(page: Page, registry: Registry) -> list[tuple[str, list[str]]]:
 
 @pytest.fixture
 def retired(registry: Registry) -> Registry:
-    """TN1: 1 to 3 by Alice, Bob and Alice; then she leaves, and Bob goes on. TN2 is Bob's."""
-    for key in (ALICE, BOB, ALICE):
-        registry.write("TN1", key)
-    registry.write("TN2")
-    registry.seal()
-    registry.publish(keys=registry.without("alice"))
-    registry.write("TN1")
-    registry.seal()
+    retire(registry)
     return registry
 
 
 @pytest.fixture
 def robbed(registry: Registry) -> Registry:
-    """TN1: 1 by Alice, 2 by her thief. TN2: 1 and 2 by Alice, 2 logged too late. TN3: Bob's."""
-    registry.write("TN3")
-    registry.write("TN1", ALICE)
-    registry.write("TN2", ALICE)
-    registry.seal()
-    good = registry.size()
-    registry.write("TN1", ALICE)
-    registry.write("TN2", ALICE, message="honest work")
-    registry.seal()
-    registry.revoke(ALICE, good)
-    registry.seal()
+    rob(registry)
     return registry
-
-
-def settle(registry: Registry) -> None:
-    registry.ledger().settle("TN1", voids=[2])
-    registry.ledger().settle("TN2", confirms=[2])
-    registry.seal()
 
 
 def test_a_key_that_retired(page: Page, retired: Registry) -> None:
