@@ -118,7 +118,7 @@ def read_holder(text: str) -> Holder:
 def read_trust_key(
     text: str, role: TrustRole, *, known: Sequence[TrustKey] = (), erase: bool = False
 ) -> list[TrustKey]:
-    """Read ``[NAME=]FILE``, or the id of a key that is known; a log's file has several keys."""
+    """Read ``[NAME=]FILE`` or the id of a known key; a log's file may hold several keys."""
     name, equals, rest = text.partition("=")
     if not equals:
         name, rest = "", text

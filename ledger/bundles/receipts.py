@@ -24,7 +24,7 @@ class Receipts:
     """Makes the receipts that show which entries of a title count, without the log.
 
     For each key with an end that signed in the chain, that is one of the newest entry of which a
-    leaf lies below the end: the chain below it was there by then, too.
+    leaf lies below the end: the chain below it was logged by then as well.
     """
 
     def __init__(self, history: History) -> None:

@@ -33,7 +33,7 @@ class Positions(NamedTuple):
     """What is known of the leaves of one title, all proved."""
 
     leaves: Mapping[str, int] = {}
-    """The lowest leaf that is known to name an address, by address."""
+    """The lowest leaf known to name each address."""
     searched: int = 0
     """All leaves below this index were looked at: none other below it names the title."""
 

@@ -381,7 +381,7 @@ class Committed:
     def _sign_again(self) -> None:
         """Add the lines of the signers that have not signed this state, and publish it with them.
 
-        Nothing is remembered before the swap: the tree is the same, so it is no fork.
+        The sealer remembers nothing before the swap: the tree is the same, so it can't be a fork.
         """
         signed = self.state.signed
         missing = [each for each in self.signers if not self._has_signed(each, signed)]
