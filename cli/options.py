@@ -26,6 +26,7 @@ __all__ = [
     "StoreOption",
     "TitleArgument",
     "TitlesArgument",
+    "WordsOption",
     "parse_duration",
 ]
 
@@ -34,6 +35,9 @@ TitleArgument = Annotated[
 ]
 TitlesArgument = Annotated[
     list[str] | None, typer.Argument(metavar="TITLE", help="Title numbers; all, if none is given.")
+]
+WordsOption = Annotated[
+    bool, typer.Option("--word-diff", help="Mark the words that differ within a text.")
 ]
 RevisionArgument = Annotated[
     str,

@@ -23,9 +23,9 @@ from cli.options import (
 )
 from cli.receipts import waiting
 from cli.session import open_ledger
+from cli.terminal.changes import change_lines
 from cli.terminal.output import (
     change_json,
-    change_lines,
     entry_json,
     entry_lines,
     note,

@@ -6,9 +6,17 @@ from typing import Annotated
 
 import typer
 
-from cli.options import DebugOption, JsonOption, QuietOption, StoreOption, TitleArgument
+from cli.options import (
+    DebugOption,
+    JsonOption,
+    QuietOption,
+    StoreOption,
+    TitleArgument,
+    WordsOption,
+)
 from cli.session import open_ledger
-from cli.terminal.output import change_json, change_lines, pager, print_json, until_closed
+from cli.terminal.changes import change_lines
+from cli.terminal.output import change_json, pager, print_json, until_closed
 from cli.terminal.text import printable
 from ledger import Erased
 
@@ -25,6 +33,7 @@ def diff(
     exit_code: Annotated[
         bool, typer.Option("--exit-code", help="Exit with 1 if there are differences.")
     ] = False,
+    word_diff: WordsOption = False,
     store: StoreOption = None,
     as_json: JsonOption = False,
     quiet: QuietOption = False,
@@ -47,5 +56,5 @@ def diff(
                 print_json(change_json(change))
     elif not quiet:
         with until_closed():
-            pager(change_lines(found))
+            pager(change_lines(found, words=word_diff))
     return DIFFERENT if found and exit_code else 0

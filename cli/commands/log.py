@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections import deque
 from datetime import timedelta
+from functools import partial
 from itertools import islice
 from typing import TYPE_CHECKING, Annotated, TypeAlias
 
@@ -16,11 +17,12 @@ from cli.options import (
     RevisionArgument,
     StoreOption,
     TitleArgument,
+    WordsOption,
 )
 from cli.session import open_ledger
+from cli.terminal.changes import change_lines
 from cli.terminal.output import (
     change_json,
-    change_lines,
     entry_json,
     entry_lines,
     pager,
@@ -69,6 +71,7 @@ def log(
             "--until", metavar="DATE", help="Recorded on DATE or earlier, that day included."
         ),
     ] = None,
+    word_diff: WordsOption = False,
     store: StoreOption = None,
     as_json: JsonOption = False,
     quiet: QuietOption = False,
@@ -102,7 +105,7 @@ def log(
             deque(chosen, maxlen=0)  # reading checks the entries
         else:
             head = ledger.head(title_number).address
-            one = _oneline if oneline else _in_full
+            one = _oneline if oneline else partial(_in_full, words=word_diff)
             pager(line for step in chosen for line in one(step, ledger, head))
 
 
@@ -163,7 +166,7 @@ def _oneline(step: Step, ledger: Ledger, head: str) -> Iterator[str]:
     yield f"{address} v{entry.version} {entry.recorded_at[:19]}Z {who}{mark} {first_line}".rstrip()
 
 
-def _in_full(step: Step, ledger: Ledger, head: str) -> Iterator[str]:
+def _in_full(step: Step, ledger: Ledger, head: str, *, words: bool) -> Iterator[str]:
     (entry, stand), parent = step
     yield from entry_lines(entry, ledger.keyring, head=entry.address == head, stand=stand)
     yield ""
@@ -172,5 +175,5 @@ def _in_full(step: Step, ledger: Ledger, head: str) -> Iterator[str]:
         withheld = entry if entry.is_withheld else parent
         yield f"    not shown: {printable(str(_order(ledger, withheld)))}" if withheld else ""
     else:
-        yield from (f"    {line}" for line in change_lines(found))
+        yield from (f"    {line}" for line in change_lines(found, words=words))
     yield ""

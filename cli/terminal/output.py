@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any, BinaryIO
 
 import typer
 
-from cli.terminal.text import hush, json_text, printable
+from cli.terminal.text import hush, isolated, json_text, printable
 from ledger.errors import LedgerError
 from ledger.format.diff import change_json
 from ledger.format.entry import KINDS, OPEN, entry_json
@@ -20,13 +20,12 @@ from ledger.format.standing import STANDS, stand_members
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Iterator
 
-    from ledger import Change, Entry, Finding, Keyring, Report, Stand
+    from ledger import Entry, Finding, Keyring, Report, Stand
 
 __all__ = [
     "ERASED",
     "OutputCutOffError",
     "change_json",
-    "change_lines",
     "counted",
     "counting",
     "document_lines",
@@ -188,11 +187,11 @@ def entry_lines(
     yield f"Title:     {entry.title_number} version {entry.version}"
     for name, value in _facts(entry, keyring):
         if value:
-            yield f"{name + ':':<10} {printable(value)}"
+            yield f"{name + ':':<10} {isolated(printable(value))}"
     if entry.is_withheld or entry.message:
         yield ""
         for line in ERASED if entry.is_withheld else entry.message.split("\n"):
-            yield f"    {printable(line)}"
+            yield f"    {isolated(printable(line))}"
 
 
 def stand_mark(stand: Stand) -> str:
@@ -220,23 +219,6 @@ def _facts(entry: Entry, keyring: Keyring) -> Iterator[tuple[str, str]]:
     yield "Erases", ", ".join(f"version {version}" for version in entry.erases)
     yield "Confirms", ", ".join(f"version {version}" for version in entry.confirms)
     yield "Voids", ", ".join(f"version {version}" for version in entry.voids)
-
-
-def change_lines(changes: Iterable[Change]) -> Iterator[str]:
-    """Yield a line for each change: ``+`` added, ``-`` removed, ``~`` changed."""
-    for change in changes:
-        path = printable(change.path or "/")
-        match change.kind:
-            case "added":
-                yield style(f"+ {path}: {_value(change.new)}", typer.colors.GREEN)
-            case "removed":
-                yield style(f"- {path}: {_value(change.old)}", typer.colors.RED)
-            case "changed":
-                yield f"~ {path}: {_value(change.old)} -> {_value(change.new)}"
-
-
-def _value(value: object) -> str:
-    return json_text(value, spaced=True)
 
 
 def document_lines(document: dict[str, Any]) -> list[str]:

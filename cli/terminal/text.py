@@ -13,10 +13,13 @@ import unicodedata
 from contextlib import suppress
 from typing import Any
 
-__all__ = ["hush", "json_text", "printable"]
+__all__ = ["hush", "isolated", "json_text", "printable"]
 
 HIDDEN = {"Cc", "Cf", "Cs", "Co", "Cn", "Zl", "Zp"}
 """The Unicode categories to show as escapes."""
+
+RIGHT_TO_LEFT = {"R", "AL", "AN"}
+"""The Unicode bidirectional classes of letters and digits that run from right to left."""
 
 
 def printable(text: str) -> str:
@@ -27,6 +30,19 @@ def printable(text: str) -> str:
         char.encode("unicode_escape").decode() if unicodedata.category(char) in HIDDEN else char
         for char in text
     )
+
+
+def isolated(text: str) -> str:
+    """Keep a text that runs from right to left to itself, if stdout is a terminal.
+
+    Without the marks (Unicode's bidirectional algorithm, UAX #9, isolates) two values of a line
+    would be shown as one run, the new one before the old.
+    """
+    if text.isascii() or not sys.stdout.isatty():
+        return text
+    if any(unicodedata.bidirectional(char) in RIGHT_TO_LEFT for char in text):
+        return f"\u2068{text}\u2069"
+    return text
 
 
 def json_text(

@@ -177,6 +177,53 @@ def test_diff_of_a_title_with_one_version(shell: Shell) -> None:
     assert "no entry 1 before version 1" in shell.fails(10, f"diff {TITLE}")
 
 
+def test_a_discharged_charge_and_a_new_one_are_two_changes(shell: Shell) -> None:
+    a, b, c = ({"lender": f"Bank {name}", "amount": amount} for name, amount in ABC)
+    for charges in ([a, b], [b, c], [c, b], [a, c, b | {"amount": 9}]):
+        shell(
+            f"append {TITLE} - --new" if charges == [a, b] else f"append {TITLE} -",
+            stdin=json.dumps({"charges": charges}).encode(),
+        )
+    assert shell(f"diff {TITLE} v1 v2").lines == [
+        '- /charges/0: {"amount": 1, "lender": "Bank A"}',
+        '+ /charges/1: {"amount": 3, "lender": "Bank C"}',
+    ]
+    assert shell(f"diff {TITLE} v2 v3").lines in (
+        ["~ /charges/0: moved from /charges/1"],
+        ["~ /charges/1: moved from /charges/0"],
+    )
+    assert shell(f"diff {TITLE} v3 v4").lines[-1] == (
+        "~ /charges/2/amount (was /charges/1/amount): 2 -> 9"
+    )
+    assert shell(f"diff {TITLE} v2 v3 --json").json["kind"] == "moved"
+
+
+ABC = (("A", 1), ("B", 2), ("C", 3))
+
+
+def test_long_texts_are_shown_where_they_differ(shell: Shell) -> None:
+    words = [f"word{n}" for n in range(60)]
+    shell(f"append {TITLE} --new --set", f"note={' '.join(words)}")
+    words[30] = "other [-one-]"
+    shell(f"append {TITLE} --set", f"note={' '.join(words)}")
+    [line] = shell(f"diff {TITLE}").lines
+    assert "word27" in line
+    assert line.count("word33") == 2
+    assert "word20" not in line
+    assert line.count("…") == 4
+    [line] = shell(f"diff {TITLE} --word-diff").lines
+    assert "word29 [-word30-]{+other [-one-]+} word31" in line
+    assert "word0 " in line
+
+
+def test_text_from_right_to_left_is_kept_to_itself_on_a_terminal(shell: Shell) -> None:
+    shell(f"append {TITLE} --new --set owner=שלום")
+    shell(f"append {TITLE} --set owner=עולם")
+    assert '"שלום" -> "עולם"' in shell(f"diff {TITLE}").out
+    shown = shell.terminal(f"diff {TITLE}", PAGER="", NO_COLOR="1").out
+    assert '\u2068"שלום"\u2069 -> \u2068"עולם"\u2069' in shown
+
+
 @pytest.mark.parametrize(
     "line",
     [f"show {TITLE}", f"log {TITLE}", f"verify {TITLE}", "verify", "titles", "fsck", "export -"],

@@ -141,10 +141,12 @@ SCHEMAS: dict[str, Schema] = {
         " address.",
     ),
     "Change": _object(
-        {"path": TEXT, "kind": {"enum": ["added", "removed", "changed"]}},
-        {"old": {}, "new": {}},
-        description="path is a JSON pointer (RFC 6901). An added field has no old, a removed"
-        " one no new.",
+        {"path": TEXT, "kind": {"enum": ["added", "removed", "changed", "moved"]}},
+        {"from": TEXT, "old": {}, "new": {}},
+        description="path is a JSON pointer (RFC 6901) into the newer document; from is the same"
+        " place in the older one, if an item on the way has another index there. An added field"
+        " has no old, a removed one no new, one that moved only new. The index of a removed item"
+        " is that of the older list.",
     ),
     "HistoryEntry": _object(
         {
