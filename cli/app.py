@@ -9,6 +9,7 @@ from __future__ import annotations
 import errno
 import gc
 import os
+import re
 import sys
 from contextlib import suppress
 from typing import TextIO
@@ -21,6 +22,9 @@ INTERRUPTED = 130
 
 COMPLETE = "_LEDGER_COMPLETE"
 """The variable that a shell sets to ask for completions."""
+
+NUMBER = re.compile(r"Input should be a valid integer.*", re.DOTALL)
+"""How typer's library for values says that a word is no number."""
 
 OUTPUT_ERRORS = {errno.ENOSPC, errno.EIO, errno.EDQUOT, errno.EFBIG, errno.EBADF}
 
@@ -76,8 +80,10 @@ def _dispatch(arguments: list[str]) -> int:
     from typer.main import get_command  # noqa: PLC0415
 
     from cli.commands import make_app  # noqa: PLC0415
+    from cli.habits import as_meant  # noqa: PLC0415
     from cli.typer_texts import keep_texts  # noqa: PLC0415
 
+    arguments = as_meant(arguments)
     command = get_command(make_app(arguments))
     keep_texts(command)
     if COMPLETE in os.environ:
@@ -118,6 +124,7 @@ def _fail_usage(error: Exception, arguments: list[str]) -> int:
     plain = getattr(error, "param", None) is None
     message: str = error.message if plain and hasattr(error, "message") else ""
     message = message or getattr(error, "format_message", error.__str__)()
+    message = NUMBER.sub("expected a whole number", message)
     context = getattr(error, "ctx", None)
     if message.startswith("Usage:"):  # no command was given, so typer answers with the help
         sys.stderr.write(message + "\n")
@@ -127,10 +134,21 @@ def _fail_usage(error: Exception, arguments: list[str]) -> int:
         )  # an error that typer finds before it has one
         where = context.command_path if context is not None else command
         hint = f"see '{where} --help'"
-        if context is not None and context.parent is None and message.startswith("No such option"):
+        is_first = context is not None and context.parent is None
+        if message.startswith("No such command"):
+            hint = _suggest(arguments, hint)
+        elif is_first and message.startswith("No such option"):
             hint = "options come after the command's name; " + hint
         _complain(message[:1].lower() + message[1:].rstrip("."), hint)
     return 2
+
+
+def _suggest(arguments: list[str], hint: str) -> str:
+    """Return the hint about a command that is not there: perhaps it has another name here."""
+    from cli.habits import SYNONYMS, as_meant  # noqa: PLC0415
+
+    name = SYNONYMS.get(as_meant(arguments)[0])
+    return f"here that is 'ledger {name}': see 'ledger {name} --help'" if name else hint
 
 
 def _hush() -> None:

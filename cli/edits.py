@@ -22,8 +22,14 @@ BAD_ESCAPE = re.compile(r"~(?![01])")
 
 def apply_settings(document: dict[str, Any], settings: list[str]) -> dict[str, Any]:
     """Change a document in place and return it; raises InvalidError or MalformedError."""
+    named: set[str] = set()
     for setting in settings:
         name, value = _parse(setting)
+        if name in named and not name.endswith("/-"):
+            raise InvalidError(
+                f"--set {name!a:.80}: given twice", hint="keep the one that is meant"
+            )
+        named.add(name)
         _put(document, _path(name, "--set"), value, name)
     return document
 
@@ -44,6 +50,12 @@ def apply_removals(document: dict[str, Any], names: list[str]) -> dict[str, Any]
 
 def _path(name: str, option: str) -> list[str]:
     if not name.startswith("/"):
+        if "/" in name:
+            escaped = name.replace("~", "~0").replace("/", "~1")
+            raise InvalidError(
+                f"{option} {name!a:.80}: is it a place inside, or a name with a slash?",
+                hint=f"write /{name} for the place, or /{escaped} for the name",
+            )
         return [name]
     if BAD_ESCAPE.search(name):
         raise InvalidError(

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 import shlex
 from contextlib import contextmanager
 from typing import TYPE_CHECKING
@@ -27,9 +28,14 @@ __all__ = [
     "count_registrars",
     "find_entry",
     "find_judged",
+    "find_title",
     "in_steps",
     "open_ledger",
 ]
+
+
+PREFIX = re.compile(r"(?=[0-9]*[a-f])(?P<prefix>[0-9a-f]{4,64})(?P<back>[~^0-9]*)")
+"""An address, or how one begins, and how far to go back from it."""
 
 
 def open_ledger(
@@ -57,6 +63,21 @@ def open_ledger(
     return ledger
 
 
+def find_title(ledger: Ledger, title_number: str, revision: str = "HEAD") -> tuple[str, str]:
+    """Return the title and the revision that the arguments name.
+
+    If the first is an address, or how one begins, it is found in the whole ledger: it tells the
+    title. A small letter shows that it is one; digits alone are a title's number.
+    """
+    named = PREFIX.fullmatch(title_number)
+    if named is None:
+        return title_number, revision
+    if revision != "HEAD":
+        raise typer.BadParameter(f"{title_number} is an address, so it can't be used with REV")
+    found = ledger.find(named["prefix"])
+    return found.title_number, found.address + named["back"]
+
+
 def find_entry(
     ledger: Ledger, title_number: str, revision: str, effective: str | None, recorded: str | None
 ) -> Entry:
@@ -72,6 +93,7 @@ def find_judged(
     That is the one of a revision, or the one in law on a day as it was known on another; what was
     passed over for that is said on stderr. The entry's text may be erased.
     """
+    title_number, revision = find_title(ledger, title_number, revision)
     if effective is None and recorded is None:
         entry, stand = next(ledger.history.judged_log(title_number, revision))
         return Answer(entry), stand

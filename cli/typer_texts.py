@@ -17,7 +17,8 @@ __all__ = ["keep_texts"]
 
 def keep_texts(command: Any) -> None:
     """Let a command and its subcommands take strings as they are."""
-    for parameter in command.get_params(command.context_class(command)):  # --help included
+    context = command.context_class(command, **command.context_settings)
+    for parameter in command.get_params(context):  # --help included
         descriptor = getattr(parameter, "type_descriptor", None)
         if descriptor is not None:
             parameter.process_value = _process(parameter, descriptor.annotation)

@@ -32,6 +32,7 @@ from ledger.errors import (
     TrustError,
     UnsupportedFormatError,
 )
+from ledger.format.blame import Blame
 from ledger.format.diff import ABSENT, Change
 from ledger.format.entry import Entry
 from ledger.format.keyring import Keyring
@@ -70,6 +71,7 @@ __all__ = [
     "ANY",
     "Answer",
     "Appended",
+    "Blame",
     "Ceremony",
     "Change",
     "ConflictError",

@@ -16,6 +16,7 @@ from ledger.bundles.stripping import strip_bundle
 from ledger.bundles.verifying import check_source
 from ledger.errors import InvalidError, KeyUnavailable, LedgerError, NotFoundError, TrustError
 from ledger.format import layout
+from ledger.format.blame import blame
 from ledger.format.diff import changes
 from ledger.format.entry import KINDS, Entry
 from ledger.format.keyring import Keyring
@@ -44,6 +45,7 @@ if TYPE_CHECKING:
     from typing import Self
 
     from ledger.bundles.importing import Imported
+    from ledger.format.blame import Blame
     from ledger.format.canonical import JSONValue
     from ledger.format.diff import Change
     from ledger.format.keys import Signer
@@ -551,6 +553,23 @@ class Ledger:
         before = self.history.read_text(self.history.resolve(title_number, old, head))
         after = self.history.read_text(self.history.resolve(title_number, new, head))
         return changes(before.document, after.document)
+
+    def blame(self, title_number: str, path: str = "") -> list[Blame]:
+        """Which version gave each field of the newest document its value.
+
+        ``path`` is a JSON pointer to those wanted. Reads each entry that it needs once, the newest
+        first. Raises NotFoundError if the document has no such place.
+        """
+        head = self.head(title_number)
+        self.history.check_stands(head)
+        return blame(self.history.standing_entries(head), path)
+
+    def find(self, prefix: str) -> Entry:
+        """The entry whose address begins so, whatever its title: 4 or more hex digits.
+
+        Lists the whole store. Raises NotFoundError, and InvalidError if there are several.
+        """
+        return self.history.find(prefix)
 
     def titles(
         self, *, prefix: str = "", after: str = "", limit: int | None = None

@@ -21,6 +21,8 @@ COMMANDS = {
     "show": "show:show",
     "cat": "show:cat",
     "diff": "diff:diff",
+    "blame": "blame:blame",
+    "rev-parse": "rev_parse:rev_parse",
     "verify": "verify:verify",
     "audit": "audit:audit",
     "fsck": "fsck:fsck",
@@ -66,6 +68,9 @@ GROUPS = {
 }
 """The commands that have commands of their own: what helps, and these."""
 
+HELP = {"help_option_names": ["-h", "--help"]}
+"""What typer takes for a wish for help, down to the last command."""
+
 
 def make_app(arguments: list[str]) -> typer.Typer:
     """Make the app with the one command that the arguments name, or with all if they name none."""
@@ -73,6 +78,7 @@ def make_app(arguments: list[str]) -> typer.Typer:
         name="ledger",
         help="A signed, content-addressed, versioned store of land-title entries.",
         no_args_is_help=True,
+        context_settings=HELP,
         rich_markup_mode=None,  # a [word] in a help text is a word
         pretty_exceptions_enable=False,
     )
@@ -85,14 +91,14 @@ def make_app(arguments: list[str]) -> typer.Typer:
         if name in GROUPS:
             app.add_typer(_make_group(*GROUPS[name]), name=name)
         else:
-            app.command(name)(_load(COMMANDS[name]))
+            app.command(name, context_settings=HELP)(_load(COMMANDS[name]))
     return app
 
 
 def _make_group(what: str, commands: dict[str, str]) -> typer.Typer:
-    app = typer.Typer(help=what, no_args_is_help=True, rich_markup_mode=None)
+    app = typer.Typer(help=what, no_args_is_help=True, context_settings=HELP, rich_markup_mode=None)
     for name, place in commands.items():
-        app.command(name)(_load(place))
+        app.command(name, context_settings=HELP)(_load(place))
     return app
 
 

@@ -36,7 +36,7 @@ from ledger.errors import StoreUnavailable
 from ledger.format.canonical import decode
 from ledger.format.diff import changes
 from ledger.format.entry import CLOSED, KINDS, MAX_BYTES, OPEN
-from ledger.format.layout import check_title_number
+from ledger.format.layout import check_title_number, is_address
 from ledger.titles.append import Draft, Guards, check_new
 
 if TYPE_CHECKING:
@@ -116,7 +116,7 @@ AsDocumentOption = Annotated[
 ]
 ParentOption = Annotated[
     str | None,
-    typer.Option("--parent", metavar="ADDRESS", help="Append only if this is still the head."),
+    typer.Option("--parent", metavar="REV", help="Append only if this is still the head."),
 ]
 NewOption = Annotated[bool, typer.Option("--new", help="Append only if the title is new.")]
 ClampOption = Annotated[
@@ -224,10 +224,12 @@ def append(
         )
         wait = stack.enter_context(waiting(ledger, wait_receipt, timeout))
         _check_chain(ledger, title_number, wanted=verify)
-        expected: str | Anything | None = ANY if parent is None else parent
+        expected: str | Anything | None = ANY
+        if parent is not None:
+            expected = parent if is_address(parent) else ledger.entry(title_number, parent).address
         if given is None:
             base, head = _find_base(ledger, title_number, reference, new=new)
-            expected = head if parent is None else parent
+            expected = head if parent is None else expected
             given = apply_settings(base.document if base else {}, settings or [])
         draft = Draft(title_number, given, reference=reference, **about)
         attempt = ledger.preview if dry_run else ledger.submit

@@ -41,9 +41,11 @@ def diff(
 ) -> int:
     """Show what changed between two versions of a title.
 
-    Prints each field that differs from revision A to revision B, with its old and new value. If the
-    text of one is erased, says so, and counts as different.
+    Prints each field that differs from revision A to revision B, with its old and new value; A..B
+    works as well. If the text of one is erased, says so, and counts as different.
     """
+    if ".." in old:
+        old, new = (each or "HEAD" for each in old.split("..", 1))
     with open_ledger(store) as ledger:
         try:
             found = ledger.diff(title_number, old, new)

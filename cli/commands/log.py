@@ -19,7 +19,7 @@ from cli.options import (
     TitleArgument,
     WordsOption,
 )
-from cli.session import open_ledger
+from cli.session import find_title, open_ledger
 from cli.terminal.changes import change_lines
 from cli.terminal.output import (
     change_json,
@@ -86,6 +86,7 @@ def log(
     earliest = format_time(parse_time(since)) if since is not None else ""
     before = _day_after(until) if until is not None else ""
     with open_ledger(store) as ledger:
+        title_number, revision = find_title(ledger, title_number, revision)
         entries = ledger.history.judged_log(title_number, revision)
         steps = ((entry, None) for entry in entries) if oneline else _with_parents(entries)
         chosen: Iterable[Step] = islice(_recorded(steps, earliest, before), limit)

@@ -17,7 +17,7 @@ from cli.options import (
     StoreOption,
     TitleArgument,
 )
-from cli.session import open_ledger
+from cli.session import find_title, open_ledger
 from cli.terminal.output import print_json, whole_output
 from cli.terminal.text import printable
 from ledger import Log
@@ -51,6 +51,7 @@ def prove(
     'ledger check' checks it offline, with the entry and the log's key. Other tools can as well.
     """
     with open_ledger(store, connections=connections) as ledger:
+        title_number, revision = find_title(ledger, title_number, revision)
         entry = ledger.entry(title_number, revision)
         receipt = Log(ledger).receipt(title_number, entry.address)
     if output is not None:

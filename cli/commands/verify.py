@@ -82,8 +82,8 @@ def verify(
         str | None,
         typer.Option(
             "--since",
-            metavar="ADDRESS",
-            help="Trust what is below this address, verified before; or a checkpoint's FILE.",
+            metavar="REV",
+            help="Trust what is below this version, verified before; or a checkpoint's FILE.",
         ),
     ] = None,
     state: Annotated[
@@ -216,8 +216,13 @@ def _judge_log(ledger: Ledger, policy: WitnessPolicy | None) -> Report | None:
 def _verify_title(ledger: Ledger, asked: Asked) -> Report:
     (title_number,) = asked.titles
     since = asked.since
-    if since is not None and not is_address(since) and Path(since).is_file():
-        since = address_by(ledger, title_number, Path(since))
+    if since is not None and not is_address(since):
+        named = Path(since)
+        since = (
+            address_by(ledger, title_number, named)
+            if named.is_file()
+            else ledger.entry(title_number, since).address
+        )
     try:
         with working("verifying", quiet=asked.silent):
             return heeding(

@@ -24,7 +24,7 @@ if TYPE_CHECKING:
 
     from ledger.format.canonical import JSONValue
 
-__all__ = ["ABSENT", "Absent", "Change", "change_json", "changes"]
+__all__ = ["ABSENT", "Absent", "Change", "change_json", "changes", "match_items", "same"]
 
 
 class Absent(Enum):
@@ -72,7 +72,7 @@ class Change:
             return "added"
         if self.new is ABSENT:
             return "removed"
-        return "moved" if _same(self.old, self.new) else "changed"
+        return "moved" if same(self.old, self.new) else "changed"
 
     @property
     def size(self) -> int:
@@ -110,7 +110,7 @@ def _changes(old: JSONValue, new: JSONValue, was: Path, now: Path) -> Iterator[C
             yield from _changes(*value, (*was, name), (*now, name))
     elif type(old) is list and type(new) is list:
         yield from _list_changes(old, new, was, now)
-    elif not _same(old, new):
+    elif not same(old, new):
         yield _change(old, new, was, now)
 
 
@@ -122,13 +122,42 @@ def _change(old: JSONValue, new: JSONValue, was: Path, now: Path) -> Change:
 def _list_changes(
     old: list[JSONValue], new: list[JSONValue], was: Path, now: Path
 ) -> Iterator[Change]:
+    matched = match_items(old, new)
+    there = set(matched.old_of.values())
+    for gone, come in matched.gaps:
+        for i in gone:
+            if i not in there:
+                yield _change(old[i], ABSENT, (*was, i), (*now, i))
+        for j in come:
+            i = matched.old_of.get(j, j)
+            if j not in matched.old_of:
+                yield _change(ABSENT, new[j], (*was, j), (*now, j))
+            elif same(old[i], new[j]):  # not where the others are, even if the index is the same
+                path, old_path = canonical.pointer((*now, j)), canonical.pointer((*was, i))
+                yield Change(path, old[i], new[j], old_path)
+            else:
+                yield from _changes(old[i], new[j], (*was, i), (*now, j))
+
+
+class Matched(NamedTuple):
+    """Which item of a list is which one of an older list."""
+
+    old_of: dict[int, int]
+    """Where the items of the new list that were there before were in the old one."""
+    gaps: list[tuple[range, range]]
+    """The places, in the old list and in the new, between two items that stay in their order."""
+
+
+def match_items(old: list[JSONValue], new: list[JSONValue]) -> Matched:
+    """Find which items of the new list are which ones of the old: see the head of this module."""
     before, after = list(map(canonical.encode, old)), list(map(canonical.encode, new))
-    kept = [(-1, -1), *_kept(before, after), (len(old), len(new))]
+    kept = _kept(before, after)
     gaps = [
-        (range(i + 1, next_i), range(j + 1, next_j)) for (i, j), (next_i, next_j) in pairwise(kept)
+        (range(i + 1, next_i), range(j + 1, next_j))
+        for (i, j), (next_i, next_j) in pairwise([(-1, -1), *kept, (len(old), len(new))])
     ]
-    old_of: dict[int, int] = {}  # where an item of the new list was in the old
-    there: set[int] = set()
+    old_of = {j: i for i, j in kept}
+    there = set(old_of.values())
     for old_keys, new_keys in (before, after), (list(map(_id, old)), list(map(_id, new))):
         gone = [i for gap, _ in gaps for i in gap if i not in there]
         come = [j for _, gap in gaps for j in gap if j not in old_of]
@@ -138,19 +167,7 @@ def _list_changes(
         gone = [i for i in gap_old if i not in there]
         come = [j for j in gap_new if j not in old_of]
         old_of |= _alike(gone, come, old, new)
-        there.update(old_of[j] for j in come if j in old_of)
-        for i in gone:
-            if i not in there:
-                yield _change(old[i], ABSENT, (*was, i), (*now, i))
-        for j in gap_new:
-            i = old_of.get(j, j)
-            if j not in old_of:
-                yield _change(ABSENT, new[j], (*was, j), (*now, j))
-            elif before[i] == after[j]:  # not where the others are, even if the index is the same
-                path, old_path = canonical.pointer((*now, j)), canonical.pointer((*was, i))
-                yield Change(path, old[i], new[j], old_path)
-            else:
-                yield from _changes(old[i], new[j], (*was, i), (*now, j))
+    return Matched(old_of, gaps)
 
 
 class _Run(NamedTuple):
@@ -283,7 +300,8 @@ def change_json(change: Change) -> dict[str, Any]:
     return {"path": change.path, "kind": change.kind, **present}
 
 
-def _same(old: JSONValue, new: JSONValue) -> bool:
+def same(old: JSONValue, new: JSONValue) -> bool:
+    """Tell whether two values are spelled alike in canonical JSON."""
     return bool(old == new) and _same_kinds(old, new)
 
 

@@ -471,20 +471,31 @@ class History:
         # It lost a race, or belongs to a head that was lost: what it orders means nothing.
         return self._walk(start, standing.closed())
 
+    def find(self, prefix: str) -> Entry:
+        """The entry whose address begins so, in any title; lists the whole store."""
+        if parse_revision(prefix).prefix != prefix:
+            raise InvalidError(f"not the beginning of an address: {prefix!a:.80}")
+        return self.entry(*self._only(prefix, "", "the ledger"))
+
     def _complete(self, title_number: str, prefix: str) -> str:
         if layout.is_address(prefix):
             return prefix
+        return self._only(prefix, f"{title_number}/{prefix}", title_number)[1]
+
+    def _only(self, prefix: str, start: str, where: str) -> tuple[str, str]:
+        """Return the title and the address of the one entry whose address begins so."""
         found = [
-            parsed[1]
-            for key in self.store.list(f"{title_number}/{prefix}")
-            if (parsed := layout.parse_entry_key(key))
+            parsed
+            for key in self.store.list(start)
+            if (parsed := layout.parse_entry_key(key)) and parsed[1].startswith(prefix)
         ]
         if not found:
             self.check_there()
-            raise NotFoundError(f"no entry of {title_number} begins with {prefix}")
+            raise NotFoundError(f"no entry of {where} begins with {prefix}")
         if len(found) > 1:
             raise InvalidError(
-                f"{prefix} is ambiguous in {title_number}: " + ", ".join(found[:10]),
+                f"{prefix} is ambiguous in {where}: "
+                + ", ".join("/".join(each) for each in found[:10]),
                 hint="write more of its digits",
             )
         return found[0]

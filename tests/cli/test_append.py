@@ -207,10 +207,27 @@ def test_only_if_there_is_none_yet(shell: Shell) -> None:
     )
 
 
-def test_a_parent_is_an_address(title: Shell) -> None:
-    for wrong in ("abcd", ""):  # an empty variable must not mean: on top of anything
+def test_a_parent_is_a_revision(title: Shell) -> None:
+    for wrong in ("ABCD", ""):  # an empty variable must not mean: on top of anything
         said = title.fails(65, f"append {TITLE} --set a=1 --parent", wrong)
-        assert "not an address" in said
+        assert "not a revision" in said
+    assert "head moved" in title.fails(11, f"append {TITLE} --set a=1 --parent v1")
+    short = title.addresses()[-1][:9]
+    for parent in ("HEAD", "v4", short):
+        title(
+            f"append {TITLE} --set a={parent} --parent {parent}", code=11 if parent == short else 0
+        )
+
+
+@pytest.mark.parametrize(
+    ("setting", "words"),
+    [
+        ("charges/0/lender=B", "write /charges/0/lender for the place, or /charges~10~1lender"),
+        ("a=1 --set a=2", "given twice"),
+    ],
+)
+def test_what_could_mean_two_things_is_refused(title: Shell, setting: str, words: str) -> None:
+    assert words in title.fails(65, f"append {TITLE} --set {setting}")
 
 
 def test_the_same_append_again_is_the_same_entry(title: Shell) -> None:

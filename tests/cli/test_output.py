@@ -15,6 +15,7 @@ from pathlib import Path
 import pytest
 
 from cli.commands import COMMANDS, GROUPS
+from cli.habits import SYNONYMS
 from cli.terminal.text import json_text, printable
 from tests.cli.shell import PATIENCE, TITLE, Shell
 
@@ -91,10 +92,12 @@ def test_an_error_does_not_repeat_hostile_words(title: Shell) -> None:
         ("log", "missing argument 'TITLE'"),
         ("log TN1 v1 v2", "unexpected extra argument"),
         ("log TN1 --nope", "no such option: --nope"),
-        ("log TN1 -n x", "'-n'"),
+        ("log TN1 -n x", "invalid value for '-n': expected a whole number"),
         ("nope", "no such command 'nope'"),
         ("key nope", "no such command 'nope'"),
-        ("--store x titles", "options come after the command's name"),
+        ("--key x titles", "options come after the command's name"),
+        ("ls", "no such command 'ls'"),
+        ("key ls", "no such command 'ls'. Did you mean 'list'?"),
         ("key trust x", "--origin"),
     ],
 )
@@ -116,7 +119,7 @@ def test_without_a_command_it_shows_what_there_is(bare: Shell) -> None:
 def test_every_command_has_help_and_the_common_options(bare: Shell, name: str) -> None:
     text = bare(f"{name} --help").out
     assert text.startswith(f"Usage: ledger {name} ")
-    for option in ("--json", "-q, --quiet", "--debug", "--help"):
+    for option in ("--json", "-q, --quiet", "--debug", "-h, --help"):
         assert f"\n  {option} " in text
     if name not in {"check", "demo", "verifier"} and not name.startswith("key "):
         assert "\n  --store STORE " in text
@@ -128,10 +131,44 @@ def test_the_list_of_commands_is_not_cut_short(bare: Shell) -> None:
         assert "..." not in bare(f"{group} --help").out.split("Commands:")[1]
 
 
+@pytest.mark.parametrize(
+    ("habit", "meant"),
+    [
+        ("help", "--help"),
+        ("-h", "--help"),
+        ("help key show", "key show --help"),
+        ("log -h", "log --help"),
+        ("log {} -1", "log {} -n 1"),
+        ("log -1 {} --oneline", "log {} --oneline -n 1"),
+        ("--json -q titles", "titles --json -q"),
+        ("--store={0} log {1}", "log {1} --store {0}"),
+        ("--store {0} --json log {1}", "log {1} --store {0} --json"),
+        ("diff {} v1..v3", "diff {} v1 v3"),
+    ],
+)
+def test_habits_from_elsewhere_work(title: Shell, habit: str, meant: str) -> None:
+    words = [title.store, TITLE] if "{0}" in habit else [TITLE]
+    assert title(habit.format(*words)).out == title(meant.format(*words)).out
+
+
+def test_what_other_programs_call_a_command_is_named(bare: Shell) -> None:
+    for name, ours in SYNONYMS.items():
+        assert name not in {*COMMANDS, *GROUPS}
+        assert f"here that is 'ledger {ours}'" in bare.fails(2, name)
+        assert bare(f"{ours} --help").out
+
+
 def test_version(bare: Shell) -> None:
     from importlib.metadata import version
 
-    assert bare("--version").out == f"ledger {version('title-ledger')}\n"
+    expected = f"ledger {version('title-ledger')}\n"
+    assert [bare(line).out for line in ("--version", "-V", "version")] == [expected] * 3
+
+
+def test_the_package_runs_as_the_command() -> None:
+    for module in ("ledger", "cli"):
+        line = [sys.executable, "-m", module, "--version"]
+        assert subprocess.check_output(line, timeout=60).startswith(b"ledger ")
 
 
 # -- Errors --------------------------------------------------------------------------------------

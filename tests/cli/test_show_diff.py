@@ -177,6 +177,34 @@ def test_diff_of_a_title_with_one_version(shell: Shell) -> None:
     assert "no entry 1 before version 1" in shell.fails(10, f"diff {TITLE}")
 
 
+def test_an_address_finds_its_entry_without_the_title(title: Shell) -> None:
+    first, second, _ = title.addresses()
+    assert title(f"rev-parse {TITLE} v2").out == f"{second}\n"
+    short = next(second[:n] for n in range(8, 20) if not second[:n].isdigit())
+    for named in (short, second):
+        assert title(f"rev-parse {named} --json").json == {
+            "title_number": TITLE,
+            "version": 2,
+            "address": second,
+        }
+    assert title(f"show {short}~1 --json").json["address"] == first
+    assert len(title(f"log {short} --oneline").lines) == 2
+    assert "no entry of the ledger begins with" in title.fails(10, "show abcdef0123")
+    assert "can't be used with REV" in title.fails(2, f"show {short} v1")
+
+
+def test_blame_names_the_version_that_set_each_field(title: Shell) -> None:
+    lines = title(f"blame {TITLE}").lines
+    assert [(line.split()[1], line.partition(" /")[2]) for line in lines] == [
+        ("v3", 'charge: "Bank"'),
+        ("v1", "price: 185000"),
+        ("v2", 'proprietor: "Grace Hopper"'),
+    ]
+    [found] = title(f"blame {TITLE} /price --json").objects
+    assert (found["path"], found["value"], found["version"]) == ("/price", 185000, 1)
+    assert "has nothing at" in title.fails(10, f"blame {TITLE} /nope")
+
+
 def test_a_discharged_charge_and_a_new_one_are_two_changes(shell: Shell) -> None:
     a, b, c = ({"lender": f"Bank {name}", "amount": amount} for name, amount in ABC)
     for charges in ([a, b], [b, c], [c, b], [a, c, b | {"amount": 9}]):

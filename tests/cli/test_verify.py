@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 import shutil
 from typing import TYPE_CHECKING
 
@@ -69,7 +70,9 @@ def test_below_an_address_that_was_verified_before(title: Shell) -> None:
 
 def test_an_empty_pin_is_not_no_pin(title: Shell) -> None:
     for option in ("--expect", "--since"):
-        assert "not an address" in title.fails(65, f"verify {TITLE} {option}", "")
+        assert re.search(
+            "not an? (address|revision)", title.fails(65, f"verify {TITLE} {option}", "")
+        )
         assert "need exactly one TITLE" in title.fails(2, f"verify {option}", "")
     assert "wrong-ledger" in title("verify --origin", "", code=20).out
     assert "not an address" in title.fails(65, f"recover {TITLE} --to", "")

@@ -1,0 +1,41 @@
+"""``ledger rev-parse``: print the address that a revision stands for."""
+
+from __future__ import annotations
+
+import typer
+
+from cli.options import (
+    DebugOption,
+    JsonOption,
+    QuietOption,
+    RevisionArgument,
+    StoreOption,
+    TitleArgument,
+)
+from cli.session import find_title, open_ledger
+from cli.terminal.output import print_json
+
+__all__ = ["rev_parse"]
+
+
+def rev_parse(
+    title_number: TitleArgument,
+    revision: RevisionArgument = "HEAD",
+    *,
+    store: StoreOption = None,
+    as_json: JsonOption = False,
+    quiet: QuietOption = False,
+    debug: DebugOption = False,
+) -> None:
+    """Print the full address of a version.
+
+    'ledger rev-parse 81be04aa' finds the entry by how its address begins, whatever its title.
+    """
+    with open_ledger(store) as ledger:
+        title_number, revision = find_title(ledger, title_number, revision)
+        entry = ledger.entry(title_number, revision)
+    if as_json:
+        about = {"title_number": title_number, "version": entry.version}
+        print_json(about | {"address": entry.address})
+    elif not quiet:
+        typer.echo(entry.address)

@@ -1,0 +1,56 @@
+"""Take what people type out of habit for what it means here, or say what does."""
+
+from __future__ import annotations
+
+import re
+
+__all__ = ["SYNONYMS", "as_meant"]
+
+SYNONYMS = {
+    "add": "append",
+    "annotate": "blame",
+    "backup": "export",
+    "commit": "append",
+    "create": "init",
+    "dump": "export",
+    "get": "show",
+    "history": "log",
+    "info": "status",
+    "list": "titles",
+    "load": "import",
+    "ls": "titles",
+    "new": "append",
+    "put": "append",
+    "restore": "import",
+    "view": "show",
+}
+"""What other programs call a command, and its name here."""
+
+BEFORE = re.compile(r"--json|-q|--quiet|--debug|--store(=.*)?", re.DOTALL)
+"""The options of every command; they may come before its name, too."""
+
+COUNT = re.compile(r"-[0-9]+")
+
+
+def as_meant(arguments: list[str]) -> list[str]:
+    """Return the command line that is meant.
+
+    ``help log`` is ``log --help``, ``version`` is ``--version``, the options that every command has
+    may come first, and ``log -5`` is ``log -n 5``.
+    """
+    early: list[str] = []
+    rest = list(arguments)
+    while rest and BEFORE.fullmatch(rest[0]):
+        taken = 2 if rest[0] == "--store" else 1
+        early += rest[:taken]
+        rest = rest[taken:]
+    if not rest:
+        return arguments
+    command, *words = rest
+    if command in {"version", "-V"}:
+        return ["--version"]
+    if command in {"help", "-h"}:
+        return [*words, "--help"]
+    if command in {"log", "titles", "changes"}:
+        words = [f"-n{word[1:]}" if COUNT.fullmatch(word) else word for word in words]
+    return [command, *early, *words]
