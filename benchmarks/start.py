@@ -32,7 +32,11 @@ def run(size: Size) -> Iterator[Table]:
                 command, cwd=place, env=environment, stdout=subprocess.DEVNULL, check=True
             )
 
-        for words in ("init", "append TN1 --new --set a=1", "append TN1 --set a=2"):
+        for words in (
+            "init --origin example.org/titles",
+            "append TN1 --new --set a=1",
+            "append TN1 --set a=2",
+        ):
             do(ledger, *words.split())
         commands = {
             BASE: [sys.executable, "-c", "import typer"],

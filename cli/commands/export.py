@@ -23,6 +23,7 @@ from cli.session import open_ledger
 from cli.terminal.output import counted, print_json, whole_output, working
 from cli.terminal.text import printable
 from ledger import InvalidError, LedgerError
+from ledger.format.layout import is_title_number
 from ledger.local.files import NewFile
 
 if TYPE_CHECKING:
@@ -65,6 +66,11 @@ def export(
         left_out.append({"title_number": title_number, "message": str(error)})
 
     with open_ledger(store, connections=connections) as ledger, ExitStack() as stack:
+        if is_title_number(file) and ledger.history.find_head(file):
+            raise InvalidError(
+                f"{file} is a title, but the first argument is the file to write",
+                hint=f"name the file first: ledger export {file}.bundle {file}",
+            )
         earlier = [stack.enter_context(reading(path)) for path in since or []]
         with new_file(file) as out, working("exporting", quiet=quiet or as_json):
             count = ledger.export(

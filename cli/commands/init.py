@@ -3,10 +3,9 @@
 from __future__ import annotations
 
 import getpass
-import platform
 import re
-import secrets
 import shlex
+import sys
 from typing import TYPE_CHECKING, Annotated
 
 import typer
@@ -16,7 +15,7 @@ from cli.keys import own_key
 from cli.options import DebugOption, JsonOption, KeyOption, QuietOption, StoreOption
 from cli.terminal.output import print_json
 from cli.terminal.text import printable
-from ledger import Ledger, LedgerError, create_key
+from ledger import InvalidError, Ledger, LedgerError, create_key
 from ledger.errors import LedgerExists
 from ledger.format.keyring import check_origin
 from ledger.signers import key_file
@@ -41,7 +40,8 @@ def init(
         typer.Option(
             "--origin",
             metavar="NAME",
-            help="The ledger's name, such as example.org/titles. It can never change.",
+            help="The ledger's name, such as example.org/titles. It can never change. On a"
+            " terminal, asked for if it is not given.",
         ),
     ] = None,
     store: StoreOption = None,
@@ -62,7 +62,7 @@ def init(
     opened = open_store(url)
     keyring = config.keyring()
     known = _find_known(opened, origin, config)
-    name = known or (_new_origin() if origin is None else check_origin(origin))
+    name = known or check_origin(_ask_origin(url) if origin is None else origin)
     signer, made = _own_or_new_key(config, key)
     key_id = signer.public_key.key_id
 
@@ -87,9 +87,15 @@ def init(
             typer.echo(f"to use it: export LEDGER_STORE={shlex.quote(url)}")
 
 
-def _new_origin() -> str:
-    host = re.sub(r"[^a-z0-9-]", "", platform.node().lower()) or "localhost"
-    return f"{host}/ledger-{secrets.token_hex(4)}"
+def _ask_origin(url: str) -> str:
+    """Ask for the ledger's name, on a terminal; raises InvalidError elsewhere."""
+    if sys.stdin.isatty():
+        asked: str = typer.prompt("The ledger's name, such as example.org/titles")
+        return asked
+    raise InvalidError(
+        "the ledger needs a name: it is in every entry, and can never change",
+        hint=f"such as: ledger init {shlex.quote(url)} --origin example.org/titles",
+    )
 
 
 def _store_otherwise(config: Config) -> str | None:

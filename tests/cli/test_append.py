@@ -388,7 +388,7 @@ def test_a_folder_that_may_not_be_written() -> None:
             os.chown(shell.home, 65534, -1)
             os.seteuid(65534)
         try:
-            shell("init")
+            shell("init --origin example.org/titles")
             before = shell.listing()
             folders = [shell.store, *(path for path in shell.store.rglob("*") if path.is_dir())]
             for folder in folders:

@@ -63,6 +63,13 @@ def test_chosen_titles(title: Shell) -> None:
     assert not list(title.folder.glob(".none*"))
 
 
+def test_a_title_is_not_taken_for_the_name_of_a_bundle(title: Shell) -> None:
+    said = title.fails(65, f"export {TITLE}")
+    assert f"name the file first: ledger export {TITLE}.bundle {TITLE}" in said
+    assert not (title.folder / TITLE).exists()
+    title("export BACKUP")
+
+
 def test_a_bundle_is_never_overwritten(title: Shell) -> None:
     (title.folder / "b").write_text("mine")
     assert "b exists already" in title.fails(65, "export b")

@@ -65,7 +65,7 @@ def test_an_empty_variable_names_nothing_but_an_empty_option_is_a_mistake(bare: 
 @pytest.mark.parametrize("store", ["data", "file:data", "./data"])
 def test_a_project_file_counts_in_the_folders_below_it(bare: Shell, store: str) -> None:
     (bare.folder / "ledger.toml").write_text(f'store = "{store}"\n')
-    bare("init")
+    bare("init --origin example.org/titles")
     assert (bare.folder / "data" / "ledger.json").exists()
     below = in_folder(bare, "a/b")
     assert below("status --json").json["store"] == f"file:{bare.folder}/data"
@@ -157,7 +157,7 @@ def test_half_of_the_original_credentials_is_none(credentials: object) -> None:
 
 def test_a_tilde_is_the_home(bare: Shell) -> None:
     user_file(bare, 'store = "~/titles"\nkey = "~/k.pem"\n')
-    bare("init")
+    bare("init --origin example.org/titles")
     assert (bare.home / "titles" / "ledger.json").exists()
     assert (bare.home / "k.pem").exists()
     user_file(bare, 'store = "FILE:~/titles"\nkey = "~/k.pem"\n')
@@ -196,7 +196,7 @@ def test_a_project_file_of_another_user_is_refused(
     said = in_folder(bare, "a").fails(65, "titles")
     assert f"{bare.folder}/ledger.toml belongs to another user" in said
     assert "hint: name the store with --store or LEDGER_STORE" in said
-    bare("init --store mine")
+    bare("init --store mine --origin example.org/titles")
     bare("titles", LEDGER_STORE="mine")
     monkeypatch.setattr(os, "geteuid", lambda: 12345)
     assert where(bare) == (f"{bare.folder}/data", "ledger.toml")

@@ -94,7 +94,7 @@ def test_a_key_that_does_not_count_is_a_warning(title: Shell) -> None:
 
 
 def test_an_encrypted_key_is_not_opened_without_its_passphrase(bare: Shell) -> None:
-    bare("init", LEDGER_PASSPHRASE="secret")
+    bare("init --origin example.org/titles", LEDGER_PASSPHRASE="secret")
     assert "encrypted" in check(bare, "key")["message"]
     (bare.config / "key.pem").chmod(0o640)
     assert check(bare, "key", code=12)["outcome"] == "problem"

@@ -12,7 +12,7 @@ if TYPE_CHECKING:
 
 
 def test_after_init_append_works(bare: Shell) -> None:
-    said = bare("init").lines
+    said = bare(f"init --origin {ORIGIN}").lines
     assert said[0].startswith("made your key ")
     assert said[1].startswith("made the ledger ")
     assert said[2:] == ["to log it: ledger key generate --for log, then ledger seal --genesis"]
@@ -20,12 +20,14 @@ def test_after_init_append_works(bare: Shell) -> None:
 
 
 def test_init_in_another_place_says_how_to_use_it(bare: Shell) -> None:
-    assert bare("init titles").lines[-1] == "to use it: export LEDGER_STORE=titles"
+    assert (
+        bare(f"init titles --origin {ORIGIN}").lines[-1] == "to use it: export LEDGER_STORE=titles"
+    )
     bare(f"append {TITLE} --new --set a=b", LEDGER_STORE="titles")
 
 
 def test_what_init_says_of_the_log_is_all_it_takes(bare: Shell) -> None:
-    begin = bare("init").lines[2].removeprefix("to log it: ")
+    begin = bare(f"init --origin {ORIGIN}").lines[2].removeprefix("to log it: ")
     for command in begin.split(", then "):
         bare(command.removeprefix("ledger "))
     assert bare("checkpoint").out
@@ -39,8 +41,14 @@ def test_init_as_json(bare: Shell) -> None:
     assert made["key_made"] is True
 
 
-def test_init_makes_up_an_origin_for_each_ledger(bare: Shell) -> None:
-    assert bare("init a --json").json["origin"] != bare("init b --json").json["origin"]
+def test_a_ledger_is_never_named_by_guessing(bare: Shell) -> None:
+    said = bare.fails(65, "init titles")
+    assert "the ledger needs a name" in said
+    assert "such as: ledger init titles --origin example.org/titles" in said
+    assert not bare.store.exists()
+    asked = bare.terminal("init", ORIGIN).out
+    assert "The ledger's name, such as example.org/titles: " in asked
+    assert f"made the ledger {ORIGIN} in file:" in asked
 
 
 def test_init_again_is_harmless(title: Shell) -> None:
@@ -103,7 +111,7 @@ def test_status_of_a_ledger(shell: Shell) -> None:
 
 
 def test_status_asks_for_no_passphrase(bare: Shell) -> None:
-    bare("init", LEDGER_PASSPHRASE="secret")
+    bare("init --origin example.org/titles", LEDGER_PASSPHRASE="secret")
     assert "encrypted" in bare("status --json").json["key_problem"]
     assert bare("status --json", LEDGER_PASSPHRASE="secret").json["may_append"] is True
 
