@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 import re
+from contextlib import suppress
 from pathlib import Path
 from typing import Annotated
 
 import typer
 
+from ledger import LedgerError
 from ledger.stores import MAX_CONNECTIONS
 
 __all__ = [
@@ -27,21 +29,60 @@ __all__ = [
     "TitleArgument",
     "TitlesArgument",
     "WordsOption",
+    "complete_revision",
     "parse_duration",
 ]
 
+MOST = 200
+"""Completions offered at most."""
+
+
+def _complete_title(ctx: typer.Context, incomplete: str) -> list[str]:
+    """Return the titles that begin so, for the shell; none if the ledger can't be opened."""
+    from cli.session import open_ledger  # noqa: PLC0415 -- only for this
+
+    with suppress(LedgerError), open_ledger(ctx.params.get("store")) as ledger:
+        return list(ledger.titles(prefix=incomplete, limit=MOST))
+    return []
+
+
+def complete_revision(ctx: typer.Context, incomplete: str) -> list[str]:
+    """Return the versions of the title that is on the line, the newest first."""
+    from cli.session import open_ledger  # noqa: PLC0415 -- only for this
+
+    with suppress(LedgerError), open_ledger(ctx.params.get("store")) as ledger:
+        head = ledger.head(ctx.params["title_number"]).version
+        named = ["HEAD", *(f"v{n}" for n in range(head, 0, -1))]
+        return [name for name in named if name.startswith(incomplete)][:MOST]
+    return []
+
+
 TitleArgument = Annotated[
-    str, typer.Argument(metavar="TITLE", help="A title number, such as TN1234567.")
+    str,
+    typer.Argument(
+        metavar="TITLE",
+        help="A title number, such as TN1234567.",
+        autocompletion=_complete_title,
+    ),
 ]
 TitlesArgument = Annotated[
-    list[str] | None, typer.Argument(metavar="TITLE", help="Title numbers; all, if none is given.")
+    list[str] | None,
+    typer.Argument(
+        metavar="TITLE",
+        help="Title numbers; all, if none is given.",
+        autocompletion=_complete_title,
+    ),
 ]
 WordsOption = Annotated[
     bool, typer.Option("--word-diff", help="Mark the words that differ within a text.")
 ]
 RevisionArgument = Annotated[
     str,
-    typer.Argument(metavar="REV", help="HEAD, HEAD~2, v3, a short address, or @{2026-01-31}."),
+    typer.Argument(
+        metavar="REV",
+        help="HEAD, HEAD~2, v3, a short address, or @{2026-01-31}.",
+        autocompletion=complete_revision,
+    ),
 ]
 EffectiveOption = Annotated[
     str | None,

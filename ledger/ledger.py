@@ -485,7 +485,8 @@ class Ledger:
             raise TrustError(
                 f"key {key_id[:16]}… is not a registrar of {self.origin}:"
                 " nobody would accept what it signs",
-                hint=f"ledger key trust FILE --origin {self.origin}",
+                hint="if it is to sign there: ledger key show --key FILE > new.pub, then"
+                f" ledger key trust new.pub --origin {self.origin}",
             )
 
         def logged(title_number: str) -> Leaf | None:  # asked for few titles, and slow to load

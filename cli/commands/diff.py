@@ -13,6 +13,7 @@ from cli.options import (
     StoreOption,
     TitleArgument,
     WordsOption,
+    complete_revision,
 )
 from cli.session import open_ledger
 from cli.terminal.changes import change_lines
@@ -27,8 +28,14 @@ DIFFERENT = 1
 
 def diff(
     title_number: TitleArgument,
-    old: Annotated[str, typer.Argument(metavar="A", help="The older revision.")] = "HEAD~1",
-    new: Annotated[str, typer.Argument(metavar="B", help="The newer revision.")] = "HEAD",
+    old: Annotated[
+        str,
+        typer.Argument(metavar="A", help="The older revision.", autocompletion=complete_revision),
+    ] = "HEAD~1",
+    new: Annotated[
+        str,
+        typer.Argument(metavar="B", help="The newer revision.", autocompletion=complete_revision),
+    ] = "HEAD",
     *,
     exit_code: Annotated[
         bool, typer.Option("--exit-code", help="Exit with 1 if there are differences.")

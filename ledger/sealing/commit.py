@@ -100,7 +100,8 @@ def check_signers(keyring: Keyring, origin: str, signers: Sequence[AnySigner]) -
             raise TrustError(
                 f"key {signer.public_key.key_id[:16]}… is not a key of the log of {origin}:"
                 " nobody would accept what it signs",
-                hint=f"ledger key trust FILE --origin {origin} --role log",
+                hint="if it is to sign there: ledger key show --key FILE > new.pub, then"
+                f" ledger key trust new.pub --origin {origin} --role log",
             )
         signing.add(key.algorithm)
     for key in keyring.keys(origin, "log"):

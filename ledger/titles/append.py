@@ -420,13 +420,16 @@ def _check_parent(title_number: str, head: Head | None, parent: str | Anything |
     actual = head.entry.address if head else None
     if parent is ANY or parent == actual:
         return
+    look = f"see 'ledger log {title_number}', then append again"
     if parent is None:
         why = f"it exists already, at {_short(actual)}"
+        hint = f"{look} without --new"
     else:
         why = f"head moved from {_short(parent)} to {_short(actual)}"
+        hint = f"another writer was first; {look}"
     raise HeadMoved(
         f"cannot append to {title_number}: {why}",
-        hint=f"another writer was first; see 'ledger log {title_number}', then append again",
+        hint=hint,
         expected=parent,
         actual=actual,
     )

@@ -436,8 +436,10 @@ class History:
             entries = self._base(title_number, revision, head)
         first = next(entries)
         if revision.back >= first[0].version:
+            back = "" if revision.back == 1 else f"{revision.back} "
             raise NotFoundError(
-                f"{title_number} has no entry {revision.back} before version {first[0].version}"
+                f"{title_number} has no version {back}before version {first[0].version}",
+                hint=f"'ledger show {title_number} v1' shows its first",
             )
         return islice(chain([first], entries), revision.back, None)
 

@@ -310,6 +310,27 @@ def test_completion(bare: Shell, shell_name: str) -> None:
     assert b"log" in process.communicate(timeout=30)[0]
 
 
+@pytest.mark.parametrize(
+    ("words", "offered"),
+    [
+        ("ledger log TN", TITLE),
+        ("ledger verify T", TITLE),
+        (f"ledger show {TITLE} v", "v3\nv2\nv1"),
+        (f"ledger diff {TITLE} v1 H", "HEAD"),
+        ("ledger log --store nowhere T", ""),
+    ],
+)
+def test_titles_and_revisions_complete(title: Shell, words: str, offered: str) -> None:
+    count = len(words.split()) - 1
+    environment = {
+        "_LEDGER_COMPLETE": "complete_bash",
+        "COMP_WORDS": words,
+        "COMP_CWORD": str(count),
+    }
+    process = title.popen("", stdout=subprocess.PIPE, environment=environment)
+    assert process.communicate(timeout=30)[0].decode().strip() == offered
+
+
 def test_the_completion_script(bare: Shell) -> None:
     done = bare.bash("ledger --show-completion; true")
     assert "_LEDGER_COMPLETE=complete_bash" in done.out

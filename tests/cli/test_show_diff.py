@@ -174,7 +174,10 @@ def test_diff_tells_by_its_exit_code_if_asked(title: Shell) -> None:
 
 def test_diff_of_a_title_with_one_version(shell: Shell) -> None:
     shell(f"append {TITLE} --new --set a=b")
-    assert "no entry 1 before version 1" in shell.fails(10, f"diff {TITLE}")
+    said = shell.fails(10, f"diff {TITLE}")
+    assert f"{TITLE} has no version before version 1\n" in said
+    assert f"'ledger show {TITLE} v1'" in said
+    assert "without --new" in shell.fails(11, f"append {TITLE} --new --set a=b")
 
 
 def test_an_address_finds_its_entry_without_the_title(title: Shell) -> None:
