@@ -130,9 +130,9 @@ class Config:
                 hint="write an IANA name, such as Europe/London",
             ) from None
 
-    def now(self) -> datetime:
-        """Return the time, with the offset of the zone in ``config.toml`` or of this machine."""
-        return datetime.now(UTC).astimezone(self.zone())
+    def now(self, flag: str | None = None) -> datetime:
+        """Return the time, with the offset of the zone in which "today" is told."""
+        return datetime.now(UTC).astimezone(self.zone(flag))
 
     def key(self, flag: str | None = None, role: KeyFor = "registrar") -> str:
         """Return the path or the URI of the key to sign with."""

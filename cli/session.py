@@ -12,9 +12,8 @@ import typer
 from cli.config import FOUND, load_config
 from cli.keys import own_key
 from cli.terminal.output import note
-from ledger import Answer, Ledger, OutcomeUnknown, StoreError, TrustError
+from ledger import Answer, Ledger, NotStanding, OutcomeUnknown, StoreError, TrustError
 from ledger.format.standing import STANDS
-from ledger.format.times import as_bound
 from ledger.stores import open_store
 
 if TYPE_CHECKING:
@@ -30,6 +29,7 @@ __all__ = [
     "find_judged",
     "find_title",
     "in_steps",
+    "note_in_force",
     "open_ledger",
 ]
 
@@ -55,6 +55,7 @@ def open_ledger(
         keyring=config.keyring(),
         origin=config.origin_of(opened) if origin is None else origin,
         signer=own_key(config, key) if sign else None,
+        clock=config.now,
     )
     if sign:
         check_place(config, ledger, store)
@@ -99,15 +100,27 @@ def find_judged(
         return Answer(entry), stand
     if revision != "HEAD":
         raise typer.BadParameter("--effective and --recorded can't be used with REV")
-    now = load_config().now()
-    day = now if effective == "today" else effective
-    known = now if recorded == "today" else recorded
-    if day is not None and as_bound(now).is_before(as_bound(day)):
-        note(f"{effective} is in the future: what will be in law then may still change")
-    answer = ledger.answer(title_number, effective=day, recorded=known)
+    answer = ledger.answer(title_number, effective=effective, recorded=recorded)
+    if answer.is_future:
+        note("this is about the future: what is registered by then may still change it")
     for entry, stand in answer.passed_over:
         note(f"passed over: version {entry.version} ({stand.words})")
     return answer, STANDS
+
+
+def note_in_force(ledger: Ledger, head: Entry) -> None:
+    """Say so if the version in force today is not the newest one."""
+    now = ledger.clock()
+    today = f"today ({now:%Y-%m-%d})"
+    try:
+        found = ledger.history.in_force(head, now)
+    except NotStanding as error:
+        note(f"nobody can tell which version is in force {today}: {error}")
+        return
+    if found is None:
+        note(f"no version of {head.title_number} is in force {today}")
+    elif found.version != head.version:
+        note(f"version {found.version} is in force {today}, not version {head.version}")
 
 
 def check_place(config: Config, ledger: Ledger, flag: str | None) -> None:

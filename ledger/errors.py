@@ -293,6 +293,7 @@ class ClockAhead(ConflictError):
     """This clock is further ahead of the store's than clocks may differ."""
 
     slug = "clock-ahead"
+    http_status = 503  # the client can't set that clock
 
 
 class PreconditionFailed(ConflictError):

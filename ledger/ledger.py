@@ -20,6 +20,7 @@ from ledger.format.blame import blame
 from ledger.format.diff import changes
 from ledger.format.entry import KINDS, Entry
 from ledger.format.keyring import Keyring
+from ledger.format.law import is_future
 from ledger.format.report import Report, finding_of
 from ledger.format.times import format_time
 from ledger.local.parallel import cores
@@ -50,6 +51,7 @@ if TYPE_CHECKING:
     from ledger.format.diff import Change
     from ledger.format.keys import Signer
     from ledger.format.report import Finding
+    from ledger.format.standing import Stand
     from ledger.packs.writer import Packed
     from ledger.sealing.reader import LogReader
     from ledger.stores import Store
@@ -66,7 +68,7 @@ FELL = {"key-ended", "may-not-erase"}
 
 
 def _now() -> datetime:
-    return datetime.now(UTC)
+    return datetime.now(UTC).astimezone()  # with the machine's offset
 
 
 class Ledger:
@@ -89,7 +91,10 @@ class Ledger:
         self.history = history
         """The checked reading of titles, on which all of this is built."""
         self.clock = clock
-        """What time it is: called without arguments, it returns an aware datetime."""
+        """What time it is: called without arguments, it returns an aware datetime.
+
+        Its offset is that of the place where "today" is told.
+        """
         self._random_bytes = random_bytes
         self._signer = signer
         self._store = history.store
@@ -528,11 +533,13 @@ class Ledger:
     ) -> Entry:
         """The version in law on a day, ``effective``, as it was known on another, ``recorded``.
 
-        Both are a date, or an instant with its offset; a text is one of these in RFC 3339. Without
-        ``effective``: the version that was the newest then. Raises NotInLaw if no version covers
-        the day, Erased if the text of the one that does is erased, InvalidError for no date.
+        Both are a date, or an instant with its offset; a text is one of these in RFC 3339, or
+        ``today``: this moment, by the ledger's clock. Without ``effective``: the version that was
+        the newest then. Raises NotInLaw if no version covers the day, Erased if the text of the one
+        that does is erased, InvalidError for no date.
         """
-        return self.history.at(title_number, effective=effective, recorded=recorded)
+        answer = self.answer(title_number, effective=effective, recorded=recorded)
+        return self.history.read_text(answer.entry)
 
     def answer(
         self,
@@ -544,9 +551,13 @@ class Ledger:
         """Answer as ``at`` does, and name the versions that were passed over, and why.
 
         ``passed_over`` has each newer entry that would be the answer if it stood, and its
-        ``Stand``. The text of ``entry`` may be erased; ``is_withheld`` says so.
+        ``Stand``; ``is_future`` says that the answer may still change. The text of ``entry`` may be
+        erased; ``is_withheld`` says so.
         """
-        return self.history.answer(title_number, effective=effective, recorded=recorded)
+        now = self.clock()
+        day, known = (now if asked == "today" else asked for asked in (effective, recorded))
+        answer = self.history.answer(title_number, effective=day, recorded=known)
+        return answer._replace(is_future=is_future(now, day, known))
 
     def diff(self, title_number: str, old: str = "HEAD~1", new: str = "HEAD") -> list[Change]:
         """The fields that differ between two revisions of a title."""
@@ -597,13 +608,15 @@ class Ledger:
         *,
         expect: str | None = None,
         since: str | None = None,
+        each: Callable[[Entry, Stand], None] | None = None,
         jobs: int | None = None,
     ) -> Report:
         """Verify one title from its head to its root, or down to the address ``since``.
 
         ``expect`` is a pin: an address remembered from before, which has to be in the chain.
-        ``jobs``: how many threads check signatures; all cores, if not given. Raises NotFoundError
-        for a title of which nothing is known.
+        ``each`` gets the entries that are walked, the newest first, and how each stands: they mean
+        what the report says of the whole. ``jobs``: how many threads check signatures; all cores,
+        if not given. Raises NotFoundError for a title of which nothing is known.
         """
         for address in (expect, since):
             if address is not None:
@@ -614,6 +627,7 @@ class Ledger:
             self.clock(),
             expect=expect,
             since=since,
+            each=each,
             jobs=jobs or cores(),
         )
 

@@ -54,6 +54,7 @@ TOOLS = {
     "keys.md": ("openssl", "ssh-agent", "softhsm2-util"),
     "timestamps.md": ("openssl",),
     "migrate.md": ("sha256sum",),
+    "time-in-law.md": ("jq",),
 }
 
 

@@ -37,7 +37,7 @@ TABLE = {
     "TitleClosed": (11, 409),
     "Supersedes": (11, 409),
     "ClockBehind": (11, 409),
-    "ClockAhead": (11, 409),
+    "ClockAhead": (11, 503),
     "PreconditionFailed": (11, 412),
     "StoreError": (13, 503),
     "StoreUnavailable": (13, 503),

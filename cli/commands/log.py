@@ -19,7 +19,7 @@ from cli.options import (
     TitleArgument,
     WordsOption,
 )
-from cli.session import find_title, open_ledger
+from cli.session import find_title, note_in_force, open_ledger
 from cli.terminal.changes import change_lines
 from cli.terminal.output import (
     change_json,
@@ -80,14 +80,16 @@ def log(
     """Show the history of a title, newest first.
 
     Shows who signed what, when and why, and what changed, and which entries are void or don't
-    stand, by the trust files. Exits with 20 if the history is broken;
+    stand, by the trust files. A note says so if another version than the newest is in force today.
+    Exits with 20 if the history is broken;
     'ledger verify' says more.
     """
     earliest = format_time(parse_time(since)) if since is not None else ""
     before = _day_after(until) if until is not None else ""
     with open_ledger(store) as ledger:
         title_number, revision = find_title(ledger, title_number, revision)
-        entries = ledger.history.judged_log(title_number, revision)
+        head = ledger.head(title_number)
+        entries = ledger.history.judged_log(title_number, revision, head)
         steps = ((entry, None) for entry in entries) if oneline else _with_parents(entries)
         chosen: Iterable[Step] = islice(_recorded(steps, earliest, before), limit)
         if reverse:
@@ -105,9 +107,10 @@ def log(
         elif quiet:
             deque(chosen, maxlen=0)  # reading checks the entries
         else:
-            head = ledger.head(title_number).address
             one = _oneline if oneline else partial(_in_full, words=word_diff)
-            pager(line for step in chosen for line in one(step, ledger, head))
+            pager(line for step in chosen for line in one(step, ledger, head.address))
+        if revision == "HEAD" and not quiet:
+            note_in_force(ledger, head)
 
 
 def _day_after(date: str) -> str:

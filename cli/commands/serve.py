@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import sys
+from functools import partial
 from importlib.util import find_spec
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
@@ -180,10 +181,9 @@ def serve(
         max_body=max_body,
         cors_origins=tuple(cors_origin or ()),
         presign_seconds=presign,
-        zone=config.zone(zone),
     )
     check_proxies(trusted_proxy or [])
-    with _open_ledger(config, store, key) as ledger:
+    with _open_ledger(config, store, key, zone) as ledger:
         sealer = None
         if every is not None:
             sealer = _make_sealer(
@@ -259,14 +259,19 @@ def _make_sealer(
     return Sealer(ledger, log_signers(config, key), remembered, every=every, policy=policy)
 
 
-def _open_ledger(config: Config, store: str | None, key: str | None) -> Ledger:
+def _open_ledger(config: Config, store: str | None, key: str | None, zone: str | None) -> Ledger:
     """Open the ledger with the user's key if that key may write; otherwise to read only."""
+    config.zone(zone)  # a wrong name is to be told now
     url = config.store(store)
     has_key = key is not None or not is_missing(config.key())
     signer = own_key(config, key) if has_key else None
     opened = open_store(url, connections=config.connections())
     ledger = Ledger.open(
-        opened, keyring=config.keyring(), origin=config.origin_of(url), signer=signer
+        opened,
+        keyring=config.keyring(),
+        origin=config.origin_of(url),
+        signer=signer,
+        clock=partial(config.now, zone),
     )
     key_id = signer.public_key.key_id if signer else ""
     if not ledger.keyring.may_sign(ledger.origin, key_id):

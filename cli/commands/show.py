@@ -2,11 +2,10 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Annotated
+from typing import Annotated
 
 import typer
 
-from cli.config import load_config
 from cli.options import (
     DebugOption,
     EffectiveOption,
@@ -17,24 +16,17 @@ from cli.options import (
     StoreOption,
     TitleArgument,
 )
-from cli.session import find_entry, find_judged, open_ledger
+from cli.session import find_entry, find_judged, note_in_force, open_ledger
 from cli.terminal.output import (
     document_lines,
     entry_json,
     entry_lines,
-    note,
     pager,
     print_json,
     stand_members,
     whole_output,
 )
-from ledger import NotInLaw
-from ledger.format.law import covers, in_law
 from ledger.format.standing import stand_json
-from ledger.format.times import as_bound
-
-if TYPE_CHECKING:
-    from ledger import Entry, Ledger
 
 __all__ = ["cat", "show"]
 
@@ -67,21 +59,10 @@ def show(
         elif not quiet:
             lines = entry_lines(entry, ledger.keyring, stand=stand)
             pager([*lines, "", *document_lines(entry.document)])
-        if (revision, effective, recorded) == ("HEAD", None, None) and not quiet:
-            _note_law(ledger, entry)
-
-
-def _note_law(ledger: Ledger, head: Entry) -> None:
-    """Say so if the newest version is not the one in law today."""
-    now = load_config().now()
-    today = as_bound(now)
-    if covers(head, today):
-        return
-    try:
-        found = f"version {in_law(ledger.history.standing_entries(head), today).version} is"
-    except NotInLaw as error:
-        found = str(error)
-    note(f"version {head.version} is not in law today ({now:%Y-%m-%d}): {found}")
+        # Else an address says which version.
+        is_head = (title_number, revision) == (entry.title_number, "HEAD")
+        if is_head and effective is None and recorded is None and not quiet:
+            note_in_force(ledger, entry)
 
 
 def cat(

@@ -30,7 +30,7 @@ if TYPE_CHECKING:
     from datetime import datetime
 
     from ledger.format.keyring import Keyring
-    from ledger.format.standing import FindPositions
+    from ledger.format.standing import FindPositions, Stand
 
 __all__ = ["NO_PIN", "ReadEntry", "check_link", "verify_chain"]
 
@@ -116,6 +116,8 @@ class Chain:
         """Set it to the address of an entry whose time is wanted."""
         self.noted_at = ""
         """That entry's ``recorded_at``."""
+        self.each: Callable[[Entry, Stand], None] | None = None
+        """Set it to hear of every entry, and how it stands; the newest comes first."""
         self.lowest_named: int | None = None
         """The lowest version that an entry confirms or voids."""
         self._copied = False
@@ -211,8 +213,11 @@ class Chain:
             key = layout.entry_key(self.title_number, entry.address)
         self._check_supported(entry, key)
         self._check_text(entry, key)
-        if (finding := self.standing.take(entry).finding(entry, key)) is not None:
+        stand = self.standing.take(entry)
+        if (finding := stand.finding(entry, key)) is not None:
             self.findings.append(finding)
+        if self.each is not None:
+            self.each(entry, stand)
 
     def _check_supported(self, entry: Entry, key: str) -> None:
         """Name what this version can't judge; the walk goes on below it."""

@@ -8,18 +8,48 @@ law", is the rule; this is its code.
 from __future__ import annotations
 
 from datetime import UTC, datetime, time
-from typing import TYPE_CHECKING
+from itertools import islice
+from typing import TYPE_CHECKING, NamedTuple
 
 from ledger.errors import NotInLaw
 from ledger.format import times
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable
+    from collections.abc import Iterable, Iterator, Sequence
 
     from ledger.format.entry import Entry
-    from ledger.format.times import Bound
+    from ledger.format.times import Bound, Question
 
-__all__ = ["covers", "in_law", "is_known"]
+__all__ = [
+    "Correction",
+    "Turn",
+    "corrections",
+    "covers",
+    "find_in_law",
+    "in_law",
+    "is_future",
+    "is_known",
+    "place",
+    "restated",
+    "turns",
+]
+
+
+class Turn(NamedTuple):
+    """A change of the law that is to come, as known now."""
+
+    day: str
+    """When, as an entry spells it."""
+    entry: Entry | None
+    """The entry in law from then on; None: nothing is."""
+
+
+class Correction(NamedTuple):
+    """An entry that says that the record was wrong."""
+
+    entry: Entry
+    corrected: Entry | None
+    """The entry that was in law where this one begins; None: nothing was."""
 
 
 def covers(entry: Entry, day: Bound) -> bool:
@@ -49,20 +79,70 @@ def in_law(entries: Iterable[Entry], day: Bound, recorded: Bound | None = None) 
     raise NotInLaw(_nearest(passed, day))
 
 
+def find_in_law(entries: Iterable[Entry], day: Bound) -> Entry | None:
+    """Find what ``in_law`` does; None: nothing is in law then."""
+    return next((entry for entry in entries if covers(entry, day)), None)
+
+
+def is_future(now: datetime, *asked: Question | None) -> bool:
+    """Tell whether one of the days asked about is yet to come, so that the answer may change.
+
+    ``now`` has the offset of the place where "today" is told.
+    """
+    today = times.as_bound(now)
+    return any(day is not None and today.is_before(times.as_bound(day)) for day in asked)
+
+
+def turns(entries: Sequence[Entry], today: Bound) -> Iterator[Turn]:
+    """Yield the changes of the law after ``today``, the next one first.
+
+    ``entries`` are those that stand, the newest first.
+    """
+    coming: dict[str, Bound] = {}
+    for entry in entries:
+        at, until = entry.effective_at or entry.recorded_at, entry.effective_until
+        coming |= {at: entry.begins} | ({until: entry.ends} if until and entry.ends else {})
+    later = ((day, bound) for day, bound in coming.items() if today.is_before(bound))
+    before = find_in_law(entries, today)
+    for day, bound in sorted(later, key=lambda each: place(each[1])):
+        after = find_in_law(entries, bound)
+        if after is not before:
+            yield Turn(day, after)
+        before = after
+
+
+def corrections(entries: Sequence[Entry]) -> Iterator[Correction]:
+    """Yield the rectifications among the entries that stand; both have the newest first."""
+    for index, entry in enumerate(entries):
+        if entry.kind == "rectification":
+            older = islice(entries, index + 1, None)
+            yield Correction(entry, find_in_law(older, entry.begins))
+
+
+def restated(entry: Entry) -> tuple[str | None, str | None]:
+    """Return the bounds that restate an entry in a later one.
+
+    A beginning that was left to the clock is named if there is an end: by the later clock, that may
+    be over.
+    """
+    at = entry.recorded_at if entry.effective_until else None
+    return entry.effective_at or at, entry.effective_until
+
+
 def _nearest(entries: list[Entry], day: Bound) -> str:
     """Say what ended last before the day, and what begins first after it."""
     ended = [each for each in entries if each.ends and not day.is_before(each.ends)]
     later = [each for each in entries if day.is_before(each.begins)]
     told = []
     if ended:
-        last = max(ended, key=lambda each: _moment(each.ends or each.begins))
+        last = max(ended, key=lambda each: place(each.ends or each.begins))
         told.append(f"version {last.version} held until {last.effective_until}")
     if later:
-        first = min(later, key=lambda each: _moment(each.begins))
+        first = min(later, key=lambda each: place(each.begins))
         told.append(f"version {first.version} holds from {first.effective_at or first.recorded_at}")
     return "nothing was in law then" + (f": {', '.join(told)}" if told else "")
 
 
-def _moment(bound: Bound) -> datetime:
-    """Place a bound for a message: in an order, which the rule's own comparison is not."""
+def place(bound: Bound) -> datetime:
+    """Place a bound in time, to sort by: the rule's own comparison is no order."""
     return bound.instant or datetime.combine(bound.day, time.min, UTC)

@@ -20,10 +20,11 @@ from ledger.verification.trust import trust_findings
 
 if TYPE_CHECKING:
     from collections.abc import Callable
-    from datetime import datetime
 
     from starlette.types import Scope
 
+    from ledger.format.entry import Entry
+    from ledger.format.standing import Stand
     from ledger.ledger import Ledger
     from ledger.service.metrics import Metrics
     from ledger.service.sealer import Sealer
@@ -110,10 +111,15 @@ class Context:
         message = f"{gone.message}; {logged}" if logged else gone.message
         return IntegrityError(message, hint=hint, reason=gone.slug, object_key=gone.object_key)
 
-    def verify(self, title_number: str, expect: str | None = None) -> Report:
+    def verify(
+        self,
+        title_number: str,
+        expect: str | None = None,
+        each: Callable[[Entry, Stand], None] | None = None,
+    ) -> Report:
         """Verify a title, and compare it with the log: the report has the worst of both."""
         try:
-            report = self.ledger.verify(title_number, expect=expect)
+            report = self.ledger.verify(title_number, expect=expect, each=each)
         except NotFoundError:
             found = self.log.compare(title_number)
             if not found:
@@ -230,10 +236,6 @@ class Context:
         public = self.settings.public_read or not self.settings.tokens
         # A shared cache must not keep what only a token may see (RFC 9111, section 3.5).
         return f"{'public' if public else 'private'}, max-age=31536000, immutable"
-
-    def now(self) -> datetime:
-        """The instant that "today" means in a question about the law, in the service's zone."""
-        return self.ledger.clock().astimezone(self.settings.zone)
 
     @cached_property
     def log(self) -> LogView:

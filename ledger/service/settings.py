@@ -11,8 +11,6 @@ from ledger.errors import InvalidError
 from ledger.format.entry import MAX_BYTES
 
 if TYPE_CHECKING:
-    from datetime import tzinfo
-
     from ledger.service.tokens import Token
 
 __all__ = ["Settings"]
@@ -46,8 +44,6 @@ class Settings:
     """The origins whose scripts may call (``https://app.example.org``); empty: no script may."""
     presign_seconds: int | None = None
     """List titles as presigned S3 URLs that are valid for so long. Each of them is a credential."""
-    zone: tzinfo | None = None
-    """Where "today" is told (``ZoneInfo("Europe/London")``); None: in the machine's time zone."""
     concurrency: int = 32
     """How many calls may use the store at once. An ``S3Store`` has 32 connections."""
     patience: float = 5.0

@@ -35,7 +35,8 @@ from ledger.errors import (
 )
 from ledger.format import canonical, layout, times
 from ledger.format.entry import CLOSED, KINDS, OPEN, Entry
-from ledger.format.times import CLOCK_SKEW, Bound
+from ledger.format.law import place
+from ledger.format.times import CLOCK_SKEW
 from ledger.stores.swap import swap
 from ledger.titles.history import Tip, not_standing
 
@@ -349,21 +350,26 @@ def _check_law(
     Only bounds that could do so cost a walk of the chain.
     """
     at, until = entry.begins, entry.ends
+    today = times.as_bound(now)
+    later: list[Entry] = []
     has_instant = any(text and "T" in text for text in (entry.effective_at, entry.effective_until))
     may_supersede = until is None and entry.effective_at is not None and not guards.supersede_later
     if not (has_instant or may_supersede):
         return
-    today = Bound(now.date(), now)
     for other in history.standing_entries(parent, entry):
         if may_supersede and at.is_before(other.begins) and not today.is_before(other.begins):
-            raise Supersedes(
-                f"cannot append to {entry.title_number}: version {other.version} holds from"
-                f" {other.effective_at or other.recorded_at}, and this would take its place",
-                hint=f"give it an end: --effective-until {other.effective_at or other.recorded_at};"
-                " or insist with --supersede-later",
-            )
+            later.append(other.without_text())
         _check_spelling(entry.effective_at, other.effective_until, other)
         _check_spelling(entry.effective_until, other.effective_at, other)
+    if later:
+        # The first to begin: with a later end, this would still take the place of that one.
+        first = min(later, key=lambda other: place(other.begins))
+        begins = first.effective_at or first.recorded_at
+        raise Supersedes(
+            f"cannot append to {entry.title_number}: version {first.version} holds from {begins},"
+            " and this would take its place",
+            hint=f"give it an end: --effective-until {begins}; or insist with --supersede-later",
+        )
 
 
 def _check_spelling(mine: str | None, theirs: str | None, other: Entry) -> None:

@@ -17,6 +17,7 @@ from ledger.errors import (
 )
 from ledger.format import layout
 from ledger.format.entry import address_of
+from ledger.format.law import restated
 from ledger.stores.swap import update
 from ledger.titles.append import RACES, Appended, Draft, Guards, append
 from ledger.titles.history import check_address, missing_entry, missing_text
@@ -81,13 +82,14 @@ def order_erasure(
             return Appended(found, repeated=True)
         _check_texts(history, head, wanted, lost=lost)
         document = head.document
+        at, until = restated(head)
         draft = Draft(
             title_number,
             change(document) if change else document,
             message,
-            head.effective_at,
+            at,
             reference,
-            effective_until=head.effective_until,
+            effective_until=until,
             author=author,
             erases=wanted,
         )

@@ -22,7 +22,7 @@ from ledger.errors import (
 from ledger.format import layout
 from ledger.format.chain import check_link
 from ledger.format.entry import Entry, address_of, short_form
-from ledger.format.law import covers, in_law, is_known
+from ledger.format.law import covers, find_in_law, in_law, is_known
 from ledger.format.revision import Revision, parse_revision
 from ledger.format.standing import Positions, Standing
 from ledger.format.times import as_bound
@@ -31,6 +31,7 @@ from ledger.titles.trust_files import accepted_keyring
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
+    from datetime import datetime
 
     from ledger.format.keyring import Keyring
     from ledger.format.standing import FindPositions, Stand
@@ -69,6 +70,8 @@ class Answer(NamedTuple):
     entry: Entry
     passed_over: tuple[Judged, ...] = ()
     """The newer entries that would be the answer, but do not stand; the newest first."""
+    is_future: bool = False
+    """Whether the question is about the future: what is appended by then may change the answer."""
 
 
 class Head(NamedTuple):
@@ -357,21 +360,6 @@ class History:
             if parsed:
                 yield parsed[1:]
 
-    def at(
-        self,
-        title_number: str,
-        *,
-        effective: Question | None = None,
-        recorded: Question | None = None,
-        head: Entry | None = None,
-    ) -> Entry:
-        """The entry in law on a day, as known on another; without ``effective``, the newest known.
-
-        ``docs/spec.md``, "Time in law". Raises NotInLaw, or Erased for an entry without its text.
-        """
-        answer = self.answer(title_number, effective=effective, recorded=recorded, head=head)
-        return self.read_text(answer.entry)
-
     def answer(
         self,
         title_number: str,
@@ -380,7 +368,11 @@ class History:
         recorded: Question | None = None,
         head: Entry | None = None,
     ) -> Answer:
-        """Answer as ``at`` does, and name what was passed over; the entry's text may be erased."""
+        """The entry in law on a day, as known on another; without ``effective``, the newest known.
+
+        ``docs/spec.md``, "Time in law". It names what was passed over. The entry's text may be
+        erased. Raises NotInLaw.
+        """
         day = as_bound(effective) if effective is not None else None
         known = as_bound(recorded) if recorded is not None else None
         passed_over: list[Judged] = []
@@ -405,6 +397,14 @@ class History:
                 f"no entry of {title_number} was recorded by {recorded}{_passed_over(passed_over)}"
             )
         return Answer(found, tuple(passed_over))
+
+    def in_force(self, head: Entry, now: datetime) -> Entry | None:
+        """The entry in law today; None: there is none. Its text may be erased.
+
+        ``now`` has the offset of the place where "today" is told. Raises NotStanding if nobody can
+        tell, as the place of an entry in the log is not shown.
+        """
+        return find_in_law(self.standing_entries(head), as_bound(now))
 
     def resolve(
         self, title_number: str, revision: str | Revision, head: Entry | None = None

@@ -19,6 +19,7 @@ from ledger.errors import (
 )
 from ledger.format import layout
 from ledger.format.entry import CLOSED, OPEN
+from ledger.format.law import restated
 from ledger.titles.append import RACES, Appended, Draft, Guards, append
 from ledger.titles.history import missing_text, not_standing
 from ledger.titles.trust_files import accepted_by
@@ -129,13 +130,14 @@ def settle(
         names = (_named(left, confirmed=True), _named(left, confirmed=False))
         base = _find_base(history, pen, chain, *names, lost=lost)
         document = base.document if base else {}
+        at, until = restated(base) if base else (None, None)
         draft = Draft(
             title_number,
             change(document) if change else document,
             message,
-            base.effective_at if base else None,
+            at,
             reference,
-            effective_until=base.effective_until if base else None,
+            effective_until=until,
             author=author,
             kind="rectification",
             status=base.status if base else OPEN if change else CLOSED,

@@ -25,11 +25,12 @@ from ledger.verification.prefetch import Fetched, Near, Wanted, fetch
 from ledger.verification.trust import trust_findings
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Iterator, Mapping
+    from collections.abc import Callable, Iterable, Iterator, Mapping
     from concurrent.futures import Executor
     from datetime import datetime
 
     from ledger.format.chain import ReadEntry, Step
+    from ledger.format.standing import Stand
     from ledger.stores.base import Store
     from ledger.titles.history import History
 
@@ -246,13 +247,19 @@ def verify_title(
     *,
     expect: str | None = None,
     since: str | None = None,
+    each: Callable[[Entry, Stand], None] | None = None,
     jobs: int = 1,
 ) -> Report:
-    """Verify one title; raise NotFoundError if nothing is known of it."""
+    """Verify one title; raise NotFoundError if nothing is known of it.
+
+    ``each`` gets the entries that are walked, the newest first, and how each stands.
+    """
     fetched = None
     if history.store.concurrency > 1 and since is None:
         fetched = fetch(history.store, [Wanted(layout.check_title_number(title_number))])[0]
     plan = plan_walk(history, title_number, now, expect=expect, since=since, fetched=fetched)
+    if isinstance(plan, tuple):
+        plan[0].each = each
     report = carry_out(plan, jobs)
     return replace(report, findings=(*trust_findings(history.keyring, now), *report.findings))
 

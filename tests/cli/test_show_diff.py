@@ -60,20 +60,27 @@ def test_show_what_was_in_law_on_a_day_as_it_was_known_on_another(shell: Shell) 
 
 
 def test_what_is_asked_about_the_future_may_still_change(title: Shell) -> None:
-    assert "may still change" in title(f"show {TITLE} --effective 2999-01-01").err
-    assert title(f"show {TITLE} --effective today").err == ""
+    for asked in ("--effective 2999-01-01", "--recorded 2999-01-01"):
+        assert "may still change" in title(f"show {TITLE} {asked}").err
+    assert title(f"show {TITLE} --effective today --recorded today").err == ""
 
 
-def test_a_newest_version_that_is_not_in_law_today_is_shown_with_a_note(shell: Shell) -> None:
+@pytest.mark.parametrize("command", ["show", "show --json", "log", "log --oneline", "log --json"])
+def test_a_newest_version_that_is_not_in_force_today_is_shown_with_a_note(
+    shell: Shell, command: str
+) -> None:
     shell(f"append {TITLE} --new --set n:=1 --effective 2999-01-01")
-    said = shell(f"show {TITLE}").err
-    assert said.startswith("ledger: note: version 1 is not in law today (")
-    assert said.endswith("nothing was in law then: version 1 holds from 2999-01-01\n")
+    said = shell(f"{command} {TITLE}").err
+    assert said.startswith(f"ledger: note: no version of {TITLE} is in force today (20")
     shell(f"append {TITLE} --set n:=2 --effective 2020-01-01 --effective-until 2998-01-01")
+    assert shell(f"{command} {TITLE}").err == ""
     shell(f"append {TITLE} --set n:=3 --effective 2999-01-01")
-    assert shell(f"show {TITLE}").err.endswith(": version 2 is\n")
-    assert shell(f"show {TITLE} v3").err == ""
-    assert shell(f"show {TITLE} -q").err == ""
+    said = shell(f"{command} {TITLE}").err
+    assert said.startswith("ledger: note: version 2 is in force today (20")
+    assert said.endswith("), not version 3\n")
+    assert shell(f"{command} {TITLE} v3").err == ""
+    assert shell(f"{command} {shell.addresses()[0][:12]}").err == ""
+    assert shell(f"{command} {TITLE} -q").err == ""
 
 
 def test_today_is_the_day_in_the_zone_that_the_user_named(

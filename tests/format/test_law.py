@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from datetime import date
+from datetime import date, datetime, timedelta, timezone
 from typing import TYPE_CHECKING, Any
 
 import pytest
@@ -11,7 +11,16 @@ from hypothesis import strategies as st
 
 from ledger.errors import NotInLaw
 from ledger.format.entry import Entry
-from ledger.format.law import covers, in_law, is_known
+from ledger.format.law import (
+    corrections,
+    covers,
+    find_in_law,
+    in_law,
+    is_future,
+    is_known,
+    restated,
+    turns,
+)
 from ledger.format.times import parse_bound
 from ledger.testing import ORIGIN
 from tests.format.by_hand import ALICE, SALT, TITLE
@@ -119,6 +128,51 @@ def test_as_known_on_a_day_only_what_was_recorded_by_then_counts():
     assert not is_known(entries[0], at("2026-04-01"))
 
 
+def test_a_question_is_about_the_future_from_tomorrow_on_or_from_an_instant_after_now():
+    now = datetime(2026, 11, 30, 23, 30, tzinfo=timezone(timedelta(hours=-5)))  # 1 December in UTC
+    for day in ("2026-11-30", "2026-12-01T04:30:00Z", now, date(2026, 11, 30), None):
+        assert not is_future(now, day)
+    for day in ("2026-12-01", "2026-12-01T04:30:01Z", date(2027, 1, 1)):
+        assert is_future(now, None, day)
+
+
+def test_what_changes_after_today_is_told_in_order():
+    entries = history(
+        {"effective_at": "2020"},
+        {"effective_at": "2028", "effective_until": "2029-06"},
+        {"effective_at": "2027-03-01"},
+        {"effective_at": "2029", "effective_until": "2030"},
+        {"effective_at": "2026", "effective_until": "2027"},
+    )
+    told = [(day, entry and entry.version) for day, entry in turns(entries, at("2026-06-01"))]
+    # Version 2 never comes: version 3 takes its place.
+    assert told == [("2027", 1), ("2027-03-01", 3), ("2029", 4), ("2030", 3)]
+    (alone,) = history({"effective_at": "2030", "effective_until": "2031"})
+    assert list(turns([alone], at("2026-06-01"))) == [("2030", alone), ("2031", None)]
+    assert list(turns([alone], at("2031-01-01"))) == []
+
+
+def test_a_correction_names_what_was_in_law_where_it_begins():
+    entries = history(
+        {"effective_at": "2020"},
+        {"effective_at": "2024"},
+        {"effective_at": "2021", "effective_until": "2024", "kind": "rectification"},
+        {"effective_at": "2010", "effective_until": "2011", "kind": "rectification"},
+        {"effective_at": "2022", "effective_until": "2023", "kind": "rectification"},
+    )
+    told = [(new.version, old and old.version) for new, old in corrections(entries)]
+    assert told == [(5, 3), (4, None), (3, 1)]
+
+
+def test_an_entry_is_restated_so_that_it_holds_as_it_did():
+    (entry,) = history({"recorded_at": SPRING})
+    assert restated(entry) == (None, None)
+    (entry,) = history({"recorded_at": SPRING, "effective_until": "2026-05"})
+    assert restated(entry) == (SPRING, "2026-05")
+    (entry,) = history({"effective_at": "2020", "effective_until": "2026-05"})
+    assert restated(entry) == ("2020", "2026-05")
+
+
 def test_two_spellings_of_one_instant_can_leave_a_date_without_law():
     entries = history(
         {"effective_at": "2020", "effective_until": "2026-03-31T22:00:00Z"},
@@ -172,3 +226,13 @@ def test_in_law_is_the_newest_that_begins_not_after_the_day_and_ends_after_it(pa
         if not at(day).is_before(parse_bound(one)) and at(day).is_before(parse_bound(other))
     ]
     assert version(entries, day) == (max(covering) if covering else None)
+
+
+@law
+@given(st.lists(st.tuples(dates, st.none() | dates), min_size=1, max_size=6), dates, dates)
+def test_the_turns_tell_what_is_in_law_on_every_later_day(pairs, today, day):
+    pairs = [(one, other) for one, other in pairs if other is None or one < other]
+    entries = history(*({"effective_at": one, "effective_until": other} for one, other in pairs))
+    found = [turn for turn in turns(entries, at(today)) if turn.day <= day]
+    last = found[-1].entry if found else find_in_law(entries, at(today))
+    assert day < today or find_in_law(entries, at(day)) == last

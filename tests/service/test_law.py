@@ -8,6 +8,7 @@ from zoneinfo import ZoneInfo
 
 import pytest
 
+from ledger.format.layout import entry_key
 from ledger.testing import FixedClock, memory_ledger
 from tests.service.client import HTML, TITLE, Client, problem, shell
 from tests.service.test_pages import check
@@ -140,19 +141,53 @@ def test_the_page_says_first_which_version_is_in_force(title: Title) -> None:
     )
     assert page.index("is in force today") < page.index("Version 3 of 3")
     assert page.count("in force today") == 2  # the first line, and the mark in the history
+    assert "Version 3 of 3 newest recorded" in page
     old = title.page(version="2")
-    assert "Version 2 of 3 not current in force today" in old
+    assert "Version 2 of 3 not the newest in force today" in old
     assert "This is not the newest version, but the one in force today." in old
+
+
+def test_the_page_says_what_comes_and_what_was_corrected(title: Title) -> None:
+    title.append("Zoe", "2030-05", "2031")
+    ledger = title.client.ledger
+    times = {"effective_at": "1990", "effective_until": "1995-06-01"}
+    ledger.append(TITLE, {"owner": "Eva"}, kind="rectification", **times)
+    ledger.append(TITLE, {"owner": "Eve"}, kind="rectification", **times)
+    for asked in ({}, {"version": "1"}, {"effective": "1992-01-01"}):
+        page = title.page(**asked).replace(" (shown here)", "")
+        assert "Today, 30 November 2026version 2, from 1 January 2026 Takes effect later" in page
+        assert "from May 2030: version 4 from 2031: version 2 Corrected" in page
+        assert "from 1990 until 1 June 1995: version 6 corrects version 5 (what was wrong)," in page
+        assert "from 1990 until 1 June 1995: version 5 says what was missing, recorded 30" in page
+
+
+def test_the_page_tells_of_ten_changes_at_most() -> None:
+    title = Title()
+    for year in range(2030, 2041):
+        title.append(f"from {year}", str(year))
+    page = title.page()
+    assert "from 2039: version 10 and more after that" in page
+    assert "from 2040:" not in page
+
+
+def test_of_a_history_that_does_not_hold_only_what_is_above_the_break_is_told(title: Title) -> None:
+    store = title.client.ledger.store
+    key = entry_key(TITLE, title.client.ledger.entry(TITLE, "v1").address)
+    store.delete(key)
+    page = title.page()
+    assert "Today, 30 November 2026version 2, from 1 January 2026 Verification" in page
+    assert "Takes effect later" not in page
 
 
 @pytest.mark.parametrize(
     ("zone", "owner"), [("Pacific/Auckland", "Bob"), ("UTC", "Ada"), ("America/New_York", "Ada")]
 )
 def test_today_is_told_in_the_services_zone(zone: str, owner: str) -> None:
-    title = Title(zone=ZoneInfo(zone))
-    title.clock.now = datetime(2026, 12, 31, 12, tzinfo=UTC)
+    title = Title()
+    title.clock.now = datetime(2026, 12, 31, 12, tzinfo=UTC).astimezone(ZoneInfo(zone))
     title.append("Ada", "2020", "2027")
     title.append("Bob", "2027")
+    assert title.owner(effective="today") == owner
     linked = title.get().links.get("alternate")
     assert (linked is None) == (owner == "Bob")
 

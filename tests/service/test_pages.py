@@ -20,8 +20,9 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from ledger import ABSENT, Finding, Keyring, Report
+from ledger import ABSENT, Answer, Finding, Keyring, Report
 from ledger.format.diff import changes
+from ledger.format.law import Correction, Turn
 from ledger.format.layout import entry_key
 from ledger.service.pages import filters
 from ledger.service.pages.pages import Law, Pages
@@ -184,11 +185,19 @@ class Case:
                 reference=f"A-{version}",
                 effective_at="1995-03-01" if version == 1 else None,
             )
-        self.law = Law(clock(), {}, is_future=False)
         self.report = ledger.verify(TITLE)
         entries = list(ledger.log(TITLE))
         self.history = history_of(entries)
         self.head, self.middle, self.root = entries
+        self.law = Law(
+            clock(),
+            {},
+            Answer(self.head),
+            in_force=self.head,
+            is_known=True,
+            turns=[Turn("2030", self.middle), Turn("2031-05", None)],
+            corrections=[Correction(self.middle, self.root), Correction(self.root, None)],
+        )
         keyring = Keyring().trust(origin, signer().public_key, name="Alice Archer")
         self.pages = Pages(origin=origin, keyring=keyring, base=base)
 
@@ -196,7 +205,7 @@ class Case:
         return self.pages.title(
             shown=shown or self.head,
             head=self.head,
-            law=self.law._replace(in_force=self.head, is_known=True),
+            law=self.law,
             history=self.history,
             older_url=None,
             report=self.report if report is None else report,
@@ -351,7 +360,7 @@ def _title_of(document: dict[str, Any]) -> str:
     return pages.title(
         shown=entry,
         head=entry,
-        law=Law(ledger.clock(), {}, is_future=False),
+        law=Law(ledger.clock(), {}, Answer(entry)),
         history=history_of([entry]),
         older_url=None,
         report=ledger.verify(TITLE),

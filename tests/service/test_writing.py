@@ -300,6 +300,33 @@ def test_a_document_that_stays_may_still_say_something_new(
     assert client.ledger.head(TITLE).version == 2
 
 
+def test_a_document_that_says_nothing_new_is_told_from_one_that_does(client: Client) -> None:
+    answers = post(client), post(client), skip(client), skip(client, {"address": "2 low street"})
+    told = [(each.status_code, each.headers.get("ledger-unchanged")) for each in answers]
+    assert told == [(201, None), (201, "yes"), (200, "yes"), (201, None)]
+
+
+@pytest.mark.parametrize(
+    ("there", "new", "slug", "hint"),
+    [
+        (
+            {"Ledger-Effective": "2024"},
+            {"Ledger-Effective": "2020"},
+            "supersedes-later",
+            "Ledger-Effective-Until: 2024; or insist with Ledger-Supersede-Later: yes",
+        ),
+        ({"Ledger-Status": "closed"}, {}, "title-closed", "Ledger-Status: open"),
+    ],
+)
+def test_a_hint_names_the_header_that_helps(
+    client: Client, there: dict[str, str], new: dict[str, str], slug: str, hint: str
+) -> None:
+    client.post(PATH, DOCUMENT, headers=there)
+    said = problem(client.post(PATH, DOCUMENT, headers=new), 409, slug)
+    assert hint in said["hint"]
+    assert " --" not in said["hint"]
+
+
 def test_what_changes_nothing_still_heeds_its_condition(client: Client) -> None:
     head = address(post(client))
     problem(skip(client, If_None_Match="*"), 412, "head-moved")

@@ -486,6 +486,25 @@ def test_a_past_period_without_an_end_does_not_take_the_place_of_what_holds_now(
     assert ledger.at(TITLE, effective="2026-02-28").document == {"owner": "Ada"}
 
 
+def test_the_end_that_is_proposed_is_where_the_first_later_version_begins(ledger):
+    """With the end of a later one, this would take the place of the first all the same."""
+    for since in ("2021", "2019-05", "2023", "2099"):
+        ledger.append(TITLE, {"since": since}, effective_at=since, guards=Guards(False, True))
+    with pytest.raises(Supersedes, match="version 2 holds from 2019-05") as caught:
+        ledger.append(TITLE, {}, effective_at="2010")
+    assert "--effective-until 2019-05;" in caught.value.hint
+
+
+def test_what_is_still_to_come_is_told_by_the_day_where_the_clock_is(ledger):
+    ledger.append(TITLE, {}, effective_at="2026-07-02")
+    late = Draft(TITLE, {}, effective_at="2026-06-01")
+    ledger.clock = FixedClock(datetime(2026, 7, 1, 23, 30, tzinfo=UTC))
+    assert ledger.preview(late, guards=Guards(clamp_time=True)).entry.version == 2
+    ledger.clock.now = ledger.clock.now.astimezone(timezone(timedelta(hours=1)))
+    with pytest.raises(Supersedes):
+        ledger.preview(late, guards=Guards(clamp_time=True))
+
+
 def test_one_who_insists_takes_the_place_of_a_later_version(ledger):
     ledger.append(TITLE, {"owner": "Bo"}, effective_at="2026-03-01")
     guards = Guards(supersede_later=True)

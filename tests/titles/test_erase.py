@@ -17,7 +17,7 @@ from ledger.format.entry import short_form
 from ledger.log import Log
 from ledger.stores import FolderStore, MemoryStore
 from ledger.stores.s3.store import S3Store
-from ledger.testing import keyring_for, memory_ledger, signer
+from ledger.testing import FixedClock, keyring_for, memory_ledger, signer
 from tests import wrappers
 from tests.sealing.sealers import LOG_KEY, ledger_in
 from tests.wrappers import CountingStore, FailingStore, KeepingStore
@@ -221,6 +221,18 @@ def test_the_order_holds_in_law_when_the_head_does():
     assert ledger.at(TITLE, effective="2021-06-01") == head
     with pytest.raises(Erased):
         ledger.at(TITLE, effective="2023-06-01")
+
+
+def test_a_text_can_be_erased_when_the_head_holds_no_longer():
+    clock = FixedClock()
+    ledger = memory_ledger(clock=clock)
+    first = ledger.append(TITLE, {"n": 1}, effective_until="2026-12-01")
+    ledger.append(TITLE, {"n": 2}, effective_until="2026-12-01")
+    clock.forward(days=30)
+    assert ledger.erase(TITLE, [1], **ORDER).is_done
+    head = ledger.head(TITLE)
+    assert (head.effective_at, head.effective_until) == (first.recorded_at, "2026-12-01")
+    assert ledger.at(TITLE, effective="2026-11-30") == head
 
 
 def test_a_closed_title_stays_closed():

@@ -91,16 +91,16 @@ TrustVersion: TypeAlias = Annotated[
 Effective: TypeAlias = Annotated[
     str | None,
     Query(
-        description="What is in law on this day, or at this instant: 2026-01-31, or"
-        " 2026-01-31T10:00:00+01:00. A year or a month is not enough.",
+        description="What is in law on this day, or at this instant: 2026-01-31,"
+        " 2026-01-31T10:00:00+01:00, or today. A year or a month is not enough.",
         examples=["2026-01-31"],
     ),
 ]
 Recorded: TypeAlias = Annotated[
     str | None,
     Query(
-        description="As known by the end of this day (UTC), or at this instant. Without effective,"
-        " the newest version then.",
+        description="As known by the end of this day (UTC), or at this instant, or today. Without"
+        " effective, the newest version then.",
         examples=["2026-01-31"],
     ),
 ]

@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import re
 from typing import Any
 
 from ledger.errors import (
+    ClockAhead,
     HeadMissing,
     IntegrityError,
     LedgerError,
@@ -21,6 +23,14 @@ __all__ = ["PROBLEM_TYPE", "damaged_title", "problem_headers", "problem_members"
 
 PROBLEM_TYPE = "application/problem+json"
 RETRY_AFTER = "5"
+HEADERS = {
+    "--effective-until": "Ledger-Effective-Until:",
+    "--supersede-later": "Ledger-Supersede-Later: yes",
+    "--clamp-time": "Ledger-Clamp-Time: yes",
+    "--reopen": "Ledger-Status: open",
+}
+"""How a client says what a hint to the shell's user says by an option."""
+OPTION = re.compile("|".join(HEADERS))
 EVIDENCE = ("expected", "actual", "address", "reason", "object_key", "version", "reference")
 
 
@@ -52,7 +62,7 @@ def problem_members(error: LedgerError, *, docs: str = "/docs") -> dict[str, Any
         "status": status_of(error),
         "detail": str(error),
         "slug": error.slug,
-        "hint": error.hint,
+        "hint": OPTION.sub(lambda option: HEADERS[option[0]], error.hint),
     }
     members |= {name: getattr(error, name) for name in EVIDENCE if hasattr(error, name)}
     if isinstance(error, WriteRefused) and error.head is not None:
@@ -69,7 +79,9 @@ def problem_members(error: LedgerError, *, docs: str = "/docs") -> dict[str, Any
 def problem_headers(error: LedgerError) -> list[tuple[str, str]]:
     """Name the headers that go with an error."""
     headers = [("Vary", "Accept"), ("Cache-Control", "no-store")]
-    if isinstance(error, (StoreError, Busy, NotReady)):  # nothing was written: safe to repeat
+    if isinstance(
+        error, (StoreError, ClockAhead, Busy, NotReady)
+    ):  # nothing was written: safe to repeat
         headers.append(("Retry-After", RETRY_AFTER))
     if isinstance(error, RequestError):
         headers += error.headers

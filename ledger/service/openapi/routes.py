@@ -161,7 +161,7 @@ def _headers(*named: tuple[str, str]) -> list[Contract]:
 
 
 def _write(name: str, schema: str) -> Contract:
-    headers = ("Location", "ETag", "Ledger-Address")
+    headers = ("Location", "ETag", "Ledger-Address", "Ledger-Unchanged")
     return _contract(
         name,
         {

@@ -343,6 +343,11 @@ HEADERS: dict[str, Schema] = {
         "description": "The newer versions, 50 at most, that would be the answer if they stood:"
         " 4;by=5, 3;reason=key-ended.",
     },
+    "Ledger-Unchanged": {
+        "schema": {"const": "yes"},
+        "description": "The document says nothing that the newest version didn't. With"
+        " skip-unchanged, nothing was registered.",
+    },
     "Location": {"schema": TEXT, "description": "The URL of the title, or where to go."},
     "Link": {
         "schema": TEXT,

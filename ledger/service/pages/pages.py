@@ -32,16 +32,17 @@ if TYPE_CHECKING:
     from ledger.format.diff import Change
     from ledger.format.entry import Entry
     from ledger.format.keyring import Keyring
+    from ledger.format.law import Correction, Turn
     from ledger.format.report import Finding, Report
     from ledger.format.standing import Stand
-    from ledger.titles.history import Judged
+    from ledger.titles.history import Answer
     from ledger.trust.chain import Trust
 
     History = list[tuple[Entry, list[Change] | None]]
     Orders = dict[int, Entry]
     """The erased versions of a title, with the entry that orders each erased."""
 
-__all__ = ["LOCAL", "Law", "Pages", "Urls"]
+__all__ = ["LOCAL", "MAX_TOLD", "Law", "Pages", "Urls", "holds"]
 
 HERE = Path(__file__).parent
 NO_LOG = LogSummary()
@@ -72,6 +73,9 @@ WHAT_TO_DO = {
 }
 """What a reader does about a finding that has to do with whose keys count."""
 
+MAX_TOLD = 10
+"""How many changes to come, and how many corrections, a title's page tells of."""
+
 LOCAL = "http://127.0.0.1:5000"
 """Where ``ledger serve`` listens by default."""
 
@@ -82,19 +86,25 @@ class Law(NamedTuple):
     today: datetime
     asked: dict[str, str]
     """The days that were asked about: ``effective``, ``recorded``, or none."""
-    is_future: bool
-    """Whether one of them is later than today."""
+    found: Answer
+    """The answer: what the page shows."""
     in_force: Entry | None = None
     """The version in force today; None: there is none."""
     is_known: bool = False
     """Whether ``in_force`` could be found out."""
-    passed_over: Sequence[Judged] = ()
-    """The newer versions that would be the answer if they stood."""
+    turns: Sequence[Turn] | None = None
+    """What changes after today; the next comes first. None: that takes a history that holds."""
+    corrections: Sequence[Correction] = ()
+    """What was corrected; the newest comes first."""
 
     @property
     def day(self) -> str:
         """Today's date, in the service's zone."""
         return self.today.date().isoformat()
+
+    def asked_on(self, name: str) -> str:
+        """A day that was asked about."""
+        return self.day if self.asked[name] == "today" else self.asked[name]
 
 
 class Urls:
@@ -182,14 +192,21 @@ class Pages:
         orders: Orders = NO_ORDERS,
         log: LogSummary = NO_LOG,
     ) -> str:
-        """A title as one of its entries has it: ``head``, or an older one, and marked as such."""
+        """A title as one of its entries has it: ``head``, or an older one, and marked as such.
+
+        The newest version is called current, unless it does not stand or is not in force today.
+        """
+        head_stand = stands.get(head.address, STANDS)
+        is_in_force = law.in_force is not None and law.in_force.address == head.address
+        is_current = head_stand.stands and (is_in_force or not law.is_known)
         return self._render(
             "title.html",
             title_number=head.title_number,
             shown=shown,
             stand=stand,
             head=head,
-            head_stand=stands.get(head.address, STANDS),
+            head_stand=head_stand,
+            newest="current" if is_current else "newest",
             stands=stands,
             law=law,
             history=history,
@@ -334,12 +351,23 @@ def _environment() -> Environment:
         shell=shlex.quote,
     )
     environment.globals.update(
-        max_members=filters.MAX_MEMBERS, what_to_do=WHAT_TO_DO, what_fails=_what_fails
+        max_members=filters.MAX_MEMBERS,
+        max_told=MAX_TOLD,
+        what_to_do=WHAT_TO_DO,
+        what_fails=_what_fails,
     )
     environment.filters["too_large"] = filters.TooLarge
     environment.tests["too_large"] = lambda value: isinstance(value, filters.TooLarge)
     environment.tests["absent"] = lambda value: value is ABSENT
     return environment
+
+
+def holds(report: Report) -> bool:
+    """Tell whether what was walked of a history is as it was signed, whether it stands or not."""
+    return all(
+        each.severity in {"unchecked", "warning"} or each.slug in FALLEN | BAD_TRUST
+        for each in report.findings
+    )
 
 
 def _what_fails(report: Report) -> str:

@@ -17,14 +17,13 @@ from ledger.errors import (
     IntegrityError,
     InvalidError,
     LedgerError,
-    NotInLaw,
     NotStanding,
     TrustError,
 )
 from ledger.format.chain import NO_PIN
 from ledger.format.diff import change_json, changes
 from ledger.format.entry import entry_json
-from ledger.format.law import in_law
+from ledger.format.law import corrections, find_in_law, turns
 from ledger.format.layout import is_address
 from ledger.format.report import report_json
 from ledger.format.standing import STANDS, stand_members
@@ -46,7 +45,7 @@ from ledger.service.http.parameters import (
     Version,
 )
 from ledger.service.openapi.routes import BUNDLE, DIFF, ENTRIES, ENTRY, TITLE, VERIFICATION
-from ledger.service.pages.pages import Law
+from ledger.service.pages.pages import MAX_TOLD, Law, holds
 from ledger.titles.history import Answer
 
 if TYPE_CHECKING:
@@ -134,61 +133,44 @@ class TitleRoutes:
         def read() -> Response:
             days = {"effective": effective, "recorded": recorded}
             asked = {name: day for name, day in days.items() if day is not None}
-            head = self._ledger.head(title_number)
-            found, stand = self._find(head, version, asked)
+            found, stand = self._find(title_number, version, asked)
             entry = found.entry
-            is_future = any(map(self._is_future, asked.values()))
             if self._context.wants_html(request.scope):
-                law = Law(self._context.now(), asked, is_future, passed_over=found.passed_over)
-                return html(request, self._title_page(request, (entry, stand), law))
+                law = Law(self._ledger.clock(), asked, found)
+                return html(request, self._title_page(request, stand, law))
             named = {"Ledger-Address": entry.address, **_standing(stand)}
             if stand.stands is not False:  # else it holds on no day
                 named |= _effective(entry)
             if found.passed_over:
                 named["Ledger-Passed-Over"] = _passed_over(found.passed_over)
-            if is_future:
+            if found.is_future:
                 named["Ledger-Future"] = "yes"
             if not asked and version is None:
-                named |= self._link(request, head)
+                named |= self._link(request, entry)
             return answer(request, representation(entry), tag=entry.address, headers=named)
 
         return await self._context.run("title", read, title_number)
 
     def _find(
-        self, head: Entry, version: int | None, asked: dict[str, str]
+        self, title_number: str, version: int | None, asked: dict[str, str]
     ) -> tuple[Answer, Stand]:
         """The version that was asked for, which has its text, and how it stands."""
         if version is not None and asked:
             raise InvalidError("version cannot be used together with effective or recorded")
-        history, title_number = self._ledger.history, head.title_number
+        history = self._ledger.history
         if asked:
-            found, stand = history.answer(title_number, head=head, **asked), STANDS
+            found, stand = self._ledger.answer(title_number, **asked), STANDS
         else:
             revision = "HEAD" if version is None else f"v{version}"
-            entry, stand = next(history.judged_log(title_number, revision, head))
+            entry, stand = next(history.judged_log(title_number, revision))
             found = Answer(entry)
         history.read_text(found.entry)
         return found, stand
 
-    def _is_future(self, day: str) -> bool:
-        return as_bound(self._context.now()).is_before(as_bound(day))
-
-    def _in_force(self, head: Entry) -> Entry | None:
-        """The version in force today, or None. Its text may be erased.
-
-        Raises NotStanding if nobody can tell, as the place of an entry in the log is not shown.
-        """
-        try:
-            return in_law(
-                self._ledger.history.standing_entries(head), as_bound(self._context.now())
-            )
-        except NotInLaw:
-            return None
-
     def _link(self, request: Request, head: Entry) -> dict[str, str]:
         """Name the version in force today, if it is known, and not the newest."""
         try:
-            entry = self._in_force(head)
+            entry = self._ledger.history.in_force(head, self._ledger.clock())
         except NotStanding:
             return {}
         if entry is None or entry.version == head.version:
@@ -198,20 +180,26 @@ class TitleRoutes:
         title = f"version {entry.version} is in force today"
         return {"Link": f'<{url}>; rel="alternate"; title="{title}"'}
 
-    def _title_page(self, request: Request, judged: Judged, law: Law) -> str:
-        shown, stand = judged
+    def _title_page(self, request: Request, stand: Stand, law: Law) -> str:
+        shown = law.found.entry
         title_number = shown.title_number
         history, older, orders, stands = self._history(
             title_number, "HEAD", MANY_ENTRIES, page=True, broken=True
         )
         # Each call reads the head again, so what is shown must be in the chain that is verified.
-        report = self._context.verify(title_number, shown.address)
+        walked: list[Judged] = []
+
+        def hear(entry: Entry, stand: Stand) -> None:
+            walked.append((entry.without_text(), stand))
+
+        report = self._context.verify(title_number, shown.address, hear)
         # But the pin came from this very request, so it shows nothing about a rollback.
         report = replace(report, not_shown=(NO_PIN, *report.not_shown))
         entries = [entry for entry, _ in history]
         head = history[0][0]
-        with suppress(LedgerError):  # a broken chain: the report names what is wrong
-            law = law._replace(in_force=self._in_force(head), is_known=True)
+        # Down to version 1: the walk was not cut off.
+        is_whole = holds(report) and bool(walked) and walked[-1][0].version == 1
+        law = self._look_out(law, head, walked if is_whole else [])
         return self._context.pages(request.scope).title(
             shown=shown,
             stand=stand,
@@ -224,6 +212,25 @@ class TitleRoutes:
             report=report,
             log=self._context.log.of(entries, shown),
         )
+
+    def _look_out(self, law: Law, head: Entry, walked: list[Judged]) -> Law:
+        """Add what is in force today, and, of a history that holds, what comes and was corrected.
+
+        Of one that does not, what is in force can still be known, from the entries above the break.
+        """
+        if walked and all(stand.stands is not None for _, stand in walked):
+            standing = [entry for entry, stand in walked if stand.stands]
+            today = as_bound(law.today)
+            return law._replace(
+                in_force=find_in_law(standing, today),
+                is_known=True,
+                turns=list(islice(turns(standing, today), MAX_TOLD + 1)),
+                corrections=list(islice(corrections(standing), MAX_TOLD + 1)),
+            )
+        with suppress(LedgerError):  # the report names what is wrong
+            in_force = self._ledger.history.in_force(head, law.today)
+            return law._replace(in_force=in_force, is_known=True)
+        return law
 
     async def entries(
         self,

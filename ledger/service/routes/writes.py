@@ -25,11 +25,10 @@ from ledger.titles.append import ANY, Draft
 if TYPE_CHECKING:
     from fastapi import FastAPI
 
-    from ledger.format.entry import Entry
     from ledger.service.context import Context
     from ledger.service.http.conditions import Conditions
     from ledger.service.metrics import WriteOutcome
-    from ledger.titles.append import Guards
+    from ledger.titles.append import Appended, Guards
     from ledger.titles.erase import Erasure
 
 __all__ = ["WriteRoutes"]
@@ -94,7 +93,7 @@ class WriteRoutes:
 
     def _submit(
         self, draft: Draft, conditions: Conditions, guards: Guards
-    ) -> tuple[Entry, WriteOutcome]:
+    ) -> tuple[Appended, WriteOutcome]:
         try:
             # A known reference decides, whatever the condition: nothing is written twice.
             known = bool(conditions) and self._is_known(draft)
@@ -109,7 +108,7 @@ class WriteRoutes:
         if appended.unchanged and guards.skip_unchanged:
             outcome = "skipped"
         self._context.metrics.appended(outcome)
-        return appended.entry, outcome
+        return appended, outcome
 
     def _is_known(self, draft: Draft) -> bool:
         """Tell whether the title's chain has the reference."""
@@ -165,12 +164,15 @@ class WriteRoutes:
             head = self._ledger.head(title_number)
         return WriteRefused.because(error, head)
 
-    def _answer(self, request: Request, entry: Entry, outcome: WriteOutcome) -> Response:
+    def _answer(self, request: Request, appended: Appended, outcome: WriteOutcome) -> Response:
+        entry = appended.entry
         named = {
             "Location": self._context.url(request.scope, f"/titles/{entry.title_number}"),
             "ETag": f'"{entry.address}"',
             "Ledger-Address": entry.address,
             "Cache-Control": "no-store",
         }
+        if appended.unchanged:
+            named["Ledger-Unchanged"] = "yes"
         body = representation(entry)
         return Response(body, 201 if outcome == "appended" else 200, named, JSON_TYPE)
