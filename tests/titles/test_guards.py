@@ -66,6 +66,16 @@ def test_a_store_that_cannot_tell_the_time_when_asked_is_an_error():
         memory_ledger(Silent(NOW - timedelta(hours=8))).append(TITLE, {"n": 1})
 
 
+def test_an_s3_server_tells_the_time_by_its_date(s3_store):
+    clock = FixedClock(datetime.now(UTC))
+    ledger = memory_ledger(s3_store, clock=clock)
+    ledger.append(TITLE, {"n": 1})
+    clock.forward(minutes=7)
+    with pytest.raises(ClockAhead, match="this clock says"):
+        ledger.append(TITLE, {"n": 2})
+    assert ledger.append(TITLE, {"n": 2}, guards=Guards(trust_clock=True)).version == 2
+
+
 @pytest.mark.parametrize("told", [None, NOW + timedelta(days=9)])
 def test_a_clock_behind_the_stores_or_beside_one_that_tells_nothing_is_signed_by(told):
     assert memory_ledger(TellingStore(told), clock=FixedClock(NOW)).append(TITLE, {"n": 1})
