@@ -102,7 +102,7 @@ def test_what_is_no_revision(title: Shell, revision: str) -> None:
     ("revision", "words"),
     [
         ("v9", "no version 9"),
-        ("HEAD~3", "no entry 3"),
+        ("HEAD~3", "no version 3 before"),
         ("0000", "begins with 0000"),
         ("@{2001-01-01}", "was recorded"),
     ],
