@@ -7,6 +7,7 @@ import json
 import subprocess
 import time
 import traceback
+from typing import TYPE_CHECKING, NamedTuple
 
 import nacl.exceptions
 import pytest
@@ -22,6 +23,7 @@ from cryptography.hazmat.primitives.serialization import (
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from nacl import bindings
+from nacl._sodium import ffi
 
 from ledger import PrivateKey, PublicKey
 from ledger.errors import (
@@ -34,6 +36,9 @@ from ledger.errors import (
 from ledger.format.keys import SPKI_PREFIX, check_library
 from ledger.testing import signer
 from tests import corpora
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
 
 law = settings(deadline=None, max_examples=50)
 
@@ -202,6 +207,22 @@ def refuse_all(signed: bytes, public: bytes) -> bytes:
     raise nacl.exceptions.BadSignatureError
 
 
+class Opening(NamedTuple):
+    """A libsodium that opens signed messages by other rules, and hands out nothing."""
+
+    rules: Callable[[bytes, bytes], bytes]
+
+    def crypto_sign_open(
+        self, message: object, length: object, signed: bytes, size: int, public: bytes
+    ) -> int:
+        assert (message, length, size) == (ffi.NULL, ffi.NULL, len(signed))
+        try:
+            self.rules(signed, public)
+        except nacl.exceptions.BadSignatureError:
+            return -1
+        return 0
+
+
 SMALL = "an R of small order, a signature by a key of small order"
 
 
@@ -222,7 +243,10 @@ SMALL = "an R of small order, a signature by a key of small order"
 def test_nothing_is_judged_by_a_library_that_judges_otherwise(name, other, wrong, monkeypatch):
     key = signer().public_key
     signature = signer().sign(b"x")
-    monkeypatch.setattr(bindings, name, other)
+    if name == "crypto_sign_open":
+        monkeypatch.setattr("ledger.format.keys.lib", Opening(other))
+    else:
+        monkeypatch.setattr(bindings, name, other)
     check_library.cache_clear()
     try:
         for use in (lambda: PublicKey(key.raw), lambda: key.verify(signature, b"x")):
