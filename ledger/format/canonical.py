@@ -24,11 +24,14 @@ from __future__ import annotations
 import json
 import math
 from decimal import Decimal, InvalidOperation
-from typing import Any, NoReturn, TypeAlias
+from typing import TYPE_CHECKING, Any, NoReturn, TypeAlias, TypeVar
 
 import msgspec
 
 from ledger.errors import InvalidError, MalformedError
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable
 
 __all__ = [
     "MAX_DEPTH",
@@ -51,6 +54,7 @@ MAX_DEPTH = 64
 MAX_INTEGER = 2**53 - 1
 """The largest integer that every JSON reader keeps (RFC 8785, section 3.2.2.3; RFC 7493, 2.2)."""
 
+T = TypeVar("T")
 Path: TypeAlias = tuple[str | int, ...]
 
 
@@ -65,6 +69,14 @@ def encode(value: JSONValue, *, depth: int = MAX_DEPTH) -> bytes:
     Raises InvalidError, naming the place, for anything else: another type (Decimal, datetime,
     tuple, a subclass) is refused by name, never guessed.
     """
+    if _is_plain((value,), depth + 1):
+        try:
+            data = spell(value)
+        except UnicodeEncodeError:
+            pass  # _check names the place
+        else:
+            if _sorts_alike(data):
+                return data
     return _ENCODER.encode(_check(value, depth))
 
 
@@ -86,20 +98,45 @@ def load(data: bytes, *, depth: int = MAX_DEPTH) -> JSONValue:
     """
     try:
         value = _CANONICAL_DECODER.decode(data)
-        # Equal bytes prove the spelling, the order, and that no name is there twice.
-        unchecked = (
-            _sorts_alike(data)
-            and not _has_long_number(data)
-            and not _deeper_than(depth, value, data)
-        )
-        if (unchecked and _ENCODER.encode(value) == data) or encode(value, depth=depth) == data:
+        if is_spelling(data, value, value, data, depth) or encode(value, depth=depth) == data:
             return value
-    except (_OtherSpellingError, MalformedError, msgspec.DecodeError, RecursionError, ValueError):
+    except (*NOT_READ, MalformedError):
         pass  # read it again, to say what is wrong and where
     value = decode(data, depth=depth)
     if encode(value, depth=depth) != data:
         raise MalformedError("not canonical JSON (RFC 8785): another spelling of the same value")
     return value
+
+
+def typed_decoder(kind: type[T]) -> msgspec.json.Decoder[T]:
+    """Return what reads bytes into a type, or raises one of NOT_READ: see ``is_spelling``."""
+    return msgspec.json.Decoder(kind, float_hook=_canonical_float)
+
+
+def is_spelling(
+    data: bytes, value: object, free: JSONValue, within: bytes, depth: int = MAX_DEPTH
+) -> bool:
+    """Tell whether bytes are the canonical spelling of the value that they were decoded to.
+
+    ``free`` is the part of the value that may be anything; it lies ``within`` these bytes of it.
+    The types of the rest leave no room for nesting, large numbers, or names beyond ASCII. False:
+    ``load`` has to judge.
+    """
+    return (
+        _sorts_alike(within)
+        and not _has_long_number(within)
+        and not _deeper_than(depth, free, within)
+        # Equal bytes prove the spelling, the order, and that no name is there twice.
+        and _ENCODER.encode(value) == data
+    )
+
+
+def spell(value: object) -> bytes:
+    """Spell a value of which the caller knows that ``encode`` takes it; structs are objects.
+
+    Raises UnicodeEncodeError for a lone surrogate, which nobody has to know.
+    """
+    return _ENCODER.encode(value)
 
 
 def split(data: bytes) -> dict[str, msgspec.Raw]:
@@ -116,7 +153,7 @@ def join(members: dict[str, msgspec.Raw]) -> bytes:
 
 # -- What msgspec spells in its own way ----------------------------------------------------------
 
-_ENCODER = msgspec.json.Encoder(order="sorted")
+_ENCODER = msgspec.json.Encoder(order="deterministic")
 _MEMBERS = msgspec.json.Decoder(dict[str, msgspec.Raw])
 
 
@@ -160,12 +197,15 @@ class _OtherSpellingError(Exception):
 
 def _canonical_float(token: str) -> float:
     number = float(token)
-    if 1e-4 <= abs(number) < 1e15 and not number.is_integer():
-        return number  # as msgspec prints it, or its bytes will not be equal
+    if _prints_alike(number):
+        return number  # or its bytes will not be equal
     if abs(number) > MAX_INTEGER or _spell_float(number) != token:
         raise _OtherSpellingError
     return number
 
+
+NOT_READ = (_OtherSpellingError, msgspec.DecodeError, RecursionError, ValueError)
+"""What decoding raises that does not take canonical bytes for what they are."""
 
 _CANONICAL_DECODER = msgspec.json.Decoder(float_hook=_canonical_float)
 _DIGITS = bytes(ord("0") if chr(byte).isdigit() and byte < 128 else 0 for byte in range(256))
@@ -174,7 +214,8 @@ _LONG = b"0" * len(str(MAX_INTEGER))
 
 def _has_long_number(data: bytes) -> bool:
     """Tell whether there may be an integer beyond 2^53-1; digits in a text count as well."""
-    return _LONG in data.translate(_DIGITS)
+    # Of 16 digits in a row, at least 3 are among every fifth: that is seen sooner.
+    return b"000" in data[::5].translate(_DIGITS) and _LONG in data.translate(_DIGITS)
 
 
 def _deeper_than(depth: int, value: JSONValue, data: bytes) -> bool:
@@ -277,6 +318,36 @@ class _RefusedError(Exception):
         self.path = path
 
 
+def _is_plain(items: Iterable[Any], depth: int) -> bool:
+    """Tell whether msgspec may spell these items as they are: nearly every value is so.
+
+    What a text holds, and how names sort, is left to be seen.
+    """
+    for item in items:
+        kind = type(item)
+        if kind is str or kind is bool or item is None:
+            continue
+        if kind is dict or kind is list:
+            if depth <= 1 or not _is_plain(item.values() if kind is dict else item, depth - 1):
+                return False
+            if kind is dict and not _NAMES.issuperset(map(type, item)):
+                return False
+        elif kind is int:
+            if not -MAX_INTEGER <= item <= MAX_INTEGER:
+                return False
+        elif kind is not float or not _prints_alike(item):
+            return False
+    return True
+
+
+_NAMES = {str}
+
+
+def _prints_alike(number: float) -> bool:
+    """Tell whether msgspec prints a float as ECMAScript does."""
+    return 1e-4 <= abs(number) < 1e15 and not number.is_integer()
+
+
 def _check(value: JSONValue, depth: int) -> JSONValue:
     """Refuse what JSON can't keep, naming the place.
 
@@ -360,8 +431,8 @@ def _check_text(text: str) -> None:
 
 
 def _checked_float(number: float) -> float | msgspec.Raw:
-    if 1e-4 <= abs(number) < 1e15 and not number.is_integer():
-        return number  # msgspec prints it as ECMAScript does
+    if _prints_alike(number):
+        return number
     if not math.isfinite(number):
         raise _RefusedError(str(number), " is no JSON value")
     if abs(number) > MAX_INTEGER:

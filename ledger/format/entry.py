@@ -16,8 +16,9 @@ from __future__ import annotations
 import hashlib
 import re
 from binascii import a2b_base64, b2a_base64
+from contextlib import suppress
 from itertools import pairwise
-from typing import TYPE_CHECKING, Any, NamedTuple
+from typing import TYPE_CHECKING, Annotated, Any, TypeAlias
 
 import msgspec
 
@@ -74,6 +75,7 @@ MAX_SIGNATURE = 8192
 SIGNATURE_BYTES = 64  # Ed25519
 MAX_AUTHOR = MAX_REFERENCE = 256
 MAX_MESSAGE = 4096
+SALT_DIGITS = 64
 MAX_PARTS = 1000
 MAX_DEPTH = canonical.MAX_DEPTH + 2  # the object, its text, then the document
 
@@ -85,6 +87,8 @@ OPEN, CLOSED = STATUSES = ("open", "closed")
 START = b'{"entry":{'
 SIGNATURE = b',"signature":"'
 TEXT = b',"text":'
+DOCUMENT = b',"document":'
+MESSAGE = b',"message":"'
 P_AT = len(START) - 1
 """Where P begins."""
 
@@ -99,21 +103,57 @@ PLAIN = {str, int, type(None)}
 """What the values in P are, or the items of a list there."""
 
 LISTS = ("confirms", "erases", "voids")
-COMMON = {
-    *LISTS,
-    "key",
-    "kind",
-    "ledger",
-    "parent",
-    "recorded_at",
-    "text",
-    "title_number",
-    "version",
-}
-"""The members that every kind has, now and later, with the same meaning."""
 
-MEMBERS = COMMON | {"effective_at", "effective_until", "part", "reference", "status"}
-TEXT_MEMBERS = {"author", "document", "message", "salt"}
+
+Integer: TypeAlias = Annotated[
+    int, msgspec.Meta(ge=-canonical.MAX_INTEGER, le=canonical.MAX_INTEGER)
+]
+
+
+class _Payload(msgspec.Struct, forbid_unknown_fields=True, gc=False, kw_only=True):
+    """P: its members, in the order of their names.
+
+    Those without a default are in every kind, now and later, with the same meaning.
+    """
+
+    confirms: tuple[Integer, ...]
+    effective_at: str | None = None
+    effective_until: str | None = None
+    erases: tuple[Integer, ...]
+    key: str
+    kind: str
+    ledger: str
+    parent: str | None
+    part: tuple[Integer, Integer] = (1, 1)
+    recorded_at: str
+    reference: str = ""
+    status: str = ""
+    text: str
+    title_number: str
+    version: Integer
+    voids: tuple[Integer, ...]
+
+
+class _Text(msgspec.Struct, forbid_unknown_fields=True, gc=False):
+    """T."""
+
+    author: str
+    document: dict[str, Any]
+    message: str
+    salt: str
+
+
+class _Object(msgspec.Struct, forbid_unknown_fields=True, gc=False):
+    """A stored object of a kind that this version knows, in either form."""
+
+    entry: _Payload
+    signature: str
+    text: _Text | msgspec.UnsetType = msgspec.UNSET
+
+
+MEMBERS = set(_Payload.__struct_fields__)
+COMMON = {each.name for each in msgspec.structs.fields(_Payload) if each.required}
+TEXT_MEMBERS = set(_Text.__struct_fields__)
 
 UNSEEN = re.compile(
     r"[\u0000-\u001f\u007f-\u009f\u00ad\u061c\u180e\u200b-\u200f\u2028-\u202e\u2060-\u206f"
@@ -295,7 +335,9 @@ class Entry(msgspec.Struct, frozen=True, gc=False):
                 f"the text of {self.title_number} version {self.version} is withheld",
                 hint=f"'ledger log {self.title_number}' says what became of it",
             )
-        return bytes(canonical.split(self.text_bytes)["document"])
+        # No text has a quote that is not escaped: these are the first name and the last.
+        text = self.text_bytes
+        return text[text.index(DOCUMENT) + len(DOCUMENT) : text.rindex(MESSAGE)]
 
     @property
     def document(self) -> dict[str, JSONValue]:
@@ -360,38 +402,35 @@ class Entry(msgspec.Struct, frozen=True, gc=False):
         confirms: tuple[int, ...] = (),
         erases: tuple[int, ...] = (),
         voids: tuple[int, ...] = (),
+        spelled: bytes | None = None,
     ) -> Entry:
         """Make and sign the entry that follows ``parent``; raises MalformedError for what can't be.
 
         ``salt`` is 32 random bytes, fresh for every entry: without it, whoever knows the rest of an
-        erased text could guess what is missing.
+        erased text could guess what is missing. ``spelled``: what ``canonical.encode`` gave for the
+        document, if it was asked already.
         """
-        text: dict[str, JSONValue] = {
-            "author": author,
-            "document": document,
-            "message": message,
-            "salt": salt.hex(),
-        }
+        text = _Text(author, document, message, salt.hex())
         _check_text(text, title_number)
-        text_bytes = _encode_text(text)
-        members: dict[str, JSONValue] = {
-            "confirms": list(confirms),
-            "effective_at": effective_at,
-            "effective_until": effective_until,
-            "erases": list(erases),
-            "key": signer.public_key.key_id,
-            "kind": kind,
-            "ledger": ledger,
-            "parent": parent.address if parent else None,
-            "part": list(part),
-            "recorded_at": recorded_at,
-            "reference": reference,
-            "status": status,
-            "text": hashlib.sha256(text_bytes).hexdigest(),
-            "title_number": title_number,
-            "version": parent.version + 1 if parent else 1,
-            "voids": list(voids),
-        }
+        text_bytes = _encode_text(text, spelled or canonical.encode(document))
+        members = _Payload(
+            confirms=tuple(confirms),
+            effective_at=effective_at,
+            effective_until=effective_until,
+            erases=tuple(erases),
+            key=signer.public_key.key_id,
+            kind=kind,
+            ledger=ledger,
+            parent=parent.address if parent else None,
+            part=tuple(part),  # type: ignore[arg-type]  # _check_members counts
+            recorded_at=recorded_at,
+            reference=reference,
+            status=status,
+            text=hashlib.sha256(text_bytes).hexdigest(),
+            title_number=title_number,
+            version=parent.version + 1 if parent else 1,
+            voids=tuple(voids),
+        )
         return _signed(signer, members, text, text_bytes)
 
     @classmethod
@@ -403,7 +442,9 @@ class Entry(msgspec.Struct, frozen=True, gc=False):
         """
         cut = _cut(data)
         found = _address(data, cut)
-        return _judge(_read(data, cut), found, "", "", found).check_supported()
+        read = _read(data, cut)
+        _check_key_id(read.key)
+        return _judge(read, found, "", "", found).check_supported()
 
     @classmethod
     def open(
@@ -467,17 +508,15 @@ class Entry(msgspec.Struct, frozen=True, gc=False):
         return entry
 
 
-def _signed(
-    signer: Signer, members: dict[str, JSONValue], text: dict[str, JSONValue], text_bytes: bytes
-) -> Entry:
+def _signed(signer: Signer, members: _Payload, text: _Text, text_bytes: bytes) -> Entry:
     """Check and sign P, and put the entry together."""
-    if members["kind"] not in KINDS:
-        raise InvalidError(f"not a kind of entry: {members['kind']!a:.40} ({', '.join(KINDS)})")
-    if members["status"] not in STATUSES:
-        raise InvalidError(f"not a status: {members['status']!a:.40} ({' or '.join(STATUSES)})")
+    if members.kind not in KINDS:
+        raise InvalidError(f"not a kind of entry: {members.kind!a:.40} ({', '.join(KINDS)})")
+    if members.status not in STATUSES:
+        raise InvalidError(f"not a status: {members.status!a:.40} ({' or '.join(STATUSES)})")
     _check_members(members)
-    payload = canonical.encode(members)
-    _check_payload(members, payload)
+    payload = _encode_members(members)
+    _check_size(payload)
     signature = b2a_base64(sign_with(signer, signed_bytes(payload)), newline=False)
     short = b'{"entry":%b,"signature":"%b"}' % (payload, signature)
     data = b"%b%b%b}" % (short[:-1], TEXT, text_bytes)
@@ -489,8 +528,8 @@ def _signed(
 
 
 def _entry(
-    members: dict[str, Any],
-    text: Any,
+    members: _Payload,
+    text: _Text | None,
     data: bytes,
     address: str,
     *,
@@ -498,27 +537,26 @@ def _entry(
     unsupported: str = "",
 ) -> Entry:
     """Make the entry of members that were checked."""
-    known = members["kind"] in KINDS
     return Entry(
         address,
-        members["title_number"],
-        members["version"],
-        members["parent"],
-        members["recorded_at"],
-        members["effective_at"] if known else None,
-        members["effective_until"] if known else None,
-        members["reference"] if known else "",
-        tuple(members["part"]) if known else (1, 1),
-        members["kind"],
-        members["status"] if known else "",
-        tuple(members["confirms"]),
-        tuple(members["erases"]),
-        tuple(members["voids"]),
-        text["author"] if text and known else "",
-        text["message"] if text and known else "",
-        members["key"],
-        members["ledger"],
-        members["text"],
+        members.title_number,
+        members.version,
+        members.parent,
+        members.recorded_at,
+        members.effective_at,
+        members.effective_until,
+        members.reference,
+        members.part,
+        members.kind,
+        members.status,
+        members.confirms,
+        members.erases,
+        members.voids,
+        text.author if text else "",
+        text.message if text else "",
+        members.key,
+        members.ledger,
+        members.text,
         unsupported,
         withheld,
         data,
@@ -529,13 +567,14 @@ def _broken(where: str, reason: str, why: str) -> IntegrityError:
     return IntegrityError(f"{where}: {why}", reason=reason, object_key=where)
 
 
-class _Read(NamedTuple):
+class _Read(msgspec.Struct, gc=False):
     """An object that is canonical throughout and has the form of an entry."""
 
-    members: dict[str, Any]
-    """P's value."""
+    members: Any
+    """P: a ``_Payload``, or a dict with any members."""
     text: Any
-    """T's value; None if it is withheld, but only ``text_bytes`` tells."""
+    """T: a ``_Text``, or any value; nothing if it is withheld, but only ``text_bytes`` tells."""
+    key: str
     payload: bytes
     signature: bytes
     text_bytes: bytes
@@ -549,22 +588,68 @@ def _read(data: bytes, cut: tuple[int, int] | None) -> _Read:
     if cut is None:
         raise MalformedError(NOT_AN_ENTRY)
     end, quote = cut
+    # No object is in P: so the bytes were cut where its value ends.
+    payload, text_bytes = data[P_AT:end], data[quote + 1 + len(TEXT) : -1]
+    members, text = _read_known(data, payload, text_bytes) or _read_any(data, payload)
+    signature = _decode_signature(data[end + len(SIGNATURE) : quote])
+    if isinstance(members, _Payload):
+        key: str = members.key  # looking it up tells whether it is a key id
+    else:
+        key = _check_key_id(members.get("key"))
+    return _Read(members, text, key, payload, signature, text_bytes, data)
+
+
+def _read_known(
+    data: bytes, payload: bytes, text_bytes: bytes
+) -> tuple[_Payload, _Text | None] | None:
+    """Read an object whose members all have the names and types of a kind that is known.
+
+    Nearly every object is read here. None: it isn't one, or ``_read_any`` has to tell.
+    """
+    with suppress(*canonical.NOT_READ):
+        found = _OBJECT.decode(data)
+        members, text = found.entry, found.text or None
+        document, within = None, b""
+        if text is not None:
+            if len(text.salt) != SALT_DIGITS:
+                return None
+            # All of T but the salt, at its end: digits that are no number.
+            document, within = text.document, text_bytes[: -len('"}') - SALT_DIGITS]
+        if (
+            members.kind in KINDS
+            and len(payload) <= MAX_PAYLOAD
+            and b"\x7f" not in payload
+            and canonical.is_spelling(data, found, document, within)
+        ):
+            return members, text
+    return None
+
+
+_OBJECT = canonical.typed_decoder(_Object)
+
+
+def _read_any(data: bytes, payload: bytes) -> tuple[dict[str, Any], Any]:
+    """Read an object that is canonical and has the form of an entry; raises MalformedError."""
     value = canonical.load(data, depth=MAX_DEPTH)
     text = value.get("text")
     if len(value) != (3 if "text" in value else 2) or "signature" not in value:
         raise MalformedError("not an entry: its members are entry, signature and text")
-    members, payload, text_bytes = value["entry"], data[P_AT:end], data[quote + 1 + len(TEXT) : -1]
-    # No object is in P: so the bytes were cut where its value ends.
-    _check_payload(members, payload)
-    signature = _decode_signature(data[end + len(SIGNATURE) : quote])
-    key = members.get("key")
-    if not isinstance(key, str) or not layout.is_address(key):
-        raise MalformedError("the member key is not a key id (64 lower-case hex digits)")
-    return _Read(members, text, payload, signature, text_bytes, data)
+    _check_payload(value["entry"], payload)
+    return value["entry"], text
 
 
 def _check_payload(members: dict[str, Any], payload: bytes) -> None:
     """Check what holds for the P of every kind, now and later."""
+    _check_size(payload)
+    for name, value in members.items():
+        kind = type(value)
+        if kind not in PLAIN and not (kind is list and PLAIN.issuperset(map(type, value))):
+            raise MalformedError(
+                f"the member {name!a:.80} is not a string, an integer, null or a list of these"
+            )
+
+
+def _check_size(payload: bytes) -> None:
     if len(payload) > MAX_PAYLOAD:
         raise InvalidError(
             f"too large: {len(payload):,} bytes would be signed; the most is {MAX_PAYLOAD:,}",
@@ -572,12 +657,12 @@ def _check_payload(members: dict[str, Any], payload: bytes) -> None:
         )
     if b"\x7f" in payload:
         raise InvalidError("the character U+007F is in a member that is signed")
-    for name, value in members.items():
-        kind = type(value)
-        if kind not in PLAIN and not (kind is list and PLAIN.issuperset(map(type, value))):
-            raise MalformedError(
-                f"the member {name!a:.80} is not a string, an integer, null or a list of these"
-            )
+
+
+def _check_key_id(key: object) -> str:
+    if isinstance(key, str) and layout.is_address(key):
+        return key
+    raise MalformedError("the member key is not a key id (64 lower-case hex digits)")
 
 
 def _decode_signature(text: bytes) -> bytes:
@@ -594,8 +679,10 @@ def _decode_signature(text: bytes) -> bytes:
 
 
 def _check_signature(read: _Read, *, keyring: Keyring, ledger: str, where: str) -> None:
-    key_id: str = read.members["key"]
+    key_id = read.key
     key = keyring.key(ledger, key_id)
+    if key is None:
+        _check_key_id(key_id)
     if key is None and keyring.is_unsupported(ledger, key_id):
         raise UnsupportedFormatError(
             f"{where}: signed by key {key_id[:16]}…, whose algorithm this version doesn't know",
@@ -622,22 +709,24 @@ def _check_signature(read: _Read, *, keyring: Keyring, ledger: str, where: str) 
 
 def _judge(read: _Read, address: str, ledger: str, title_number: str, where: str) -> Entry:
     """Check the members and the text of what was read, and make the entry of it."""
-    members, text = read.members, read.text
-    _check_members(members, ledger, title_number)
-    known = members["kind"] in KINDS
+    members = read.members if type(read.members) is _Payload else _as_payload(read.members)
     withheld = not read.text_bytes
+    found = "" if withheld else hashlib.sha256(read.text_bytes).hexdigest()
+    _check_members(members, ledger, title_number, found)
+    known, text = members.kind in KINDS, None
     if not withheld:
-        if hashlib.sha256(read.text_bytes).hexdigest() != members["text"]:
+        if found != members.text:
             raise _broken(where, "text-mismatch", "its text is not the one that was signed")
         if known:
             try:
-                _check_text(text, members["title_number"])
+                text = read.text if type(read.text) is _Text else _as_text(read.text)
+                _check_text(text, members.title_number)
             except MalformedError as error:
                 raise _broken(where, "malformed-text", str(error)) from None
     unsupported = ""
     if not known:
         unsupported = "unsupported-kind"
-    elif members["status"] not in STATUSES:
+    elif members.status not in STATUSES:
         unsupported = "unsupported-status"
     return _entry(members, text, read.data, address, withheld=withheld, unsupported=unsupported)
 
@@ -645,72 +734,90 @@ def _judge(read: _Read, address: str, ledger: str, title_number: str, where: str
 # -- P ---------------------------------------------------------------------------------------------
 
 
-def _check_members(members: dict[str, Any], ledger: str = "", title_number: str = "") -> None:
-    """Check every member of P, in the order of ``docs/spec.md``; raises MalformedError.
-
-    Of an unknown kind, only those that every kind has. A ledger and a title number that are known
-    to be well spelled need no look if they are met.
-    """
+def _as_payload(members: dict[str, Any]) -> _Payload:
+    """Take the members that are judged, of any types; of an unknown kind, only the common ones."""
     kind = members.get("kind")
     if type(kind) is not str:
         raise MalformedError("the member kind is not a string")
     if odd := members.keys() ^ MEMBERS if kind in KINDS else COMMON - members.keys():
         raise MalformedError(f"missing or unknown members: {', '.join(sorted(odd))!a:.200}")
-    _check_place(members)
-    for name in LISTS:
-        _check_versions(name, members[name], members["version"])
-    if members["voids"] and not set(members["confirms"]).isdisjoint(members["voids"]):
-        raise InvalidError("a version is in both confirms and voids")
-    if members["ledger"] != ledger:
-        check_origin(members["ledger"])
-    if members["title_number"] != title_number:
-        layout.check_title_number(members["title_number"])
-    if kind in KINDS:
-        _check_own_members(members)
+    judged = MEMBERS if kind in KINDS else COMMON
+    values: dict[str, Any] = {
+        name: tuple(value) if type(value) is list else value
+        for name, value in members.items()
+        if name in judged
+    }
+    return _Payload(**values)
 
 
-def _check_place(members: dict[str, Any]) -> None:
-    version, parent = members["version"], members["parent"]
+def _check_members(
+    members: _Payload, ledger: str = "", title_number: str = "", text: str = ""
+) -> None:
+    """Check every member of P, in the order of ``docs/spec.md``; raises MalformedError.
+
+    Their types, too: nothing has looked at those of what is to be signed. A ledger, a title number
+    and the digest of a text that are known to be well spelled need no look if they are met. Most
+    members of most entries say nothing, and need none either.
+    """
+    version, parent = members.version, members.parent
     if type(version) is not int or version < 1:
         raise MalformedError("the member version is not an integer from 1 on")
     if (parent is None) != (version == 1) or not (parent is None or layout.is_address(parent)):
         raise MalformedError("the member parent is not an address, or null other than at version 1")
-    if not times.is_recorded_time(members["recorded_at"]):
+    if not times.is_recorded_time(members.recorded_at):
         raise MalformedError("the member recorded_at is not a UTC time with microseconds")
-    if not layout.is_address(members["text"]):
+    if members.text != text and not layout.is_address(members.text):
         raise MalformedError("the member text is not a sha256 (64 lower-case hex digits)")
+    if not members.confirms == members.erases == members.voids == ():
+        _check_lists(members)
+    if members.ledger != ledger:
+        check_origin(members.ledger)
+    if members.title_number != title_number:
+        layout.check_title_number(members.title_number)
+    if members.kind in KINDS:
+        _check_own_members(members)
 
 
-def _check_versions(name: str, versions: object, version: int) -> None:
-    if versions == []:
-        return
-    if type(versions) is not list or any(type(each) is not int for each in versions):
-        raise MalformedError(f"the member {name} is not a list of versions")
-    if any(low >= high for low, high in pairwise([0, *versions, version])):
-        raise InvalidError(f"the versions in {name} do not ascend from 1 to {version - 1}")
+def _check_lists(members: _Payload) -> None:
+    for name in LISTS:
+        versions = getattr(members, name)
+        if type(versions) is not tuple or any(type(each) is not int for each in versions):
+            raise MalformedError(f"the member {name} is not a list of versions")
+        if any(low >= high for low, high in pairwise([0, *versions, members.version])):
+            raise InvalidError(
+                f"the versions in {name} do not ascend from 1 to {members.version - 1}"
+            )
+    if not set(members.confirms).isdisjoint(members.voids):
+        raise InvalidError("a version is in both confirms and voids")
 
 
-def _check_own_members(members: dict[str, Any]) -> None:
+def _check_own_members(members: _Payload) -> None:
     """Check the members that the known kinds have beyond those of every kind."""
-    begins, ends = _bound("effective_at", members), _bound("effective_until", members)
-    if ends is not None:
-        begins = begins or times.parse_bound(members["recorded_at"])
-        if not begins.is_before(ends):
-            raise InvalidError("the member effective_until is not later than the beginning")
-    part = members["part"]
-    if type(part) is not list or list(map(type, part)) != [int, int]:
+    if members.effective_at is not None or members.effective_until is not None:
+        _check_bounds(members)
+    part: Any = members.part
+    if type(part) is not tuple or len(part) != 2 or not type(part[0]) is type(part[1]) is int:
         raise MalformedError("the member part is not a list of two integers")
     if not 1 <= part[0] <= part[1] <= MAX_PARTS:
         raise InvalidError(f"the member part is not i of n, 1 <= i <= n <= {MAX_PARTS:,}")
-    if type(members["status"]) is not str:
+    if type(members.status) is not str:
         raise MalformedError("the member status is not a string")
-    _check_reference(members["reference"])
-    if not members["reference"] and (part[1] > 1 or members["erases"]):
+    if members.reference != "":
+        _check_reference(members.reference)
+    elif part[1] > 1 or members.erases:
         raise InvalidError("a part of a registration, and an erasure, need a reference")
 
 
-def _bound(name: str, members: dict[str, Any]) -> Bound | None:
-    text = members[name]
+def _check_bounds(members: _Payload) -> None:
+    begins = _bound("effective_at", members.effective_at)
+    ends = _bound("effective_until", members.effective_until)
+    if ends is not None:
+        begins = begins or times.parse_bound(members.recorded_at)
+        if not begins.is_before(ends):
+            raise InvalidError("the member effective_until is not later than the beginning")
+
+
+def _bound(name: str, text: object) -> Bound | None:
     if text is None:
         return None
     if type(text) is not str:
@@ -730,30 +837,54 @@ def _check_reference(reference: object) -> None:
         raise InvalidError("the reference begins or ends with a blank")
 
 
+def _encode_members(members: _Payload) -> bytes:
+    """Spell members that were checked."""
+    values = msgspec.structs.asdict(members)
+    if members.version <= canonical.MAX_INTEGER and EXACT.issuperset(map(type, values.values())):
+        with suppress(UnicodeEncodeError):
+            return canonical.spell(members)
+    return canonical.encode(  # it names what is wrong
+        {name: list(each) if type(each) is tuple else each for name, each in values.items()}
+    )
+
+
+EXACT = {*PLAIN, tuple}
+
+
 # -- T ---------------------------------------------------------------------------------------------
 
 
-def _encode_text(members: dict[str, JSONValue]) -> bytes:
+def _encode_text(text: _Text, document: bytes) -> bytes:
+    members: dict[str, Any] = {"author": text.author, "message": text.message, "salt": text.salt}
     try:
-        return canonical.encode(members, depth=MAX_DEPTH - 1)
-    except InvalidError:
-        canonical.encode(members["document"])  # names the place as the caller knows it
+        return canonical.spell(members | {"document": msgspec.Raw(document)})
+    except UnicodeEncodeError:
+        canonical.encode(members)  # names the place
         raise
 
 
-def _check_text(text: object, title_number: str) -> None:
-    """Check T's own rules; raises MalformedError."""
+def _as_text(text: object) -> _Text:
     if type(text) is not dict or text.keys() != TEXT_MEMBERS:
         raise MalformedError("the text's members are not author, document, message and salt")
-    for name, most in (("author", MAX_AUTHOR), ("message", MAX_MESSAGE)):
-        value = text[name]
-        if type(value) is not str:
-            raise MalformedError(f"the {name} is not a string")
-        if len(value.encode("utf-8", "surrogatepass")) > most:
-            raise InvalidError(f"the {name} is longer than {most:,} bytes of UTF-8")
-    if not layout.is_address(text["salt"]):
+    return _Text(**text)
+
+
+def _check_text(text: _Text, title_number: str) -> None:
+    """Check T's own rules; raises MalformedError."""
+    if text.author != "":
+        _check_length("author", text.author, MAX_AUTHOR)
+    if text.message != "":
+        _check_length("message", text.message, MAX_MESSAGE)
+    if not layout.is_address(text.salt):
         raise MalformedError("the salt is not 32 bytes in 64 lower-case hex digits")
-    check_document(text["document"], title_number)
+    check_document(text.document, title_number)
+
+
+def _check_length(name: str, value: object, most: int) -> None:
+    if type(value) is not str:
+        raise MalformedError(f"the {name} is not a string")
+    if len(value.encode("utf-8", "surrogatepass")) > most:
+        raise InvalidError(f"the {name} is longer than {most:,} bytes of UTF-8")
 
 
 def check_document(document: object, title_number: str) -> None:

@@ -24,6 +24,7 @@ from __future__ import annotations
 
 import hashlib
 import re
+from functools import lru_cache
 from typing import NamedTuple
 
 from ledger.errors import InvalidError
@@ -135,12 +136,12 @@ class ReferenceName(NamedTuple):
 
 def is_title_number(text: object) -> bool:
     """Whether this is a title number, as it stands: nothing is normalised."""
-    return (
-        isinstance(text, str)
-        and len(text) <= MAX_TITLE_NUMBER
-        and TITLE_NUMBER.fullmatch(text) is not None
-        and DEVICE_NAME.fullmatch(text) is None
-    )
+    return isinstance(text, str) and len(text) <= MAX_TITLE_NUMBER and _is_title_number(text)
+
+
+@lru_cache(maxsize=4096)
+def _is_title_number(text: str) -> bool:
+    return TITLE_NUMBER.fullmatch(text) is not None and DEVICE_NAME.fullmatch(text) is None
 
 
 def check_title_number(text: object, *, place: str = "") -> str:
@@ -207,6 +208,7 @@ def receipt_key(title_number: str, address: str) -> str:
     return f"{title_number}/{address}.receipt"
 
 
+@lru_cache(maxsize=4096)
 def pending_prefix(title_number: str) -> str:
     """The prefix of a title's markers."""
     return f"{PENDING}{_digest(title_number)[:FAN]}/{title_number}."

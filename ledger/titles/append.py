@@ -252,11 +252,12 @@ def _prepare(  # noqa: PLR0917 -- two callers, next to it
     _check_parent(draft.title_number, head, parent)
     if head is None:
         _check_first(history, draft.title_number, pen)
-    unchanged = head is not None and _difference(draft, head.entry) is None
+    spelled = canonical.encode(draft.document) if head else None
+    unchanged = head is not None and _difference(draft, head.entry, spelled) is None
     if head is not None and unchanged and guards.skip_unchanged:
         return Appended(head.entry, repeated=False, unchanged=True)
     now = pen.clock()
-    entry = _sign(history, pen, draft, head.entry if head else None, guards, now)
+    entry = _sign(history, pen, draft, head.entry if head else None, guards, now, spelled)
     if head is not None:
         _check_closed(entry, head.entry)
         if not settles:
@@ -266,7 +267,13 @@ def _prepare(  # noqa: PLR0917 -- two callers, next to it
 
 
 def _sign(  # noqa: PLR0917 -- one caller, above
-    history: History, pen: Pen, draft: Draft, parent: Entry | None, guards: Guards, now: datetime
+    history: History,
+    pen: Pen,
+    draft: Draft,
+    parent: Entry | None,
+    guards: Guards,
+    now: datetime,
+    spelled: bytes | None,
 ) -> Entry:
     """Sign the entry that puts the draft on top of its parent."""
     recorded_at = _recorded_at(now, parent, clamp=guards.clamp_time)
@@ -291,6 +298,7 @@ def _sign(  # noqa: PLR0917 -- one caller, above
         erases=draft.erases,
         confirms=draft.confirms,
         voids=draft.voids,
+        spelled=spelled,
     )
 
 
@@ -299,7 +307,9 @@ def _check_lists(history: History, entry: Entry, parent: Entry | None) -> None:
     standing = history.standing(entry.title_number)
     named = tuple(sorted({*entry.confirms, *entry.voids}))
     # As if it voided all that it names: then the verdict on each tells whether that one counts.
-    stand = standing.take(msgspec.structs.replace(entry, confirms=(), voids=named))
+    stand = standing.take(
+        msgspec.structs.replace(entry, confirms=(), voids=named) if named else entry
+    )
     if stand.reason == "needs-trust":
         raise InvalidError(
             f"cannot append to {entry.title_number}: only a ledger whose trust files you follow"
@@ -349,15 +359,15 @@ def _check_law(
 
     Only bounds that could do so cost a walk of the chain.
     """
-    at, until = entry.begins, entry.ends
-    today = times.as_bound(now)
-    later: list[Entry] = []
-    has_instant = any(text and "T" in text for text in (entry.effective_at, entry.effective_until))
-    may_supersede = until is None and entry.effective_at is not None and not guards.supersede_later
+    at, until = entry.effective_at, entry.effective_until
+    has_instant = "T" in (at or "") or "T" in (until or "")
+    may_supersede = until is None and at is not None and not guards.supersede_later
     if not (has_instant or may_supersede):
         return
+    mine, today = entry.begins, times.as_bound(now)
+    later: list[Entry] = []
     for other in history.standing_entries(parent, entry):
-        if may_supersede and at.is_before(other.begins) and not today.is_before(other.begins):
+        if may_supersede and mine.is_before(other.begins) and not today.is_before(other.begins):
             later.append(other.without_text())
         _check_spelling(entry.effective_at, other.effective_until, other)
         _check_spelling(entry.effective_until, other.effective_at, other)
@@ -466,11 +476,14 @@ def _find_repeated(history: History, head: Head | None, draft: Draft) -> Entry |
     )
 
 
-def _difference(draft: Draft, entry: Entry) -> str | None:
-    """What differs between a draft and the entry that has its reference; None: nothing."""
+def _difference(draft: Draft, entry: Entry, spelled: bytes | None = None) -> str | None:
+    """What differs between a draft and the entry that has its reference; None: nothing.
+
+    ``spelled``: the canonical JSON of the draft's document, if it is known.
+    """
     if entry.is_withheld:
         return "whose text is erased, so that nothing can be compared"
-    if canonical.encode(draft.document) != entry.document_bytes:
+    if (spelled or canonical.encode(draft.document)) != entry.document_bytes:
         return "with another document"
     pairs = {
         "effective date": (draft.effective_at, entry.effective_at),

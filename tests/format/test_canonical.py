@@ -82,6 +82,35 @@ def test_the_spelling_is_that_of_another_implementation(value):
     assert encode(value) == rfc8785.dumps(value)
 
 
+odd_values = st.recursive(
+    st.none()
+    | numbers
+    | texts
+    | st.sampled_from([MAX_INTEGER + 1, math.nan, "\ud800", b"", Decimal(1), date.min, {1}, (1,)])
+    | st.sampled_from([IntEnum("Enum", "A").A, OrderedDict(a=1), type("Text", (str,), {})("a")]),
+    lambda inner: (
+        st.lists(inner, max_size=4)
+        | st.dictionaries(texts | st.sampled_from(["\ud800", 1, None]), inner, max_size=4)
+    ),
+    max_leaves=20,
+)
+
+
+@law
+@given(odd_values, st.integers(0, 4))
+def test_what_is_encoded_at_once_is_encoded_with_care_to_the_same(value, depth):
+    def encoded():
+        try:
+            return encode(value, depth=depth)
+        except LedgerError as error:
+            return type(error), str(error)
+
+    with pytest.MonkeyPatch.context() as patched:
+        patched.setattr(canonical, "_is_plain", lambda *_: False)
+        careful = encoded()
+    assert encoded() == careful
+
+
 @law
 @given(values)
 @example({"\ue000": 1, "\U0001f600": 2})  # UTF-16 order is not that of code points
