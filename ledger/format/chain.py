@@ -208,28 +208,32 @@ class Chain:
         self.child = entry
         if named := (*entry.confirms, *entry.voids):
             self.lowest_named = min(self.lowest_named or named[0], *named)
-        key = self.head_key
-        if entry is not self.head:
-            key = layout.entry_key(self.title_number, entry.address)
-        self._check_supported(entry, key)
-        self._check_text(entry, key)
+        if entry.unsupported:
+            self._find_unsupported(entry)
+        if entry.is_withheld or entry.version in self.standing.erased:
+            self._check_text(entry)
         stand = self.standing.take(entry)
-        if (finding := stand.finding(entry, key)) is not None:
+        if stand.reason and (finding := stand.finding(entry, self._key(entry))) is not None:
             self.findings.append(finding)
         if self.each is not None:
             self.each(entry, stand)
 
-    def _check_supported(self, entry: Entry, key: str) -> None:
-        """Name what this version can't judge; the walk goes on below it."""
-        if entry.unsupported:
-            try:
-                entry.check_supported(key)
-            except UnsupportedFormatError as error:
-                self.findings.append(finding_of(error, key))
+    def _key(self, entry: Entry) -> str:
+        if entry is self.head:
+            return self.head_key
+        return layout.entry_key(self.title_number, entry.address)
 
-    def _check_text(self, entry: Entry, key: str) -> None:
+    def _find_unsupported(self, entry: Entry) -> None:
+        """Name what this version can't judge; the walk goes on below it."""
+        key = self._key(entry)
+        try:
+            entry.check_supported(key)
+        except UnsupportedFormatError as error:
+            self.findings.append(finding_of(error, key))
+
+    def _check_text(self, entry: Entry) -> None:
         """A text may be withheld if an entry above orders it, and must be then."""
-        by = self.standing.erased.get(entry.version)
+        key, by = self._key(entry), self.standing.erased.get(entry.version)
         if entry.is_withheld:
             if by is None and entry.version in self.standing.perhaps_erased:
                 message = (

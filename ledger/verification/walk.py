@@ -352,7 +352,8 @@ def _reader(
                 history.check_there()
                 return None
             data = stored.data
-        erased.update(erases_hint(data))
+        if near is not None:
+            erased.update(erases_hint(data))
         return data
 
     return read
