@@ -26,6 +26,7 @@ class Benchmark(NamedTuple):
 
 BENCHMARKS = {
     "verify": Benchmark("verify", Size(1000, 9), "one title in memory against bare signatures"),
+    "steps": Benchmark("steps", Size(20, 150), "one entry, step by step; a busy machine will do"),
     "append": Benchmark("append", Size(500, 9), "in memory and in a folder, single and in batches"),
     "load": Benchmark("load", Size(100_000, 20), "new titles, beside as many that no seal took"),
     "raw": Benchmark("raw", Size(200, 7), "bare files and requests against the stores"),
