@@ -56,6 +56,7 @@ if TYPE_CHECKING:
     from ledger.local.processes import Processes
     from ledger.log import Log, Pending
     from ledger.sealing.ceremony import Ceremony, PublishedTrust
+    from ledger.sealing.feed import LoggedChange
     from ledger.sealing.seal import Sealed
     from ledger.sealing.witnesses import Cosigned, Witnesses
     from ledger.tlog.checkpoint import SignedCheckpoint
@@ -93,6 +94,7 @@ __all__ = [
     "Ledger",
     "LedgerError",
     "Log",
+    "LoggedChange",
     "MalformedError",
     "NotFoundError",
     "NotInLaw",
@@ -141,6 +143,7 @@ _SLOW = {
     "Cosigned": "ledger.sealing.witnesses",
     "Leaf": "ledger.tlog.objects",
     "Log": "ledger.log",
+    "LoggedChange": "ledger.sealing.feed",
     "Pending": "ledger.log",
     "Processes": "ledger.local.processes",
     "Proposal": "ledger.trust.proposal",

@@ -31,6 +31,7 @@ from ledger.format.times import CLOCK_SKEW, parse_time
 from ledger.local.files import check_outside
 from ledger.local.parallel import cores
 from ledger.sealing.cosign import add_cosignatures
+from ledger.sealing.feed import read_changes
 from ledger.sealing.pending import pending_titles
 from ledger.sealing.reader import LogReader
 from ledger.sealing.seal import Sealed, seal
@@ -51,6 +52,7 @@ if TYPE_CHECKING:
     from ledger.format.entry import Entry
     from ledger.format.keys import AnySigner
     from ledger.ledger import Ledger
+    from ledger.sealing.feed import LoggedChange
     from ledger.sealing.pending import Moved
     from ledger.sealing.witnesses import Witnesses
     from ledger.tlog.checkpoint import Checkpoint, SignedCheckpoint, WitnessKey
@@ -289,6 +291,34 @@ class Log:
             return None
         message = f"{key}: missing, or behind version {logged.version}, which the log has"
         return Finding("warning", "bad-record", key, message)
+
+    def changes(
+        self,
+        *,
+        after: int | None = None,
+        limit: int | None = None,
+        signed: SignedCheckpoint | None = None,
+    ) -> Iterator[LoggedChange]:
+        """The leaves of the log in its order, each with the entry that it names, checked.
+
+        ``after``: only those after this leaf. ``signed`` is the checkpoint to read up to, one that
+        ``checkpoint`` returned; by default the published one. The numbers of leaves have no gap:
+        one that is about no entry is there as well.
+
+        The first leaf that does not hold raises, after those before it: IntegrityError, TrustError,
+        or UnsupportedFormatError. Raises InvalidError if the log has no leaf ``after``, and what
+        ``checkpoint`` does.
+        """
+        checkpoint = (signed or self.checkpoint()).checkpoint
+        start = 0 if after is None else after + 1
+        if not 0 <= start <= checkpoint.size or (limit is not None and limit < 0):
+            raise InvalidError(
+                f"the log has no leaf {after}: it has {checkpoint.size:,} leaves, from 0 on",
+                hint="if you have seen that leaf, the log was set back: keep the checkpoint that"
+                " you have, and ask the registry",
+            )
+        end = checkpoint.size if limit is None else min(checkpoint.size, start + limit)
+        return read_changes(self._history, self.reader, checkpoint, start, end)
 
     def pending(self, most: int | None = None) -> Pending:
         """Return what waits for the next seal. At most ``most`` markers are counted.

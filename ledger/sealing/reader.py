@@ -8,6 +8,7 @@ and compares it with that of a checkpoint.
 from __future__ import annotations
 
 from contextlib import suppress
+from dataclasses import replace
 from itertools import islice
 from typing import TYPE_CHECKING
 
@@ -272,14 +273,32 @@ class LogReader:
             builder.append(leaf)
             yield leaf
         if builder.root() != checkpoint.root:
-            key = f"{layout.LOG}tile/"
-            raise IntegrityError(
-                f"{key}: the leaves do not lead to the root of the checkpoint of"
-                f" {checkpoint.size} leaves",
-                hint="'ledger audit' names the object that is damaged",
-                reason="wrong-root",
-                object_key=key,
-            )
+            raise _not_leading(checkpoint)
+
+    def proved_part(self, checkpoint: Checkpoint, start: int, end: int) -> list[bytes]:
+        """The leaves of a checkpoint from ``start`` to before ``end``, all of them proved.
+
+        Raises IntegrityError (``wrong-root``, ``tile-missing``).
+        """
+        if start >= end:
+            return []
+        tiles = [_whole(tile, checkpoint.size) for tile in entries_tiles(end, start)]
+        read = zip(tiles, self.read_tiles(tiles), strict=True)
+        leaves = [leaf for tile, data in read for leaf in self._decode(tile, data)]
+        leaves = leaves[start % WIDTH :][: end - start]
+        try:
+            # The store's word, but the root that comes of it is proved.
+            edge = Edge.read(start, self.hashes(checkpoint.size))
+            for leaf in leaves:
+                edge.append(hash_leaf(leaf))
+            self.check_continues(checkpoint, replace(checkpoint, size=end, root=edge.root()))
+        except MalformedError as error:
+            raise _wrong_tile(f"{layout.LOG}tile/", error) from error
+        except IntegrityError as error:
+            if error.reason != "not-consistent":
+                raise
+            raise _not_leading(checkpoint) from error
+        return leaves
 
     # -- Records of titles ---------------------------------------------------------------------
 
@@ -647,6 +666,16 @@ def _prove_continues(old_size: int, new_size: int, hashes: ReadHashes) -> tuple[
         return consistency_proof(old_size, new_size, hashes)
     except MalformedError as error:
         raise _wrong_tile(f"{layout.LOG}tile/", error) from error
+
+
+def _not_leading(checkpoint: Checkpoint) -> IntegrityError:
+    key = f"{layout.LOG}tile/"
+    return IntegrityError(
+        f"{key}: the leaves do not lead to the root of the checkpoint of {checkpoint.size} leaves",
+        hint="'ledger audit' names the object that is damaged",
+        reason="wrong-root",
+        object_key=key,
+    )
 
 
 def _wrong_tile(key: str, error: LedgerError) -> IntegrityError:
