@@ -40,7 +40,7 @@ from ledger.tlog.checkpoint import cosign
 from ledger.tlog.note import add_signatures
 from ledger.tlog.objects import Leaf, decode_leaf, leaf_of
 from ledger.verification.by_log import MAX_DELAY, LogAudit
-from ledger.verification.replay import last_logged
+from ledger.verification.replay import check_kept, last_logged
 from ledger.verification.run import Verification
 
 if TYPE_CHECKING:
@@ -152,18 +152,26 @@ class Log:
         )
 
     def checkpoint(
-        self, *, verify: bool = False, witnesses: Iterable[WitnessKey] = ()
+        self,
+        *,
+        verify: bool = False,
+        since: bytes | None = None,
+        witnesses: Iterable[WitnessKey] = (),
     ) -> SignedCheckpoint:
         """The published checkpoint, signed by the log's keys.
 
         ``verify``: also check that the newest tiles lead to its root. Only an audit checks all
-        the others. ``witnesses``: those whose cosignatures are looked at; how many are enough
+        the others. ``since``: the note of one that was kept from before, which the log must
+        continue. ``witnesses``: those whose cosignatures are looked at; how many are enough
         is for a ``WitnessPolicy`` to say. Raises NotFoundError if there is no log yet,
         TrustError or IntegrityError if a key of the log did not sign it, or a witness's
-        signature is wrong.
+        signature is wrong; IntegrityError (reason ``log-set-back``, ``not-consistent``,
+        ``memory-disowned``) if the log does not continue ``since``.
         """
         self._check_pinned()
         signed = self.reader.checkpoint(witnesses)
+        if since is not None:
+            check_kept(self.reader, signed, since)
         if signed is None:
             raise NotFoundError(
                 f"there is no log in {self._history.store.url}",

@@ -8,7 +8,6 @@ import stat
 import sys
 from contextlib import closing, contextmanager
 from pathlib import Path
-from threading import Event
 from typing import TYPE_CHECKING, Any, BinaryIO, cast
 
 import typer
@@ -17,6 +16,7 @@ from cli.batch.lines import Lines
 from cli.batch.outcomes import Shown, Tally, complain
 from cli.inputs import reading, spooled
 from cli.terminal.output import counted, print_json
+from cli.terminal.progress import stopped_by
 from ledger import InvalidError
 
 if TYPE_CHECKING:
@@ -120,7 +120,7 @@ def _append_lines(ledger: Ledger, lines: Lines, shown: Shown, *, guards: Guards)
             yield draft
 
     tally = Tally(lines.total, shown)
-    with _interruptible() as stopped:
+    with stopped_by(signal.SIGINT) as stopped:
         outcomes = ledger.append_many(
             drafts(), guards=guards, stop=lambda: stopped.is_set() or tally.gave_up
         )
@@ -134,24 +134,3 @@ def _append_lines(ledger: Ledger, lines: Lines, shown: Shown, *, guards: Guards)
     if stopped.is_set() and tally.missing:
         raise KeyboardInterrupt
     return tally.code
-
-
-@contextmanager
-def _interruptible() -> Iterator[Event]:
-    """Give an event that the first Ctrl-C sets, to finish what is being written.
-
-    The second Ctrl-C interrupts as usual.
-    """
-    stopped = Event()
-    before = signal.getsignal(signal.SIGINT)
-
-    def stop(*_: object) -> None:
-        stopped.set()
-        signal.signal(signal.SIGINT, before)
-
-    if before is not signal.SIG_IGN:  # a background job ignores Ctrl-C
-        signal.signal(signal.SIGINT, stop)
-    try:
-        yield stopped
-    finally:
-        signal.signal(signal.SIGINT, before)

@@ -32,6 +32,7 @@ COMMANDS = {
     "check": "check:check",
     "verifier": "verifier:verifier",
     "titles": "titles:titles",
+    "changes": "changes:changes",
     "status": "status:status",
     "doctor": "doctor:doctor",
     "export": "export:export",

@@ -1,12 +1,13 @@
-"""Show the progress of a verification, and keep Ctrl-C working while it waits."""
+"""Show the progress of a verification, and keep Ctrl-C working while something waits."""
 
 from __future__ import annotations
 
+import signal
 import sys
 import time
 from contextlib import contextmanager, suppress
 from queue import Empty, SimpleQueue
-from threading import Thread
+from threading import Event, Thread
 from typing import TYPE_CHECKING, TypeVar
 
 from ledger.errors import LedgerError
@@ -16,7 +17,7 @@ if TYPE_CHECKING:
 
     from ledger import Report
 
-__all__ = ["Meter", "heeding", "verifying"]
+__all__ = ["Meter", "heeding", "stopped_by", "verifying"]
 
 EVERY = 0.1
 """Seconds between two updates; drawing one for each title would take longer than verifying it."""
@@ -124,3 +125,30 @@ def heeding(work: Callable[[], T]) -> T:
     if error is not None:
         raise error
     return result  # type: ignore[return-value]  # without an error there is a result
+
+
+@contextmanager
+def stopped_by(*signals: signal.Signals) -> Iterator[Event]:
+    """Give an event that the first of these signals sets, to finish what is under way.
+
+    The next one does what it did before. One that is ignored, as Ctrl-C is in a background job,
+    stays so.
+    """
+    stopped = Event()
+    before = {number: signal.getsignal(number) for number in signals}
+
+    def restore() -> None:
+        for number, handler in before.items():
+            signal.signal(number, handler)
+
+    def stop(*_: object) -> None:
+        stopped.set()
+        restore()
+
+    for number, handler in before.items():
+        if handler is not signal.SIG_IGN:
+            signal.signal(number, stop)
+    try:
+        yield stopped
+    finally:
+        restore()

@@ -15,7 +15,8 @@ from ledger.errors import (
     TrustError,
 )
 from ledger.format import layout
-from ledger.sealing.reader import check_remembered
+from ledger.sealing.disowned import disowned_ranges
+from ledger.sealing.reader import check_remembered, judge_disowned
 from ledger.tlog.merkle import HASH_BYTES, check_inclusion, inclusion_proof
 from ledger.tlog.objects import Leaf, decode_leaf
 from ledger.tlog.tiles import ENTRIES, WIDTH, Tile, TileBuilder
@@ -24,10 +25,10 @@ if TYPE_CHECKING:
     from collections.abc import Iterator
 
     from ledger.sealing.reader import LogReader
-    from ledger.tlog.checkpoint import Checkpoint
+    from ledger.tlog.checkpoint import Checkpoint, SignedCheckpoint
     from ledger.tlog.objects import AnyLeaf
 
-__all__ = ["last_logged", "rehash"]
+__all__ = ["check_kept", "last_logged", "rehash"]
 
 AHEAD = 16
 """Tiles of hashes compared at once."""
@@ -137,8 +138,7 @@ def last_logged(log: LogReader, title_number: str, note: bytes) -> Leaf | None:
     (reason ``wrong-root``) or give one version two addresses (``forked``).
     """
     sought = f'"title_number":"{layout.check_title_number(title_number)}",'.encode()
-    kept = _open_kept(log, note)
-    check_remembered(log, log.checkpoint(), kept)
+    kept = check_kept(log, log.checkpoint(), note)
     found: dict[Leaf, None] = {}
     for data in log.proved_leaves(kept):
         if sought in data and isinstance(leaf := decode_leaf(data), Leaf):
@@ -159,6 +159,31 @@ def _newest(leaves: list[Leaf]) -> Leaf | None:
                 object_key=key,
             )
     return newest
+
+
+def check_kept(log: LogReader, published: SignedCheckpoint | None, note: bytes) -> Checkpoint:
+    """Check that the log continues a checkpoint that was kept, and return that one.
+
+    Raises what ``check_remembered`` does, but IntegrityError (reason ``memory-disowned``) if a
+    thief of the log's key may have signed what was kept, and MalformedError, TrustError if it is no
+    checkpoint of this log.
+    """
+    kept = _open_kept(log, note)
+    try:
+        check_remembered(log, published, kept)
+    except IntegrityError as error:
+        disagrees = error.reason in {"log-set-back", "not-consistent"}
+        if not disagrees or judge_disowned(log, note) is None:
+            raise
+        starts = [start for start, _ in disowned_ranges(log.keyring)]
+        raise IntegrityError(
+            f"{KEPT} of {kept.size:,} leaves disagrees with the log, and is signed by no key of the"
+            " log that counts any more: a thief may have made it",
+            hint=f"what you have of the log from leaf {min(starts)} on may be the thief's",
+            reason="memory-disowned",
+            object_key=layout.LOG_CHECKPOINT,
+        ) from error
+    return kept
 
 
 def _open_kept(log: LogReader, note: bytes) -> Checkpoint:
