@@ -19,6 +19,7 @@ from ledger.service.http.parameters import only_known_parameters
 from ledger.service.metrics import Metrics
 from ledger.service.middleware import middleware_of
 from ledger.service.openapi.routes import build_contract
+from ledger.service.routes.changes import ChangeRoutes
 from ledger.service.routes.health import HealthRoutes
 from ledger.service.routes.listing import ListingRoutes
 from ledger.service.routes.log import LogRoutes
@@ -88,6 +89,7 @@ def create_app(
         WriteRoutes(context),
         TitleRoutes(context),
         LogRoutes(context),
+        ChangeRoutes(context),
         TrustRoutes(context),
         HealthRoutes(context, contract),
     ):

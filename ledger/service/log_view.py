@@ -30,6 +30,7 @@ if TYPE_CHECKING:
     from ledger.format.entry import Entry
     from ledger.format.keyring import Keyring
     from ledger.ledger import Ledger
+    from ledger.sealing.feed import LoggedChange
     from ledger.tlog.checkpoint import SignedCheckpoint
     from ledger.tlog.objects import SealedRecord
     from ledger.tlog.receipt import Receipt
@@ -106,6 +107,24 @@ class LogView:
         """Read a tile; raises IntegrityError (reason ``tile-missing``)."""
         (data,) = self._reader.read_tiles([tile])
         return data
+
+    def changes(
+        self, after: int | None, limit: int, *, whole: bool = False
+    ) -> tuple[list[LoggedChange], int]:
+        """Read changes after a leaf, and how many leaves the published log has.
+
+        What holds before the first leaf that does not is returned, unless all is asked for as a
+        ``whole``; if that leaf is the first one, this raises what ``Log.changes`` does.
+        """
+        signed = self.checkpoint()
+        found: list[LoggedChange] = []
+        try:
+            for change in self._log.changes(after=after, limit=limit, signed=signed):
+                found.append(change)  # noqa: PERF402 -- what came before an error counts
+        except LedgerError:
+            if whole or not found:
+                raise
+        return found, signed.checkpoint.size
 
     def receipt(self, entry: Entry) -> Receipt:
         """Make the receipt of an entry.

@@ -14,14 +14,18 @@ from ledger.format.layout import ADDRESS, MAX_TITLE_NUMBER, TITLE_NUMBER
 from ledger.service.http.errors import RequestError
 
 __all__ = [
+    "MANY_CHANGES",
     "MANY_ENTRIES",
     "MANY_TITLES",
     "Address",
     "AddressOrPrefix",
     "After",
+    "AfterLeaf",
+    "Archive",
     "Effective",
     "Expect",
     "Limit",
+    "ManyChanges",
     "ManyTitles",
     "NewRevision",
     "OldRevision",
@@ -39,6 +43,7 @@ __all__ = [
 MANY_ENTRIES = 20
 """Entries on a page. Each takes one read."""
 MANY_TITLES = 100
+MANY_CHANGES = 100
 
 NUMBER = re.compile(r"[1-9][0-9]{0,15}")
 
@@ -47,6 +52,13 @@ def _plain_number(value: object) -> object:
     """Refuse what only Python accepts as a number: 1_0, +1, 1.0, 01, or spaces around it."""
     if isinstance(value, str) and not NUMBER.fullmatch(value):
         raise ValueError("not a number of 1 or more, in digits")
+    return value
+
+
+def _plain_index(value: object) -> object:
+    """Do the same for a number that may be 0."""
+    if isinstance(value, str) and value != "0" and not NUMBER.fullmatch(value):
+        raise ValueError("not a number of 0 or more, in digits")
     return value
 
 
@@ -148,6 +160,21 @@ Prefix: TypeAlias = Annotated[
 ]
 ManyTitles: TypeAlias = Annotated[
     int, BeforeValidator(_plain_number), Query(ge=1, le=1000, description="How many at most.")
+]
+
+
+AfterLeaf: TypeAlias = Annotated[
+    int | None,
+    BeforeValidator(_plain_index),
+    Query(ge=0, le=10**15, description="Only what comes after this leaf of the log."),
+]
+ManyChanges: TypeAlias = Annotated[
+    int, BeforeValidator(_plain_number), Query(ge=1, le=256, description="How many at most.")
+]
+Archive: TypeAlias = Annotated[
+    int | None,
+    BeforeValidator(_plain_index),
+    Query(ge=0, le=10**13, description="An archive: 2 has the leaves 200 to 299."),
 ]
 
 

@@ -20,7 +20,9 @@ if TYPE_CHECKING:
 __all__ = [
     "APPEND",
     "APPEND_ANY",
+    "ATOM",
     "BUNDLE",
+    "CHANGES",
     "CHECKPOINT",
     "DIFF",
     "DOCS",
@@ -231,6 +233,13 @@ BUNDLE = _contract(
 CHECKPOINT = _file("getCheckpoint", "The signed note (c2sp.org/tlog-checkpoint)", "text/plain")
 TILE = _file("getTile", "The tile (c2sp.org/tlog-tiles)", "application/octet-stream")
 RECEIPT = _file("getReceipt", "The receipt (c2sp.org/tlog-proof)", "text/plain", "Ledger-Address")
+CHANGES = _contract(
+    "listChanges",
+    {200: _ok("Leaves of the log, in order", _json("Changes"), "ETag", "Link"), 304: NOT_MODIFIED},
+    TAGGED,
+    openapi_extra={"parameters": [IF_NONE_MATCH]},
+)
+ATOM = _file("getFeed", "The feed (RFC 4287, RFC 5005)", "application/atom+xml")
 TRUST = _read("getTrust", "Trust", "The newest trust file that this service accepts")
 TRUST_FILE = _contract(
     "getTrustFile",

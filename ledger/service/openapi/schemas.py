@@ -33,6 +33,7 @@ def _array(items: Schema) -> Schema:
 
 
 TEXT: Schema = {"type": "string"}
+URL: Schema = {"type": "string", "format": "uri"}
 COUNT: Schema = {"type": "integer", "minimum": 0}
 ADDRESS_: Schema = {"type": "string", "pattern": HEX, "example": EXAMPLE}
 PARENT: Schema = {"type": ["string", "null"], "pattern": HEX}
@@ -123,7 +124,7 @@ SCHEMAS: dict[str, Schema] = {
         description="The document, exactly as it was posted, with its number and digest.",
         example={"address": "1 low street", "title_number": "TN1234567", "sha256": EXAMPLE},
     ),
-    "Titles": _object({"titles": _array({"type": "string", "format": "uri"})}),
+    "Titles": _object({"titles": _array(URL)}),
     "Entry": _object(
         {"entry": _object({**MEMBERS, "text": ADDRESS_}), "signature": TEXT},
         {
@@ -178,6 +179,28 @@ SCHEMAS: dict[str, Schema] = {
                 "items": ref("schemas", "Change"),
                 "description": "null: a text is erased.",
             },
+        }
+    ),
+    "LoggedChange": _object(
+        {
+            "leaf": {**COUNT, "description": "The number of the leaf. It never changes."},
+            "type": {**TEXT, "description": "entry, trust, or another."},
+        },
+        {
+            "address": ADDRESS_,
+            **{name: MEMBERS[name] for name in MEMBERS if name not in {"ledger", "parent"}},
+            "trust": {**ADDRESS_, "description": "Of a trust leaf: the sha256 of the trust file."},
+            "erased": ERASED,
+            "standing": STANDING,
+            "disowned": {"const": True, "description": "A thief made it: it counts for nothing."},
+            "links": {"type": "object", "additionalProperties": URL},
+        },
+        description="A leaf of the log. All but leaf, type, version and trust are of an entry.",
+    ),
+    "Changes": _object(
+        {
+            "changes": _array(ref("schemas", "LoggedChange")),
+            "next": {**URL, "description": "Where to go on, now or later."},
         }
     ),
     "Order": _object(
