@@ -102,8 +102,8 @@ class BookmarkFile:
         try:
             write_file(self.path, data, replace=True, mode=0o600)
         except StoreError as error:
-            said = f"leaf {leaf} is done, and that can't be recorded: {error}"
-            raise type(error)(said, hint="the next run gives it out again") from error
+            # No StoreUnavailable: whoever tries again would give it out again and again.
+            raise StoreError(f"how far this is can't be recorded: {error}") from error
 
     def _malformed(self, why: str) -> MalformedError:
         return MalformedError(f"not the state of a subscriber: {self.path}: {why}", hint=DECIDE)

@@ -197,9 +197,9 @@ class Subscriber:
         signed = log.checkpoint(since=self._note)
         # What it has may be by keys that were listed since, and files are there before their use.
         ledger.history.follow_trust()
+        new = log.changes(after=self._leaf, signed=signed)
         if signed.note != self._note:
             self._keep(self._leaf, signed.note)
-        new = log.changes(after=self._leaf, signed=signed)
         self._is_reading = True
         yield from new
         self._read_up = signed.note

@@ -13,7 +13,7 @@ from ledger.errors import IntegrityError, LedgerError
 from ledger.format import layout
 from ledger.format.standing import STANDS, Positions, stand_members
 from ledger.sealing.disowned import find_bogus, is_doubtful
-from ledger.titles.history import missing_text
+from ledger.titles.history import missing_text, perhaps_erased
 from ledger.titles.trust_files import accepted_by
 from ledger.tlog.objects import Leaf, OtherLeaf, TrustLeaf, decode_leaf, leaf_of
 from ledger.tlog.tiles import WIDTH
@@ -22,7 +22,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterator
 
     from ledger.format.entry import Entry
-    from ledger.format.standing import Stand
+    from ledger.format.standing import Stand, Standing
     from ledger.sealing.reader import LogReader
     from ledger.titles.history import History
     from ledger.tlog.checkpoint import Checkpoint
@@ -92,12 +92,13 @@ def _read_entries(
         if isinstance(leaf, Leaf)
     ]
     found = history.store.get_many(keys)
+    entries = _Entries(history)
     for index, leaf in enumerate(leaves, start):
         if isinstance(leaf, LedgerError):
             raise leaf
         if isinstance(leaf, Leaf):
             key, blob = next(found)
-            yield _open(history, index, leaf, key, blob.data if blob else None)
+            yield entries.open(index, leaf, key, blob.data if blob else None)
         else:
             is_disowned = isinstance(leaf, TrustLeaf) and _is_bogus_trust(history, index, leaf)
             yield LoggedChange(index, leaf, is_disowned=is_disowned)
@@ -111,49 +112,65 @@ def _is_bogus_trust(history: History, index: int, leaf: TrustLeaf) -> bool:
     return file is None or file.digest != leaf.digest
 
 
-def _open(history: History, index: int, leaf: Leaf, key: str, data: bytes | None) -> LoggedChange:
-    row = (leaf.version, leaf.address, index)
-    if is_doubtful(history.keyring, index) and find_bogus(
-        history.store, history.keyring, leaf.title_number, [row], leaf.version
-    ):
-        return LoggedChange(index, leaf, is_disowned=True)
-    if data is None:
-        history.check_there()
-        raise IntegrityError(
-            f"{key}: missing, and leaf {index} of the log names it",
-            hint=f"'ledger verify {leaf.title_number}' tells more; a bundle can bring it back",
-            reason="entry-missing",
-            object_key=key,
-        )
-    entry = history.open(data, leaf.title_number, key, leaf.address)
-    if leaf_of(entry) != leaf:
-        raise _not_as_logged(index, leaf, f"its entry is version {entry.version}")
-    stand = _judge(history, index, leaf, entry)
-    order = _find_order(history, entry) if entry.is_withheld else None
-    return LoggedChange(index, leaf, entry, stand, order)
+class _Entries:
+    """Opens the entries that some leaves name.
 
+    A chain is walked only if a leaf does not tell by itself how its entry stands; then once, and
+    only as far down as needed.
+    """
 
-def _judge(history: History, index: int, leaf: Leaf, entry: Entry) -> Stand:
-    """Say how an entry stands; its chain is walked only if its own leaf does not tell."""
-    here = Positions({entry.address: index})
-    stand = history.standing(leaf.title_number, lambda *_: here).take(entry)
-    if stand.stands:
-        return stand
-    for each, stand in history.judged(history.head(leaf.title_number)):
-        if each.address == entry.address:
-            return stand
-        if each.version <= entry.version:
-            break
-    raise _not_as_logged(index, leaf, "the title's chain does not lead through it")
+    def __init__(self, history: History) -> None:
+        self._history = history
+        self._walks: dict[str, tuple[Iterator[tuple[Entry, bytes]], Standing]] = {}
+        self._stands: dict[str, Stand] = {}
 
+    def open(self, index: int, leaf: Leaf, key: str, data: bytes | None) -> LoggedChange:
+        """Check the object that a leaf names, and say how the entry stands."""
+        history = self._history
+        row = (leaf.version, leaf.address, index)
+        if is_doubtful(history.keyring, index) and find_bogus(
+            history.store, history.keyring, leaf.title_number, [row], leaf.version
+        ):
+            return LoggedChange(index, leaf, is_disowned=True)
+        if data is None:
+            history.check_there()
+            raise IntegrityError(
+                f"{key}: missing, and leaf {index} of the log names it",
+                hint=f"'ledger verify {leaf.title_number}' tells more; a bundle can bring it back",
+                reason="entry-missing",
+                object_key=key,
+            )
+        entry = history.open(data, leaf.title_number, key, leaf.address)
+        if leaf_of(entry) != leaf:
+            raise _not_as_logged(index, leaf, f"its entry is version {entry.version}")
+        # Mostly the leaf itself shows that the entry counts, whatever is above it.
+        here = Positions({entry.address: index})
+        stand = history.standing(leaf.title_number, lambda *_: here).take(entry)
+        if stand.stands and not entry.is_withheld:
+            return LoggedChange(index, leaf, entry, stand)
+        found = self._find(entry)
+        if found is None:
+            raise _not_as_logged(index, leaf, "the title's chain does not lead through it")
+        stand, standing = found
+        order = standing.erased.get(entry.version) if entry.is_withheld else None
+        if entry.is_withheld and order is None:
+            is_open = entry.version in standing.perhaps_erased
+            raise perhaps_erased(entry) if is_open else missing_text(entry)
+        return LoggedChange(index, leaf, entry, stand, order)
 
-def _find_order(history: History, entry: Entry) -> Entry:
-    """Return what orders a text erased that is gone; raises IntegrityError if nothing does."""
-    head = history.head(entry.title_number)
-    order = history.orders(head, entry.version).get(entry.version)
-    if order is None:
-        raise missing_text(entry)
-    return order
+    def _find(self, entry: Entry) -> tuple[Stand, Standing] | None:
+        """Say how an entry stands, and what those above it order; None: no chain has it."""
+        history, title_number = self._history, entry.title_number
+        if title_number not in self._walks:
+            walk = history.walk_short(history.head(title_number))
+            self._walks[title_number] = walk, history.standing(title_number)
+        walk, standing = self._walks[title_number]
+        while entry.address not in self._stands:
+            each = next(walk, None)
+            if each is None:
+                return None
+            self._stands[each[0].address] = standing.take(each[0])
+        return self._stands[entry.address], standing
 
 
 def _not_as_logged(index: int, leaf: Leaf, why: str) -> IntegrityError:

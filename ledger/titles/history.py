@@ -48,6 +48,7 @@ __all__ = [
     "missing_entry",
     "missing_text",
     "not_standing",
+    "perhaps_erased",
 ]
 
 HEADS = 256
@@ -285,7 +286,7 @@ class History:
                 entry = entry.without_text()
             elif entry.is_withheld:
                 if entry.version in standing.perhaps_erased:
-                    raise _perhaps_erased(entry)
+                    raise perhaps_erased(entry)
                 raise missing_text(entry)
             yield entry, standing.take(entry)
             entry = self.parent(entry)
@@ -564,7 +565,7 @@ def check_address(key: str, data: bytes, address: str) -> None:
         )
 
 
-def _perhaps_erased(entry: Entry) -> TrustError:
+def perhaps_erased(entry: Entry) -> TrustError:
     """The error of a text that is gone, if nobody can tell whether an entry above may erase it."""
     key = layout.entry_key(entry.title_number, entry.address)
     return TrustError(

@@ -15,8 +15,8 @@ from ledger.errors import (
     TrustError,
 )
 from ledger.format import layout
-from ledger.sealing.disowned import disowned_ranges
 from ledger.sealing.reader import check_remembered, judge_disowned
+from ledger.titles.trust_files import accepted_by
 from ledger.tlog.merkle import HASH_BYTES, check_inclusion, inclusion_proof
 from ledger.tlog.objects import Leaf, decode_leaf
 from ledger.tlog.tiles import ENTRIES, WIDTH, Tile, TileBuilder
@@ -175,15 +175,23 @@ def check_kept(log: LogReader, published: SignedCheckpoint | None, note: bytes) 
         disagrees = error.reason in {"log-set-back", "not-consistent"}
         if not disagrees or judge_disowned(log, note) is None:
             raise
-        starts = [start for start, _ in disowned_ranges(log.keyring)]
         raise IntegrityError(
             f"{KEPT} of {kept.size:,} leaves disagrees with the log, and is signed by no key of the"
             " log that counts any more: a thief may have made it",
-            hint=f"what you have of the log from leaf {min(starts)} on may be the thief's",
+            hint=f"what you have of the log from leaf {_first_doubtful(log, note)} on may be the"
+            " thief's",
             reason="memory-disowned",
             object_key=layout.LOG_CHECKPOINT,
         ) from error
     return kept
+
+
+def _first_doubtful(log: LogReader, note: bytes) -> int:
+    """The leaf from which on none of the keys that signed a checkpoint counts any more."""
+    accepted = accepted_by(log.keyring)
+    signed_by = log.open(note, any_algorithm=True).signed_by
+    ends = [accepted.end_of(key.key_id) for key in signed_by] if accepted else []
+    return min((end for end in ends if end is not None), default=0)
 
 
 def _open_kept(log: LogReader, note: bytes) -> Checkpoint:

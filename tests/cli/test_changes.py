@@ -134,6 +134,11 @@ def test_a_new_state_begins_where_it_is_told_to(sealed: Shell) -> None:
     assert leaves(sealed("changes --state other --json").lines) == [4]
 
 
+def test_a_new_state_does_not_keep_a_leaf_that_the_log_never_had(sealed: Shell) -> None:
+    assert "no leaf 9" in sealed.fails(65, "changes --state place --after 9")
+    assert not (sealed.folder / "place").exists()
+
+
 def test_a_state_that_is_not_this_subscriber_s_is_refused(sealed: Shell) -> None:
     sealed("changes --state place -q")
     place = sealed.folder / "place"
@@ -238,6 +243,21 @@ def test_what_is_sealed_later_follows_and_a_store_that_is_away_is_waited_for(
     assert code == 0
     assert said.count(b"trying again") == 1
     assert json.loads((sealed.folder / "place").read_bytes())["leaf"] == 5
+
+
+def test_what_cannot_be_recorded_ends_it(sealed: Shell) -> None:
+    (sealed.folder / "kept").mkdir()
+    follower = Follower(sealed, "--state kept/place")
+    try:
+        assert [follower.leaf() for _ in range(4)] == [0, 1, 2, 3]
+        time.sleep(0.2)
+        shutil.rmtree(sealed.folder / "kept")
+        add(sealed, "TN5")
+        given_out, said = follower._process.communicate(timeout=PATIENCE)
+        assert (follower._process.returncode, given_out) == (13, b"")
+        assert b"how far this is can't be recorded" in said
+    finally:
+        follower.close()
 
 
 @pytest.mark.parametrize("ignoring", [False, True])

@@ -210,6 +210,26 @@ def test_an_entry_whose_text_is_erased_is_still_there(titles: Log, tmp_path: Pat
     assert logged_change_json(order)["erases"] == [1, 2]
 
 
+def test_a_text_that_is_gone_without_an_order_ends_it_at_its_own_leaf(
+    titles: Log, tmp_path: Path
+) -> None:
+    ledger = ledger_in(titles.reader.store)
+    ledger.erase("TN1", [1, 3], reference="court order 7", message="by order")
+    titles.seal(LOG_KEY, tmp_path / "memory")
+    assert ledger.finish_erasure("TN1").is_done
+    second = ledger.entry("TN1", "v2")
+    key = entry_key("TN1", second.address)
+    blob = ledger.store.get(key)
+    assert blob is not None
+    ledger.store.replace(key, second.without_text().data, blob.version)
+    found, reason = until_it_fails(titles.changes)
+    assert ([change.index for change in found], reason) == ([0], "text-missing")
+    found, reason = until_it_fails(lambda: titles.changes(after=1))
+    assert [change.index for change in found] == [2, 3, 4, 5, 6]
+    assert [change.index for change in found if change.order] == [2]
+    assert reason == ""
+
+
 @pytest.fixture
 def siege(tmp_path: Path) -> Siege:
     return Siege(tmp_path, registrars="alice bob")

@@ -669,9 +669,17 @@ def test_a_sealer_that_followed_the_thief_forgets_the_thiefs_tree_once(siege):
     siege.log_leaves(Leaf("TN2", 1, entry.address))
     siege.seal()  # follows
     assert_clean(siege, state="state")
+    kept = siege.log().checkpoint().note
     siege.restore(before)
     good = siege.checkpoint().size
+    with pytest.raises(IntegrityError) as raised:
+        siege.log().checkpoint(since=kept)
+    assert raised.value.reason == "log-set-back"
     revoke_log_key(siege, good)
+    with pytest.raises(IntegrityError) as raised:
+        siege.log().checkpoint(since=kept)
+    assert raised.value.reason == "memory-disowned"
+    assert f"from leaf {good} on" in raised.value.hint
     found = slugs(siege.audit("state"))
     assert "memory-disowned" in found
     assert "log-set-back" not in found
