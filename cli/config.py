@@ -92,6 +92,22 @@ class Config:
                 return _check_store(store, source), source
         return DEFAULT_STORE, THE_DEFAULT
 
+    def open_store(self, flag: str | None = None, connections: int | None = None) -> Store:
+        """Open the store to use.
+
+        The token in LEDGER_TOKEN goes only where the user named the store: whoever filled a folder
+        could otherwise collect it.
+        """
+        url, source = self.choose_store(flag)
+        return self.open_named(url, connections, with_token=source not in FOUND)
+
+    def open_named(
+        self, url: str, connections: int | None = None, *, with_token: bool = True
+    ) -> Store:
+        """Open a store that the user named."""
+        token = self.environment.get("LEDGER_TOKEN") if with_token else None
+        return open_store(url, connections=self.connections(connections), bearer=token or None)
+
     def connections(self, flag: int | None = None) -> int:
         """Return how many requests to a bucket may run at once."""
         if flag is not None:
@@ -239,11 +255,23 @@ class Config:
         known = self._known_stores()
         return next((known[name] for name in _names_of(store) if name in known), None)
 
-    def remember_store(self, store: str | Store, origin: str) -> None:
-        """Record which ledger a store was made for; only while ``changing``."""
-        known = self._known_stores() | dict.fromkeys(_names_of(store), origin)
-        text = json.dumps({"format": 1, "stores": known}, indent=2, sort_keys=True)
-        _write(self.folder / "stores.json", text.encode() + b"\n")
+    def remember_store(self, store: str | Store, origin: str, source: str | None = None) -> None:
+        """Record which ledger a store was made for; only while ``changing``.
+
+        ``source``: the store that it is a copy of.
+        """
+        names = _names_of(store)
+        text = {"format": 1, "stores": self._known_stores() | dict.fromkeys(names, origin)}
+        sources = self._known_stores("sources") | (dict.fromkeys(names, source) if source else {})
+        if sources:
+            text["sources"] = sources
+        shown = json.dumps(text, indent=2, sort_keys=True)
+        _write(self.folder / "stores.json", shown.encode() + b"\n")
+
+    def source_of(self, store: Store) -> str | None:
+        """Return the store that this one was cloned from, if the user did."""
+        known = self._known_stores("sources")
+        return next((known[name] for name in _names_of(store) if name in known), None)
 
     def remember_link(self, store: Store) -> None:
         """If a link leads to a store on record, record the link as well."""
@@ -254,11 +282,12 @@ class Config:
         with suppress(StoreUnavailable), self.changing():  # reading must work without it
             self.remember_store(store, known[resolved[0]])
 
-    def _known_stores(self) -> dict[str, str]:
+    def _known_stores(self, member: str = "stores") -> dict[str, str]:
         path = self.folder / "stores.json"
         data = _read(path)
         try:
-            stores = json.loads(data)["stores"] if data is not None else {}
+            found = json.loads(data) if data is not None else {"stores": {}}
+            stores = found["stores"] if member == "stores" else found.get(member, {})
             return {str(store): str(origin) for store, origin in stores.items()}
         except (ValueError, LookupError, TypeError, AttributeError):
             raise InvalidError(

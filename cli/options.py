@@ -101,7 +101,9 @@ RecordedOption = Annotated[
 StoreOption = Annotated[
     str | None,
     typer.Option(
-        "--store", metavar="STORE", help="A folder, or s3://BUCKET/PREFIX (LEDGER_STORE)."
+        "--store",
+        metavar="STORE",
+        help="A folder, s3://BUCKET/PREFIX, or a URL to read (LEDGER_STORE).",
     ),
 ]
 ConnectionsOption = Annotated[
@@ -111,7 +113,7 @@ ConnectionsOption = Annotated[
         metavar="N",
         min=1,
         max=MAX_CONNECTIONS,
-        help="How many requests to a bucket run at once (LEDGER_CONNECTIONS).",
+        help="How many requests to a bucket or a URL run at once (LEDGER_CONNECTIONS).",
     ),
 ]
 JobsOption = Annotated[

@@ -14,7 +14,6 @@ from cli.keys import own_key
 from cli.terminal.output import note
 from ledger import Answer, Ledger, NotStanding, OutcomeUnknown, StoreError, TrustError
 from ledger.format.standing import STANDS
-from ledger.stores import open_store
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -48,8 +47,10 @@ def open_ledger(
 ) -> Ledger:
     """Open the ledger that the options, the environment and the files name; to append, ``sign``."""
     config = load_config()
-    url, source = config.choose_store(store)
-    opened = open_store(url, connections=config.connections(connections))
+    source = config.choose_store(store)[1]
+    opened = config.open_store(store, connections)
+    if sign:
+        opened.check_writable()
     ledger = Ledger.open(
         opened,
         keyring=config.keyring(),

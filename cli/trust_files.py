@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from contextlib import suppress
+from itertools import islice
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -11,12 +13,13 @@ from cli.config import load_config
 from cli.inputs import read_input
 from cli.terminal.text import printable
 from cli.witnesses import read_checkpoint
-from ledger import InvalidError, MalformedError, TrustError
+from ledger import InvalidError, LedgerError, MalformedError, NotFoundError, TrustError
 from ledger.format.keyring import ALGORITHMS
+from ledger.format.layout import is_address
 from ledger.format.pem import read_public_keys
 from ledger.sealing.ceremony import Ceremony
-from ledger.stores import open_store
 from ledger.titles.identity import check_pinned, read_origin
+from ledger.titles.trust_files import trust_objects
 from ledger.tlog import open_checkpoint
 from ledger.trust import Holder, TrustFile, TrustKey
 from ledger.trust.accept import Signatures
@@ -25,19 +28,27 @@ from ledger.trust.explain import explain, trust_json
 from ledger.trust.proposal import MAX_BYTES, Proposal
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Sequence
+    from collections.abc import Callable, Iterable, Sequence
 
+    from ledger.format.keyring import Root
     from ledger.format.pem import VerifyingKey
     from ledger.stores import Store
     from ledger.tlog import Checkpoint
     from ledger.trust.file import TrustRole
 
+MANY = 10_000
+"""More trust files than any ledger has."""
+
 __all__ = [
+    "check_pin",
     "describe",
+    "file_of",
+    "find_file",
     "find_key_id",
     "open_ceremony",
     "open_place",
     "read_holder",
+    "read_keys",
     "read_position",
     "read_proposal",
     "read_seen",
@@ -50,8 +61,7 @@ __all__ = [
 def open_place(store: str | None) -> tuple[Store, str]:
     """Open a store that must hold the ledger that it is known for; return its origin as well."""
     config = load_config()
-    url, _ = config.choose_store(store)
-    opened = open_store(url)
+    opened = config.open_store(store)
     claimed = read_origin(opened)
     known = config.origin_of(opened)
     if known is not None and claimed != known:
@@ -84,6 +94,53 @@ def read_trust_file(path: Path) -> TrustFile | Proposal:
         raise MalformedError(f"{path}: {error}", hint=error.hint) from error
 
 
+def file_of(found: TrustFile | Proposal) -> TrustFile:
+    """Return the trust file that was read, or that is proposed."""
+    return found.file if isinstance(found, Proposal) else found
+
+
+def find_file(what: str, place: Callable[[], tuple[Store, str]]) -> TrustFile:
+    """Return the trust file that is named by its sha256 in a store, or by its place on the disk.
+
+    ``place``: opens the store, and says which ledger it has to be of.
+    """
+    if not is_address(what):
+        if not Path(what).exists():
+            raise NotFoundError(
+                f"neither a file nor a sha256: {what}",
+                hint="give a trust file, or the 64 hex digits that 'ledger trust show' prints",
+            )
+        file = file_of(read_trust_file(Path(what)))
+        if len(Signatures(file).voices(file)) < file.threshold:
+            raise TrustError(
+                f"{what}: its own holders have not signed it yet",
+                hint=f"ledger trust sign {what}",
+                reason="trust-not-accepted",
+            )
+        return file
+    opened, origin = place()
+    for data in islice(trust_objects(opened), MANY):  # a server may have one for every number
+        with suppress(LedgerError):
+            file = TrustFile.decode(data)
+            if file.digest == what and file.origin == origin:
+                return file
+    raise NotFoundError(
+        f"no trust file in {opened.url} has the sha256 {what}",
+        hint="'ledger trust log' lists those that are there",
+    )
+
+
+def check_pin(before: Root | None, root: Root, how: str) -> None:
+    """Refuse to pin a trust file in the place of another that the user pinned; ``how`` to do it."""
+    if before is not None and before != root:
+        raise TrustError(
+            f"your keyring has pinned another trust file of {root.origin}: version"
+            f" {before.version}, sha256 {before.digest}",
+            hint=f"if you were told of a new one: {how}",
+            reason="trust-not-accepted",
+        )
+
+
 def read_proposal(path: Path) -> Proposal:
     """Read a proposal; raises NotFoundError or MalformedError."""
     found = read_trust_file(path)
@@ -112,7 +169,7 @@ def read_holder(text: str) -> Holder:
     name, equals, file = text.partition("=")
     if not equals or not name:
         raise typer.BadParameter(f"not a holder: {text!a:.80} (expected NAME=FILE)")
-    return Holder(name, tuple(sorted(_read_keys(file), key=lambda key: key.key_id)))
+    return Holder(name, tuple(sorted(read_keys(file), key=lambda key: key.key_id)))
 
 
 def read_trust_key(
@@ -125,7 +182,7 @@ def read_trust_key(
     listed = [each for each in known if len(rest) >= 4 and each.key_id.startswith(rest)]
     if len(listed) == 1 and not Path(rest).exists():
         return [listed[0]._replace(role=role, erase=erase, name=name or listed[0].name)]
-    keys = _read_keys(rest)
+    keys = read_keys(rest)
     known_to = ALGORITHMS[role]
     for key in keys:
         if key.algorithm not in known_to:
@@ -135,7 +192,8 @@ def read_trust_key(
     return [TrustKey(key, name, role, erase) for key in keys]
 
 
-def _read_keys(file: str) -> tuple[VerifyingKey, ...]:
+def read_keys(file: str) -> tuple[VerifyingKey, ...]:
+    """Read a file of public keys; raises NotFoundError or MalformedError."""
     try:
         return read_public_keys(read_input(file))
     except MalformedError as error:

@@ -13,6 +13,7 @@
 from importlib import import_module
 from typing import TYPE_CHECKING
 
+from ledger.bundles.copying import Pulled
 from ledger.bundles.importing import Imported
 from ledger.errors import (
     ConflictError,
@@ -109,6 +110,7 @@ __all__ = [
     "Proven",
     "PublicKey",
     "PublishedTrust",
+    "Pulled",
     "Receipt",
     "ReferenceConflict",
     "Report",

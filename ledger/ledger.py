@@ -10,6 +10,7 @@ from functools import cache
 from itertools import islice
 from typing import TYPE_CHECKING, BinaryIO
 
+from ledger.bundles.copying import pull
 from ledger.bundles.exporting import export, heads_of
 from ledger.bundles.importing import import_bundle
 from ledger.bundles.stripping import strip_bundle
@@ -45,6 +46,7 @@ if TYPE_CHECKING:
     from types import TracebackType
     from typing import Self
 
+    from ledger.bundles.copying import Pulled
     from ledger.bundles.importing import Imported
     from ledger.format.blame import Blame
     from ledger.format.canonical import JSONValue
@@ -334,8 +336,11 @@ class Ledger:
         the packs that hold them. Raises OriginNotPinned if there is a log and the keyring has no
         key of it, IntegrityError for a chain that doesn't hold, OutcomeUnknown if nobody can tell.
         """
-        log_has = self._log_has()
-        erasure = erase_texts(self.history, title_number, log_has or (lambda _: True))
+        self.store.check_writable()
+        return self._erase_texts(title_number, self._log_has() or (lambda _: True))
+
+    def _erase_texts(self, title_number: str, log_has: Callable[[Entry], bool]) -> Erasure:
+        erasure = erase_texts(self.history, title_number, log_has)
         if not erasure.erased:
             return erasure
         left = expel(self.history, title_number, erasure.erased)
@@ -449,6 +454,7 @@ class Ledger:
         the log has of the title: all its leaves are read if its record does not tell. Entries that
         the store lost and a pack has are put back.
         """
+        self.store.check_writable()
         return recover(
             self.history,
             title_number,
@@ -471,16 +477,50 @@ class Ledger:
         them: raises NotStanding for a head that does not stand, NotProven if nobody can tell,
         TrustError if the store has another trust file.
         """
+        self.store.check_writable()
         return import_bundle(self.history, check_source(source), self.clock(), self.finish_erasure)
+
+    def pull(
+        self,
+        source: Ledger,
+        *,
+        each: Callable[[Report], None] = lambda _: None,
+    ) -> Pulled:
+        """Bring what is new in another store of this ledger, as far as its log goes, and verify it.
+
+        ``Ledger.for_import`` prepares a store for its first pull. Each title is verified before
+        anything of it is written, and compared with the log of the source, which has to continue
+        the log that is here. What the log's leaves name is read, so the source need not be listed;
+        without a log, it must be. Erasures are carried out. ``each`` hears of every title that was
+        looked at. A pull that was cut off is finished by the next one.
+
+        Raises IntegrityError, with nothing changed, if the source's log is older than what is here
+        (reason ``log-set-back``) or forked (``not-consistent``). Raises IntegrityError or NotProven
+        at the end, if titles were refused: these and the log stay as they were. Raises
+        OriginNotPinned if the keyring has no key of the log, TrustError for another ledger.
+        """
+        self.store.check_writable()
+        if source.origin != self.origin:
+            raise _other_ledger(source.store, source.origin, self.origin)
+        return pull(
+            self.history,
+            source.history,
+            self.clock(),
+            finish=self._erase_texts,
+            list_titles=source.titles,
+            each=each,
+        )
 
     def pack(self, *, rebuild: bool = False, each: Callable[[str], None] | None = None) -> Packed:
         """Put entries that are in no pack yet, or all, into packs, to be read hundreds at once.
 
         Only what verifies is packed; ``each`` hears of every title that was looked at.
         """
+        self.store.check_writable()
         return pack(self.history, rebuild=rebuild, each=each)
 
     def _pen(self) -> Pen:
+        self.store.check_writable()
         if self._signer is None:
             raise KeyUnavailable(
                 "no key to sign with", hint="open the ledger with a signer; see 'ledger key list'"
@@ -586,7 +626,19 @@ class Ledger:
     def titles(
         self, *, prefix: str = "", after: str = "", limit: int | None = None
     ) -> Iterator[str]:
-        """The title numbers, in order, as the store lists them: a listing can't be verified."""
+        """The title numbers, in order, as the store lists them: a listing can't be verified.
+
+        Those of a store that can't be listed are the ones that the log has, which is proved.
+        """
+        if not self.store.is_listable:
+            from ledger.verification.leaf_index import logged_titles  # noqa: PLC0415 -- slow to load
+
+            logged = (
+                title
+                for title in logged_titles(self._log())
+                if title.startswith(prefix) and f"{title}/" > (f"{after}/" if after else "")
+            )
+            return islice(logged, _check_limit(limit))
         start = f"{layout.check_title_number(after)}/" if after else ""
         found = self.history.store.list(prefix, after=start, delimiter="/")
         titles = filter(layout.is_title_number, (key.removesuffix("/") for key in found))

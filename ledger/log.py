@@ -137,6 +137,7 @@ class Log:
         Raises what ``ledger.sealing.seal.seal`` does, and InvalidError for a memory inside the
         store.
         """
+        self._history.store.check_writable()
         if isinstance(self._history.store, FolderStore):
             check_outside(memory, self._history.store.path)
         return seal(
@@ -190,6 +191,7 @@ class Log:
         anything new publishes a checkpoint without them. Raises ConflictError if another
         checkpoint is published by now, TrustError if none of the witnesses signed this one.
         """
+        self._history.store.check_writable()
         self._check_pinned()
         return add_cosignatures(self.reader, cosigned, tuple(witnesses))
 
@@ -272,7 +274,8 @@ class Log:
             leaf = decode_leaf(data)
             if isinstance(leaf, Leaf):
                 newest[leaf.title_number] = leaf
-        waiting = islice(pending_titles(self._history.store), SEEN)
+        is_listable = self._history.store.is_listable
+        waiting = islice(pending_titles(self._history.store), SEEN) if is_listable else ()
         titles = dict.fromkeys([*newest, *(title for title, _ in waiting)])
         findings = [
             finding
@@ -403,7 +406,8 @@ class Log:
             self._history,
             None,
             now,
-            listing=self._titles,
+            # What the log has, the audit knows from its leaves.
+            listing=self._titles if self._history.store.is_listable else tuple,
             listed=True,
             state=state,
             jobs=jobs or cores(),

@@ -6,11 +6,12 @@ Run as a script it is the moto server: ``python tests/servers.py PORT``.
 from __future__ import annotations
 
 import os
+import shutil
 import socket
 import subprocess
 import sys
 import time
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 from threading import Lock
 from typing import TYPE_CHECKING, Any
@@ -113,6 +114,49 @@ def serve_moto(port: int) -> None:
     WSGIRequestHandler.protocol_version = "HTTP/1.1"
     application = DomainDispatcherApplication(create_backend_app)
     run_simple("127.0.0.1", port, application, threaded=True)
+
+
+PROGRAMS = "/usr/sbin:/usr/bin:/usr/local/sbin:/usr/local/bin"
+"""Where nginx may be: not everybody has it in the PATH."""
+
+
+@contextmanager
+def nginx(folder: Path, work: Path) -> Iterator[str]:
+    """The address of nginx, which serves a folder as ``/register/``; its own files are in another.
+
+    It runs as whoever runs the tests.
+    """
+    import pytest
+
+    program = shutil.which("nginx", path=PROGRAMS)
+    if program is None:
+        pytest.skip("needs nginx")
+    port = free_port()
+    names = ("client_body", "proxy", "fastcgi", "uwsgi", "scgi")
+    places = "".join(f"{name}_temp_path {work}/{name};" for name in names)
+    (work / "nginx.conf").write_text(
+        f"daemon off; master_process off; pid {work}/pid; error_log {work}/error;"
+        f"events {{}} http {{ access_log off; keepalive_requests 1000000; {places}"
+        f"server {{ listen 127.0.0.1:{port}; location /register/ {{ alias {folder}/; }} }} }}"
+    )
+    command = [program, "-e", f"{work}/error", "-c", f"{work}/nginx.conf"]
+    process = subprocess.Popen(command)
+    try:
+        _wait_for(port, process)
+        yield f"http://127.0.0.1:{port}"
+    finally:
+        process.terminate()
+        process.wait(PATIENCE)
+
+
+def _wait_for(port: int, process: subprocess.Popen[bytes]) -> None:
+    deadline = time.monotonic() + PATIENCE
+    while True:
+        with suppress(OSError), socket.create_connection(("127.0.0.1", port), PATIENCE):
+            return
+        assert process.poll() is None, "it ended at once"
+        assert time.monotonic() < deadline, "it does not answer"
+        time.sleep(0.02)
 
 
 if __name__ == "__main__":

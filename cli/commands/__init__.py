@@ -37,6 +37,8 @@ COMMANDS = {
     "doctor": "doctor:doctor",
     "export": "export:export",
     "import": "import_:import_",
+    "clone": "clone:clone",
+    "pull": "pull:pull",
     "pack": "pack:pack",
     "recover": "recover:recover",
     "serve": "serve:serve",

@@ -17,7 +17,6 @@ from cli.terminal.text import printable
 from ledger import Ledger, TrustError
 from ledger.format.layout import LEDGER_KEY, trust_key
 from ledger.offline import bundle_origin
-from ledger.stores import open_store
 from ledger.titles.identity import find_origin
 
 if TYPE_CHECKING:
@@ -82,7 +81,7 @@ def import_(
 
 def _open_or_prepare(store: str | None, connections: int | None, source: BinaryIO) -> Ledger:
     config = load_config()
-    opened = open_store(config.store(store), connections=config.connections(connections))
+    opened = config.open_store(store, connections)
     there = find_origin(opened)
     if there is not None and not _lacks_trust(opened, there, config.keyring()):
         opened.close()

@@ -60,6 +60,7 @@ def init(
     config = load_config()
     url, source = config.choose_store(place if place is not None else store)
     opened = open_store(url)
+    opened.check_writable()
     keyring = config.keyring()
     known = _find_known(opened, origin, config)
     name = known or check_origin(_ask_origin(url) if origin is None else origin)

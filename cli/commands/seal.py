@@ -87,6 +87,7 @@ def seal(
         raise typer.BadParameter("--restored needs words that say why the log was set back")
     config = load_config()
     with open_ledger(store, connections=connections) as ledger:
+        ledger.store.check_writable()
         check_place(config, ledger, store)
         policy = read_policy(witness, ledger.keyring) if witness is not None else None
         log = Log(ledger)

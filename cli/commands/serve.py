@@ -28,7 +28,6 @@ from cli.terminal.text import printable
 from cli.witnesses import read_policy
 from ledger import Ledger
 from ledger.format.entry import MAX_BYTES
-from ledger.stores import open_store
 
 if TYPE_CHECKING:
     from socket import socket
@@ -262,14 +261,13 @@ def _make_sealer(
 def _open_ledger(config: Config, store: str | None, key: str | None, zone: str | None) -> Ledger:
     """Open the ledger with the user's key if that key may write; otherwise to read only."""
     config.zone(zone)  # a wrong name is to be told now
-    url = config.store(store)
     has_key = key is not None or not is_missing(config.key())
     signer = own_key(config, key) if has_key else None
-    opened = open_store(url, connections=config.connections())
+    opened = config.open_store(store)
     ledger = Ledger.open(
         opened,
         keyring=config.keyring(),
-        origin=config.origin_of(url),
+        origin=config.origin_of(opened),
         signer=signer,
         clock=partial(config.now, zone),
     )

@@ -15,7 +15,6 @@ from cli.terminal.output import print_json
 from cli.terminal.text import printable
 from ledger import Ledger, LedgerError, NotFoundError, TrustError
 from ledger.format.times import parse_time
-from ledger.stores import open_store
 from ledger.titles.trust_files import accepted_by
 from ledger.verification.trust import trust_findings
 
@@ -43,7 +42,7 @@ def status(
     it then fails as any other command would.
     """
     config = load_config()
-    url, source = config.choose_store(store)
+    source = config.choose_store(store)[1]
     keyring = config.keyring()
     problem: LedgerError | None = None
     shown_url = origin = None
@@ -51,7 +50,7 @@ def status(
     about_trust: dict[str, Any] = {}
     about_log: dict[str, Any] = {}
     try:
-        opened = open_store(url)
+        opened = config.open_store(store)
         shown_url = opened.url  # only now, as a wrong name may hold credentials
         with Ledger.open(opened, keyring=keyring, origin=config.origin_of(opened)) as ledger:
             origin, keyring = ledger.origin, ledger.keyring
@@ -131,6 +130,8 @@ def _log_status(ledger: Ledger) -> dict[str, Any]:
         return shown  # without a log, nothing waits for it
     except LedgerError as error:
         shown["log_problem"] = str(error)
+    if not ledger.store.is_listable:
+        return shown  # what waits would have to be listed
     moves, oldest = log.pending()
     age = None if oldest is None else _seconds_since(oldest)
     return {**shown, "pending": moves, "waiting_since": oldest, "oldest_pending_seconds": age}

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from contextlib import suppress
 from dataclasses import replace
 from datetime import UTC, datetime
 from pathlib import Path
@@ -16,7 +15,10 @@ from cli.options import DebugOption, JsonOption, QuietOption, StoreOption
 from cli.reports import EXIT_CODES
 from cli.terminal.output import counted, finding_json, finding_lines, note, print_json
 from cli.trust_files import (
+    check_pin,
     describe,
+    file_of,
+    find_file,
     find_key_id,
     open_ceremony,
     open_place,
@@ -29,17 +31,15 @@ from cli.trust_files import (
     trust_json,
 )
 from cli.witnesses import WitnessOption, read_policy
-from ledger import Finding, InvalidError, LedgerError, NotFoundError, Report, TrustError
+from ledger import Finding, InvalidError, NotFoundError, Report, TrustError
 from ledger.format.keyring import Root
 from ledger.format.keys import sign_with
-from ledger.format.layout import is_address
 from ledger.local.files import write_file
 from ledger.sealing.ceremony import Ceremony, check_replacement
 from ledger.titles.trust_files import read_trust, trust_objects
 from ledger.tlog import open_checkpoint
 from ledger.tlog.policy import NONE
 from ledger.trust import HolderSignature, Revocation, TrustFile, TrustKey, assemble
-from ledger.trust.accept import Signatures
 from ledger.trust.changes import TrustChanges
 from ledger.trust.file import log_keys_of
 from ledger.trust.proposal import Proposal
@@ -334,17 +334,13 @@ def _read_with_before(file: Path, against: Path | None) -> Proposal:
     proposal = Proposal(found, (), b"") if isinstance(found, TrustFile) else found
     if against is None:
         return proposal
-    old = _file_of(read_trust_file(against))
+    old = file_of(read_trust_file(against))
     if proposal.file.previous != old.digest:
         raise TrustError(
             f"{file} follows the file {proposal.file.previous}, and {against} is {old.digest}",
             reason="trust-not-accepted",
         )
     return proposal if proposal.before else replace(proposal, before=(old,))
-
-
-def _file_of(found: TrustFile | Proposal) -> TrustFile:
-    return found.file if isinstance(found, Proposal) else found
 
 
 def sign(
@@ -566,17 +562,12 @@ def pin(
     if disown and not swap:
         raise typer.BadParameter("--disown is for --replace")
     config = load_config()
-    file = _find_file(what, store)
+    file = find_file(what, lambda: open_place(store))
     root = Root(file.origin, file.digest, file.version)
     before = config.keyring().root(file.origin)
-    if before is not None and before != root:
-        if not swap:
-            raise TrustError(
-                f"your keyring has pinned another trust file of {file.origin}: version"
-                f" {before.version}, sha256 {before.digest}",
-                hint=f"if you were told of a new one: ledger trust pin --replace {what}",
-                reason="trust-not-accepted",
-            )
+    if not swap:
+        check_pin(before, root, f"ledger trust pin --replace {what}")
+    elif before is not None and before != root:
         opened, origin = open_place(store)
         check_replacement(opened, origin, config.keyring(), root, set(disown or ()))
     with config.changing():
@@ -591,34 +582,6 @@ def pin(
             typer.echo(f"before: version {before.version}, sha256 {before.digest}")
         typer.echo(f"pinned: version {root.version}, sha256 {root.digest}")
         typer.echo(f"the trust files of {root.origin} now say whose keys count")
-
-
-def _find_file(what: str, store: str | None) -> TrustFile:
-    """Return the trust file that is named by its sha256 in the store, or by its place."""
-    if not is_address(what):
-        if not Path(what).exists():
-            raise NotFoundError(
-                f"neither a file nor a sha256: {what}",
-                hint="give a trust file, or the 64 hex digits that 'ledger trust show' prints",
-            )
-        file = _file_of(read_trust_file(Path(what)))
-        if len(Signatures(file).voices(file)) < file.threshold:
-            raise TrustError(
-                f"{what}: its own holders have not signed it yet",
-                hint=f"ledger trust sign {what}",
-                reason="trust-not-accepted",
-            )
-        return file
-    opened, origin = open_place(store)
-    for data in trust_objects(opened):
-        with suppress(LedgerError):
-            file = TrustFile.decode(data)
-            if file.digest == what and file.origin == origin:
-                return file
-    raise NotFoundError(
-        f"no trust file in {opened.url} has the sha256 {what}",
-        hint="'ledger trust log' lists those that are there",
-    )
 
 
 def log(

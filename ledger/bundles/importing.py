@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from contextlib import closing, contextmanager, suppress
 from dataclasses import replace
-from typing import TYPE_CHECKING, NamedTuple
+from typing import TYPE_CHECKING, NamedTuple, Protocol
 
 from ledger.bundles.verifying import NOT_STANDING, check_origins
 from ledger.errors import (
@@ -22,7 +22,7 @@ from ledger.errors import (
     UnsupportedFormatError,
 )
 from ledger.format import layout
-from ledger.format.bundle import BUNDLE_KEY, BundleReader, Section
+from ledger.format.bundle import BUNDLE_KEY, BundleReader
 from ledger.format.chain import verify_chain
 from ledger.format.entry import (
     Entry,
@@ -33,13 +33,13 @@ from ledger.format.entry import (
 )
 from ledger.stores.swap import update
 from ledger.titles.append import check_new, move_head, names_of
-from ledger.titles.history import not_standing
+from ledger.titles.history import missing_entry, not_standing
 from ledger.titles.identity import create_identity
 from ledger.titles.trust_files import accept, accepted_by, trust_objects
 from ledger.verification.trust import trust_findings
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator
+    from collections.abc import Callable, Iterable, Iterator, Mapping
     from datetime import datetime
     from typing import BinaryIO
 
@@ -50,7 +50,7 @@ if TYPE_CHECKING:
     from ledger.titles.erase import Erasure
     from ledger.titles.history import Head, History
 
-__all__ = ["Imported", "import_bundle"]
+__all__ = ["Arrival", "Imported", "Incoming", "check_arrival", "follow_files", "import_bundle"]
 
 BATCH = 64
 """How many objects an import creates side by side."""
@@ -112,23 +112,31 @@ def _follow_trust(history: History, source: BinaryIO, now: datetime) -> _Header:
 
     Nothing is written yet.
     """
-    from ledger.bundles.trust_part import check_trust  # noqa: PLC0415 -- slow to load
-
     with _as_integrity():
         reader = BundleReader(source)
         check_origins(reader, history.keyring, history.origin)
     header = _Header(reader.header.left_out, trust_left_out=False)
     if history.keyring.own.root(history.origin) is None:
         return header._replace(trust_left_out=bool(reader.trust))
-    check_trust(history.store, reader.trust)
-    files = dict(enumerate(trust_objects(history.store), 1)) | reader.trust
+    follow_files(history, reader.trust, now)
+    return header
+
+
+def follow_files(history: History, incoming: Mapping[int, bytes], now: datetime) -> None:
+    """Judge by these trust files and those of the store, from now on; nothing is written.
+
+    Raises TrustError if the store has another of a version, or if one is not accepted.
+    """
+    from ledger.bundles.trust_part import check_trust  # noqa: PLC0415 -- slow to load
+
+    check_trust(history.store, incoming)
+    files = dict(enumerate(trust_objects(history.store), 1)) | dict(incoming)
     keyring = accept(history.keyring, files, origin=history.origin)
     for finding in trust_findings(keyring, now):
         if finding.severity != "warning":
             kind = TrustError if finding.severity == "tampering" else NotProven
             raise kind(finding.message, reason=finding.slug, object_key=finding.object_key)
     history.use_keyring(keyring)
-    return header
 
 
 def _import(
@@ -201,8 +209,15 @@ def _titles(
         check_origins(reader, history.keyring, history.origin)
         for section in reader.sections():
             target = history.find_head(section.title_number)
-            incoming = _Incoming(history, reader, section, target, positions, keep=keep)
-            head = _check_section(incoming, target, now)
+            incoming = Arrival(
+                history,
+                section,
+                target,
+                positions.of(section),
+                complete=reader.header.complete,
+                keep=keep,
+            )
+            head = check_arrival(incoming, target, now)
             against.add_chain(section.title_number, section.head, incoming.trace)
             if target is None:
                 check_new(history, section.title_number, incoming.addresses)
@@ -224,7 +239,11 @@ def _as_integrity() -> Iterator[None]:
         raise IntegrityError(str(error), reason="malformed-bundle", object_key=BUNDLE_KEY) from None
 
 
-def _check_section(incoming: _Incoming, target: Head | None, now: datetime) -> Entry:
+def check_arrival(incoming: Arrival, target: Head | None, now: datetime) -> Entry:
+    """Verify a title that comes in, against what the store has of it; return its head.
+
+    Raises IntegrityError, Forked, NotStanding, NotProven, or why an entry could not be read.
+    """
     history, section = incoming.history, incoming.section
     head_key = layout.head_key(section.title_number)
     head = history.open(section.head, section.title_number, head_key)
@@ -250,7 +269,8 @@ def _check_section(incoming: _Incoming, target: Head | None, now: datetime) -> E
         )
     if forked:
         raise Forked(
-            f"{section.title_number}: the bundle and the store hold two histories that part",
+            f"{section.title_number}: the {section.source} and the store hold two histories that"
+            " part",
             hint="one of them is not the ledger's; compare both with what auditors remember",
         )
     # The bundle ends below the entry that erases them: the store's chain says that they may lack.
@@ -264,19 +284,20 @@ def _check_section(incoming: _Incoming, target: Head | None, now: datetime) -> E
     findings = tuple(finding for finding in findings if finding.slug not in NOT_STANDING)
     report = replace(report, findings=findings)
     if not report:
-        raise _refusal(report, incoming.failure)
+        raise _refusal(report, incoming)
     if target is None or head.version > target.entry.version:
-        _check_stands(history, head, incoming.find_positions)
+        _check_stands(history, head, incoming)
     return head
 
 
-def _check_stands(history: History, head: Entry, find_positions: FindPositions) -> None:
+def _check_stands(history: History, head: Entry, incoming: Arrival) -> None:
     """Check that a head that is to be set stands; raises NotStanding, or NotProven."""
-    stand = history.standing(head.title_number, find_positions).take(head)
+    stand = history.standing(head.title_number, incoming.find_positions).take(head)
     if stand.stands is None:
         raise NotProven(
-            f"neither the bundle nor the store shows where {head.title_number} version"
-            f" {head.version} is in the log, and its key {head.key[:16]}… has an end",
+            f"neither the {incoming.section.source} nor the store shows where"
+            f" {head.title_number} version {head.version} is in the log, and its key"
+            f" {head.key[:16]}… has an end",
             hint="import a bundle of all titles, which has the log",
             reason="position-unknown",
             object_key=layout.head_key(head.title_number),
@@ -285,37 +306,63 @@ def _check_stands(history: History, head: Entry, find_positions: FindPositions) 
         raise not_standing(head, stand)
 
 
-def _refusal(report: Report, failure: LedgerError | None) -> LedgerError:
+def _refusal(report: Report, incoming: Arrival) -> LedgerError:
     """What to raise for a title that doesn't verify: it is wrong, or it could not be checked."""
+    source = incoming.section.source
     for finding in report.findings:
         if finding.severity in {"tampering", "mismatch"}:
             return IntegrityError(
-                f"the bundle doesn't verify: {finding.message}",
+                f"the {source} doesn't verify: {finding.message}",
                 reason=finding.slug,
                 object_key=finding.object_key,
             )
     unchecked = next(finding for finding in report.findings if finding.severity == "unchecked")
-    return failure or UnsupportedFormatError(f"the bundle can't be verified: {unchecked.message}")
+    return incoming.failure or UnsupportedFormatError(
+        f"the {source} can't be verified: {unchecked.message}"
+    )
 
 
-class _Incoming:
-    """The entries of one title: from the bundle, or, below an incremental one, from the store."""
+def _down_to(history: History, head: Entry, version: int) -> Iterator[Entry]:
+    """Yield a chain down to above a version, which need not have its text: it may be put back."""
+    above: Entry | None = head
+    while above is not None and above.version > version:
+        yield above
+        above = history.parent(above)
+
+
+class Incoming(Protocol):
+    """One title, as a bundle or another store has it."""
+
+    title_number: str
+    head: bytes
+    source: str
+    """What it comes from, in words."""
+
+    def read(self, address: str) -> bytes | None:
+        """The entry of this address, asked for from the head down; None: it lacks it."""
+        ...
+
+
+class Arrival:
+    """The entries of one title: from where it comes or, below those, from the store."""
 
     def __init__(
         self,
         history: History,
-        reader: BundleReader,
-        section: Section,
+        section: Incoming,
         target: Head | None,
-        positions: BundlePositions,
+        find_positions: FindPositions,
         *,
-        keep: bool,
+        complete: bool = False,
+        keep: bool = False,
+        above: Iterable[Entry] = (),
     ) -> None:
+        """``above``: what the source's chain has above the section's head, the newest first."""
         from ledger.bundles.trust_part import either  # noqa: PLC0415 -- slow to load
 
         self.history = history
         self.section = section
-        self.complete = reader.header.complete
+        self.complete = complete
         self.addresses: set[str] = set()
         self.trace = bytearray()
         """The addresses from the head down, 32 bytes each, as far as they were walked."""
@@ -327,24 +374,20 @@ class _Incoming:
         """The keys of short forms that only the store's own, longer chain explains."""
         self._keep = keep
         self._batch: list[tuple[str, bytes]] = []
-        self._above: set[int] = set()
-        self.find_positions = either(
-            positions.of(section), history.find_positions(section.title_number)
-        )
+        self.find_positions = either(find_positions, history.find_positions(section.title_number))
         """Tells where the log has the entries, by the bundle or by the store."""
         self._standing = history.standing(section.title_number, self.find_positions)
         """Knows the versions whose texts the longer of the two chains orders erased."""
         version = version_hint(section.head)
         if target is not None and target.entry.version > version:
-            # Not a walk that ends at a text that is gone: the bundle may put it back.
-            above: Entry | None = target.entry
-            while above is not None and above.version > version:
-                self._standing.take(above)
-                above = history.parent(above)
-            self._above = set(self._standing.erased)
+            above = _down_to(history, target.entry, version)
+        for entry in above:
+            self._standing.take(entry)
+        self._above = set(self._standing.erased)
         self._note(section.head, layout.head_key(section.title_number))
 
     def read(self, address: str) -> bytes | None:
+        """The entry of this address, asked for from the head down."""
         key = layout.entry_key(self.section.title_number, address)
         self.addresses.add(address)
         try:
@@ -381,6 +424,8 @@ class _Incoming:
         try:
             blob = self.history.store.get(key)
             if blob is None:
+                if self.section.source != "bundle":
+                    raise missing_entry(*(layout.parse_entry_key(key) or (key, "")))
                 raise NotFoundError(
                     f"{key} is not in this incremental bundle, nor in {self.history.store.url}",
                     hint="import the earlier bundles first, the oldest first",
@@ -391,6 +436,7 @@ class _Incoming:
         return blob.data
 
     def flush(self) -> None:
+        """Write the entries that were read."""
         batch, self._batch = self._batch, []
         try:
             self.history.store.create_many(batch)
@@ -414,7 +460,7 @@ class _Incoming:
                 self.may_erase = True
                 return data
             raise IntegrityError(
-                f"the store holds other bytes under an address of the bundle: {key}",
+                f"the store holds other bytes under an address of the {self.section.source}: {key}",
                 hint=f"'ledger fsck' names it; nothing of {self.section.title_number} was moved",
                 reason="address-mismatch",
                 object_key=key,

@@ -10,6 +10,7 @@ from __future__ import annotations
 import hashlib
 from contextlib import closing, suppress
 from dataclasses import replace
+from itertools import islice
 from typing import TYPE_CHECKING, NamedTuple
 
 from ledger.errors import (
@@ -34,7 +35,14 @@ from ledger.stores.swap import swap
 from ledger.titles.trust_files import accepted_by
 from ledger.tlog.merkle import check_consistency
 from ledger.tlog.objects import LogState, Staging, decode_leaf
-from ledger.tlog.tiles import Tile, TileBuilder, decode_entries, encode_entries, entries_tiles
+from ledger.tlog.tiles import (
+    WIDTH,
+    Tile,
+    TileBuilder,
+    decode_entries,
+    encode_entries,
+    entries_tiles,
+)
 from ledger.trust.checkpoints import check_not_behind, not_as_pinned
 from ledger.verification.compare import (
     ADDRESS_BYTES,
@@ -57,7 +65,15 @@ if TYPE_CHECKING:
     from ledger.titles.history import History
     from ledger.tlog.checkpoint import Checkpoint, SignedCheckpoint
 
-__all__ = ["Batch", "LogImport", "carried_report", "check_carried", "published_log", "write_log"]
+__all__ = [
+    "Batch",
+    "LogImport",
+    "carried_report",
+    "check_carried",
+    "compare_chain",
+    "published_log",
+    "write_log",
+]
 
 MANY = 4096
 """Records of titles that are in memory at a time."""
@@ -234,7 +250,7 @@ class AgainstLog:
             new = gather(title_number, rows)
             yield from new.findings
             if chain is not None:
-                yield from _compare_chain(title_number, *chain, new)
+                yield from compare_chain(title_number, *chain, new)
             elif header.complete:
                 key = layout.head_key(title_number)
                 message = f"{key}: missing, though the bundle's own log has version {new.last}"
@@ -251,9 +267,10 @@ class AgainstLog:
         return self._others.not_shown()
 
 
-def _compare_chain(
+def compare_chain(
     title_number: str, version: int, trace: bytes, new: LoggedVersions
 ) -> Iterator[Finding]:
+    """Compare the leaves of a title with its chain, as far down as it was walked."""
     lowest = version - len(trace) // ADDRESS_BYTES + 1
     if not trace:
         return
@@ -315,8 +332,18 @@ class LogImport:
         self._digest = ""
 
     @property
+    def base(self) -> Checkpoint | None:
+        """What the store's log is committed to; None: nothing yet."""
+        return self._state.checkpoint if self._state else None
+
+    @property
+    def there(self) -> Checkpoint | None:
+        """The newest checkpoint that the store has seen, published or committed to."""
+        return self._there
+
+    @property
     def _base(self) -> int:
-        return self._state.checkpoint.size if self._state else 0
+        return self.base.size if self.base else 0
 
     def take(self, reader: BundleReader, against: AgainstLog, *, keep: bool) -> None:
         """Check the log's part against the titles, or keep it.
@@ -336,7 +363,7 @@ class LogImport:
     def _check(
         self, members: Iterable[tuple[str, bytes]], against: AgainstLog, header: Header
     ) -> None:
-        self._look()
+        self.look()
         signed, batches = self._carried(members)
         digest = hashlib.sha256()
         for batch in batches:
@@ -362,7 +389,7 @@ class LogImport:
     ) -> tuple[SignedCheckpoint, Iterator[Batch]]:
         return check_carried(members, self._log.origin, self._log.keyring, self._there)
 
-    def _look(self) -> None:
+    def look(self) -> None:
         """See how far the store's log is: by its state, or by what is published without one."""
         found = self._log.state(any_algorithm=True)  # the bundle may bring the line that it lacks
         if found:
@@ -395,6 +422,27 @@ class LogImport:
         if state:
             self._commit(state)
             replace_if_behind(self._log, signed)
+
+    def bring(self, signed: SignedCheckpoint, leaves: Iterable[bytes], digest: str) -> None:
+        """Keep the log up to a checkpoint, as ``_keep`` does, from leaves that were proved.
+
+        They are those beyond ``base``, and ``digest`` is the sha256 of them, encoded.
+        """
+        self._digest = digest
+        state = self._to_publish(signed)
+        if state is None:
+            return
+        base = self.base
+        builder = self._log.builder(base.size, base.root) if base else TileBuilder()
+        rest = iter(leaves)
+        while taken := list(islice(rest, WIDTH)):
+            publish_tiles(
+                self._log.store, [each for leaf in taken for each in builder.append(leaf)]
+            )
+        publish_tiles(self._log.store, builder.unfinished())
+        _check_root(builder, signed.checkpoint)
+        self._commit(state)
+        replace_if_behind(self._log, signed)
 
     def _to_publish(self, signed: SignedCheckpoint) -> LogState | None:
         """The state that the store is to have; None if all of the bundle's log is there."""

@@ -111,6 +111,8 @@ def _titles(value: object) -> tuple[str, ...]:
 class Section:
     """One title of a bundle, while the reader stands at it."""
 
+    source = "bundle"
+
     def __init__(self, reader: BundleReader, title_number: str, head: bytes) -> None:
         """Use ``BundleReader.sections``."""
         self.title_number = title_number

@@ -200,6 +200,8 @@ def entries_in_packs(store: Store, origin: str, title_number: str) -> dict[str, 
 
 def pack_names(store: Store) -> Iterator[PackName]:
     """Yield the packs that the store lists, in the order of their first titles' keys."""
+    if not store.is_listable:
+        return iter(())
     return filter(None, map(layout.parse_pack_key, store.list(layout.PACKS)))
 
 

@@ -23,6 +23,7 @@ from ledger.service.routes.changes import ChangeRoutes
 from ledger.service.routes.health import HealthRoutes
 from ledger.service.routes.listing import ListingRoutes
 from ledger.service.routes.log import LogRoutes
+from ledger.service.routes.objects import ObjectRoutes
 from ledger.service.routes.titles import TitleRoutes
 from ledger.service.routes.trust import TrustRoutes
 from ledger.service.routes.writes import WriteRoutes
@@ -91,6 +92,7 @@ def create_app(
         LogRoutes(context),
         ChangeRoutes(context),
         TrustRoutes(context),
+        ObjectRoutes(context),
         HealthRoutes(context, contract),
     ):
         routes.add_to(app)

@@ -87,6 +87,7 @@ CORS_SHOWN = [
     "Ledger-Effective",
     "Ledger-Effective-Until",
     "Ledger-Future",
+    "Ledger-Objects",
     "Ledger-Passed-Over",
     "Ledger-Standing",
     "Ledger-Unchanged",

@@ -1,4 +1,4 @@
-"""Where objects lie: in memory, in a folder, or in a bucket."""
+"""Where objects lie: in memory, in a folder, in a bucket, or behind a web server."""
 
 from __future__ import annotations
 
@@ -27,15 +27,18 @@ CONNECTIONS = 32
 MAX_CONNECTIONS = 1000
 # Two letters or more: "C:\titles" is nobody's scheme.
 SCHEME = re.compile(r"([A-Za-z][A-Za-z0-9+.-]+):(.*)", re.DOTALL)
-EXPECTED = "a store is a folder's path, file:PATH, s3://BUCKET/PREFIX or memory:"
+EXPECTED = "a store is a folder's path, file:PATH, s3://BUCKET/PREFIX, https://HOST/PATH or memory:"
 
 
-def open_store(url: str | os.PathLike[str], *, connections: int = CONNECTIONS) -> Store:
-    """The store of a name: ``memory:``, ``file:PATH``, a plain path, or ``s3://BUCKET/PREFIX``.
+def open_store(
+    url: str | os.PathLike[str], *, connections: int = CONNECTIONS, bearer: str | None = None
+) -> Store:
+    """The store of a name: ``memory:``, ``file:PATH``, a plain path, or one of the URLs below.
 
-    ``connections``: how many requests to a bucket may be under way at once. Nothing is read or made
-    yet. InvalidError for anything else; it does not repeat what it was given, for a URL may hold
-    credentials.
+    ``s3://BUCKET/PREFIX`` is a bucket. ``https://HOST/PATH`` is a web server, to be read only;
+    ``bearer`` is a token to send there. ``connections``: how many requests to one of these may be
+    under way at once. Nothing is read or made yet. InvalidError for anything else; it does not
+    repeat what it was given, for a URL may hold credentials.
     """
     if not 1 <= connections <= MAX_CONNECTIONS:
         raise InvalidError(f"not a number of connections from 1 to {MAX_CONNECTIONS}")
@@ -49,6 +52,10 @@ def open_store(url: str | os.PathLike[str], *, connections: int = CONNECTIONS) -
         return FolderStore(_file_path(rest))
     if scheme == "s3" and rest.startswith("//"):
         return _open_s3(rest.removeprefix("//"), connections)
+    if scheme in {"http", "https"} and rest.startswith("//"):
+        from ledger.stores.web import WebStore  # noqa: PLC0415 -- slow to load
+
+        return WebStore(f"{scheme}:{rest}", token=bearer, connections=connections)
     raise InvalidError(
         f"not a store: {scheme}:…", hint=f"{EXPECTED}; for a path with a colon, write ./PATH"
     )

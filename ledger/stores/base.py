@@ -11,11 +11,23 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Iterator
     from datetime import datetime
 
-__all__ = ["Blob", "ClosedStore", "IsUnwanted", "Store", "check_listing", "fold", "is_listed"]
+__all__ = [
+    "OBJECTS_HEADER",
+    "Blob",
+    "ClosedStore",
+    "IsUnwanted",
+    "Store",
+    "check_listing",
+    "fold",
+    "is_listed",
+]
 
 # The bytes of a key are all printable ASCII, so str sorts as bytes do; "0" can begin, continue and
 # end a part, so a text is the start of a key exactly if the text and a "0" are one.
 FILLER = "0"
+
+OBJECTS_HEADER = "Ledger-Objects"
+"""The header by which a service tells that an answer is about an object, a 404 too."""
 
 
 class Blob(NamedTuple):
@@ -49,6 +61,9 @@ class Store(Protocol):
 
     concurrency: int = 1
     """Reads that are worth having under way at once: 1 if a read does not wait for a network."""
+
+    is_listable: bool = True
+    """Whether ``list`` answers. If not, titles are found by the log."""
 
     def __reduce__(self) -> tuple[Any, ...]:
         """Refuse to be pickled; a store that another process can open overrides this."""
@@ -116,6 +131,10 @@ class Store(Protocol):
         The writer may have been stopped after the object became visible and before it became
         durable. If a store shows only what is durable, this does nothing.
         """
+        return
+
+    def check_writable(self) -> None:
+        """Raise StoreDenied if nothing can ever be written here, so that nobody begins to."""
         return
 
     def server_time(self, *, remembered: bool = False) -> datetime | None:  # noqa: ARG002

@@ -61,6 +61,7 @@ __all__ = [
     "check_new",
     "move_head",
     "names_of",
+    "objects_of",
     "preview",
 ]
 
@@ -560,8 +561,18 @@ def names_of(entry: Entry) -> list[tuple[str, bytes]]:
     return names
 
 
-def move_head(history: History, entry: Entry, expected: str | None) -> Blob | None:
+def objects_of(entry: Entry, is_logged: bool = False) -> list[tuple[str, bytes]]:
+    """What is written before a head moves to an entry; without a marker, if a log has it."""
+    key = layout.entry_key(entry.title_number, entry.address)
+    return [(key, entry.data), *names_of(entry)[1 if is_logged else 0 :]]
+
+
+def move_head(
+    history: History, entry: Entry, expected: str | None, *, is_logged: bool = False
+) -> Blob | None:
     """Store the entry and swap the head to it, if the head is still the ``expected`` version.
+
+    ``is_logged``: a log has it already, so no marker tells a sealer of it.
 
     Return the head that is there now, durably: this entry, or a later one on top of it. Return None
     if another writer was first: this entry is in no chain. Raise StoreError if nothing happened,
@@ -569,9 +580,7 @@ def move_head(history: History, entry: Entry, expected: str | None) -> Blob | No
     """
     title_number, address = entry.title_number, entry.address
     try:
-        history.store.create_many(
-            [(layout.entry_key(title_number, address), entry.data), *names_of(entry)]
-        )
+        history.store.create_many(objects_of(entry, is_logged))
     except PreconditionFailed as error:
         raise _other_bytes(history, entry, error) from error
     except OutcomeUnknown as error:

@@ -354,8 +354,11 @@ class History:
     def markers(self, title_number: str) -> Iterator[tuple[int, str]]:
         """The version and address of every move of the title's head that was ever prepared.
 
-        That it happened is not said: an append may have crashed, or lost a race.
+        That it happened is not said: an append may have crashed, or lost a race. A store that
+        can't be listed shows none.
         """
+        if not self.store.is_listable:
+            return
         for key in self.store.list(layout.pending_prefix(title_number)):
             parsed = layout.parse_pending_key(key)
             if parsed:

@@ -108,6 +108,7 @@ def create_identity(store: Store, origin: str) -> None:
     check_origin(origin)
     blob = store.get(layout.LEDGER_KEY)
     if blob is None:
+        store.check_writable()
         _refuse_original(store)
         probe(store)
         try:
@@ -134,6 +135,8 @@ def check_pinned(origin: str, keyring: Keyring, store_url: str) -> None:
 
 
 def _refuse_original(store: Store) -> None:
+    if not store.is_listable:
+        return
     for prefix in islice(store.list(delimiter="/"), 10):
         key = layout.head_key(prefix.removesuffix("/"))
         if layout.is_title_number(prefix.removesuffix("/")) and store.get(key) is not None:

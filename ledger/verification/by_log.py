@@ -343,6 +343,8 @@ class LogAudit:
     def _not_shown(self) -> tuple[str, ...]:
         notes = ["entries that were taken away before they were logged, and that no audit saw"]
         notes += self._others.not_shown()
+        if not self._history.store.is_listable:
+            notes.append("moves that were prepared and never happened: the store can't be listed")
         if self._audited:
             notes.append(
                 f"the first {self._audited:,} leaves of the log, and their tiles: taken on trust"

@@ -7,20 +7,23 @@ into memory in files of its own, below TMPDIR.
 from __future__ import annotations
 
 import sqlite3
-from contextlib import contextmanager
+from contextlib import closing, contextmanager
 from itertools import groupby
 from typing import TYPE_CHECKING, Any, NamedTuple
 
-from ledger.errors import StoreUnavailable
+from ledger.errors import OriginNotPinned, StoreUnavailable
+from ledger.format.keyring import TRUST_THE_LOG
 from ledger.tlog.objects import Leaf
+from ledger.verification.trust import drop_disowned
 from ledger.verification.walk import Known
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator
 
+    from ledger.sealing.reader import LogReader
     from ledger.tlog.objects import AnyLeaf
 
-__all__ = ["Beyond", "LeafIndex", "Row"]
+__all__ = ["Beyond", "LeafIndex", "Row", "logged_titles"]
 
 TABLES = """
 CREATE TABLE leaf (title TEXT, version INTEGER, address TEXT, at INTEGER);
@@ -159,6 +162,33 @@ class LeafIndex:
             if not rows:
                 return
             yield from rows
+
+
+def logged_titles(log: LogReader) -> Iterator[str]:
+    """Yield the titles that the published log has, in order, once all its leaves are proved.
+
+    Raises StoreUnavailable if there is no log, OriginNotPinned if the keyring has no key of it.
+    """
+    if not log.log_keys:
+        raise OriginNotPinned(
+            f"{log.store.url} can't be listed, and your keyring has no key of the log of"
+            f" {log.origin}, which names the titles",
+            hint=TRUST_THE_LOG.format(log.origin),
+        )
+    from ledger.verification.replay import rehash  # noqa: PLC0415 -- slow to load
+
+    signed = log.checkpoint()
+    if signed is None:
+        raise StoreUnavailable(
+            f"{log.store.url} can't be listed, and has no log that names the titles",
+            hint="name the titles; or ask for a bundle",
+        )
+    with closing(LeafIndex()) as index:
+        index.add_leaves(rehash(log, signed.checkpoint), 0)
+        for _ in drop_disowned(log, index):
+            pass  # an audit reports them
+        for title_number, _ in index.newest():
+            yield title_number
 
 
 def _rows(leaves: Iterable[AnyLeaf], start: int) -> Iterator[tuple[object, ...]]:

@@ -128,7 +128,7 @@ def fetch(store: Store, wanted: list[Wanted]) -> list[Fetched]:
         if head is not None:
             versions = version_hint(head.data)
             lacking = versions - title.version - len(title.packed)
-            if lacking >= LONG and lacking >= versions / 2:
+            if store.is_listable and lacking >= LONG and lacking >= versions / 2:
                 _fetch_listed(store, title.title_number, near)
             else:
                 walks.append(_Walk(title, near, head.data))

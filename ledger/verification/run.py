@@ -12,7 +12,7 @@ from ledger.format.report import Finding, Report, Tally
 from ledger.verification.listing import TolerantListing
 from ledger.verification.state import open_state
 from ledger.verification.trust import trust_findings
-from ledger.verification.walk import FROM_A_LISTING, Subject, verify_titles
+from ledger.verification.walk import FROM_A_LISTING, FROM_THE_LOG, Subject, verify_titles
 
 if TYPE_CHECKING:
     import os
@@ -229,7 +229,12 @@ class Verification:
         self._trusted_titles += entries > 0
 
     def _note_listing(self) -> None:
-        if not self._every or self._log_audit is not None:
+        if not self._every:
+            return
+        if not self._history.store.is_listable:
+            self._tally.note(FROM_THE_LOG)
+            return
+        if self._log_audit is not None:
             return
         if self.state is None or self.state.header is None:
             self._tally.note(FROM_A_LISTING)

@@ -6,6 +6,7 @@ store can make one, so it excuses a head for a limited time.
 
 from __future__ import annotations
 
+from itertools import tee
 from typing import TYPE_CHECKING
 
 from ledger.errors import LedgerError
@@ -79,6 +80,9 @@ class Waiting:
 
     def _with_markers(self) -> Iterator[Beyond]:
         """Yield the heads that have markers, and note those without, and markers without a head."""
+        if not self._history.store.is_listable:
+            yield from self._with_own_markers()
+            return
         # Markers come in the order of hashes, and the database sorts them.
         self._index.add_markers(
             (title_number, *marker[1:])
@@ -93,6 +97,16 @@ class Waiting:
             if found is None:
                 continue
             if markers is not None and _has_marker(markers, found):
+                yield found
+            else:
+                self._unexplained.append(found)
+
+    def _with_own_markers(self) -> Iterator[Beyond]:
+        """Yield the heads that have markers, of a store that can't list any others."""
+        beyond, named = tee(self._index.beyond())
+        keys = (layout.pending_key(each.title_number, *each[1:3]) for each in named)
+        for found, (_, blob) in zip(beyond, self._history.store.get_many(keys), strict=True):
+            if blob is not None:
                 yield found
             else:
                 self._unexplained.append(found)
@@ -159,7 +173,8 @@ class Waiting:
                 message = (
                     f"{key}: it is at version {found.version} ({found.address}), but the log {what}"
                     " and no marker says that it moved: nobody prepared this move, or its marker"
-                    " was taken away to keep it out of the log"
+                    " was taken away to keep it out of the log (in a copy: a pull was cut off, or"
+                    " refused titles: pull again)"
                 )
                 yield Finding("tampering", "unlogged", key, message)
 

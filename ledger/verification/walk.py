@@ -36,6 +36,7 @@ if TYPE_CHECKING:
 
 __all__ = [
     "FROM_A_LISTING",
+    "FROM_THE_LOG",
     "Known",
     "Subject",
     "Verified",
@@ -50,6 +51,7 @@ TITLES = 16
 """Titles in a task."""
 
 FROM_A_LISTING = "that no title is missing: the titles come from the store's own listing"
+FROM_THE_LOG = "titles that the log does not have yet: the store can't be listed"
 
 
 class Known(NamedTuple):
@@ -368,7 +370,8 @@ def _verify_headless(
     asked for by name, it is unchecked.
     """
     key = layout.head_key(title_number)
-    keys = [k for k in history.store.list(f"{title_number}/") if layout.parse_entry_key(k)]
+    listed_keys = history.store.list(f"{title_number}/") if history.store.is_listable else ()
+    keys = [k for k in listed_keys if layout.parse_entry_key(k)]
     prepared = max((version for version, _ in history.markers(title_number)), default=0)
     if not keys and prepared == 0:
         history.check_there()

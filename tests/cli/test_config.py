@@ -175,7 +175,7 @@ def test_an_absolute_path_in_a_project_file_stays_as_it_is(bare: Shell, store: s
 
 
 def test_status_shows_no_credentials(bare: Shell) -> None:
-    for store in ("s3://AKIA:SECRET@bucket/x", "https://user:SECRET@example.org", "s4:SECRET"):
+    for store in ("s3://AKIA:SECRET@bucket/x", "https://user:SECRET@example.org/?", "s4:SECRET"):
         for options in ("", "--json"):
             result = bare(f"status {options} --store", store, code=65)
             assert "SECRET" not in result.out + result.err

@@ -19,7 +19,7 @@ from tests.faults.stores import (
 from tests.faults.tally import table
 from tests.faults.works import WORKS, Append, Import, opened
 
-SOME = {"Import": 3, "Seal": 7, "Begin": 11, "Init": 40}
+SOME = {"Import": 3, "Clone": 7, "Pull": 7, "PullErasure": 5, "Seal": 7, "Begin": 11, "Init": 40}
 """Of the longer ones, every so-many-th operation; ``-m faults`` tries each."""
 
 

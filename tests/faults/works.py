@@ -37,6 +37,7 @@ if TYPE_CHECKING:
     from pathlib import Path
     from typing import Self
 
+    from ledger import Pulled
     from ledger.stores import Store
 
 
@@ -245,6 +246,51 @@ class Import(Work):
         tally.check(logged(self.store) == self.leaves, "torn", f"{where}: the log")
 
 
+class Pull(Work):
+    """What is new in another store, with a log, over a copy that has a part of it."""
+
+    before: ClassVar = {"A": 1}
+    after: ClassVar = {"A": 3, "B": 2}
+    harmless: ClassVar = {"set-back", "head-missing", "log-missing"}
+
+    def prepare(self) -> None:
+        self.source = begin(MemoryStore())
+        fill(self.source, self.before)
+        sealer = Sealer(self.folder, "source")
+        begin(self.store)
+        if self.before:
+            sealer.seal(self.source.store, genesis=True)
+            self.run(self.store)
+        for title, versions in self.after.items():
+            for number in range(self.before.get(title, 0) + 1, versions + 1):
+                self.source.append(title, {"n": number}, reference=f"case {number}")
+        sealer.seal(self.source.store, genesis=not self.before)
+
+    def run(self, store: Store) -> None:
+        pull_into(store, self.source)
+
+    def allowed(self, title: str, numbers: list[object]) -> bool:
+        return len(numbers) in {self.before.get(title), self.after[title]}
+
+    def check_done(self, tally: Tally, where: str) -> None:
+        super().check_done(tally, where)
+        told = logged(self.store) == logged(self.source.store)
+        tally.check(told, "torn", f"{where}: the log")
+        report = Log(opened(self.store)).audit().run()
+        tally.check(bool(report), "torn", f"{where}: {report.findings}")
+
+
+class Clone(Pull):
+    """All of a ledger, into a store that has nothing of it."""
+
+    before: ClassVar[dict[str, int]] = {}
+
+
+def pull_into(store: Store, source: Ledger) -> Pulled:
+    copy = Ledger.for_import(store, origin=ORIGIN, keyring=KEYRING)
+    return copy.pull(Ledger.open(source.store, keyring=KEYRING, clock=CLOCK))
+
+
 class Recover(Work):
     """A head that is gone, and one that is no entry.
 
@@ -347,6 +393,29 @@ class Erase(Work):
         check_verifies(tally, ledger, where)
         for key in holding(self.store, b'{"n":1}'):
             tally.note("lost", f"{where}: {key} holds the text")
+
+
+class PullErasure(Erase):
+    """An erasure that was done in the source, into a copy that has the text."""
+
+    left: tuple[str, ...] = ()
+    """What a pull could not erase, and said so: it is for the user to finish."""
+
+    def prepare(self) -> None:
+        self.source = begin(MemoryStore())
+        fill(self.source, self.before)
+        sealer = Sealer(self.folder, "source")
+        sealer.seal(self.source.store, genesis=True)
+        begin(self.store)
+        self.run(self.store)
+        self.source.erase("A", [1], reference="order", message="", change=lambda _: {"n": 4})
+        sealer.seal(self.source.store)
+        self.source.finish_erasure("A")
+
+    def run(self, store: Store) -> None:
+        self.left = pull_into(store, self.source).not_erased or self.left
+        if self.left and (left := opened(store).finish_erasure("A").left):
+            raise StoreError("; ".join(left))
 
 
 class Seal(Work):
@@ -520,6 +589,9 @@ WORKS: list[type[Work]] = [
     Append,
     AppendMany,
     Import,
+    Clone,
+    Pull,
+    PullErasure,
     Recover,
     Pack,
     Rebuild,

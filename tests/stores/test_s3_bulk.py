@@ -206,7 +206,7 @@ def test_a_key_that_is_none_is_refused(store_at, way):
 
 
 def readers() -> list[threading.Thread]:
-    return [thread for thread in threading.enumerate() if thread.name == "s3-reader"]
+    return [thread for thread in threading.enumerate() if thread.name == "store-reader"]
 
 
 def test_an_abandoned_reading_is_not_waited_for(store_at, way):

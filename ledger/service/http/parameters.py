@@ -28,6 +28,7 @@ __all__ = [
     "ManyChanges",
     "ManyTitles",
     "NewRevision",
+    "ObjectKey",
     "OldRevision",
     "Prefix",
     "Raw",
@@ -78,6 +79,13 @@ AddressOrPrefix: TypeAlias = Annotated[
     Path(
         description="An entry's address, or enough of its first digits.",
         json_schema_extra={"pattern": "^[0-9a-f]{4,64}$"},
+    ),
+]
+ObjectKey: TypeAlias = Annotated[
+    str,
+    Path(
+        description="An object's key: ledger.json, TN1234567/head.json, _log/checkpoint …",
+        json_schema_extra={"example": "ledger.json"},
     ),
 ]
 TilePath: TypeAlias = Annotated[

@@ -31,6 +31,7 @@ __all__ = [
     "ERASE",
     "HEALTHZ",
     "METRICS",
+    "OBJECT",
     "OPENAPI",
     "READYZ",
     "RECEIPT",
@@ -253,6 +254,12 @@ TRUST_FILE = _contract(
     },
     TAGGED,
     openapi_extra={"parameters": [IF_NONE_MATCH]},
+)
+OBJECT = _file(
+    "getObject",
+    "The object, as docs/spec.md names it; a 404 has the header, too",
+    "application/octet-stream",
+    "Ledger-Objects",
 )
 HEALTHZ = _contract("healthz", {200: _ok("The process answers", _json("Health"))}, (400, 422))
 READYZ = _contract(

@@ -361,6 +361,10 @@ HEADERS: dict[str, Schema] = {
         " no;reason=key-ended: it does not stand. unknown;reason=position-unknown: nobody can tell"
         " yet.",
     },
+    "Ledger-Objects": {
+        "description": "1: the answer is about an object of the ledger, and not a proxy's own",
+        "schema": TEXT,
+    },
     "Ledger-Passed-Over": {
         "schema": TEXT,
         "description": "The newer versions, 50 at most, that would be the answer if they stood:"

@@ -17,8 +17,7 @@ import os
 import random
 import re
 import time
-from collections import deque
-from concurrent.futures import ThreadPoolExecutor, wait
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import closing
 from datetime import UTC, datetime, timedelta
 from email.utils import parsedate_to_datetime
@@ -45,11 +44,10 @@ from ledger.stores.base import Blob, Store, check_listing, is_listed
 from ledger.stores.s3.bulk import BulkReader
 from ledger.stores.s3.errors import FOREIGN, explain, is_missing_object
 from ledger.stores.s3.redact import Unlogged, hide_credentials
-from ledger.stores.s3.threads import Readers
+from ledger.stores.threads import Readers, side_by_side
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Iterator, Mapping
-    from concurrent.futures import Future
 
     from mypy_boto3_s3.client import S3Client
 
@@ -167,13 +165,13 @@ class S3Store(Store):
     def get_many(self, keys: Iterable[str]) -> Iterator[tuple[str, Blob | None]]:
         """Every key with its object, in the order asked for; the next ones are read ahead."""
         self._check_open()
-        return self._side_by_side(self._readers.submit, self._read_one, keys)
+        return side_by_side(self._readers.submit, self._read_one, keys, self.concurrency)
 
     def create_many(self, objects: Iterable[tuple[str, bytes]]) -> None:
         """Create all the objects side by side; after a failure, none is under way any more."""
         self._check_open()
-        submit = self._writers.submit
-        for _ in self._side_by_side(submit, lambda it: self.create(*it), objects, finish=True):
+        submit, most = self._writers.submit, self.concurrency
+        for _ in side_by_side(submit, lambda it: self.create(*it), objects, most, finish=True):
             pass
 
     def purge(self, prefix: str, is_unwanted: IsUnwanted) -> tuple[str, ...]:
@@ -374,31 +372,6 @@ class S3Store(Store):
         names += [common["Prefix"] for common in page.get("CommonPrefixes", ())]
         return filter(is_listed, sorted(name.removeprefix(self._prefix) for name in names))
 
-    def _side_by_side(
-        self,
-        submit: Callable[[Callable[[T], R], T], Future[R]],
-        call: Callable[[T], R],
-        items: Iterable[T],
-        *,
-        finish: bool = False,
-    ) -> Iterator[R]:
-        """The results in order, with ``connections`` calls under way, and no more items taken.
-
-        At an early end, what is under way is let go; or, to ``finish``, waited for.
-        """
-        window: deque[Future[R]] = deque()
-        try:
-            for item in items:
-                if len(window) >= self.concurrency:
-                    yield _first_result(window)
-                window.append(submit(call, item))
-            while window:
-                yield _first_result(window)
-        finally:
-            under_way = [future for future in window if not future.cancel()]
-            if finish:
-                wait(under_way)
-
     def _where(self, key: str) -> str:
         return f"{self.url}/{key}"
 
@@ -410,12 +383,6 @@ def _date_of(answer: Mapping[str, Any]) -> datetime | None:
     except (LookupError, ValueError):
         return None
     return said_at if said_at.tzinfo else said_at.replace(tzinfo=UTC)
-
-
-def _first_result(window: deque[Future[R]]) -> R:
-    result = window[0].result()  # until it is there, it is under way: Ctrl-C may come meanwhile
-    window.popleft()
-    return result
 
 
 def make_client(connections: int = 32) -> S3Client:

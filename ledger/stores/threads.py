@@ -8,15 +8,16 @@ from __future__ import annotations
 
 import atexit
 import weakref
+from collections import deque
 from concurrent.futures import Future, wait
 from queue import SimpleQueue
 from threading import Event, Lock, Thread
 from typing import TYPE_CHECKING, Any, TypeAlias, TypeVar
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Callable, Iterable, Iterator
 
-__all__ = ["Readers"]
+__all__ = ["Readers", "side_by_side"]
 
 T = TypeVar("T")
 R = TypeVar("R")
@@ -54,7 +55,7 @@ class Readers:
                 raise RuntimeError("the store is closed")
             self._tasks.put((future, call, item))
             if len(self._threads) < self._most:
-                thread = Thread(target=_work, args=(self._tasks,), name="s3-reader", daemon=True)
+                thread = Thread(target=_work, args=(self._tasks,), name="store-reader", daemon=True)
                 self._threads.append(thread)
                 thread.start()
         return future
@@ -63,6 +64,38 @@ class Readers:
         """Let the threads end, each after what it is reading; nobody waits for that."""
         with self._lock:
             self._finish()
+
+
+def side_by_side(
+    submit: Callable[[Callable[[T], R], T], Future[R]],
+    call: Callable[[T], R],
+    items: Iterable[T],
+    most: int,
+    *,
+    finish: bool = False,
+) -> Iterator[R]:
+    """Yield the results in order, with at most so many calls under way, and no more items taken.
+
+    At an early end, what is under way is let go; or, to ``finish``, waited for.
+    """
+    window: deque[Future[R]] = deque()
+    try:
+        for item in items:
+            if len(window) >= most:
+                yield _first_result(window)
+            window.append(submit(call, item))
+        while window:
+            yield _first_result(window)
+    finally:
+        under_way = [future for future in window if not future.cancel()]
+        if finish:
+            wait(under_way)
+
+
+def _first_result(window: deque[Future[R]]) -> R:
+    result = window[0].result()  # until it is there, it is under way: Ctrl-C may come meanwhile
+    window.popleft()
+    return result
 
 
 def _work(tasks: _Tasks) -> None:

@@ -1,0 +1,54 @@
+"""``ledger pull``: bring a copy up to date."""
+
+from __future__ import annotations
+
+from typing import Annotated
+
+import typer
+
+from cli.config import load_config
+from cli.copies import bring
+from cli.options import ConnectionsOption, DebugOption, JsonOption, QuietOption, StoreOption
+from ledger import InvalidError, TrustError
+from ledger.titles.identity import read_origin
+
+__all__ = ["pull"]
+
+
+def pull(
+    source: Annotated[
+        str | None,
+        typer.Argument(metavar="SOURCE", help="Where to pull from; default: the clone's source."),
+    ] = None,
+    *,
+    store: StoreOption = None,
+    connections: ConnectionsOption = None,
+    as_json: JsonOption = False,
+    quiet: QuietOption = False,
+    debug: DebugOption = False,
+) -> int:
+    """Bring what is new in its source into a copy, and verify it on the way in.
+
+    The log of the source has to continue the one that the copy has: an older state, or another
+    history, is refused. Texts that the log orders erased are erased in the copy.
+
+    Exits with 3 if texts are left that should be erased.
+    """
+    config = load_config()
+    here = config.open_store(store, connections)
+    here.check_writable()
+    named = source or config.source_of(here)
+    if named is None:
+        raise InvalidError(
+            f"you never cloned {here.url}, so its source is not known",
+            hint="ledger pull SOURCE --store COPY",
+        )
+    there = config.open_named(named, connections)
+    origin, name = read_origin(here), read_origin(there)
+    if origin != name:
+        raise TrustError(
+            f"{there.url} holds the ledger {name}, and {here.url} holds {origin}",
+            hint="somebody put another ledger in its place, or the address is wrong",
+            reason="wrong-ledger",
+        )
+    return bring(config, there, name, here, as_json=as_json, quiet=quiet)
