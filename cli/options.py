@@ -13,21 +13,28 @@ from ledger import LedgerError
 from ledger.stores import MAX_CONNECTIONS
 
 __all__ = [
+    "AsDocumentOption",
+    "AuthorOption",
+    "ClampOption",
     "ConnectionsOption",
     "DebugOption",
+    "DryRunOption",
     "EffectiveOption",
     "ExpectOption",
     "JobsOption",
     "JsonOption",
     "KeyOption",
+    "MessageOption",
     "OriginOption",
     "QuietOption",
     "RecordedOption",
     "ReportOption",
     "RevisionArgument",
     "StoreOption",
+    "SupersedeOption",
     "TitleArgument",
     "TitlesArgument",
+    "TrustClockOption",
     "WordsOption",
     "complete_revision",
     "parse_duration",
@@ -149,6 +156,38 @@ ReportOption = Annotated[
 JsonOption = Annotated[bool, typer.Option("--json", help="Print JSON, one object per line.")]
 QuietOption = Annotated[bool, typer.Option("--quiet", "-q", help="Print errors only.")]
 DebugOption = Annotated[bool, typer.Option("--debug", help="Show a traceback with each error.")]
+
+# Those of what is appended.
+MessageOption = Annotated[
+    str, typer.Option("--message", "-m", metavar="TEXT", help="Why this version exists.")
+]
+AuthorOption = Annotated[
+    str | None,
+    typer.Option("--author", metavar="TEXT", help="Who asks for it (LEDGER_AUTHOR)."),
+]
+SupersedeOption = Annotated[
+    bool,
+    typer.Option(
+        "--supersede-later", help="Append even if it takes the place of one that begins later."
+    ),
+]
+TrustClockOption = Annotated[
+    bool,
+    typer.Option("--trust-clock", help="Append even if this clock is far ahead of the store's."),
+]
+AsDocumentOption = Annotated[
+    bool,
+    typer.Option(
+        "--as-document", help="Append a document even if it looks like an entry or an envelope."
+    ),
+]
+ClampOption = Annotated[
+    bool,
+    typer.Option("--clamp-time", help="Append even if this clock is far behind the head's time."),
+]
+DryRunOption = Annotated[
+    bool, typer.Option("--dry-run", help="Show what would be registered, but write nothing.")
+]
 
 UNITS = {"s": 1, "m": 60, "h": 3600, "d": 86400}
 LONGEST = 10**9

@@ -44,6 +44,7 @@ from ledger.ledger import Ledger
 from ledger.local.keyfile import create_key, create_keys, load_key, load_keys
 from ledger.offline import Proven, accept, audit_bundle, check_entry, verify_bundle
 from ledger.packs.writer import Packed
+from ledger.registrations.registration import Registration
 from ledger.signers import open_signer, open_signers
 from ledger.stores import Store, open_store
 from ledger.titles.append import ANY, Appended, Draft, Guards
@@ -113,6 +114,7 @@ __all__ = [
     "Pulled",
     "Receipt",
     "ReferenceConflict",
+    "Registration",
     "Report",
     "Sealed",
     "SignedCheckpoint",

@@ -31,6 +31,7 @@
         StoreUnavailable      unreachable, busy, or full
         StoreDenied           no permission
         StoreUnsafe           the store ignores conditions: two writers would lose entries
+      RegistrationIncomplete  some parts of a registration stand, and some don't yet
       OutcomeUnknown          it may have been written
         NotDurable            it was written, but a crash may still undo it
       UnsupportedFormatError  made by another version, or not by this software
@@ -42,7 +43,11 @@ Each class carries its ``slug`` (stable, for machines), the shell's ``exit_code`
 
 from __future__ import annotations
 
-from typing import ClassVar
+from types import MappingProxyType
+from typing import TYPE_CHECKING, ClassVar
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
 
 __all__ = [
     "ClockAhead",
@@ -69,6 +74,7 @@ __all__ = [
     "OutcomeUnknown",
     "PreconditionFailed",
     "ReferenceConflict",
+    "RegistrationIncomplete",
     "Skipped",
     "StoreDenied",
     "StoreError",
@@ -330,6 +336,31 @@ class StoreUnsafe(StoreError):
     """The store ignores conditions: two writers at once would lose entries."""
 
     slug = "store-unsafe"
+
+
+class RegistrationIncomplete(LedgerError):
+    """Some parts of a registration stand, and some don't yet; the same call again finishes it.
+
+    ``standing`` maps the parts that stand to their addresses, ``missing`` has the others.
+    """
+
+    slug = "registration-incomplete"
+    exit_code = 16
+    http_status = 409
+
+    def __init__(
+        self,
+        message: str,
+        *,
+        hint: str = "",
+        reference: str = "",
+        standing: Mapping[int, str] = MappingProxyType({}),
+        missing: tuple[int, ...] = (),
+    ) -> None:
+        super().__init__(message, hint=hint)
+        self.reference = reference
+        self.standing = dict(standing)
+        self.missing = missing
 
 
 class OutcomeUnknown(LedgerError):

@@ -8,6 +8,7 @@ from dataclasses import replace
 from datetime import UTC, date, datetime, timedelta
 from functools import cache
 from itertools import islice
+from types import MappingProxyType
 from typing import TYPE_CHECKING, BinaryIO
 
 from ledger.bundles.copying import pull
@@ -19,7 +20,7 @@ from ledger.errors import InvalidError, KeyUnavailable, LedgerError, NotFoundErr
 from ledger.format import layout
 from ledger.format.blame import blame
 from ledger.format.diff import changes
-from ledger.format.entry import KINDS, Entry
+from ledger.format.entry import KINDS, STATUSES, Entry
 from ledger.format.keyring import Keyring
 from ledger.format.law import is_future
 from ledger.format.report import Report, finding_of
@@ -27,6 +28,8 @@ from ledger.format.times import format_time
 from ledger.local.parallel import cores
 from ledger.packs.reader import entries_in_packs
 from ledger.packs.writer import expel, pack
+from ledger.registrations.register import give_up, register
+from ledger.registrations.registration import find_registration
 from ledger.sealing.positions import LogPositions
 from ledger.stores import EXPECTED, open_store
 from ledger.stores.base import ClosedStore
@@ -41,7 +44,7 @@ from ledger.verification.run import Verification
 from ledger.verification.walk import FROM_A_LISTING, verify_title
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterable, Iterator
+    from collections.abc import Callable, Iterable, Iterator, Mapping
     from concurrent.futures import Executor
     from types import TracebackType
     from typing import Self
@@ -55,6 +58,7 @@ if TYPE_CHECKING:
     from ledger.format.report import Finding
     from ledger.format.standing import Stand
     from ledger.packs.writer import Packed
+    from ledger.registrations.registration import Registration
     from ledger.sealing.reader import LogReader
     from ledger.stores import Store
     from ledger.titles.batch import Outcome
@@ -279,6 +283,55 @@ class Ledger:
         ``stop``, asked between appends, but those outcomes are still yielded.
         """
         return append_many(self.history, self._pen(), drafts, guards=guards, stop=stop)
+
+    def register(
+        self,
+        drafts: Iterable[Draft],
+        *,
+        reference: str,
+        parents: Mapping[str, str | Entry | Anything | None] = MappingProxyType({}),
+        guards: Guards = Guards(),  # noqa: B008 -- frozen
+        dry_run: bool = False,
+    ) -> list[Appended]:
+        """Append the drafts, of several titles, as the parts of one registration.
+
+        Parts are numbered by title number; several of one title come in the order given. All heads
+        are read first, and if one part doesn't fit, nothing is written. ``parents`` says of a title
+        what its head has to be, as ``append`` does. The same call again is safe: parts that stand
+        are returned as ``repeated``. ``dry_run``: return what would be appended, and write nothing.
+
+        Raises RegistrationIncomplete if some parts stand and one could not follow: the same call
+        again does what is left, and ``give_up`` ends it. Else it raises what ``append`` does, and
+        ReferenceConflict for the reference of another registration.
+        """
+        return register(
+            self.history,
+            self._pen(),
+            drafts,
+            reference=reference,
+            parents={title: _address_of(parent) for title, parent in parents.items()},
+            guards=guards,
+            dry_run=dry_run,
+        )
+
+    def give_up(
+        self,
+        reference: str,
+        *,
+        message: str = "",
+        author: str = "",
+        guards: Guards = Guards(),  # noqa: B008 -- frozen
+    ) -> list[Appended]:
+        """Complete a registration of which some parts stand, without the parts that are missing.
+
+        In the place of each, a rectification is appended to a title that the registration has
+        changed. It says what the title says already: to take back what stands is another entry.
+        Return what was appended; nothing if no part is missing. Raises NotFoundError if no part
+        stands, and what ``append`` does.
+        """
+        return give_up(
+            self.history, self._pen(), reference, message=message, author=author, guards=guards
+        )
 
     def preview(
         self,
@@ -599,6 +652,15 @@ class Ledger:
         answer = self.history.answer(title_number, effective=day, recorded=known)
         return answer._replace(is_future=is_future(now, day, known))
 
+    def registration(self, reference: str) -> Registration:
+        """What a reference changed: its entries, of all titles, and which parts are missing.
+
+        Names in the store lead to the titles, and their chains decide. So what is shown stands; an
+        entry whose name is missing is not found, until ``fsck`` has mended it. Raises NotStanding
+        if nobody can tell whether an entry stands, IntegrityError for a chain that doesn't hold.
+        """
+        return find_registration(self.history, reference)
+
     def diff(self, title_number: str, old: str = "HEAD~1", new: str = "HEAD") -> list[Change]:
         """The fields that differ between two revisions of a title."""
         head = self.head(title_number)  # once: both revisions are seen from the same state
@@ -624,25 +686,34 @@ class Ledger:
         return self.history.find(prefix)
 
     def titles(
-        self, *, prefix: str = "", after: str = "", limit: int | None = None
+        self, *, prefix: str = "", after: str = "", limit: int | None = None, status: str = ""
     ) -> Iterator[str]:
         """The title numbers, in order, as the store lists them: a listing can't be verified.
 
         Those of a store that can't be listed are the ones that the log has, which is proved.
+        ``status``: only those that are ``open`` or ``closed``, by their newest entry that stands.
+        Then each head is read.
         """
+        if status not in {"", *STATUSES}:
+            raise InvalidError(f"not a status: {status!a:.40}", hint="open or closed")
+        chosen = self._titles(prefix, after)
+        if status:
+            chosen = self.history.with_status(chosen, status)
+        return islice(chosen, _check_limit(limit))
+
+    def _titles(self, prefix: str, after: str) -> Iterator[str]:
         if not self.store.is_listable:
             from ledger.verification.leaf_index import logged_titles  # noqa: PLC0415 -- slow to load
 
-            logged = (
+            return (
                 title
                 for title in logged_titles(self._log())
                 if title.startswith(prefix) and f"{title}/" > (f"{after}/" if after else "")
             )
-            return islice(logged, _check_limit(limit))
         start = f"{layout.check_title_number(after)}/" if after else ""
         found = self.history.store.list(prefix, after=start, delimiter="/")
         titles = filter(layout.is_title_number, (key.removesuffix("/") for key in found))
-        return islice(self._present(titles), _check_limit(limit))
+        return self._present(titles)
 
     def _present(self, titles: Iterator[str]) -> Iterator[str]:
         """Yield the titles; an empty listing raises StoreUnavailable if the ledger is gone."""

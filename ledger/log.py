@@ -249,6 +249,22 @@ class Log:
             layout.check_title_number(title_number), self.checkpoint().checkpoint
         )
 
+    def lacks(self, entries: Iterable[Entry]) -> tuple[Entry, ...]:
+        """Those of the entries that the published checkpoint does not cover, which is proved.
+
+        So a reader who goes by the log tells whether it has all parts of a registration.
+        """
+        signed = self.checkpoint()
+
+        def has(entry: Entry) -> bool:
+            try:
+                self.reader.receipt(leaf_of(entry), signed)
+            except NotFoundError:
+                return False
+            return True
+
+        return tuple(entry for entry in entries if not has(entry))
+
     def newest(self) -> Leaf | None:
         """The last leaf of the published log, as the store says; None: it is about no entry."""
         size = self.checkpoint().checkpoint.size

@@ -43,6 +43,7 @@ TABLE = {
     "StoreUnavailable": (13, 503),
     "StoreDenied": (13, 503),
     "StoreUnsafe": (13, 503),
+    "RegistrationIncomplete": (16, 409),
     "OutcomeUnknown": (15, 504),
     "NotDurable": (15, 504),
     "UnsupportedFormatError": (14, 500),
@@ -58,6 +59,7 @@ EVIDENCE = {
     "HeadMoved": {"expected": "a" * 64, "actual": None},
     "ReferenceConflict": {"address": "b" * 64},
     "Skipped": {"draft": 3},
+    "RegistrationIncomplete": {"reference": "R", "standing": {1: "d" * 64}, "missing": (2,)},
     "OutcomeUnknown": {"address": "c" * 64},
     "NotDurable": {"address": "c" * 64},
 }

@@ -16,10 +16,10 @@ from itertools import pairwise
 from typing import TYPE_CHECKING, Any, BinaryIO, NamedTuple
 
 from cli.inputs import check_own_document
-from ledger import Draft, InvalidError, MalformedError, NotFoundError
+from ledger import ANY, Draft, InvalidError, MalformedError, NotFoundError
 from ledger.format.canonical import MAX_DEPTH, decode, encode
 from ledger.format.entry import KINDS, MAX_BYTES
-from ledger.format.layout import check_title_number
+from ledger.format.layout import check_address, check_title_number
 from ledger.titles.batch import check_draft
 
 if TYPE_CHECKING:
@@ -61,12 +61,22 @@ class Lines:
     """
 
     def __init__(
-        self, source: BinaryIO, prefix: str, *, as_document: bool = False, **about: Any
+        self,
+        source: BinaryIO,
+        prefix: str,
+        *,
+        as_document: bool = False,
+        parents: dict[str, str | None] | None = None,
+        **about: Any,
     ) -> None:
-        """Prepare to read; ``about`` holds the members for lines that don't have their own."""
+        """Prepare to read; ``about`` holds the members for lines that don't have their own.
+
+        ``parents``: envelopes may have a member ``parent``, which is noted here for their titles.
+        """
         self._source = _Twice(source)
         self._prefix = prefix
         self._as_document = as_document
+        self._parents = parents
         self._defaults = DEFAULTS | about
         self._repeated: set[int] = set()
         self.total = 0
@@ -120,6 +130,7 @@ class Lines:
         if "title_number" not in value:
             raise InvalidError("it has no member title_number")
         is_envelope = "document" in value
+        parent = value.pop("parent", ANY) if is_envelope and self._parents is not None else ANY
         if is_envelope and (odd := value.keys() - MEMBERS):
             raise InvalidError(
                 f"an envelope has no member {', '.join(sorted(odd))!a:.80}; to register a document"
@@ -128,11 +139,20 @@ class Lines:
         about = self._defaults | (value if is_envelope else {"document": value})
         name = check_title_number(value["title_number"], place="its title_number")
         draft = Draft(**about | {"title_number": name})
+        if parent is not ANY:
+            self._note_parent(name, parent)
         if not self._as_document and isinstance(draft.document, dict):
             check_own_document(draft.document)
         if draft.reference != "":  # null is not a reference either, and is refused later
             return draft, b""
         return draft, hashlib.sha256(encode(value, depth=MAX_DEPTH + 1)).digest()
+
+    def _note_parent(self, title_number: str, parent: object) -> None:
+        """Note what the head of a title has to be: an address, or null for a title that is new."""
+        assert self._parents is not None  # noqa: S101 -- asked just before
+        found = None if parent is None else check_address(parent)
+        if self._parents.setdefault(title_number, found) != found:
+            raise InvalidError(f"another line gives {title_number!a:.80} another parent")
 
     def _named(self, draft: Draft, digest: bytes, occurrence: int) -> Draft:
         return replace(draft, reference=f"{self._prefix}:{digest.hex()}:{occurrence}")

@@ -25,7 +25,7 @@ if TYPE_CHECKING:
     from ledger import Draft, Guards, Ledger
     from ledger.titles.batch import Outcome
 
-__all__ = ["Shown", "append_batch"]
+__all__ = ["Shown", "append_batch", "open_lines"]
 
 SHOWN = 20
 """How many bad lines to name."""
@@ -34,12 +34,15 @@ SHOWN = 20
 
 
 @contextmanager
-def _open_lines(file: str, reference: str, **about: Any) -> Iterator[Lines]:
-    """Open a batch and check every line."""
+def open_lines(file: str, prefix: str, **about: Any) -> Iterator[Lines]:
+    """Open a batch and check every line; ``about`` is for ``Lines``.
+
+    ``prefix`` begins the references that are made for lines without one; else the file's name does.
+    """
     with _open(file) as (source, name):
-        lines = Lines(source, reference or name or "-", **about)
+        lines = Lines(source, prefix or name or "-", **about)
         _check(lines, "standard input" if file == "-" else file)
-        if lines.nameless and not (reference or name):
+        if lines.nameless and not (prefix or name):
             raise typer.BadParameter(
                 "lines without a reference get one from the file's name, and this input has none:"
                 " give --reference"
@@ -94,7 +97,7 @@ def append_batch(
 
     ``reference`` replaces the file's name in generated references. ``about`` is for ``Lines``.
     """
-    with _open_lines(file, reference, **about) as lines:
+    with open_lines(file, reference, **about) as lines:
         if shown.dry_run:
             return _say_checked(lines, shown)
         with open_ledger() as ledger:

@@ -15,6 +15,8 @@ __all__ = ["COMMANDS", "KEY_COMMANDS", "TRUST_COMMANDS", "make_app"]
 COMMANDS = {
     "init": "init:init",
     "append": "append:append",
+    "register": "register:register",
+    "registration": "register:registration",
     "erase": "erase:erase",
     "settle": "settle:settle",
     "log": "log:log",

@@ -14,12 +14,19 @@ from cli.config import load_config
 from cli.edits import apply_settings
 from cli.inputs import check_own_document, read_input
 from cli.options import (
+    AsDocumentOption,
+    AuthorOption,
+    ClampOption,
     ConnectionsOption,
     DebugOption,
+    DryRunOption,
     JsonOption,
     KeyOption,
+    MessageOption,
     QuietOption,
     StoreOption,
+    SupersedeOption,
+    TrustClockOption,
 )
 from cli.receipts import waiting
 from cli.session import open_ledger
@@ -68,9 +75,6 @@ SetOption = Annotated[
         help="Change a member of the newest document; /a/0/b is a place inside.",
     ),
 ]
-MessageOption = Annotated[
-    str, typer.Option("--message", "-m", metavar="TEXT", help="Why this version exists.")
-]
 ReferenceOption = Annotated[
     str,
     typer.Option(
@@ -85,44 +89,20 @@ UntilOption = Annotated[
     str | None,
     typer.Option("--effective-until", metavar="DATE", help="The date on which that ends."),
 ]
-AuthorOption = Annotated[
-    str | None,
-    typer.Option("--author", metavar="TEXT", help="Who asks for it (LEDGER_AUTHOR)."),
-]
 KindOption = Annotated[
     str, typer.Option("--kind", metavar="KIND", help=f"{', '.join(KINDS[:-1])} or {KINDS[-1]}.")
 ]
 CloseOption = Annotated[bool, typer.Option("--close", help="Close the title.")]
 ReopenOption = Annotated[bool, typer.Option("--reopen", help="Reopen a title that was closed.")]
-SupersedeOption = Annotated[
-    bool,
-    typer.Option(
-        "--supersede-later", help="Append even if it takes the place of one that begins later."
-    ),
-]
-TrustClockOption = Annotated[
-    bool,
-    typer.Option("--trust-clock", help="Append even if this clock is far ahead of the store's."),
-]
 SkipOption = Annotated[
     bool,
     typer.Option("--skip-unchanged", help="Append nothing if the newest version says it all."),
-]
-AsDocumentOption = Annotated[
-    bool,
-    typer.Option(
-        "--as-document", help="Append a document even if it looks like an entry or an envelope."
-    ),
 ]
 ParentOption = Annotated[
     str | None,
     typer.Option("--parent", metavar="REV", help="Append only if this is still the head."),
 ]
 NewOption = Annotated[bool, typer.Option("--new", help="Append only if the title is new.")]
-ClampOption = Annotated[
-    bool,
-    typer.Option("--clamp-time", help="Append even if this clock is far behind the head's time."),
-]
 WaitOption = Annotated[
     Path | None,
     typer.Option(
@@ -140,9 +120,6 @@ TimeoutOption = Annotated[
 VerifyOption = Annotated[
     bool,
     typer.Option("--verify", help="Walk the title first, and append only if all of it holds."),
-]
-DryRunOption = Annotated[
-    bool, typer.Option("--dry-run", help="Show what would be registered, but write nothing.")
 ]
 
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
@@ -21,12 +21,17 @@ from cli.terminal.output import (
     document_lines,
     entry_json,
     entry_lines,
+    note,
     pager,
     print_json,
     stand_members,
     whole_output,
 )
+from ledger import LedgerError
 from ledger.format.standing import stand_json
+
+if TYPE_CHECKING:
+    from ledger import Entry, Ledger
 
 __all__ = ["cat", "show"]
 
@@ -55,14 +60,37 @@ def show(
                 shown["passed_over"] = [
                     {"version": each.version} | stand_json(how) for each, how in answer.passed_over
                 ]
-            print_json(shown | {"digest": entry.digest, "document": entry.document})
+            print_json(
+                shown
+                | _origins(ledger, entry)
+                | {"digest": entry.digest, "document": entry.document}
+            )
         elif not quiet:
-            lines = entry_lines(entry, ledger.keyring, stand=stand)
+            lines = list(entry_lines(entry, ledger.keyring, stand=stand))
+            for what, titles in _origins(ledger, entry).items():
+                lines.append(f"{what.capitalize().replace('_', ' ')}: {', '.join(titles)}")
             pager([*lines, "", *document_lines(entry.document)])
         # Else an address says which version.
         is_head = (title_number, revision) == (entry.title_number, "HEAD")
         if is_head and effective is None and recorded is None and not quiet:
             note_in_force(ledger, entry)
+
+
+def _origins(ledger: Ledger, entry: Entry) -> dict[str, tuple[str, ...]]:
+    """Return what the title came from and went into by the registration that the entry is of."""
+    if entry.part[1] == 1:
+        return {}
+    try:
+        found = ledger.registration(entry.reference)
+    except LedgerError as error:
+        note(f"what else its registration changed can't be read: {error}")
+        return {}
+    title_number = entry.title_number
+    named = {
+        "came_from": found.came_from(title_number),
+        "went_into": found.went_into(title_number),
+    }
+    return {what: titles for what, titles in named.items() if titles}
 
 
 def cat(

@@ -41,7 +41,7 @@ from ledger.stores.swap import swap
 from ledger.titles.history import Tip, not_standing
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Container
+    from collections.abc import Callable, Container, Sequence
     from datetime import datetime
 
     from ledger.format.canonical import JSONValue
@@ -59,10 +59,14 @@ __all__ = [
     "Pen",
     "append",
     "check_new",
+    "make_durable",
     "move_head",
     "names_of",
     "objects_of",
+    "prepare",
     "preview",
+    "store_entries",
+    "swap_head",
 ]
 
 
@@ -164,10 +168,10 @@ def append(
     if guards.skip_unchanged:
         tip.forget()  # where nothing is written, no swap tells that somebody else moved the head
     for attempt in range(RACES):
-        prepared = _prepare(history, pen, draft, parent, guards, tip, settles=settles)
+        prepared = prepare(history, pen, draft, parent, guards, tip, settles=settles)
         entry = prepared.entry
         if prepared.repeated:
-            _make_durable(history, entry)
+            make_durable(history, entry)
             return prepared
         if prepared.unchanged and guards.skip_unchanged:
             history.store.make_durable(layout.head_key(draft.title_number))
@@ -187,7 +191,7 @@ def append(
     )
 
 
-def _make_durable(history: History, entry: Entry) -> None:
+def make_durable(history: History, entry: Entry) -> None:
     """Create the entry again: whoever wrote it may have crashed before it was durable.
 
     If that fails, the entry is still in the chain, so no StoreError may say that nothing was
@@ -228,10 +232,10 @@ def preview(
 ) -> Appended:
     """Return what ``append`` would return now, or raise what it would raise. Write nothing."""
     tip = Tip(history, draft.title_number)
-    return _prepare(history, pen, draft, parent, guards, tip)
+    return prepare(history, pen, draft, parent, guards, tip)
 
 
-def _prepare(  # noqa: PLR0917 -- two callers, next to it
+def prepare(  # noqa: PLR0917 -- two callers, next to it
     history: History,
     pen: Pen,
     draft: Draft,
@@ -552,6 +556,34 @@ def check_new(
             )
 
 
+def store_entries(
+    history: History, entries: Sequence[Entry], what: str, *, is_logged: bool = False
+) -> None:
+    """Store entries of different titles, and their names: that comes before any head moves.
+
+    ``what`` is named if it fails: nothing was appended to it.
+    """
+    objects = [each for entry in entries for each in objects_of(entry, is_logged)]
+    try:
+        history.store.create_many(objects)
+    except PreconditionFailed as error:
+        raise _other_bytes(history, _find_other(history, entries), error) from error
+    except OutcomeUnknown as error:
+        # Without a head that points at them, an entry and a marker are nothing yet.
+        raise StoreUnavailable(
+            f"nothing was appended to {what}: {error}", hint=error.hint
+        ) from error
+
+
+def _find_other(history: History, entries: Sequence[Entry]) -> Entry:
+    """The entry in whose place there is something else."""
+    keys = {layout.entry_key(each.title_number, each.address): each for each in entries}
+    for key, blob in history.store.get_many(list(keys)[:-1]):
+        if blob is not None and blob.data != keys[key].data:
+            return keys[key]
+    return entries[-1]
+
+
 def names_of(entry: Entry) -> list[tuple[str, bytes]]:
     """The empty objects that are written with an entry: its marker, and its reference's name."""
     move = (entry.title_number, entry.version, entry.address)
@@ -578,16 +610,13 @@ def move_head(
     if another writer was first: this entry is in no chain. Raise StoreError if nothing happened,
     OutcomeUnknown if nobody can tell.
     """
+    store_entries(history, [entry], entry.title_number, is_logged=is_logged)
+    return swap_head(history, entry, expected)
+
+
+def swap_head(history: History, entry: Entry, expected: str | None) -> Blob | None:
+    """Do the second half of ``move_head``, once the entry and its marker are stored."""
     title_number, address = entry.title_number, entry.address
-    try:
-        history.store.create_many(objects_of(entry, is_logged))
-    except PreconditionFailed as error:
-        raise _other_bytes(history, entry, error) from error
-    except OutcomeUnknown as error:
-        # Without a head that points at them, an entry and a marker are nothing yet.
-        raise StoreUnavailable(
-            f"nothing was appended to {title_number}: {error}", hint=error.hint
-        ) from error
     key = layout.head_key(title_number)
 
     def is_built_on_ours(data: bytes) -> bool:

@@ -26,11 +26,12 @@ from ledger.format.law import covers, find_in_law, in_law, is_known
 from ledger.format.revision import Revision, parse_revision
 from ledger.format.standing import Positions, Standing
 from ledger.format.times import as_bound
+from ledger.local.parallel import in_chunks
 from ledger.titles.identity import check_there
 from ledger.titles.trust_files import accepted_keyring
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Iterable, Iterator
     from datetime import datetime
 
     from ledger.format.keyring import Keyring
@@ -343,6 +344,20 @@ class History:
 
     def _stands(self, head: Entry) -> bool:
         return self.standing(head.title_number).take(head).stands is True
+
+    def with_status(self, titles: Iterable[str], status: str) -> Iterator[str]:
+        """Those of the titles whose newest entry that stands has this status."""
+
+        def choose(taken: list[str]) -> list[str | None]:
+            return [title if self._status(title) == status else None for title in taken]
+
+        found = in_chunks(titles, choose, max(1, self.store.concurrency), chunk=1)
+        return (title for title in found if title is not None)
+
+    def _status(self, title_number: str) -> str | None:
+        head = self.find_head(title_number)
+        newest = next(self.standing_entries(head.entry), None) if head else None
+        return newest.status if newest else None
 
     def descends(self, head: Entry, address: str, version: int) -> bool:
         """Whether the head's chain contains this address as this version, with its text or not."""

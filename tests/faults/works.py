@@ -211,6 +211,31 @@ class AppendMany(Work):
             raise failure
 
 
+class Register(Work):
+    """A registration of four parts: two on one title, and one title is new."""
+
+    before: ClassVar = {"A": 1, "B": 2}
+    after: ClassVar = {"A": 2, "B": 4, "C": 1}
+
+    def run(self, store: Store) -> None:
+        drafts = [Draft(*part) for part in [("C", {"n": 1}), ("B", {"n": 3}), ("A", {"n": 2})]]
+        drafts.append(Draft("B", {"n": 4}))
+        opened(store).register(drafts, reference="case")
+        self.acknowledged = {title: list(range(1, n + 1)) for title, n in self.after.items()}
+
+    def check(self, tally: Tally, where: str) -> None:
+        """A later title has its parts only if the ones before have theirs."""
+        super().check(tally, where)
+        parts = [entry.part[0] for entry in opened(self.store).registration("case").parts]
+        tally.check(parts == list(range(1, len(parts) + 1)), "torn", f"{where}: parts {parts}")
+
+    def check_done(self, tally: Tally, where: str) -> None:
+        super().check_done(tally, where)
+        found = opened(self.store).registration("case")
+        whole = found.is_complete and not found.conflicts
+        tally.check(whole, "torn", f"{where}: {found}")
+
+
 class Import(Work):
     """A bundle, with a log, over a ledger that has a part of it."""
 
@@ -588,6 +613,7 @@ class Init(Work):
 WORKS: list[type[Work]] = [
     Append,
     AppendMany,
+    Register,
     Import,
     Clone,
     Pull,

@@ -1,0 +1,3 @@
+"""What one application changes: several titles under one reference, and what is missing."""
+
+__all__: list[str] = []
