@@ -11,7 +11,7 @@ from __future__ import annotations
 from collections import Counter
 from collections.abc import Callable
 from enum import Enum
-from typing import TYPE_CHECKING, TypeAlias
+from typing import TYPE_CHECKING, NamedTuple, TypeAlias
 
 from ledger.errors import (
     IntegrityError,
@@ -32,7 +32,7 @@ if TYPE_CHECKING:
     from ledger.format.keyring import Keyring
     from ledger.format.standing import FindPositions, Stand
 
-__all__ = ["NO_PIN", "ReadEntry", "check_link", "verify_chain"]
+__all__ = ["NO_PIN", "ReadEntry", "SeenPart", "check_link", "verify_chain"]
 
 ReadEntry = Callable[[str], bytes | None]
 """Reads the bytes at an address of the title, or None if there are none. It may raise."""
@@ -73,6 +73,17 @@ class Held(Enum):
 
 Step: TypeAlias = "Stored | Finding | Held"
 """One thing that a walk meets."""
+
+
+class SeenPart(NamedTuple):
+    """An entry that stands and is one of several parts of a registration."""
+
+    reference: str
+    part: tuple[int, int]
+    title_number: str
+    version: int
+    address: str
+    recorded_at: str
 
 
 class Chain:
@@ -120,6 +131,8 @@ class Chain:
         """Set it to hear of every entry, and how it stands; the newest comes first."""
         self.lowest_named: int | None = None
         """The lowest version that an entry confirms or voids."""
+        self.parts: list[SeenPart] = []
+        """The parts of registrations that were walked, and stand."""
         self._copied = False
 
     def steps(self, head: bytes, read: ReadEntry) -> Iterator[Step]:
@@ -215,6 +228,9 @@ class Chain:
         stand = self.standing.take(entry)
         if stand.reason and (finding := stand.finding(entry, self._key(entry))) is not None:
             self.findings.append(finding)
+        if entry.part[1] > 1 and stand.stands:
+            place = (entry.title_number, entry.version, entry.address, entry.recorded_at)
+            self.parts.append(SeenPart(entry.reference, entry.part, *place))
         if self.each is not None:
             self.each(entry, stand)
 

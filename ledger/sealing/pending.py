@@ -64,6 +64,8 @@ class Due(NamedTuple):
     titles: int = 0
     entries: int = 0
     """How many were checked."""
+    has_parts: bool = False
+    """Whether parts of registrations are among them."""
 
 
 def pending_titles(store: Store, most: int | None = None) -> Iterator[Moved]:
@@ -189,7 +191,9 @@ def _walk(
             path.append(Leaf(title_number, checked.version, checked.address))
     report = chain.report()
     findings = tuple(_explain(each, logged) for each in report.findings)
-    due = Due(title_number, (), (), findings, report.titles, report.entries)
+    due = Due(
+        title_number, (), (), findings, report.titles, report.entries, has_parts=bool(chain.parts)
+    )
     if not report:
         return due, 0
     leaves = tuple(reversed(path[:-1] if logged else path))

@@ -151,24 +151,42 @@ class _Sealer:
         )
 
     def _seal_moved(self, moved: Iterable[Moved]) -> Iterator[Due]:
-        """Commit what is due for these titles, in batches, and settle their markers."""
-        batch = _ToCommit()
+        """Commit what is due for these titles, in batches, and settle their markers.
+
+        Titles with parts of registrations have a batch of their own, so that parts that are found
+        together are committed together, unless there are more of them than fit.
+        """
+        others, parts = _ToCommit(), _ToCommit()
         for due in find_due(self.history, self.committed.index, moved, self.now, self.jobs):
             yield due
-            rest = due.leaves
-            while len(batch.leaves) + len(rest) > BATCH:
-                fitting = BATCH - len(batch.leaves)
-                batch.leaves += rest[:fitting]
-                self._seal_batch(batch)
-                batch, rest = _ToCommit(), rest[fitting:]
-            batch.leaves += rest
-            batch.settled += due.settled
-            if not due.leaves:
-                batch.logged.append(due.title_number)
-            if len(batch.settled) + len(batch.logged) > BATCH:
-                self._seal_batch(batch)
-                batch = _ToCommit()
-        self._seal_batch(batch)
+            if due.has_parts:
+                parts = self._fill(parts, due)
+            else:
+                others = self._fill(others, due)
+        if len(others.leaves) + len(parts.leaves) > BATCH:
+            self._seal_batch(others)
+            others = _ToCommit()
+        others.leaves += parts.leaves
+        others.settled += parts.settled
+        others.logged += parts.logged
+        self._seal_batch(others)
+
+    def _fill(self, batch: _ToCommit, due: Due) -> _ToCommit:
+        """Put what is due into a batch; seal those that are full, and return the last."""
+        rest = due.leaves
+        while len(batch.leaves) + len(rest) > BATCH:
+            fitting = BATCH - len(batch.leaves)
+            batch.leaves += rest[:fitting]
+            self._seal_batch(batch)
+            batch, rest = _ToCommit(), rest[fitting:]
+        batch.leaves += rest
+        batch.settled += due.settled
+        if not due.leaves:
+            batch.logged.append(due.title_number)
+        if len(batch.settled) + len(batch.logged) > BATCH:
+            self._seal_batch(batch)
+            batch = _ToCommit()
+        return batch
 
     def _seal_batch(self, batch: _ToCommit) -> None:
         if batch.leaves:

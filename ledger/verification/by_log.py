@@ -89,7 +89,7 @@ class LogAudit:
         self._log = log
         self._read_checkpoint = checkpoint
         self._now = now
-        self._max_delay = max_delay
+        self.max_delay = max_delay
         self._policy = policy
         self._loose = loose
         self._packed = 0
@@ -170,7 +170,7 @@ class LogAudit:
             since = (
                 remembered.since if remembered and remembered.logged == self._trust_logged else ""
             )
-            yield not_logged(self._trust_logged, since, self._now, self._max_delay)
+            yield not_logged(self._trust_logged, since, self._now, self.max_delay)
 
     def _find_seen_size(self) -> int | None:
         """How many leaves the log had when the state saw it last; None: that is not known."""
@@ -230,7 +230,7 @@ class LogAudit:
 
     def take(self, verified: Verified) -> Verified:
         """Add to the result for a title what the log says of its chain."""
-        title_number, head, report, trace, _ = verified
+        title_number, head, report, trace, *_ = verified
         expected = self._under_way.pop(title_number)
         findings = list(expected.new.findings) if expected.new else []
         if head is not None:
@@ -260,7 +260,7 @@ class LogAudit:
         if not (verified.noted_at and remembered and remembered.seen_at):
             return None
         seen = times.parse_time(remembered.seen_at)
-        if seen - times.parse_time(verified.noted_at) <= self._max_delay:
+        if seen - times.parse_time(verified.noted_at) <= self.max_delay:
             return None
         key = layout.entry_key(verified.title_number, new.address(new.recent))
         message = (
@@ -304,7 +304,7 @@ class LogAudit:
                 signed=self.signed,
                 read_checkpoint=self._read_checkpoint,
                 now=self._now,
-                max_delay=self._max_delay,
+                max_delay=self.max_delay,
             )
             findings = (
                 *waiting.judge(),

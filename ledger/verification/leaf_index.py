@@ -23,7 +23,7 @@ if TYPE_CHECKING:
     from ledger.sealing.reader import LogReader
     from ledger.tlog.objects import AnyLeaf
 
-__all__ = ["Beyond", "LeafIndex", "Row", "logged_titles"]
+__all__ = ["Beyond", "LeafIndex", "Row", "failing", "logged_titles"]
 
 TABLES = """
 CREATE TABLE leaf (title TEXT, version INTEGER, address TEXT, at INTEGER);
@@ -62,7 +62,7 @@ class LeafIndex:
     def __init__(self) -> None:
         self.dropped: set[str] = set()
         """The titles that had leaves which were dropped."""
-        with _failing():
+        with failing():
             # One thread at a time uses it, but not always the same one.
             self._database = sqlite3.connect("", isolation_level=None, check_same_thread=False)
             self._database.executescript(TABLES)
@@ -79,7 +79,7 @@ class LeafIndex:
     def add_later(self, leaves: Iterable[AnyLeaf], start: int) -> None:
         """Add leaves of a later checkpoint than the one that is audited."""
         self._add("INSERT INTO later VALUES (?, ?, ?, ?)", _rows(leaves, start))
-        with _failing():
+        with failing():
             self._database.execute("CREATE INDEX IF NOT EXISTS by_title ON later (title, version)")
 
     def add_beyond(self, found: Beyond) -> None:
@@ -102,7 +102,7 @@ class LeafIndex:
 
     def _add(self, statement: str, rows: Iterable[tuple[object, ...]]) -> None:
         # What reading the rows raises goes through: it is not an sqlite3.Error.
-        with _failing():
+        with failing():
             self._database.executemany(statement, rows)
 
     def titles(self) -> Iterator[tuple[str, Iterator[Row]]]:
@@ -154,10 +154,10 @@ class LeafIndex:
         return any(rows)
 
     def _read(self, query: str, values: tuple[object, ...] = ()) -> Iterator[Any]:
-        with _failing():
+        with failing():
             cursor = self._database.execute(query, values)
         while True:
-            with _failing():
+            with failing():
                 rows = cursor.fetchmany(MANY)
             if not rows:
                 return
@@ -198,11 +198,12 @@ def _rows(leaves: Iterable[AnyLeaf], start: int) -> Iterator[tuple[object, ...]]
 
 
 @contextmanager
-def _failing() -> Iterator[None]:
+def failing() -> Iterator[None]:
+    """Turn an error of the database into StoreUnavailable: mostly, the disk is full."""
     try:
         yield
     except sqlite3.Error as error:
         raise StoreUnavailable(
-            f"cannot sort the leaves of the log in a temporary file: {error}",
+            f"cannot sort what was verified in a temporary file: {error}",
             hint="if the disk is full, name another folder in TMPDIR",
         ) from error

@@ -11,7 +11,7 @@ from ledger.format import layout
 from ledger.format.report import Finding, Report, Tally
 from ledger.verification.listing import TolerantListing
 from ledger.verification.state import open_state
-from ledger.verification.trust import trust_findings
+from ledger.verification.trust import MAX_DELAY, trust_findings
 from ledger.verification.walk import FROM_A_LISTING, FROM_THE_LOG, Subject, verify_titles
 
 if TYPE_CHECKING:
@@ -20,8 +20,10 @@ if TYPE_CHECKING:
     from concurrent.futures import Executor
     from datetime import datetime
 
+    from ledger.format.chain import SeenPart
     from ledger.titles.history import History
     from ledger.verification.by_log import LogAudit
+    from ledger.verification.parts import PartIndex
     from ledger.verification.walk import Known, Verified
 
 __all__ = ["Verification"]
@@ -66,6 +68,8 @@ class Verification:
         self._lock = Lock()
         self._over: Report | None = None
         self._tally = Tally(history.origin)
+        self._max_delay = log_audit.max_delay if log_audit else MAX_DELAY
+        self._parts: PartIndex | None = None
         self._trusted_titles = self._trusted_entries = 0
         self.state_digest: str | None = None
         """The sha256 of the state, once it was written."""
@@ -137,6 +141,8 @@ class Verification:
     def _finish(self) -> None:
         if self._log_audit is not None:
             self._add(self._log_audit.end())
+        if self._parts is not None:
+            self._add(Report(self._tally.origin, findings=tuple(self._parts.judge())))
 
     def _add(self, report: Report) -> None:
         with self._lock:
@@ -182,7 +188,8 @@ class Verification:
         clean = self._tally.report(interrupted=interrupted).outcome == "verified"
         logged = self._log_audit.logged() if self._log_audit and clean else None
         try:
-            self.state_digest = self.state.finish(logged)
+            pinned = self._parts.open_titles() if self._parts else ()
+            self.state_digest = self.state.finish(logged, pinned)
         except LedgerError as error:
             message = (
                 f"{error}: {self.state.path} is as it was, and this verification is not remembered"
@@ -196,6 +203,8 @@ class Verification:
                 self.state.close()
             if self._log_audit is not None:
                 self._log_audit.close()
+            if self._parts is not None:
+                self._parts.close()
 
     def _subjects(self) -> Iterator[Subject]:
         if self.state is None:
@@ -215,12 +224,21 @@ class Verification:
         if self._log_audit is not None:
             verified = self._log_audit.take(verified)
         self._tally.add(verified.report)
+        if verified.parts:
+            self._add_parts(verified.parts)
         if self.state is None:
             return
         tampered = verified.report.outcome in {"tampered", "mismatch"}
         self.state.add(subject.title_number, verified.head, tampered=tampered)
         if verified.head is not None and subject.known is not None:
             self._count_trusted(subject.known, verified.head)
+
+    def _add_parts(self, parts: Iterable[SeenPart]) -> None:
+        if self._parts is None:
+            from ledger.verification.parts import PartIndex  # noqa: PLC0415 -- SQLite is slow to load
+
+            self._parts = PartIndex(self._history, self._now, self._max_delay)
+        self._parts.add(parts)
 
     def _count_trusted(self, known: Known, head: Known) -> None:
         # If the head is still the same, only it was read.

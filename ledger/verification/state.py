@@ -33,7 +33,7 @@ from ledger.verification.walk import Known, Subject
 
 if TYPE_CHECKING:
     import os
-    from collections.abc import Callable, Iterable, Iterator
+    from collections.abc import Callable, Container, Iterable, Iterator
     from datetime import datetime
 
     from ledger.format.keyring import Keyring
@@ -172,10 +172,11 @@ class VerificationState:
         except OSError as error:  # the verification goes on: ``finish`` says so
             self._failed = self._failure(error)
 
-    def finish(self, logged: LogProgress | None = None) -> str:
+    def finish(self, logged: LogProgress | None = None, pinned: Container[str] = ()) -> str:
         """Replace the file, durably, and return its sha256; call it again if it was cut off.
 
-        ``logged``: what the log had, if everything held; without it the checkpoint stays. A title
+        ``logged``: what the log had, if everything held; without it the checkpoint stays.
+        ``pinned``: titles that are to be verified from head to root the next time. A title
         that was not verified keeps its line, and so stays pinned. A title that was found tampered
         keeps its line only as a pin, and is verified from head to root from now on.
 
@@ -189,7 +190,11 @@ class VerificationState:
             raise self._failed
         whole = hashlib.sha256()
         with NewFile(self.path, replace=True, mode=0o600) as new:
-            header, titles = self._next, self._joined()
+            header = self._next
+            titles: Iterable[RememberedTitle] = (
+                each._replace(vouched=False) if each.title_number in pinned else each
+                for each in self._joined()
+            )
             header = header._replace(trust=self._next_trust(logged))
             if logged is not None:
                 header = header._replace(checkpoint=logged.checkpoint, seen=logged.seen)

@@ -29,7 +29,7 @@ if TYPE_CHECKING:
     from concurrent.futures import Executor
     from datetime import datetime
 
-    from ledger.format.chain import ReadEntry, Step
+    from ledger.format.chain import ReadEntry, SeenPart, Step
     from ledger.format.standing import Stand
     from ledger.stores.base import Store
     from ledger.titles.history import History
@@ -91,6 +91,8 @@ class Verified(NamedTuple):
     held."""
     noted_at: str = ""
     """When the entry was recorded whose time was wanted, if everything held."""
+    parts: tuple[SeenPart, ...] = ()
+    """The parts of registrations that were walked, and stand."""
 
 
 _Task: TypeAlias = "tuple[Subject, Wanted]"
@@ -223,13 +225,15 @@ def _verify(history: History, subject: Subject, fetched: Fetched, now: datetime)
         report = replace(report, not_shown=report.not_shown[1:])
     if fetched.near.used_packs:
         report = replace(report, not_shown=(*report.not_shown, FROM_PACKS))
-    if not report or report.titles == 0:
-        return Verified(title_number, None, report)
     walk = plan[0] if isinstance(plan, tuple) else None
+    parts = tuple(walk.parts) if walk else ()
+    if not report or report.titles == 0:
+        return Verified(title_number, None, report, parts=parts)
     if walk is None or walk.head is None:
         return Verified(title_number, known, report)
     head = Known(walk.head.version, walk.head.address)
-    return Verified(title_number, head, report, bytes(walk.trace or b""), walk.noted_at)
+    trace = bytes(walk.trace or b"")
+    return Verified(title_number, head, report, trace, walk.noted_at, parts)
 
 
 def _has_only_strays(history: History, title_number: str) -> bool:

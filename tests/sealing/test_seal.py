@@ -8,7 +8,7 @@ from collections import Counter
 
 import pytest
 
-from ledger import Entry
+from ledger import Draft, Entry
 from ledger.errors import (
     ConflictError,
     IntegrityError,
@@ -28,6 +28,7 @@ from ledger.format.layout import (
     head_key,
     parse_pending_key,
     pending_key,
+    pending_prefix,
     sealed_key,
     staging_key,
     tile_key,
@@ -150,6 +151,29 @@ def test_more_entries_than_fit_into_one_commit_take_several(store, ledger, seale
     done = sealer.seal(store)
     assert (done.leaves, done.signed.checkpoint.size) == (8, 8)
     assert_sealed(ledger)
+
+
+def test_parts_that_are_found_together_are_committed_together(store, ledger, sealer, monkeypatch):
+    """Of the folders that markers are spread over, those of the parts come first and last."""
+    order = sorted((f"T{number}" for number in range(20)), key=pending_prefix)
+    monkeypatch.setattr(seal_module, "BATCH", 5)
+    ends = [Draft(order[0], {}), Draft(order[-1], {})]
+    ledger.register(ends, reference="APP")
+    for title in order[1:-1]:
+        ledger.append(title, {})
+    assert sealer.seal(store).leaves == 20
+    places = {leaf.title_number: at for at, leaf in enumerate(logged(store))}
+    sizes = [checkpoint.size for checkpoint in sealer.signed]
+    (commits,) = {
+        tuple(size for size in sizes if size <= places[draft.title_number]) for draft in ends
+    }
+    assert commits
+    assert_sealed(ledger)
+
+
+def test_a_part_is_logged_without_the_others(store, ledger, sealer):
+    ledger.submit(Draft("A", {}, reference="APP", part=(1, 2)))
+    assert sealer.seal(store).leaves == 1
 
 
 def test_the_tiles_of_a_large_seal_are_those_of_the_format(store, ledger, sealer):
