@@ -228,11 +228,15 @@ class Chain:
         stand = self.standing.take(entry)
         if stand.reason and (finding := stand.finding(entry, self._key(entry))) is not None:
             self.findings.append(finding)
+        if self.each is not None or entry.part[1] > 1:
+            self._tell(entry, stand)
+
+    def _tell(self, entry: Entry, stand: Stand) -> None:
+        if self.each is not None:
+            self.each(entry, stand)
         if entry.part[1] > 1 and stand.stands:
             place = (entry.title_number, entry.version, entry.address, entry.recorded_at)
             self.parts.append(SeenPart(entry.reference, entry.part, *place))
-        if self.each is not None:
-            self.each(entry, stand)
 
     def _key(self, entry: Entry) -> str:
         if entry is self.head:

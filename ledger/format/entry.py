@@ -51,6 +51,7 @@ __all__ = [
     "Entry",
     "address_of",
     "check_document",
+    "check_reference",
     "digest",
     "entry_json",
     "erases_hint",
@@ -155,6 +156,7 @@ MEMBERS = set(_Payload.__struct_fields__)
 COMMON = {each.name for each in msgspec.structs.fields(_Payload) if each.required}
 TEXT_MEMBERS = set(_Text.__struct_fields__)
 
+SURROGATE = re.compile(r"[\ud800-\udfff]")
 UNSEEN = re.compile(
     r"[\u0000-\u001f\u007f-\u009f\u00ad\u061c\u180e\u200b-\u200f\u2028-\u202e\u2060-\u206f"
     r"\ufeff\ufff9-\ufffb\U000e0000-\U000e007f]"
@@ -803,7 +805,7 @@ def _check_own_members(members: _Payload) -> None:
     if type(members.status) is not str:
         raise MalformedError("the member status is not a string")
     if members.reference != "":
-        _check_reference(members.reference)
+        check_reference(members.reference)
     elif part[1] > 1 or members.erases:
         raise InvalidError("a part of a registration, and an erasure, need a reference")
 
@@ -825,12 +827,13 @@ def _bound(name: str, text: object) -> Bound | None:
     return times.parse_bound(text)
 
 
-def _check_reference(reference: object) -> None:
+def check_reference(reference: object) -> None:
+    """Refuse what no entry can have for a reference; raises MalformedError or InvalidError."""
     if type(reference) is not str:
         raise MalformedError("the member reference is not a string")
     if len(reference.encode("utf-8", "surrogatepass")) > MAX_REFERENCE:
         raise InvalidError(f"the reference is longer than {MAX_REFERENCE} bytes of UTF-8")
-    unseen = UNSEEN.search(reference)
+    unseen = UNSEEN.search(reference) or SURROGATE.search(reference)
     if unseen:
         raise InvalidError(f"the reference has the character U+{ord(unseen[0]):04X}")
     if reference != reference.strip(" "):

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 
 from ledger.errors import InvalidError
 from ledger.format import layout
-from ledger.format.entry import CLOSED
+from ledger.format.entry import CLOSED, check_reference
 from ledger.format.standing import stand_json
 from ledger.local.parallel import in_chunks
 from ledger.titles.history import not_standing
@@ -103,13 +103,14 @@ def role_of(entry: Entry) -> str:
     return "closes" if entry.status == CLOSED and not settles else ""
 
 
-def find_registration(history: History, reference: str) -> Registration:
-    """Read what a reference changed; see ``Ledger.registration``."""
-    names = list(islice(history.store.list(layout.reference_prefix(reference)), MAX_NAMES + 1))
-    if len(names) > MAX_NAMES:
+def find_registration(history: History, reference: str, most: int = MAX_NAMES) -> Registration:
+    """Read what a reference changed, by ``most`` names at most; see ``Ledger.registration``."""
+    check_reference(reference)
+    names = list(islice(history.store.list(layout.reference_prefix(reference)), most + 1))
+    if len(names) > most:
         raise InvalidError(
-            f"more than {MAX_NAMES:,} names have the reference {reference!a:.80}",
-            hint="no registration has so many parts; 'ledger fsck' deletes names without entries",
+            f"more than {most:,} names of entries have the reference {reference!a:.80}",
+            hint="'ledger log' shows each title; no registration has so many parts",
         )
     lowest: dict[str, list[int]] = {}
     for name in filter(None, map(layout.parse_reference_key, names)):

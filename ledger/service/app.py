@@ -24,6 +24,7 @@ from ledger.service.routes.health import HealthRoutes
 from ledger.service.routes.listing import ListingRoutes
 from ledger.service.routes.log import LogRoutes
 from ledger.service.routes.objects import ObjectRoutes
+from ledger.service.routes.registrations import RegistrationRoutes
 from ledger.service.routes.titles import TitleRoutes
 from ledger.service.routes.trust import TrustRoutes
 from ledger.service.routes.writes import WriteRoutes
@@ -88,6 +89,7 @@ def create_app(
     for routes in (
         ListingRoutes(context),
         WriteRoutes(context),
+        RegistrationRoutes(context),
         TitleRoutes(context),
         LogRoutes(context),
         ChangeRoutes(context),

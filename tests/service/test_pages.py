@@ -19,8 +19,9 @@ from typing import TYPE_CHECKING, Any
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from msgspec import structs
 
-from ledger import ABSENT, Answer, Finding, Keyring, Report
+from ledger import ABSENT, Answer, Draft, Finding, Keyring, Registration, Report
 from ledger.format.diff import changes
 from ledger.format.law import Correction, Turn
 from ledger.format.layout import entry_key
@@ -58,6 +59,7 @@ ROUTES = re.compile(
     | /titles/[A-Z0-9_-]+/(entries(\?from=[0-9a-f]{64}&limit=[0-9]+)?|verification|bundle|diff)
     | /titles/[A-Z0-9_-]+/receipt\?version=[0-9]+
     | /titles/[A-Z0-9_-]+/entries/[0-9a-f]{64}(\?raw=1)?
+    | /registrations/(?:[A-Za-z0-9_.~-]|%[0-9A-F]{2})+
     | /titles/[A-Z0-9_-]+/diff\?from=[0-9a-f]{64}&to=[0-9a-f]{64}""",
     re.VERBOSE,
 )
@@ -244,6 +246,9 @@ class Case:
             "verification": pages.verification(title_number=TITLE, report=odd, pin=text),
             "problem": pages.problem(status=404, title=text, detail=text, slug=text, hint=text),
             "docs": pages.docs(openapi=openapi),
+            "registration": pages.registration(
+                Registration(text, (structs.replace(self.root, part=(1, 3)),))
+            ),
         }
 
 
@@ -292,6 +297,8 @@ def test_every_link_of_the_service_leads_somewhere() -> None:
     for number in ("TN1", "TN2", "TN3"):
         for price in range(3):
             ledger.append(number, {"price": price})
+    split = [Draft("TN3", {}, status="closed"), Draft("TN4", {}), Draft("TN5", {})]
+    ledger.register(split, reference="A/7 \N{SNOWMAN}?#%2F../")
     asyncio.run(_crawl(ledger, "/titles?limit=2", "/titles/TN1/entries?limit=1", "/docs"))
 
 

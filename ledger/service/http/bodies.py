@@ -3,16 +3,18 @@
 from __future__ import annotations
 
 import hashlib
-from typing import TYPE_CHECKING, NamedTuple
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 from msgspec import Raw
 
 from ledger.errors import InvalidError, MalformedError
 from ledger.format import canonical
 from ledger.format.entry import check_document, digest
-from ledger.format.layout import check_title_number
+from ledger.format.layout import check_address, check_title_number
 from ledger.service.http.errors import TooLarge
 from ledger.service.http.headers import check_json, one_header
+from ledger.titles.append import Draft
+from ledger.titles.batch import check_draft
 
 if TYPE_CHECKING:
     from starlette.requests import Request
@@ -22,8 +24,10 @@ if TYPE_CHECKING:
 
 __all__ = [
     "Order",
+    "ToRegister",
     "parse_document",
     "parse_order",
+    "parse_registration",
     "read_body",
     "representation",
     "title_digest",
@@ -36,6 +40,19 @@ class Order(NamedTuple):
     versions: list[int]
     reference: str
     message: str
+
+
+class ToRegister(NamedTuple):
+    """A registration that a body asks for."""
+
+    reference: str
+    drafts: list[Draft]
+    parents: dict[str, str | None]
+    """Of a title, the address that its head has to have, or None if it has to be new."""
+
+
+ABOUT = {"message", "effective_at", "effective_until", "kind", "status"}
+PART = {"title_number", "document", "parent", *ABOUT}
 
 
 async def read_body(request: Request, limit: int) -> bytes:
@@ -64,7 +81,10 @@ def parse_document(data: bytes, title_number: str | None) -> tuple[str, dict[str
     """
     if not data:
         raise MalformedError("the body is empty", hint="send the document, a JSON object")
-    value = canonical.decode(data)
+    return _take_document(canonical.decode(data), title_number)
+
+
+def _take_document(value: JSONValue, title_number: str | None) -> tuple[str, dict[str, JSONValue]]:
     if not isinstance(value, dict):
         raise InvalidError(f"a document is a JSON object, not {type(value).__name__}")
     if title_number is None and "title_number" not in value:
@@ -102,6 +122,42 @@ def parse_order(data: bytes) -> Order:
     if type(reference) is not str or type(message) is not str:
         raise InvalidError("reference and message are strings")
     return Order(versions, reference, message)
+
+
+def parse_registration(data: bytes, author: str) -> ToRegister:
+    """Return the registration in a body; raises MalformedError or InvalidError."""
+    value: Any = canonical.decode(data, depth=canonical.MAX_DEPTH + 3)
+    if not isinstance(value, dict) or value.keys() != {"reference", "parts"}:
+        raise InvalidError(
+            "a registration is an object with the members reference and parts, no others"
+        )
+    if type(value["reference"]) is not str or not isinstance(value["parts"], list):
+        raise InvalidError("reference is a string, and parts is a list")
+    found = ToRegister(value["reference"], [], {})
+    for number, part in enumerate(value["parts"], 1):
+        try:
+            _take_part(part, found, author)
+        except MalformedError as error:
+            raise type(error)(f"part {number}: {error}", hint=error.hint) from None
+    return found
+
+
+def _take_part(part: object, found: ToRegister, author: str) -> None:
+    if not isinstance(part, dict) or not {"title_number", "document"} <= part.keys() <= PART:
+        raise InvalidError(
+            "not an object with the members title_number and document, and perhaps"
+            f" {', '.join(sorted(PART - {'title_number', 'document'}))}"
+        )
+    title_number = check_title_number(part["title_number"], place="its title_number")
+    if "parent" in part:
+        parent = None if part["parent"] is None else check_address(part["parent"])
+        if found.parents.setdefault(title_number, parent) != parent:
+            raise InvalidError(f"another part gives {title_number} another parent")
+    _, document = _take_document(part["document"], title_number)
+    about = {name: part[name] for name in part.keys() & ABOUT}
+    draft = Draft(title_number, document, author=author, **about)
+    check_draft(draft)
+    found.drafts.append(draft)
 
 
 def title_digest(entry: Entry) -> str:

@@ -16,6 +16,7 @@ from ledger.service.http.errors import RequestError
 __all__ = [
     "MANY_CHANGES",
     "MANY_ENTRIES",
+    "MANY_NAMES",
     "MANY_TITLES",
     "Address",
     "AddressOrPrefix",
@@ -30,9 +31,11 @@ __all__ = [
     "NewRevision",
     "ObjectKey",
     "OldRevision",
+    "OnlyStatus",
     "Prefix",
     "Raw",
     "Recorded",
+    "Reference",
     "SkipUnchanged",
     "TilePath",
     "TitleNumber",
@@ -45,6 +48,8 @@ MANY_ENTRIES = 20
 """Entries on a page. Each takes one read."""
 MANY_TITLES = 100
 MANY_CHANGES = 100
+MANY_NAMES = 2000
+"""Entries of one reference that an answer looks at: twice what a registration can have."""
 
 NUMBER = re.compile(r"[1-9][0-9]{0,15}")
 
@@ -88,6 +93,9 @@ ObjectKey: TypeAlias = Annotated[
         json_schema_extra={"example": "ledger.json"},
     ),
 ]
+Reference: TypeAlias = Annotated[
+    str, Path(description="An application or case number, percent-encoded.", examples=["APP-77"])
+]
 TilePath: TypeAlias = Annotated[
     str,
     Path(
@@ -129,6 +137,14 @@ SkipUnchanged: TypeAlias = Annotated[
     Query(
         alias="skip-unchanged",
         description="Register nothing if the newest version says the same: see the answer 200.",
+    ),
+]
+OnlyStatus: TypeAlias = Annotated[
+    Literal["open", "closed"] | None,
+    Query(
+        alias="status",
+        description="Only titles that are open, or closed. A page then has what it finds among"
+        " `limit` titles, which may be none: `Link` leads on.",
     ),
 ]
 Address: TypeAlias = Annotated[

@@ -31,7 +31,10 @@ HEADERS = {
 }
 """How a client says what a hint to the shell's user says by an option."""
 OPTION = re.compile("|".join(HEADERS))
-EVIDENCE = ("expected", "actual", "address", "reason", "object_key", "version", "reference")
+EVIDENCE = (
+    *("expected", "actual", "address", "reason", "object_key", "version", "reference"),
+    *("standing", "missing"),
+)
 
 
 def status_of(error: LedgerError) -> int:

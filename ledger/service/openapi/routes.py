@@ -35,6 +35,8 @@ __all__ = [
     "OPENAPI",
     "READYZ",
     "RECEIPT",
+    "REGISTER",
+    "REGISTRATION",
     "ROOT",
     "TILE",
     "TITLE",
@@ -109,6 +111,10 @@ CLAMP_TIME = (
     "Ledger-Clamp-Time",
     "yes: if the newest version was recorded in the future, record this one at the same time.",
 )
+SUPERSEDE_LATER = (
+    "Ledger-Supersede-Later",
+    "yes: take the place of a version that begins later, which is refused otherwise.",
+)
 WRITE_HEADERS = [
     ("If-Match", 'Write only if the head is this one: "ADDRESS", several, or * for any.'),
     ("If-None-Match", "*: write only if there is no such title yet."),
@@ -128,10 +134,12 @@ WRITE_HEADERS = [
         "registration, rectification (the record was wrong) or migration. Absent: registration.",
     ),
     ("Ledger-Status", "closed closes the title, open opens it again. Absent: as it is."),
-    (
-        "Ledger-Supersede-Later",
-        "yes: take the place of a version that begins later, which is refused otherwise.",
-    ),
+    SUPERSEDE_LATER,
+]
+GUARD_HEADERS = [
+    ("Idempotency-Key", "The same as reference, or absent."),
+    SUPERSEDE_LATER,
+    CLAMP_TIME,
 ]
 
 
@@ -211,6 +219,24 @@ ERASE = _contract(
         "parameters": _headers(CLAMP_TIME),
         "requestBody": {"required": True, "content": _json("Order")},
     },
+)
+REGISTER = _contract(
+    "register",
+    {
+        201: _ok("All parts stand", _json("Registration"), "Location"),
+        200: _ok("All parts stood already", _json("Registration"), "Location"),
+    },
+    WRITE,
+    openapi_extra={
+        "parameters": _headers(*GUARD_HEADERS),
+        "requestBody": {"required": True, "content": _json("ToRegister")},
+    },
+)
+REGISTRATION = _read(
+    "getRegistration",
+    "Registration",
+    "The entries of all titles that stand and have this reference, and what is missing",
+    problems=(*TAGGED, 409),
 )
 ENTRIES = _read("listEntries", "Entries", "The history, newest first", "Link")
 ENTRY = _read(

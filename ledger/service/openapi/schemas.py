@@ -5,7 +5,7 @@ from __future__ import annotations
 from http import HTTPStatus
 from typing import Any
 
-from ledger.format.entry import KINDS, STATUSES
+from ledger.format.entry import KINDS, MAX_PARTS, STATUSES
 from ledger.format.layout import ADDRESS, MAX_TITLE_NUMBER, TITLE_NUMBER
 
 __all__ = ["COMPONENTS", "PROBLEMS", "ref"]
@@ -100,6 +100,12 @@ MEMBERS: Schema = {
     "title_number": TITLE_NUMBER_,
     "version": VERSION,
     "voids": VERSIONS,
+}
+PLACE: Schema = {
+    "part": PART,
+    "title_number": TITLE_NUMBER_,
+    "version": VERSION,
+    "address": ADDRESS_,
 }
 NAMED: Schema = _object(
     {"address": ADDRESS_, "version": VERSION, "erased": ERASED}, {"standing": STANDING}
@@ -224,6 +230,74 @@ SCHEMAS: dict[str, Schema] = {
             "left": {**_array(TEXT), "description": "What could not be erased, and why."},
         }
     ),
+    "ToRegister": _object(
+        {
+            "reference": {**TEXT, "description": "The application. Its parts are found by it."},
+            "parts": {
+                "type": "array",
+                "minItems": 2,
+                "maxItems": MAX_PARTS,
+                "items": _object(
+                    {"title_number": TITLE_NUMBER_, "document": ref("schemas", "DocumentOfTitle")},
+                    {
+                        "parent": {
+                            **PARENT,
+                            "description": "The address that the title's head must have; null:"
+                            " it must be new. Absent: on top of whatever is there.",
+                        },
+                        "message": TEXT,
+                        "effective_at": EFFECTIVE,
+                        "effective_until": EFFECTIVE,
+                        "kind": {"enum": list(KINDS)},
+                        "status": {"enum": [*STATUSES, None]},
+                    },
+                    additionalProperties=False,
+                ),
+            },
+        },
+        additionalProperties=False,
+        example={
+            "reference": "APP-2026-77",
+            "parts": [
+                {"title_number": "TN1", "document": {"area": 0}, "status": "closed"},
+                {"title_number": "TN2", "document": {"area": 60}},
+                {"title_number": "TN3", "document": {"area": 40}},
+            ],
+        },
+    ),
+    "Registration": _object(
+        {
+            "reference": TEXT,
+            "complete": {"type": "boolean", "description": "Whether each part stands."},
+            "entries": _array(
+                _object(
+                    {
+                        **PLACE,
+                        "recorded_at": TIME,
+                        "kind": {"enum": list(KINDS)},
+                        "status": {"enum": list(STATUSES)},
+                        "role": {
+                            "enum": ["begins", "closes", None],
+                            "description": "What the entry did to its title.",
+                        },
+                    }
+                )
+            ),
+            "missing": {**_array(PART), "description": "Parts that no entry is."},
+            "conflicts": {**_array(PART), "description": "Parts that more than one entry is."},
+            "passed_over": {
+                **_array(_object({**PLACE, "standing": STANDING})),
+                "description": "Entries that do not stand.",
+            },
+            "titles": {
+                "type": "object",
+                "additionalProperties": _object(
+                    {"came_from": _array(TITLE_NUMBER_), "went_into": _array(TITLE_NUMBER_)}
+                ),
+                "description": "What each title came from and went into by this registration.",
+            },
+        }
+    ),
     "Finding": _object(
         {
             "severity": {"enum": ["tampering", "mismatch", "unchecked", "warning"]},
@@ -325,6 +399,12 @@ SCHEMAS: dict[str, Schema] = {
             "version": VERSION,
             "digest": DIGEST,
             "reference": TEXT,
+            "standing": {
+                "type": "object",
+                "additionalProperties": ADDRESS_,
+                "description": "Of a registration that is incomplete, the parts that stand.",
+            },
+            "missing": {**_array(COUNT), "description": "The numbers of the other parts."},
             "reason": TEXT,
             "object_key": TEXT,
             "verification": {
@@ -393,7 +473,7 @@ PROBLEMS: dict[int, str] = {
     403: "The token may only read",
     404: "No such title, version or entry; nothing is in law then; or it is not in the log yet",
     409: "Conflict: a taken reference, a closed title, a later version, a late clock, a head that"
-    " is lost or does not stand",
+    " is lost or does not stand; or some parts of a registration stand, and some don't yet",
     410: "The text is erased. version and reference are those of the entry that orders it",
     412: "The condition does not hold. address, parent, version and digest are those of the head",
     413: "The body is too large",

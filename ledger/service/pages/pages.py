@@ -20,6 +20,7 @@ from jinja2 import Environment, FileSystemLoader, StrictUndefined
 from ledger.format import layout
 from ledger.format.diff import ABSENT
 from ledger.format.standing import STANDS
+from ledger.registrations.registration import role_of, spell_parts
 from ledger.service.log_view import LogSummary
 from ledger.service.pages import filters
 from ledger.service.pages.api_page import operations
@@ -35,6 +36,7 @@ if TYPE_CHECKING:
     from ledger.format.law import Correction, Turn
     from ledger.format.report import Finding, Report
     from ledger.format.standing import Stand
+    from ledger.registrations.registration import Registration
     from ledger.titles.history import Answer
     from ledger.trust.chain import Trust
 
@@ -120,12 +122,17 @@ class Urls:
         self.titles = f"{base}/titles"
         self.docs = f"{base}/docs"
         self.trust = f"{base}/trust"
+        self.registrations = f"{base}/registrations"
         self.trust_file = f"{base}/trust/{{}}".format
 
     def title(self, title_number: str, version: int | None = None) -> str:
         """A title's page, or that of one version."""
         query = f"?version={version}" if version is not None else ""
         return f"{self.titles}/{quote(title_number, safe='')}{query}"
+
+    def registration(self, reference: str) -> str:
+        """What an application changed."""
+        return f"{self.registrations}/{quote(reference, safe='')}"
 
     def entries(self, title_number: str) -> str:
         """The history."""
@@ -191,6 +198,7 @@ class Pages:
         stands: Mapping[str, Stand] = NO_STANDS,
         orders: Orders = NO_ORDERS,
         log: LogSummary = NO_LOG,
+        origins: Sequence[Registration] = (),
     ) -> str:
         """A title as one of its entries has it: ``head``, or an older one, and marked as such.
 
@@ -214,6 +222,7 @@ class Pages:
             older_url=older_url,
             report=report,
             log=log,
+            origins=origins,
             flagged=_flagged(report.findings),
             set_back=any(finding.slug == "not-as-logged" for finding in report.findings),
         )
@@ -288,6 +297,10 @@ class Pages:
             pin=pin,
         )
 
+    def registration(self, found: Registration) -> str:
+        """What an application changed, of all titles, and what is missing."""
+        return self._render("registration.html", found=found)
+
     def trust(self, *, shown: dict[str, Any], trust: Trust, findings: Sequence[Finding]) -> str:
         """Whose keys count, by the newest trust file; ``shown`` is the file as JSON has it."""
         keys = [
@@ -355,6 +368,8 @@ def _environment() -> Environment:
         max_told=MAX_TOLD,
         what_to_do=WHAT_TO_DO,
         what_fails=_what_fails,
+        role_of=role_of,
+        spell_parts=spell_parts,
     )
     environment.filters["too_large"] = filters.TooLarge
     environment.tests["too_large"] = lambda value: isinstance(value, filters.TooLarge)

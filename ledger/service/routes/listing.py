@@ -10,7 +10,7 @@ from starlette.requests import Request  # noqa: TC002 -- FastAPI reads the annot
 from ledger.errors import InvalidError
 from ledger.format.layout import head_key, is_title_number
 from ledger.service.http.answers import REVALIDATE, answer, html, to_json
-from ledger.service.http.parameters import MANY_TITLES, After, ManyTitles, Prefix
+from ledger.service.http.parameters import MANY_TITLES, After, ManyTitles, OnlyStatus, Prefix
 from ledger.service.openapi.routes import ROOT, TITLES
 
 if TYPE_CHECKING:
@@ -58,6 +58,7 @@ class ListingRoutes:
         after: After = "",
         limit: ManyTitles = MANY_TITLES,
         q: Prefix = "",
+        status: OnlyStatus = None,
     ) -> Response:
         """The titles, in order, as the store lists them: a listing can't be verified."""
         page = self._context.wants_html(request.scope)
@@ -77,7 +78,9 @@ class ListingRoutes:
             if not found:
                 self._context.check_store()
             listed, more = found[:limit], len(found) > limit
-            url = self._next(request, listed[-1], limit, prefix) if more else None
+            url = self._next(request, listed[-1], limit, prefix, status) if more else None
+            if status is not None:
+                listed = list(self._context.ledger.history.with_status(listed, status))
             if page:
                 pages = self._context.pages(request.scope)
                 return html(request, pages.titles(titles=listed, query=prefix, next_url=url))
@@ -95,8 +98,9 @@ class ListingRoutes:
             return self._presigner.presign(head_key(title_number), self._seconds)
         return self._context.url(request.scope, f"/titles/{title_number}")
 
-    def _next(self, request: Request, last: str, limit: int, prefix: str) -> str:
+    def _next(
+        self, request: Request, last: str, limit: int, prefix: str, status: str | None
+    ) -> str:
         query: dict[str, str | int] = {"after": last, "limit": limit}
-        return self._context.url(
-            request.scope, "/titles", **query, **({"q": prefix} if prefix else {})
-        )
+        query |= ({"q": prefix} if prefix else {}) | ({"status": status} if status else {})
+        return self._context.url(request.scope, "/titles", **query)

@@ -28,10 +28,12 @@ from ledger.format.layout import is_address
 from ledger.format.report import report_json
 from ledger.format.standing import STANDS, stand_members
 from ledger.format.times import as_bound
+from ledger.registrations.registration import find_registration, role_of
 from ledger.service.http.answers import answer, html, to_json
 from ledger.service.http.bodies import representation
 from ledger.service.http.parameters import (
     MANY_ENTRIES,
+    MANY_NAMES,
     Address,
     AddressOrPrefix,
     Effective,
@@ -57,6 +59,7 @@ if TYPE_CHECKING:
     from ledger.format.diff import Change
     from ledger.format.entry import Entry
     from ledger.format.standing import Stand
+    from ledger.registrations.registration import Registration
     from ledger.service.context import Context
     from ledger.titles.history import Judged
 
@@ -211,6 +214,7 @@ class TitleRoutes:
             older_url=self._older(request, title_number, older, MANY_ENTRIES),
             report=report,
             log=self._context.log.of(entries, shown),
+            origins=self._origins([shown, *(entry for entry, _ in walked)]),
         )
 
     def _look_out(self, law: Law, head: Entry, walked: list[Judged]) -> Law:
@@ -231,6 +235,17 @@ class TitleRoutes:
             in_force = self._ledger.history.in_force(head, law.today)
             return law._replace(in_force=in_force, is_known=True)
         return law
+
+    def _origins(self, entries: list[Entry]) -> list[Registration]:
+        """The registrations by which a title began, or closed, among these entries: two at most."""
+        references = dict.fromkeys(
+            each.reference for each in entries if each.part[1] > 1 and role_of(each)
+        )
+        found: list[Registration] = []
+        for reference in list(references)[:2]:
+            with suppress(LedgerError):  # another title may be damaged
+                found.append(find_registration(self._ledger.history, reference, MANY_NAMES))
+        return found
 
     async def entries(
         self,

@@ -1,0 +1,112 @@
+"""Register several titles as one, and show what an application changed."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+from urllib.parse import quote
+
+from fastapi.responses import Response
+from starlette.requests import Request  # noqa: TC002 -- FastAPI reads the annotations
+
+from ledger.errors import ConflictError, NotFoundError, RegistrationIncomplete
+from ledger.registrations.registration import (
+    Registration,
+    find_registration,
+    registration_json,
+)
+from ledger.service.http import headers
+from ledger.service.http.answers import JSON_TYPE, answer, html, to_json
+from ledger.service.http.bodies import parse_registration, read_body
+from ledger.service.http.errors import MatchRequired, RequestError
+from ledger.service.http.parameters import (
+    MANY_NAMES,
+    Reference,
+)
+from ledger.service.openapi.routes import REGISTER, REGISTRATION
+
+if TYPE_CHECKING:
+    from fastapi import FastAPI
+
+    from ledger.service.context import Context
+    from ledger.service.http.bodies import ToRegister
+    from ledger.titles.append import Guards
+
+__all__ = ["RegistrationRoutes"]
+
+
+class RegistrationRoutes:
+    """The routes ``/registrations`` and ``/registrations/{reference}``."""
+
+    def __init__(self, context: Context) -> None:
+        self._context = context
+        self._ledger = context.ledger
+
+    def add_to(self, app: FastAPI) -> None:
+        """Add the routes to the application."""
+        app.add_api_route("/registrations", self.register, methods=["POST"], **REGISTER)
+        # A reference may have slashes, and a server decodes them before it looks for a route.
+        app.add_api_route(
+            "/registrations/{reference:path}", self.registration, methods=["GET"], **REGISTRATION
+        )
+
+    async def register(self, request: Request) -> Response:
+        """Register new versions of several titles as one. Repeat it to finish what was begun."""
+        guards = headers.guards(request)
+        key = headers.reference(request)
+        author = request.scope["ledger"].token
+        data = await read_body(request, self._context.settings.max_body)
+
+        def write() -> Response:
+            asked = parse_registration(data, author)
+            if key not in {"", asked.reference}:
+                raise RequestError(
+                    "the Idempotency-Key is not the reference",
+                    hint="leave the header out: the reference makes it repeatable",
+                )
+            return self._register(request, asked, guards)
+
+        return await self._context.run("register", write)
+
+    def _register(self, request: Request, asked: ToRegister, guards: Guards) -> Response:
+        titles = {draft.title_number for draft in asked.drafts}
+        if self._context.settings.require_match and asked.parents.keys() != titles:
+            raise MatchRequired(
+                "every part must say which version it builds on: parent, an address or null",
+                hint="read the titles and send their addresses",
+            )
+        for title_number in sorted(titles):
+            self._context.log.check_head(title_number)
+        metrics = self._context.metrics
+        try:
+            done = self._ledger.register(
+                asked.drafts, reference=asked.reference, parents=asked.parents, guards=guards
+            )
+        except (ConflictError, RegistrationIncomplete) as error:
+            metrics.conflicted(error.slug)
+            raise
+        for each in done:
+            metrics.appended("repeated" if each.repeated else "appended")
+        found = Registration(asked.reference, tuple(each.entry for each in done))
+        path = f"/registrations/{quote(asked.reference, safe='')}"
+        named = {
+            "Location": self._context.url(request.scope, path),
+            "Cache-Control": "no-store",
+        }
+        status = 200 if all(each.repeated for each in done) else 201
+        return Response(to_json(registration_json(found)), status, named, JSON_TYPE)
+
+    async def registration(self, request: Request, reference: Reference) -> Response:
+        """What an application changed: its entries, of all titles, and what is missing."""
+
+        def read() -> Response:
+            found = find_registration(self._ledger.history, reference, MANY_NAMES)
+            if not found.entries and not found.passed_over:
+                raise NotFoundError(
+                    f"no entry has the reference {reference!a:.300}",
+                    hint="a reference is compared as it is written",
+                )
+            if self._context.wants_html(request.scope):
+                return html(request, self._context.pages(request.scope).registration(found))
+            return answer(request, to_json(registration_json(found)))
+
+        return await self._context.run("registration", read)

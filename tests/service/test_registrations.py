@@ -1,0 +1,196 @@
+"""Several titles at once over HTTP: all parts, or none, or what is missing is named."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import pytest
+
+from ledger import Draft
+from ledger.errors import StoreUnavailable
+from ledger.format.layout import head_key
+from ledger.service import parse_tokens
+from ledger.stores import MemoryStore
+from ledger.testing import memory_ledger
+from tests.service.client import HTML, Client, problem
+from tests.service.test_pages import check
+from tests.wrappers import Wrapper
+
+R = "APP 7/26 <é>"
+PATH = "/registrations/APP%207%2F26%20%3C%C3%A9%3E"
+PARTS: list[dict[str, Any]] = [
+    {"title_number": "P1", "document": {"area": 0}, "status": "closed", "message": "split"},
+    {"title_number": "P3", "document": {"area": 40, "title_number": "P3"}, "parent": None},
+    {"title_number": "P2", "document": {"area": 60}},
+]
+BODY = {"reference": R, "parts": PARTS}
+
+
+@pytest.fixture
+def client() -> Client:
+    client = Client()
+    client.ledger.append("P1", {"area": 100})
+    return client
+
+
+def shown(page: str) -> str:
+    """A page that is well made."""
+    check(page)
+    return page
+
+
+def with_part(**members: Any) -> dict[str, Any]:
+    return {"reference": R, "parts": [PARTS[0] | members, *PARTS[1:]]}
+
+
+def test_a_split_is_registered_read_and_repeated(client: Client) -> None:
+    problem(client.get(PATH), 404, "not-found")
+    answer = client.post("/registrations", BODY)
+    assert answer.status_code == 201
+    assert answer.headers["Location"] == f"http://localhost:5000{PATH}"
+    found = answer.json()
+    assert (found["reference"], found["complete"], found["missing"]) == (R, True, [])
+    assert [entry["part"] for entry in found["entries"]] == [[1, 3], [2, 3], [3, 3]]
+    assert found["titles"]["P1"] == {"came_from": [], "went_into": ["P2", "P3"]}
+    assert client.ledger.head("P1").message == "split"
+    read = client.get(PATH)
+    assert read.json() == found
+    assert client.get(PATH, headers={"If-None-Match": read.headers["ETag"]}).status_code == 304
+    again = client.post("/registrations", BODY, headers={"Idempotency-Key": R.encode()})
+    assert (again.status_code, again.json()) == (200, found)
+
+
+def test_titles_are_listed_by_status(client: Client) -> None:
+    client.post("/registrations", BODY)
+    assert client.get("/titles?status=closed").json()["titles"] == [
+        "http://localhost:5000/titles/P1"
+    ]
+    page = client.get("/titles?status=closed&limit=2&q=P&after=P1")
+    assert page.json()["titles"] == []
+    assert "Link" not in page.headers
+    first = client.get("/titles?status=open&limit=1")
+    assert first.json()["titles"] == []
+    assert "status=open" in first.headers["Link"]
+    problem(client.get("/titles?status=half"), 422, "invalid")
+
+
+def test_a_part_that_does_not_fit_refuses_all(client: Client) -> None:
+    stale = client.ledger.head("P1").address
+    client.ledger.append("P1", {"area": 90})
+    refused = problem(client.post("/registrations", with_part(parent=stale)), 412, "head-moved")
+    assert refused["actual"] == client.ledger.head("P1").address
+    client.ledger.append("P1", {"area": 90}, status="closed")
+    problem(client.post("/registrations", BODY), 409, "title-closed")
+    assert list(client.ledger.titles()) == ["P1"]
+
+
+def test_what_stands_and_what_is_missing_is_said_and_finished() -> None:
+    class Full(Wrapper):
+        full = True
+
+        def called(self, operation: str, key: str) -> None:
+            if self.full and operation == "create" and key == head_key("P3"):
+                raise StoreUnavailable("no space left")
+
+    client = Client(memory_ledger(store := Full(MemoryStore())))
+    client.ledger.append("P1", {"area": 100})
+    failed = problem(client.post("/registrations", BODY), 409, "registration-incomplete")
+    assert failed["missing"] == [3]
+    assert failed["standing"] == {
+        "1": client.ledger.head("P1").address,
+        "2": client.ledger.head("P2").address,
+    }
+    assert client.get(PATH).json()["missing"] == [[3, 3]]
+    page = shown(client.get(PATH, headers=HTML).text)
+    assert "This registration is incomplete" in page
+    assert "which is incomplete" in client.get("/titles/P1", headers=HTML).text
+    store.full = False
+    assert client.post("/registrations", BODY).status_code == 201
+    assert client.get(PATH).json()["complete"]
+
+
+@pytest.mark.parametrize(
+    ("body", "why"),
+    [
+        ([], "a registration is an object"),
+        ({"parts": PARTS}, "a registration is an object"),
+        (BODY | {"author": "me"}, "a registration is an object"),
+        ({"reference": 7, "parts": PARTS}, "reference is a string"),
+        ({"reference": R, "parts": {}}, "parts is a list"),
+        ({"reference": R, "parts": PARTS[:1]}, "2 to 1,000 parts, not 1"),
+        ({"reference": "", "parts": PARTS}, "needs a reference"),
+        ({"reference": "a\tb", "parts": PARTS}, "has the character U+0009"),
+        (with_part(author="me"), "part 1: not an object with the members"),
+        (with_part(reference="x"), "part 1: not an object with the members"),
+        (with_part(title_number=["P1"]), "part 1: its title_number is not a title number"),
+        (with_part(document=[]), "part 1: a document is a JSON object"),
+        (with_part(document={"title_number": "P2"}), "part 1: "),
+        (with_part(document={"sha256": "0" * 64}), "part 1: sha256 is not that"),
+        (with_part(parent="81be"), "part 1: not an address"),
+        (with_part(status="shut"), "part 1: "),
+        (with_part(kind=None), "part 1: "),
+        (with_part(effective_at=2020), "part 1: "),
+        (with_part(message=None), "part 1: "),
+        ({"reference": R, "parts": [*PARTS, PARTS[1] | {"parent": "0" * 64}]}, "part 4: another"),
+    ],
+)
+def test_a_body_that_is_no_registration_is_refused(client: Client, body: Any, why: str) -> None:
+    answer = client.post("/registrations", body)
+    assert answer.status_code in {400, 422}, answer.text
+    assert why in answer.json()["detail"]
+    assert list(client.ledger.titles()) == ["P1"]
+
+
+def test_a_key_that_is_not_the_reference_is_refused(client: Client) -> None:
+    answer = client.post("/registrations", BODY, headers={"Idempotency-Key": "other"})
+    problem(answer, 400, "bad-request")
+    assert list(client.ledger.titles()) == ["P1"]
+
+
+def test_another_registration_does_not_get_the_reference(client: Client) -> None:
+    client.post("/registrations", BODY)
+    other = {"reference": R, "parts": PARTS[:2]}
+    problem(client.post("/registrations", other), 409, "reference-conflict")
+
+
+def test_every_part_needs_a_parent_if_the_service_asks_for_conditions(client: Client) -> None:
+    strict = Client(client.ledger, require_match=True)
+    problem(strict.post("/registrations", BODY), 428, "match-required")
+    parents = {"P1": client.ledger.head("P1").address, "P2": None, "P3": None}
+    parts = [part | {"parent": parents[part["title_number"]]} for part in PARTS]
+    assert strict.post("/registrations", {"reference": R, "parts": parts}).status_code == 201
+
+
+def test_who_may_only_read_registers_nothing() -> None:
+    tokens = parse_tokens("reader read " + "x" * 40 + "\nwriter write " + "y" * 40)
+    client = Client(tokens=tokens)
+    client.ledger.append("P1", {"area": 100})
+    read = {"Authorization": "Bearer " + "x" * 40}
+    problem(client.post("/registrations", BODY), 401, "unauthorized")
+    problem(client.post("/registrations", BODY, headers=read), 403, "read-only-token")
+    write = {"Authorization": "Bearer " + "y" * 40}
+    assert client.post("/registrations", BODY, headers=write).status_code == 201
+    problem(client.get(PATH), 401, "unauthorized")
+    assert client.get(PATH, headers=read).json()["complete"]
+    assert client.ledger.head("P2").author == "writer"
+
+
+def test_pages_say_what_a_title_came_from_and_went_into(client: Client) -> None:
+    client.post("/registrations", BODY)
+    client.ledger.append("P9", {}, reference=R)
+    page = shown(client.get(PATH, headers=HTML).text)
+    assert "Complete: 3 parts" in page
+    assert "by itself" in page
+    old = shown(client.get("/titles/P1", headers=HTML).text)
+    assert "Went into" in old
+    client.ledger.append("P2", {"area": 61})
+    new = shown(client.get("/titles/P2", headers=HTML).text)
+    assert "Came from" in new
+    assert f'href="{PATH}"' in new
+
+
+def test_a_page_names_two_entries_of_one_part(client: Client) -> None:
+    client.post("/registrations", BODY)
+    client.ledger.submit(Draft("P9", {}, reference=R, part=(2, 3)))
+    assert "More than one entry is part 2 of 3" in client.get(PATH, headers=HTML).text
+    assert client.get(PATH).json()["conflicts"] == [[2, 3]]
