@@ -16,13 +16,14 @@ from ledger.errors import (
 )
 from ledger.format import layout
 from ledger.format.bundle import BUNDLE_KEY, BundleReader, Section
-from ledger.format.chain import NO_PIN, verify_chain
+from ledger.format.chain import NO_PIN, SeenPart, verify_chain
 from ledger.format.report import Finding, Report, Tally, finding_of
+from ledger.registrations.registration import spell_parts
 from ledger.titles.identity import check_pinned, decode_identity
 from ledger.verification.trust import trust_findings
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator
+    from collections.abc import Callable, Iterable, Iterator
     from datetime import datetime
     from typing import BinaryIO
 
@@ -40,6 +41,10 @@ NO_LEAVES = (
     "which entries by keys that have an end do not count: only all leaves of the log show it; the"
     " bundle has receipts, which show what does (verify the store, or a bundle of all titles)"
 )
+
+
+NAMED = 3
+"""How many registrations a note names."""
 
 
 class NotInBundle(NotFoundError):
@@ -128,13 +133,16 @@ def _reports(
 
     seen: set[str] = set()
     is_empty = True
+    registrations = _Registrations()
     try:
         with closing(AgainstLog()) as against:
             for section in reader.sections():
                 is_empty = False
                 read = _declaring(reader, _noting(section.read, expect, seen))
                 trace = bytearray()
-                report = _verify_section(reader, section, by, read=read, trace=trace)
+                parts: list[SeenPart] = []
+                report = _verify_section(reader, section, by, read=read, trace=trace, parts=parts)
+                registrations.add(parts)
                 if not reader.header.has_log and _lacks_position(report):
                     unseen.append(NO_LEAVES)
                 if report.outcome == "tampered":
@@ -152,12 +160,56 @@ def _reports(
         raise
     except MalformedError as error:
         yield _not_a_bundle(reader.header.origin, str(error))
+    # Only a bundle of all titles has the log.
+    is_whole = reader.header.has_log and reader.header.complete
+    yield Report(reader.header.origin, findings=tuple(registrations.judge(is_whole=is_whole)))
+    unseen += registrations.not_shown(is_whole=is_whole)
     if expect is not None and expect not in seen:
         message = f"no chain of the bundle leads through the pinned {expect}"
         # Below an incremental bundle it may well be.
         severity: Severity = "mismatch" if reader.header.complete else "unchecked"
         finding = Finding(severity, "pin-missing", BUNDLE_KEY, message)
         yield Report(reader.header.origin, findings=(finding,))
+
+
+class _Registrations:
+    """The registrations of which the bundle has some parts, and not all so far."""
+
+    def __init__(self) -> None:
+        self._open: dict[tuple[str, int], dict[int, str]] = {}
+        self._complete: set[tuple[str, int]] = set()
+
+    def add(self, parts: Iterable[SeenPart]) -> None:
+        for each in parts:
+            i, n = each.part
+            if (each.reference, n) in self._complete:
+                continue
+            there = self._open.setdefault((each.reference, n), {})
+            there[i] = layout.entry_key(each.title_number, each.address)
+            if len(there) == n:
+                del self._open[each.reference, n]
+                self._complete.add((each.reference, n))
+
+    def judge(self, *, is_whole: bool) -> Iterator[Finding]:
+        """Report what is incomplete in a bundle that has all titles from their first versions."""
+        for (reference, n), there in self._open.items() if is_whole else ():
+            key = min(there.values())
+            missing = spell_parts((i, n) for i in range(1, n + 1) if i not in there)
+            message = (
+                f"{key}: the registration {reference!a:.80} is incomplete in this bundle: missing"
+                f" {missing}"
+            )
+            yield Finding("unchecked", "registration-incomplete", key, message)
+
+    def not_shown(self, *, is_whole: bool) -> Iterator[str]:
+        """Say what a bundle of some titles can't show."""
+        if self._open and not is_whole:
+            names = ", ".join(sorted({f"{reference!a:.80}" for reference, _ in self._open})[:NAMED])
+            more = " and others" if len(self._open) > NAMED else ""
+            yield (
+                f"whether the registrations {names}{more} are complete: other parts of them are not"
+                " in this bundle ('ledger registration' asks the store)"
+            )
 
 
 def check_source(source: BinaryIO) -> BinaryIO:
@@ -240,6 +292,7 @@ def _verify_section(
     *,
     read: Callable[[str], bytes | None],
     trace: bytearray,
+    parts: list[SeenPart],
 ) -> Report:
     report = verify_chain(
         section.title_number,
@@ -249,6 +302,7 @@ def _verify_section(
         read=read,
         now=by.now,
         trace=trace,
+        parts=parts,
         find_positions=by.positions.of(section),
     )
     passed = {NotInBundle.slug, *NOT_STANDING}

@@ -313,13 +313,15 @@ def verify_chain(
     expect: str | None = None,
     since: str | None = None,
     trace: bytearray | None = None,
+    parts: list[SeenPart] | None = None,
     find_positions: FindPositions = know_none,
 ) -> Report:
     """Walk one title from its head to its root, or down to ``since``, and check everything.
 
     ``expect`` is a pin: an address that must be in the chain. ``since`` is an address that an
     earlier verification vouched for: it is checked, and what lies below it is not. ``trace`` gets
-    the addresses that are walked, 32 bytes each. ``find_positions`` tells where the log has them.
+    the addresses that are walked, 32 bytes each, ``parts`` the parts of registrations that stand.
+    ``find_positions`` tells where the log has them.
     An entry is read after its child was checked.
     """
     chain = Chain(
@@ -332,6 +334,8 @@ def verify_chain(
         find_positions=find_positions,
     )
     chain.trace = trace
+    if parts is not None:
+        chain.parts = parts
     for step in chain.steps(head, read):
         chain.add(chain.check(step))
     return chain.report()

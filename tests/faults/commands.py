@@ -18,9 +18,9 @@ if TYPE_CHECKING:
     from pathlib import Path
 
 BEFORE: Chains = {"A": [1, 2]}
-SAID = re.compile(r"^(\S+) version (\d+) is ([0-9a-f]{64})", re.MULTILINE)
+SAID = re.compile(r"^(?:part \d+ of \d+: )?(\S+) version (\d+) is ([0-9a-f]{64})", re.MULTILINE)
 NOTHING_WRITTEN = 13
-KNOWN_CODES = {0, 3, 11, 13, 15, 20, 74}
+KNOWN_CODES = {0, 3, 11, 13, 15, 16, 20, 74}
 """Of a command that was right, on a disk that fails; never 70, which is a defect."""
 ONE_AT_A_TIME = Lock()  # a command that runs in this process has its folder and environment
 
@@ -43,6 +43,11 @@ COMMANDS = {
         "append B --new --set n:=1 --reference case-1", {"A": [1, 2], "B": [1]}
     ),
     "batch": Command("append --batch deeds.jsonl", {"A": [1, 2, 3, 4], "B": [1, 2], "C": [1]}),
+    "register": Command(
+        "register parts.jsonl --reference case-7",
+        {"A": [1, 2, 3], "B": [1], "C": [1]},
+        folders=("A", "B", "C", "_pending", "_references"),
+    ),
     "import": Command("import more.bundle", {"A": [1, 2, 3], "B": [1]}),
     "pack": Command("pack", BEFORE, folders=("A", "_packs", "_pending")),
     "seal": Command(
@@ -78,6 +83,9 @@ def make_shell(folder: Path) -> Shell:
     deeds = [("A", 3), ("B", 1), ("A", 4), ("C", 1), ("B", 2)]
     lines = [json.dumps({"title_number": title, "n": n}) for title, n in deeds]
     (shell.folder / "deeds.jsonl").write_text("\n".join(lines) + "\n")
+    parts = [json.dumps({"title_number": title, "n": n}) for title, n in deeds[:2]]
+    parts.append(json.dumps({"title_number": "C", "n": 1}))
+    (shell.folder / "parts.jsonl").write_text("\n".join(parts) + "\n")
     return shell
 
 

@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
+import io
 import pickle
 from concurrent.futures import ThreadPoolExecutor
 from threading import Barrier
+from typing import TYPE_CHECKING
 
 import pytest
 
-from ledger import ANY, Draft, Entry, Guards, Ledger
+from ledger import ANY, Draft, Entry, Guards, Ledger, verify_bundle
 from ledger.errors import (
     HeadMoved,
     InvalidError,
@@ -23,8 +25,14 @@ from ledger.errors import (
 from ledger.format.layout import head_key, reference_key
 from ledger.stores import MemoryStore
 from ledger.testing import FixedClock, memory_ledger
+from tests.sealing.sealers import Sealer, ledger_in
 from tests.tampering import objects_of
 from tests.wrappers import Wrapper
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+    from ledger import Report
 
 R = "APP-2026-77"
 LIMIT = 60  # seconds: every wait has a limit
@@ -464,3 +472,35 @@ def test_giving_up_leaves_a_closed_title_closed(ledger: Ledger) -> None:
 def test_there_is_nothing_to_give_up_of_what_never_stood(ledger: Ledger) -> None:
     with pytest.raises(NotFoundError, match="no part"):
         ledger.give_up("APP-0")
+
+
+# --- bundles --------------------------------------------------------------------------------------
+
+
+def bundle_report(ledger: Ledger, titles: list[str] | None = None) -> Report:
+    out = io.BytesIO()
+    ledger.export(out, titles)
+    out.seek(0)
+    return verify_bundle(out, keyring=ledger.keyring, clock=ledger.clock)
+
+
+def test_a_bundle_of_some_titles_says_that_other_parts_are_elsewhere(ledger: Ledger) -> None:
+    ledger.register(split(), reference=R)
+    some = bundle_report(ledger, ["P1", "P2"])
+    assert some
+    assert any(f"registrations '{R}' are complete" in said for said in some.not_shown)
+    whole = bundle_report(ledger)
+    assert whole
+    assert not any(R in said for said in whole.not_shown)
+
+
+def test_a_bundle_of_all_titles_and_the_log_names_what_is_incomplete(tmp_path: Path) -> None:
+    ledger = ledger_in(MemoryStore())
+    ledger.submit(Draft("A", {"n": 1}, reference=R, part=(1, 2)))
+    Sealer(tmp_path).seal(ledger.store, genesis=True)
+    report = bundle_report(ledger)
+    assert [(each.severity, each.slug) for each in report.findings] == [
+        ("unchecked", "registration-incomplete")
+    ]
+    ledger.give_up(R)
+    assert bundle_report(ledger)
