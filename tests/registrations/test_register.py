@@ -27,6 +27,7 @@ from ledger.stores import MemoryStore
 from ledger.testing import FixedClock, memory_ledger
 from tests.sealing.sealers import Sealer, ledger_in
 from tests.tampering import objects_of
+from tests.trust.registry import ALICE, BOB, Registry
 from tests.wrappers import Wrapper
 
 if TYPE_CHECKING:
@@ -504,3 +505,30 @@ def test_a_bundle_of_all_titles_and_the_log_names_what_is_incomplete(tmp_path: P
     ]
     ledger.give_up(R)
     assert bundle_report(ledger)
+
+
+# --- after a theft --------------------------------------------------------------------------------
+
+
+def test_a_part_that_does_not_stand_is_missing_until_it_is_confirmed(tmp_path: Path) -> None:
+    registry = Registry(MemoryStore(), tmp_path)
+    for title in ("A", "B"):
+        registry.write(title, BOB)
+    registry.seal()
+    good = registry.size()
+    registry.ledger(BOB).submit(Draft("A", {"n": 2}, reference=R, part=(1, 2)))
+    registry.ledger(ALICE).submit(Draft("B", {"n": 2}, reference=R, part=(2, 2)))
+    registry.revoke(ALICE, good)
+    ledger = registry.ledger(BOB)
+    found = ledger.registration(R)
+    assert (found.is_complete, found.missing) == (False, ((2, 2),))
+    assert [(each.title_number, stand.reason) for each, stand in found.passed_over] == [
+        ("B", "key-ended")
+    ]
+    # Nothing is registered on top of a head that does not stand, so the same call can't finish.
+    drafts = [Draft("A", {"n": 2}), Draft("B", {"n": 2})]
+    with pytest.raises(RegistrationIncomplete, match=r"part 2 \(B\) does not"):
+        ledger.register(drafts, reference=R)
+    ledger.settle("B", confirms=[2])
+    assert ledger.registration(R).is_complete
+    assert all(each.repeated for each in ledger.register(drafts, reference=R))
