@@ -39,6 +39,7 @@ BENCHMARKS = {
     "copies": Benchmark("copies", Size(10_000, 3), "a copy over HTTP that is 20 ms away"),
     "cost": Benchmark("cost", Size(20, 1), "requests and dollars for a whole country on S3"),
     "start": Benchmark("start", Size(1, 15), "processes of the command line"),
+    "index": Benchmark("index", Size(100_000, 1), "a search index of sales, and what it answers"),
     "service": Benchmark("service", Size(8, 5), "the HTTP service against a bare handler"),
 }
 

@@ -8,6 +8,7 @@ who commit to a project must not decide whom its users trust or where they sign.
 
 from __future__ import annotations
 
+import hashlib
 import json
 import os
 import re
@@ -122,6 +123,18 @@ class Config:
                 f"{source}: connections must be a number from 1 to {MAX_CONNECTIONS}"
             )
         return number
+
+    def index(self, origin: str, flag: Path | None = None) -> Path:
+        """Return the file of a ledger's index; if nothing names it, make the folder it is in."""
+        if flag is not None:
+            return flag
+        if named := self.environment.get("LEDGER_INDEX"):
+            return Path(_expand(named))
+        base = self.environment.get("XDG_CACHE_HOME") or Path("~/.cache").expanduser()
+        name = f"index-{hashlib.sha256(origin.encode()).hexdigest()[:16]}.sqlite"
+        path = Path(base) / "title-ledger" / name
+        make_own_folder(path.parent)
+        return path
 
     def author(self, flag: str | None = None) -> str:
         """Return who asks for what is appended; empty if nothing says so."""

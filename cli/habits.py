@@ -14,6 +14,7 @@ SYNONYMS = {
     "create": "init",
     "dump": "export",
     "get": "show",
+    "grep": "find",
     "history": "log",
     "info": "status",
     "list": "titles",
@@ -22,6 +23,7 @@ SYNONYMS = {
     "new": "append",
     "put": "append",
     "restore": "import",
+    "search": "find",
     "view": "show",
 }
 """What other programs call a command, and its name here."""

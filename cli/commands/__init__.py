@@ -35,6 +35,8 @@ COMMANDS = {
     "verifier": "verifier:verifier",
     "titles": "titles:titles",
     "changes": "changes:changes",
+    "index": "index:index",
+    "find": "find:find",
     "status": "status:status",
     "doctor": "doctor:doctor",
     "export": "export:export",

@@ -125,6 +125,12 @@ SealWitnessOption = Annotated[
         "--witness", metavar="POLICY", help="Ask the witnesses in this policy to cosign each seal."
     ),
 ]
+IndexOption = Annotated[
+    Path | None,
+    typer.Option(
+        "--index", metavar="FILE", help="Search in this index, and keep it up to date; see 'index'."
+    ),
+]
 LogFormatOption = Annotated[
     LogFormat, typer.Option("--log-format", help="The format of the service's own log, on stderr.")
 ]
@@ -148,6 +154,7 @@ def serve(
     log_key: LogKeyOption = None,
     seal_memory: SealMemoryOption = None,
     witness: SealWitnessOption = None,
+    index: IndexOption = None,
     log_format: LogFormatOption = LogFormat.TEXT,
     store: StoreOption = None,
     key: KeyOption = None,
@@ -161,7 +168,7 @@ def serve(
     BASIC_AUTH_PASSWORD.
     """
     _check_installed()
-    from ledger.service import Access, Settings, create_app  # noqa: PLC0415 -- only needed to serve
+    from ledger.service import Access, Indexer, Settings, create_app  # noqa: PLC0415 -- only to serve
     from ledger.service.server import run_server  # noqa: PLC0415
 
     every = _seconds_between_seals(seal_every, log_key, seal_memory, witness)
@@ -202,12 +209,8 @@ def serve(
             tokens = read_tokens(config.environment)
             return Access(config.keyring(), tokens, new_key(), new_log_keys() or ())
 
-        app = create_app(
-            ledger,
-            settings,
-            sealer,
-            read_access,
-        )
+        indexer = Indexer(ledger, index) if index is not None else None
+        app = create_app(ledger, settings, sealer, read_access, indexer)
         with listen(host, port) as listener:
             configure_log(log_format, quiet=quiet)
             if not quiet:

@@ -19,6 +19,7 @@ __all__ = [
     "STANDS",
     "FindPositions",
     "Judge",
+    "Judged",
     "Positions",
     "Stand",
     "Standing",
@@ -122,6 +123,9 @@ WORDS = {
     "needs-trust": "confirms or voids others: only trust files say what counts",
     "named-needlessly": "counts; version {by} names it needlessly",
 }
+
+Judged: TypeAlias = "tuple[Entry, Stand]"
+"""An entry, and how it stands."""
 
 STANDS = Stand(stands=True, may_erase=True)
 

@@ -13,9 +13,19 @@ imports it.
 """
 
 from ledger.service.app import create_app
+from ledger.service.indexer import Indexer
 from ledger.service.reload import Access
 from ledger.service.sealer import Sealer
 from ledger.service.settings import Settings
 from ledger.service.tokens import Token, basic_login, parse_tokens
 
-__all__ = ["Access", "Sealer", "Settings", "Token", "basic_login", "create_app", "parse_tokens"]
+__all__ = [
+    "Access",
+    "Indexer",
+    "Sealer",
+    "Settings",
+    "Token",
+    "basic_login",
+    "create_app",
+    "parse_tokens",
+]

@@ -37,6 +37,7 @@ if TYPE_CHECKING:
     from starlette.requests import Request
 
     from ledger.ledger import Ledger
+    from ledger.service.indexer import Indexer
     from ledger.service.reload import Access
     from ledger.service.sealer import Sealer
 
@@ -50,16 +51,18 @@ def create_app(
     settings: Settings = DEFAULTS,
     sealer: Sealer | None = None,
     read_access: Callable[[], Access] | None = None,
+    indexer: Indexer | None = None,
 ) -> FastAPI:
     """Create the service of a ledger, an ASGI application: run it with any server, or mount it.
 
-    The caller closes the ledger, and starts and stops the ``sealer``; the service only shows how
-    sealing is going. ``read_access`` reads the keyring and the tokens, which the service does again
-    every now and then. Raises InvalidError if the settings don't fit the store.
+    The caller closes the ledger, and starts and stops the ``sealer`` and the ``indexer``; the
+    service only shows how they are doing, and searches the index. ``read_access`` reads the keyring
+    and the tokens, which the service does again every now and then. Raises InvalidError if the
+    settings don't fit the store.
     """
     metrics = Metrics()
     threads = Threads(settings.concurrency, settings.patience, metrics)
-    context = Context(ledger, settings, threads, metrics, sealer, read_access)
+    context = Context(ledger, settings, threads, metrics, sealer, read_access, indexer)
     log = context.log
     metrics.watch_titles(lambda: tuple(log.contradicted))
     if sealer is not None:
@@ -83,7 +86,8 @@ def create_app(
     def contract() -> dict[str, Any]:
         return build_contract(app, settings)
 
-    app.state.threads, app.state.sealer = threads, sealer  # for whoever runs the service
+    app.state.threads = threads  # for whoever runs the service
+    app.state.background = [each for each in (sealer, indexer) if each is not None]
     app.state.reload = context.reload
     app.openapi = contract  # type: ignore[method-assign]
     for routes in (

@@ -26,6 +26,7 @@ if TYPE_CHECKING:
     from ledger.format.entry import Entry
     from ledger.format.standing import Stand
     from ledger.ledger import Ledger
+    from ledger.service.indexer import Indexer
     from ledger.service.metrics import Metrics
     from ledger.service.sealer import Sealer
     from ledger.service.settings import Settings
@@ -68,6 +69,8 @@ class Context:
     """Seals the log while the service runs; None: the service does not seal."""
     read_access: Callable[[], Access] | None = field(default=None, repr=False)
     """Reads the keyring and the tokens again; None: they stay as they are."""
+    indexer: Indexer | None = field(default=None, repr=False)
+    """Keeps the index that the service searches; None: it has none."""
     unknown_keys: set[str] = field(default_factory=set, repr=False)
     """The objects that were signed by a key that this service's keyring lacks."""
 
@@ -155,6 +158,11 @@ class Context:
             replace(each, severity="tampering") if each.slug == PIN_MISSING else each
             for each in report.findings
         )
+
+    def changed(self, title_number: str) -> None:
+        """Note that this service has changed a title."""
+        if self.indexer is not None:
+            self.indexer.note(title_number)
 
     def check_store(self) -> None:
         """Check that the ledger is still there, before an answer says that something is not.

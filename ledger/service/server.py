@@ -21,6 +21,7 @@ if TYPE_CHECKING:
 
     from fastapi import FastAPI
 
+    from ledger.service.indexer import Indexer
     from ledger.service.sealer import Sealer
 
 __all__ = ["run_server"]
@@ -41,8 +42,8 @@ MAX_CONNECTIONS = 1000
 def run_server(app: FastAPI, listener: socket.socket, trusted_proxies: Sequence[str] = ()) -> None:
     """Serve until SIGTERM or SIGINT, then finish what is in flight, take nothing new, and return.
 
-    ``app`` comes from ``create_app``; its sealer runs meanwhile. When this returns, nothing uses
-    the ledger any more, except a seal that did not end in time.
+    ``app`` comes from ``create_app``; its sealer and its indexer run meanwhile. When this returns,
+    nothing uses the ledger any more, except a seal or an update that did not end in time.
 
     ``trusted_proxies``: the addresses whose X-Forwarded-For and X-Forwarded-Proto are believed.
     Logs to ``uvicorn.error``; configures no logging.
@@ -62,14 +63,14 @@ def run_server(app: FastAPI, listener: socket.socket, trusted_proxies: Sequence[
         timeout_keep_alive=KEEP_ALIVE_SECONDS,
         timeout_graceful_shutdown=None,  # it would cancel writes that happen all the same
     )
-    sealer: Sealer | None = app.state.sealer
-    if sealer is not None:
-        sealer.start()
+    background: list[Sealer | Indexer] = app.state.background
+    for each in background:
+        each.start()
     try:
         _Server(config, app.state.reload.hurry).run(sockets=[listener])
     finally:
-        if sealer is not None:
-            sealer.stop()
+        for each in background:
+            each.stop()
         app.state.threads.wait_until_idle()
 
 

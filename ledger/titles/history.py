@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from contextlib import suppress
 from itertools import chain, dropwhile, islice
-from typing import TYPE_CHECKING, NamedTuple, Protocol, TypeAlias
+from typing import TYPE_CHECKING, NamedTuple, Protocol
 
 from ledger.errors import (
     Erased,
@@ -24,7 +24,7 @@ from ledger.format.chain import check_link
 from ledger.format.entry import Entry, address_of, short_form
 from ledger.format.law import covers, find_in_law, in_law, is_known
 from ledger.format.revision import Revision, parse_revision
-from ledger.format.standing import Positions, Standing
+from ledger.format.standing import Judged, Positions, Standing
 from ledger.format.times import as_bound
 from ledger.local.parallel import in_chunks
 from ledger.titles.identity import check_there
@@ -60,10 +60,6 @@ LARGE = 1 << 16
 
 MAX_NAMES = 1000
 """With more entries of one reference than that, a walk is quicker than their names."""
-
-
-Judged: TypeAlias = "tuple[Entry, Stand]"
-"""An entry, and how it stands."""
 
 
 class Answer(NamedTuple):

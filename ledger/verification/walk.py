@@ -30,7 +30,7 @@ if TYPE_CHECKING:
     from datetime import datetime
 
     from ledger.format.chain import ReadEntry, SeenPart, Step
-    from ledger.format.standing import Stand
+    from ledger.format.standing import Judged, Stand
     from ledger.stores.base import Store
     from ledger.titles.history import History
 
@@ -77,6 +77,8 @@ class Subject(NamedTuple):
     title must exist then, and the trace is wanted."""
     noted: str | None = None
     """The address of an entry whose time is wanted."""
+    entries: bool = False
+    """Whether the entries that are walked are wanted."""
 
 
 class Verified(NamedTuple):
@@ -93,6 +95,11 @@ class Verified(NamedTuple):
     """When the entry was recorded whose time was wanted, if everything held."""
     parts: tuple[SeenPart, ...] = ()
     """The parts of registrations that were walked, and stand."""
+    entries: tuple[Judged, ...] = ()
+    """The entries from the head down, to the root or to the version that was known, if they were
+    wanted and everything held. None has a text that the chain orders erased."""
+    erased: Mapping[int, int] = {}
+    """With the entries: the versions whose texts they order erased, and the version that does."""
 
 
 _Task: TypeAlias = "tuple[Subject, Wanted]"
@@ -191,7 +198,8 @@ def _check(
 
 
 def _verify(history: History, subject: Subject, fetched: Fetched, now: datetime) -> Verified:
-    title_number, known, listed, expect, logged, noted = subject
+    title_number, known, listed, expect, logged, noted, entries = subject
+    judged: list[Judged] = []
     try:
         plan = plan_walk(
             history,
@@ -204,16 +212,11 @@ def _verify(history: History, subject: Subject, fetched: Fetched, now: datetime)
             listed=listed,
         )
     except NotFoundError as error:
-        key = layout.head_key(title_number)
-        if listed and _has_only_strays(history, title_number):
-            finding = stray(f"{title_number}/")
-        elif listed:
-            finding = finding_of(error, key)  # it was listed a moment ago: a disk that went away
-        else:
-            finding = Finding("tampering", "head-missing", key, f"{key}: {error}")
-        plan = Report(history.origin, findings=(finding,))
+        plan = _judge_absence(history, subject, error)
     if isinstance(plan, tuple):
         plan[0].noted = noted
+        if entries:
+            plan[0].each = lambda entry, stand: judged.append((entry, stand))
     report = carry_out(plan)
     lowest = plan[0].lowest_named if isinstance(plan, tuple) else None
     if known and lowest and lowest <= known.version:
@@ -233,7 +236,30 @@ def _verify(history: History, subject: Subject, fetched: Fetched, now: datetime)
         return Verified(title_number, known, report)
     head = Known(walk.head.version, walk.head.address)
     trace = bytes(walk.trace or b"")
-    return Verified(title_number, head, report, trace, walk.noted_at, parts)
+    verified = Verified(title_number, head, report, trace, walk.noted_at, parts)
+    return _with_entries(verified, judged, walk.standing.erased) if entries else verified
+
+
+def _judge_absence(history: History, subject: Subject, error: NotFoundError) -> Report:
+    """Judge a title of which there is nothing."""
+    title_number = subject.title_number
+    key = layout.head_key(title_number)
+    if subject.listed and _has_only_strays(history, title_number):
+        finding = stray(f"{title_number}/")
+    elif subject.listed:
+        finding = finding_of(error, key)  # it was listed a moment ago: a disk that went away
+    else:
+        finding = Finding("tampering", "head-missing", key, f"{key}: {error}")
+    return Report(history.origin, findings=(finding,))
+
+
+def _with_entries(
+    verified: Verified, judged: list[Judged], erased: Mapping[int, Entry]
+) -> Verified:
+    """Add what was walked, without the texts that are ordered erased."""
+    shown = ((e.without_text() if e.version in erased else e, stand) for e, stand in judged)
+    by = {version: entry.version for version, entry in erased.items()}
+    return verified._replace(entries=tuple(shown), erased=by)
 
 
 def _has_only_strays(history: History, title_number: str) -> bool:

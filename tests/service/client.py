@@ -27,6 +27,7 @@ if TYPE_CHECKING:
     from pathlib import Path
 
     from ledger import Ledger
+    from ledger.service import Indexer
 
 TITLE = "TN1234567"
 DOCUMENT = {"address": "1 low street", "title_number": TITLE}
@@ -37,9 +38,11 @@ HTML = {"Accept": "text/html,application/xhtml+xml,application/xml;q=0.9,*/*;q=0
 class Client:
     """Calls an application without a socket, one request at a time."""
 
-    def __init__(self, ledger: Ledger | None = None, **settings: Any) -> None:
+    def __init__(
+        self, ledger: Ledger | None = None, *, indexer: Indexer | None = None, **settings: Any
+    ) -> None:
         self.ledger = ledger or memory_ledger()
-        self.app = create_app(self.ledger, Settings(**settings))
+        self.app = create_app(self.ledger, Settings(**settings), indexer=indexer)
 
     def request(self, method: str, path: str, **options: Any) -> httpx.Response:
         return asyncio.run(self.later(method, path, **options))

@@ -329,7 +329,9 @@ def test_titles_page_by_page_and_by_prefix(client: Client) -> None:
     assert answer.json()["titles"] == ["http://localhost:5000/titles/TN2"]
     assert answer.links["next"]["url"].endswith("after=TN2&limit=1&q=TN")
     assert client.get("/titles?q=NONE").json() == {"titles": []}
-    for query in ("q=tn", "q=../x", "after=x", "limit=0", "limit=1001"):
+    assert client.get("/titles?q=%20tn2 ").json()["titles"] == ["http://localhost:5000/titles/TN2"]
+    days = ("q=TN&effective=2026-01-01", "recorded=2026-01-01")
+    for query in ("q=../x", "after=x", "limit=0", "limit=1001", *days):
         problem(client.get(f"/titles?{query}"), 422, "invalid")
 
 

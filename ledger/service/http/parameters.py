@@ -32,10 +32,10 @@ __all__ = [
     "ObjectKey",
     "OldRevision",
     "OnlyStatus",
-    "Prefix",
     "Raw",
     "Recorded",
     "Reference",
+    "Search",
     "SkipUnchanged",
     "TilePath",
     "TitleNumber",
@@ -175,11 +175,14 @@ After: TypeAlias = Annotated[
         json_schema_extra={"pattern": f"^({TITLE_NUMBER.pattern})?$"},
     ),
 ]
-Prefix: TypeAlias = Annotated[
+Search: TypeAlias = Annotated[
     str,
     Query(
-        description="Only titles that begin like this.",
-        json_schema_extra={"pattern": "^([A-Z0-9][A-Z0-9._-]{0,63})?$"},
+        description="Only titles whose number begins like this. If the service has an index: also"
+        " those whose newest version has all of these words, in names, addresses, references or"
+        " anywhere else; a word may end with *.",
+        max_length=400,
+        examples=["TN123", "high street"],
     ),
 ]
 ManyTitles: TypeAlias = Annotated[

@@ -130,7 +130,26 @@ SCHEMAS: dict[str, Schema] = {
         description="The document, exactly as it was posted, with its number and digest.",
         example={"address": "1 low street", "title_number": "TN1234567", "sha256": EXAMPLE},
     ),
-    "Titles": _object({"titles": _array(URL)}),
+    "Titles": _object(
+        {"titles": _array(URL)},
+        {
+            "index": _object(
+                {
+                    "leaf": {
+                        "type": ["integer", "null"],
+                        "description": "How many leaves of the log it has taken up.",
+                    },
+                    "updated_at": {
+                        "type": ["string", "null"],
+                        "description": "null: it is being made.",
+                    },
+                    "waiting": {**COUNT, "description": "Titles that are not looked at yet."},
+                    "left_out": {**COUNT, "description": "Titles that did not verify."},
+                },
+                description="What was searched; absent if that was no index.",
+            )
+        },
+    ),
     "Entry": _object(
         {"entry": _object({**MEMBERS, "text": ADDRESS_}), "signature": TEXT},
         {

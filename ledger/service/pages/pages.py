@@ -36,6 +36,7 @@ if TYPE_CHECKING:
     from ledger.format.law import Correction, Turn
     from ledger.format.report import Finding, Report
     from ledger.format.standing import Stand
+    from ledger.index import Coverage
     from ledger.registrations.registration import Registration
     from ledger.titles.history import Answer
     from ledger.trust.chain import Trust
@@ -181,9 +182,24 @@ class Pages:
             trust_root=trust.root if trust else None,
         )
 
-    def titles(self, *, titles: list[str], query: str, next_url: str | None) -> str:
-        """The list of titles, with a search by how a title number begins."""
-        return self._render("titles.html", titles=titles, query=query, next_url=next_url)
+    def titles(
+        self,
+        *,
+        titles: list[str],
+        query: str,
+        next_url: str | None,
+        searches: bool = False,
+        index: Coverage | None = None,
+    ) -> str:
+        """The list of titles, with a search by how a number begins, or by all words (searches)."""
+        return self._render(
+            "titles.html",
+            titles=titles,
+            query=query,
+            next_url=next_url,
+            searches=searches,
+            index=index,
+        )
 
     def title(
         self,

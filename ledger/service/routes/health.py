@@ -74,12 +74,13 @@ class HealthRoutes:
 
     async def healthz(self) -> Response:
         """Whether the process answers. It touches nothing else."""
-        return Response(to_json({"status": "ok", **self._sealing()}), media_type=JSON_TYPE)
+        return Response(to_json({"status": "ok", **self._background()}), media_type=JSON_TYPE)
 
-    def _sealing(self) -> dict[str, str]:
-        """Show how sealing is going. A service that can't seal can still serve."""
-        sealer = self._context.sealer
-        return {"sealing": sealer.sealing.state} if sealer else {}
+    def _background(self) -> dict[str, str]:
+        """Show how sealing and indexing are going. A service that can't do so can still serve."""
+        sealer, indexer = self._context.sealer, self._context.indexer
+        found = {"sealing": sealer.sealing.state} if sealer else {}
+        return found | ({"indexing": "failing" if indexer.problem else "ok"} if indexer else {})
 
     async def readyz(self) -> Response:
         """Whether the ledger can be read, or could a moment ago."""
@@ -92,7 +93,7 @@ class HealthRoutes:
         found = self._context.problems()
         status = "degraded" if found else "ok"
         shown = {"status": status, "origin": self._context.ledger.origin, **found}
-        shown |= self._sealing()
+        shown |= self._background()
         return Response(to_json(shown), media_type=JSON_TYPE)
 
     async def _probe(self) -> LedgerError | None:

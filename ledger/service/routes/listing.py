@@ -2,23 +2,37 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Protocol, runtime_checkable
+from typing import TYPE_CHECKING, Any, Protocol, runtime_checkable
 
 from fastapi.responses import RedirectResponse, Response
 from starlette.requests import Request  # noqa: TC002 -- FastAPI reads the annotations
 
-from ledger.errors import InvalidError
+from ledger.errors import InvalidError, NotFoundError, NotProven
 from ledger.format.layout import head_key, is_title_number
+from ledger.format.times import as_bound
 from ledger.service.http.answers import REVALIDATE, answer, html, to_json
-from ledger.service.http.parameters import MANY_TITLES, After, ManyTitles, OnlyStatus, Prefix
+from ledger.service.http.errors import NotReady
+from ledger.service.http.parameters import (
+    MANY_TITLES,
+    After,
+    Effective,
+    ManyTitles,
+    OnlyStatus,
+    Recorded,
+    Search,
+)
 from ledger.service.openapi.routes import ROOT, TITLES
 
 if TYPE_CHECKING:
     from fastapi import FastAPI
 
+    from ledger.index import Coverage, Index
     from ledger.service.context import Context
 
 __all__ = ["ListingRoutes"]
+
+OF_AN_INDEX = ("leaf", "updated_at", "waiting", "left_out")
+"""What an answer says of the index that was searched."""
 
 
 @runtime_checkable
@@ -55,52 +69,101 @@ class ListingRoutes:
     async def titles(
         self,
         request: Request,
+        *,
         after: After = "",
         limit: ManyTitles = MANY_TITLES,
-        q: Prefix = "",
+        q: Search = "",
+        effective: Effective = None,
+        recorded: Recorded = None,
         status: OnlyStatus = None,
     ) -> Response:
-        """The titles, in order, as the store lists them: a listing can't be verified."""
-        page = self._context.wants_html(request.scope)
-        prefix = "".join(q.split()).upper() if page else q  # as people type them
-        valid = not prefix or is_title_number(prefix)
-        if not (page or valid):
-            raise InvalidError(
-                f"no title number begins like this: {q!a:.80}",
-                hint="capitals, digits, - and _, as in TN1234567; 32 at most",
-            )
+        """The titles, in order, as the store lists them: a listing can't be verified.
+
+        With q, the titles that a search finds; with effective or recorded, by the version of then.
+        """
+        text = q.strip()
+        asked = {"effective": effective, "recorded": recorded}
+        days = {name: day for name, day in asked.items() if day is not None}
+        for day in set(days.values()) - {"today"}:
+            as_bound(day)
+        if days and not (text and self._index):
+            what = "q" if self._index else "an index, which this service doesn't have"
+            raise InvalidError(f"{' and '.join(days)}: a search of a day needs {what}")
 
         def read() -> Response:
-            if not valid:  # a search that finds nothing, with its form to try again
-                pages = self._context.pages(request.scope)
-                return html(request, pages.titles(titles=[], query=prefix, next_url=None))
-            found = list(self._context.ledger.titles(prefix=prefix, after=after, limit=limit + 1))
-            if not found:
-                self._context.check_store()
-            listed, more = found[:limit], len(found) > limit
-            url = self._next(request, listed[-1], limit, prefix, status) if more else None
+            coverage = None
+            try:
+                if text and self._index:
+                    coverage = self._coverage(self._index)
+                    found = self._index.find(
+                        text, effective=effective, recorded=recorded, after=after, limit=limit + 1
+                    )
+                    titles = [each.title_number for each in found]
+                else:
+                    titles = self._list(text, after, limit)
+            except InvalidError:
+                if not self._context.wants_html(request.scope):
+                    raise
+                titles = []  # with the form, to try again
+            listed, url = titles[:limit], None
+            if len(titles) > limit:
+                given = ({"q": text, **days} if text else {}) | ({"status": status} if status else {})
+                query = {"after": listed[-1], "limit": str(limit), **given}
+                url = self._context.url(request.scope, "/titles", **query)
             if status is not None:
                 listed = list(self._context.ledger.history.with_status(listed, status))
-            if page:
-                pages = self._context.pages(request.scope)
-                return html(request, pages.titles(titles=listed, query=prefix, next_url=url))
-            return answer(
-                request,
-                to_json({"titles": [self._url(request, name) for name in listed]}),
-                cache="no-store" if self._presigner else REVALIDATE,
-                headers={"Link": f'<{url}>; rel="next"'} if url else {},
-            )
+            return self._answer(request, listed, text, url, coverage)
 
         return await self._context.run("titles", read)
+
+    def _coverage(self, index: Index) -> Coverage:
+        try:
+            return index.coverage()
+        except (NotFoundError, NotProven) as error:
+            raise NotReady(f"the index is not ready: {error}", hint="try again later") from error
+
+    @property
+    def _index(self) -> Index | None:
+        return self._context.indexer.index if self._context.indexer else None
+
+    def _list(self, text: str, after: str, limit: int) -> list[str]:
+        prefix = "".join(text.split()).upper()  # as people type them
+        if prefix and not is_title_number(prefix):
+            raise InvalidError(
+                f"no title number begins like this: {text!a:.80}",
+                hint="letters, digits, - and _, as in TN1234567; 64 at most",
+            )
+        found = list(self._context.ledger.titles(prefix=prefix, after=after, limit=limit + 1))
+        if not found:
+            self._context.check_store()
+        return found
+
+    def _answer(
+        self,
+        request: Request,
+        listed: list[str],
+        text: str,
+        url: str | None,
+        coverage: Coverage | None,
+    ) -> Response:
+        if self._context.wants_html(request.scope):
+            pages = self._context.pages(request.scope)
+            searches = self._index is not None
+            shown = pages.titles(
+                titles=listed, query=text, next_url=url, searches=searches, index=coverage
+            )
+            return html(request, shown)
+        body: dict[str, Any] = {"titles": [self._url(request, name) for name in listed]}
+        if coverage is not None:
+            body["index"] = {name: getattr(coverage, name) for name in OF_AN_INDEX}
+        return answer(
+            request,
+            to_json(body),
+            cache="no-store" if self._presigner else REVALIDATE,
+            headers={"Link": f'<{url}>; rel="next"'} if url else {},
+        )
 
     def _url(self, request: Request, title_number: str) -> str:
         if self._presigner:
             return self._presigner.presign(head_key(title_number), self._seconds)
         return self._context.url(request.scope, f"/titles/{title_number}")
-
-    def _next(
-        self, request: Request, last: str, limit: int, prefix: str, status: str | None
-    ) -> str:
-        query: dict[str, str | int] = {"after": last, "limit": limit}
-        query |= ({"q": prefix} if prefix else {}) | ({"status": status} if status else {})
-        return self._context.url(request.scope, "/titles", **query)

@@ -108,6 +108,7 @@ class WriteRoutes:
         if appended.unchanged and guards.skip_unchanged:
             outcome = "skipped"
         self._context.metrics.appended(outcome)
+        self._context.changed(draft.title_number)
         return appended, outcome
 
     def _is_known(self, draft: Draft) -> bool:
@@ -137,6 +138,7 @@ class WriteRoutes:
                 author=author,
                 clamp_time=guards.clamp_time,
             )
+            self._context.changed(title_number)
             return self._erased(title_number, erasure)
 
         return await self._context.run("erase", write, title_number)

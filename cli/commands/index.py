@@ -1,0 +1,64 @@
+"""``ledger index``: keep the index that ``ledger find`` searches."""
+
+from __future__ import annotations
+
+from contextlib import ExitStack
+from pathlib import Path
+from typing import Annotated, Any
+
+import typer
+
+from cli.config import load_config
+from cli.options import (
+    ConnectionsOption,
+    DebugOption,
+    JobsOption,
+    JsonOption,
+    QuietOption,
+    StoreOption,
+)
+from cli.reports import print_report, processes_for
+from cli.session import open_ledger
+from cli.terminal.progress import heeding, verifying
+
+__all__ = ["index"]
+
+
+def index(
+    file: Annotated[
+        Path | None,
+        typer.Argument(metavar="FILE", help="The index; default: LEDGER_INDEX, or one of yours."),
+    ] = None,
+    *,
+    jobs: JobsOption = None,
+    connections: ConnectionsOption = None,
+    store: StoreOption = None,
+    as_json: JsonOption = False,
+    quiet: QuietOption = False,
+    debug: DebugOption = False,
+) -> int:
+    """Make a SQLite file of all verified entries, or bring it up to date.
+
+    It is a cache: delete it, and this makes it again. Titles that don't verify are left out and
+    named, and the exit code is that of 'ledger verify'.
+    """
+    from ledger.index import Index  # noqa: PLC0415 -- slow to load
+
+    with ExitStack() as stack:
+        ledger = stack.enter_context(open_ledger(store, connections=connections))
+        path = load_config().index(ledger.origin, file)
+        found = Index(ledger, path)
+        try:
+            with (
+                processes_for(ledger, [] if path.exists() else None, jobs) as executor,
+                verifying(quiet=quiet or as_json) as each,
+            ):
+                report = heeding(lambda: found.update(each=each, jobs=jobs, executor=executor))
+        except KeyboardInterrupt:
+            stack.pop_all()  # closing would wait for reads in progress
+            raise
+        coverage = found.coverage()
+        found.close()
+    facts: dict[str, Any] = {"index": {"file": str(path), **coverage._asdict()}}
+    more = f"{path}: as of leaf {coverage.leaf:,}" if coverage.leaf is not None else str(path)
+    return print_report(report, as_json=as_json, quiet=quiet, facts=facts, more=more)
