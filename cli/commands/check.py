@@ -71,7 +71,7 @@ def check(
     quiet: QuietOption = False,
     debug: DebugOption = False,
 ) -> int:
-    """Check offline that a receipt proves an entry to be in the log.
+    """Check offline what a receipt proves of an entry.
 
     Also checks the entry's own signature, for which your keyring needs the registrars' keys.
 

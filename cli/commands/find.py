@@ -70,7 +70,7 @@ def find(
     quiet: QuietOption = False,
     debug: DebugOption = False,
 ) -> None:
-    """Find titles by names, addresses, other words, and references.
+    """Find titles by names, addresses, words and references.
 
     Searches the newest version of each title, or the one in law on a day. With --reference and
     nothing else, searches every version. Answers from the index that 'ledger index' keeps, and

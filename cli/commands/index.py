@@ -37,7 +37,7 @@ def index(
     quiet: QuietOption = False,
     debug: DebugOption = False,
 ) -> int:
-    """Make a SQLite file of all verified entries, or bring it up to date.
+    """Make a SQLite file of all verified entries, or update it.
 
     It is a cache: delete it, and this makes it again. Titles that don't verify are left out and
     named, and the exit code is that of 'ledger verify'.

@@ -27,7 +27,7 @@ def pull(
     quiet: QuietOption = False,
     debug: DebugOption = False,
 ) -> int:
-    """Bring what is new in its source into a copy, and verify it on the way in.
+    """Bring what is new in its source into a copy.
 
     The log of the source has to continue the one that the copy has: an older state, or another
     history, is refused. Texts that the log orders erased are erased in the copy.

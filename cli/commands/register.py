@@ -164,7 +164,7 @@ def registration(
     quiet: QuietOption = False,
     debug: DebugOption = False,
 ) -> int:
-    """Show what an application changed: its entries, of all titles, and what is missing.
+    """Show what an application changed, and what is missing.
 
     Entries are found by their names in the store, and each is checked on its title's chain. If
     there is a log, it says which of them the log doesn't have yet.

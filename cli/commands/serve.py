@@ -162,7 +162,7 @@ def serve(
     quiet: QuietOption = False,
     debug: DebugOption = False,
 ) -> None:
-    """Serve the ledger over HTTP, as an API and as pages for people.
+    """Serve the ledger over HTTP: an API, and pages.
 
     Reads tokens from LEDGER_TOKENS_FILE, and one login from BASIC_AUTH_USERNAME and
     BASIC_AUTH_PASSWORD.

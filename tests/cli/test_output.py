@@ -121,7 +121,7 @@ def test_every_command_has_help_and_the_common_options(bare: Shell, name: str) -
     assert text.startswith(f"Usage: ledger {name} ")
     for option in ("--json", "-q, --quiet", "--debug", "-h, --help"):
         assert f"\n  {option} " in text
-    if name not in {"check", "demo", "verifier"} and not name.startswith("key "):
+    if name not in {"check", "clone", "demo", "verifier"} and not name.startswith("key "):
         assert "\n  --store STORE " in text
 
 

@@ -107,7 +107,9 @@ class ListingRoutes:
                 titles = []  # with the form, to try again
             listed, url = titles[:limit], None
             if len(titles) > limit:
-                given = ({"q": text, **days} if text else {}) | ({"status": status} if status else {})
+                given = ({"q": text, **days} if text else {}) | (
+                    {"status": status} if status else {}
+                )
                 query = {"after": listed[-1], "limit": str(limit), **given}
                 url = self._context.url(request.scope, "/titles", **query)
             if status is not None:

@@ -84,6 +84,9 @@ class RegistrationRoutes:
         except (ConflictError, RegistrationIncomplete) as error:
             metrics.conflicted(error.slug)
             raise
+        finally:  # some parts may stand
+            for title_number in titles:
+                self._context.changed(title_number)
         for each in done:
             metrics.appended("repeated" if each.repeated else "appended")
         found = Registration(asked.reference, tuple(each.entry for each in done))
