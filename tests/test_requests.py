@@ -19,7 +19,7 @@ from urllib.parse import parse_qs, unquote, urlsplit
 
 import pytest
 
-from ledger import Ledger
+from ledger import Draft, Guards, Ledger
 from ledger.format.layout import (
     LEDGER_KEY,
     entry_key,
@@ -183,6 +183,14 @@ def test_a_reference_is_one_list_and_one_more_put_beside_the_others(ledger, coun
         ("PUT", reference_key("APP-1", TITLE, 4, address)),
     }
     assert asked[5:] == [("PUT", HEAD)]
+
+
+def test_what_is_left_out_as_unchanged_is_one_get_whatever_its_reference(ledger, counts):
+    ledger.append(TITLE, {"v": 1}, reference="April:1")
+    again = Draft(TITLE, {"v": 1}, reference="May:1")
+    skip = Guards(skip_unchanged=True)
+    assert counts.during(lambda: ledger.submit(again, guards=skip)) == [("GET", HEAD)]
+    assert counts.during(lambda: list(ledger.append_many([again], guards=skip))) == [("GET", HEAD)]
 
 
 # --- reading -------------------------------------------------------------------------------------

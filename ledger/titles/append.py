@@ -251,15 +251,19 @@ def prepare(  # noqa: PLR0917 -- two callers, next to it
     head = tip.head()
     if head is not None and not settles:
         history.check_stands(head.entry)
-    repeated = _find_repeated(history, head, draft)
-    if repeated:
-        return Appended(repeated, repeated=True)
+    spelled = canonical.encode(draft.document) if head else None
+    unchanged = head is not None and _difference(draft, head.entry, spelled) is None
+    skips = head is not None and unchanged and guards.skip_unchanged
+    # A reference that only an older version could have need not be looked for if nothing is
+    # written: that would be a listing for each title of a full extract.
+    if not (skips and head is not None and head.entry.reference != draft.reference):
+        repeated = _find_repeated(history, head, draft)
+        if repeated:
+            return Appended(repeated, repeated=True)
     _check_parent(draft.title_number, head, parent)
     if head is None:
         _check_first(history, draft.title_number, pen)
-    spelled = canonical.encode(draft.document) if head else None
-    unchanged = head is not None and _difference(draft, head.entry, spelled) is None
-    if head is not None and unchanged and guards.skip_unchanged:
+    if head is not None and skips:
         return Appended(head.entry, repeated=False, unchanged=True)
     now = pen.clock()
     entry = _sign(history, pen, draft, head.entry if head else None, guards, now, spelled)

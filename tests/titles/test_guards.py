@@ -7,7 +7,7 @@ from datetime import UTC, datetime, timedelta
 
 import pytest
 
-from ledger.errors import ClockAhead, StoreUnavailable
+from ledger.errors import ClockAhead, ReferenceConflict, StoreUnavailable
 from ledger.stores import MemoryStore
 from ledger.testing import FixedClock, memory_ledger, signer
 from ledger.titles.append import Draft, Guards, Pen, append
@@ -117,6 +117,24 @@ def test_a_batch_leaves_out_what_says_nothing_new():
     assert [(each.entry.version, each.unchanged) for each in done] == [
         *((1, False), (1, True), (2, False), (2, True), (3, False))
     ]
+
+
+def test_what_has_the_reference_of_the_head_is_a_repeat_and_not_unchanged():
+    ledger = memory_ledger()
+    skip = Guards(skip_unchanged=True)
+    for number, reference in enumerate("ABA", 1):
+        ledger.append(TITLE, {"is": reference}, reference=f"{reference}{number}")
+    draft = Draft(TITLE, {"is": "A"}, reference="A3")
+    assert ledger.submit(draft, guards=skip)[1:] == (True, False)
+    # Nothing is written, so nobody looks whether an older version has the reference.
+    for reference in ("A1", "B2", "A9", ""):
+        done = ledger.submit(Draft(TITLE, {"is": "A"}, reference=reference), guards=skip)
+        assert (done.entry.version, done.repeated, done.unchanged) == (3, False, True)
+    with pytest.raises(ReferenceConflict):
+        ledger.submit(Draft(TITLE, {"is": "C"}, reference="A1"), guards=skip)
+    parted = Draft(TITLE, {"is": "A"}, reference="A3", part=(1, 2))
+    assert ledger.submit(parted, guards=skip)[1:] == (False, True)
+    assert ledger.head(TITLE).version == 3
 
 
 def test_a_batch_does_not_say_unchanged_of_a_head_that_somebody_else_has_moved_since():
