@@ -2,8 +2,8 @@
 
 The user's files are in the folder ``$XDG_CONFIG_HOME/title-ledger``: ``config.toml``, ``key.pem``,
 ``keyring.json``, and ``stores.json``, which records which ledger each store was made for. A project
-file, ``ledger.toml`` in this folder or one above, may name a store and nothing else, because those
-who commit to a project must not decide whom its users trust or where they sign.
+file, ``ledger.toml`` in this folder or one above, may name a store and a schema, and nothing else,
+because those who commit to a project must not decide whom its users trust or where they sign.
 """
 
 from __future__ import annotations
@@ -20,16 +20,25 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal, TypeAlias
 
-from ledger import InvalidError, Keyring, MalformedError, TrustError, open_signer, open_signers
+from ledger import (
+    InvalidError,
+    Keyring,
+    MalformedError,
+    NotFoundError,
+    TrustError,
+    open_signer,
+    open_signers,
+)
 from ledger.errors import KeyUnavailable, StoreUnavailable
 from ledger.local.files import lock_file, make_folder, read_own, write_file
 from ledger.stores import CONNECTIONS, MAX_CONNECTIONS, SCHEME, Store, open_store
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Mapping
+    from collections.abc import Callable, Iterator, Mapping
     from zoneinfo import ZoneInfo
 
     from ledger import Signer
+    from ledger.format.canonical import JSONValue
     from ledger.format.keyring import Role
     from ledger.format.pem import OwnKey
 
@@ -44,8 +53,9 @@ USER_MEMBERS: dict[str, type] = {
     "connections": int,
     "author": str,
     "zone": str,
+    "schema": str,
 }
-PROJECT_MEMBERS: dict[str, type] = {"store": str}
+PROJECT_MEMBERS: dict[str, type] = {"store": str, "schema": str}
 
 KeyFor: TypeAlias = "Role | Literal['holder']"
 """What a private key of the user's is for: a role in a keyring, or to sign trust files."""
@@ -108,6 +118,21 @@ class Config:
         """Open a store that the user named."""
         token = self.environment.get("LEDGER_TOKEN") if with_token else None
         return open_store(url, connections=self.connections(connections), bearer=token or None)
+
+    def check(self, flag: Path | None = None) -> Callable[[JSONValue], None] | None:
+        """Return what refuses documents that don't fit the schema, if one is named.
+
+        Raises InvalidError for a schema that can't be used: without it nothing is signed.
+        """
+        named = flag or _find_project().get("schema") or self.user.get("schema")
+        if not named:
+            return None
+        from ledger.schema import Schema  # noqa: PLC0415 -- seldom needed
+
+        data = _read(Path(named))
+        if data is None:
+            raise NotFoundError(f"cannot read the schema {named}: no such file")
+        return Schema.decode(data, name=str(named)).check
 
     def connections(self, flag: int | None = None) -> int:
         """Return how many requests to a bucket may run at once."""
@@ -318,6 +343,8 @@ def load_config() -> Config:
     user = _read_toml(folder / USER_FILE, USER_MEMBERS)
     if path := _path_in(user.get("store", "")):
         user["store"] = path
+    if "schema" in user:
+        user["schema"] = _expand(user["schema"])
     return Config(environment, folder, user)
 
 
@@ -342,6 +369,8 @@ def _find_project() -> dict[str, Any]:
             settings = _read_toml(path, PROJECT_MEMBERS)
             if store := _path_in(settings.get("store", "")):
                 settings["store"] = str(folder / store)
+            if schema := settings.get("schema"):
+                settings["schema"] = str(folder / _expand(schema))
             return settings
     return {}
 
@@ -361,8 +390,8 @@ def _check_owners(path: Path) -> None:
     else:
         return
     raise InvalidError(
-        f"{path} {problem}, so it can't choose your store",
-        hint="name the store with --store or LEDGER_STORE",
+        f"{path} {problem}, so it can't choose your store or schema",
+        hint="name the store with --store or LEDGER_STORE, and the schema with --schema",
     )
 
 

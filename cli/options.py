@@ -30,6 +30,7 @@ __all__ = [
     "RecordedOption",
     "ReportOption",
     "RevisionArgument",
+    "SchemaOption",
     "StoreOption",
     "SupersedeOption",
     "TitleArgument",
@@ -112,6 +113,10 @@ StoreOption = Annotated[
         metavar="STORE",
         help="A folder, s3://BUCKET/PREFIX, or a URL to read (LEDGER_STORE).",
     ),
+]
+SchemaOption = Annotated[
+    Path | None,
+    typer.Option("--schema", metavar="FILE", help="A JSON Schema that documents have to fit."),
 ]
 ConnectionsOption = Annotated[
     int | None,

@@ -17,6 +17,7 @@ from ledger.format.standing import STANDS
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
+    from pathlib import Path
 
     from cli.config import Config
     from ledger import Entry, Keyring, Stand
@@ -44,8 +45,13 @@ def open_ledger(
     sign: bool = False,
     origin: str | None = None,
     connections: int | None = None,
+    schema: Path | None = None,
+    asks_schema: bool = True,
 ) -> Ledger:
-    """Open the ledger that the options, the environment and the files name; to append, ``sign``."""
+    """Open the ledger that the options, the environment and the files name; to append, ``sign``.
+
+    ``asks_schema``: False if no new document is registered, so that no schema can be in the way.
+    """
     config = load_config()
     source = config.choose_store(store)[1]
     opened = config.open_store(store, connections)
@@ -57,6 +63,7 @@ def open_ledger(
         origin=config.origin_of(opened) if origin is None else origin,
         signer=own_key(config, key) if sign else None,
         clock=config.now,
+        check=config.check(schema) if sign and asks_schema else None,
     )
     if sign:
         check_place(config, ledger, store)

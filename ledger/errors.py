@@ -5,6 +5,7 @@
     LedgerError
       MalformedError          the bytes are not valid: JSON, entry, bundle, key
         InvalidError          readable, but not acceptable: a title number, a document, a date
+          DoesNotFit          a document that the ledger's schema refuses
         NotABundle            the file is not a bundle, or was cut short
       IntegrityError          what is stored does not hold together
       TrustError              signed by a key that does not count here
@@ -47,12 +48,13 @@ from types import MappingProxyType
 from typing import TYPE_CHECKING, ClassVar
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
+    from collections.abc import Mapping, Sequence
 
 __all__ = [
     "ClockAhead",
     "ClockBehind",
     "ConflictError",
+    "DoesNotFit",
     "Erased",
     "Forked",
     "HeadMissing",
@@ -112,6 +114,28 @@ class InvalidError(MalformedError):
 
     slug = "invalid"
     http_status = 422
+
+
+class DoesNotFit(InvalidError):
+    """The document doesn't fit the ledger's schema.
+
+    ``faults`` holds (pointer, problem) for each place that doesn't, and ``more`` counts those that
+    are left out of it.
+    """
+
+    slug = "does-not-fit"
+
+    def __init__(
+        self,
+        message: str,
+        *,
+        hint: str = "",
+        faults: Sequence[tuple[str, str]] = (),
+        more: int = 0,
+    ) -> None:
+        super().__init__(message, hint=hint)
+        self.faults = tuple(faults)
+        self.more = more
 
 
 class NotABundle(MalformedError):

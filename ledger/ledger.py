@@ -83,7 +83,8 @@ class Ledger:
     Safe to use from many threads. What it hands out has been checked, down to the signature, or it
     raises. It reads no environment and no configuration: the store, the keyring, the signer, the
     clock (a callable that returns an aware datetime) and the source of random bytes (a callable
-    that takes how many) are passed in.
+    that takes how many) are passed in. So is ``check``, which is called with each document that is
+    about to be registered, and raises InvalidError to refuse it: see ``ledger.schema``.
     """
 
     def __init__(
@@ -92,8 +93,10 @@ class Ledger:
         signer: Signer | None,
         clock: Callable[[], datetime],
         random_bytes: Callable[[int], bytes],
+        check: Callable[[JSONValue], None] | None = None,
     ) -> None:
         """Use ``Ledger.open`` or ``Ledger.create``."""
+        self._check = check
         self.history = history
         """The checked reading of titles, on which all of this is built."""
         self.clock = clock
@@ -116,6 +119,7 @@ class Ledger:
         signer: Signer | None = None,
         clock: Callable[[], datetime] = _now,
         random_bytes: Callable[[int], bytes] = secrets.token_bytes,
+        check: Callable[[JSONValue], None] | None = None,
     ) -> Self:
         """Make a ledger in a store, or open the one of this origin that is there.
 
@@ -132,7 +136,7 @@ class Ledger:
         create_identity(store, origin)
         history = History(store, origin, keyring, LogPositions())
         history.follow_trust()
-        return cls(history, signer, clock, random_bytes)
+        return cls(history, signer, clock, random_bytes, check)
 
     @classmethod
     def open(
@@ -144,6 +148,7 @@ class Ledger:
         signer: Signer | None = None,
         clock: Callable[[], datetime] = _now,
         random_bytes: Callable[[int], bytes] = secrets.token_bytes,
+        check: Callable[[JSONValue], None] | None = None,
     ) -> Self:
         """Open the ledger in a store.
 
@@ -159,7 +164,7 @@ class Ledger:
         check_pinned(claimed, keyring, store.url)
         history = History(store, claimed, keyring, LogPositions())
         history.follow_trust()
-        return cls(history, signer, clock, random_bytes)
+        return cls(history, signer, clock, random_bytes, check)
 
     @classmethod
     def for_import(cls, store: Store, *, origin: str, keyring: Keyring) -> Self:
@@ -590,7 +595,7 @@ class Ledger:
         def logged(title_number: str) -> Leaf | None:  # asked for few titles, and slow to load
             return self._log().claimed_leaf(title_number)
 
-        return Pen(self._signer, self.clock, self._random_bytes, logged)
+        return Pen(self._signer, self.clock, self._random_bytes, logged, self._check)
 
     def _log(self) -> LogReader:
         from ledger.sealing.reader import LogReader  # noqa: PLC0415 -- slow to load

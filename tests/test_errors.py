@@ -17,6 +17,7 @@ TABLE = {
     "LedgerError": (70, 500),
     "MalformedError": (65, 400),
     "InvalidError": (65, 422),
+    "DoesNotFit": (65, 422),
     "NotABundle": (65, 400),
     "IntegrityError": (20, 500),
     "TrustError": (12, 403),

@@ -1,29 +1,42 @@
-"""Read the lines of a batch, and give each the reference that makes it repeatable.
+"""Read the records of a batch, and give each the reference that makes it repeatable.
 
-A line is a document with its ``title_number``, or an envelope around one: an object with the member
-``document``, and no members but ``MEMBERS``.
+A record is a document with its ``title_number``, or an envelope around one: an object with the
+member ``document``, and no members but ``MEMBERS``.
 """
 
 from __future__ import annotations
 
 import hashlib
+import io
 import os
-import sys
 from array import array
 from collections import Counter
 from dataclasses import replace
+from functools import partial
 from itertools import pairwise
-from typing import TYPE_CHECKING, Any, BinaryIO, NamedTuple
+from typing import TYPE_CHECKING, Any, BinaryIO, NamedTuple, TypeAlias
 
+from cli.batch.records import (
+    BEGINNING,
+    EncodingError,
+    Place,
+    Record,
+    check_encoding,
+    find_reader,
+    looks_like_json,
+)
 from cli.inputs import check_own_document
 from ledger import ANY, Draft, InvalidError, MalformedError, NotFoundError
-from ledger.format.canonical import MAX_DEPTH, decode, encode
-from ledger.format.entry import KINDS, MAX_BYTES
+from ledger.format.canonical import MAX_DEPTH, encode
+from ledger.format.entry import KINDS
 from ledger.format.layout import check_address, check_title_number
 from ledger.titles.batch import check_draft
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Callable, Iterator
+
+    from cli.batch.rows import Columns
+    from ledger.format.canonical import JSONValue
 
 __all__ = ["BadLine", "Lines"]
 
@@ -39,24 +52,24 @@ DEFAULTS: dict[str, Any] = {
 """What an envelope may say besides the title and the document, and what holds if it doesn't."""
 
 MEMBERS = {"title_number", "document", *DEFAULTS}
-LONGEST = MAX_BYTES * 8
-"""The longest line, in bytes. Written wastefully, an entry can need that many."""
-
 BUCKETS = 256
+BUFFER = 1 << 18
+
+Reader: TypeAlias = "Callable[[BinaryIO], Iterator[Record]]"
 
 
 class BadLine(NamedTuple):
-    """A line that can't be appended, and why."""
+    """A record that can't be appended, and why."""
 
-    number: int
+    place: Place
     error: MalformedError
 
 
 class Lines:
-    """The lines of a file that is read twice: first to check it, then to append it.
+    """The records of a file that is read twice: first to check it, then to append it.
 
-    A line without a reference gets ``PREFIX:DIGEST:N``: the sha256 of its canonical JSON, and a
-    number that counts its occurrences in the file. So the same line in the same file is the same
+    A record without a reference gets ``PREFIX:DIGEST:N``: the sha256 of its canonical JSON, and a
+    number that counts its occurrences in the file. So the same record in the same file is the same
     append, wherever it is and however its JSON is spelled.
     """
 
@@ -65,68 +78,86 @@ class Lines:
         source: BinaryIO,
         prefix: str,
         *,
+        columns: Columns | None = None,
+        check: Callable[[JSONValue], None] | None = None,
         as_document: bool = False,
         parents: dict[str, str | None] | None = None,
         **about: Any,
     ) -> None:
-        """Prepare to read; ``about`` holds the members for lines that don't have their own.
+        """Prepare to read; ``about`` holds the members for records that don't have their own.
 
+        ``columns``: the file is CSV. ``check``: what refuses documents, beside the format.
         ``parents``: envelopes may have a member ``parent``, which is noted here for their titles.
         """
         self._source = _Twice(source)
         self._prefix = prefix
+        self._columns = columns
+        self._check = check
         self._as_document = as_document
         self._parents = parents
         self._defaults = DEFAULTS | about
         self._repeated: set[int] = set()
         self.total = 0
-        """How many lines there are, once checked; blank ones don't count."""
+        """How many records there are, once checked; blank lines don't count."""
         self.nameless = 0
-        """How many lines have no reference of their own."""
+        """How many records have no reference of their own."""
 
-    def check(self) -> Iterator[BadLine]:
-        """Yield every line that no append would accept; read it to the end before ``drafts``."""
+    def check(self, each: Callable[[int], None] = lambda _: None) -> Iterator[BadLine]:
+        """Yield every record that no append would accept; read it to the end before ``drafts``.
+
+        ``each`` hears after every record how many bytes were read. Raises MalformedError for what
+        is wrong with the file as a whole.
+        """
         occurrences = _Occurrences()
-        for number, line in self._source.first():
+        beginning = self._source.beginning()
+        check_encoding(beginning)
+        if self._columns is not None:
+            if not self._columns.names and looks_like_json(beginning):
+                raise InvalidError("it looks like JSON", hint="leave out --csv")
+            from cli.batch.rows import read_rows  # noqa: PLC0415 -- seldom needed
+
+            reader: Reader = partial(read_rows, self._columns)
+        else:
+            reader = find_reader(beginning)
+        for place, read in self._source.first(reader, each):
             self.total += 1
             try:
-                draft, digest = self._draft(line)
+                draft, digest = self._draft(read())
                 if digest:
                     self.nameless += 1
                     occurrences.add(_short(digest))
                     draft = self._named(draft, digest, 1)
                 check_draft(draft)
+                if self._check is not None:
+                    self._check(draft.document)
+            except EncodingError:
+                raise
             except MalformedError as error:
-                yield BadLine(number, error)
+                yield BadLine(place, error)
         self._repeated = occurrences.repeated()
 
-    def drafts(self) -> Iterator[tuple[int, Draft]]:
-        """Yield the drafts with the numbers of their lines.
+    def drafts(self) -> Iterator[tuple[Place, Draft]]:
+        """Yield the drafts with their places.
 
-        Raises InvalidError if the file is no longer the one that was checked. A line that was
+        Raises InvalidError if the file is no longer the one that was checked. A record that was
         added in the meantime is never among the drafts.
         """
         seen: Counter[bytes] = Counter()
-        for number, line in self._source.again():
+        for place, read in self._source.again():
             try:
-                draft, digest = self._draft(line)
+                draft, digest = self._draft(read())
             except MalformedError as error:
-                raise _changed(number) from error
+                raise _changed(place) from error
             if digest:
                 if _short(digest) in self._repeated:
                     seen[digest] += 1
                 draft = self._named(draft, digest, seen[digest] or 1)
-            yield number, draft
+            yield place, draft
 
-    def _draft(self, line: bytes) -> tuple[Draft, bytes]:
-        """Return the draft in a line, and the digest of the line if it has no reference."""
-        if len(line) > LONGEST:
-            raise InvalidError(f"too large: an entry has at most {MAX_BYTES:,} bytes")
-        value: Any = decode(line, depth=MAX_DEPTH + 1)
+    def _draft(self, value: Any) -> tuple[Draft, bytes]:
+        """Return the draft in a record, and the digest of the record if it has no reference."""
         if not isinstance(value, dict):
-            raise InvalidError(
-                "not a JSON object: write one object per line, a document or an envelope around one"
-            )
+            raise InvalidError("not a JSON object: write a document, or an envelope around one")
         if "title_number" not in value:
             raise InvalidError("it has no member title_number")
         is_envelope = "document" in value
@@ -190,30 +221,47 @@ class _Twice:
 
     def __init__(self, source: BinaryIO) -> None:
         self._source = source
+        self._reader: Reader = find_reader(b"")
         self._found: tuple[int, ...] = ()
-        self._size = 0
+        self._size: int | None = None
         self._digest = b""
 
-    def first(self) -> Iterator[tuple[int, bytes]]:
-        """Yield every line that is not blank, with its number."""
-        self._found = self._stamp()
-        whole = hashlib.sha256()
-        yield from _read(self._source, sys.maxsize, whole)
-        self._size = self._source.tell()
-        self._digest = whole.digest()
+    def beginning(self) -> bytes:
+        """Return the first bytes."""
+        self._source.seek(0)
+        return self._source.read(BEGINNING)
 
-    def again(self) -> Iterator[tuple[int, bytes]]:
-        """Yield the same lines; raises InvalidError once it finds that they differ."""
+    def first(self, reader: Reader, each: Callable[[int], None]) -> Iterator[Record]:
+        """Yield every record; ``each`` hears how far it is."""
+        self._reader = reader
+        self._found = self._stamp()
+        source = _Counted(self._source, None)
+        for record in _reading(reader, source):
+            yield record
+            each(source.size)
+        self._size, self._digest = source.size, source.digest()
+
+    def again(self) -> Iterator[Record]:
+        """Yield the same records; raises InvalidError once it finds that they differ."""
         if self._stamp() != self._found:
-            raise _changed(0)
-        number, whole = 0, hashlib.sha256()
-        for number, line in _read(self._source, self._size, whole):
+            raise _changed(None)
+        source = _Counted(self._source, self._size)
+        records = _reading(self._reader, source)
+        last: Place | None = None
+        while True:
+            try:
+                record = next(records, None)
+            except MalformedError as error:
+                raise _changed(last, "after") from error
+            if record is None:
+                break
             if self._stamp() != self._found:
-                raise _changed(number)
-            yield number, line
+                raise _changed(record.place)
+            yield record
+            last = record.place
         # Finds a change that the file's time does not show, or that a file without a time had.
-        if whole.digest() != self._digest or self._source.read(1):
-            raise _changed(number + 1)
+        if source.digest() != self._digest or self._source.read(1):
+            raise _changed(last, "after")
 
     def _stamp(self) -> tuple[int, ...]:
         try:
@@ -223,37 +271,44 @@ class _Twice:
         return found.st_size, found.st_mtime_ns
 
 
-def _changed(number: int) -> InvalidError:
-    """Make the error. ``number`` is the first line that was not appended; 0: none was."""
+def _changed(place: Place | None, where: str = "before") -> InvalidError:
+    """Make the error; ``place`` tells where the appends stopped. None: nothing was appended."""
     again = "once it is complete, append it again: what is there already stays as it is"
-    if number:
+    if place is not None:
         return InvalidError(
-            f"the file changed while it was read; stopped before line {number}",
-            hint=f"some of the lines before may have changed as well; {again}",
+            f"the file changed while it was read; stopped {where} {place}",
+            hint=f"some of what came before may have changed as well; {again}",
         )
     return InvalidError("the file changed after it was checked; nothing was written", hint=again)
 
 
-def _read(source: BinaryIO, size: int, whole: hashlib._Hash) -> Iterator[tuple[int, bytes]]:
-    """Yield every line that is not blank, with its number; only the beginning of a very long one.
+class _Counted(io.RawIOBase):
+    """The first bytes of a file, which are counted and hashed as they are read."""
 
-    Reads the first ``size`` bytes, and adds them to the digest.
-    """
-    number = 0
-
-    def read(most: int) -> bytes:
-        part = source.readline(min(most, size - source.tell()))
-        whole.update(part)
-        return part
-
-    try:
+    def __init__(self, source: BinaryIO, most: int | None) -> None:
+        self._source = source
+        self._most = most
+        self._whole = hashlib.sha256()
+        self.size = 0
         source.seek(0)
-        while line := read(LONGEST + 1):
-            number += 1
-            rest = line
-            while not rest.endswith(b"\n") and (rest := read(LONGEST)):
-                pass
-            if line.strip():
-                yield number, line
+
+    def readable(self) -> bool:
+        return True
+
+    def readinto(self, into: Any) -> int:
+        size = len(into) if self._most is None else min(len(into), self._most - self.size)
+        data = self._source.read(size)
+        into[: len(data)] = data
+        self._whole.update(data)
+        self.size += len(data)
+        return len(data)
+
+    def digest(self) -> bytes:
+        return self._whole.digest()
+
+
+def _reading(reader: Reader, source: _Counted) -> Iterator[Record]:
+    try:
+        yield from reader(io.BufferedReader(source, BUFFER))
     except OSError as error:
-        raise NotFoundError(f"cannot read line {number + 1}: {error.strerror}") from error
+        raise NotFoundError(f"cannot read after {source.size:,} bytes: {error.strerror}") from error

@@ -2,19 +2,19 @@
 
 from __future__ import annotations
 
-import os
 import sys
-import time
 from contextlib import suppress
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 from cli.terminal.output import print_json
+from cli.terminal.progress import Countdown
 from cli.terminal.text import hush, printable
 from ledger import StoreError, TrustError
 from ledger.errors import Skipped
 
 if TYPE_CHECKING:
+    from cli.batch.records import Place
     from ledger import Draft, LedgerError
     from ledger.titles.append import Appended
     from ledger.titles.batch import Outcome
@@ -23,9 +23,6 @@ __all__ = ["Shown", "Tally", "complain", "said_of"]
 
 HOPELESS = 100
 """Give up after this many failures in a row that are due to the store or the key."""
-
-EVERY = 0.1
-"""Seconds between two updates of the progress."""
 
 
 @dataclass(frozen=True)
@@ -45,9 +42,11 @@ class Tally:
     def __init__(self, total: int, shown: Shown) -> None:
         self._total = total
         self._shown = shown
-        self._meter = _Meter(total, quiet=shown.quiet)
-        self._appended = self._unchanged = self._repeated = self._left_out = self._failed = 0
-        self._first_of: dict[str, int] = {}  # the line that failed, by title
+        self._meter = Countdown(total, "lines", quiet=shown.quiet)
+        self._appended = self._new = self._unchanged = self._repeated = self._left_out = (
+            self._failed
+        ) = 0
+        self._first_of: dict[str, Place] = {}  # the line that failed, by title
         self._in_a_row = 0
         self.gave_up = False
         """Whether so many lines in a row failed that the rest would as well."""
@@ -60,43 +59,44 @@ class Tally:
         done = self._appended + self._repeated + self._left_out + self._failed
         return self._total - done
 
-    def add(self, number: int, outcome: Outcome) -> None:
+    def add(self, place: Place, outcome: Outcome) -> None:
         """Count the outcome of a line and show it."""
         if outcome.appended:
-            self._add_success(number, outcome.appended)
+            self._add_success(place, outcome.appended)
         elif outcome.error:
-            self._add_failure(number, outcome.draft, outcome.error)
+            self._add_failure(place, outcome.draft, outcome.error)
         self._meter.draw(self._total - self.missing)
 
-    def _add_success(self, number: int, appended: Appended) -> None:
+    def _add_success(self, place: Place, appended: Appended) -> None:
         entry, repeated, unchanged = appended
         self._in_a_row = 0
         left_out = unchanged and self._shown.skips
         self._repeated += repeated
         self._left_out += left_out
         self._appended += not (repeated or left_out)
+        self._new += entry.version == 1 and not (repeated or left_out)
         self._unchanged += unchanged and not left_out
         if self._shown.as_json:
             facts = {"version": entry.version, "address": entry.address}
             facts |= {"repeated": repeated, "unchanged": unchanged}
-            self._print({"line": number, "title_number": entry.title_number} | facts)
+            self._print(_json_of(place) | {"title_number": entry.title_number} | facts)
         elif not self._shown.quiet:
             self._print(said_of(appended, skips=self._shown.skips))
 
-    def _add_failure(self, number: int, draft: Draft, error: LedgerError) -> None:
+    def _add_failure(self, place: Place, draft: Draft, error: LedgerError) -> None:
         self._failed += 1
         self._in_a_row += isinstance(error, StoreError | TrustError)
         self.gave_up = self.gave_up or self._in_a_row >= HOPELESS
         self.code = self.code or error.exit_code
-        first = self._first_of.setdefault(draft.title_number, number)
+        first = self._first_of.setdefault(draft.title_number, place)
         message = str(error)
         if isinstance(error, Skipped):
-            message = f"not appended to {draft.title_number}, because line {first} failed"
+            message = f"not appended to {draft.title_number}, because {first} failed"
         self._meter.clear()
-        complain(number, message, "" if isinstance(error, Skipped) else error.hint)
+        complain(place, message, "" if isinstance(error, Skipped) else error.hint)
         if self._shown.as_json:
             facts = {"error": error.slug, "message": message}
-            self._print({"line": number, "title_number": draft.title_number} | facts)
+            self._print(_json_of(place) | {"title_number": draft.title_number} | facts)
 
     def _print(self, what: dict[str, Any] | str) -> None:
         if sys.stdout.isatty():
@@ -117,6 +117,9 @@ class Tally:
             _say(f"error: given up after {HOPELESS} failures in a row")
         if not self._shown.quiet or self.missing:
             parts = [f"{self._appended:,} appended", f"{self._repeated:,} were there already"]
+            if self._shown.skips and self._appended:
+                changed = self._appended - self._new
+                parts[0] += f" ({self._new:,} new, {changed:,} changed)"
             if self._unchanged:
                 parts[0] += f" ({self._unchanged:,} of them unchanged)"
             parts += [f"{self._left_out:,} unchanged, left out"] if self._left_out else []
@@ -125,38 +128,6 @@ class Tally:
             _say(", ".join(parts))
         if self._failed or self.missing:
             _say("hint: append the same file again; what is there already stays as it is")
-
-
-class _Meter:
-    """A line on a terminal with how many are done, how fast, and how long the rest will take."""
-
-    def __init__(self, total: int, *, quiet: bool) -> None:
-        self._total = total
-        self._is_shown = (
-            not quiet and sys.stderr.isatty() and os.environ.get("TERM", "dumb") != "dumb"
-        )
-        self._start = time.monotonic()
-        self._drawn = self._start
-
-    def draw(self, done: int) -> None:
-        """Draw the line again, unless it was drawn just now."""
-        now = time.monotonic()
-        if not self._is_shown or now - self._drawn < EVERY:
-            return
-        self._drawn = now
-        rate = done / (now - self._start)
-        minutes, seconds = divmod(round((self._total - done) / rate), 60)
-        left = f"{minutes // 60}:{minutes % 60:02}:{seconds:02}"
-        text = f"{done:,} of {self._total:,} lines, {rate:,.0f}/s, {left} left"
-        sys.stderr.write(f"\r{text}\x1b[K")
-        sys.stderr.flush()
-
-    def clear(self) -> None:
-        """Make room for other output; the next ``draw`` goes below it."""
-        if self._is_shown:
-            sys.stderr.write("\r\x1b[K")
-            sys.stderr.flush()
-            self._drawn = min(self._drawn, time.monotonic() - EVERY)
 
 
 def said_of(appended: Appended, *, skips: bool) -> str:
@@ -170,9 +141,13 @@ def said_of(appended: Appended, *, skips: bool) -> str:
     return f"{entry.title_number} version {entry.version} {verb} {entry.address}"
 
 
-def complain(number: int, message: str, hint: str = "") -> None:
+def _json_of(place: Place) -> dict[str, Any]:
+    return {"line": place.line} | ({"item": place.item} if place.item else {})
+
+
+def complain(place: Place, message: str, hint: str = "") -> None:
     """Print to stderr what is wrong with a line."""
-    _say(f"error: line {number}: {message}")
+    _say(f"error: {place}: {message}")
     if hint:
         _say(f"hint: {hint}")
 

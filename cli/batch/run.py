@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import shlex
 import signal
 import stat
 import sys
@@ -14,14 +15,16 @@ import typer
 
 from cli.batch.lines import Lines
 from cli.batch.outcomes import Shown, Tally, complain
+from cli.batch.records import FILE
 from cli.inputs import reading, spooled
 from cli.terminal.output import counted, print_json
-from cli.terminal.progress import stopped_by
-from ledger import InvalidError
+from cli.terminal.progress import Countdown, stopped_by
+from ledger import InvalidError, MalformedError
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Generator, Iterator
 
+    from cli.batch.records import Place
     from ledger import Draft, Guards, Ledger
     from ledger.titles.batch import Outcome
 
@@ -30,18 +33,24 @@ __all__ = ["Shown", "append_batch", "open_lines"]
 SHOWN = 20
 """How many bad lines to name."""
 
+NOTHING_WRITTEN = "nothing was written; correct the lines, then append the file again"
+
 # -- The file ------------------------------------------------------------------------------------
 
 
 @contextmanager
-def open_lines(file: str, prefix: str, **about: Any) -> Iterator[Lines]:
+def open_lines(file: str, prefix: str, *, quiet: bool = False, **about: Any) -> Iterator[Lines]:
     """Open a batch and check every line; ``about`` is for ``Lines``.
 
     ``prefix`` begins the references that are made for lines without one; else the file's name does.
     """
     with _open(file) as (source, name):
         lines = Lines(source, prefix or name or "-", **about)
-        _check(lines, "standard input" if file == "-" else file)
+        meter = Countdown(os.fstat(source.fileno()).st_size, "MB", quiet=quiet, scale=10**6)
+        try:
+            _check(lines, file, meter)
+        finally:
+            meter.clear()
         if lines.nameless and not (prefix or name):
             raise typer.BadParameter(
                 "lines without a reference get one from the file's name, and this input has none:"
@@ -66,18 +75,24 @@ def _open(file: str) -> Iterator[tuple[BinaryIO, str]]:
                 yield spool, ""
 
 
-def _check(lines: Lines, where: str) -> None:
+def _check(lines: Lines, file: str, meter: Countdown) -> None:
     """Read all lines; refuse them all if one is bad."""
     bad = 0
-    for number, error in lines.check():
-        bad += 1
-        if bad <= SHOWN:
-            complain(number, str(error))
+    where = "standard input" if file == "-" else file
+    try:
+        for place, error in lines.check(meter.draw):
+            bad += 1
+            if bad <= SHOWN:
+                meter.clear()
+                complain(place, str(error))
+    except MalformedError as error:
+        hint = error.hint.replace(FILE, "FILE" if file == "-" else shlex.quote(file))
+        raise type(error)(f"{where}: {error}", hint=hint or NOTHING_WRITTEN) from None
     if bad:
         more = f"; the first {SHOWN} are named above" if bad > SHOWN else ""
         raise InvalidError(
             f"{where}: {bad:,} of {lines.total:,} lines can't be appended{more}",
-            hint="nothing was written; correct the lines, then append the file again",
+            hint=NOTHING_WRITTEN,
         )
 
 
@@ -97,7 +112,7 @@ def append_batch(
 
     ``reference`` replaces the file's name in generated references. ``about`` is for ``Lines``.
     """
-    with open_lines(file, reference, **about) as lines:
+    with open_lines(file, reference, quiet=shown.quiet, **about) as lines:
         if shown.dry_run:
             return _say_checked(lines, shown)
         with open_ledger() as ledger:
@@ -115,7 +130,7 @@ def _say_checked(lines: Lines, shown: Shown) -> int:
 
 
 def _append_lines(ledger: Ledger, lines: Lines, shown: Shown, *, guards: Guards) -> int:
-    taken: dict[int, int] = {}  # the lines without an outcome yet, by the number of their draft
+    taken: dict[int, Place] = {}  # the lines without an outcome yet, by the number of their draft
 
     def drafts() -> Iterator[Draft]:
         for number, (line, draft) in enumerate(lines.drafts(), 1):

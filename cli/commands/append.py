@@ -24,6 +24,7 @@ from cli.options import (
     KeyOption,
     MessageOption,
     QuietOption,
+    SchemaOption,
     StoreOption,
     SupersedeOption,
     TrustClockOption,
@@ -47,6 +48,7 @@ from ledger.format.layout import check_title_number, is_address
 from ledger.titles.append import Draft, Guards, check_new
 
 if TYPE_CHECKING:
+    from cli.batch.rows import Columns
     from ledger import Entry, Ledger
     from ledger.titles.append import Anything, Appended
 
@@ -63,8 +65,37 @@ BatchOption = Annotated[
     str | None,
     typer.Option(
         "--batch",
-        metavar="FILE.jsonl",
-        help="One document per line, with its title_number; - is stdin.",
+        metavar="FILE",
+        help="Many documents, each with its title_number: JSON lines, an array, or CSV.",
+    ),
+]
+CsvOption = Annotated[bool, typer.Option("--csv", help="The batch is CSV; each row is a document.")]
+TitleColumnOption = Annotated[
+    str,
+    typer.Option(
+        "--title-column",
+        metavar="NAME[,NAME…]",
+        help="The column of the title number; or several, which make it.",
+    ),
+]
+TypesOption = Annotated[
+    str,
+    typer.Option(
+        "--types",
+        metavar="NAME:KIND,…",
+        help="What columns are, as price:int; the header may say it as well.",
+    ),
+]
+ColumnsOption = Annotated[
+    str,
+    typer.Option(
+        "--columns", metavar="NAME,NAME,…", help="The header of a CSV file that has none."
+    ),
+]
+DelimiterOption = Annotated[
+    str,
+    typer.Option(
+        "--delimiter", metavar="SIGN", help="What is between the cells: , or ; or TAB, for example."
     ),
 ]
 SetOption = Annotated[
@@ -128,6 +159,11 @@ def append(
     file: FileArgument = None,
     *,
     batch: BatchOption = None,
+    csv: CsvOption = False,
+    title_column: TitleColumnOption = "",
+    types: TypesOption = "",
+    columns: ColumnsOption = "",
+    delimiter: DelimiterOption = "",
     settings: SetOption = None,
     message: MessageOption = "",
     reference: ReferenceOption = "",
@@ -141,6 +177,7 @@ def append(
     new: NewOption = False,
     skip_unchanged: SkipOption = False,
     as_document: AsDocumentOption = False,
+    schema: SchemaOption = None,
     supersede_later: SupersedeOption = False,
     clamp_time: ClampOption = False,
     trust_clock: TrustClockOption = False,
@@ -161,24 +198,27 @@ def append(
     goes on top of whatever is there, unless --parent or --new is given. One made with --set only
     goes on top of the version it was made from.
 
-    With --batch, registers many versions from one file. All lines are checked before any is
+    With --batch, registers many versions from one file. All of it is checked before any is
     appended. The same file can be appended again: what is there already stays as it is.
 
     Once 'ledger append' names an entry, it survives a crash. A receipt also proves that the log has
     the entry, whatever becomes of the store.
     """
-    if close and reopen:
-        raise typer.BadParameter("--close and --reopen can't be used together")
+    config = load_config()
     about: Any = {
         "message": message,
-        "author": load_config().author(author),
+        "author": config.author(author),
         "effective_at": effective,
         "effective_until": effective_until,
         "kind": kind,
-        "status": CLOSED if close else OPEN if reopen else None,
+        "status": _status(close=close, reopen=reopen),
     }
     guards = Guards(clamp_time, supersede_later, trust_clock, skip_unchanged)
     _check_waiting(wait_receipt, timeout, one=batch is None and not dry_run)
+    of_rows = _columns(title_column, types, columns, delimiter, csv=csv, batch=batch)
+    opening = partial(
+        open_ledger, store, key=key, sign=True, connections=connections, schema=schema
+    )
     if batch is not None:
         if title_number is not None or settings or new or verify or parent is not None:
             raise typer.BadParameter(
@@ -186,19 +226,16 @@ def append(
             )
         from cli.batch.run import Shown, append_batch  # noqa: PLC0415 -- seldom needed
 
-        opening = partial(open_ledger, store, key=key, sign=True, connections=connections)
         shown = Shown(as_json, quiet, dry_run, skip_unchanged)
-        about["as_document"] = as_document
+        about |= {"as_document": as_document, "columns": of_rows, "check": config.check(schema)}
         return append_batch(batch, opening, shown, reference, guards=guards, **about)
     if title_number is None:
-        raise typer.BadParameter("give a TITLE, or --batch FILE.jsonl")
+        raise typer.BadParameter("give a TITLE, or --batch FILE")
     _check_source(file, settings, new=new, parent=parent)
     check_title_number(title_number)
     given = _read_document(file, as_document=as_document) if file is not None else None
     with ExitStack() as stack:
-        ledger = stack.enter_context(
-            open_ledger(store, key=key, sign=True, connections=connections)
-        )
+        ledger = stack.enter_context(opening())
         wait = stack.enter_context(waiting(ledger, wait_receipt, timeout))
         _check_chain(ledger, title_number, wanted=verify)
         expected: str | Anything | None = ANY
@@ -215,6 +252,32 @@ def append(
         shown_as(done, ledger, guards, as_json=as_json, quiet=quiet)
         wait(done.entry)
     return 0
+
+
+def _status(*, close: bool, reopen: bool) -> str | None:
+    if close and reopen:
+        raise typer.BadParameter("--close and --reopen can't be used together")
+    return CLOSED if close else OPEN if reopen else None
+
+
+def _columns(
+    title: str, types: str, names: str, delimiter: str, *, csv: bool, batch: str | None
+) -> Columns | None:
+    """Return what the options say of the columns of a CSV file; None: the batch is not CSV."""
+    if csv and batch is None:
+        raise typer.BadParameter("--csv needs --batch FILE")
+    if not csv:
+        if title or types or names or delimiter:
+            raise typer.BadParameter(
+                "--title-column, --types, --columns and --delimiter need --csv"
+            )
+        return None
+    from cli.batch.rows import Columns  # noqa: PLC0415 -- seldom needed
+
+    sign = "\t" if delimiter == "TAB" else delimiter or ","
+    if len(sign) != 1 or sign in '"\r\n ':
+        raise typer.BadParameter(f"--delimiter {delimiter!a:.20}: give one sign, or TAB")
+    return Columns(title or "title_number", types, names, sign)
 
 
 def _is_new(done: Appended, guards: Guards) -> bool:

@@ -92,7 +92,9 @@ def erase(
     if not finish and not (versions and reference and message):
         raise typer.BadParameter("give VERSIONs, --reference and -m; or --finish")
     with (
-        open_ledger(store, key=key, sign=not finish, connections=connections) as ledger,
+        open_ledger(
+            store, key=key, sign=not finish, connections=connections, asks_schema=False
+        ) as ledger,
         working("erasing", quiet=quiet or as_json),
         in_steps(),
     ):

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import shlex
-from typing import TYPE_CHECKING, Annotated
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
@@ -20,6 +20,7 @@ from cli.options import (
     KeyOption,
     MessageOption,
     QuietOption,
+    SchemaOption,
     StoreOption,
     SupersedeOption,
     TrustClockOption,
@@ -66,6 +67,7 @@ def register(
     message: MessageOption = "",
     author: AuthorOption = None,
     as_document: AsDocumentOption = False,
+    schema: SchemaOption = None,
     supersede_later: SupersedeOption = False,
     clamp_time: ClampOption = False,
     trust_clock: TrustClockOption = False,
@@ -88,25 +90,29 @@ def register(
     """
     if bool(give_up) == (file is not None):
         raise typer.BadParameter("give either a FILE.jsonl (- is stdin) or --give-up REFERENCE")
-    if give_up and (reference or dry_run or as_document or supersede_later):
+    if give_up and (reference or dry_run or as_document or supersede_later or schema):
         raise typer.BadParameter("--give-up takes no option of what is to be registered")
     if file is not None and not reference:
         raise typer.BadParameter("give --reference: the parts are found by it")
-    author = load_config().author(author)
+    config = load_config()
+    author = config.author(author)
     guards = Guards(clamp_time, supersede_later, trust_clock)
     if file is None:
         with (
-            open_ledger(store, key=key, sign=True, connections=connections) as ledger,
+            open_ledger(
+                store, key=key, sign=True, connections=connections, asks_schema=False
+            ) as ledger,
             in_steps(),
         ):
             done = ledger.give_up(give_up, message=message, author=author, guards=guards)
             _show(done, ledger, give_up, as_json=as_json, quiet=quiet)
             return 0
     parents: dict[str, str | None] = {}
-    about = {"message": message, "author": author, "as_document": as_document}
-    with open_lines(file, "-", reference=reference, parents=parents, **about) as lines:
+    about: Any = {"message": message, "author": author, "as_document": as_document}
+    about |= {"reference": reference, "parents": parents, "check": config.check(schema)}
+    with open_lines(file, "-", quiet=quiet, **about) as lines:
         drafts: list[Draft] = [draft for _, draft in lines.drafts()]
-    with open_ledger(store, key=key, sign=True, connections=connections) as ledger:
+    with open_ledger(store, key=key, sign=True, connections=connections, schema=schema) as ledger:
         try:
             done = ledger.register(
                 drafts, reference=reference, parents=parents, guards=guards, dry_run=dry_run

@@ -12,7 +12,15 @@ import typer
 
 from cli.config import load_config
 from cli.keys import is_missing, log_signers, memory_file, own_key, reread
-from cli.options import DebugOption, JsonOption, KeyOption, QuietOption, StoreOption, parse_duration
+from cli.options import (
+    DebugOption,
+    JsonOption,
+    KeyOption,
+    QuietOption,
+    SchemaOption,
+    StoreOption,
+    parse_duration,
+)
 from cli.serve.access import (
     CannotServeError,
     check_proxies,
@@ -155,6 +163,7 @@ def serve(
     seal_memory: SealMemoryOption = None,
     witness: SealWitnessOption = None,
     index: IndexOption = None,
+    schema: SchemaOption = None,
     log_format: LogFormatOption = LogFormat.TEXT,
     store: StoreOption = None,
     key: KeyOption = None,
@@ -189,7 +198,7 @@ def serve(
         presign_seconds=presign,
     )
     check_proxies(trusted_proxy or [])
-    with _open_ledger(config, store, key, zone) as ledger:
+    with _open_ledger(config, store, key, zone, schema) as ledger:
         sealer = None
         if every is not None:
             sealer = _make_sealer(
@@ -261,7 +270,9 @@ def _make_sealer(
     return Sealer(ledger, log_signers(config, key), remembered, every=every, policy=policy)
 
 
-def _open_ledger(config: Config, store: str | None, key: str | None, zone: str | None) -> Ledger:
+def _open_ledger(
+    config: Config, store: str | None, key: str | None, zone: str | None, schema: Path | None
+) -> Ledger:
     """Open the ledger with the user's key if that key may write; otherwise to read only."""
     config.zone(zone)  # a wrong name is to be told now
     has_key = key is not None or not is_missing(config.key())
@@ -273,6 +284,7 @@ def _open_ledger(config: Config, store: str | None, key: str | None, zone: str |
         origin=config.origin_of(opened),
         signer=signer,
         clock=partial(config.now, zone),
+        check=config.check(schema),
     )
     key_id = signer.public_key.key_id if signer else ""
     if not ledger.keyring.may_sign(ledger.origin, key_id):

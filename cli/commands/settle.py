@@ -133,7 +133,9 @@ def settle(
     answers = _read_answers(confirm or [], void or [])
     signs = bool(answers.named) or answers.rest is not None
     _check_options(answers, settings, others=bool(reference or message or author or lost))
-    with open_ledger(store, key=key, sign=signs, connections=connections) as ledger:
+    with open_ledger(
+        store, key=key, sign=signs, connections=connections, asks_schema=False
+    ) as ledger:
         shown = _Shown(key_id, ledger.keyring, as_json, quiet)
         look = partial(_find, ledger, key_id, jobs=jobs, quiet=quiet or as_json)
         found, report = look(_titles_of(answers))

@@ -1,7 +1,8 @@
-"""Show the progress of a verification, and keep Ctrl-C working while something waits."""
+"""Show how far a verification or a batch is, and keep Ctrl-C working while something waits."""
 
 from __future__ import annotations
 
+import os
 import signal
 import sys
 import time
@@ -17,10 +18,13 @@ if TYPE_CHECKING:
 
     from ledger import Report
 
-__all__ = ["Meter", "heeding", "stopped_by", "verifying"]
+__all__ = ["Countdown", "Meter", "heeding", "stopped_by", "verifying"]
 
 EVERY = 0.1
 """Seconds between two updates; drawing one for each title would take longer than verifying it."""
+
+FIRST = 10.0
+"""Seconds after which a log first hears how far a batch is; then after twice as many, and so on."""
 
 HEED = 0.2
 """Seconds after which a Ctrl-C is heard at the latest."""
@@ -61,6 +65,51 @@ def _clock(seconds: float) -> str:
     minutes, rest = divmod(round(seconds), 60)
     hours, minutes = divmod(minutes, 60)
     return f"{hours}:{minutes:02}:{rest:02}"
+
+
+class Countdown:
+    """Says how much is done, how fast, and how long the rest will take, on stderr.
+
+    On a terminal that is one line, drawn again and again; in a log, a few lines, which grow rare.
+    """
+
+    def __init__(self, total: int, unit: str, *, quiet: bool, scale: int = 1) -> None:
+        """Begin; ``unit`` names ``scale`` of what is counted."""
+        self._total = total / scale
+        self._unit = unit
+        self._scale = scale
+        self._quiet = quiet
+        self._draws = not quiet and sys.stderr.isatty() and os.environ.get("TERM", "dumb") != "dumb"
+        self._start = time.monotonic()
+        self._drawn = self._start
+        self._due = self._start + FIRST
+
+    def draw(self, done: int) -> None:
+        """Say that so many are done, unless something was said just now."""
+        now = time.monotonic()
+        if self._draws and now - self._drawn >= EVERY:
+            self._drawn = now
+            self._write(f"\r{self._text(done, now)}\x1b[K")
+        elif not self._draws and not self._quiet and now >= self._due and done:
+            self._due = now + (now - self._start)
+            self._write(f"ledger: {self._text(done, now)}\n")
+
+    def clear(self) -> None:
+        """Make room for other output; the next ``draw`` goes below it."""
+        if self._draws:
+            self._write("\r\x1b[K")
+            self._drawn = min(self._drawn, time.monotonic() - EVERY)
+
+    def _text(self, done: int, now: float) -> str:
+        some = done / self._scale
+        rate = some / (now - self._start)
+        left = _clock(max(self._total - some, 0) / rate) if rate else "?"
+        return f"{some:,.0f} of {self._total:,.0f} {self._unit}, {rate:,.0f}/s, {left} left"
+
+    def _write(self, text: str) -> None:
+        with suppress(OSError):  # nobody reads on
+            sys.stderr.write(text)
+            sys.stderr.flush()
 
 
 @contextmanager

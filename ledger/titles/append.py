@@ -146,6 +146,8 @@ class Pen(NamedTuple):
     random_bytes: Callable[[int], bytes]
     logged: Callable[[str], Leaf | None]
     """Answers the newest version of a title that the log has, if the store says that it has any."""
+    check: Callable[[JSONValue], None] | None = None
+    """Raises InvalidError for a document that may not be registered."""
 
 
 def append(
@@ -265,6 +267,11 @@ def prepare(  # noqa: PLR0917 -- two callers, next to it
         _check_first(history, draft.title_number, pen)
     if head is not None and skips:
         return Appended(head.entry, repeated=False, unchanged=True)
+    # Who erases, settles or closes registers no new document.
+    if pen.check is not None and not (
+        settles or draft.erases or (head is not None and head.entry.document_bytes == spelled)
+    ):
+        pen.check(draft.document)
     now = pen.clock()
     entry = _sign(history, pen, draft, head.entry if head else None, guards, now, spelled)
     if head is not None:

@@ -14,7 +14,8 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from cli.batch.lines import LONGEST, Lines
+from cli.batch.lines import Lines
+from cli.batch.records import LONGEST, Place
 from cli.batch.run import Shown, append_batch
 from ledger import Guards, InvalidError, Ledger, load_key
 from ledger.testing import memory_ledger
@@ -132,7 +133,9 @@ def test_what_says_nothing_new_is_counted_and_left_out_if_asked(shell: Shell) ->
         f"TN1 version 2 is {second}",
         f"TN1 version 2 says it already, so nothing was appended: {second}",
     ]
-    assert done.err == "ledger: 2 appended, 0 were there already, 2 unchanged, left out\n"
+    assert done.err == (
+        "ledger: 2 appended (1 new, 1 changed), 0 were there already, 2 unchanged, left out\n"
+    )
     write(shell, line("TN1", 2), line("TN1", 3), name="more.jsonl")
     done = shell("append --batch more.jsonl")
     assert done.err == "ledger: 2 appended (1 of them unchanged), 0 were there already\n"
@@ -186,6 +189,22 @@ def test_on_a_terminal_it_shows_how_far_it_is(shell: Shell) -> None:
     assert f" of {MANY} lines, " in seen
     assert "/s, 0:00:0" in seen
     assert seen.endswith(f"\r\x1b[Kledger: {MANY} appended, 0 were there already\n")
+
+
+def test_a_log_hears_how_long_it_will_take_ever_more_rarely(
+    shell: Shell, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    write(shell, *(line(f"TN{n % 9}", n) for n in range(40)))
+    assert "left" not in shell("append --batch deeds.jsonl").err
+    seconds = iter(range(10_000))
+    monkeypatch.setattr("cli.terminal.progress.time.monotonic", lambda: float(next(seconds)))
+    said = shell("append --batch deeds.jsonl --reference again").err.splitlines()
+    assert [each for each in said if " of 40 lines, " in each] == [
+        "ledger: 10 of 40 lines, 1/s, 0:00:30 left",
+        "ledger: 20 of 40 lines, 1/s, 0:00:20 left",
+        "ledger: 40 of 40 lines, 1/s, 0:00:00 left",
+    ]
+    assert "left" not in shell("append --batch deeds.jsonl --reference more -q").err
 
 
 def test_a_dry_run_only_checks_the_lines(bare: Shell) -> None:
@@ -357,8 +376,8 @@ def test_lines_that_are_added_while_it_is_read_are_not_appended(shell: Shell) ->
     write(shell, line("TN1", 1), line("TN1", 2))
     with (shell.folder / "deeds.jsonl").open("rb") as source:
         drafts = checked(source).drafts()
-        number, first = next(drafts)
-        assert (number, first.document["n"]) == (1, 1)
+        place, first = next(drafts)
+        assert (place, first.document["n"]) == (Place(1), 1)
         add(shell, line("TN1", 1), line("TN1", 3))
         with pytest.raises(InvalidError, match="stopped before line 2") as told:
             next(drafts)

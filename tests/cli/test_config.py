@@ -79,12 +79,12 @@ def test_a_project_file_may_name_a_bucket(bare: Shell) -> None:
 
 
 @pytest.mark.parametrize("setting", ['key = "k.pem"', 'trust = "x"', 'passphrase = "x"', "[keys]"])
-def test_a_project_file_decides_nothing_but_the_store(bare: Shell, setting: str) -> None:
+def test_a_project_file_decides_nothing_but_store_and_schema(bare: Shell, setting: str) -> None:
     (bare.folder / "ledger.toml").write_text(f"{setting}\n")
     said = in_folder(bare, "a").fails(65, "titles")
     name = setting.partition(" ")[0].strip("[]")
     assert f"{bare.folder}/ledger.toml: unknown setting '{name}'" in said
-    assert "ledger: hint: it can set: store\n" in said
+    assert "ledger: hint: it can set: schema, store\n" in said
 
 
 @pytest.mark.parametrize("text", ["store", "store = 1", "store = 'a'\nstore = 'b'", "\x00"])

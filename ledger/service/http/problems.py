@@ -7,6 +7,7 @@ from typing import Any
 
 from ledger.errors import (
     ClockAhead,
+    DoesNotFit,
     HeadMissing,
     IntegrityError,
     LedgerError,
@@ -68,6 +69,9 @@ def problem_members(error: LedgerError, *, docs: str = "/docs") -> dict[str, Any
         "hint": OPTION.sub(lambda option: HEADERS[option[0]], error.hint),
     }
     members |= {name: getattr(error, name) for name in EVIDENCE if hasattr(error, name)}
+    if isinstance(error, DoesNotFit):
+        members["faults"] = [{"pointer": place, "problem": said} for place, said in error.faults]
+        members["more_faults"] = error.more
     if isinstance(error, WriteRefused) and error.head is not None:
         head = error.head
         members |= {

@@ -426,6 +426,16 @@ SCHEMAS: dict[str, Schema] = {
             "missing": {**_array(COUNT), "description": "The numbers of the other parts."},
             "reason": TEXT,
             "object_key": TEXT,
+            "faults": {
+                "type": "array",
+                "items": _object({"pointer": TEXT, "problem": TEXT}),
+                "description": "Where the document doesn't fit the schema, and why.",
+            },
+            "more_faults": {
+                "type": "integer",
+                "minimum": 0,
+                "description": "How many faults are left out.",
+            },
             "verification": {
                 "type": "string",
                 "format": "uri",

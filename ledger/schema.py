@@ -1,0 +1,252 @@
+"""What documents have to look like, by a JSON Schema.
+
+::
+
+    schema = Schema.decode(Path("deed.schema.json").read_bytes())
+    ledger = Ledger.open(store, keyring=keyring, signer=key, check=schema.check)
+
+It needs the extra ``schema``. The dialect is draft 2020-12, and it is read strictly. What a reader
+of JSON Schema may pass over in silence is refused when the schema is read, because it would let in
+what the schema's author meant to keep out: an unknown keyword, a format that nothing here can
+check, another draft. A reference to another document is refused as well; nothing is ever fetched.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any, NamedTuple, Self
+
+from ledger.errors import DoesNotFit, InvalidError, MalformedError
+from ledger.format.canonical import JSONValue, decode, encode, pointer
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+    from jsonschema import Draft202012Validator, ValidationError
+    from referencing import Resource
+    from referencing._core import Resolver
+
+__all__ = ["Fault", "Schema"]
+
+DIALECT = "https://json-schema.org/draft/2020-12/schema"
+
+SCHEMAS = {
+    "additionalProperties",
+    "contains",
+    "contentSchema",
+    "else",
+    "if",
+    "items",
+    "not",
+    "propertyNames",
+    "then",
+    "unevaluatedItems",
+    "unevaluatedProperties",
+}
+"""Keywords whose value is a schema."""
+
+LISTS = {"allOf", "anyOf", "oneOf", "prefixItems"}
+"""Keywords whose value is a list of schemas."""
+
+MAPS = {"$defs", "definitions", "dependentSchemas", "patternProperties", "properties"}
+"""Keywords whose value is an object of schemas."""
+
+SILENT = {
+    "$anchor",
+    "$comment",
+    "$dynamicAnchor",
+    "$id",
+    "$schema",
+    "contentEncoding",
+    "contentMediaType",
+    "default",
+    "deprecated",
+    "description",
+    "examples",
+    "maxContains",
+    "minContains",
+    "readOnly",
+    "title",
+    "writeOnly",
+}
+"""Keywords that refuse nothing by themselves."""
+
+LONGEST = 200
+"""Characters of a fault's description."""
+
+SHORT = 40
+"""Characters of a value in it."""
+
+MOST = 100
+"""Faults that are named; the others are counted."""
+
+
+class Fault(NamedTuple):
+    """What is wrong with a document at one place."""
+
+    pointer: str
+    """The place, as a JSON pointer; "" is the whole document."""
+    problem: str
+
+    def __str__(self) -> str:
+        return f"{self.pointer or 'the document'}: {self.problem}"
+
+
+class Schema:
+    """A schema, read once, which any number of threads may ask."""
+
+    def __init__(self, schema: JSONValue, *, name: str = "the schema") -> None:
+        """Compile a schema; raises InvalidError that says where it is broken."""
+        self._name = name
+        try:
+            import jsonschema  # noqa: PLC0415 -- an extra, and slow to load
+            from jsonschema_specifications import (  # type: ignore[import-untyped]  # noqa: PLC0415
+                REGISTRY,
+            )
+            from referencing.jsonschema import DRAFT202012  # noqa: PLC0415
+        except ImportError:
+            raise InvalidError(
+                f"{name} can't be used: jsonschema is not installed",
+                hint="pip install 'jsonschema>=4.23' rfc3339-validator",
+            ) from None
+        validator = jsonschema.Draft202012Validator
+        self._formats = validator.FORMAT_CHECKER
+        self._keywords = validator.VALIDATORS.keys() | SCHEMAS | LISTS | MAPS | SILENT
+        self._best_match = jsonschema.exceptions.best_match
+        self._resource = DRAFT202012.create_resource
+        if not isinstance(schema, (bool, dict)):
+            raise self._broken("", "a schema is an object")
+        self._check_dialect(schema, "")
+        about = {"registry": REGISTRY, "format_checker": self._formats}
+        for error in validator(validator.META_SCHEMA, **about).iter_errors(schema):
+            raise self._broken(pointer(tuple(error.absolute_path)), _problem(error))
+        root = DRAFT202012.create_resource(schema)
+        base = root.id() or ""
+        # This registry has the metaschemas of JSON Schema, and fetches nothing.
+        registry = REGISTRY.with_resource(base, root)
+        self._check_parts(registry.resolver(base), root)
+        self._validator: Draft202012Validator = validator(
+            schema, registry=registry, format_checker=self._formats
+        )
+        try:
+            self._validator.is_valid({})
+        except RecursionError:
+            raise self._broken("", "it refers to itself without end") from None
+
+    @classmethod
+    def decode(cls, data: bytes, *, name: str = "the schema") -> Self:
+        """Read a schema's JSON; raises MalformedError."""
+        try:
+            schema = decode(data)
+        except MalformedError as error:
+            raise type(error)(f"{name}: {error}", hint=error.hint) from None
+        return cls(schema, name=name)
+
+    def check(self, document: JSONValue) -> None:
+        """Raise DoesNotFit, with every fault, unless the document fits."""
+        faults: list[Fault] = []
+        more = 0
+        try:
+            for error in self._validator.iter_errors(document):
+                if len(faults) < MOST:
+                    faults.append(self._fault(error))
+                else:
+                    more += 1
+        except RecursionError:
+            raise InvalidError(f"{self._name} refers to itself without end") from None
+        if faults:
+            faults.sort()
+            said = "; ".join(map(str, faults)) + (f"; and {more:,} more" if more else "")
+            raise DoesNotFit(
+                f"the document doesn't fit {self._name}: {said}",
+                hint="correct the document, or the schema if that is wrong",
+                faults=faults,
+                more=more,
+            )
+
+    def _fault(self, error: ValidationError) -> Fault:
+        place, problem = pointer(tuple(error.absolute_path)), _problem(error)
+        nearest = self._best_match([error]) if error.context else None
+        if nearest is not None and nearest is not error:
+            deeper = pointer(tuple(nearest.absolute_path))
+            problem = f"{problem}; nearest: {deeper or 'the document'}: {_problem(nearest)}"
+        return Fault(place, problem)
+
+    # -- The schema itself ---------------------------------------------------------------------
+
+    def _check_parts(self, resolver: Resolver[Any], root: Resource[Any]) -> None:
+        """Look at every schema in the schema, and at all that these refer to."""
+        seen: set[int] = set()
+        parts = [("", root.contents, resolver)]
+        while parts:
+            place, part, resolver = parts.pop()
+            if not isinstance(part, dict) or id(part) in seen:
+                continue
+            seen.add(id(part))
+            self._check_keywords(part, place)
+            parts += [
+                self._follow(resolver, part[keyword], f"{place}/{keyword}")
+                for keyword in sorted({"$ref", "$dynamicRef"} & part.keys())
+            ]
+            for path, child in _parts_of(part):
+                inside = resolver.in_subresource(self._resource(child))
+                parts.append((place + pointer(path), child, inside))
+
+    def _check_keywords(self, part: dict[str, Any], place: str) -> None:
+        self._check_dialect(part, place)
+        for keyword in part:
+            if keyword not in self._keywords and not keyword.startswith("x-"):
+                raise self._broken(
+                    f"{place}{pointer((keyword,))}",
+                    "no keyword of draft 2020-12; write x-… for one of your own",
+                )
+        wanted = part.get("format")
+        if wanted is not None and wanted not in self._formats.checkers:
+            raise self._broken(
+                f"{place}/format",
+                f"nothing here can check the format {wanted!a:.40}",
+                hint=f"these it can: {', '.join(sorted(self._formats.checkers))}; for more:"
+                " pip install 'jsonschema[format-nongpl]'",
+            )
+
+    def _check_dialect(self, part: JSONValue, place: str) -> None:
+        dialect = part.get("$schema", DIALECT) if isinstance(part, dict) else DIALECT
+        if not isinstance(dialect, str) or dialect.rstrip("#") != DIALECT:
+            raise self._broken(f"{place}/$schema", f"not draft 2020-12, which is {DIALECT}")
+
+    def _follow(
+        self, resolver: Resolver[Any], reference: str, place: str
+    ) -> tuple[str, Any, Resolver[Any]]:
+        from referencing.exceptions import Unresolvable  # noqa: PLC0415 -- slow to load
+
+        try:
+            found = resolver.lookup(reference)
+        except (Unresolvable, ValueError, RecursionError):
+            raise self._broken(
+                place,
+                f"{reference!a:.80} is not in this schema, and nothing is fetched",
+                hint="put what it refers to into the schema, under $defs",
+            ) from None
+        return place, found.contents, found.resolver
+
+    def _broken(self, place: str, problem: str, *, hint: str = "") -> InvalidError:
+        return InvalidError(f"{self._name} is broken at {place or 'its top'}: {problem}", hint=hint)
+
+
+def _parts_of(part: dict[str, Any]) -> Iterator[tuple[tuple[str | int, ...], Any]]:
+    """Yield the schemas directly inside a schema, with their places."""
+    for keyword, value in part.items():
+        if keyword in SCHEMAS:
+            yield (keyword,), value
+        elif keyword in LISTS:
+            yield from (((keyword, number), each) for number, each in enumerate(value))
+        elif keyword in MAPS:
+            yield from (((keyword, name), each) for name, each in value.items())
+
+
+def _problem(error: ValidationError) -> str:
+    """Say what is wrong in a few words: jsonschema's, but for the value, which may be long."""
+    words = error.message.removeprefix(repr(error.instance))
+    if words != error.message:
+        value = encode(error.instance).decode()
+        words = (value if len(value) <= SHORT else f"{value[: SHORT - 1]}…") + words
+    return words if len(words) <= LONGEST else f"{words[: LONGEST - 1]}…"
