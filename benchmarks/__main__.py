@@ -29,6 +29,7 @@ BENCHMARKS = {
     "steps": Benchmark("steps", Size(20, 150), "one entry, step by step; a busy machine will do"),
     "append": Benchmark("append", Size(500, 9), "in memory and in a folder, single and in batches"),
     "load": Benchmark("load", Size(100_000, 20), "new titles, beside as many that no seal took"),
+    "extract": Benchmark("extract", Size(100_000, 1), "a register from CSV, and its extract again"),
     "raw": Benchmark("raw", Size(200, 7), "bare files and requests against the stores"),
     "peers": Benchmark("peers", Size(1000, 7), "Python libraries that sign documents"),
     "git": Benchmark("git", Size(600, 3), "git with SSH-signed commits"),

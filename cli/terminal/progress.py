@@ -104,7 +104,9 @@ class Countdown:
         some = done / self._scale
         rate = some / (now - self._start)
         left = _clock(max(self._total - some, 0) / rate) if rate else "?"
-        return f"{some:,.0f} of {self._total:,.0f} {self._unit}, {rate:,.0f}/s, {left} left"
+        digits = ",.0f" if self._scale == 1 else ",.1f"
+        done_of = f"{some:{digits}} of {self._total:{digits}} {self._unit}"
+        return f"{done_of}, {rate:{digits}}/s, {left} left"
 
     def _write(self, text: str) -> None:
         with suppress(OSError):  # nobody reads on
