@@ -263,7 +263,7 @@ class Examination:
 
         remembered = MemoryFile(path).read()
         if remembered is not None and remembered.origin == ledger.origin:
-            log = LogReader(ledger.store, ledger.origin, ledger.keyring)
+            log = LogReader(ledger.history)
             if is_as_remembered(log, remembered):
                 return Check("log memory", "ok", f"{path}: the log holds everything it remembers")
             said = (

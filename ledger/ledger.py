@@ -24,6 +24,7 @@ from ledger.format.entry import KINDS, STATUSES, Entry
 from ledger.format.keyring import Keyring
 from ledger.format.law import is_future
 from ledger.format.report import Report, finding_of
+from ledger.format.standing import FALLEN
 from ledger.format.times import format_time
 from ledger.local.parallel import cores
 from ledger.packs.reader import entries_in_packs
@@ -68,9 +69,6 @@ if TYPE_CHECKING:
     from ledger.tlog.objects import Leaf
 
 __all__ = ["Ledger"]
-
-FELL = {"key-ended", "may-not-erase"}
-"""The findings of entries that have to be settled."""
 
 
 def _now() -> datetime:
@@ -424,7 +422,7 @@ class Ledger:
         touched: dict[str, None] = {}
 
         def hear(report: Report) -> None:
-            named = (finding.object_key for finding in report.findings if finding.slug in FELL)
+            named = (finding.object_key for finding in report.findings if finding.slug in FALLEN)
             touched.update(dict.fromkeys(key.partition("/")[0] for key in named))
             if each is not None:
                 each(report)
@@ -437,7 +435,7 @@ class Ledger:
                 found += find_fallen(self.history, title_number, key_id)
             except LedgerError as error:
                 failures.append(finding_of(error, layout.head_key(title_number)))
-        findings = [each for each in report.findings if each.slug not in FELL]
+        findings = [each for each in report.findings if each.slug not in FALLEN]
         return found, replace(report, findings=tuple(dict.fromkeys([*findings, *failures])))
 
     def settle(
@@ -491,7 +489,7 @@ class Ledger:
         if signed is None:
             begun = self.store.get(layout.LOG_STATE) is not None
             return (lambda _: False) if begun else None
-        reader = LogReader(self.store, self.origin, self.keyring)
+        reader = LogReader(self.history)
 
         def log_has(entry: Entry) -> bool:
             try:
@@ -600,7 +598,7 @@ class Ledger:
     def _log(self) -> LogReader:
         from ledger.sealing.reader import LogReader  # noqa: PLC0415 -- slow to load
 
-        return LogReader(self.store, self.origin, self.keyring)
+        return LogReader(self.history)
 
     # -- Read ----------------------------------------------------------------------------------
 

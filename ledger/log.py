@@ -101,12 +101,8 @@ class Log:
         self._history = ledger.history
         self._titles = ledger.titles
         self._clock = ledger.clock
-
-    @property
-    def reader(self) -> LogReader:
+        self.reader = LogReader(ledger.history)
         """The log as its store has it: only what is signed has been checked."""
-        history = self._history
-        return LogReader(history.store, history.origin, history.keyring)
 
     @property
     def origin(self) -> str:

@@ -36,7 +36,7 @@ from cli.reports import (
     was_interrupted,
 )
 from cli.session import open_ledger
-from cli.terminal.output import working
+from cli.terminal.output import counted, working
 from cli.terminal.progress import heeding
 from cli.trust_copies import TrustOption, accept_bundle
 from cli.witnesses import WitnessOption, read_policy
@@ -176,7 +176,7 @@ def _gone_by(checkpoint: str | None = None, **_others: object) -> str:
     if checkpoint is None:
         return ""
     _origin, size, root, *_rest = checkpoint.split("\n")
-    return f"as the log has it: {size} leaves, checkpoint {root}"
+    return f"as the log has it: {counted(int(size), 'leaf')}, checkpoint {root}"
 
 
 def _audit(asked: Asked, evidence: Evidence, sign: Callable[[Log, Verification], None]) -> Report:

@@ -12,7 +12,7 @@ from cli.config import load_config
 from cli.inputs import read_input
 from cli.options import DebugOption, JsonOption, OriginOption, QuietOption
 from cli.reports import EXIT_CODES, note_ambiguity
-from cli.terminal.output import print_json, report_json, report_lines, style
+from cli.terminal.output import counted, print_json, report_json, report_lines, style
 from cli.terminal.text import printable
 from cli.trust_copies import TrustOption, accept_copies
 from cli.witnesses import WitnessOption, read_policy
@@ -44,7 +44,7 @@ if TYPE_CHECKING:
 __all__ = ["check"]
 
 FORKS = (
-    "that the log is the same for everybody: no witness's word is asked for;"
+    "whether others were shown the same log: no witness's word is asked for;"
     " an auditor who remembers checkpoints can tell"
 )
 
@@ -182,6 +182,6 @@ def _lines(report: Report, proven: Proven | None) -> Iterator[str]:
     entry, size = proven.entry, proven.signed.checkpoint.size
     verdict = style("verified", typer.colors.GREEN, bold=True)
     yield f"{verdict}: {entry.title_number} version {entry.version} is {entry.address}"
-    yield f"leaf {proven.leaf:,} of the log of {entry.ledger}, at {size:,} leaves"
+    yield f"leaf {proven.leaf:,} of the log of {entry.ledger}, at {counted(size, 'leaf')}"
     for item in report.not_shown:
-        yield f"not shown: {printable(item)}"
+        yield f"not checked: {printable(item)}"

@@ -24,6 +24,8 @@ if TYPE_CHECKING:
 
 __all__ = ["import_"]
 
+UNFINISHED = 3
+
 
 def import_(
     file: Annotated[str, typer.Argument(metavar="FILE", help="A bundle; - is stdin.")],
@@ -33,7 +35,7 @@ def import_(
     as_json: JsonOption = False,
     quiet: QuietOption = False,
     debug: DebugOption = False,
-) -> None:
+) -> int:
     """Import the titles of a bundle into the store.
 
     The whole bundle is verified first. Then each title moves to the version that the bundle has;
@@ -43,6 +45,8 @@ def import_(
     A store without a ledger becomes the bundle's ledger, if you trust one of its registrars, or
     pinned one of its trust files. Trust files come first, and titles are judged by them: a title
     whose head would not stand is refused.
+
+    Exits with 3 if something was left out, or a text that is ordered erased is still here.
     """
     bundle = spooled(sys.stdin.buffer) if file == "-" else reading(Path(file))
     shown = working("importing", quiet=quiet or as_json)
@@ -59,7 +63,7 @@ def import_(
             with config.changing():
                 config.remember_store(ledger.store, ledger.origin)
     if as_json:
-        facts = {"moved": done.moved, "unchanged": done.unchanged}
+        facts = {"moved": done.moved, "unchanged": done.unchanged, "restored": done.restored}
         print_json(
             {"file": file, **facts, "log_leaves": done.leaves, "log_left_out": done.left_out}
             | {"trust_left_out": done.trust_left_out}
@@ -67,6 +71,8 @@ def import_(
         )
     elif not quiet:
         typer.echo(f"titles moved: {done.moved:,}; there already: {done.unchanged:,}")
+        if done.restored:
+            typer.echo(f"texts put back: {done.restored:,}")
         if done.leaves:
             typer.echo(f"the log has {counted(done.leaves, 'leaf')} more")
         if done.left_out:
@@ -77,6 +83,7 @@ def import_(
             typer.echo(f"not in the bundle: {title_number} was left out of it", err=True)
         for said in done.not_erased:
             typer.echo(f"not erased: {printable(said)}", err=True)
+    return 0 if done.is_whole else UNFINISHED
 
 
 def _open_or_prepare(store: str | None, connections: int | None, source: BinaryIO) -> Ledger:

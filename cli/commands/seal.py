@@ -139,7 +139,10 @@ def _as_json(done: Sealed, report: Report) -> dict[str, Any]:
 
 def _summary(done: Sealed) -> str:
     checkpoint = done.signed.checkpoint
-    sealed = f"sealed {counted(done.leaves, 'entry')}" if done.leaves else "nothing new to seal"
+    entries = done.leaves - done.trust
+    new = [counted(entries, "entry")] if entries else []
+    new += [counted(done.trust, "trust file")] if done.trust else []
+    sealed = f"sealed {' and '.join(new)}" if new else "nothing new to seal"
     if done.signatures:
         sealed += (
             f", {counted(done.signatures, 'signature')} added to the checkpoint that was there"

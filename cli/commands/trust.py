@@ -4,8 +4,10 @@ from __future__ import annotations
 
 from dataclasses import replace
 from datetime import UTC, datetime
+from functools import partial
+from itertools import chain
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
@@ -242,17 +244,10 @@ def _read_keys(
     log_key: list[str] | None,
 ) -> list[TrustKey]:
     known = _known_keys(ceremony)
+    read = partial(read_trust_key, role="registrar", known=known)
     return [
-        *(
-            key
-            for text in registrar or ()
-            for key in read_trust_key(text, "registrar", known=known)
-        ),
-        *(
-            key
-            for text in eraser or ()
-            for key in read_trust_key(text, "registrar", known=known, erase=True)
-        ),
+        *chain.from_iterable(map(read, registrar or ())),
+        *chain.from_iterable(map(partial(read, erase=True), eraser or ())),
         *(key for text in log_key or () for key in read_trust_key(text, "log")),
     ]
 
@@ -281,14 +276,21 @@ def _propose(
     proposal = ceremony.propose(changes, seen=opened, continues=continues)
     stopped = list(ceremony.stopped(proposal.file))
     write_file(output, proposal.encode())
+    last = f"give {output} to its holders: ledger trust sign {output}"
+    facts = {"file": str(output)} | _stopped_json(stopped)
+    _print(proposal, facts, *_stopped_lines(stopped), last, as_json=as_json, quiet=quiet)
+
+
+def _print(
+    proposal: Proposal, facts: dict[str, Any], *lines: str, as_json: bool, quiet: bool
+) -> None:
+    """Print what a proposal changes, and what more there is to say of it."""
+    before, file = proposal.before, proposal.file
     if as_json:
-        shown = trust_json(proposal.before, proposal.file)
-        print_json(shown | {"file": str(output)} | _stopped_json(stopped))
+        print_json(trust_json(before, file) | facts)
     elif not quiet:
-        lines = describe(proposal.before, proposal.file, continues=continues)
-        for line in (*lines, *_stopped_lines(stopped)):
+        for line in (*describe(before, file, continues=proposal.continues), *lines):
             typer.echo(line)
-        typer.echo(f"give {output} to its holders: ledger trust sign {output}")
 
 
 # -- Look and sign ---------------------------------------------------------------------------------
@@ -318,14 +320,9 @@ def show(
     voids.
     """
     proposal = _read_with_before(file, against)
-    before, shown = proposal.before, proposal.file
-    stopped = list(open_ceremony(store).stopped(shown)) if store is not None else []
-    if as_json:
-        print_json(trust_json(before, shown) | (_stopped_json(stopped) if store else {}))
-    elif not quiet:
-        lines = describe(before, shown, continues=proposal.continues)
-        for line in (*lines, *_stopped_lines(stopped)):
-            typer.echo(line)
+    stopped = list(open_ceremony(store).stopped(proposal.file)) if store is not None else []
+    facts = _stopped_json(stopped) if store else {}
+    _print(proposal, facts, *_stopped_lines(stopped), as_json=as_json, quiet=quiet)
 
 
 def _read_with_before(file: Path, against: Path | None) -> Proposal:
@@ -390,12 +387,8 @@ def sign(
     made = [HolderSignature(each.public_key.key_id, sign_with(each, data)) for each in signers]
     signed = replace(proposal, file=proposal.file.signed(made))
     write_file(file, signed.encode(), replace=True)
-    if as_json:
-        print_json(trust_json(signed.before, signed.file) | {"signed_by": name})
-    elif not quiet:
-        for line in describe(signed.before, signed.file, continues=signed.continues):
-            typer.echo(line)
-        typer.echo(f"signed by {name}: {file}")
+    last = f"signed by {name}: {file}"
+    _print(signed, {"signed_by": name}, last, as_json=as_json, quiet=quiet)
 
 
 def _check_root(proposal: Proposal, keyring: Keyring) -> None:

@@ -52,7 +52,7 @@ if TYPE_CHECKING:
 __all__ = ["verify"]
 
 
-AS_LOGGED = "that the titles are as the log has them: only its checkpoint was looked at"
+AS_LOGGED = "whether the titles are as the log has them: only its checkpoint was looked at"
 
 
 @dataclass(frozen=True)

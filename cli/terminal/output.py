@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import re
 import signal
 import sys
 from contextlib import AbstractContextManager, contextmanager, suppress
@@ -15,7 +16,7 @@ from ledger.errors import LedgerError
 from ledger.format.diff import change_json
 from ledger.format.entry import KINDS, OPEN, entry_json
 from ledger.format.report import finding_json, report_json
-from ledger.format.standing import STANDS, stand_members
+from ledger.format.standing import FALLEN, STANDS, stand_members
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Iterator
@@ -48,6 +49,7 @@ __all__ = [
 ]
 
 SHORT = 16
+KEY_IN_MESSAGE = re.compile(r"\b([0-9a-f]{16})…")
 
 
 def style(text: str, colour: str, *, bold: bool = False) -> str:
@@ -259,8 +261,16 @@ def report_lines(report: Report) -> Iterator[str]:
             verdict = style("NOT VERIFIED", typer.colors.RED, bold=True)
             what = report.origin or "this"
             yield f"{verdict}: {what} is not as it was signed (sound: {entries})"
+    for key in dict.fromkeys(filter(None, map(_key_to_settle, report.findings))):
+        yield f"to settle what it signed: ledger settle {key}"
     for item in report.not_shown:
-        yield f"not shown: {printable(item)}"
+        yield f"not checked: {printable(item)}"
+
+
+def _key_to_settle(finding: Finding) -> str:
+    """Return the key in the message of an entry that has to be settled, or ""."""
+    found = KEY_IN_MESSAGE.search(finding.message) if finding.slug in FALLEN else None
+    return found[1] if found else ""
 
 
 def counted(number: int, noun: str) -> str:

@@ -37,7 +37,7 @@ from ledger.format.entry import Entry, address_of
 from ledger.format.report import Finding, Report, finding_of
 from ledger.local.parallel import cores, in_chunks
 from ledger.titles.append import check_new, move_head, objects_of
-from ledger.titles.history import missing_entry
+from ledger.titles.history import History, missing_entry
 from ledger.titles.identity import create_identity
 from ledger.titles.trust_files import accepted_by
 
@@ -51,7 +51,7 @@ if TYPE_CHECKING:
     from ledger.sealing.reader import LogReader
     from ledger.stores.base import Blob
     from ledger.titles.erase import Erasure
-    from ledger.titles.history import Head, History
+    from ledger.titles.history import Head
     from ledger.tlog.checkpoint import Checkpoint, SignedCheckpoint
     from ledger.verification.compare import LoggedVersions
     from ledger.verification.prefetch import Near
@@ -152,7 +152,7 @@ def _open_log(history: History, source: History, now: datetime) -> _Leaves:
         files = {version: data for version, (_, data) in enumerate(members, 1)}
         follow_files(history, files, now)
         source.use_keyring(history.keyring)
-    reader = LogReader(source.store, source.origin, history.keyring)
+    reader = LogReader(History(source.store, source.origin, history.keyring))
     kept = LogImport(history)
     kept.look()
     if signed is not None:
@@ -363,7 +363,7 @@ class _Pull:
         from ledger.sealing.reader import LogReader  # noqa: PLC0415 -- slow to load
 
         history = self._history
-        reader = LogReader(history.store, history.origin, history.keyring)
+        reader = LogReader(history)
         for key in list(islice(history.store.list(layout.PENDING), MARKERS)):
             marker = layout.parse_pending_key(key)
             found = reader.record(marker[0]) if marker else None

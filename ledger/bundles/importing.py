@@ -71,6 +71,13 @@ class Imported(NamedTuple):
     """Titles that the bundle says it left out, as they did not hold together."""
     trust_left_out: bool = False
     """Whether trust files in the bundle were left out: the keyring has no root of the ledger."""
+    restored: int = 0
+    """How many texts were put back that were missing, and that no chain orders erased."""
+
+    @property
+    def is_whole(self) -> bool:
+        """Whether the store now has all that the bundle has, and no text that is to be erased."""
+        return not (self.left_out or self.trust_left_out or self.titles_left_out or self.not_erased)
 
 
 def import_bundle(
@@ -159,10 +166,11 @@ def _import(
     accepted = accepted_by(history.keyring, history.origin)
     if accepted is not None:
         put_trust(history.store, accepted)
-    moved = unchanged = 0
+    moved = unchanged = restored = 0
     erasing: list[str] = []
-    for head, target, may_erase in _titles(history, source, now, log, positions, keep=True):
-        if may_erase:
+    for head, target, incoming in _titles(history, source, now, log, positions, keep=True):
+        restored += len(incoming.restored)
+        if incoming.may_erase:
             erasing.append(head.title_number)
         if target is not None and target.entry.version >= head.version:
             unchanged += 1
@@ -174,7 +182,7 @@ def _import(
             )
         moved += 1
     left = tuple(said for title_number in erasing for said in _finish(title_number, finish))
-    return Imported(moved, unchanged, log.leaves, log.left_out, left)
+    return Imported(moved, unchanged, log.leaves, log.left_out, left, restored=restored)
 
 
 def _finish(title_number: str, finish: Callable[[str], Erasure]) -> Iterator[str]:
@@ -197,10 +205,10 @@ def _titles(
     positions: BundlePositions,
     *,
     keep: bool,
-) -> Iterator[tuple[Entry, Head | None, bool]]:
+) -> Iterator[tuple[Entry, Head | None, Arrival]]:
     """Verify each title of the bundle, then its log, against the store; ``keep``: store them.
 
-    Yield its head there and here, and whether texts of the title may have to be erased here.
+    Yield its head there and here, and what came in.
     """
     from ledger.bundles.log_part import AgainstLog  # noqa: PLC0415 -- slow to load
 
@@ -222,7 +230,7 @@ def _titles(
             if target is None:
                 check_new(history, section.title_number, incoming.addresses)
             incoming.flush()
-            yield head, target, incoming.may_erase
+            yield head, target, incoming
             if not reader.header.complete:
                 reader.skip(section)  # an incremental bundle may begin below what is here
         log.take(reader, against, keep=keep)
@@ -370,6 +378,8 @@ class Arrival:
         """Why an entry could not be read."""
         self.may_erase = False
         """Whether the store may hold a text that a chain orders erased."""
+        self.restored: set[str] = set()
+        """The keys of entries whose texts were put back."""
         self.erased_above: set[str] = set()
         """The keys of short forms that only the store's own, longer chain explains."""
         self._keep = keep
@@ -458,6 +468,7 @@ class Arrival:
                 return None  # a text that is there is erased at the end
             if found == short_form(data):
                 self.may_erase = True
+                self.restored.add(key)
                 return data
             raise IntegrityError(
                 f"the store holds other bytes under an address of the {self.section.source}: {key}",

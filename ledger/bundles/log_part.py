@@ -10,6 +10,7 @@ from __future__ import annotations
 import hashlib
 from contextlib import closing, suppress
 from dataclasses import replace
+from functools import partial
 from itertools import islice
 from typing import TYPE_CHECKING, NamedTuple
 
@@ -28,6 +29,7 @@ from ledger.format.bundle import BUNDLE_KEY
 from ledger.format.entry import version_hint
 from ledger.format.ordered import join
 from ledger.format.report import Finding, Report, finding_of
+from ledger.sealing.disowned import find_disowned
 from ledger.sealing.index import SealedIndex
 from ledger.sealing.publish import is_published, publish_records, publish_tiles, replace_if_behind
 from ledger.sealing.reader import LogReader, open_as_log
@@ -53,7 +55,7 @@ from ledger.verification.compare import (
     gather,
 )
 from ledger.verification.leaf_index import LeafIndex
-from ledger.verification.trust import MAX_DELAY, judge_trust, not_logged
+from ledger.verification.trust import MAX_DELAY, judge_trust, leaf_disowned, not_logged
 from ledger.verification.walk import Known
 
 if TYPE_CHECKING:
@@ -95,7 +97,7 @@ def published_log(history: History) -> SignedCheckpoint | None:
 
     Raises OriginNotPinned if the keyring has no key of the log: nobody could check it.
     """
-    reader = _reader(history)
+    reader = LogReader(history)
     if reader.log_keys:
         return reader.checkpoint()
     if history.store.get(layout.LOG_CHECKPOINT) is None:
@@ -111,16 +113,12 @@ def write_log(history: History, signed: SignedCheckpoint) -> Iterator[tuple[str,
     """The members of the log's part; raises IntegrityError if they don't lead to the root."""
     yield layout.LOG_CHECKPOINT, signed.note
     builder = TileBuilder()
-    for leaf in _reader(history).leaves(signed.checkpoint.size):
+    for leaf in LogReader(history).leaves(signed.checkpoint.size):
         for tile, data in builder.append(leaf):
             yield layout.tile_key(tile.path), data
     for tile, data in builder.unfinished():
         yield layout.tile_key(tile.path), data
     _check_root(builder, signed.checkpoint)
-
-
-def _reader(history: History) -> LogReader:
-    return LogReader(history.store, history.origin, history.keyring)
 
 
 # -- Out of a bundle -----------------------------------------------------------------------------
@@ -247,7 +245,14 @@ class AgainstLog:
         for title_number, rows, chain in join(self._index.titles(), self._index.chains()):
             if rows is None or (chain is None and title_number in header.left_out):
                 continue
-            new = gather(title_number, rows)
+            named = list(rows)
+            if header.complete if chain is None else chain[1]:
+                disowned = find_disowned(keyring, named, partial(_those_in, chain))
+                yield from (leaf_disowned(title_number, row) for row in named if row.at in disowned)
+                named = [row for row in named if row.at not in disowned]
+                if not named:
+                    continue
+            new = gather(title_number, named)
             yield from new.findings
             if chain is not None:
                 yield from compare_chain(title_number, *chain, new)
@@ -265,6 +270,20 @@ class AgainstLog:
     def not_shown(self) -> list[str]:
         """Say what was not judged."""
         return self._others.not_shown()
+
+
+def _those_in(chain: tuple[int, bytes] | None, named: set[tuple[int, str]]) -> set[tuple[int, str]]:
+    """The entries that are in a chain as far as it was walked, or below that."""
+    version, trace = chain or (0, b"")
+    lowest = version - len(trace) // ADDRESS_BYTES + 1
+
+    def is_there(at: int, address: str) -> bool:
+        begin = (version - at) * ADDRESS_BYTES
+        return at < lowest or (
+            at <= version and trace[begin : begin + ADDRESS_BYTES].hex() == address
+        )
+
+    return {each for each in named if is_there(*each)}
 
 
 def compare_chain(
@@ -325,7 +344,7 @@ class LogImport:
         """Leaves that the store does not have yet."""
         self.left_out = False
         """Whether there is a log that nobody could check: the keyring has no key of it."""
-        self._log = _reader(history)
+        self._log = LogReader(history)
         self._state: LogState | None = None
         self._version: str | None = None
         self._there: Checkpoint | None = None

@@ -30,7 +30,7 @@ class Receipts:
     def __init__(self, history: History) -> None:
         self._history = history
         self._accepted = accepted_by(history.keyring, history.origin)
-        self._log = LogReader(history.store, history.origin, history.keyring)
+        self._log = LogReader(history)
         self._signed: SignedCheckpoint | None = None
 
     def behind(

@@ -81,7 +81,7 @@ def verify_bundle(
     except MalformedError as error:
         return _not_a_bundle(origin or "", str(error))
     # One report of a title at a time: a bundle may hold millions.
-    not_shown = ["that the bundle holds every title, and all there is of them by now"]
+    not_shown = ["whether the bundle has every title, and all that there is of them by now"]
     if reader.trust and keyring.own.root(reader.header.origin) is None:
         not_shown.append(
             "what the trust files in the bundle say: your keyring has no root of"

@@ -198,8 +198,9 @@ class BundleReader:
         except NotABundle:
             raise
         except MalformedError as error:
-            why = str(error).removeprefix("not a bundle: ")
-            raise NotABundle(f"not a bundle: {why}", hint=HOW_TO_GET_ONE) from error
+            why = str(error)
+            why = why if why.startswith("not a bundle") else f"not a bundle: {why}"
+            raise NotABundle(why, hint=HOW_TO_GET_ONE) from error
 
     def sections(self) -> Iterator[Section]:
         """Every title in turn. What the caller leaves unread of one is refused."""

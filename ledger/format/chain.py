@@ -37,10 +37,7 @@ __all__ = ["NO_PIN", "ReadEntry", "SeenPart", "check_link", "verify_chain"]
 ReadEntry = Callable[[str], bytes | None]
 """Reads the bytes at an address of the title, or None if there are none. It may raise."""
 
-NO_PIN = (
-    "that this is the newest state: without an address remembered from before (--expect),"
-    " an older valid one, or one that lost a race, looks the same"
-)
+NO_PIN = "whether this is the latest version (pass --expect ADDRESS to detect a rollback)"
 
 
 def check_link(child: Entry, parent: Entry) -> None:

@@ -16,6 +16,7 @@ if TYPE_CHECKING:
     from ledger.format.report import Severity
 
 __all__ = [
+    "FALLEN",
     "STANDS",
     "FindPositions",
     "Judge",
@@ -115,6 +116,9 @@ WHY: dict[str, tuple[Severity, str]] = {
         "version {by} confirms or voids version {version}, which counts without it",
     ),
 }
+
+FALLEN = frozenset({"key-ended", "may-not-erase"})
+"""The findings of entries that have to be settled."""
 
 WORDS = {
     "key-ended": "does not stand: it is not in the log before its key ends",

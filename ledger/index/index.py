@@ -171,7 +171,7 @@ class Index:
 
     def _follow(self, published: SignedCheckpoint | None, note: str | None, tally: Tally) -> None:
         """Note the titles that the log names beyond the leaf that was reached."""
-        log = LogReader(self._ledger.store, self._ledger.origin, self._ledger.keyring)
+        log = LogReader(self._ledger.history)
         start, root = 0, None
         if note is not None:
             findings = judge_remembered(log, note)

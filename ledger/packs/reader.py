@@ -38,7 +38,7 @@ HELD_BYTES = 128 << 20
 """Bytes of packs held at once. Packers keep the packs that overlap below it."""
 
 FROM_PACKS = (
-    "that every entry is there by itself: those in packs were read from the packs"
+    "whether every entry's own object is there: those in packs were read from the packs"
     " (fsck reads them all)"
 )
 

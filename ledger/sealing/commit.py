@@ -157,7 +157,7 @@ class Committed:
         self.history = history
         self.origin = history.origin
         self.store = history.store
-        self.log = LogReader(history.store, history.origin, history.keyring)
+        self.log = LogReader(history)
         self.signers = signers
         self.memory = memory
         self.index = SealedIndex(
@@ -172,6 +172,8 @@ class Committed:
         self.jobs = 1
         self.appended = 0
         """How many leaves were committed."""
+        self.trust = 0
+        """How many of them name trust files."""
         self.signatures = 0
         """How many lines were added under a checkpoint that was there already."""
         self._remembered = SealerMemory(history.origin)
@@ -189,6 +191,7 @@ class Committed:
 
         if due := list(due_leaves(accepted, self.index.trust_leaves())):
             self.append(due)
+            self.trust += len(due)
 
     def append(self, leaves: Sequence[Leaf | TrustLeaf]) -> None:
         """Commit to these leaves, and publish them.

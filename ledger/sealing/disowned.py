@@ -6,6 +6,7 @@ A trust file that revokes a key of the log says from which leaf on the thief may
 
 from __future__ import annotations
 
+from functools import partial
 from typing import TYPE_CHECKING
 
 from ledger.format import layout
@@ -13,12 +14,12 @@ from ledger.format.entry import address_of, parent_hint, version_hint
 from ledger.titles.trust_files import accepted_by
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable
+    from collections.abc import Callable, Iterable
 
     from ledger.format.keyring import Keyring
     from ledger.stores.base import Store
 
-__all__ = ["disowned_ranges", "find_bogus", "is_doubtful"]
+__all__ = ["disowned_ranges", "find_bogus", "find_disowned", "is_doubtful"]
 
 
 def disowned_ranges(keyring: Keyring) -> tuple[tuple[int, int], ...]:
@@ -47,6 +48,16 @@ def find_bogus(
     not have its entry, or if it leaves out a version: no sealer would log it then. Nothing of the
     chain is checked here: who relies on it verifies it.
     """
+    return find_disowned(keyring, leaves, partial(_those_there, store, title_number), logged)
+
+
+def find_disowned(
+    keyring: Keyring,
+    leaves: Iterable[tuple[int, str, int]],
+    find_there: Callable[[set[tuple[int, str]]], set[tuple[int, str]]],
+    logged: int = 0,
+) -> set[int]:
+    """Do what ``find_bogus`` does; ``find_there`` tells which entries are in the title's chain."""
     accepted = accepted_by(keyring)
     if accepted is None or not accepted.disowned:
         return set()
@@ -54,7 +65,7 @@ def find_bogus(
     doubtful = {at: (version, address) for version, address, at in rows if accepted.is_disowned(at)}
     if not doubtful:
         return set()
-    there = _those_there(store, title_number, set(doubtful.values()))
+    there = find_there(set(doubtful.values()))
     bogus = set()
     for version, address, at in rows:
         if at in doubtful and (version > logged + 1 or (version, address) not in there):

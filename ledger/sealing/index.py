@@ -79,8 +79,10 @@ class SealedIndex:
             self._database.close()
             self._database = None
 
-    def follow(self, log: LogReader, checkpoint: Checkpoint) -> None:
+    def follow(self, log: LogReader, checkpoint: Checkpoint, within: int | None = None) -> None:
         """Bring the index to a checkpoint that the log's key signed, and whose tiles are there.
+
+        ``within``: a later size, of which the tiles are there.
 
         Reads the leaves that it lacks. Raises IntegrityError if they don't lead to its root,
         UnsupportedFormatError for a leaf that must not be passed over, StoreUnavailable.
@@ -92,10 +94,10 @@ class SealedIndex:
             return
         if covered is not None and covered.origin == wanted.origin and covered.size < wanted.size:
             with suppress(IntegrityError):  # it may be of a history that was given up
-                self._read(log, checkpoint, covered)
+                self._read(log, checkpoint, covered, within)
                 return
         self._begin()
-        self._read(log, checkpoint, _Covered(log.origin, 0, EMPTY_ROOT))
+        self._read(log, checkpoint, _Covered(log.origin, 0, EMPTY_ROOT), within)
 
     def fill(self, leaves: Iterable[bytes], checkpoint: Checkpoint) -> None:
         """Make the index of these leaves, all that a checkpoint has.
@@ -147,8 +149,10 @@ class SealedIndex:
 
     # -- The file ------------------------------------------------------------------------------
 
-    def _read(self, log: LogReader, checkpoint: Checkpoint, covered: _Covered) -> None:
-        leaves = log.proved_leaves(checkpoint, covered.size, covered.root)
+    def _read(
+        self, log: LogReader, checkpoint: Checkpoint, covered: _Covered, within: int | None
+    ) -> None:
+        leaves = log.proved_leaves(checkpoint, covered.size, covered.root, within)
         self._write(leaves, covered.size, checkpoint)
 
     def _write(self, leaves: Iterable[bytes], start: int, checkpoint: Checkpoint) -> None:

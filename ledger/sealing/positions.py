@@ -9,8 +9,10 @@ from typing import TYPE_CHECKING
 
 from ledger.errors import IntegrityError, LedgerError, NotFoundError
 from ledger.format.standing import Positions
+from ledger.titles.trust_files import accepted_by
 
 if TYPE_CHECKING:
+    from ledger.format.keyring import Keyring
     from ledger.sealing.index import SealedIndex
     from ledger.sealing.reader import LogReader
     from ledger.titles.history import History
@@ -36,6 +38,7 @@ class LogPositions:
         self._lock = Lock()
         self._index: SealedIndex | None = None
         self._log: LogReader | None = None
+        self._keyring: Keyring | None = None
         self._checkpoint: Checkpoint | None = None
         """One that counts: whatever a later one has below the ends of keys, it has."""
         self._hinted = 0
@@ -51,9 +54,13 @@ class LogPositions:
                 log, checkpoint = self._look(history)
                 if checkpoint is None:
                     return Positions()
-                self._hinted += 1
-                if search or self._index or self._hinted * HINT_COSTS > checkpoint.size:
-                    return self._follow(log, checkpoint).positions(title_number)
+                if self._index is None:
+                    self._hinted += 1
+                    enough = _enough(history, checkpoint)
+                    if search or self._hinted * HINT_COSTS > enough.size:
+                        self._follow(log, enough, checkpoint.size)
+                if self._index is not None:
+                    return self._index.positions(title_number)
             # Outside the lock: it waits for the store, and other threads need not.
             return _hinted(log, title_number, end, checkpoint)
         return Positions()
@@ -63,8 +70,9 @@ class LogPositions:
         from ledger.sealing.reader import LogReader  # noqa: PLC0415 -- slow to load
 
         log = self._log
-        if log is None or log.store is not history.store or log.keyring is not history.keyring:
-            self._log = log = LogReader(history.store, history.origin, history.keyring)
+        if log is None or self._keyring is not history.keyring:
+            self._log = log = LogReader(history)
+            self._keyring = history.keyring
             self._checkpoint = self._index = None
             self._hinted = 0
         if self._checkpoint is None:
@@ -82,15 +90,25 @@ class LogPositions:
             checkpoint = log.required_checkpoint(title_number)
             return self._follow(log, checkpoint).newest(title_number) if checkpoint else None
 
-    def _follow(self, log: LogReader, checkpoint: Checkpoint) -> SealedIndex:
+    def _follow(
+        self, log: LogReader, checkpoint: Checkpoint, within: int | None = None
+    ) -> SealedIndex:
         from ledger.sealing.disowned import find_bogus  # noqa: PLC0415 -- slow to load
         from ledger.sealing.index import SealedIndex  # noqa: PLC0415
 
-        self._index = self._index or SealedIndex(
-            find_bogus=partial(find_bogus, log.store, log.keyring)
-        )
-        self._index.follow(log, checkpoint)
-        return self._index
+        index = self._index or SealedIndex(find_bogus=partial(find_bogus, log.store, log.keyring))
+        index.follow(log, checkpoint, within)
+        self._index = index
+        return index
+
+
+def _enough(history: History, checkpoint: Checkpoint) -> Checkpoint:
+    """The smallest state of the log that shows all leaves below the ends of registrars' keys."""
+    accepted = accepted_by(history.keyring, history.origin)
+    if accepted is None:
+        return checkpoint
+    ends = [accepted.end_of(each) or 0 for each in accepted.listed if accepted.registrar(each)]
+    return next((pin for pin in accepted.pins if pin.size >= max(ends, default=0)), checkpoint)
 
 
 def _hinted(log: LogReader, title_number: str, end: int, checkpoint: Checkpoint) -> Positions:

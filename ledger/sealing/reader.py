@@ -10,7 +10,7 @@ from __future__ import annotations
 from contextlib import suppress
 from dataclasses import replace
 from itertools import islice
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, TypeVar
 
 from ledger.errors import (
     IntegrityError,
@@ -68,6 +68,7 @@ if TYPE_CHECKING:
     from ledger.format.keyring import Keyring
     from ledger.format.pem import VerifyingKey
     from ledger.stores.base import Store
+    from ledger.titles.history import History
     from ledger.tlog.checkpoint import WitnessKey
     from ledger.trust.chain import Trust
 
@@ -85,19 +86,30 @@ __all__ = [
 
 WIDTH_BITS = WIDTH.bit_length() - 1
 
+_K = TypeVar("_K")
+
 AHEAD = 16
 """How many tiles of leaves are asked for at once."""
 
 
 class LogReader:
-    """The log of one ledger, in its store."""
+    """The log of one ledger, in its store; whose keys count is up to the history."""
 
-    def __init__(self, store: Store, origin: str, keyring: Keyring) -> None:
-        self.store = store
-        self.origin = origin
-        self.keyring = keyring
+    def __init__(self, history: History) -> None:
+        self._history = history
+        self.origin = history.origin
         self._agreed: tuple[Trust, Checkpoint] | None = None
         """The last checkpoint that was found to continue all pins, and by which trust files."""
+
+    @property
+    def store(self) -> Store:
+        """The store that the log is in."""
+        return self._history.store
+
+    @property
+    def keyring(self) -> Keyring:
+        """Whose signatures count by now."""
+        return self._history.keyring
 
     @property
     def log_keys(self) -> list[VerifyingKey]:
@@ -159,9 +171,9 @@ class LogReader:
         except MalformedError as error:
             raise IntegrityError(f"{key}: {error}", reason="damaged", object_key=key) from error
         except (IntegrityError, TrustError) as error:
-            raise type(error)(
-                f"{key}: {error}", hint=error.hint, reason=error.reason, object_key=key
-            ) from error
+            said = str(error)
+            said = said if said.startswith(key) else f"{key}: {said}"
+            raise type(error)(said, hint=error.hint, reason=error.reason, object_key=key) from error
         return signed
 
     def check_pins(self, checkpoint: Checkpoint) -> None:
@@ -173,14 +185,8 @@ class LogReader:
         if accepted is None or (accepted, checkpoint) == self._agreed:
             return
         check_not_behind(accepted, checkpoint)
-        tiles: dict[Tile, bytes] = {}  # most pins need the same ones
-
-        def read(wanted: Sequence[Tile]) -> list[bytes]:
-            missing = [tile for tile in wanted if tile not in tiles]
-            tiles.update(zip(missing, self.read_tiles(missing), strict=True))
-            return [tiles[tile] for tile in wanted]
-
-        hashes = hash_reader(checkpoint.size, read)
+        # Most pins need the same ones.
+        hashes = _once(hash_reader(checkpoint.size, _once(self.read_tiles)))
         for pin in accepted.pins:
             try:
                 self._check_continues(checkpoint, pin, hashes)
@@ -224,13 +230,17 @@ class LogReader:
         """Reads the hashes of the tree of ``size`` leaves, for ``ledger.tlog`` to make proofs."""
         return hash_reader(size, self.read_tiles)
 
-    def leaves(self, size: int, start: int = 0) -> Iterator[bytes]:
-        """The leaves from ``start`` to before ``size``, as the tiles have them."""
+    def leaves(self, size: int, start: int = 0, within: int | None = None) -> Iterator[bytes]:
+        """The leaves from ``start`` to before ``size``, as the tiles have them.
+
+        ``within``: a later size, of which the tiles are there.
+        """
         tiles = entries_tiles(size, start)
         skip = start % WIDTH
         while ahead := list(islice(tiles, AHEAD)):
-            for tile, data in zip(ahead, self.read_tiles(ahead), strict=True):
-                yield from self._decode(tile, data)[skip:]
+            stored = [_whole(tile, within or size) for tile in ahead]
+            for tile, whole, data in zip(ahead, stored, self.read_tiles(stored), strict=True):
+                yield from self._decode(whole, data)[skip : tile.width]
                 skip = 0
 
     def _decode(self, tile: Tile, data: bytes) -> list[bytes]:
@@ -260,16 +270,20 @@ class LogReader:
             raise _wrong_tile(f"{layout.LOG}tile/", error) from error
 
     def proved_leaves(
-        self, checkpoint: Checkpoint, start: int = 0, root: bytes | None = None
+        self,
+        checkpoint: Checkpoint,
+        start: int = 0,
+        root: bytes | None = None,
+        within: int | None = None,
     ) -> Iterator[bytes]:
         """The leaves of a checkpoint from ``start`` on: believe them only after the last one.
 
         ``root``: that of the first ``start`` leaves, if they have to be the ones that somebody has
-        seen. Raises IntegrityError (``wrong-root``) at the end, if they don't lead to the
-        checkpoint's.
+        seen. ``within``: a later size, of which the tiles are there. Raises IntegrityError
+        (``wrong-root``) at the end, if they don't lead to the checkpoint's.
         """
-        builder = self.builder(start, root, checkpoint.size)
-        for leaf in self.leaves(checkpoint.size, start):
+        builder = self.builder(start, root, within or checkpoint.size)
+        for leaf in self.leaves(checkpoint.size, start, within):
             builder.append(leaf)
             yield leaf
         if builder.root() != checkpoint.root:
@@ -316,7 +330,8 @@ class LogReader:
     ) -> tuple[Leaf, SealedRecord] | None:
         """The newest leaf of a title that its record names in a checkpoint, proved, and the record.
 
-        None: there is no record, or it names only later leaves; that shows nothing. There may be
+        None: there is no record, or it names only later leaves, or one that a thief of the log's
+        key made, of an entry that is not there; that shows nothing. There may be
         later leaves of the title than the record says. Raises IntegrityError: ``bad-record`` if the
         log has another leaf in that place, or what is wrong with the tiles.
         """
@@ -338,6 +353,9 @@ class LogReader:
             said = said._replace(address=leaf.address)
         if leaf != said:
             raise refuted(title_number, index, leaf)
+        row = (version, said.address, index)
+        if find_bogus(self.store, self.keyring, title_number, [row], logged=version):
+            return None
         return said, record
 
     def claimed_leaf(self, title_number: str) -> Leaf | None:
@@ -516,6 +534,18 @@ class LogReader:
                         if each in wanted:
                             found[wanted.pop(each)] = index
         return found
+
+
+def _once(read: Callable[[list[_K]], Iterable[bytes]]) -> Callable[[Sequence[_K]], list[bytes]]:
+    """Return what reads as ``read`` does, and nothing twice."""
+    found: dict[_K, bytes] = {}
+
+    def read_missing(wanted: Sequence[_K]) -> list[bytes]:
+        missing = [each for each in dict.fromkeys(wanted) if each not in found]
+        found.update(zip(missing, read(missing), strict=True))
+        return [found[each] for each in wanted]
+
+    return read_missing
 
 
 def open_as_log(

@@ -49,13 +49,15 @@ class Sealed:
     signed: SignedCheckpoint
     """What the log is committed to now."""
     leaves: int
-    """How many entries this seal logged."""
+    """How many leaves this seal logged."""
     markers: int
     """How many markers it settled."""
     signatures: int
     """How many lines it added under the checkpoint that was there, by keys that had not signed."""
     report: Report
     """The titles that it verified; those with a finding were left as they are."""
+    trust: int = 0
+    """How many of the leaves name a trust file; the others name an entry."""
 
 
 def seal(
@@ -148,6 +150,7 @@ class _Sealer:
             self.markers,
             committed.signatures,
             report,
+            committed.trust,
         )
 
     def _seal_moved(self, moved: Iterable[Moved]) -> Iterator[Due]:

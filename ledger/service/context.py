@@ -15,7 +15,7 @@ from ledger.service.log_view import LogView
 from ledger.service.pages.pages import LOCAL, Pages
 from ledger.service.reload import Access, Reload
 from ledger.titles.identity import read_origin
-from ledger.titles.trust_files import accepted_keyring
+from ledger.titles.trust_files import accepted_by, accepted_keyring
 from ledger.verification.trust import trust_findings
 
 if TYPE_CHECKING:
@@ -203,12 +203,13 @@ class Context:
         """Read the keyring and the tokens again, and the trust files that the keyring pins."""
         own = self.ledger.keyring.own
         access = self.read_access() if self.read_access else Access(own, self.settings.tokens)
-        keyring = accepted_keyring(self.ledger.store, self.ledger.origin, access.keyring)
+        ledger = self.ledger
+        known = accepted_by(ledger.keyring, ledger.origin)
+        keyring = accepted_keyring(ledger.store, ledger.origin, access.keyring, known)
         return access._replace(keyring=keyring)
 
     def _use(self, access: Access) -> None:
         self.ledger.history.use_keyring(access.keyring)
-        self.log.use_keyring(access.keyring)
         new, origin = access.signer, self.ledger.origin
         if new is not None and access.keyring.may_sign(origin, new.public_key.key_id):
             self.ledger.use_signer(new)

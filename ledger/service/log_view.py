@@ -28,7 +28,6 @@ if TYPE_CHECKING:
     from collections.abc import Sequence
 
     from ledger.format.entry import Entry
-    from ledger.format.keyring import Keyring
     from ledger.ledger import Ledger
     from ledger.sealing.feed import LoggedChange
     from ledger.tlog.checkpoint import SignedCheckpoint
@@ -88,10 +87,6 @@ class LogView:
         self._searching = BoundedSemaphore(SEARCHES)
         self.contradicted: dict[str, None] = {}
         """The titles that were not as logged when this service last compared them."""
-
-    def use_keyring(self, keyring: Keyring) -> None:
-        """Check by the log's keys in this keyring from now on."""
-        self._reader.keyring = keyring
 
     def checkpoint(self) -> SignedCheckpoint:
         """Read the published checkpoint; raises NotSealed if there is no log, or IntegrityError."""
@@ -191,9 +186,10 @@ class LogView:
             return (finding_of(error, sealed_key(title_number)),)
         return ()
 
-    def check_head(self, title_number: str) -> None:
+    def check_head(self, title_number: str, head: Entry | None = None) -> None:
         """Refuse a title whose head is behind the log, or is not what was logged.
 
+        ``head``: the one that the caller read already. Most titles then cost one more read.
         Raises IntegrityError (reason ``not-as-logged``), or HeadMissing if the head is gone. A
         record that the log does not confirm refuses nothing.
         """
@@ -201,10 +197,12 @@ class LogView:
             found = self._reader.record(title_number) if self._reader.log_keys else None
             if found is None:
                 return
-            head = self._history.find_head(title_number)
-            # Only what would refuse the title has to be proved, so most appends need no proof.
+            if head is None:
+                there = self._history.find_head(title_number)
+                head = there.entry if there else None
+            # Only what would refuse the title has to be proved, so most calls need no proof.
             if head is None or (
-                head.entry.version <= found[0].version and head.entry.address != found[0].address
+                head.version <= found[0].version and head.address != found[0].address
             ):
                 self._check(title_number)
         except IntegrityError as error:

@@ -152,6 +152,8 @@ class Sealer:
             self._ask_witnesses()
 
     def _ask_witnesses(self) -> None:
+        # In this thread: a seal meanwhile would replace the checkpoint, and the cosignatures would
+        # be lost. A witness that hangs delays sealing by its timeout, and rests for a minute then.
         if self._witnesses is None:
             return
         try:

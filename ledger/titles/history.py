@@ -28,7 +28,7 @@ from ledger.format.standing import Judged, Positions, Standing
 from ledger.format.times import as_bound
 from ledger.local.parallel import in_chunks
 from ledger.titles.identity import check_there
-from ledger.titles.trust_files import accepted_keyring
+from ledger.titles.trust_files import accepted_by, accepted_keyring
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator
@@ -125,10 +125,11 @@ class History:
         self._heads = {}
 
     def follow_trust(self) -> None:
-        """Read the trust files again, if the reader pinned any; raises what ``read_trust`` does."""
+        """Take up new trust files, if the reader pinned any; raises what ``read_trust`` does."""
         own = self.keyring.own
         if own.root(self.origin) is not None:
-            keyring = accepted_keyring(self.store, self.origin, own)
+            known = accepted_by(self.keyring, self.origin)
+            keyring = accepted_keyring(self.store, self.origin, own, known, anew=False)
             if keyring != self.keyring:
                 self.use_keyring(keyring)
 
@@ -214,6 +215,11 @@ class History:
             return self._positions(self, title_number, end, search=search)
 
         return find
+
+    def expect_all(self) -> None:
+        """Find out where the log has all entries, at once: most titles are about to be judged."""
+        if self.keyring.has_ends(self.origin):
+            self._positions(self, "0", 0, search=True)
 
     def standing(self, title_number: str, find_positions: FindPositions | None = None) -> Standing:
         """What follows a chain of the title from its head down.

@@ -2,21 +2,26 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from itertools import count
 from typing import TYPE_CHECKING
 
 from ledger.errors import NotProven
 from ledger.format import layout
 from ledger.format.keyring import Keyring
+from ledger.format.report import Finding
 from ledger.titles.identity import check_there
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping
 
     from ledger.stores.base import Store
-    from ledger.trust.chain import Trust
+    from ledger.trust.chain import ReadFile, Trust
 
 __all__ = ["accept", "accepted_by", "accepted_keyring", "read_trust", "trust_objects"]
+
+AHEAD = 16
+"""How many trust files are asked for at once, at most, that may not be there."""
 
 
 def accepted_by(keyring: Keyring, origin: str | None = None) -> Trust | None:
@@ -63,22 +68,30 @@ def accept(keyring: Keyring, files: Mapping[int, bytes], *, origin: str) -> Keyr
             reason="trust-missing",
             object_key=key,
         )
-    return AcceptedKeyring(assemble(root, read), own)
+    return AcceptedKeyring(assemble(root, read, known), own)
 
 
-def accepted_keyring(store: Store, origin: str, own: Keyring) -> Keyring:
+def accepted_keyring(
+    store: Store, origin: str, own: Keyring, known: Trust | None = None, *, anew: bool = True
+) -> Keyring:
     """Return the keyring that counts for a ledger: that of its trust files, or the reader's own.
 
-    Raises what ``read_trust`` does.
+    The other arguments, and what is raised, are those of ``read_trust``.
     """
     from ledger.trust.keyring import AcceptedKeyring  # noqa: PLC0415
 
-    trust = read_trust(store, origin, own)
+    trust = read_trust(store, origin, own, known, anew=anew)
     return AcceptedKeyring(trust, own) if trust else own
 
 
-def read_trust(store: Store, origin: str, keyring: Keyring) -> Trust | None:
+def read_trust(
+    store: Store, origin: str, keyring: Keyring, known: Trust | None = None, *, anew: bool = True
+) -> Trust | None:
     """Read the trust files of a ledger, up to the first that is missing or not accepted.
+
+    ``known``: what an earlier reading came to. If the store has less by now, that is a finding, and
+    the known files go on counting. If not ``anew``, and nothing was wrong, only what follows them
+    is read.
 
     None: the keyring has no root for it, so its own keys count. Raises what ``assemble`` does if
     the pinned file can't be used, and what the store raises.
@@ -88,23 +101,47 @@ def read_trust(store: Store, origin: str, keyring: Keyring) -> Trust | None:
     root = keyring.root(origin)
     if root is None:
         return None
-    keys = [layout.trust_key(version) for version in range(1, root.version + 1)]
-    known = dict(store.get_many(keys))
-
-    def read(version: int) -> bytes | None:
-        key = layout.trust_key(version)
-        blob = known[key] if key in known else store.get(key)
-        return blob.data if blob else None
-
-    if not all(known.values()):
+    if known is not None and known.root != root:
+        known = None
+    if known and not known.findings and not anew:
+        return assemble(root, _reader(store), known)
+    read = _reader(store, root.version + 1)
+    if not all(map(read, range(1, root.version + 1))):
         check_there(store, origin)
-    return assemble(root, read)
+    trust = assemble(root, read)
+    if known and known.newest.version > trust.newest.version:
+        key = layout.trust_key(trust.newest.version + 1)
+        gone = Finding(
+            "tampering", "trust-missing", key, f"{key}: missing, and it was there before"
+        )
+        trust = replace(known, findings=trust.findings or (gone,))
+    return trust
 
 
 def trust_objects(store: Store) -> Iterator[bytes]:
     """Yield the trust files that a store has, from the first to where one is missing, unchecked."""
+    read = _reader(store)
     for version in count(1):
-        blob = store.get(layout.trust_key(version))
-        if blob is None:
+        data = read(version)
+        if data is None:
             return
-        yield blob.data
+        yield data
+
+
+def _reader(store: Store, first: int = 1) -> ReadFile:
+    """Return what reads trust files: ``first`` side by side, and then ever more.
+
+    It asks for more as long as they follow each other, and believes no listing, which might hide
+    the newest.
+    """
+    found: dict[int, bytes | None] = {}
+
+    def read(version: int) -> bytes | None:
+        if version not in found:
+            more = min(len(found), AHEAD) or first
+            keys = [layout.trust_key(each) for each in range(version, version + more)]
+            for each, (_, blob) in enumerate(store.get_many(keys), version):
+                found[each] = blob.data if blob else None
+        return found[version]
+
+    return read

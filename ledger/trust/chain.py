@@ -144,17 +144,22 @@ class Trust:
         return ends
 
 
-def assemble(root: Root, read: ReadFile) -> Trust:
+def assemble(root: Root, read: ReadFile, known: Trust | None = None) -> Trust:
     """Make the Trust of the trust files of a ledger, whose bytes ``read`` answers by version.
 
     The root is known by its sha256, and those before it by ``previous``, back to the first. Those
     after it are accepted one by one by the rules. What is not ends the chain, and is a finding.
+    ``known``: what was accepted before, by the same root. If nothing was wrong with it, ``read`` is
+    asked only for what follows.
 
     Raises IntegrityError (``trust-missing``), TrustError (``trust-not-accepted``) or
     UnsupportedFormatError if the root itself is missing, another, or can't be read: then no key of
     the ledger counts.
     """
-    files, findings = _believed(root, read)
+    if known is not None and not known.findings:
+        files, findings = list(known.files), list(known.findings)
+    else:
+        files, findings = _believed(root, read)
     while (data := read(files[-1].version + 1)) is not None:
         key = layout.trust_key(files[-1].version + 1)
         try:

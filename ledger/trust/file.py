@@ -267,7 +267,7 @@ class TrustFile:
         if type(value) is not dict or value.keys() != {"signatures", "trust"}:
             raise MalformedError("not a trust file: expected the members signatures and trust")
         signatures = tuple(_signature(each) for each in _list(value, "signatures"))
-        return replace(_decode_trust(value["trust"]), signatures=signatures)
+        return _decode_trust(value["trust"], signatures)
 
 
 def log_keys_of(files: Iterable[TrustFile]) -> list[VerifyingKey]:
@@ -333,7 +333,7 @@ def _check_day(text: str) -> str:
 # -- Reading ---------------------------------------------------------------------------------------
 
 
-def _decode_trust(value: JSONValue) -> TrustFile:
+def _decode_trust(value: JSONValue, signatures: tuple[HolderSignature, ...]) -> TrustFile:
     if type(value) is not dict or type(value.get("format")) is not int:
         raise MalformedError("not a trust file: it has no format number")
     if value["format"] != FORMAT:
@@ -359,6 +359,7 @@ def _decode_trust(value: JSONValue) -> TrustFile:
         log=Checkpoint(check_origin(value["origin"]), log["size"], decode_base64(log["root"])),
         revoked=tuple(_revocation(each) for each in _list(value, "revoked")),
         next=value["next"],
+        signatures=signatures,
     )
 
 

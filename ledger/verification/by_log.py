@@ -27,6 +27,7 @@ from ledger.format import layout, times
 from ledger.format.chain import NO_PIN
 from ledger.format.ordered import join
 from ledger.format.report import Finding, Report, finding_of
+from ledger.format.standing import Positions
 from ledger.packs.reader import FROM_PACKS
 from ledger.sealing.reader import compare_remembered, open_remembered
 from ledger.titles.trust_files import accepted_by
@@ -49,6 +50,7 @@ if TYPE_CHECKING:
     from ledger.tlog.checkpoint import SignedCheckpoint
     from ledger.tlog.policy import WitnessPolicy
     from ledger.verification.compare import LoggedVersions
+    from ledger.verification.leaf_index import Row
     from ledger.verification.state import VerificationState
     from ledger.verification.walk import Verified
 
@@ -209,6 +211,7 @@ class LogAudit:
     def subjects(self, subjects: Iterable[Subject]) -> Iterator[Subject]:
         """Yield the titles to verify and those that only the log knows, in order."""
         remembered = self._state.remembered() if self._state else ()
+        whole = self._size_if_whole()
         wanted = ((subject.title_number, subject) for subject in subjects)
         leaves = self._index.titles() if self._readable else ()
         both = ((title, (subject, rows)) for title, subject, rows in join(wanted, leaves))
@@ -220,13 +223,23 @@ class LogAudit:
             subject, rows = found
             # What an earlier audit compared counts only if its leaves are not read again.
             logged = line.logged if line and self._audited else 0
-            new = gather(title_number, rows, logged, self._seen_size) if rows else None
+            taken = list(rows or ())
+            new = gather(title_number, taken, logged, self._seen_size) if taken else None
             subject = with_log(subject or Subject(title_number), new)
+            if whole and title_number not in self._index.dropped:
+                subject = subject._replace(positions=_positions(taken, whole))
             if new is not None:
                 logged = max(logged, new.last)
             since = line.since if line and line.logged == logged else ""
             self._under_way[title_number] = Expected(subject.known, logged, since, new)
             yield subject
+
+    def _size_if_whole(self) -> int:
+        """How many leaves the index has, if positions matter and it has all of them; else 0."""
+        if self.signed is None or not self._readable or self._audited:
+            return 0
+        history = self._history
+        return self.signed.checkpoint.size if history.keyring.has_ends(history.origin) else 0
 
     def take(self, verified: Verified) -> Verified:
         """Add to the result for a title what the log says of its chain."""
@@ -354,9 +367,19 @@ class LogAudit:
             return tuple(notes)
         if self.remembered is None:
             notes.append(
-                "a fork: that others were shown the same log, or that it was never set back; this"
+                "whether others were shown the same log, and whether it was ever set back: this"
                 " audit remembered no checkpoint (--state), and asked no witness (--witness)"
             )
         else:
-            notes.append("that others were shown the same log: only witnesses show it (--witness)")
+            notes.append(
+                "whether others were shown the same log: only witnesses show it (--witness)"
+            )
         return tuple(notes)
+
+
+def _positions(rows: list[Row], size: int) -> Positions:
+    """Where the log has the entries of a title, by all its leaves."""
+    leaves: dict[str, int] = {}
+    for row in rows:
+        leaves[row.address] = min(row.at, leaves.get(row.address, row.at))
+    return Positions(leaves, size)

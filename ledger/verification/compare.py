@@ -107,7 +107,7 @@ def with_log(subject: Subject, new: LoggedVersions | None) -> Subject:
 
 
 def gather(
-    title_number: str, rows: Iterator[Row], logged: int | None = None, seen: int | None = None
+    title_number: str, rows: Iterable[Row], logged: int | None = None, seen: int | None = None
 ) -> LoggedVersions:
     """Collect the versions of a title's leaves, and what is wrong with the leaves themselves.
 

@@ -57,6 +57,7 @@ def fsck(
     workers = max(jobs, history.store.concurrency // 2)
     chunk = 1 if jobs < workers else TITLES
     titles = 0
+    history.expect_all()
     for report in in_chunks(by_folder(listing), check, workers, chunk=chunk):
         titles += report.titles
         yield report

@@ -34,7 +34,7 @@ TILES = f"{layout.LOG}tile/"
 
 def check_log(history: History) -> Report:
     """Check the log's objects against the root that its key signed; titles are not looked at."""
-    log = LogReader(history.store, history.origin, history.keyring)
+    log = LogReader(history)
     others = OtherLeaves()
     not_shown: list[str] = []
     try:
@@ -65,7 +65,7 @@ def _lacking() -> Iterator[Finding]:
 
 def judge_emptiness(history: History) -> Finding | None:
     """Judge a store that lists no title: new, or emptied. The log, or its key, may tell."""
-    log = LogReader(history.store, history.origin, history.keyring)
+    log = LogReader(history)
     if not log.log_keys and history.store.get(layout.LOG_CHECKPOINT) is None:
         return None
     try:

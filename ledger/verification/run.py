@@ -109,15 +109,17 @@ class Verification:
         self._add(Report(self._history.origin, findings=found))
         if self._log_audit is not None:
             self._add(self._log_audit.begin(self.state))
-        elif self.state is not None and self.state.header and self.state.header.seen:
+            return
+        if self._every and not self._vouched:
+            self._history.expect_all()
+        if self.state is not None and self.state.header and self.state.header.seen:
             self._add(self._compare_log(self.state.header.seen))
 
     def _compare_log(self, seen: str) -> Report:
         from ledger.sealing.reader import LogReader, judge_remembered  # noqa: PLC0415
 
-        history = self._history
-        log = LogReader(history.store, history.origin, history.keyring)
-        return Report(history.origin, findings=judge_remembered(log, seen))
+        findings = judge_remembered(LogReader(self._history), seen)
+        return Report(self._history.origin, findings=findings)
 
     def _verify(self, subjects: Iterable[Subject]) -> Iterator[Verified]:
         return verify_titles(
@@ -258,7 +260,7 @@ class Verification:
             self._tally.note(FROM_A_LISTING)
         else:
             self._tally.note(
-                f"that no title is missing that {self.state.path} does not remember: the others"
+                f"whether a title is missing that {self.state.path} does not remember: the others"
                 " come from the store's own listing"
             )
 

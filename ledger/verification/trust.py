@@ -19,7 +19,14 @@ if TYPE_CHECKING:
     from ledger.tlog.objects import TrustLeaf
     from ledger.verification.leaf_index import LeafIndex, Row
 
-__all__ = ["MAX_DELAY", "drop_disowned", "judge_trust", "not_logged", "trust_findings"]
+__all__ = [
+    "MAX_DELAY",
+    "drop_disowned",
+    "judge_trust",
+    "leaf_disowned",
+    "not_logged",
+    "trust_findings",
+]
 
 MAX_DELAY = timedelta(days=1)
 """How long an entry, or a trust file, may wait to be logged."""
@@ -71,14 +78,15 @@ def drop_disowned(
             found = find_bogus(log.store, log.keyring, title_number, named, version or 0)
             if found:
                 bogus[title_number] = {
-                    row.at: _disowned(title_number, row) for row in rows if row.at in found
+                    row.at: leaf_disowned(title_number, row) for row in rows if row.at in found
                 }
     for title_number, findings in bogus.items():
         index.drop(title_number, findings)
         yield from findings.values()
 
 
-def _disowned(title_number: str, row: Row) -> Finding:
+def leaf_disowned(title_number: str, row: Row) -> Finding:
+    """Report a leaf that counts for nothing."""
     key = layout.head_key(title_number)
     message = (
         f"{key}: leaf {row.at} of the log names version {row.version} ({row.address}), which its"

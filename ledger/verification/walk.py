@@ -30,7 +30,7 @@ if TYPE_CHECKING:
     from datetime import datetime
 
     from ledger.format.chain import ReadEntry, SeenPart, Step
-    from ledger.format.standing import Judged, Stand
+    from ledger.format.standing import FindPositions, Judged, Positions, Stand
     from ledger.stores.base import Store
     from ledger.titles.history import History
 
@@ -50,7 +50,7 @@ __all__ = [
 TITLES = 16
 """Titles in a task."""
 
-FROM_A_LISTING = "that no title is missing: the titles come from the store's own listing"
+FROM_A_LISTING = "whether a title is missing: the titles come from the store's own listing"
 FROM_THE_LOG = "titles that the log does not have yet: the store can't be listed"
 
 
@@ -79,6 +79,8 @@ class Subject(NamedTuple):
     """The address of an entry whose time is wanted."""
     entries: bool = False
     """Whether the entries that are walked are wanted."""
+    positions: Positions | None = None
+    """Where the log has the title's entries, if that is known already."""
 
 
 class Verified(NamedTuple):
@@ -198,7 +200,7 @@ def _check(
 
 
 def _verify(history: History, subject: Subject, fetched: Fetched, now: datetime) -> Verified:
-    title_number, known, listed, expect, logged, noted, entries = subject
+    title_number, known, listed, expect, logged, noted, entries, positions = subject
     judged: list[Judged] = []
     try:
         plan = plan_walk(
@@ -210,6 +212,7 @@ def _verify(history: History, subject: Subject, fetched: Fetched, now: datetime)
             logged=logged,
             fetched=fetched,
             listed=listed,
+            find_positions=None if positions is None else lambda _end, _search: positions,
         )
     except NotFoundError as error:
         plan = _judge_absence(history, subject, error)
@@ -332,6 +335,7 @@ def plan_walk(
     fetched: Fetched | None = None,
     seen: set[str] | None = None,
     listed: bool = False,
+    find_positions: FindPositions | None = None,
 ) -> _Plan:
     """Read the head and make a plan; ``seen`` collects the addresses that the walk asks for."""
     key = layout.head_key(layout.check_title_number(title_number))
@@ -356,7 +360,7 @@ def plan_walk(
         now=now,
         expect=expect,
         since=known.address if known else since,
-        find_positions=history.find_positions(title_number),
+        find_positions=find_positions or history.find_positions(title_number),
     )
     if logged:
         walk.trace = bytearray()

@@ -98,8 +98,10 @@ def test_an_import_puts_back_a_text_that_somebody_took(ledger):
     expected = objects_of(ledger.store)
     key = entry_keys(ledger)[1]
     put(ledger.store, key, short_form(expected[key]))
-    ledger.import_bundle(again(whole))
+    done = ledger.import_bundle(again(whole))
+    assert (done.restored, done.is_whole) == (1, True)
     assert objects_of(ledger.store) == expected
+    assert ledger.import_bundle(again(whole)).restored == 0
 
 
 @pytest.mark.parametrize("taken", [1, 2])

@@ -85,7 +85,7 @@ def test_a_bundle_is_verified_where_it_lies():
     assert report
     assert (report.titles, report.entries, report.findings) == (3, 9, ())
     assert report.not_shown == (
-        "that the bundle holds every title, and all there is of them by now",
+        "whether the bundle has every title, and all that there is of them by now",
     )
 
 

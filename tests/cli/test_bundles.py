@@ -172,7 +172,7 @@ def test_a_damaged_title_never_stops_the_others_nor_goes_unnamed(
     ]
     other = new_shell("other")
     befriend(other, title)
-    done = other("import", str(title.folder / "some"))
+    done = other("import", str(title.folder / "some"), code=3)
     assert done.err == f"not in the bundle: {TITLE} was left out of it\n"
     assert other("titles").lines == ["TN1", "TN2"]
 

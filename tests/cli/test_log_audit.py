@@ -109,7 +109,7 @@ def test_a_policy_of_witnesses_is_demanded(logged: Shell) -> None:
     logged("audit --state mine --cosign signed --key city.pem -q")
     logged("checkpoint --witness policy --add-cosignatures signed")
     said = logged("audit --witness policy").out
-    assert "not shown: a fork" not in said
+    assert "whether others were shown the same log, and" not in said
     assert "only witnesses" not in said
 
 

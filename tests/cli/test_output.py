@@ -288,7 +288,7 @@ def test_progress_only_on_a_terminal(title: Shell) -> None:
     assert title("verify").err == ""
     shown = title.terminal("verify").out
     assert "verified: 1" in shown
-    assert shown.count("not shown") == 2
+    assert shown.count("not checked") == 2
     assert "\x1b" not in title.terminal("verify --json", NO_COLOR="1").out
 
 

@@ -374,6 +374,35 @@ def test_another_root_takes_its_place_only_if_a_person_says_so(pinned: Shell) ->
     assert "--disown is for --replace" in pinned.fails(2, f"trust pin {new} --disown 1")
 
 
+def test_who_pinned_a_fork_takes_the_true_file_by_disowning_it(
+    pinned: Shell, tmp_path: Path
+) -> None:
+    deceived = pinned.copied_to(tmp_path / "deceived")
+    for shell, title in ((pinned, "TN2"), (deceived, "TN666")):
+        shell(f"append {title} --new --set a=b -q")
+        shell("seal -q")
+    fork = propose(deceived, "--next 2028-01-01").file.digest
+    deceived("trust publish next.json -q")
+    deceived(f"trust pin --replace {fork} -q")
+    (pinned.folder / "seen").write_bytes(pinned("checkpoint").data)  # of a clean audit
+    (pinned.store / "_trust/2.json").write_bytes((deceived.store / "_trust/2.json").read_bytes())
+    pinned.fails(20, "trust propose -o true.json --next 2029-01-01")
+    pinned("trust propose -o true.json --next 2029-01-01 --disown 2 -q")
+    for name in (ADA, BEN):
+        pinned(f"trust sign true.json --key {name}.pem --seen seen -q", **PASSPHRASE)
+    true = read(pinned, "true.json").file.digest
+    pinned("trust publish true.json -q")
+    again = f"trust pin --replace {true} --store {pinned.store}"
+    deceived.fails(12, again)
+    deceived.fails(12, f"{again} --disown 1")
+    assert deceived(f"{again} --disown 2").lines[:2] == [
+        f"before: version 2, sha256 {fork}",
+        f"pinned: version 2, sha256 {true}",
+    ]
+    assert "TN2" in deceived(f"titles --store {pinned.store}").lines
+    deceived(f"audit --store {pinned.store}")
+
+
 def test_only_a_signed_file_is_pinned(proposed: Shell) -> None:
     assert "have not signed it yet" in proposed.fails(12, "trust pin next.json")
     assert "no trust file in" in proposed.fails(10, f"trust pin {'0' * 64}")

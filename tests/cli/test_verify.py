@@ -31,8 +31,8 @@ def test_all_titles(title: Shell) -> None:
     title("append TN2 --new --set a=b")
     said = title("verify").lines
     assert said[0] == f"verified: 2 titles, 4 entries of {ORIGIN}"
-    assert all(line.startswith("not shown: ") for line in said[1:])
-    assert any("no title is missing" in line for line in said)
+    assert all(line.startswith("not checked: ") for line in said[1:])
+    assert any("whether a title is missing" in line for line in said)
     assert any("--expect" in line for line in said)
 
 
@@ -50,7 +50,7 @@ def test_an_empty_ledger(shell: Shell) -> None:
 def test_a_pin_shows_that_nothing_was_set_back(title: Shell) -> None:
     first, _, head = title.addresses()
     said = title(f"verify {TITLE} --expect {head}").out
-    assert "newest state" not in said
+    assert "latest version" not in said
     title(f"verify {TITLE} --expect {first}")
     wrong = title(f"verify {TITLE} --expect {'0' * 64}", code=20).out
     assert "mismatch: pin-missing" in wrong

@@ -41,7 +41,7 @@ def ledger_in(store: Store, clock: FixedClock = CLOCK) -> Ledger:
 
 
 def log_in(store: Store) -> LogReader:
-    return LogReader(store, ORIGIN, KEYRING)
+    return LogReader(History(store, ORIGIN, KEYRING))
 
 
 class Sealer:

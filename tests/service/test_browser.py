@@ -270,7 +270,7 @@ def test_from_the_list_to_a_title_a_version_a_comparison_and_the_verification(
     person.click("More about this verification")
     assert person.verdict == "Verified"
     assert "Without" not in person.text
-    assert "that this is the newest state" in person.text
+    assert "whether this is the latest version" in person.text
 
 
 @pytest.mark.parametrize("width", [DESKTOP, PHONE])

@@ -396,6 +396,9 @@ def test_a_title_that_was_set_back_is_not_called_verified_or_current(world: Worl
     said = world.get(f"/titles/{TITLE}/verification").json()
     assert said["outcome"] == "tampered"
     assert [finding["slug"] for finding in said["findings"]] == ["not-as-logged"]
+    refused = problem(world.get(f"/titles/{TITLE}"), 500, "integrity")
+    assert refused["reason"] == "not-as-logged"
+    assert world.get(f"/titles/{TITLE}?version=1").status_code == 200
     assert "NOT as it was signed" in world.page(f"/titles/{TITLE}/verification")
 
 

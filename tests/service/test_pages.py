@@ -35,7 +35,7 @@ if TYPE_CHECKING:
     from ledger.format.canonical import JSONValue
 
 TITLE = "TN1234567"
-NO_PIN = "that this is the newest state (--expect)"
+NO_PIN = "whether this is the latest version (--expect)"
 
 HOSTILE = (
     "<script>alert(1)</script>",

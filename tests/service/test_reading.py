@@ -260,7 +260,7 @@ def test_the_page_of_what_is_in_no_chain_is_not_verified(client: Client) -> None
     assert "NOT as it was signed" in page
     honest = client.get(f"{PATH}?version=1", headers=HTML).text
     assert "superseded" in honest
-    assert "without an address remembered" in honest
+    assert "whether this is the latest version" in honest
 
 
 def tamper(client: Client, version: int) -> None:

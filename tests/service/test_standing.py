@@ -331,7 +331,13 @@ def test_a_service_without_a_root_has_no_trust_files(client: Client) -> None:
 
 @pytest.mark.parametrize(
     ("version", "data", "name"),
-    [(1, None, "missing"), (1, b"junk", "not-accepted"), (3, b"junk", "not-accepted")],
+    [
+        (1, None, "missing"),
+        (2, None, "missing"),
+        (1, b"junk", "not-accepted"),
+        (2, b"junk", "not-accepted"),
+        (3, b"junk", "not-accepted"),
+    ],
 )
 def test_the_readiness_names_a_trust_file_that_is_missing_or_not_accepted(
     register: Register, version: int, data: bytes | None, name: str
@@ -341,6 +347,7 @@ def test_the_readiness_names_a_trust_file_that_is_missing_or_not_accepted(
     found = register.get("/readyz").json()
     assert (found["status"], found["trust"]) == ("degraded", name)
     assert register.get("/titles/TN4").status_code == 200, "it serves by what it has"
+    assert register.get("/trust").json()["version"] == 2, "it never goes back"
 
 
 def test_a_successor_that_is_overdue_is_named(register: Register) -> None:

@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 from datetime import timedelta
+from io import BytesIO
 
 import pytest
 
-from ledger import Keyring, TrustError
+from ledger import Keyring, TrustError, verify_bundle
 from ledger.errors import IntegrityError, LedgerError, NotProven
 from ledger.format import layout
 from ledger.format.layout import trust_key
@@ -15,6 +16,7 @@ from ledger.stores import open_store
 from ledger.testing import ORIGIN, signer
 from ledger.tlog import Leaf, sign_checkpoint
 from ledger.tlog.objects import SealedRecord, TrustLeaf, decode_leaf
+from tests.titles.test_settle import put
 from tests.trust.people import ADA, after, listed, log_key, registrar, revoke, root_of
 from tests.trust.siege import Siege
 from tests.trust.world import SEALER, slugs
@@ -40,6 +42,13 @@ def siege(request, tmp_path):
 def assert_clean(siege, *, warnings=(), state=""):
     report = siege.audit(state)
     assert (report.outcome, slugs(report)) == ("verified", list(warnings))
+
+
+def in_a_bundle(siege):
+    """What a bundle of all titles says, which has the log."""
+    out = BytesIO()
+    siege.open().export(out)
+    return verify_bundle(BytesIO(out.getvalue()), keyring=siege.keyring)
 
 
 def assert_found(siege, slug, title="TN1"):
@@ -616,6 +625,8 @@ def test_what_the_thief_of_the_logs_only_key_logged_is_disowned(siege, is_settle
     for state in ("", "state"):
         assert_clean(siege, warnings=["leaf-disowned"] * (len(BOGUS) + 2), state=state)
     assert_clean(siege, state="state")  # once
+    report = in_a_bundle(siege)
+    assert (report.outcome, slugs(report)) == ("verified", ["leaf-disowned"] * (len(BOGUS) + 2))
     assert siege.log().newest_of("TN1").version == (2 if is_settled else 1)
     newest = siege.log().newest_of("TN9")
     assert newest is None or newest.address == siege.head("TN9").address
@@ -632,6 +643,7 @@ def test_bogus_leaves_outside_of_the_disowned_range_stay_tampering(siege):
     report = siege.audit()
     assert report.outcome == "tampered"
     assert {"leaf-disowned", "not-as-logged"} <= set(slugs(report))
+    assert {"leaf-disowned", "not-as-logged"} <= set(slugs(in_a_bundle(siege)))
 
 
 def test_a_head_that_the_thief_set_back_is_still_missed_outside_of_the_range(siege):
@@ -830,3 +842,15 @@ def test_without_a_log_nobody_can_tell_what_a_key_with_an_end_signed(stolen):
     stolen.take(layout.LOG_CHECKPOINT)
     report = stolen.verify("TN1")
     assert (report.outcome, set(slugs(report))) == ("unchecked", {"position-unknown"})
+
+
+def test_a_copy_that_has_only_the_newest_tiles_tells_positions(stolen):
+    """Tiles of the size that a file pins are on no copy: they are cut of those that are there."""
+    said = slugs(stolen.open().verify_all())
+    newest = f".p/{stolen.checkpoint().size}"
+    old = [key for key in stolen.objects() if ".p/" in key and not key.endswith(newest)]
+    assert old
+    for key in old:
+        put(stolen.store, key, None)
+    assert slugs(stolen.open().verify_all()) == said
+    assert "position-unknown" not in said

@@ -120,7 +120,7 @@ def test_a_bundle_with_a_pasted_key(person: Person) -> None:
     assert person.verify() == f"verified: 2 titles, 4 entries of {ORIGIN}"
     text = person.text
     assert "exit code 0." in text
-    assert "not shown: that the bundle holds every title" in text
+    assert "not checked: whether the bundle has every title" in text
     assert REGISTRAR.public_key.key_id in text
     assert '"owner": "Ödi 2"' in text
 
@@ -135,7 +135,7 @@ def test_a_bundle_with_a_keyring_and_a_log(person: Person) -> None:
     assert LOG_KEY.public_key.key_id in person.text
     person.type(registrars=REGISTRARS.encode().decode())
     person.verify()
-    assert "not shown: the log in the bundle: your keyring has no key" in person.text
+    assert "not checked: the log in the bundle: your keyring has no key" in person.text
     person.type(log=LOG_PEM, origin=ORIGIN)
     assert person.verify().startswith("verified")
     assert "the log in the bundle" not in person.text
@@ -203,7 +203,7 @@ def test_which_version_was_in_law(person: Person) -> None:
     person.type(effective="2026-01-02", recorded="")
     person.verify()
     assert "TN2: 3 versions; in law on 2026-01-02: version 1, whose text is erased" in person.text
-    assert "not shown: the text of 1 entry of TN2, erased by version 3" in person.text
+    assert "not checked: the text of 1 entry of TN2, erased by version 3" in person.text
 
 
 @needs_browser
@@ -315,7 +315,7 @@ def test_a_keyring_of_several_ledgers_leaves_open_which_this_is(person: Person) 
     person.choose("file", bundle(chain("TN1", 1)))
     person.type(registrars=other_ledgers().encode().decode())
     assert person.verify().startswith("verified")
-    assert "not shown: which ledger this should be: your keyring knows 1 more" in person.text
+    assert "not checked: which ledger this should be: your keyring knows 1 more" in person.text
 
 
 @pytest.mark.slow

@@ -19,7 +19,7 @@ from jinja2 import Environment, FileSystemLoader, StrictUndefined
 
 from ledger.format import layout
 from ledger.format.diff import ABSENT
-from ledger.format.standing import STANDS
+from ledger.format.standing import FALLEN, STANDS
 from ledger.registrations.registration import role_of, spell_parts
 from ledger.service.log_view import LogSummary
 from ledger.service.pages import filters
@@ -53,7 +53,6 @@ NO_ORDERS: dict[int, Entry] = {}
 NO_STANDS: Mapping[str, Stand] = MappingProxyType({})
 """No entry needs a word on how it stands: each simply counts."""
 
-FALLEN = {"key-ended", "may-not-erase"}
 """Findings of entries that are as they were signed, by a key that counted no more."""
 BAD_TRUST = {"trust-missing", "trust-not-accepted"}
 """Findings of trust files. The title itself may be sound."""

@@ -141,6 +141,8 @@ class TitleRoutes:
             if self._context.wants_html(request.scope):
                 law = Law(self._ledger.clock(), asked, found)
                 return html(request, self._title_page(request, stand, law))
+            if version is None:  # a page says so in words
+                self._context.log.check_head(title_number, None if asked else entry)
             named = {"Ledger-Address": entry.address, **_standing(stand)}
             if stand.stands is not False:  # else it holds on no day
                 named |= _effective(entry)
