@@ -12,12 +12,45 @@ from typing import Any
 import typer
 
 from ledger import InvalidError, MalformedError
-from ledger.format.canonical import decode
+from ledger.format.canonical import decode, encode
 
-__all__ = ["apply_removals", "apply_settings"]
+__all__ = ["apply_edits", "apply_removals", "apply_settings"]
 
 INDEX = re.compile(r"0|[1-9][0-9]{0,8}")
 BAD_ESCAPE = re.compile(r"~(?![01])")
+
+
+def apply_edits(
+    document: dict[str, Any],
+    settings: list[str] | None,
+    removals: list[str] | None,
+    patch: dict[str, Any] | None,
+) -> dict[str, Any]:
+    """Merge, set, then take out, in place, and return the document; raises InvalidError.
+
+    What is to be taken out has to be there.
+    """
+    if patch:
+        _merge(document, patch)
+    apply_settings(document, settings or [])
+    for name in removals or []:
+        before = encode(document)
+        if encode(apply_removals(document, [name])) == before:
+            raise InvalidError(f"--unset {name!a:.80}: there is no such place in the document")
+    return document
+
+
+def _merge(document: dict[str, Any], patch: dict[str, Any]) -> None:
+    """Apply a merge patch (RFC 7396)."""
+    for name, value in patch.items():
+        if value is None:
+            document.pop(name, None)
+        elif isinstance(value, dict):
+            inner = document[name] if isinstance(document.get(name), dict) else {}
+            document[name] = inner
+            _merge(inner, value)
+        else:
+            document[name] = value
 
 
 def apply_settings(document: dict[str, Any], settings: list[str]) -> dict[str, Any]:

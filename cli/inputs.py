@@ -9,14 +9,16 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, BinaryIO, cast
 
-from ledger import InvalidError, NotFoundError
+from ledger import InvalidError, MalformedError, NotFoundError
 from ledger.errors import StoreUnavailable
+from ledger.format.canonical import decode
+from ledger.format.entry import MAX_BYTES
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
     from io import BufferedReader
 
-__all__ = ["cannot_read", "check_own_document", "read_input", "reading", "spooled"]
+__all__ = ["cannot_read", "check_own_document", "read_document", "read_input", "reading", "spooled"]
 
 
 def read_input(file: str | Path, most: int = -1) -> bytes:
@@ -28,6 +30,29 @@ def read_input(file: str | Path, most: int = -1) -> bytes:
             return source.read(most)
     except OSError as error:
         raise cannot_read(file, error) from error
+
+
+def read_document(file: str, *, as_document: bool = False) -> dict[str, Any]:
+    """Read a document; raises NotFoundError, or InvalidError for what is none.
+
+    Unless ``as_document``, what looks like one of our own files is refused.
+    """
+    # One byte more than an entry can ever need shows that the file is too large.
+    data = read_input(file, MAX_BYTES * 8 + 1)
+    if len(data) > MAX_BYTES * 8:
+        raise InvalidError(f"{file} is too large: an entry has at most {MAX_BYTES:,} bytes")
+    try:
+        document = decode(data)
+    except MalformedError as error:
+        where = "standard input" if file == "-" else file
+        raise type(error)(f"{where}: {error}", hint=error.hint) from None
+    if not isinstance(document, dict):
+        raise InvalidError(
+            f"{file}: not a JSON object", hint='write the document as {"name": value, …}'
+        )
+    if not as_document:
+        check_own_document(document)
+    return document
 
 
 @contextmanager

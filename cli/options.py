@@ -10,24 +10,29 @@ from typing import Annotated
 import typer
 
 from ledger import LedgerError
+from ledger.format.entry import KINDS
 from ledger.stores import MAX_CONNECTIONS
 
 __all__ = [
     "AsDocumentOption",
     "AuthorOption",
+    "BeginsOption",
     "ClampOption",
     "ConnectionsOption",
     "DebugOption",
     "DryRunOption",
     "EffectiveOption",
+    "EndsOption",
     "ExpectOption",
     "JobsOption",
     "JsonOption",
     "KeyOption",
+    "KindOption",
     "MessageOption",
     "OriginOption",
     "QuietOption",
     "RecordedOption",
+    "ReferenceOption",
     "ReportOption",
     "RevisionArgument",
     "SchemaOption",
@@ -169,6 +174,23 @@ MessageOption = Annotated[
 AuthorOption = Annotated[
     str | None,
     typer.Option("--author", metavar="TEXT", help="Who asks for it (LEDGER_AUTHOR)."),
+]
+ReferenceOption = Annotated[
+    str,
+    typer.Option(
+        "--reference", metavar="TEXT", help="The case number; makes the append safe to repeat."
+    ),
+]
+BeginsOption = Annotated[
+    str | None,
+    typer.Option("--effective", metavar="DATE", help="The date from which it holds in law."),
+]
+EndsOption = Annotated[
+    str | None,
+    typer.Option("--effective-until", metavar="DATE", help="The date on which that ends."),
+]
+KindOption = Annotated[
+    str, typer.Option("--kind", metavar="KIND", help=f"{', '.join(KINDS[:-1])} or {KINDS[-1]}.")
 ]
 SupersedeOption = Annotated[
     bool,

@@ -17,6 +17,8 @@ COMMANDS = {
     "append": "append:append",
     "register": "register:register",
     "registration": "register:registration",
+    "edit": "edit:edit",
+    "revert": "edit:revert",
     "erase": "erase:erase",
     "settle": "settle:settle",
     "log": "log:log",

@@ -9,21 +9,26 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from cli.batch.outcomes import said_of
+from cli.appended import register
+from cli.batch.outcomes import Shown
 from cli.config import load_config
-from cli.edits import apply_settings
-from cli.inputs import check_own_document, read_input
+from cli.edits import apply_edits
+from cli.inputs import read_document
 from cli.options import (
     AsDocumentOption,
     AuthorOption,
+    BeginsOption,
     ClampOption,
     ConnectionsOption,
     DebugOption,
     DryRunOption,
+    EndsOption,
     JsonOption,
     KeyOption,
+    KindOption,
     MessageOption,
     QuietOption,
+    ReferenceOption,
     SchemaOption,
     StoreOption,
     SupersedeOption,
@@ -31,26 +36,16 @@ from cli.options import (
 )
 from cli.receipts import waiting
 from cli.session import open_ledger
-from cli.terminal.changes import change_lines
-from cli.terminal.output import (
-    change_json,
-    entry_json,
-    entry_lines,
-    note,
-    print_json,
-)
-from ledger import ANY, IntegrityError, InvalidError, MalformedError, NotFoundError
+from ledger import ANY, IntegrityError, NotFoundError
 from ledger.errors import StoreUnavailable
-from ledger.format.canonical import decode
-from ledger.format.diff import changes
-from ledger.format.entry import CLOSED, KINDS, MAX_BYTES, OPEN
+from ledger.format.entry import CLOSED, KINDS, OPEN
 from ledger.format.layout import check_title_number, is_address
 from ledger.titles.append import Draft, Guards, check_new
 
 if TYPE_CHECKING:
     from cli.batch.rows import Columns
     from ledger import Entry, Ledger
-    from ledger.titles.append import Anything, Appended
+    from ledger.titles.append import Anything
 
 __all__ = ["append"]
 
@@ -98,6 +93,18 @@ DelimiterOption = Annotated[
         "--delimiter", metavar="SIGN", help="What is between the cells: , or ; or TAB, for example."
     ),
 ]
+UnsetOption = Annotated[
+    list[str] | None,
+    typer.Option("--unset", metavar="NAME", help="Take a member out of the newest document."),
+]
+MergeOption = Annotated[
+    str | None,
+    typer.Option(
+        "--merge",
+        metavar="FILE",
+        help="Merge the JSON in FILE into it; null takes a member out (RFC 7396).",
+    ),
+]
 SetOption = Annotated[
     list[str] | None,
     typer.Option(
@@ -105,23 +112,6 @@ SetOption = Annotated[
         metavar="NAME=TEXT|NAME:=JSON",
         help="Change a member of the newest document; /a/0/b is a place inside.",
     ),
-]
-ReferenceOption = Annotated[
-    str,
-    typer.Option(
-        "--reference", metavar="TEXT", help="The case number; makes the append safe to repeat."
-    ),
-]
-EffectiveOption = Annotated[
-    str | None,
-    typer.Option("--effective", metavar="DATE", help="The date from which it holds in law."),
-]
-UntilOption = Annotated[
-    str | None,
-    typer.Option("--effective-until", metavar="DATE", help="The date on which that ends."),
-]
-KindOption = Annotated[
-    str, typer.Option("--kind", metavar="KIND", help=f"{', '.join(KINDS[:-1])} or {KINDS[-1]}.")
 ]
 CloseOption = Annotated[bool, typer.Option("--close", help="Close the title.")]
 ReopenOption = Annotated[bool, typer.Option("--reopen", help="Reopen a title that was closed.")]
@@ -165,11 +155,13 @@ def append(
     columns: ColumnsOption = "",
     delimiter: DelimiterOption = "",
     settings: SetOption = None,
+    removals: UnsetOption = None,
+    merge: MergeOption = None,
     message: MessageOption = "",
     reference: ReferenceOption = "",
     author: AuthorOption = None,
-    effective: EffectiveOption = None,
-    effective_until: UntilOption = None,
+    effective: BeginsOption = None,
+    effective_until: EndsOption = None,
     kind: KindOption = KINDS[0],
     close: CloseOption = False,
     reopen: ReopenOption = False,
@@ -194,9 +186,9 @@ def append(
 ) -> int:
     """Register a new version of a title.
 
-    The document comes from FILE, or is the newest one with --set applied. A document from a file
-    goes on top of whatever is there, unless --parent or --new is given. One made with --set only
-    goes on top of the version it was made from.
+    The document comes from FILE, or is the newest one with --merge, --set and --unset
+    applied, in this order. A document from a file goes on top of whatever is there, unless --parent
+    or --new is given. One made of the newest only goes on top of the version it was made from.
 
     With --batch, registers many versions from one file. All of it is checked before any is
     appended. The same file can be appended again: what is there already stays as it is.
@@ -219,21 +211,20 @@ def append(
     opening = partial(
         open_ledger, store, key=key, sign=True, connections=connections, schema=schema
     )
+    shown = Shown(as_json, quiet, dry_run, skip_unchanged)
     if batch is not None:
-        if title_number is not None or settings or new or verify or parent is not None:
-            raise typer.BadParameter(
-                "--batch can't be used with TITLE, --set, --parent, --new or --verify"
-            )
-        from cli.batch.run import Shown, append_batch  # noqa: PLC0415 -- seldom needed
+        one = (title_number, settings, removals, merge, parent, new or None, verify or None)
+        _check_only_batch(*one)
+        from cli.batch.run import append_batch  # noqa: PLC0415 -- seldom needed
 
-        shown = Shown(as_json, quiet, dry_run, skip_unchanged)
         about |= {"as_document": as_document, "columns": of_rows, "check": config.check(schema)}
         return append_batch(batch, opening, shown, reference, guards=guards, **about)
     if title_number is None:
         raise typer.BadParameter("give a TITLE, or --batch FILE")
-    _check_source(file, settings, new=new, parent=parent)
+    edits = bool(settings or removals or merge)
+    _check_source(file, edits=edits, new=new, parent=parent)
     check_title_number(title_number)
-    given = _read_document(file, as_document=as_document) if file is not None else None
+    given = read_document(file, as_document=as_document) if file is not None else None
     with ExitStack() as stack:
         ledger = stack.enter_context(opening())
         wait = stack.enter_context(waiting(ledger, wait_receipt, timeout))
@@ -244,14 +235,18 @@ def append(
         if given is None:
             base, head = _find_base(ledger, title_number, reference, new=new)
             expected = head if parent is None else expected
-            given = apply_settings(base.document if base else {}, settings or [])
+            patch = read_document(merge) if merge else None
+            given = apply_edits(base.document if base else {}, settings, removals, patch)
         draft = Draft(title_number, given, reference=reference, **about)
-        attempt = ledger.preview if dry_run else ledger.submit
-        done = attempt(draft, parent=None if new else expected, guards=guards)
-        shown_as = _show_preview if dry_run and _is_new(done, guards) else _show_appended
-        shown_as(done, ledger, guards, as_json=as_json, quiet=quiet)
-        wait(done.entry)
+        wait(register(ledger, draft, None if new else expected, shown, guards=guards))
     return 0
+
+
+def _check_only_batch(*one: object) -> None:
+    if any(each is not None for each in one):
+        raise typer.BadParameter(
+            "--batch can't be used with TITLE, --set, --unset, --merge, --parent, --new or --verify"
+        )
 
 
 def _status(*, close: bool, reopen: bool) -> str | None:
@@ -280,16 +275,9 @@ def _columns(
     return Columns(title or "title_number", types, names, sign)
 
 
-def _is_new(done: Appended, guards: Guards) -> bool:
-    """Tell whether an append made an entry, or a dry run would."""
-    return not (done.repeated or (done.unchanged and guards.skip_unchanged))
-
-
-def _check_source(
-    file: str | None, settings: list[str] | None, *, new: bool, parent: str | None
-) -> None:
-    if (file is None) == (not settings):
-        raise typer.BadParameter("give either a FILE (- is stdin) or --set")
+def _check_source(file: str | None, *, edits: bool, new: bool, parent: str | None) -> None:
+    if (file is not None) == edits:
+        raise typer.BadParameter("give either a FILE (- is stdin) or --set, --unset or --merge")
     if new and parent is not None:
         raise typer.BadParameter("--new and --parent can't be used together")
 
@@ -299,48 +287,6 @@ def _check_waiting(wait_receipt: Path | None, timeout: float | None, *, one: boo
         raise typer.BadParameter("--wait-receipt can't be used with --batch or --dry-run")
     if timeout is not None and wait_receipt is None:
         raise typer.BadParameter("--timeout needs --wait-receipt")
-
-
-def _show_appended(
-    done: Appended, ledger: Ledger, guards: Guards, *, as_json: bool, quiet: bool
-) -> None:
-    if as_json:
-        facts = {"repeated": done.repeated, "unchanged": done.unchanged}
-        print_json(entry_json(done.entry, ledger.keyring) | facts)
-    elif not quiet:
-        typer.echo(said_of(done, skips=guards.skip_unchanged))
-    if not quiet:
-        _note_unchanged(done, guards)
-
-
-def _note_unchanged(done: Appended, guards: Guards) -> None:
-    if done.unchanged and not guards.skip_unchanged:
-        note(
-            f"version {done.entry.version} says nothing that version {done.entry.version - 1}"
-            " didn't; --skip-unchanged leaves such a version out"
-        )
-
-
-def _read_document(file: str, *, as_document: bool) -> dict[str, Any]:
-    # One byte more than an entry can ever need shows that the file is too large.
-    data = read_input(file, MAX_BYTES * 8 + 1)
-    if len(data) > MAX_BYTES * 8:
-        raise InvalidError(f"{file} is too large: an entry has at most {MAX_BYTES:,} bytes")
-    document = _decode(data, "standard input" if file == "-" else file)
-    if not isinstance(document, dict):
-        raise InvalidError(
-            f"{file}: not a JSON object", hint='write the document as {"name": value, …}'
-        )
-    if not as_document:
-        check_own_document(document)
-    return document
-
-
-def _decode(data: bytes, where: str) -> Any:
-    try:
-        return decode(data)
-    except MalformedError as error:
-        raise type(error)(f"{where}: {error}", hint=error.hint) from None
 
 
 def _check_chain(ledger: Ledger, title_number: str, *, wanted: bool) -> None:
@@ -382,23 +328,3 @@ def _find_base(
     if first:
         return ledger.entry(title_number, first.parent) if first.parent else None, ANY
     return head, head.address
-
-
-def _show_preview(
-    done: Appended, ledger: Ledger, guards: Guards, *, as_json: bool, quiet: bool
-) -> None:
-    entry = done.entry
-    head = ledger.entry(entry.title_number, entry.parent) if entry.parent else None
-    differing = changes(head.document if head else {}, entry.document)
-    if as_json:
-        shown = entry_json(entry, ledger.keyring)
-        del shown["address"]  # the real one differs, as it has a later time
-        print_json(shown | {"dry_run": True, "changes": [change_json(c) for c in differing]})
-    if as_json or quiet:
-        return
-    typer.echo("dry run: nothing was written; this would be registered:")
-    for line in list(entry_lines(entry, ledger.keyring))[1:]:
-        typer.echo(line)
-    for line in change_lines(differing):
-        typer.echo(f"  {line}")
-    _note_unchanged(done, guards)

@@ -42,6 +42,9 @@ def show(
     *,
     effective: EffectiveOption = None,
     recorded: RecordedOption = None,
+    document: Annotated[
+        bool, typer.Option("--document", help="Only the document, as 'ledger append' takes it.")
+    ] = False,
     store: StoreOption = None,
     as_json: JsonOption = False,
     quiet: QuietOption = False,
@@ -54,7 +57,12 @@ def show(
     with open_ledger(store) as ledger:
         answer, stand = find_judged(ledger, title_number, revision, effective, recorded)
         entry = ledger.history.read_text(answer.entry)
-        if as_json:
+        if document:
+            if as_json:
+                print_json(entry.document)
+            elif not quiet:
+                pager(document_lines(entry.document))
+        elif as_json:
             shown = entry_json(entry, ledger.keyring) | stand_members(stand)
             if answer.passed_over:
                 shown["passed_over"] = [

@@ -7,6 +7,7 @@ import os
 import tempfile
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -250,13 +251,13 @@ def test_a_change_is_made_to_the_head_that_was_read_and_to_no_other(
     """Another writer between reading the head and appending must not be undone."""
     from cli.commands import append
 
-    def slowly(document: dict[str, object], settings: list[str]) -> dict[str, object]:
+    def slowly(*edits: Any) -> dict[str, object]:
         monkeypatch.undo()
         title(f"append {TITLE} --set proprietor=Hedy")
-        return original(document, settings)
+        return original(*edits)
 
-    original = append.apply_settings
-    monkeypatch.setattr(append, "apply_settings", slowly)
+    original = append.apply_edits
+    monkeypatch.setattr(append, "apply_edits", slowly)
     said = title.fails(11, f"append {TITLE} --set charge=none --reference case-9")
     assert "head moved from" in said
     assert title(f"show {TITLE} --json").json["document"]["proprietor"] == "Hedy"
