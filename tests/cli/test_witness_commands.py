@@ -437,7 +437,7 @@ def test_a_checkpoint_that_nobody_of_ours_signed_is_no_pin(logged: Shell) -> Non
     logged.fails(20, f"verify {TITLE} --since kept")
     kept.write_text("a note\n")
     logged.fails(65, f"verify {TITLE} --since kept")
-    assert "not an address" in logged.fails(65, f"verify {TITLE} --since nothing")
+    assert "not a revision" in logged.fails(65, f"verify {TITLE} --since nothing")
     logged.fails(2, "verify --since kept")
 
 
