@@ -50,6 +50,9 @@ CREATE TABLE entries (
     stands INTEGER NOT NULL,    -- 0: void
     standing TEXT NOT NULL,     -- how it stands, in words; empty: it simply counts
     words TEXT NOT NULL,        -- what a search finds it by
+    role TEXT AS (CASE          -- what it does to its title; null: that goes on
+        WHEN version = 1 THEN 'begins'
+        WHEN status = 'closed' AND kind <> 'rectification' THEN 'closes' END),
     UNIQUE (title_number, version)
 );
 CREATE INDEX entries_by_reference ON entries (reference) WHERE reference <> '';
@@ -151,4 +154,17 @@ SELECT reference, parts, count(DISTINCT part) AS found, count(DISTINCT part) = p
     group_concat(title_number, ' ') AS titles
 FROM (SELECT * FROM entries WHERE stands AND parts > 1 ORDER BY reference, part, title_number)
 GROUP BY reference, parts;
+CREATE VIEW moves AS
+WITH part_of AS (
+    SELECT reference, title_number, coalesce(min(role), 'goes on') AS role
+    FROM entries WHERE stands AND parts > 1 GROUP BY reference, title_number
+), moved AS (
+    SELECT *, max(role = 'begins') OVER one AS begins, max(role = 'closes') OVER one AS closes
+    FROM part_of WINDOW one AS (PARTITION BY reference)
+)
+SELECT reference, source.title_number AS came_from, target.title_number AS went_into
+FROM moved AS source JOIN moved AS target USING (reference)
+WHERE came_from <> went_into AND (source.begins OR source.closes)
+AND source.role = iif(source.closes, 'closes', 'goes on')
+AND target.role = iif(source.begins, 'begins', 'goes on');
 """  # noqa: S608 -- no values
