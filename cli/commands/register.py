@@ -188,8 +188,7 @@ def registration(
             )
         unlogged = _unlogged(ledger, found)
         if as_json:
-            more = {} if unlogged is None else {"unlogged": [list(each.part) for each in unlogged]}
-            print_json(registration_json(found) | more)
+            print_json(registration_json(found, unlogged))
         elif not quiet:
             pager(_lines(found, unlogged))
     for part in found.conflicts:

@@ -159,9 +159,13 @@ def spell_parts(parts: Iterable[tuple[int, int]]) -> str:
     return ", ".join(f"{i} of {n}" for i, n in parts)
 
 
-def registration_json(found: Registration) -> dict[str, Any]:
-    """Return a registration as a JSON object."""
+def registration_json(
+    found: Registration, unlogged: Iterable[Entry] | None = None
+) -> dict[str, Any]:
+    """Return a registration as a JSON object; ``unlogged``: what the log lacks, if there is one."""
+    more = {} if unlogged is None else {"unlogged": [list(entry.part) for entry in unlogged]}
     return {
+        **more,
         "reference": found.reference,
         "complete": found.is_complete,
         "entries": [

@@ -13,6 +13,7 @@ from ledger.errors import (
     InvalidError,
     LedgerError,
     NotFoundError,
+    OriginNotPinned,
     TrustError,
 )
 from ledger.format.layout import head_key, sealed_key
@@ -25,7 +26,7 @@ from ledger.tlog.objects import Leaf, leaf_of
 from ledger.tlog.tiles import WIDTH
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Iterable, Sequence
 
     from ledger.format.entry import Entry
     from ledger.ledger import Ledger
@@ -155,6 +156,24 @@ class LogView:
             f"version {entry.version} of {entry.title_number} is not in the log yet",
             hint="try again after the next seal",
         )
+
+    def lacks(self, entries: Iterable[Entry]) -> tuple[Entry, ...] | None:
+        """Return which entries nothing shows to be in the log; None: there is none to go by.
+
+        ``Log.lacks`` searches all leaves. This looks where the titles' records say, and at the
+        newest leaves, and proves what it finds.
+        """
+        try:
+            signed = self._log.checkpoint()
+        except (NotFoundError, OriginNotPinned):
+            return None
+        leaves = {leaf_of(entry): entry for entry in entries}
+        rest = [leaf for leaf in leaves if not self._reader.recorded_receipt(leaf, signed)]
+        size = signed.checkpoint.size
+        found = self._reader.search(rest, size, size, most=TILES_OF_A_PAGE) if rest else {}
+        for leaf, index in found.items():
+            self._reader.prove(leaf, index, signed)
+        return tuple(leaves[leaf] for leaf in rest if leaf not in found)
 
     def _find(self, leaf: Leaf, signed: SignedCheckpoint) -> LogPlace:
         place = self._places([leaf], signed, 0)[leaf.address]

@@ -90,6 +90,7 @@ CORS_SHOWN = [
     "Ledger-Objects",
     "Ledger-Passed-Over",
     "Ledger-Standing",
+    "Ledger-Status",
     "Ledger-Unchanged",
     "Link",
     "Location",

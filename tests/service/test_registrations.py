@@ -2,19 +2,25 @@
 
 from __future__ import annotations
 
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import pytest
 
 from ledger import Draft
 from ledger.errors import StoreUnavailable
-from ledger.format.layout import head_key
+from ledger.format.layout import SEALED, head_key, pending_prefix, sealed_key
 from ledger.service import parse_tokens
 from ledger.stores import MemoryStore
 from ledger.testing import memory_ledger
+from ledger.tlog.objects import SealedRecord
+from tests.sealing.sealers import Sealer, ledger_in
 from tests.service.client import HTML, Client, problem
 from tests.service.test_pages import check
+from tests.tampering import objects_of
 from tests.wrappers import Wrapper
+
+if TYPE_CHECKING:
+    from pathlib import Path
 
 R = "APP 7/26 <é>"
 PATH = "/registrations/APP%207%2F26%20%3C%C3%A9%3E"
@@ -194,3 +200,41 @@ def test_a_page_names_two_entries_of_one_part(client: Client) -> None:
     client.ledger.submit(Draft("P9", {}, reference=R, part=(2, 3)))
     assert "More than one entry is part 2 of 3" in client.get(PATH, headers=HTML).text
     assert client.get(PATH).json()["conflicts"] == [[2, 3]]
+
+
+def test_what_the_log_lacks_is_named_until_it_is_sealed(tmp_path: Path) -> None:
+    ledger = ledger_in(store := MemoryStore())
+    client, sealer = Client(ledger), Sealer(tmp_path)
+    ledger.append("P1", {"area": 100})
+    sealer.seal(store, genesis=True)
+    client.post("/registrations", BODY)
+    assert client.get(PATH).json()["unlogged"] == [[1, 3], [2, 3], [3, 3]]
+    assert "P3 version 1. What was registered" in client.get(PATH, headers=HTML).text
+    marker = next(store.list(pending_prefix("P3")))
+    store.delete(marker)  # somebody keeps it out of the log
+    sealer.seal(store)
+    assert client.get(PATH).json()["unlogged"] == [[3, 3]]
+    assert client.get(PATH).json()["complete"]
+    # Without records, the leaves are searched. A record that points elsewhere shows nothing.
+    left = {key: data for key, data in objects_of(store).items() if not key.startswith(SEALED)}
+    head = ledger.head("P3")
+    left[sealed_key("P3")] = SealedRecord(head.version, head.address, (0,)).encode()
+    store.__init__()  # type: ignore[misc]
+    store.create_many(left.items())
+    assert client.get(PATH).json()["unlogged"] == [[3, 3]]
+
+
+def test_without_a_log_nothing_is_said_of_one(client: Client) -> None:
+    client.post("/registrations", BODY)
+    assert "unlogged" not in client.get(PATH).json()
+
+
+def test_a_header_says_what_the_title_is(client: Client) -> None:
+    client.post("/registrations", BODY)
+    for path, status in (
+        ("/titles/P1", "closed"),
+        ("/titles/P1?effective=today", "closed"),
+        ("/titles/P1?version=1", "open"),
+        ("/titles/P2", "open"),
+    ):
+        assert client.get(path).headers["Ledger-Status"] == status

@@ -200,7 +200,7 @@ TITLE = _read(
     "Title",
     "One version of the title; Link names the one in force today, if that is another",
     *("Ledger-Address", "Ledger-Effective", "Ledger-Effective-Until", "Ledger-Future", "Link"),
-    *("Ledger-Standing", "Ledger-Passed-Over"),
+    *("Ledger-Status", "Ledger-Standing", "Ledger-Passed-Over"),
     problems=TEXT_OF_A_TITLE,
 )
 APPEND = _write("append", "DocumentOfTitle")

@@ -315,7 +315,13 @@ SCHEMAS: dict[str, Schema] = {
                 ),
                 "description": "What each title came from and went into by this registration.",
             },
-        }
+        },
+        {
+            "unlogged": {
+                **_array(PART),
+                "description": "Parts that nothing shows to be in the log; absent: there is none.",
+            },
+        },
     ),
     "Finding": _object(
         {
@@ -462,6 +468,10 @@ HEADERS: dict[str, Schema] = {
         "schema": {"const": "yes"},
         "description": "The question is about the future: what is registered by then may change"
         " the answer.",
+    },
+    "Ledger-Status": {
+        "schema": {"enum": list(STATUSES)},
+        "description": "What the title is from the version shown on.",
     },
     "Ledger-Standing": {
         "schema": TEXT,

@@ -312,9 +312,9 @@ class Pages:
             pin=pin,
         )
 
-    def registration(self, found: Registration) -> str:
-        """What an application changed, of all titles, and what is missing."""
-        return self._render("registration.html", found=found)
+    def registration(self, found: Registration, unlogged: Sequence[Entry]) -> str:
+        """What an application changed, of all titles, and what is missing, or not in the log."""
+        return self._render("registration.html", found=found, unlogged=unlogged)
 
     def trust(self, *, shown: dict[str, Any], trust: Trust, findings: Sequence[Finding]) -> str:
         """Whose keys count, by the newest trust file; ``shown`` is the file as JSON has it."""

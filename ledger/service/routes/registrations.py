@@ -108,8 +108,10 @@ class RegistrationRoutes:
                     f"no entry has the reference {reference!a:.300}",
                     hint="a reference is compared as it is written",
                 )
+            unlogged = self._context.log.lacks(found.entries)
             if self._context.wants_html(request.scope):
-                return html(request, self._context.pages(request.scope).registration(found))
-            return answer(request, to_json(registration_json(found)))
+                page = self._context.pages(request.scope).registration(found, unlogged or ())
+                return html(request, page)
+            return answer(request, to_json(registration_json(found, unlogged)))
 
         return await self._context.run("registration", read)

@@ -145,7 +145,7 @@ class TitleRoutes:
                 self._context.log.check_head(title_number, None if asked else entry)
             named = {"Ledger-Address": entry.address, **_standing(stand)}
             if stand.stands is not False:  # else it holds on no day
-                named |= _effective(entry)
+                named |= _effective(entry) | {"Ledger-Status": entry.status}
             if found.passed_over:
                 named["Ledger-Passed-Over"] = _passed_over(found.passed_over)
             if found.is_future:
