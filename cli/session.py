@@ -13,7 +13,9 @@ from cli.config import FOUND, load_config
 from cli.keys import own_key
 from cli.terminal.output import note
 from ledger import Answer, Ledger, NotStanding, OutcomeUnknown, StoreError, TrustError
+from ledger.format.law import find_in_law
 from ledger.format.standing import STANDS
+from ledger.format.times import as_bound, parse_bound, parse_time
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -21,10 +23,12 @@ if TYPE_CHECKING:
 
     from cli.config import Config
     from ledger import Entry, Keyring, Stand
+    from ledger.format.times import Bound
 
 __all__ = [
     "check_place",
     "count_registrars",
+    "find_base",
     "find_entry",
     "find_judged",
     "find_title",
@@ -114,6 +118,32 @@ def find_judged(
     for entry, stand in answer.passed_over:
         note(f"passed over: version {entry.version} ({stand.words})")
     return answer, STANDS
+
+
+def find_base(
+    ledger: Ledger, head: Entry, effective: str | None, first: Entry | None = None
+) -> Entry:
+    """Return the entry that a change on top of this head is made from; it has its text.
+
+    That is what is in law when the new version begins, or else today: the newest one may be about a
+    time that is over, or still to come. ``first``: this repeats that entry's append.
+    """
+    now = ledger.clock()
+    # If that clock is ahead of this one, the new version is recorded at the same time.
+    now = max(now, parse_time(head.recorded_at).astimezone(now.tzinfo))
+    begins = parse_bound(effective) if effective else as_bound(now)
+    above = head.version + 1
+    if first:
+        above, begins, now = first.version, first.begins, parse_time(first.recorded_at)
+
+    def find(day: Bound) -> Entry | None:
+        entries = ledger.history.standing_entries(head)
+        return find_in_law((entry for entry in entries if entry.version < above), day)
+
+    base = find(begins) or find(as_bound(now)) or ledger.entry(head.title_number, f"v{above - 1}")
+    if base.version < head.version and not first:
+        note(f"made from version {base.version}, which was in law, not from the newest one")
+    return ledger.history.read_text(base)
 
 
 def note_in_force(ledger: Ledger, head: Entry) -> None:

@@ -35,7 +35,7 @@ from cli.options import (
     TrustClockOption,
 )
 from cli.receipts import waiting
-from cli.session import open_ledger
+from cli.session import find_base, open_ledger
 from ledger import ANY, IntegrityError, NotFoundError
 from ledger.errors import StoreUnavailable
 from ledger.format.entry import CLOSED, KINDS, OPEN
@@ -95,7 +95,7 @@ DelimiterOption = Annotated[
 ]
 UnsetOption = Annotated[
     list[str] | None,
-    typer.Option("--unset", metavar="NAME", help="Take a member out of the newest document."),
+    typer.Option("--unset", metavar="NAME", help="Take a member out of the document."),
 ]
 MergeOption = Annotated[
     str | None,
@@ -110,7 +110,7 @@ SetOption = Annotated[
     typer.Option(
         "--set",
         metavar="NAME=TEXT|NAME:=JSON",
-        help="Change a member of the newest document; /a/0/b is a place inside.",
+        help="Change a member of the document in law then; /a/0/b is a place inside.",
     ),
 ]
 CloseOption = Annotated[bool, typer.Option("--close", help="Close the title.")]
@@ -186,9 +186,10 @@ def append(
 ) -> int:
     """Register a new version of a title.
 
-    The document comes from FILE, or is the newest one with --merge, --set and --unset
-    applied, in this order. A document from a file goes on top of whatever is there, unless --parent
-    or --new is given. One made of the newest only goes on top of the version it was made from.
+    The document comes from FILE, or is the one in law when this version begins, with --merge, --set
+    and --unset applied, in this order. A document from a file goes on top of whatever is there,
+    unless --parent or --new is given. One made with these options only goes on top of the newest
+    version that was read.
 
     With --batch, registers many versions from one file. All of it is checked before any is
     appended. The same file can be appended again: what is there already stays as it is.
@@ -233,7 +234,7 @@ def append(
         if parent is not None:
             expected = parent if is_address(parent) else ledger.entry(title_number, parent).address
         if given is None:
-            base, head = _find_base(ledger, title_number, reference, new=new)
+            base, head = _find_base(ledger, title_number, reference, effective, new=new)
             expected = head if parent is None else expected
             patch = read_document(merge) if merge else None
             given = apply_edits(base.document if base else {}, settings, removals, patch)
@@ -307,12 +308,12 @@ def _check_chain(ledger: Ledger, title_number: str, *, wanted: bool) -> None:
 
 
 def _find_base(
-    ledger: Ledger, title_number: str, reference: str, *, new: bool
+    ledger: Ledger, title_number: str, reference: str, effective: str | None, *, new: bool
 ) -> tuple[Entry | None, str | Anything | None]:
     """Return the entry that --set changes, and the parent that the append must have.
 
-    That is the head and no other, so that nobody else's change is undone. If the chain has the
-    reference already, this is a repeat, and changes what the first append changed.
+    The parent is the head and no other, so that nobody else's change is undone. If the chain has
+    the reference already, this is a repeat, and changes what the first append changed.
     """
     try:
         head = ledger.head(title_number)
@@ -322,9 +323,9 @@ def _find_base(
         check_new(ledger.history, title_number)  # a head that was lost is another error
         raise NotFoundError(
             f"no such title: {title_number}",
-            hint="--set changes the newest version; if the title is to be made, add --new",
+            hint="--set changes what is there; if the title is to be made, add --new",
         ) from None
-    first = reference and ledger.history.find_reference(head, reference, (1, 1))
+    first = ledger.history.find_reference(head, reference, (1, 1)) if reference else None
     if first:
-        return ledger.entry(title_number, first.parent) if first.parent else None, ANY
-    return head, head.address
+        return find_base(ledger, head, effective, first) if first.parent else None, ANY
+    return find_base(ledger, head, effective), head.address

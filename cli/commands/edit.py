@@ -34,7 +34,7 @@ from cli.options import (
     TitleArgument,
     complete_revision,
 )
-from cli.session import open_ledger
+from cli.session import find_base, open_ledger
 from cli.terminal.output import document_lines
 from ledger import Draft, InvalidError, LedgerError
 from ledger.format.canonical import encode
@@ -65,7 +65,7 @@ def edit(
     quiet: QuietOption = False,
     debug: DebugOption = False,
 ) -> None:
-    """Change the newest document in your editor, and register it.
+    """Change the document in law in your editor, and register it.
 
     The editor is that of VISUAL or EDITOR. Nothing is registered if the document is left as it is,
     or if somebody else has registered a version meanwhile. What you wrote is kept if it can't be
@@ -74,9 +74,10 @@ def edit(
     draft = _drafting(message, reference, author, effective, effective_until, kind)
     shown = Shown(as_json, quiet, dry_run)
     with open_ledger(store, key=key, sign=True, schema=schema) as ledger:
-        head = ledger.history.read_text(ledger.head(title_number))
-        with _edited(head) as document:
-            _check_changed(document, head)
+        head = ledger.head(title_number)
+        base = find_base(ledger, head, effective)
+        with _edited(base, head.address) as document:
+            _check_changed(document, base)
             register(ledger, draft(title_number, document), head.address, shown)
 
 
@@ -144,19 +145,19 @@ def _check_changed(document: dict[str, Any], head: Entry) -> None:
 
 
 @contextmanager
-def _edited(head: Entry) -> Iterator[dict[str, Any]]:
+def _edited(base: Entry, parent: str) -> Iterator[dict[str, Any]]:
     """Let the user edit a document, and give what becomes of it; keep the file if that fails."""
-    descriptor, name = tempfile.mkstemp(prefix=f"{head.title_number}-", suffix=".json")
+    descriptor, name = tempfile.mkstemp(prefix=f"{base.title_number}-", suffix=".json")
     file = Path(name)
     with os.fdopen(descriptor, "w", encoding="utf-8") as out:
-        out.writelines(f"{line}\n" for line in document_lines(head.document))
+        out.writelines(f"{line}\n" for line in document_lines(base.document))
     before = file.read_bytes()
     try:
         _run_editor(file)
         yield read_document(name, as_document=True)
     except LedgerError as error:
         if file.read_bytes() != before:
-            again = f"ledger append {head.title_number} {shlex.quote(name)} --parent {head.address}"
+            again = f"ledger append {base.title_number} {shlex.quote(name)} --parent {parent}"
             kept = f"what you wrote is kept; once it is right: {again}"
             error.hint = f"{error.hint}; {kept}" if error.hint else kept
             raise

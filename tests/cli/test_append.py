@@ -423,3 +423,29 @@ def test_with_verify_nothing_is_ever_put_on_a_damaged_chain(title: Shell) -> Non
     assert "--verify" in title.fails(2, "append --batch lines --verify")
     entry.write_bytes(sound)
     title(f"append {TITLE} --verify --set n:=2")
+
+
+def test_set_changes_what_is_in_law_when_the_version_begins(shell: Shell) -> None:
+    shell("append P1 --new --set owner=Ada --effective 1995-06-01 -q")
+    shell("append P1 --set owner=Bob --set area:=5 --effective 2024-01-01 -q")
+    period = "--kind rectification --effective 2010-05-01 --effective-until 2024-01-01"
+    shell(f"append P1 --set owner=Eva {period} -q")
+    assert shell("show P1 --json").json["document"] == {"owner": "Eva"}
+    mortgage = "append P1 --set charge=Bank --reference APP-1"
+    said = shell(mortgage)
+    assert "made from version 2, which was in law" in said.err
+    assert shell("show P1 --json").json["document"] == {"area": 5, "charge": "Bank", "owner": "Bob"}
+    shell("append P1 --set owner=Zoe --effective 2099-01-01 -q")
+    assert "there already" in shell(mortgage).out
+    shell("append P1 --set area:=6 -q")
+    assert shell("show P1 --json").json["document"]["owner"] == "Bob"
+    # Nothing was in law before 1995: what is in law now is the best there is.
+    shell("append P1 --set area:=7 --effective 1990 --effective-until 1995-06-01 -q")
+    assert shell("show P1 --json").json["document"]["owner"] == "Bob"
+
+
+def test_set_changes_the_newest_version_if_its_clock_was_ahead(shell: Shell) -> None:
+    now = datetime.now(UTC)
+    shell.append_at(now - timedelta(days=1), now + timedelta(minutes=2))
+    shell(f"append {TITLE} --set owner=Ada -q")
+    assert shell(f"show {TITLE} --json").json["document"] == {"n": 2, "owner": "Ada"}

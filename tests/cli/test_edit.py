@@ -125,3 +125,13 @@ def test_a_merge_is_that_of_the_rfc(
     target: dict[str, object], patch: dict[str, object], result: dict[str, object]
 ) -> None:
     assert apply_edits(target, None, None, patch) == result
+
+
+def test_what_is_in_law_is_edited_and_not_a_corrected_past(title: Shell) -> None:
+    period = "--kind rectification --effective 2010 --effective-until 2011"
+    title(f"append {TITLE} - {period} -q", stdin=b'{"charge": "Bank", "owner": "long ago"}')
+    environment = editor(title, "text = text.replace('Bank', 'A bank')")
+    said = title(f"edit {TITLE}", **environment)
+    assert "made from version" in said.err
+    assert document(title)["charge"] == "A bank"
+    assert "owner" not in document(title)
