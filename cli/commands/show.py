@@ -28,7 +28,9 @@ from cli.terminal.output import (
     whole_output,
 )
 from ledger import LedgerError
+from ledger.format.entry import CLOSED
 from ledger.format.standing import stand_json
+from ledger.registrations.registration import role_of
 
 if TYPE_CHECKING:
     from ledger import Entry, Ledger
@@ -85,20 +87,33 @@ def show(
 
 
 def _origins(ledger: Ledger, entry: Entry) -> dict[str, tuple[str, ...]]:
-    """Return what the title came from and went into by the registration that the entry is of."""
-    if entry.part[1] == 1:
-        return {}
+    """Return what the title came from and went into by the registration that the entry is of.
+
+    Of a closed title, that is the one that closed it: the record may have been rectified since.
+    """
+    title_number = entry.title_number
     try:
+        if entry.status == CLOSED and role_of(entry) != "closes":
+            entry = _closing(ledger, entry)
+        if entry.part[1] == 1:
+            return {}
         found = ledger.registration(entry.reference)
     except LedgerError as error:
         note(f"what else its registration changed can't be read: {error}")
         return {}
-    title_number = entry.title_number
     named = {
         "came_from": found.came_from(title_number),
         "went_into": found.went_into(title_number),
     }
     return {what: titles for what, titles in named.items() if titles}
+
+
+def _closing(ledger: Ledger, entry: Entry) -> Entry:
+    """Return the entry that closed the title, at or below this one; this one if none did."""
+    for each, stand in ledger.history.judged_log(entry.title_number, "HEAD"):
+        if stand.stands and each.version <= entry.version and role_of(each):
+            return each
+    return entry
 
 
 def cat(

@@ -137,3 +137,14 @@ def test_bad_lines_are_named_and_nothing_is_written(split: Shell) -> None:
         assert f"line {number}: " in refused
         assert why in refused
     assert split("titles").lines == ["P1"]
+
+
+def test_a_title_that_was_rectified_once_it_was_closed_still_says_what_it_went_into(
+    split: Shell,
+) -> None:
+    split("register parts.jsonl --reference APP -q")
+    period = "--kind rectification --effective 2010 --effective-until 2011"
+    split(f"append P1 --set area:=99 {period} -q")
+    assert split("show P1 --json").json["went_into"] == ["P2", "P3"]
+    assert "Went into: P2, P3" in split("show P1").lines
+    assert "went_into" not in split("show P1 v1 --json").json
