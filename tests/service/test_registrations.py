@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from typing import TYPE_CHECKING, Any
 
 import pytest
@@ -238,3 +239,33 @@ def test_a_header_says_what_the_title_is(client: Client) -> None:
         ("/titles/P2", "open"),
     ):
         assert client.get(path).headers["Ledger-Status"] == status
+
+
+def test_a_page_says_what_a_title_that_goes_on_took_in_and_gave_away(client: Client) -> None:
+    def register(reference: str, *parts: dict[str, Any]) -> None:
+        body = {"reference": reference, "parts": parts}
+        assert client.post("/registrations", body).status_code == 201
+
+    closed = {"title_number": "P3", "document": {"area": 0}, "status": "closed"}
+    client.post("/registrations", BODY)
+    register("merger", {"title_number": "P2", "document": {"area": 100}}, closed)
+    register("transfer", *({"title_number": t, "document": {"area": 50}} for t in ("P2", "P4")))
+    client.ledger.append("P2", {"area": 50, "charge": "Bank"})
+    page = " ".join(re.sub(r"<[^>]*>", "", client.get("/titles/P2", headers=HTML).text).split())
+    for said in ("Came from P1, by", "Came from P3, by", "Went into P4, by"):
+        assert said in page
+
+
+def test_a_page_says_that_a_registration_is_incomplete_or_can_not_be_read(client: Client) -> None:
+    client.ledger.submit(Draft("P1", {"area": 99}, reference=R, part=(1, 2)))
+    page = shown(client.get("/titles/P1", headers=HTML).text)
+    assert "Part of the registration" in page
+    assert "which is incomplete" in page
+    client.ledger.submit(Draft("P2", {"area": 1}, reference=R, part=(2, 2)))
+    key = head_key("P2")
+    head = client.ledger.store.get(key)
+    assert head
+    client.ledger.store.replace(key, b"{}", head.version)
+    page = shown(client.get("/titles/P1", headers=HTML).text)
+    assert "What else the registration" in page
+    assert "could not be read" in page

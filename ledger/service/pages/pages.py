@@ -51,6 +51,7 @@ HERE = Path(__file__).parent
 NO_LOG = LogSummary()
 NO_ORDERS: dict[int, Entry] = {}
 NO_STANDS: Mapping[str, Stand] = MappingProxyType({})
+NO_ORIGINS: Mapping[str, Registration | None] = MappingProxyType({})
 """No entry needs a word on how it stands: each simply counts."""
 
 """Findings of entries that are as they were signed, by a key that counted no more."""
@@ -213,7 +214,7 @@ class Pages:
         stands: Mapping[str, Stand] = NO_STANDS,
         orders: Orders = NO_ORDERS,
         log: LogSummary = NO_LOG,
-        origins: Sequence[Registration] = (),
+        origins: Mapping[str, Registration | None] = NO_ORIGINS,
     ) -> str:
         """A title as one of its entries has it: ``head``, or an older one, and marked as such.
 
@@ -312,7 +313,7 @@ class Pages:
             pin=pin,
         )
 
-    def registration(self, found: Registration, unlogged: Sequence[Entry]) -> str:
+    def registration(self, found: Registration, unlogged: Sequence[Entry] = ()) -> str:
         """What an application changed, of all titles, and what is missing, or not in the log."""
         return self._render("registration.html", found=found, unlogged=unlogged)
 

@@ -81,6 +81,8 @@ PAGE_DOCUMENTS = 1 << 20
 """How many bytes of entries are compared for a page. JSON compares all."""
 MAX_PASSED_OVER = 50
 """How many versions a header names. A proxy refuses what is longer than 8 KiB, mostly."""
+MAX_ORIGINS = 5
+"""How many registrations a title's page reads: each reads all titles that it changed."""
 PREFIX = re.compile(r"[0-9a-f]{4,64}")
 # The head is read once, so that both sides of a comparison come from the same state.
 HEAD = re.compile(r"\A(?:HEAD|@(?!\{))")
@@ -238,15 +240,17 @@ class TitleRoutes:
             return law._replace(in_force=in_force, is_known=True)
         return law
 
-    def _origins(self, entries: list[Entry]) -> list[Registration]:
-        """The registrations by which a title began, or closed, among these entries: two at most."""
-        references = dict.fromkeys(
-            each.reference for each in entries if each.part[1] > 1 and role_of(each)
-        )
-        found: list[Registration] = []
-        for reference in list(references)[:2]:
+    def _origins(self, entries: list[Entry]) -> dict[str, Registration | None]:
+        """The registrations that these entries are parts of; None: it can't be read.
+
+        Those that began or closed the title come first, as only so many are read.
+        """
+        parts = sorted((e for e in entries if e.part[1] > 1), key=lambda e: not role_of(e))
+        found: dict[str, Registration | None] = {}
+        for reference in list(dict.fromkeys(part.reference for part in parts))[:MAX_ORIGINS]:
+            found[reference] = None
             with suppress(LedgerError):  # another title may be damaged
-                found.append(find_registration(self._ledger.history, reference, MANY_NAMES))
+                found[reference] = find_registration(self._ledger.history, reference, MANY_NAMES)
         return found
 
     async def entries(
