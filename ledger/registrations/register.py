@@ -34,7 +34,7 @@ from ledger.errors import (
     ReferenceConflict,
     RegistrationIncomplete,
 )
-from ledger.format.entry import MAX_PARTS
+from ledger.format.entry import CLOSED, MAX_PARTS
 from ledger.local.parallel import in_chunks
 from ledger.registrations.registration import find_registration, spell_parts
 from ledger.stores.base import Blob
@@ -57,7 +57,7 @@ if TYPE_CHECKING:
 
     from ledger.format.entry import Entry
     from ledger.titles.append import Anything, Pen
-    from ledger.titles.history import History
+    from ledger.titles.history import Head, History
 
 __all__ = ["give_up", "register"]
 
@@ -190,6 +190,7 @@ def _prepare(
         try:
             head = tip.head()
             part.done = prepare(history, pen, part.draft, part.parent, guards, tip)
+            _check_begun(part, head)
         except LedgerError as error:
             part.error = error
             return
@@ -202,6 +203,17 @@ def _prepare(
             tip.grow(entry, Blob(entry.data, ""))  # as if it were the head by now
         if parent is not ANY:
             parent = entry.address
+
+
+def _check_begun(part: _Part, head: Head | None) -> None:
+    """Refuse to close a title that is not there: its number is mistyped, and another stays open."""
+    draft = part.draft
+    if head or part.parent is None or draft.status != CLOSED or draft.kind == "migration":
+        return
+    raise InvalidError(
+        f"cannot close {draft.title_number}: there is no such title",
+        hint="if it is to begin as a closed one, say so: its parent is null",
+    )
 
 
 def _check_fits(parts: list[_Part]) -> None:

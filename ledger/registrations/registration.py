@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections import Counter
 from dataclasses import dataclass
-from itertools import islice
 from typing import TYPE_CHECKING, Any
 
 from ledger.errors import InvalidError
@@ -22,8 +21,11 @@ if TYPE_CHECKING:
 
 __all__ = ["Registration", "find_registration", "registration_json", "role_of", "spell_parts"]
 
-MAX_NAMES = 10_000
-"""Names of one reference that are looked at. A registration has 1,000 parts at most."""
+MAX_TITLES = 10_000
+"""Titles that are looked at for one reference. A registration has 1,000 parts at most."""
+
+TRIES = 100
+"""Names for each of them, on average: each try that lost a race or was cut off has left one."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -103,18 +105,19 @@ def role_of(entry: Entry) -> str:
     return "closes" if entry.status == CLOSED and not settles else ""
 
 
-def find_registration(history: History, reference: str, most: int = MAX_NAMES) -> Registration:
-    """Read what a reference changed, by ``most`` names at most; see ``Ledger.registration``."""
+def find_registration(history: History, reference: str, most: int = MAX_TITLES) -> Registration:
+    """Read what a reference changed, of ``most`` titles at most; see ``Ledger.registration``."""
     check_reference(reference)
-    names = list(islice(history.store.list(layout.reference_prefix(reference)), most + 1))
-    if len(names) > most:
-        raise InvalidError(
-            f"more than {most:,} names of entries have the reference {reference!a:.80}",
-            hint="'ledger log' shows each title; no registration has so many parts",
-        )
     lowest: dict[str, list[int]] = {}
-    for name in filter(None, map(layout.parse_reference_key, names)):
-        lowest.setdefault(name.title_number, []).append(name.version)
+    for count, key in enumerate(history.store.list(layout.reference_prefix(reference))):
+        if name := layout.parse_reference_key(key):
+            lowest.setdefault(name.title_number, []).append(name.version)
+        if len(lowest) > most or count > most * TRIES:
+            raise InvalidError(
+                f"more than {most:,} titles have the reference {reference!a:.80}, or too many names"
+                " do",
+                hint="'ledger log' shows each title; no registration has so many parts",
+            )
 
     def read(titles: list[str]) -> list[tuple[list[Entry], list[Judged]]]:
         return [_find_in(history, title, reference, lowest[title]) for title in titles]

@@ -23,6 +23,7 @@ from ledger.errors import (
     TitleClosed,
 )
 from ledger.format.layout import head_key, reference_key
+from ledger.registrations.registration import find_registration
 from ledger.stores import MemoryStore
 from ledger.testing import FixedClock, memory_ledger
 from tests.sealing.sealers import Sealer, ledger_in
@@ -167,6 +168,18 @@ def test_a_part_that_does_not_fit_refuses_all(ledger: Ledger) -> None:
         with pytest.raises(TitleClosed, match="append to P4"):
             ledger.register(split(), reference=R, dry_run=dry_run)
     assert objects_of(ledger.store) == before
+
+
+def test_a_title_that_is_not_there_is_not_closed(ledger: Ledger) -> None:
+    before = objects_of(ledger.store)
+    mistyped = [Draft("P11", {"area": 0}, status="closed"), Draft("P2", {"area": 100})]
+    with pytest.raises(InvalidError, match="cannot close P11: there is no such title"):
+        ledger.register(mistyped, reference=R)
+    assert objects_of(ledger.store) == before
+    ledger.register(mistyped, reference=R, parents={"P11": None})
+    assert all(each.repeated for each in ledger.register(mistyped, reference=R))
+    taken_over = [Draft(f"H{i}", {}, kind="migration", status="closed") for i in range(2)]
+    assert len(ledger.register(taken_over, reference="old register")) == 2
 
 
 def test_a_parent_that_is_not_the_head_refuses_all(ledger: Ledger) -> None:
@@ -385,6 +398,19 @@ def test_a_name_that_is_in_no_chain_means_nothing(ledger: Ledger) -> None:
     ):
         ledger.store.create(reference_key(R, title, version, address), b"")
     assert places(ledger.registration(R).entries) == SPLIT
+
+
+def test_names_that_lost_tries_left_do_not_hide_a_registration(ledger: Ledger) -> None:
+    ledger.register(split(), reference=R)
+    for i in range(200):
+        ledger.store.create(reference_key(R, "P1", 2, f"{i:064x}"), b"")
+    assert find_registration(ledger.history, R, most=4).is_complete
+    with pytest.raises(InvalidError, match="more than 3 titles"):
+        find_registration(ledger.history, R, most=3)
+    for i in range(200, 500):
+        ledger.store.create(reference_key(R, "P1", 2, f"{i:064x}"), b"")
+    with pytest.raises(InvalidError, match="or too many names"):
+        find_registration(ledger.history, R, most=4)
 
 
 def test_a_name_is_not_believed_about_its_reference(ledger: Ledger) -> None:

@@ -16,8 +16,8 @@ from ledger.service.http.errors import RequestError
 __all__ = [
     "MANY_CHANGES",
     "MANY_ENTRIES",
-    "MANY_NAMES",
     "MANY_TITLES",
+    "TITLES_OF_A_REFERENCE",
     "Address",
     "AddressOrPrefix",
     "After",
@@ -48,8 +48,8 @@ MANY_ENTRIES = 20
 """Entries on a page. Each takes one read."""
 MANY_TITLES = 100
 MANY_CHANGES = 100
-MANY_NAMES = 2000
-"""Entries of one reference that an answer looks at: twice what a registration can have."""
+TITLES_OF_A_REFERENCE = 2000
+"""Titles of one reference that an answer looks at: twice what a registration can have."""
 
 NUMBER = re.compile(r"[1-9][0-9]{0,15}")
 

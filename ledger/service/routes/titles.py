@@ -33,7 +33,7 @@ from ledger.service.http.answers import answer, html, to_json
 from ledger.service.http.bodies import representation
 from ledger.service.http.parameters import (
     MANY_ENTRIES,
-    MANY_NAMES,
+    TITLES_OF_A_REFERENCE,
     Address,
     AddressOrPrefix,
     Effective,
@@ -250,7 +250,9 @@ class TitleRoutes:
         for reference in list(dict.fromkeys(part.reference for part in parts))[:MAX_ORIGINS]:
             found[reference] = None
             with suppress(LedgerError):  # another title may be damaged
-                found[reference] = find_registration(self._ledger.history, reference, MANY_NAMES)
+                found[reference] = find_registration(
+                    self._ledger.history, reference, TITLES_OF_A_REFERENCE
+                )
         return found
 
     async def entries(
