@@ -514,6 +514,7 @@ class InSQL:
 # -- The same answers ------------------------------------------------------------------------------
 
 TODAY = datetime(2026, 11, 23, 10, tzinfo=UTC)
+FILE = "titles.sqlite"
 WAYS = {"library": InPython, "shell": InTheShell, "service": OverHTTP}
 
 
@@ -527,7 +528,7 @@ def told(tmp_path_factory: pytest.TempPathFactory) -> dict[str, Way | InSQL]:
         for step in STORY:
             way.perform(step)
         way.clock.now = TODAY
-        file = place / "titles.sqlite"
+        file = place / FILE
         way.index(file)
         ways[f"SQL, after the {name}"] = InSQL(file)
     return ways
@@ -555,6 +556,16 @@ def test_each_way_tells_the_same_story(told: dict[str, Way | InSQL]) -> None:
         if (found := getattr(way, ask)(*asked)) != answer
     ]
     assert not wrong, "\n".join(wrong)
+
+
+def test_the_shell_finds_what_an_application_changed(told: dict[str, Way | InSQL]) -> None:
+    way = told["shell"]
+    assert isinstance(way, InTheShell)
+    found = way.run(f"find --reference APP-8 --index {way.folder.parent.parent / FILE}").lines
+    assert found == [
+        "P2  version 5  from 2026-10-01  reference APP-8  part 1 of 2",
+        "P4  version 1  from 2026-10-03  reference APP-8  part 2 of 2",
+    ]
 
 
 def test_each_way_leaves_what_is_half_done_to_be_found(told: dict[str, Way | InSQL]) -> None:

@@ -21,6 +21,7 @@ from cli.session import open_ledger
 from cli.terminal.output import counted, note, pager, print_json
 from cli.terminal.text import printable
 from ledger.format.law import is_future
+from ledger.registrations.registration import spell_parts
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator
@@ -134,6 +135,7 @@ def _line(found: Found) -> str:
     until = f" until {found.effective_until}" if found.effective_until else ""
     facts = [found.title_number, f"version {found.version}", f"from {since}{until}"]
     facts += [f"reference {found.reference}"] if found.reference else []
+    facts += [f"part {spell_parts([found.part])}"] if found.part[1] > 1 else []
     facts += ["closed"] if found.status == "closed" else []
     facts += [f"text erased by version {found.erased_by}"] if found.erased_by else []
     facts += [found.standing] if found.standing else []

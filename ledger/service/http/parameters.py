@@ -14,10 +14,10 @@ from ledger.format.layout import ADDRESS, MAX_TITLE_NUMBER, TITLE_NUMBER
 from ledger.service.http.errors import RequestError
 
 __all__ = [
+    "MANY_CHANGED",
     "MANY_CHANGES",
     "MANY_ENTRIES",
     "MANY_TITLES",
-    "TITLES_OF_A_REFERENCE",
     "Address",
     "AddressOrPrefix",
     "After",
@@ -48,7 +48,7 @@ MANY_ENTRIES = 20
 """Entries on a page. Each takes one read."""
 MANY_TITLES = 100
 MANY_CHANGES = 100
-TITLES_OF_A_REFERENCE = 2000
+MANY_CHANGED = 2000
 """Titles of one reference that an answer looks at: twice what a registration can have."""
 
 NUMBER = re.compile(r"[1-9][0-9]{0,15}")

@@ -19,7 +19,7 @@ from ledger.service.http.answers import JSON_TYPE, answer, html, to_json
 from ledger.service.http.bodies import parse_registration, read_body
 from ledger.service.http.errors import MatchRequired, RequestError
 from ledger.service.http.parameters import (
-    TITLES_OF_A_REFERENCE,
+    MANY_CHANGED,
     Reference,
 )
 from ledger.service.openapi.routes import REGISTER, REGISTRATION
@@ -102,7 +102,7 @@ class RegistrationRoutes:
         """What an application changed: its entries, of all titles, and what is missing."""
 
         def read() -> Response:
-            found = find_registration(self._ledger.history, reference, TITLES_OF_A_REFERENCE)
+            found = find_registration(self._ledger.history, reference, MANY_CHANGED)
             if not found.entries and not found.passed_over:
                 raise NotFoundError(
                     f"no entry has the reference {reference!a:.300}",

@@ -32,8 +32,8 @@ from ledger.registrations.registration import find_registration, role_of
 from ledger.service.http.answers import answer, html, to_json
 from ledger.service.http.bodies import representation
 from ledger.service.http.parameters import (
+    MANY_CHANGED,
     MANY_ENTRIES,
-    TITLES_OF_A_REFERENCE,
     Address,
     AddressOrPrefix,
     Effective,
@@ -250,9 +250,7 @@ class TitleRoutes:
         for reference in list(dict.fromkeys(part.reference for part in parts))[:MAX_ORIGINS]:
             found[reference] = None
             with suppress(LedgerError):  # another title may be damaged
-                found[reference] = find_registration(
-                    self._ledger.history, reference, TITLES_OF_A_REFERENCE
-                )
+                found[reference] = find_registration(self._ledger.history, reference, MANY_CHANGED)
         return found
 
     async def entries(
