@@ -1,5 +1,7 @@
 """The four verbs: ``nox -s tests``, ``slow``, ``lint`` and ``docs``, each in a venv of its own."""
 
+from pathlib import Path
+
 import nox
 
 DOCS = [
@@ -37,6 +39,11 @@ def lint(session: nox.Session) -> None:
     session.run("ruff", "check", ".")
     session.run("ruff", "format", "--check", ".")
     session.run("mypy")
+    root = str(Path.cwd())
+    with session.chdir(session.create_tmp()):  # as a package, and not as a project of its own
+        session.run(
+            "pyright", "--verifytypes", "ledger", "--ignoreexternal", env={"PYTHONPATH": root}
+        )
     session.run("lint-imports")
 
 

@@ -18,7 +18,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterator
     from io import BufferedReader
 
-__all__ = ["cannot_read", "check_own_document", "read_document", "read_input", "reading", "spooled"]
+__all__ = ["cannot_read", "check_own_document", "read_document", "read_input", "spooled"]
 
 
 def read_input(file: str | Path, most: int = -1) -> bytes:
@@ -56,17 +56,6 @@ def read_document(file: str, *, as_document: bool = False) -> dict[str, Any]:
 
 
 @contextmanager
-def reading(file: str | Path) -> Iterator[BufferedReader]:
-    """Open a file to read from; raises NotFoundError if it can't be opened."""
-    try:
-        source = Path(file).open("rb")  # noqa: SIM115 -- just below
-    except OSError as error:
-        raise cannot_read(file, error) from error
-    with source:
-        yield source
-
-
-@contextmanager
 def spooled(source: BinaryIO) -> Iterator[BinaryIO]:
     """Copy what can be read only once to a temporary file, and give the file from its beginning.
 
@@ -99,10 +88,10 @@ def check_own_document(document: dict[str, Any]) -> None:
     )
 
 
-def sha256_of(source: BufferedReader) -> str:
+def sha256_of(source: BinaryIO) -> str:
     """The sha256 of a whole file, in hex."""
     source.seek(0)
-    return hashlib.file_digest(source, "sha256").hexdigest()
+    return hashlib.file_digest(cast("BufferedReader", source), "sha256").hexdigest()
 
 
 def cannot_read(file: str | Path, error: OSError) -> NotFoundError:

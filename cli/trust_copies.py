@@ -8,10 +8,11 @@ from typing import TYPE_CHECKING, Annotated, BinaryIO
 
 import typer
 
-from cli.inputs import cannot_read, reading
+from cli.inputs import cannot_read
 from ledger import LedgerError, MalformedError, accept
 from ledger.errors import OriginNotPinned
 from ledger.format.layout import MAX_TRUST_FILE, TRUST, trust_key
+from ledger.local.files import reading
 from ledger.offline import bundle_origin, bundle_trust
 
 if TYPE_CHECKING:
@@ -69,7 +70,9 @@ def _read(copy: Path) -> dict[int, bytes]:
         if copy.is_dir():
             return _read_folder(copy)
         with reading(copy) as source:
-            if source.peek(16).startswith(b"bundle.json\0"):
+            start = source.read(16)
+            source.seek(0)
+            if start.startswith(b"bundle.json\0"):
                 return bundle_trust(source)
             return {_version_of(copy, data := source.read(MAX_TRUST_FILE + 1)): data}
     except OSError as error:

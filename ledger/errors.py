@@ -134,7 +134,7 @@ class DoesNotFit(InvalidError):
         more: int = 0,
     ) -> None:
         super().__init__(message, hint=hint)
-        self.faults = tuple(faults)
+        self.faults: tuple[tuple[str, str], ...] = tuple(faults)
         self.more = more
 
 
@@ -383,7 +383,7 @@ class RegistrationIncomplete(LedgerError):
     ) -> None:
         super().__init__(message, hint=hint)
         self.reference = reference
-        self.standing = dict(standing)
+        self.standing: dict[int, str] = dict(standing)
         self.missing = missing
 
 

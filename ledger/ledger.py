@@ -4,28 +4,30 @@ from __future__ import annotations
 
 import os
 import secrets
+from collections.abc import Iterable, Mapping
 from dataclasses import replace
-from datetime import UTC, date, datetime, timedelta
+from datetime import UTC, datetime, timedelta
 from functools import cache
 from itertools import islice
-from types import MappingProxyType
-from typing import TYPE_CHECKING, BinaryIO
+from types import MappingProxyType, NoneType
+from typing import TYPE_CHECKING
 
 from ledger.bundles.copying import pull
 from ledger.bundles.exporting import export, heads_of
 from ledger.bundles.importing import import_bundle
 from ledger.bundles.stripping import strip_bundle
-from ledger.bundles.verifying import check_source
 from ledger.errors import InvalidError, KeyUnavailable, LedgerError, NotFoundError, TrustError
 from ledger.format import layout
 from ledger.format.blame import blame
 from ledger.format.diff import changes
-from ledger.format.entry import KINDS, STATUSES, Entry
-from ledger.format.keyring import Keyring
-from ledger.format.law import is_future
+from ledger.format.entry import KINDS, STATUSES, Entry, as_address
+from ledger.format.given import check_given
+from ledger.format.keyring import Keyring, check_keyring
+from ledger.format.law import is_future, recorded_within
 from ledger.format.report import Report, finding_of
 from ledger.format.standing import FALLEN
 from ledger.format.times import format_time
+from ledger.local.files import reading, writing
 from ledger.local.parallel import cores
 from ledger.packs.reader import entries_in_packs
 from ledger.packs.writer import expel, pack
@@ -45,10 +47,10 @@ from ledger.verification.run import Verification
 from ledger.verification.walk import FROM_A_LISTING, verify_title
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterable, Iterator, Mapping
+    from collections.abc import Callable, Iterator
     from concurrent.futures import Executor
     from types import TracebackType
-    from typing import Self
+    from typing import NoReturn, Self
 
     from ledger.bundles.copying import Pulled
     from ledger.bundles.importing import Imported
@@ -58,6 +60,8 @@ if TYPE_CHECKING:
     from ledger.format.keys import Signer
     from ledger.format.report import Finding
     from ledger.format.standing import Stand
+    from ledger.format.times import Question
+    from ledger.local.files import Named
     from ledger.packs.writer import Packed
     from ledger.registrations.registration import Registration
     from ledger.sealing.reader import LogReader
@@ -103,6 +107,7 @@ class Ledger:
         Its offset is that of the place where "today" is told.
         """
         self._random_bytes = random_bytes
+        _check_signer(signer)
         self._signer = signer
         self._store = history.store
         self._leaves = LogPositions()
@@ -128,8 +133,8 @@ class Ledger:
         if keyring is None:
             if signer is None:
                 raise KeyUnavailable("a ledger without a keyring needs a signer")
+            _check_signer(signer)
             keyring = Keyring().trust(origin, signer.public_key)
-        _check_keyring(keyring)
         check_pinned(origin, keyring, "the caller")
         create_identity(store, origin)
         history = History(store, origin, keyring, LogPositions())
@@ -155,7 +160,7 @@ class Ledger:
         ledger, OriginNotPinned, or TrustError if the store holds another one.
         """
         store = _open(store)
-        _check_keyring(keyring)
+        check_keyring(keyring)
         claimed = read_origin(store)
         if origin is not None and claimed != origin:
             raise _other_ledger(store, claimed, origin)
@@ -165,18 +170,41 @@ class Ledger:
         return cls(history, signer, clock, random_bytes, check)
 
     @classmethod
-    def for_import(cls, store: Store, *, origin: str, keyring: Keyring) -> Self:
+    def for_import(
+        cls, store: str | os.PathLike[str] | Store, *, origin: str, keyring: Keyring
+    ) -> Self:
         """Prepare to import a bundle into a store that lacks its ledger; this writes nothing.
 
         It may lack all of it, or the trust files that the keyring's root asks for: such a store
         can't be opened. ``import_bundle`` makes what is missing once it has verified the bundle.
         Raises OriginNotPinned, or TrustError if the store holds another ledger.
         """
+        store = _open(store)
         check_pinned(origin, keyring, "the bundle")
         if find_origin(store) not in {None, origin}:
             raise _other_ledger(store, find_origin(store), origin)
         history = History(store, origin, keyring, LogPositions())
         return cls(history, None, _now, secrets.token_bytes)
+
+    def __repr__(self) -> str:
+        return f"<Ledger {self.origin} in {self.store.url}>"
+
+    def __reduce__(self) -> NoReturn:
+        raise InvalidError(
+            f"a ledger can't be pickled: {self.origin}",
+            hint="open it in each process; for verify_all there is Processes",
+        )
+
+    def __contains__(self, title_number: object) -> bool:
+        """Whether there is such a title."""
+        found = self.history.find_head(layout.check_title_number(title_number))
+        if found is None:
+            self.history.check_there()
+        return found is not None
+
+    def __iter__(self) -> Iterator[str]:
+        """The title numbers: see ``titles``."""
+        return self.titles()
 
     def __enter__(self) -> Self:
         return self
@@ -211,6 +239,7 @@ class Ledger:
 
     def use_signer(self, signer: Signer) -> None:
         """Sign with this from the next append on."""
+        _check_signer(signer)
         self._signer = signer
 
     # -- Write ---------------------------------------------------------------------------------
@@ -218,12 +247,12 @@ class Ledger:
     def append(
         self,
         title_number: str,
-        document: dict[str, JSONValue],
+        document: Mapping[str, object],
         *,
         message: str = "",
         author: str = "",
-        effective_at: str | None = None,
-        effective_until: str | None = None,
+        effective_at: Question | None = None,
+        effective_until: Question | None = None,
         reference: str = "",
         kind: str = KINDS[0],
         status: str | None = None,
@@ -235,9 +264,10 @@ class Ledger:
         ``parent``: ANY, on top of whatever is there; an address or an entry, which has to be the
         head; None: this has to be version 1. ``reference`` makes it repeatable: if the title's
         chain has it already with the same members, that entry is returned, and nothing is written.
-        ``effective_at`` and ``effective_until`` are when it holds in law (a year, month, date or
-        time), ``kind`` is ``registration``, ``rectification`` or ``migration``, ``status`` is
-        ``open`` or ``closed`` (None: as before), ``author`` is who asks for it.
+        ``effective_at`` and ``effective_until`` are when it holds in law (a date, or a time with
+        its offset; a text may name a year or a month), ``kind`` is ``registration``,
+        ``rectification`` or ``migration``, ``status`` is ``open`` or ``closed`` (None: as before),
+        ``author`` is who asks for it.
 
         Raises InvalidError for what can't be registered, HeadMoved, HeadMissing, ReferenceConflict,
         TitleClosed, Supersedes or ClockBehind (see ``Guards``) if it doesn't fit what is there,
@@ -265,7 +295,7 @@ class Ledger:
         guards: Guards = Guards(),  # noqa: B008 -- frozen
     ) -> Appended:
         """Do what ``append`` does, and tell whether the entry was there already."""
-        return append(self.history, self._pen(), draft, parent=_address_of(parent), guards=guards)
+        return append(self.history, self._pen(), draft, parent=_parent(parent), guards=guards)
 
     def append_many(
         self,
@@ -285,6 +315,7 @@ class Ledger:
         Closing the iterator starts nothing new and waits for what is being written; so does
         ``stop``, asked between appends, but those outcomes are still yielded.
         """
+        check_given(drafts, Iterable, "a list of drafts")
         return append_many(self.history, self._pen(), drafts, guards=guards, stop=stop)
 
     def register(
@@ -307,12 +338,13 @@ class Ledger:
         again does what is left, and ``give_up`` ends it. Else it raises what ``append`` does, and
         ReferenceConflict for the reference of another registration.
         """
+        check_given(parents, Mapping, "the parents by title number, in a dict")
         return register(
             self.history,
             self._pen(),
             drafts,
             reference=reference,
-            parents={title: _address_of(parent) for title, parent in parents.items()},
+            parents={title: _parent(parent) for title, parent in parents.items()},
             guards=guards,
             dry_run=dry_run,
         )
@@ -344,7 +376,7 @@ class Ledger:
         guards: Guards = Guards(),  # noqa: B008 -- frozen
     ) -> Appended:
         """Return what ``submit`` would return now, or raise what it would raise. Write nothing."""
-        return preview(self.history, self._pen(), draft, parent=_address_of(parent), guards=guards)
+        return preview(self.history, self._pen(), draft, parent=_parent(parent), guards=guards)
 
     def erase(
         self,
@@ -501,7 +533,11 @@ class Ledger:
         return cache(log_has)
 
     def recover(
-        self, title_number: str, *, to: str | None = None, expect: str | None = None
+        self,
+        title_number: str,
+        *,
+        to: str | Entry | None = None,
+        expect: str | Entry | None = None,
     ) -> Entry:
         """Mend a head that is missing or unreadable, and return the entry it points at now.
 
@@ -514,14 +550,14 @@ class Ledger:
         return recover(
             self.history,
             title_number,
-            to=to,
-            expect=expect,
+            to=_pin(to),
+            expect=_pin(expect),
             logged=self._log().logged_leaf,
             packed=lambda title: entries_in_packs(self.store, self.origin, title),
         )
 
-    def import_bundle(self, source: BinaryIO) -> Imported:
-        """Bring every title of a bundle (a seekable file) to where the bundle has it.
+    def import_bundle(self, source: Named) -> Imported:
+        """Bring every title of a bundle (a path or a seekable file) to where the bundle has it.
 
         All of it is verified before anything is written; repeating it changes nothing. A text that
         a chain orders erased is never brought back; if the log has the order, or there is no log,
@@ -534,7 +570,8 @@ class Ledger:
         TrustError if the store has another trust file.
         """
         self.store.check_writable()
-        return import_bundle(self.history, check_source(source), self.clock(), self.finish_erasure)
+        with reading(source) as file:
+            return import_bundle(self.history, file, self.clock(), self.finish_erasure)
 
     def pull(
         self,
@@ -606,7 +643,7 @@ class Ledger:
         """The newest entry of a title: one read. Raises NotFoundError."""
         return self.history.head(title_number)
 
-    def entry(self, title_number: str, revision: str = "HEAD") -> Entry:
+    def entry(self, title_number: str, revision: str | Entry = "HEAD") -> Entry:
         """The entry that a revision names: ``HEAD~2``, ``v3``, ``81be04aa``, ``@{2026-01-31}``.
 
         Reads every entry from the head down to it. If its text is erased, ``is_withheld`` says so,
@@ -615,17 +652,32 @@ class Ledger:
         return self.history.resolve(title_number, revision)
 
     def log(
-        self, title_number: str, revision: str = "HEAD", *, limit: int | None = None
+        self,
+        title_number: str,
+        revision: str | Entry = "HEAD",
+        *,
+        since: Question | None = None,
+        until: Question | None = None,
+        limit: int | None = None,
+        reverse: bool = False,
     ) -> Iterator[Entry]:
-        """The history of a title from a revision down, newest first, one read an entry."""
-        return islice(self.history.log(title_number, revision), _check_limit(limit))
+        """The history of a title from a revision down, newest first, one read an entry.
+
+        ``since`` and ``until``: only what was recorded from a day on (00:00 UTC), or an instant,
+        and by the end of one. ``limit``: at most so many, the newest. ``reverse``: the oldest of
+        these first, once all of them are read.
+        """
+        entries = self.history.log(title_number, revision)
+        within = recorded_within(entries, lambda entry: entry, since, until)
+        chosen = islice(within, _check_limit(limit))
+        return reversed(list(chosen)) if reverse else chosen
 
     def at(
         self,
         title_number: str,
         *,
-        effective: str | date | datetime | None = None,
-        recorded: str | date | datetime | None = None,
+        effective: Question | None = None,
+        recorded: Question | None = None,
     ) -> Entry:
         """The version in law on a day, ``effective``, as it was known on another, ``recorded``.
 
@@ -641,8 +693,8 @@ class Ledger:
         self,
         title_number: str,
         *,
-        effective: str | date | datetime | None = None,
-        recorded: str | date | datetime | None = None,
+        effective: Question | None = None,
+        recorded: Question | None = None,
     ) -> Answer:
         """Answer as ``at`` does, and name the versions that were passed over, and why.
 
@@ -664,7 +716,9 @@ class Ledger:
         """
         return find_registration(self.history, reference)
 
-    def diff(self, title_number: str, old: str = "HEAD~1", new: str = "HEAD") -> list[Change]:
+    def diff(
+        self, title_number: str, old: str | Entry = "HEAD~1", new: str | Entry = "HEAD"
+    ) -> list[Change]:
         """The fields that differ between two revisions of a title."""
         head = self.head(title_number)  # once: both revisions are seen from the same state
         before = self.history.read_text(self.history.resolve(title_number, old, head))
@@ -697,7 +751,7 @@ class Ledger:
         ``status``: only those that are ``open`` or ``closed``, by their newest entry that stands.
         Then each head is read.
         """
-        if status not in {"", *STATUSES}:
+        if status not in ("", *STATUSES):
             raise InvalidError(f"not a status: {status!a:.40}", hint="open or closed")
         chosen = self._titles(prefix, after)
         if status:
@@ -705,6 +759,7 @@ class Ledger:
         return islice(chosen, _check_limit(limit))
 
     def _titles(self, prefix: str, after: str) -> Iterator[str]:
+        check_given(prefix, str, "the beginning of a title number")
         if not self.store.is_listable:
             from ledger.verification.leaf_index import logged_titles  # noqa: PLC0415 -- slow to load
 
@@ -732,27 +787,25 @@ class Ledger:
         self,
         title_number: str,
         *,
-        expect: str | None = None,
-        since: str | None = None,
+        expect: str | Entry | None = None,
+        since: str | Entry | None = None,
         each: Callable[[Entry, Stand], None] | None = None,
         jobs: int | None = None,
     ) -> Report:
-        """Verify one title from its head to its root, or down to the address ``since``.
+        """Verify one title from its head to its root, or down to ``since``.
 
-        ``expect`` is a pin: an address remembered from before, which has to be in the chain.
+        Both are an address or an entry. ``expect`` is a pin, remembered from before, which has to
+        be in the chain.
         ``each`` gets the entries that are walked, the newest first, and how each stands: they mean
         what the report says of the whole. ``jobs``: how many threads check signatures; all cores,
         if not given. Raises NotFoundError for a title of which nothing is known.
         """
-        for address in (expect, since):
-            if address is not None:
-                layout.check_address(address)
         return verify_title(
             self.history,
             title_number,
             self.clock(),
-            expect=expect,
-            since=since,
+            expect=_pin(expect),
+            since=_pin(since),
             each=each,
             jobs=jobs or cores(),
         )
@@ -817,6 +870,7 @@ class Ledger:
         """
         from ledger.verification.fsck import Prune, fsck  # noqa: PLC0415 -- slow to load
 
+        check_given(prune_losers, (timedelta, NoneType), "a timedelta")
         now, prune = self.clock(), None
         if prune_losers is not None:
             prune = Prune(format_time(now - prune_losers), self._log_has() or (lambda _: False))
@@ -834,35 +888,36 @@ class Ledger:
 
     def export(
         self,
-        out: BinaryIO,
+        out: Named,
         titles: Iterable[str] | None = None,
         *,
-        since: Iterable[BinaryIO] = (),
+        since: Iterable[Named] = (),
         left_out: Callable[[str, LedgerError], None] | None = None,
     ) -> int:
         """Write a bundle of these titles, or of all, and return how many it holds.
 
+        ``out``: a file, or the path of a new one, which is there once it is whole and durable.
         ``since``: earlier bundles; only what came after them is written. A title that does not
         hold raises; with ``left_out`` it is left out, the function hears of it, and the bundle
         names it.
         """
         known: dict[str, str] | None = None
-        if not hasattr(out, "writelines"):
-            raise InvalidError(
-                f"a bundle is written to a binary file, not to a {type(out).__name__}",
-                hint='with open("all.bundle", "xb") as out: ledger.export(out)',
-            )
+        check_given(since, Iterable, "a list of bundles, such as [FILE]")
         for earlier in since:
-            known = (known or {}) | heads_of(check_source(earlier), self.origin, self.keyring)
+            with reading(earlier) as file:
+                known = (known or {}) | heads_of(file, self.origin, self.keyring)
         chosen = (
             self.titles()
             if titles is None
             else sorted(set(_check_titles(titles)), key=layout.head_key)
         )
-        return export(self.history, out, chosen, known, listed=titles is None, left_out=left_out)
+        with writing(out) as new:
+            return export(
+                self.history, new, chosen, known, listed=titles is None, left_out=left_out
+            )
 
-    def strip_bundle(self, source: BinaryIO, out: BinaryIO) -> int:
-        """Write an old bundle (a seekable file) again, without the texts that are ordered erased.
+    def strip_bundle(self, source: Named, out: Named) -> int:
+        """Write an old bundle again, without the texts that are ordered erased.
 
         Return how many entries have lost their texts. A title of which some are erased goes as far
         as it does in the store by now: the entry that orders it is in the new bundle. Raises
@@ -870,7 +925,8 @@ class Ledger:
         """
         log_has = self._log_has()
         counts = log_has or (lambda _: True)
-        return strip_bundle(self.history, check_source(source), out, self.clock(), counts)
+        with reading(source) as old, writing(out) as new:
+            return strip_bundle(self.history, old, new, self.clock(), counts)
 
 
 def _open(store: str | os.PathLike[str] | Store) -> Store:
@@ -891,30 +947,31 @@ def _other_ledger(store: Store, found: str | None, origin: str) -> TrustError:
     )
 
 
-def _check_keyring(keyring: Keyring) -> None:
-    if not isinstance(keyring, Keyring):
+def _check_signer(signer: object) -> None:
+    if signer is not None and not hasattr(signer, "public_key"):
         raise InvalidError(
-            f"not a keyring: a {type(keyring).__name__}",
-            hint="Keyring.decode(Path(FILE).read_bytes()) reads a file",
+            f"expected a signer, not a {type(signer).__name__}", hint="load_key(FILE) reads a key"
         )
 
 
-def _address_of(parent: str | Entry | Anything | None) -> str | Anything | None:
-    if isinstance(parent, Entry):
-        return parent.address
-    if parent is None or isinstance(parent, (str, Anything)):
-        return parent
-    raise InvalidError(f"not a parent: a {type(parent).__name__}", hint="pass an address or ANY")
+def _pin(named: str | Entry | None) -> str | None:
+    return None if named is None else as_address(named)
+
+
+def _parent(named: str | Entry | Anything | None) -> str | Anything | None:
+    return named if isinstance(named, Anything) else _pin(named)
 
 
 def _check_titles(titles: Iterable[str]) -> Iterable[str]:
     """Refuse one title number, the letters of which could be taken for many."""
+    check_given(titles, Iterable, "a list of titles")
     if isinstance(titles, str):
         raise InvalidError(f"not a list of titles: {titles!a:.40}", hint="pass [TITLE]")
     return titles
 
 
 def _check_limit(limit: int | None) -> int | None:
+    check_given(limit, (int, NoneType), "a limit: an integer")
     if limit is not None and limit < 0:
         raise InvalidError(f"not a limit: {limit}")
     return limit

@@ -101,8 +101,11 @@ class Log:
         self._history = ledger.history
         self._titles = ledger.titles
         self._clock = ledger.clock
-        self.reader = LogReader(ledger.history)
+        self.reader: LogReader = LogReader(ledger.history)
         """The log as its store has it: only what is signed has been checked."""
+
+    def __repr__(self) -> str:
+        return f"<Log {self.origin} in {self._history.store.url}>"
 
     @property
     def origin(self) -> str:
@@ -213,7 +216,7 @@ class Log:
         self._check_pinned()
         return last_logged(self.reader, title_number, kept)
 
-    def receipt(self, title_number: str, revision: str = "HEAD") -> Receipt:
+    def receipt(self, title_number: str, revision: str | Entry = "HEAD") -> Receipt:
         """The receipt of an entry: that it is in the log, provable without the store.
 
         At once for the newest thousand logged versions of a title; otherwise the log is searched.
@@ -270,7 +273,7 @@ class Log:
 
     def markers(self, title_number: str) -> Iterator[tuple[int, str]]:
         """The version and address of every move of a title's head that no seal has settled."""
-        return self._history.markers(title_number)
+        return self._history.markers(layout.check_title_number(title_number))
 
     def look(self) -> tuple[Finding, ...]:
         """Look at the titles that were logged last and at some that wait, as an audit looks at all.

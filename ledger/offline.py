@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from contextlib import suppress
 from datetime import UTC, datetime
-from typing import TYPE_CHECKING, BinaryIO, NamedTuple
+from typing import TYPE_CHECKING, NamedTuple
 
 from ledger.bundles import verifying
 from ledger.errors import (
@@ -16,10 +16,11 @@ from ledger.errors import (
 )
 from ledger.format import layout
 from ledger.format.bundle import BundleReader
-from ledger.format.entry import Entry
-from ledger.format.keyring import TRUST_THE_LOG
+from ledger.format.entry import Entry, as_address
+from ledger.format.keyring import TRUST_THE_LOG, check_keyring, check_origin
 from ledger.format.report import Finding
 from ledger.format.standing import Positions
+from ledger.local.files import reading
 from ledger.titles.trust_files import accept, accepted_by
 
 if TYPE_CHECKING:
@@ -27,6 +28,7 @@ if TYPE_CHECKING:
 
     from ledger.format.keyring import Keyring
     from ledger.format.report import Report
+    from ledger.local.files import Named
     from ledger.tlog.checkpoint import SignedCheckpoint, WitnessKey
     from ledger.tlog.receipt import Receipt
     from ledger.trust.chain import Trust
@@ -55,24 +57,25 @@ def _now() -> datetime:
 
 
 def verify_bundle(
-    source: BinaryIO,
+    source: Named,
     *,
     keyring: Keyring,
     origin: str | None = None,
-    expect: str | None = None,
+    expect: str | Entry | None = None,
     clock: Callable[[], datetime] = _now,
 ) -> Report:
-    """Verify a bundle where it lies, offline; see ``Ledger.verify``.
+    """Verify a bundle where it lies (a path or a seekable file), offline; see ``Ledger.verify``.
 
     With a root in the keyring, the bundle's trust files say whose keys count; so do those of a
     keyring that ``accept`` made, which may be newer.
     """
-    verifying.check_source(source)
-    return verifying.verify_bundle(source, keyring, clock(), origin=origin, expect=expect)
+    pin = None if expect is None else as_address(expect)
+    with reading(source) as file:
+        return verifying.verify_bundle(file, keyring, clock(), origin=origin, expect=pin)
 
 
 def audit_bundle(
-    source: BinaryIO,
+    source: Named,
     *,
     keyring: Keyring,
     origin: str | None = None,
@@ -83,38 +86,42 @@ def audit_bundle(
     ``verify_bundle`` holds the titles against that log as well, if there is one and the keyring has
     its key. Raises OriginNotPinned if it has not, NotFoundError for a bundle without a log.
     """
-    start = source.tell()
-    with suppress(MalformedError):  # the report says so
-        header = BundleReader(source).header
-        if not header.has_log:
-            raise NotFoundError(
-                "the bundle carries no log",
-                hint="a bundle of all titles does if there is one; 'ledger verify --bundle' takes"
-                " it",
-            )
-        has_root = keyring.own.root(header.origin) is not None
-        if not has_root and not keyring.keys(header.origin, "log"):
-            raise OriginNotPinned(
-                f"your keyring has no key of the log of {header.origin}",
-                hint=TRUST_THE_LOG.format(header.origin),
-            )
-    source.seek(start)
-    return verify_bundle(source, keyring=keyring, origin=origin, clock=clock)
+    check_keyring(keyring)
+    with reading(source) as file:
+        start = file.tell()
+        with suppress(MalformedError):  # the report says so
+            header = BundleReader(file).header
+            if not header.has_log:
+                raise NotFoundError(
+                    "the bundle carries no log",
+                    hint="a bundle of all titles does if there is one;"
+                    " 'ledger verify --bundle' takes it",
+                )
+            has_root = keyring.own.root(header.origin) is not None
+            if not has_root and not keyring.keys(header.origin, "log"):
+                raise OriginNotPinned(
+                    f"your keyring has no key of the log of {header.origin}",
+                    hint=TRUST_THE_LOG.format(header.origin),
+                )
+        file.seek(start)
+        return verify_bundle(file, keyring=keyring, origin=origin, clock=clock)
 
 
-def bundle_origin(source: BinaryIO) -> str:
+def bundle_origin(source: Named) -> str:
     """Return what a bundle says its origin is: a claim, to be compared with a keyring."""
-    start = verifying.check_source(source).tell()
-    origin = BundleReader(source).header.origin
-    source.seek(start)
+    with reading(source) as file:
+        start = file.tell()
+        origin = BundleReader(file).header.origin
+        file.seek(start)
     return origin
 
 
-def bundle_trust(source: BinaryIO) -> dict[int, bytes]:
+def bundle_trust(source: Named) -> dict[int, bytes]:
     """Return the trust files in a bundle, by version, for ``accept``; nothing is checked."""
-    start = verifying.check_source(source).tell()
-    files = BundleReader(source).trust
-    source.seek(start)
+    with reading(source) as file:
+        start = file.tell()
+        files = BundleReader(file).trust
+        file.seek(start)
     return files
 
 
@@ -167,15 +174,15 @@ def check_entry(
     has to show that it was logged before that: see ``Proven.doubt``.
 
     Raises IntegrityError or TrustError (``reason`` is the finding's slug) if it does not hold,
-    NotProven if the checkpoint may or may not count, OriginNotPinned if the keyring has no key of
-    that log.
+    NotProven if the checkpoint may or may not count, OriginNotPinned if the log has no key there.
     """
     from ledger.tlog.objects import leaf_of  # noqa: PLC0415 -- slow to load
     from ledger.tlog.receipt import check_receipt  # noqa: PLC0415
     from ledger.trust.checkpoints import check_receipt_alone  # noqa: PLC0415
 
+    check_keyring(keyring)
     read = _read_entry(entry)
-    name = read.ledger if origin is None else origin
+    name = check_origin(read.ledger if origin is None else origin)
     if keyring.root(name) is not None:
         raise NotProven(
             f"your keyring has a root of {name}, and its trust files are not at hand: they say"

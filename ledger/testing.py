@@ -42,7 +42,7 @@ class FixedClock:
     """A clock that stands still until it is told to go on."""
 
     def __init__(self, now: datetime = datetime(2026, 11, 23, 10, tzinfo=UTC)) -> None:
-        self.now = now
+        self.now: datetime = now
 
     def __call__(self) -> datetime:
         """The time it stands at."""

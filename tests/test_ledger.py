@@ -2,8 +2,19 @@
 
 from __future__ import annotations
 
+import asyncio
+import inspect
+import os
+import pickle
+import shutil
+import threading
+from collections import UserDict
 from concurrent.futures import ThreadPoolExecutor
-from io import BytesIO
+from contextlib import suppress
+from datetime import UTC, date, datetime, timedelta, timezone
+from io import BytesIO, StringIO
+from pathlib import Path
+from types import MappingProxyType
 
 import pytest
 
@@ -16,6 +27,7 @@ from ledger.errors import (
     KeyUnavailable,
     LedgerError,
     LedgerExists,
+    NotFoundError,
     OriginNotPinned,
     StoreUnavailable,
     StoreUnsafe,
@@ -297,8 +309,6 @@ def test_the_example_of_the_package_runs(tmp_path, monkeypatch):
 
 
 def test_the_clock_is_the_machines_if_none_is_given():
-    from datetime import UTC, datetime, timedelta
-
     ledger = Ledger.create("memory:", origin=ORIGIN, signer=KEY)
     recorded = datetime.fromisoformat(ledger.append("TN1", {}).recorded_at)
     assert abs(datetime.now(UTC) - recorded) < timedelta(minutes=1)
@@ -354,35 +364,280 @@ def test_an_entry_is_a_parent():
         ledger.preview(Draft("TN1", {"n": 3}), parent=first)
 
 
+WRONG = [7, None, object(), b"x", [7], {}, Path("none"), "x y", date(2026, 1, 1), StringIO("x")]
+CALLED = {"change", "check", "clock", "each", "left_out", "random_bytes", "stop"}
+NUMBERS = {"connections", "executor", "jobs", "options", "timeout"}
+
+
+def good_for(ledger: Ledger) -> dict[str, object]:
+    """One good value for every parameter that has to be given."""
+    bundle = BytesIO()
+    ledger.export(bundle)
+    bundle.seek(0)
+    return {
+        "draft": Draft("TN1", {}),
+        "drafts": [Draft("TN1", {}), Draft("TN2", {})],
+        "data": KEYRING.encode(),
+        "document": {},
+        "entry": ledger.head("TN1").data,
+        "files": {},
+        "key": KEY.public_key,
+        "key_id": KEY.public_key.key_id,
+        "keyring": KEYRING,
+        "kept": b"",
+        "message": "m",
+        "origin": ORIGIN,
+        "out": BytesIO(),
+        "passphrase": None,
+        "path": "none",
+        "pem": KEY.pem(),
+        "prefix": ledger.head("TN1").address[:8],
+        "raw": KEY.public_key.raw,
+        "receipt": b"",
+        "reference": "r",
+        "seed": bytes(32),
+        "signer": KEY,
+        "source": bundle,
+        "store": ledger.store,
+        "title_number": "TN1",
+        "uri": "none",
+        "url": "memory:",
+        "versions": [1],
+    }
+
+
+@pytest.mark.parametrize(
+    "call",
+    [
+        *(
+            pytest.param(lambda ledger, name=name: getattr(ledger, name), id=name)
+            for name in vars(Ledger)
+            if name[0] != "_" and name not in {"close", "pull", "verification"}
+            if callable(getattr(Ledger, name))
+        ),
+        pytest.param(lambda ledger: Log(ledger).receipt, id="receipt"),
+        pytest.param(lambda ledger: Log(ledger).known, id="known"),
+        pytest.param(lambda ledger: Log(ledger).markers, id="markers"),
+        *(
+            pytest.param(lambda ledger, call=call: call, id=call.__name__)
+            for call in (
+                *(create_key, package.load_key, package.open_signer, package.open_store),
+                *(verify_bundle, package.audit_bundle, package.check_entry, package.accept),
+                *(PrivateKey, package.PublicKey, KEYRING.trust, KEYRING.untrust, Keyring.decode),
+            )
+        ),
+    ],
+)
+def test_a_wrong_type_never_fails_inside(tmp_path, monkeypatch, call):
+    """Whatever is given for any parameter, it works, or the error is one of ours."""
+    monkeypatch.chdir(tmp_path)
+    made = memory_ledger()
+    made.append("TN1", {})
+    for wanted in inspect.signature(call(made)).parameters.values():
+        if wanted.name in CALLED | NUMBERS:
+            continue
+        for wrong in WRONG:
+            ledger = memory_ledger()
+            ledger.append("TN1", {})
+            ledger.append("TN1", {"a": 1})
+            method, good = call(ledger), good_for(ledger)
+            needed = inspect.signature(method).parameters.values()
+            given = {each.name: good[each.name] for each in needed if each.default is each.empty}
+            with suppress(LedgerError):
+                result = method(**given | {wanted.name: wrong})
+                if hasattr(result, "__next__"):
+                    list(result)
+
+
 @pytest.mark.parametrize(
     "mistake",
     [
         lambda ledger: Ledger.open(7, keyring=KEYRING),
         lambda ledger: Ledger.open(ledger.store, keyring="keyring.json"),
-        lambda ledger: Ledger.create(MemoryStore(), origin=ORIGIN, keyring="keyring.json"),
+        lambda ledger: Ledger.create(MemoryStore(), origin=ORIGIN, signer="key.pem"),
         lambda ledger: ledger.append("TN1", {}, parent=1),
-        lambda ledger: ledger.preview(Draft("TN1", {}), parent=1),
+        lambda ledger: ledger.append("TN1", {}, effective_at=datetime(2026, 1, 1)),  # noqa: DTZ001
+        lambda ledger: ledger.append("TN1", Draft("TN1", {})),
+        lambda ledger: ledger.erase("TN1", 1, reference="r", message="m"),
         lambda ledger: ledger.entry("TN1", 1),
-        lambda ledger: list(ledger.log("TN1", 1)),
-        lambda ledger: ledger.diff("TN1", 1, 1),
         lambda ledger: ledger.at("TN1", effective="2026-11"),
-        lambda ledger: ledger.at("TN1", recorded=7),
-        lambda ledger: ledger.export("file"),
-        lambda ledger: ledger.export(BytesIO(), since=["file"]),
+        lambda ledger: ledger.export(StringIO()),
+        lambda ledger: ledger.export(BytesIO(), since="file"),
         lambda ledger: ledger.export(BytesIO(), "TN1"),
-        lambda ledger: ledger.import_bundle("file"),
-        lambda ledger: ledger.verify_all("TN1"),
-        lambda ledger: verify_bundle("file", keyring=KEYRING),
-        lambda ledger: bundle_origin("file"),
-        lambda ledger: create_key("key.pem", "text"),
-        lambda ledger: PrivateKey.from_pem(KEY.pem(b"secret"), "secret"),
-        lambda ledger: KEY.pem("text"),
+        lambda ledger: ledger.import_bundle(StringIO()),
+        lambda ledger: ledger.import_bundle("none"),
+        lambda ledger: ledger.verify("TN1", expect="v1"),
+        lambda ledger: "no title" in ledger,
+        lambda ledger: list(ledger.append_many([None])),
+        lambda ledger: bundle_origin(7),
+        lambda ledger: create_key("key.pem", ""),
+        pickle.dumps,
+        lambda ledger: pickle.dumps(Log(ledger)),
     ],
 )
-def test_a_wrong_type_never_fails_inside(tmp_path, monkeypatch, mistake):
+def test_a_mistake_is_refused_and_leaves_nothing(tmp_path, monkeypatch, mistake):
     monkeypatch.chdir(tmp_path)
     ledger = memory_ledger()
     ledger.append("TN1", {})
-    with pytest.raises(LedgerError):
+    with pytest.raises(LedgerError) as caught:
         mistake(ledger)
+    assert not isinstance(caught.value, StoreUnavailable)
     assert not list(tmp_path.iterdir())
+    assert ledger.head("TN1").version == 1
+
+
+def test_a_ledger_that_is_pickled_says_what_to_do(tmp_path):
+    with pytest.raises(InvalidError, match="can't be pickled") as caught:
+        pickle.dumps(Ledger.create(tmp_path, origin=ORIGIN, signer=KEY))
+    assert "open it in each process" in caught.value.hint
+
+
+def test_paths_take_the_place_of_files(tmp_path):
+    ledger = memory_ledger()
+    first = ledger.append("TN1", {"n": 1})
+    assert ledger.export(tmp_path / "one") == 1
+    ledger.append("TN1", {"n": 2})
+    ledger.export(str(tmp_path / "two"), since=[tmp_path / "one"])
+    with pytest.raises(InvalidError, match="exists already"):
+        ledger.export(tmp_path / "one")
+    other = Ledger.for_import(tmp_path / "other", origin=ORIGIN, keyring=KEYRING)
+    for bundle in ("one", "two"):
+        other.import_bundle(tmp_path / bundle)
+    assert other.head("TN1") == ledger.head("TN1")
+    assert verify_bundle(tmp_path / "one", keyring=KEYRING, expect=first)
+    ledger.strip_bundle(tmp_path / "one", tmp_path / "three")
+    assert (tmp_path / "three").read_bytes() == (tmp_path / "one").read_bytes()
+    with pytest.raises(NotFoundError):
+        ledger.export(tmp_path / "four", ["TN9"])
+    assert not (tmp_path / "four").exists()
+
+
+def test_dates_and_mappings_are_written_as_their_texts():
+    ledger = memory_ledger()
+    plain, lent = {"a": {"b": [1]}}, MappingProxyType({"a": UserDict(b=[1])})
+    cet = timezone(timedelta(hours=1))
+    for document, at, until in (
+        (plain, "2026-01-01", "2027-01-01T10:30:00+01:00"),
+        (lent, date(2026, 1, 1), datetime(2027, 1, 1, 10, 30, tzinfo=cet)),
+    ):
+        draft = Draft("TN1", document, effective_at=at, effective_until=until, reference="r")
+        done = ledger.submit(draft)
+        assert (done.entry.document, done.entry.effective_at) == (plain, "2026-01-01")
+        assert done.entry.effective_until == "2027-01-01T10:30:00+01:00"
+    assert done.repeated
+
+    class Liar(UserDict):
+        """Holds a member that it denies."""
+
+        def __contains__(self, name):
+            return False
+
+    for class_ in (Liar, type("LyingDict", (dict,), {"__contains__": Liar.__contains__})):
+        with pytest.raises(InvalidError, match="sha256"):
+            ledger.append("TN2", class_(sha256="x"))
+
+
+def test_an_entry_is_a_revision():
+    ledger = memory_ledger()
+    first, second = ledger.append("TN1", {"n": 1}), ledger.append("TN1", {"n": 2})
+    assert ledger.entry("TN1", first) == first
+    assert list(ledger.log("TN1", first)) == [first]
+    assert [change.new for change in ledger.diff("TN1", first, second)] == [2]
+    report = ledger.verify("TN1", expect=first, since=first)
+    assert report.entries == 2
+    other = ledger.append("TN2", {})
+    with pytest.raises(NotFoundError):
+        ledger.entry("TN1", other)
+    assert [f.slug for f in ledger.verify("TN1", expect=other).findings] == ["pin-missing"]
+
+
+def test_the_log_is_chosen_by_time():
+    clock = FixedClock(datetime(2026, 1, 1, 12, tzinfo=UTC))
+    ledger = memory_ledger(clock=clock)
+    for n in range(1, 6):
+        ledger.append("TN1", {"n": n})
+        clock.forward(days=1)
+
+    def versions(**chosen):
+        return [entry.version for entry in ledger.log("TN1", **chosen)]
+
+    assert versions(since=date(2026, 1, 3)) == [5, 4, 3]
+    assert versions(since="2026-01-03T12:00:00.000001Z") == [5, 4]
+    assert versions(until="2026-01-03") == [3, 2, 1]
+    assert versions(until=datetime(2026, 1, 3, 11, tzinfo=UTC)) == [2, 1]
+    assert versions(until=datetime(2026, 1, 3, 13, tzinfo=timezone(timedelta(hours=1)))) == [
+        3,
+        2,
+        1,
+    ]
+    assert versions(since="2026-01-02", until="2026-01-04", limit=2, reverse=True) == [3, 4]
+    assert versions(since="2027-01-01") == versions(until="2025-12-31") == []
+
+
+def test_a_ledger_is_a_collection_of_titles(tmp_path):
+    ledger = Ledger.create(tmp_path / "titles", origin=ORIGIN, signer=KEY)
+    for title in ("TN2", "TN1"):
+        ledger.append(title, {})
+    assert list(ledger) == ["TN1", "TN2"]
+    assert "TN1" in ledger
+    assert "TN3" not in ledger
+    shutil.rmtree(tmp_path / "titles")
+    with pytest.raises(StoreUnavailable):  # gone is not absent
+        assert "TN1" not in ledger
+
+
+def test_what_is_printed_says_what_it_is_and_no_secret(tmp_path):
+    ledger = Ledger.create(tmp_path, origin=ORIGIN, signer=KEY)
+    assert repr(ledger) == f"<Ledger {ORIGIN} in file:{tmp_path}>"
+    assert repr(Log(ledger)) == f"<Log {ORIGIN} in file:{tmp_path}>"
+    assert repr(KEYRING) == f"<Keyring {ORIGIN}; keys: 1, roots: 0>"
+    done = ledger.submit(Draft("TN1", {}))
+    assert f"Entry(TN1 version 1: {done.entry.address})" in repr(done)
+
+
+def test_a_cancelled_append_goes_on():
+    begun, go_on = threading.Event(), threading.Event()
+
+    class Slow(Wrapper):
+        def replace(self, key, data, expected):
+            begun.set()
+            assert go_on.wait(30)
+            return self.inner.replace(key, data, expected)
+
+    ledger = memory_ledger()
+    ledger.append("TN1", {})
+    slow = memory_ledger(Slow(ledger.store))
+
+    async def cancel() -> None:
+        task = asyncio.create_task(asyncio.to_thread(slow.append, "TN1", {"n": 2}, reference="r"))
+        await asyncio.to_thread(begun.wait, 30)
+        task.cancel()
+        with pytest.raises(asyncio.CancelledError):
+            await task
+        assert ledger.head("TN1").version == 1
+        again = asyncio.create_task(
+            asyncio.to_thread(ledger.append, "TN1", {"n": 2}, reference="r")
+        )
+        first = await again  # while the cancelled one is under way
+        go_on.set()
+        assert (await asyncio.to_thread(slow.append, "TN1", {"n": 2}, reference="r")) == first
+
+    asyncio.run(cancel())  # and waits for the thread
+    assert [entry.document for entry in ledger.log("TN1")] == [{"n": 2}, {}]
+
+
+@pytest.mark.skipif(not hasattr(os, "fork"), reason="a matter of fork")
+@pytest.mark.filterwarnings("ignore:This process .* is multi-threaded:DeprecationWarning")
+def test_a_ledger_in_a_folder_goes_on_after_a_fork(tmp_path):
+    ledger = Ledger.create(tmp_path, origin=ORIGIN, signer=KEY)
+    list(ledger.append_many(Draft(f"TN{n}", {}) for n in range(20)))
+    assert ledger.verify_all(jobs=4)
+    children = []
+    for _ in range(4):
+        child = os.fork()
+        if child == 0:
+            outcomes = ledger.append_many(Draft(f"TN{n}", {"n": 1}) for n in range(20))
+            os._exit(not (all(outcome.appended for outcome in outcomes) and ledger.verify_all()))
+        children.append(child)
+    assert [os.waitstatus_to_exitcode(os.waitpid(child, 0)[1]) for child in children] == [0] * 4
+    assert ledger.verify_all().entries == 100

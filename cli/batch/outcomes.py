@@ -61,9 +61,9 @@ class Tally:
 
     def add(self, place: Place, outcome: Outcome) -> None:
         """Count the outcome of a line and show it."""
-        if outcome.appended:
+        if outcome.error is None:
             self._add_success(place, outcome.appended)
-        elif outcome.error:
+        else:
             self._add_failure(place, outcome.draft, outcome.error)
         self._meter.draw(self._total - self.missing)
 

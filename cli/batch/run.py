@@ -16,10 +16,11 @@ import typer
 from cli.batch.lines import Lines
 from cli.batch.outcomes import Shown, Tally, complain
 from cli.batch.records import FILE
-from cli.inputs import reading, spooled
+from cli.inputs import spooled
 from cli.terminal.output import counted, print_json
 from cli.terminal.progress import Countdown, stopped_by
 from ledger import InvalidError, MalformedError
+from ledger.local.files import reading
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Generator, Iterator

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from cli.config import load_config
-from cli.inputs import cannot_read, reading, sha256_of
+from cli.inputs import cannot_read, sha256_of
 from cli.keys import load_witness
 from cli.options import (
     ConnectionsOption,
@@ -42,7 +42,7 @@ from cli.trust_copies import TrustOption, accept_bundle
 from cli.witnesses import WitnessOption, read_policy
 from ledger import Log, audit_bundle
 from ledger.format.report import Tally
-from ledger.local.files import NewFile
+from ledger.local.files import NewFile, reading
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator

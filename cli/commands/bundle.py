@@ -3,19 +3,14 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, cast
+from typing import Annotated
 
 import typer
 
-from cli.inputs import reading
 from cli.options import ConnectionsOption, DebugOption, JsonOption, QuietOption, StoreOption
 from cli.session import open_ledger
 from cli.terminal.output import print_json, working
 from cli.terminal.text import printable
-from ledger.local.files import NewFile
-
-if TYPE_CHECKING:
-    from typing import BinaryIO
 
 __all__ = ["strip"]
 
@@ -37,12 +32,9 @@ def strip(
     """
     with (
         open_ledger(store, connections=connections) as ledger,
-        reading(old) as source,
-        NewFile(new) as out,
         working("stripping", quiet=quiet or as_json),
     ):
-        count = ledger.strip_bundle(source, cast("BinaryIO", out))
-        out.commit()
+        count = ledger.strip_bundle(old, new)
     if as_json:
         print_json({"file": str(new), "erased": count})
     elif not quiet:

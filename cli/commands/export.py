@@ -3,13 +3,12 @@
 from __future__ import annotations
 
 import sys
-from contextlib import ExitStack, contextmanager
+from contextlib import contextmanager
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, BinaryIO, cast
+from typing import TYPE_CHECKING, Annotated, BinaryIO
 
 import typer
 
-from cli.inputs import reading
 from cli.options import (
     ConnectionsOption,
     DebugOption,
@@ -24,7 +23,7 @@ from cli.terminal.output import counted, print_json, whole_output, working
 from cli.terminal.text import printable
 from ledger import InvalidError, LedgerError
 from ledger.format.layout import is_title_number
-from ledger.local.files import NewFile
+from ledger.local.files import writing
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -65,18 +64,17 @@ def export(
     def leave_out(title_number: str, error: LedgerError) -> None:
         left_out.append({"title_number": title_number, "message": str(error)})
 
-    with open_ledger(store, connections=connections) as ledger, ExitStack() as stack:
+    with open_ledger(store, connections=connections) as ledger:
         if is_title_number(file) and ledger.history.find_head(file):
             raise InvalidError(
                 f"{file} is a title, but the first argument is the file to write",
                 hint=f"name the file first: ledger export {file}.bundle {file}",
             )
-        earlier = [stack.enter_context(reading(path)) for path in since or []]
         with new_file(file) as out, working("exporting", quiet=quiet or as_json):
             count = ledger.export(
                 out,
                 title_numbers or None,
-                since=earlier,
+                since=since or [],
                 left_out=leave_out if keep_going else None,
             )
     if as_json and file != "-":
@@ -101,6 +99,5 @@ def new_file(name: str) -> Iterator[BinaryIO]:
         with whole_output() as stdout:
             yield stdout
         return
-    with NewFile(name) as file:
-        yield cast("BinaryIO", file)
-        file.commit()
+    with writing(name) as file:
+        yield file

@@ -9,13 +9,14 @@ from typing import TYPE_CHECKING, Annotated, BinaryIO
 import typer
 
 from cli.config import load_config
-from cli.inputs import reading, spooled
+from cli.inputs import spooled
 from cli.options import ConnectionsOption, DebugOption, JsonOption, QuietOption, StoreOption
 from cli.session import in_steps, open_ledger
 from cli.terminal.output import counted, print_json, working
 from cli.terminal.text import printable
 from ledger import Ledger, TrustError
 from ledger.format.layout import LEDGER_KEY, trust_key
+from ledger.local.files import reading
 from ledger.offline import bundle_origin
 from ledger.titles.identity import find_origin
 

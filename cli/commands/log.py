@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections import deque
-from datetime import timedelta
 from functools import partial
 from itertools import islice
 from typing import TYPE_CHECKING, Annotated, TypeAlias
@@ -36,7 +35,7 @@ from cli.terminal.text import printable
 from ledger import Erased
 from ledger.format.diff import changes
 from ledger.format.entry import CLOSED
-from ledger.format.times import format_time, parse_time
+from ledger.format.law import recorded_within
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator
@@ -84,14 +83,14 @@ def log(
     Exits with 20 if the history is broken;
     'ledger verify' says more.
     """
-    earliest = format_time(parse_time(since)) if since is not None else ""
-    before = _day_after(until) if until is not None else ""
     with open_ledger(store) as ledger:
         title_number, revision = find_title(ledger, title_number, revision)
         head = ledger.head(title_number)
         entries = ledger.history.judged_log(title_number, revision, head)
         steps = ((entry, None) for entry in entries) if oneline else _with_parents(entries)
-        chosen: Iterable[Step] = islice(_recorded(steps, earliest, before), limit)
+        chosen: Iterable[Step] = islice(
+            recorded_within(steps, lambda step: step[0][0], since, until), limit
+        )
         if reverse:
             chosen = list(chosen)[::-1]
         if as_json:
@@ -113,16 +112,6 @@ def log(
             note_in_force(ledger, head)
 
 
-def _day_after(date: str) -> str:
-    """Return the first recorded time after a date or a time; empty if there is none."""
-    moment = parse_time(date)
-    try:
-        later = moment + (timedelta(days=1) if len(date) == 10 else timedelta.resolution)
-    except OverflowError:
-        return ""  # the end of all time
-    return format_time(later)
-
-
 def _with_parents(entries: Iterator[Judged]) -> Iterator[Step]:
     """Pair each entry with the one before it; reads one entry ahead."""
     entry = next(entries, None)
@@ -130,15 +119,6 @@ def _with_parents(entries: Iterator[Judged]) -> Iterator[Step]:
         parent = next(entries, None)
         yield entry, parent and parent[0]
         entry = parent
-
-
-def _recorded(steps: Iterable[Step], earliest: str, before: str) -> Iterator[Step]:
-    for step in steps:
-        recorded_at = step[0][0].recorded_at
-        if recorded_at < earliest:
-            return  # times never go back along a chain
-        if not before or recorded_at < before:
-            yield step
 
 
 def _order(ledger: Ledger, entry: Entry) -> Erased:

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from cli.config import load_config
-from cli.inputs import cannot_read, reading, sha256_of
+from cli.inputs import cannot_read, sha256_of
 from cli.options import (
     ConnectionsOption,
     DebugOption,
@@ -44,6 +44,7 @@ from cli.witnesses import WitnessOption, address_by, judge_published, read_polic
 from ledger import Ledger, Report, verify_bundle
 from ledger.format.layout import is_address
 from ledger.format.report import Tally
+from ledger.local.files import reading
 from ledger.verification.walk import FROM_A_LISTING
 
 if TYPE_CHECKING:

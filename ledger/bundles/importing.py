@@ -372,11 +372,11 @@ class Arrival:
         self.section = section
         self.complete = complete
         self.addresses: set[str] = set()
-        self.trace = bytearray()
+        self.trace: bytearray = bytearray()
         """The addresses from the head down, 32 bytes each, as far as they were walked."""
         self.failure: LedgerError | None = None
         """Why an entry could not be read."""
-        self.may_erase = False
+        self.may_erase: bool = False
         """Whether the store may hold a text that a chain orders erased."""
         self.restored: set[str] = set()
         """The keys of entries whose texts were put back."""
@@ -384,7 +384,9 @@ class Arrival:
         """The keys of short forms that only the store's own, longer chain explains."""
         self._keep = keep
         self._batch: list[tuple[str, bytes]] = []
-        self.find_positions = either(find_positions, history.find_positions(section.title_number))
+        self.find_positions: FindPositions = either(
+            find_positions, history.find_positions(section.title_number)
+        )
         """Tells where the log has the entries, by the bundle or by the store."""
         self._standing = history.standing(section.title_number, self.find_positions)
         """Knows the versions whose texts the longer of the two chains orders erased."""

@@ -215,7 +215,7 @@ class AgainstLog:
     def __init__(self) -> None:
         self._index = LeafIndex()
         self._others = OtherLeaves()
-        self.trust_logged = 1
+        self.trust_logged: int = 1
         """The last trust file that the leaves name, once they were judged."""
 
     def close(self) -> None:
@@ -340,9 +340,9 @@ class LogImport:
     """
 
     def __init__(self, history: History) -> None:
-        self.leaves = 0
+        self.leaves: int = 0
         """Leaves that the store does not have yet."""
-        self.left_out = False
+        self.left_out: bool = False
         """Whether there is a log that nobody could check: the keyring has no key of it."""
         self._log = LogReader(history)
         self._state: LogState | None = None

@@ -7,7 +7,6 @@ from typing import TYPE_CHECKING, NamedTuple
 
 from ledger.errors import (
     IntegrityError,
-    InvalidError,
     MalformedError,
     NotABundle,
     NotFoundError,
@@ -31,7 +30,7 @@ if TYPE_CHECKING:
     from ledger.format.keyring import Keyring
     from ledger.format.report import Severity
 
-__all__ = ["NOT_STANDING", "check_origins", "check_source", "verify_bundle"]
+__all__ = ["NOT_STANDING", "check_origins", "verify_bundle"]
 
 
 NOT_STANDING = frozenset({"key-ended", "may-not-erase", "position-unknown"})
@@ -210,16 +209,6 @@ class _Registrations:
                 f"whether the registrations {names}{more} are complete: other parts of them are not"
                 " in this bundle ('ledger registration' asks the store)"
             )
-
-
-def check_source(source: BinaryIO) -> BinaryIO:
-    """Return what a bundle is to be read from, or raise InvalidError if it is no binary file."""
-    if not all(hasattr(source, name) for name in ("read", "seek", "tell")):
-        raise InvalidError(
-            f"a bundle is read from a binary file, not from a {type(source).__name__}",
-            hint='with open("all.bundle", "rb") as source: …',
-        )
-    return source
 
 
 def _nothing(origin: str) -> Report:

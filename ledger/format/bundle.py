@@ -191,9 +191,9 @@ class BundleReader:
         self._next: tuple[str, bytes] | None = None
         try:
             self._advance()
-            self.header = Header.decode(self._take(BUNDLE_KEY))
-            self.ledger = self._take(layout.LEDGER_KEY)
-            self.trust = dict(self._trust_files())
+            self.header: Header = Header.decode(self._take(BUNDLE_KEY))
+            self.ledger: bytes = self._take(layout.LEDGER_KEY)
+            self.trust: dict[int, bytes] = dict(self._trust_files())
             """The bytes of the trust files, by version, from 1 on. Nothing is checked."""
         except NotABundle:
             raise

@@ -23,12 +23,14 @@ from __future__ import annotations
 
 import json
 import math
+from collections.abc import Mapping
 from decimal import Decimal, InvalidOperation
 from typing import TYPE_CHECKING, Any, NoReturn, TypeAlias, TypeVar
 
 import msgspec
 
 from ledger.errors import InvalidError, MalformedError
+from ledger.format.given import check_given
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
@@ -66,8 +68,8 @@ def pointer(path: Path) -> str:
 def encode(value: JSONValue, *, depth: int = MAX_DEPTH) -> bytes:
     """Spell a value made of dict, list, str, int, float, bool and None canonically.
 
-    Raises InvalidError, naming the place, for anything else: another type (Decimal, datetime,
-    tuple, a subclass) is refused by name, never guessed.
+    Any mapping is taken for a dict. Raises InvalidError, naming the place, for anything else:
+    another type (Decimal, datetime, tuple, a subclass) is refused by name, never guessed.
     """
     if _is_plain((value,), depth + 1):
         try:
@@ -283,6 +285,7 @@ _DECODER = json.JSONDecoder(
 
 
 def _parse(data: bytes) -> JSONValue:
+    check_given(data, bytes, "the bytes of a JSON text")
     try:
         text = data.decode("utf-8")
     except UnicodeDecodeError as error:
@@ -376,6 +379,8 @@ def _checked(value: JSONValue, depth: int) -> JSONValue:
         return _checked_float(value)
     elif kind is _Changed:
         raise _RefusedError("a number that would not be kept as it is", ": write it as a string")
+    elif isinstance(value, Mapping):
+        return _checked(dict(value), depth)
     elif value is not None and kind is not bool:
         raise _RefusedError(kind.__name__, " is no JSON value; convert it first")
     return value

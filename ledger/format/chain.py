@@ -105,24 +105,24 @@ class Chain:
         self.title_number = title_number
         self.origin = origin
         self.keyring = keyring
-        self.head_key = layout.head_key(title_number)
+        self.head_key: str = layout.head_key(title_number)
         self.now = now
         self.since = since
-        self.pinned = expect is not None or since is not None
-        self.missing = {pin for pin in (expect, since) if pin}
+        self.pinned: bool = expect is not None or since is not None
+        self.missing: set[str] = {pin for pin in (expect, since) if pin}
         self.findings: list[Finding] = []
-        self.entries = 0
-        self.broken = False
+        self.entries: int = 0
+        self.broken: bool = False
         self.head: Entry | None = None
         self.child: Entry | None = None
-        self.standing = Standing(keyring.judge(origin, find_positions))
+        self.standing: Standing = Standing(keyring.judge(origin, find_positions))
         self.withheld: Counter[str] = Counter()
         """How many texts are lawfully gone, by what says so."""
         self.trace: bytearray | None = None
         """Set it to have the addresses that are walked added to it, 32 bytes each."""
         self.noted: str | None = None
         """Set it to the address of an entry whose time is wanted."""
-        self.noted_at = ""
+        self.noted_at: str = ""
         """That entry's ``recorded_at``."""
         self.each: Callable[[Entry, Stand], None] | None = None
         """Set it to hear of every entry, and how it stands; the newest comes first."""

@@ -32,14 +32,17 @@ from ledger.errors import (
 )
 from ledger.format import canonical, layout, times
 from ledger.format.dsse import pre_authentication
+from ledger.format.given import check_given
 from ledger.format.keyring import check_origin
 from ledger.format.keys import sign_with
 
 if TYPE_CHECKING:
+    from collections.abc import Mapping
+
     from ledger.format.canonical import JSONValue
     from ledger.format.keyring import Keyring
     from ledger.format.keys import Signer
-    from ledger.format.times import Bound
+    from ledger.format.times import Bound, Question
 
 __all__ = [
     "CLOSED",
@@ -50,6 +53,7 @@ __all__ = [
     "STATUSES",
     "Entry",
     "address_of",
+    "as_address",
     "check_document",
     "check_reference",
     "digest",
@@ -100,7 +104,7 @@ TEXT_DIGEST = re.compile(rb',"text":"([0-9a-f]{64})"')
 ERASES = re.compile(rb',"erases":\[([0-9,]*)\]')
 VERSION = re.compile(rb',"version":([1-9][0-9]{0,15})[,}]')
 
-PLAIN = {str, int, type(None)}
+PLAIN: set[type[object]] = {str, int, type(None)}
 """What the values in P are, or the items of a list there."""
 
 LISTS = ("confirms", "erases", "voids")
@@ -164,7 +168,12 @@ UNSEEN = re.compile(
 """Characters that nobody sees, or that change what is seen: none is in a reference."""
 
 
-def digest(document: dict[str, JSONValue]) -> str:
+def as_address(named: str | Entry) -> str:
+    """The address that a text is, or an entry has; raises InvalidError."""
+    return named.address if isinstance(named, Entry) else layout.check_address(named)
+
+
+def digest(document: Mapping[str, object]) -> str:
     """The document digest: hex sha256 of the document's canonical JSON."""
     return hashlib.sha256(canonical.encode(document)).hexdigest()
 
@@ -389,15 +398,15 @@ class Entry(msgspec.Struct, frozen=True, gc=False):
         *,
         ledger: str,
         title_number: str,
-        document: dict[str, JSONValue],
+        document: Mapping[str, object],
         recorded_at: str,
         salt: bytes,
         parent: Entry | None = None,
         kind: str = KINDS[0],
         message: str = "",
         author: str = "",
-        effective_at: str | None = None,
-        effective_until: str | None = None,
+        effective_at: Question | None = None,
+        effective_until: Question | None = None,
         reference: str = "",
         part: tuple[int, int] = (1, 1),
         status: str = STATUSES[0],
@@ -412,13 +421,13 @@ class Entry(msgspec.Struct, frozen=True, gc=False):
         erased text could guess what is missing. ``spelled``: what ``canonical.encode`` gave for the
         document, if it was asked already.
         """
-        text = _Text(author, document, message, salt.hex())
+        text = _Text(author, document, message, salt.hex())  # type: ignore[arg-type]  # see below
         _check_text(text, title_number)
         text_bytes = _encode_text(text, spelled or canonical.encode(document))
         members = _Payload(
             confirms=tuple(confirms),
-            effective_at=effective_at,
-            effective_until=effective_until,
+            effective_at=times.spell(effective_at),
+            effective_until=times.spell(effective_until),
             erases=tuple(erases),
             key=signer.public_key.key_id,
             kind=kind,
@@ -442,6 +451,7 @@ class Entry(msgspec.Struct, frozen=True, gc=False):
         Raises MalformedError, IntegrityError if the text is not the one that P names, or
         UnsupportedFormatError for what this version doesn't know.
         """
+        check_given(data, bytes, "the bytes of an entry")
         cut = _cut(data)
         found = _address(data, cut)
         read = _read(data, cut)
@@ -851,7 +861,7 @@ def _encode_members(members: _Payload) -> bytes:
     )
 
 
-EXACT = {*PLAIN, tuple}
+EXACT: set[type[object]] = {*PLAIN, tuple}
 
 
 # -- T ---------------------------------------------------------------------------------------------
@@ -893,7 +903,10 @@ def _check_length(name: str, value: object, most: int) -> None:
 def check_document(document: object, title_number: str) -> None:
     """Refuse a document that no entry may carry; raises InvalidError naming the member."""
     if not isinstance(document, dict):
-        raise InvalidError(f"a document is a JSON object, not {type(document).__name__}")
+        raise InvalidError(
+            f"a document is a JSON object, not {type(document).__name__}",
+            hint="pass a dict: dataclasses.asdict(…), or model_dump(mode='json') of pydantic",
+        )
     if "title_number" in document and document["title_number"] != title_number:
         raise InvalidError(
             f"the document's title_number is not the entry's, which is {title_number}"

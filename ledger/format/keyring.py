@@ -20,6 +20,7 @@ from typing import TYPE_CHECKING, Literal, NamedTuple, get_args
 
 from ledger.errors import InvalidError, MalformedError, NotFoundError, UnsupportedFormatError
 from ledger.format import canonical, layout
+from ledger.format.given import check_given
 from ledger.format.pem import read_public_key
 from ledger.format.standing import judge_without_trust
 
@@ -29,7 +30,15 @@ if TYPE_CHECKING:
     from ledger.format.pem import VerifyingKey
     from ledger.format.standing import FindPositions, Judge
 
-__all__ = ["TRUST_THE_LOG", "Keyring", "Role", "Root", "TrustedKey", "check_origin"]
+__all__ = [
+    "TRUST_THE_LOG",
+    "Keyring",
+    "Role",
+    "Root",
+    "TrustedKey",
+    "check_keyring",
+    "check_origin",
+]
 
 Role = Literal["registrar", "log", "witness"]
 TRUST_THE_LOG = (
@@ -97,6 +106,9 @@ class Keyring:
 
     def _add(self, trusted: TrustedKey) -> None:
         check_origin(trusted.origin)
+        check_given(trusted.name, str, "the name of a key")
+        if not hasattr(trusted.key, "key_id"):
+            raise InvalidError(f"not a public key: a {type(trusted.key).__name__}")
         if trusted.role not in ROLES:
             raise InvalidError(f"not a role: {trusted.role!r} (one of {', '.join(ROLES)})")
         if trusted.name and not NAME.fullmatch(trusted.name):
@@ -128,7 +140,7 @@ class Keyring:
             if trusted.key.key_id != key_id or origin not in (None, trusted.origin)
         ]
         if len(kept) == len(self._keys):
-            raise NotFoundError(f"no such key in the keyring: {key_id:.64}")
+            raise NotFoundError(f"no such key in the keyring: {key_id!s:.64}")
         return Keyring(kept, self.roots)
 
     def pin(self, root: Root) -> Keyring:
@@ -203,6 +215,10 @@ class Keyring:
     def __len__(self) -> int:
         return len(self._keys)
 
+    def __repr__(self) -> str:
+        about = ", ".join(self.origins) or "empty"
+        return f"<{type(self).__name__} {about}; keys: {len(self)}, roots: {len(self._roots)}>"
+
     def __eq__(self, other: object) -> bool:
         return (
             isinstance(other, Keyring) and self._keys == other._keys and self._roots == other._roots
@@ -261,3 +277,9 @@ def _root(item: object) -> Root:
     if not isinstance(item, dict) or item.keys() != {"origin", "trust", "version"}:
         raise MalformedError("not a keyring: a root has the members origin, trust and version")
     return Root(item["origin"], item["trust"], item["version"])
+
+
+def check_keyring(keyring: object) -> None:
+    """Refuse what is not a keyring; raises InvalidError."""
+    expected = "a keyring, such as Keyring.decode(Path(FILE).read_bytes())"
+    check_given(keyring, Keyring, expected)

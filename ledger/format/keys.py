@@ -11,7 +11,7 @@ from __future__ import annotations
 import binascii
 import hashlib
 import re
-from functools import cache, cached_property
+from functools import cache
 from typing import TYPE_CHECKING, Final, Protocol
 
 import nacl.bindings
@@ -30,6 +30,7 @@ from cryptography.hazmat.primitives.serialization import (
 from nacl._sodium import ffi, lib  # type: ignore[import-not-found]
 
 from ledger.errors import InvalidError, KeyUnavailable, LibraryUnsafe, MalformedError
+from ledger.format.given import check_given
 
 if TYPE_CHECKING:
     from cryptography.hazmat.primitives.serialization import KeySerializationEncryption
@@ -159,12 +160,15 @@ class PublicKey:
 
     def __init__(self, raw: bytes) -> None:
         """Take the 32 bytes of RFC 8032, section 5.1.5; raise MalformedError if they are no key."""
+        check_given(raw, bytes, "the 32 bytes of a public key")
         if len(raw) != nacl.bindings.crypto_sign_PUBLICKEYBYTES:
             raise MalformedError(f"not an Ed25519 public key: {len(raw)} bytes, expected 32")
         check_library()
         if not _is_key(raw):
             raise MalformedError("not an Ed25519 public key: not a point of the main subgroup")
         self.raw = raw
+        self.key_id: str = hashlib.sha256(self.spki).hexdigest()
+        """Hex sha256 of the SubjectPublicKeyInfo DER (``openssl pkey -pubin -outform DER``)."""
 
     @classmethod
     def from_pem(cls, pem: bytes) -> PublicKey:
@@ -178,11 +182,6 @@ class PublicKey:
     def spki(self) -> bytes:
         """The SubjectPublicKeyInfo DER (RFC 8410, section 4)."""
         return SPKI_PREFIX + self.raw
-
-    @cached_property
-    def key_id(self) -> str:
-        """Hex sha256 of the SubjectPublicKeyInfo DER (``openssl pkey -pubin -outform DER``)."""
-        return hashlib.sha256(self.spki).hexdigest()
 
     def pem(self) -> bytes:
         """The SubjectPublicKeyInfo PEM."""
@@ -213,17 +212,18 @@ class PublicKey:
 class PrivateKey:
     """An Ed25519 private key; a Signer. Never printed, never logged."""
 
-    limit: Final = None
+    limit: None = None
 
     def __init__(self, seed: bytes) -> None:
         """Take the 32 secret bytes of RFC 8032, section 5.1.5; else raise MalformedError."""
+        check_given(seed, bytes, "the 32 bytes of a private key")
         if len(seed) != 32:
             raise MalformedError(f"not an Ed25519 private key: {len(seed)} bytes, expected 32")
         self._key = Ed25519PrivateKey.from_private_bytes(seed)
-        self.public_key = PublicKey(self._key.public_key().public_bytes_raw())
+        self.public_key: PublicKey = PublicKey(self._key.public_key().public_bytes_raw())
 
     @classmethod
-    def from_pem(cls, pem: bytes, passphrase: bytes | None = None) -> PrivateKey:
+    def from_pem(cls, pem: bytes, passphrase: bytes | str | None = None) -> PrivateKey:
         """Read a PKCS#8 PEM, or a private key as OpenSSH writes it.
 
         Raises KeyUnavailable for a passphrase that is missing or wrong, MalformedError for what is
@@ -242,7 +242,7 @@ class PrivateKey:
         """The 64 bytes of the signature over the data (RFC 8032, section 5.1.6)."""
         return self._key.sign(data)
 
-    def pem(self, passphrase: bytes | None = None) -> bytes:
+    def pem(self, passphrase: bytes | str | None = None) -> bytes:
         """The PKCS#8 PEM, encrypted if there is a passphrase."""
         return self._key.private_bytes(Encoding.PEM, PrivateFormat.PKCS8, encryption(passphrase))
 
@@ -291,9 +291,9 @@ def load_public(pem: bytes) -> object:
         raise MalformedError("not a public key in PEM form") from None
 
 
-def load_private(pem: bytes, passphrase: bytes | None) -> object:
+def load_private(pem: bytes, passphrase: bytes | str | None) -> object:
     """Read a private key of any algorithm; raise what ``PrivateKey.from_pem`` does."""
-    _check_passphrase(passphrase)
+    passphrase = _in_bytes(passphrase)
     label = _label(pem)
     if label not in PRIVATE_LABELS:
         raise MalformedError(
@@ -334,12 +334,14 @@ def is_encrypted(pem: bytes) -> bool:
     return len(cipher) < len(data) and cipher[:8] != b"\0\0\0\x04none"
 
 
-def encryption(passphrase: bytes | None) -> KeySerializationEncryption:
+def encryption(passphrase: bytes | str | None) -> KeySerializationEncryption:
     """Return how a private key is encrypted in PEM form; raise InvalidError if it can't be."""
-    _check_passphrase(passphrase)
-    if passphrase and len(passphrase) > MAX_PASSPHRASE:
-        raise InvalidError(f"a passphrase of more than {MAX_PASSPHRASE} bytes")
-    return BestAvailableEncryption(passphrase) if passphrase else NoEncryption()
+    passphrase = _in_bytes(passphrase)
+    if passphrase is None:
+        return NoEncryption()
+    if not 0 < len(passphrase) <= MAX_PASSPHRASE:
+        raise InvalidError(f"not a passphrase of 1 to {MAX_PASSPHRASE} bytes")
+    return BestAvailableEncryption(passphrase)
 
 
 def _is_key(raw: bytes) -> bool:
@@ -352,9 +354,16 @@ def _is_signature(raw: bytes, signature: bytes, data: bytes) -> bool:
     return bool(lib.crypto_sign_open(ffi.NULL, ffi.NULL, signed, len(signed), raw) == 0)
 
 
-def _check_passphrase(passphrase: bytes | None) -> None:
-    if passphrase is not None and not isinstance(passphrase, bytes):
-        raise InvalidError("a passphrase is bytes, not text", hint="pass passphrase.encode()")
+def _in_bytes(passphrase: object) -> bytes | None:
+    """Spell a passphrase in UTF-8, as the command and openssl do."""
+    if passphrase is None or isinstance(passphrase, bytes):
+        return passphrase
+    try:
+        if isinstance(passphrase, str):
+            return passphrase.encode()
+    except UnicodeEncodeError:
+        pass
+    raise InvalidError(f"not a passphrase: a {type(passphrase).__name__} (expected text or bytes)")
 
 
 def _label(pem: bytes) -> str:

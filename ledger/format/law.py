@@ -9,13 +9,13 @@ from __future__ import annotations
 
 from datetime import UTC, datetime, time
 from itertools import islice
-from typing import TYPE_CHECKING, NamedTuple
+from typing import TYPE_CHECKING, NamedTuple, TypeVar
 
 from ledger.errors import NotInLaw
 from ledger.format import times
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Iterator, Sequence
+    from collections.abc import Callable, Iterable, Iterator, Sequence
 
     from ledger.format.entry import Entry
     from ledger.format.times import Bound, Question
@@ -30,9 +30,13 @@ __all__ = [
     "is_future",
     "is_known",
     "place",
+    "recorded_within",
     "restated",
     "turns",
 ]
+
+
+Each = TypeVar("Each")
 
 
 class Turn(NamedTuple):
@@ -61,6 +65,27 @@ def covers(entry: Entry, day: Bound) -> bool:
 def is_known(entry: Entry, recorded: Bound) -> bool:
     """Tell whether the entry was recorded by a day (its end, in UTC), or by an instant."""
     return not recorded.is_before(times.parse_bound(entry.recorded_at))
+
+
+def recorded_within(
+    entries: Iterable[Each],
+    entry_of: Callable[[Each], Entry],
+    since: Question | None,
+    until: Question | None,
+) -> Iterator[Each]:
+    """Choose those recorded from one day or instant on, and by another; the newest come first."""
+    first = None if since is None else times.as_bound(since)
+    last = None if until is None else times.as_bound(until)
+
+    def chosen() -> Iterator[Each]:
+        for each in entries:
+            entry = entry_of(each)
+            if first is not None and times.parse_bound(entry.recorded_at).is_before(first):
+                return  # times never go back along a chain
+            if last is None or is_known(entry, last):
+                yield each
+
+    return chosen()
 
 
 def in_law(entries: Iterable[Entry], day: Bound, recorded: Bound | None = None) -> Entry:

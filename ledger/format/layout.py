@@ -28,6 +28,7 @@ from functools import lru_cache
 from typing import NamedTuple
 
 from ledger.errors import InvalidError
+from ledger.format.given import check_given
 
 __all__ = [
     "HEAD_NAME",
@@ -221,6 +222,7 @@ def pending_key(title_number: str, version: int, address: str) -> str:
 
 def reference_prefix(reference: str) -> str:
     """The prefix of the keys that name the entries with a reference."""
+    check_given(reference, str, "a reference: a text")
     digest = _digest(reference)
     return f"{REFERENCES}{digest[:FAN]}/{digest[FAN:]}."
 

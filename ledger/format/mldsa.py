@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import hashlib
 from functools import cached_property
-from typing import Final, Literal, TypeAlias
+from typing import Literal, TypeAlias
 
 from cryptography.exceptions import InternalError, InvalidSignature, UnsupportedAlgorithm
 from cryptography.hazmat.primitives.asymmetric.mldsa import (
@@ -48,16 +48,13 @@ class MLDSAPublicKey:
             raise MalformedError(f"not an {algorithm} public key: {len(raw)} bytes") from None
         self.algorithm = algorithm
         self.raw = raw
+        self.key_id: str = hashlib.sha256(self.spki).hexdigest()
+        """Hex sha256 of the SubjectPublicKeyInfo DER."""
 
     @cached_property
     def spki(self) -> bytes:
         """The SubjectPublicKeyInfo DER (RFC 9881, section 4)."""
         return self._key.public_bytes(Encoding.DER, PublicFormat.SubjectPublicKeyInfo)
-
-    @cached_property
-    def key_id(self) -> str:
-        """Hex sha256 of the SubjectPublicKeyInfo DER."""
-        return hashlib.sha256(self.spki).hexdigest()
 
     def pem(self) -> bytes:
         """The SubjectPublicKeyInfo PEM."""
@@ -88,20 +85,22 @@ class MLDSAPublicKey:
 class MLDSAPrivateKey:
     """A private key of one parameter set; an AnySigner. Never printed, never logged."""
 
-    limit: Final = None
+    limit: None = None
 
     def __init__(self, algorithm: ParameterSet, seed: bytes) -> None:
         """Take the 32 secret bytes of FIPS 204, algorithm 6; else raise MalformedError."""
         if len(seed) != 32:
             raise MalformedError(f"not an {algorithm} private key: {len(seed)} bytes, expected 32")
-        self.key = PRIVATE[algorithm].from_seed_bytes(seed)
-        self.public_key = MLDSAPublicKey(algorithm, self.key.public_key().public_bytes_raw())
+        self.key: MLDSA44PrivateKey | MLDSA65PrivateKey = PRIVATE[algorithm].from_seed_bytes(seed)
+        self.public_key: MLDSAPublicKey = MLDSAPublicKey(
+            algorithm, self.key.public_key().public_bytes_raw()
+        )
 
     def sign(self, data: bytes) -> bytes:
         """The signature over the data (FIPS 204, algorithm 2, hedged)."""
         return self.key.sign(data)
 
-    def pem(self, passphrase: bytes | None = None) -> bytes:
+    def pem(self, passphrase: bytes | str | None = None) -> bytes:
         """The PKCS#8 PEM, encrypted if there is a passphrase."""
         return self.key.private_bytes(Encoding.PEM, PrivateFormat.PKCS8, encryption(passphrase))
 

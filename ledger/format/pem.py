@@ -67,7 +67,7 @@ def read_public_keys(pem: bytes) -> tuple[VerifyingKey, ...]:
     return found
 
 
-def read_private_keys(pem: bytes, passphrase: bytes | None = None) -> tuple[OwnKey, ...]:
+def read_private_keys(pem: bytes, passphrase: bytes | str | None = None) -> tuple[OwnKey, ...]:
     """Read the private keys of a text, each once.
 
     Raises what ``PrivateKey.from_pem`` does.
@@ -86,7 +86,7 @@ def read_private_keys(pem: bytes, passphrase: bytes | None = None) -> tuple[OwnK
     return found
 
 
-def encode_private_keys(keys: Iterable[OwnKey], passphrase: bytes | None = None) -> bytes:
+def encode_private_keys(keys: Iterable[OwnKey], passphrase: bytes | str | None = None) -> bytes:
     """Write private keys as one text, each of them encrypted if there is a passphrase."""
     return b"".join(key.pem(passphrase) for key in keys)
 

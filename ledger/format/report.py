@@ -90,8 +90,8 @@ class Tally:
 
     def __init__(self, origin: str) -> None:
         self.origin = origin
-        self.titles = 0
-        self.entries = 0
+        self.titles: int = 0
+        self.entries: int = 0
         self._findings: list[Finding] = []
         self._not_shown: dict[str, None] = {}
 

@@ -17,6 +17,7 @@ from typing import TYPE_CHECKING
 
 from ledger.errors import InvalidError
 from ledger.format import times
+from ledger.format.entry import Entry
 
 if TYPE_CHECKING:
     from datetime import datetime
@@ -42,7 +43,9 @@ class Revision:
 
 
 def parse_revision(text: object) -> Revision:
-    """Parse a revision; raise InvalidError."""
+    """Parse a revision, or take an entry for its address; raise InvalidError."""
+    if isinstance(text, Entry):
+        return Revision(prefix=text.address)
     match = REVISION.fullmatch(text) if isinstance(text, str) else None
     if not match:
         raise InvalidError(

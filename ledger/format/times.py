@@ -19,10 +19,12 @@ __all__ = [
     "Bound",
     "Question",
     "as_bound",
+    "as_text",
     "format_time",
     "is_recorded_time",
     "parse_bound",
     "parse_time",
+    "spell",
 ]
 
 CLOCK_SKEW = timedelta(minutes=5)
@@ -63,15 +65,26 @@ Question: TypeAlias = str | date | datetime
 
 def as_bound(asked: Question) -> Bound:
     """The bound that a question names; raises InvalidError for a partial date or a naive time."""
-    if isinstance(asked, str):
-        return parse_bound(asked, partial=False)
-    if isinstance(asked, datetime):
-        if asked.tzinfo is None:
-            raise InvalidError("a time without an offset: pass datetimes with tzinfo=UTC")
-        return parse_bound(asked.isoformat(), partial=False)
-    if isinstance(asked, date):
-        return Bound(asked)
-    raise InvalidError(f"not a date or a time with an offset: {type(asked).__name__}")
+    return parse_bound(as_text(asked), partial=False)
+
+
+def as_text(moment: Question) -> str:
+    """The text of a date, or of a time with its offset; a text is returned as it is."""
+    if isinstance(moment, str):
+        return moment
+    if isinstance(moment, datetime) and moment.tzinfo is None:
+        raise InvalidError("a time without an offset: pass datetimes with tzinfo=UTC")
+    if isinstance(moment, date):
+        return moment.isoformat()
+    raise InvalidError(
+        f"not a date or a time with an offset: {type(moment).__name__}",
+        hint="pass a text such as 2026-03-31, a date, or a datetime with its time zone",
+    )
+
+
+def spell(bound: Question | None) -> str | None:
+    """The text of a bound as an entry has it; None: there is none."""
+    return None if bound is None else as_text(bound)
 
 
 def parse_bound(text: str, *, partial: bool = True) -> Bound:

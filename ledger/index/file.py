@@ -46,7 +46,7 @@ class IndexFile:
     """The file. One connection writes, under its own lock; readers open theirs."""
 
     def __init__(self, path: str | os.PathLike[str], origin: str) -> None:
-        self.path = Path(path)
+        self.path: Path = Path(path)
         self._origin = origin
         self._writer: sqlite3.Connection | None = None
 

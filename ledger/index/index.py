@@ -66,7 +66,7 @@ class Index:
         """Name the file, which ``update`` makes; raises InvalidError for one inside the store."""
         if isinstance(ledger.store, FolderStore):
             check_outside(path, ledger.store.path)
-        self.path = Path(path)
+        self.path: Path = Path(path)
         self._ledger = ledger
         self._file = IndexFile(path, ledger.origin)
         self._updating = Lock()

@@ -17,30 +17,36 @@ import secrets
 import shlex
 import stat
 import sys
-from contextlib import ExitStack, suppress
+from contextlib import ExitStack, contextmanager, suppress
+from io import TextIOBase
 from pathlib import Path
-from typing import IO, TYPE_CHECKING
+from typing import IO, TYPE_CHECKING, BinaryIO, TypeAlias, cast
 
-from ledger.errors import InvalidError, StoreUnavailable, TrustError
+from ledger.errors import InvalidError, NotFoundError, StoreUnavailable, TrustError
+from ledger.format.given import check_given
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable
+    from collections.abc import Iterable, Iterator
     from types import TracebackType
     from typing import Self
 
 __all__ = [
     "FOLDER",
+    "Named",
     "NewFile",
     "Unnamed",
+    "as_path",
     "check_name",
     "check_outside",
     "close",
     "lock_file",
     "make_folder",
     "read_own",
+    "reading",
     "sync",
     "sync_folder",
     "write_file",
+    "writing",
 ]
 
 FOLDER = os.O_RDONLY | os.O_DIRECTORY
@@ -48,6 +54,13 @@ FOLDER = os.O_RDONLY | os.O_DIRECTORY
 
 NEW = os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_NOFOLLOW
 BUFFER = 1 << 20
+
+
+def as_path(path: str | os.PathLike[str]) -> Path:
+    """The path; raises InvalidError if it is something else."""
+    check_given(path, (str, os.PathLike), "the path of a file")
+    return Path(path)
+
 
 # -- Files -----------------------------------------------------------------------------------------
 
@@ -64,7 +77,7 @@ class Unnamed:
     def __init__(self, folder: int, mode: int = 0o666) -> None:
         self._folder = folder
         self._name = f".tmp-{secrets.token_hex(8)}"
-        self.descriptor = os.open(self._name, NEW, mode, dir_fd=folder)
+        self.descriptor: int = os.open(self._name, NEW, mode, dir_fd=folder)
 
     def write(self, data: bytes | bytearray) -> None:
         """Add all of these bytes."""
@@ -108,7 +121,7 @@ class NewFile:
     def __init__(
         self, path: str | os.PathLike[str], *, replace: bool = False, mode: int = 0o666
     ) -> None:
-        self.path = Path(path)
+        self.path: Path = as_path(path)
         self._replace = replace
         self._buffer = bytearray()
         if not replace:
@@ -184,6 +197,47 @@ def write_file(
         file.commit()
 
 
+Named: TypeAlias = str | os.PathLike[str] | BinaryIO
+"""A file by its path, or one that is open; such a one is not closed."""
+
+
+@contextmanager
+def reading(source: Named) -> Iterator[BinaryIO]:
+    """Open a file to be read; raises NotFoundError if that fails."""
+    if not isinstance(source, (str, os.PathLike)):
+        yield _check_binary(source, ("read", "seek", "tell"), "rb")
+        return
+    try:
+        file = Path(source).open("rb")  # noqa: SIM115 -- just below
+    except OSError as error:
+        raise NotFoundError(f"cannot read {os.fspath(source)}: {error.strerror}") from error
+    with file:
+        yield file
+
+
+@contextmanager
+def writing(out: Named) -> Iterator[BinaryIO]:
+    """Make a file that is there, whole and durable, once the block has ended well.
+
+    Raises what ``NewFile`` does.
+    """
+    if not isinstance(out, (str, os.PathLike)):
+        yield _check_binary(out, ("write", "writelines"), "xb")
+        return
+    with NewFile(out) as file:
+        yield cast("BinaryIO", file)
+        file.commit()
+
+
+def _check_binary(file: object, methods: tuple[str, ...], mode: str) -> BinaryIO:
+    if isinstance(file, TextIOBase) or not all(hasattr(file, name) for name in methods):
+        raise InvalidError(
+            f"not a binary file, nor a path: a {type(file).__name__}",
+            hint=f"pass the path, or a file opened with {mode!r}",
+        )
+    return cast("BinaryIO", file)
+
+
 def check_name(path: Path, *, replace: bool) -> None:
     """Refuse a name that a new file can't take; with ``replace``, a plain file may have it.
 
@@ -217,7 +271,7 @@ def read_own(path: str | os.PathLike[str], most: int = -1) -> bytes:
     link that leads to it be theirs, and none of their folders may be one that everybody can write
     to, unless it is sticky as /tmp is. Raises TrustError, or OSError if it can't be read.
     """
-    place = Path(path)
+    place = as_path(path)
     # O_NONBLOCK: opening a FIFO would wait for its other end.
     descriptor = os.open(place, os.O_RDONLY | os.O_NONBLOCK | os.O_CLOEXEC)
     with open(descriptor, "rb") as file:  # noqa: PTH123 -- a descriptor
@@ -249,7 +303,7 @@ def _why_not_own(info: os.stat_result, link: os.stat_result, path: Path) -> tupl
 
 def check_outside(path: str | os.PathLike[str], folder: str | os.PathLike[str]) -> None:
     """Refuse a file inside a store: whoever writes there could change what watches over it."""
-    place, root = Path(path).parent.resolve(), Path(folder).resolve()
+    place, root = as_path(path).parent.resolve(), Path(folder).resolve()
     if place == root or root in place.parents:
         raise InvalidError(
             f"{path} would be inside the store: whoever can write to the store could change it",

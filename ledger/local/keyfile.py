@@ -6,7 +6,6 @@ import os
 import secrets
 import stat
 from collections.abc import Callable
-from pathlib import Path
 from typing import TYPE_CHECKING, TypeAlias, TypeVar
 
 from ledger.errors import (
@@ -19,7 +18,7 @@ from ledger.errors import (
 from ledger.format.keys import PrivateKey, is_encrypted
 from ledger.format.mldsa import MLDSAPrivateKey
 from ledger.format.pem import encode_private_keys, read_private_keys
-from ledger.local.files import read_own, write_file
+from ledger.local.files import as_path, read_own, write_file
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
@@ -31,13 +30,13 @@ __all__ = ["Passphrase", "create_key", "create_keys", "load_key", "load_keys", "
 
 MAX_KEY_FILE = 64 << 10
 
-Passphrase: TypeAlias = bytes | Callable[[str], bytes | None] | None
+Passphrase: TypeAlias = bytes | str | Callable[[str], bytes | str | None] | None
 """A passphrase, or a function that asks for it with the words that it is given."""
 
 Read = TypeVar("Read")
 
 
-def create_key(path: str | os.PathLike[str], passphrase: bytes | None = None) -> PrivateKey:
+def create_key(path: str | os.PathLike[str], passphrase: bytes | str | None = None) -> PrivateKey:
     """Make a private key and keep it in a new file (PKCS#8 PEM, mode 0600).
 
     A passphrase encrypts the file. Raises KeyUnavailable if the file exists or can't be written,
@@ -50,7 +49,7 @@ def create_key(path: str | os.PathLike[str], passphrase: bytes | None = None) ->
 
 def create_keys(
     path: str | os.PathLike[str],
-    passphrase: bytes | None = None,
+    passphrase: bytes | str | None = None,
     algorithm: ParameterSet = "ML-DSA-44",
 ) -> tuple[PrivateKey, MLDSAPrivateKey]:
     """Make an Ed25519 key and an ML-DSA key in one new file, as ``create_key`` makes one."""
@@ -62,7 +61,10 @@ def create_keys(
     return keys
 
 
-def _write(path: str | os.PathLike[str], keys: Iterable[OwnKey], passphrase: bytes | None) -> None:
+def _write(
+    path: str | os.PathLike[str], keys: Iterable[OwnKey], passphrase: bytes | str | None
+) -> None:
+    path = as_path(path)
     pem = encode_private_keys(keys, passphrase)
     try:
         write_file(path, pem, mode=0o600)
@@ -92,7 +94,7 @@ def load_keys(path: str | os.PathLike[str], passphrase: Passphrase = None) -> tu
 def _load(
     path: str | os.PathLike[str],
     passphrase: Passphrase,
-    read: Callable[[bytes, bytes | None], Read],
+    read: Callable[[bytes, bytes | str | None], Read],
 ) -> Read:
     pem = read_private(path)
     if callable(passphrase):
@@ -108,7 +110,7 @@ def _load(
 
 def read_private(path: str | os.PathLike[str]) -> bytes:
     """Read the bytes of a private key file, encrypted or not; raises what ``load_key`` does."""
-    target = Path(path)
+    target = as_path(path)
     try:
         mode = target.stat().st_mode
         if mode & (stat.S_IRWXG | stat.S_IRWXO) and stat.S_ISREG(mode):

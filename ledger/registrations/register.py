@@ -21,6 +21,7 @@ from __future__ import annotations
 import random
 import time
 from collections import deque
+from collections.abc import Iterable
 from dataclasses import dataclass, replace
 from itertools import groupby
 from typing import TYPE_CHECKING
@@ -35,6 +36,7 @@ from ledger.errors import (
     RegistrationIncomplete,
 )
 from ledger.format.entry import CLOSED, MAX_PARTS
+from ledger.format.given import check_given
 from ledger.local.parallel import in_chunks
 from ledger.registrations.registration import find_registration, spell_parts
 from ledger.stores.base import Blob
@@ -53,7 +55,7 @@ from ledger.titles.append import (
 from ledger.titles.history import Tip
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Mapping
+    from collections.abc import Mapping
 
     from ledger.format.entry import Entry
     from ledger.titles.append import Anything, Pen
@@ -97,6 +99,7 @@ def register(
     dry_run: bool = False,
 ) -> list[Appended]:
     """Append the drafts as the parts of one registration; see ``Ledger.register``."""
+    check_given(guards, Guards, "Guards")
     numbered = _number(drafts, reference)
     if guards.skip_unchanged:
         raise InvalidError("a registration leaves no part out: skip_unchanged can't be used")
@@ -121,7 +124,12 @@ def register(
 
 def _number(drafts: Iterable[Draft], reference: str) -> list[Draft]:
     """Give each draft its part, in ascending order of title number, and the reference."""
-    found = sorted(drafts, key=lambda draft: draft.title_number)
+    check_given(drafts, Iterable, "a list of drafts")
+    check_given(reference, str, "a reference: a text")
+    found = list(drafts)
+    for draft in found:
+        check_given(draft, Draft, "a Draft")
+    found.sort(key=lambda draft: draft.title_number)
     if not 2 <= len(found) <= MAX_PARTS:
         raise InvalidError(
             f"a registration has 2 to {MAX_PARTS:,} parts, not {len(found):,}",

@@ -86,7 +86,7 @@ class Ceremony:
         self.trust = trust
         accepted = AcceptedKeyring(trust, self._keyring) if trust else self._keyring
         self._history = History(self.store, self.origin, accepted, LogPositions())
-        self.log = LogReader(self._history)
+        self.log: LogReader = LogReader(self._history)
 
     @property
     def files(self) -> tuple[TrustFile, ...]:

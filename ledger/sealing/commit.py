@@ -63,6 +63,7 @@ if TYPE_CHECKING:
     from ledger.format.keys import AnySigner
     from ledger.format.report import Finding
     from ledger.sealing.publish import Commit
+    from ledger.stores.base import Store
     from ledger.titles.history import History
     from ledger.tlog.objects import Leaf, TrustLeaf
     from ledger.trust.chain import Trust
@@ -155,12 +156,12 @@ class Committed:
     ) -> None:
         check_signers(history.keyring, history.origin, signers)
         self.history = history
-        self.origin = history.origin
-        self.store = history.store
-        self.log = LogReader(history)
+        self.origin: str = history.origin
+        self.store: Store = history.store
+        self.log: LogReader = LogReader(history)
         self.signers = signers
         self.memory = memory
-        self.index = SealedIndex(
+        self.index: SealedIndex = SealedIndex(
             memory.path.with_name(f"{memory.path.name}.index"),
             lambda title, leaves: find_bogus(self.store, history.keyring, title, leaves),
         )
@@ -170,11 +171,11 @@ class Committed:
         self.declared = declared
         self.now = now
         self.jobs = 1
-        self.appended = 0
+        self.appended: int = 0
         """How many leaves were committed."""
-        self.trust = 0
+        self.trust: int = 0
         """How many of them name trust files."""
-        self.signatures = 0
+        self.signatures: int = 0
         """How many lines were added under a checkpoint that was there already."""
         self._remembered = SealerMemory(history.origin)
         self._version: str | None = None

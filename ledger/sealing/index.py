@@ -69,7 +69,7 @@ class SealedIndex:
     ) -> None:
         """``find_bogus`` tells which leaves of a title count for nothing, as if not logged."""
         self._find_bogus = find_bogus
-        self.path = None if path is None else Path(path)
+        self.path: Path | None = None if path is None else Path(path)
         self._database: sqlite3.Connection | None = None
         self._covered: _Covered | None = None
 

@@ -101,7 +101,7 @@ class MemoryFile:
     """The file of one sealer. Two processes that share it take turns."""
 
     def __init__(self, path: str | os.PathLike[str]) -> None:
-        self.path = Path(path)
+        self.path: Path = Path(path)
 
     def read(self) -> SealerMemory | None:
         """Return what is remembered, or None. Raises MalformedError, StoreUnavailable, TrustError.

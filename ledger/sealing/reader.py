@@ -97,7 +97,7 @@ class LogReader:
 
     def __init__(self, history: History) -> None:
         self._history = history
-        self.origin = history.origin
+        self.origin: str = history.origin
         self._agreed: tuple[Trust, Checkpoint] | None = None
         """The last checkpoint that was found to continue all pins, and by which trust files."""
 

@@ -25,7 +25,7 @@ SHARE = 20
 """How many times as long as a whole update the pause is that follows it: comparing all heads of a
 ledger without a log takes long."""
 
-logger = logging.getLogger("ledger.service.indexer")
+logger: logging.Logger = logging.getLogger("ledger.service.indexer")
 
 
 class _StoppingError(Exception):
@@ -40,9 +40,9 @@ class Indexer:
     """
 
     def __init__(self, ledger: Ledger, path: str | os.PathLike[str], *, every: float = 5.0) -> None:
-        self.index = Index(ledger, path)
+        self.index: Index = Index(ledger, path)
         """What is searched."""
-        self.problem = ""
+        self.problem: str = ""
         """The slug of the error that the last update failed with; "": it succeeded."""
         self._every = every
         self._changed: set[str] = set()

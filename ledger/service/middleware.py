@@ -98,8 +98,8 @@ CORS_SHOWN = [
     "X-Request-Id",
 ]
 
-access = logging.getLogger(ACCESS_LOG)
-logger = logging.getLogger("ledger.service")
+access: logging.Logger = logging.getLogger(ACCESS_LOG)
+logger: logging.Logger = logging.getLogger("ledger.service")
 
 
 def middleware_of(context: Context) -> list[Middleware]:

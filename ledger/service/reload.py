@@ -23,7 +23,7 @@ __all__ = ["Access", "Reload"]
 SECONDS = 15.0
 """How old what was read may be when a request comes."""
 
-logger = logging.getLogger("ledger.service")
+logger: logging.Logger = logging.getLogger("ledger.service")
 
 
 class Access(NamedTuple):
@@ -47,8 +47,9 @@ class Reload:
     def __init__(
         self, origin: str, now: Access, read: Callable[[], Access], use: Callable[[Access], None]
     ) -> None:
-        self.access = now
-        self.problem = self.reason = ""
+        self.access: Access = now
+        self.problem: str = ""
+        self.reason: str = ""
         self._origin = origin
         self._read = read
         self._use = use

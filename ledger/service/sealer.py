@@ -30,7 +30,7 @@ PATIENCE = 30.0
 """How many seconds ``stop`` waits for a running seal. If it is cut off, the next seal finishes it,
 whoever runs that."""
 
-logger = logging.getLogger("ledger.service.sealer")
+logger: logging.Logger = logging.getLogger("ledger.service.sealer")
 
 
 @dataclass(slots=True)
@@ -78,7 +78,7 @@ class Sealer:
         every: float = 5.0,
         policy: WitnessPolicy | None = None,
     ) -> None:
-        self.sealing = Sealing()
+        self.sealing: Sealing = Sealing()
         self._ledger = ledger
         self._log = Log(ledger)
         self._signers = signers if isinstance(signers, Sequence) else [signers]

@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from ledger.errors import InvalidError
+from ledger.format.given import check_given
 from ledger.local.keyfile import load_key, load_keys
 
 if TYPE_CHECKING:
@@ -88,6 +89,7 @@ def key_file(uri: str | os.PathLike[str]) -> Path | None:
 
 def _split(uri: str | os.PathLike[str]) -> tuple[str, str]:
     """Return the kind of a device and the rest of its URI; for a path no kind, and the path."""
+    check_given(uri, (str, os.PathLike), "the path of a key file, or the URI of a signer")
     text = os.fspath(uri)
     match = URI.fullmatch(text) if isinstance(uri, str) else None
     if match is None:

@@ -58,7 +58,7 @@ class AgentSigner:
                 hint="'ssh-keygen -t ed25519' makes one",
             )
         try:
-            self.public_key = PublicKey(_take(rest)[0])
+            self.public_key: PublicKey = PublicKey(_take(rest)[0])
         except MalformedError as error:
             raise KeyUnavailable(f"{fingerprint}: {error}") from error
 

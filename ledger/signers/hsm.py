@@ -88,7 +88,7 @@ class HSMSigner:
         needed = self._in_time(self._how_to_log_in)
         # Asked for here, as a person may take longer than the device.
         self._pin = needed if needed is not ASK else _read_pin(self._place, pin)
-        self.public_key = self._in_time(self._open)
+        self.public_key: PublicKey = self._in_time(self._open)
 
     def sign(self, data: bytes) -> bytes:
         """The token's signature; raises KeyUnavailable if it refuses, or does not answer."""
@@ -251,7 +251,7 @@ def _attributes(parts: list[str], known: tuple[str, ...]) -> dict[str, str]:
 
 def _read_pin(place: Place, given: Passphrase) -> str:
     """Return the PIN: of the URI, else of the file that it names, else as given."""
-    pin = place.pin
+    pin: bytes | str | None = place.pin
     if pin is None and place.pin_source is not None:
         path = place.pin_source.removeprefix("file:")
         if not path.startswith("/"):
@@ -263,7 +263,7 @@ def _read_pin(place: Place, given: Passphrase) -> str:
         pin = given(f"PIN for {place.shown}: ") if callable(given) else given
     try:
         if pin:
-            return pin.decode()
+            return pin if isinstance(pin, str) else pin.decode()
     except UnicodeDecodeError:
         raise KeyUnavailable(f"{place.shown}: the PIN is not UTF-8") from None
     raise KeyUnavailable(

@@ -37,7 +37,7 @@ class ProgramSigner:
         self._path = path
         self._timeout = timeout
         try:
-            self.public_key = PublicKey.from_pem(self._run("public-key"))
+            self.public_key: PublicKey = PublicKey.from_pem(self._run("public-key"))
         except MalformedError as error:
             raise KeyUnavailable(f"{path} public-key: {error}") from error
 

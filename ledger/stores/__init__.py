@@ -2,16 +2,14 @@
 
 from __future__ import annotations
 
+import os
 import re
-from typing import TYPE_CHECKING
 
 from ledger.errors import InvalidError
+from ledger.format.given import check_given
 from ledger.stores.base import Blob, Store
 from ledger.stores.folder import FolderStore
 from ledger.stores.memory import MemoryStore
-
-if TYPE_CHECKING:
-    import os
 
 __all__ = [
     "CONNECTIONS",
@@ -42,6 +40,7 @@ def open_store(
     """
     if not 1 <= connections <= MAX_CONNECTIONS:
         raise InvalidError(f"not a number of connections from 1 to {MAX_CONNECTIONS}")
+    check_given(url, (str, os.PathLike), EXPECTED)
     match = SCHEME.fullmatch(url) if isinstance(url, str) else None
     if match is None:
         return FolderStore(url)

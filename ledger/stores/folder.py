@@ -67,8 +67,8 @@ class FolderStore(Store):
         if not text or "\0" in text:
             raise InvalidError(f"not the path of a folder: {text!r:.120}")
         # One slash in front: abspath keeps two, and the url file://… would name a host.
-        self.path = "/" + os.path.abspath(text).lstrip("/")  # noqa: PTH100  as fast as it gets
-        self.url = f"file:{self.path}"
+        self.path: str = "/" + os.path.abspath(text).lstrip("/")  # noqa: PTH100  as fast as it gets
+        self.url: str = f"file:{self.path}"
         self._settled: set[str] = set()
 
     def __reduce__(self) -> tuple[type[Self], tuple[str]]:

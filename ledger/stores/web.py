@@ -82,7 +82,7 @@ class WebStore(Store):
         port = f":{parts.port}" if parts.port else ""
         self._origin = f"{parts.scheme}://{host}{port}"
         self._path = parts.path.rstrip("/")
-        self.url = self._origin + self._path
+        self.url: str = self._origin + self._path
         self.concurrency = connections
         self._headers = {
             "Accept-Encoding": "identity",
@@ -108,20 +108,25 @@ class WebStore(Store):
             self._readers.close()
             self._pool.clear()
 
+    def _check_open(self) -> None:
+        """Refuse to hang: threads and connections don't outlive a close, nor follow a fork."""
+        if self._process != os.getpid():
+            raise StoreUnavailable(
+                f"{self.url} was closed, or opened before a fork", hint="open the store again"
+            )
+
     # -- Reading -------------------------------------------------------------------------------
 
     def get(self, key: str) -> Blob | None:
         """The object, or None if the server says that there is none."""
         check_key(key)
-        if self._process != os.getpid():
-            raise StoreUnavailable(
-                f"{self.url} was closed, or opened before a fork", hint="open the store again"
-            )
+        self._check_open()
         place = self._find_place()
         return None if place is None else self._read(place, key)
 
     def get_many(self, keys: Iterable[str]) -> Iterator[tuple[str, Blob | None]]:
         """Every key with its object, in the order asked for; the next ones are read ahead."""
+        self._check_open()
         return side_by_side(self._readers.submit, self._read_one, keys, self.concurrency)
 
     def _read_one(self, key: str) -> tuple[str, Blob | None]:

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import random
 import time
+from collections.abc import Mapping
 from dataclasses import dataclass
 from enum import Enum
 from typing import TYPE_CHECKING, Final, NamedTuple
@@ -35,6 +36,7 @@ from ledger.errors import (
 )
 from ledger.format import canonical, layout, times
 from ledger.format.entry import CLOSED, KINDS, OPEN, Entry
+from ledger.format.given import check_given
 from ledger.format.law import place
 from ledger.format.times import CLOCK_SKEW
 from ledger.stores.swap import swap
@@ -46,6 +48,7 @@ if TYPE_CHECKING:
 
     from ledger.format.canonical import JSONValue
     from ledger.format.keys import Signer
+    from ledger.format.times import Question
     from ledger.stores.base import Blob
     from ledger.titles.history import Head, History
     from ledger.tlog.objects import Leaf
@@ -105,11 +108,11 @@ class Draft:
     """A version to be registered, before it has a place in a chain."""
 
     title_number: str
-    document: dict[str, JSONValue]
+    document: Mapping[str, object]
     message: str = ""
-    effective_at: str | None = None
+    effective_at: Question | None = None
     reference: str = ""
-    effective_until: str | None = None
+    effective_until: Question | None = None
     author: str = ""
     """Who asks for it."""
     kind: str = KINDS[0]
@@ -122,6 +125,12 @@ class Draft:
     """Versions that don't count, and are to stand all the same."""
     voids: tuple[int, ...] = ()
     """Versions that don't count, and are to be passed over for ever."""
+
+    def __post_init__(self) -> None:
+        given: object = self.document
+        if isinstance(given, Mapping) and type(given) is not dict:
+            # Read it once: what is checked has to be what is signed.
+            object.__setattr__(self, "document", dict(given))
 
 
 @dataclass(frozen=True, slots=True)
@@ -166,6 +175,7 @@ def append(
     head need not stand, as the draft says what becomes of it, and its bounds are those of a version
     that was registered before. Only ``settle`` may say so.
     """
+    _check_types(draft, guards)
     tip = tip or Tip(history, draft.title_number)
     if guards.skip_unchanged:
         tip.forget()  # where nothing is written, no swap tells that somebody else moved the head
@@ -191,6 +201,11 @@ def append(
         f"cannot append to {draft.title_number}: lost the race {RACES} times",
         hint="nothing was written: many writers append to this title, so try again",
     )
+
+
+def _check_types(draft: object, guards: object) -> None:
+    check_given(draft, Draft, "a Draft")
+    check_given(guards, Guards, "Guards")
 
 
 def make_durable(history: History, entry: Entry) -> None:
@@ -233,6 +248,7 @@ def preview(
     guards: Guards = Guards(),
 ) -> Appended:
     """Return what ``append`` would return now, or raise what it would raise. Write nothing."""
+    _check_types(draft, guards)
     tip = Tip(history, draft.title_number)
     return prepare(history, pen, draft, parent, guards, tip)
 
@@ -271,7 +287,8 @@ def prepare(  # noqa: PLR0917 -- two callers, next to it
     if pen.check is not None and not (
         settles or draft.erases or (head is not None and head.entry.document_bytes == spelled)
     ):
-        pen.check(draft.document)
+        spelled = spelled or canonical.encode(draft.document)
+        pen.check(canonical.load(spelled))  # what is registered, and not what it is made of
     now = pen.clock()
     entry = _sign(history, pen, draft, head.entry if head else None, guards, now, spelled)
     if head is not None:
@@ -502,8 +519,8 @@ def _difference(draft: Draft, entry: Entry, spelled: bytes | None = None) -> str
     if (spelled or canonical.encode(draft.document)) != entry.document_bytes:
         return "with another document"
     pairs = {
-        "effective date": (draft.effective_at, entry.effective_at),
-        "end": (draft.effective_until, entry.effective_until),
+        "effective date": (times.spell(draft.effective_at), entry.effective_at),
+        "end": (times.spell(draft.effective_until), entry.effective_until),
         "list of erased versions": (draft.erases, entry.erases),
         "list of confirmed versions": (draft.confirms, entry.confirms),
         "list of void versions": (draft.voids, entry.voids),

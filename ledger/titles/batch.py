@@ -11,11 +11,12 @@ from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass, field
 from functools import cache
 from queue import SimpleQueue
-from typing import TYPE_CHECKING, NamedTuple
+from typing import TYPE_CHECKING, NamedTuple, TypeAlias
 
 from ledger.errors import LedgerError, Skipped
 from ledger.format import canonical, layout
 from ledger.format.entry import MAX_BYTES, OPEN, Entry
+from ledger.format.given import check_given
 from ledger.format.keys import PrivateKey
 from ledger.titles.append import Appended, Draft, Guards, append
 from ledger.titles.history import Tip
@@ -38,14 +39,28 @@ WINDOW_BYTES = 16 << 20
 """Bytes of their documents, at which no more drafts are taken."""
 
 
-class Outcome(NamedTuple):
-    """What became of one draft: it was appended, or there is an error."""
+class Done(NamedTuple):
+    """A draft that was appended, or was there already."""
 
     draft: Draft
-    appended: Appended | None
-    error: LedgerError | None
+    appended: Appended
+    error: None
     number: int
     """Which draft of the batch it is, from 1 on: a batch that is stopped leaves some out."""
+
+
+class Failed(NamedTuple):
+    """A draft that was not appended."""
+
+    draft: Draft
+    appended: None
+    error: LedgerError
+    number: int
+    """Which draft of the batch it is, from 1 on."""
+
+
+Outcome: TypeAlias = Done | Failed
+"""What became of one draft. Of ``appended`` and ``error`` one is None: a type checker knows it."""
 
 
 def append_many(
@@ -164,9 +179,11 @@ class _Window:
 
     def _take(self, drafts: Iterator[Draft]) -> bool:
         """Put the next draft into the window; False if there is none."""
-        draft = next(drafts, None)
-        if draft is None:
+        try:
+            draft = next(drafts)
+        except StopIteration:
             return False
+        check_given(draft, Draft, "a Draft")
         self._taken += 1
         slot = _Slot(self._taken, draft, _weigh(draft))
         self._slots.append(slot)
@@ -186,7 +203,7 @@ class _Window:
         while title.waiting and (failed := self._failed.get(title.waiting[0].draft.title_number)):
             slot = title.waiting.popleft()
             skipped = _skipped(slot.draft, failed)
-            slot.outcome = Outcome(slot.draft, None, skipped, slot.number)
+            slot.outcome = Failed(slot.draft, None, skipped, slot.number)
         if title.waiting and not title.busy:
             title.busy = True
             self._ready.append(title)
@@ -205,9 +222,9 @@ class _Window:
         slot = self._under_way.pop(future)
         draft = slot.draft
         try:
-            slot.outcome = Outcome(draft, future.result(), None, slot.number)
+            slot.outcome = Done(draft, future.result(), None, slot.number)
         except LedgerError as error:
-            slot.outcome = Outcome(draft, None, error, slot.number)
+            slot.outcome = Failed(draft, None, error, slot.number)
             self._failed[draft.title_number] = slot.number
         title = self._titles[draft.title_number]
         title.busy = False

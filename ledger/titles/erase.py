@@ -17,6 +17,7 @@ from ledger.errors import (
 )
 from ledger.format import layout
 from ledger.format.entry import address_of
+from ledger.format.given import check_versions
 from ledger.format.law import restated
 from ledger.stores.swap import update
 from ledger.titles.append import RACES, Appended, Draft, Guards, append
@@ -72,7 +73,7 @@ def order_erasure(
     It has the newest document, or what ``change`` makes of it, and holds in law when that does. If
     the chain has an entry with this reference that erases the same versions, nothing is written.
     """
-    wanted = tuple(sorted(set(versions)))
+    wanted = tuple(sorted(check_versions(versions)))
     if not wanted:
         raise InvalidError("no version to be erased")
     for _ in range(RACES):

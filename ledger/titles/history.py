@@ -111,7 +111,7 @@ class History:
         """``positions`` finds out where the log has a title's entries, if a key has an end."""
         self.store = store
         self.origin = origin
-        self.keyring = keyring
+        self.keyring: Keyring = keyring
         self._positions = positions
         self._heads: dict[str, Entry] = {}
 
@@ -428,7 +428,7 @@ class History:
         return find_in_law(self.standing_entries(head), as_bound(now))
 
     def resolve(
-        self, title_number: str, revision: str | Revision, head: Entry | None = None
+        self, title_number: str, revision: str | Entry | Revision, head: Entry | None = None
     ) -> Entry:
         """The entry that a revision names (see ``format/revision.py``), seen from the head.
 
@@ -438,13 +438,13 @@ class History:
         return next(self.log(title_number, revision, head))
 
     def log(
-        self, title_number: str, revision: str | Revision, head: Entry | None = None
+        self, title_number: str, revision: str | Entry | Revision, head: Entry | None = None
     ) -> Iterator[Entry]:
         """The entry that a revision names and all before it, newest first."""
         return (entry for entry, _ in self.judged_log(title_number, revision, head))
 
     def judged_log(
-        self, title_number: str, revision: str | Revision, head: Entry | None = None
+        self, title_number: str, revision: str | Entry | Revision, head: Entry | None = None
     ) -> Iterator[Judged]:
         """Do what ``log`` does, and say how each entry stands, seen from the head."""
         layout.check_title_number(title_number)

@@ -15,7 +15,7 @@ from ledger.errors import (
     UnsupportedFormatError,
 )
 from ledger.format import canonical, layout
-from ledger.format.keyring import check_origin
+from ledger.format.keyring import check_keyring, check_origin
 from ledger.stores.probe import probe
 
 if TYPE_CHECKING:
@@ -126,6 +126,7 @@ def create_identity(store: Store, origin: str) -> None:
 
 def check_pinned(origin: str, keyring: Keyring, store_url: str) -> None:
     """Refuse an origin that the keyring doesn't know; raises OriginNotPinned."""
+    check_keyring(keyring)
     if origin not in keyring.origins:
         raise OriginNotPinned(
             f"{store_url} says it is the ledger {origin}, which your keyring doesn't know",

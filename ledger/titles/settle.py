@@ -19,6 +19,7 @@ from ledger.errors import (
 )
 from ledger.format import layout
 from ledger.format.entry import CLOSED, OPEN
+from ledger.format.given import check_versions
 from ledger.format.law import restated
 from ledger.titles.append import RACES, Appended, Draft, Guards, append
 from ledger.titles.history import missing_text, not_standing
@@ -157,7 +158,7 @@ def settle(
 
 def _answers(confirms: Iterable[int], voids: Iterable[int]) -> dict[int, bool]:
     """Map each version to whether it is confirmed."""
-    confirmed, voided = set(confirms), set(voids)
+    confirmed, voided = check_versions(confirms), check_versions(voids)
     if not confirmed and not voided:
         raise InvalidError("no version to be confirmed or voided")
     if both := confirmed & voided:

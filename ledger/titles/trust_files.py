@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 
 from ledger.errors import NotProven
 from ledger.format import layout
-from ledger.format.keyring import Keyring
+from ledger.format.keyring import Keyring, check_keyring, check_origin
 from ledger.format.report import Finding
 from ledger.titles.identity import check_there
 
@@ -46,6 +46,8 @@ def accept(keyring: Keyring, files: Mapping[int, bytes], *, origin: str) -> Keyr
 
     Raises what ``assemble`` does if the root can't be used, but NotProven if it is not there.
     """
+    check_keyring(keyring)
+    check_origin(origin)
     own = keyring.own
     root = own.root(origin)
     if root is None:

@@ -93,8 +93,8 @@ class Edge:
 
     def __init__(self, size: int = 0, hashes: Iterable[bytes] = ()) -> None:
         """Take the edge of a tree of ``size`` leaves; raises InvalidError if it can't be one."""
-        self.size = _check_size(size)
-        self.hashes = list(hashes)
+        self.size: int = _check_size(size)
+        self.hashes: list[bytes] = list(hashes)
         expected = size.bit_count()
         if len(self.hashes) != expected or any(len(h) != HASH_BYTES for h in self.hashes):
             raise InvalidError(f"the edge of a tree of {size} leaves is {expected} hashes")

@@ -23,6 +23,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, ClassVar, NamedTuple, Self, TypeVar
 
 from ledger.errors import IntegrityError, InvalidError, MalformedError, TrustError
+from ledger.format.given import check_given
 from ledger.format.keys import PublicKey, sign_with
 
 if TYPE_CHECKING:
@@ -222,6 +223,7 @@ def add_signatures(data: bytes, lines: bytes) -> bytes:
 
 def parse_unverified(data: bytes) -> tuple[str, list[Signature]]:
     """The text and the lines of a note, whoever wrote them; raises MalformedError."""
+    check_given(data, bytes, "the bytes of a signed note")
     if len(data) > MAX_NOTE_BYTES:
         raise MalformedError(f"a note of {len(data)} bytes; at most {MAX_NOTE_BYTES}")
     text, blank, lines = _decode(data).rpartition("\n\n")

@@ -216,7 +216,7 @@ class TileBuilder:
     """
 
     def __init__(self) -> None:
-        self.size = 0
+        self.size: int = 0
         self._entries = bytearray()
         self._rows: list[bytearray] = []
 

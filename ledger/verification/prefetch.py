@@ -44,7 +44,7 @@ class Near:
     """Bytes by their address; past NEAR_BYTES they are kept in a temporary file."""
 
     def __init__(self, packed: Mapping[str, bytes]) -> None:
-        self.used_packs = False
+        self.used_packs: bool = False
         """Whether any bytes came from ``packed``."""
         self._packed = packed
         self._held: dict[str, bytes] = {}

@@ -10,7 +10,7 @@ from ledger.errors import LedgerError
 from ledger.format import layout
 from ledger.format.report import Finding, Report, Tally
 from ledger.verification.listing import TolerantListing
-from ledger.verification.state import open_state
+from ledger.verification.state import VerificationState, open_state
 from ledger.verification.trust import MAX_DELAY, trust_findings
 from ledger.verification.walk import FROM_A_LISTING, FROM_THE_LOG, Subject, verify_titles
 
@@ -62,7 +62,9 @@ class Verification:
         self._every = titles is None
         self._listed = listed or titles is None
         chosen = None if titles is None else _in_order(titles)
-        self.state = None if state is None else open_state(state, history, now)
+        self.state: VerificationState | None = (
+            None if state is None else open_state(state, history, now)
+        )
         self._titles = listing() if chosen is None else chosen
         self._under_way: deque[Subject] = deque()
         self._lock = Lock()

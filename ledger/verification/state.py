@@ -8,14 +8,13 @@ from __future__ import annotations
 import hashlib
 import tempfile
 from contextlib import ExitStack
-from pathlib import Path
 from typing import IO, TYPE_CHECKING, NamedTuple
 
 from ledger.errors import ConflictError, StoreUnavailable
 from ledger.format import layout, times
 from ledger.format.ordered import join
 from ledger.format.report import Finding
-from ledger.local.files import NewFile, check_name, check_outside, lock_file
+from ledger.local.files import NewFile, as_path, check_name, check_outside, lock_file
 from ledger.stores import FolderStore
 from ledger.titles.trust_files import accepted_by
 from ledger.verification.state_file import (
@@ -35,6 +34,7 @@ if TYPE_CHECKING:
     import os
     from collections.abc import Callable, Container, Iterable, Iterator
     from datetime import datetime
+    from pathlib import Path
 
     from ledger.format.keyring import Keyring
     from ledger.titles.history import History
@@ -73,7 +73,7 @@ class VerificationState:
         write it, ConflictError if another verification uses it, UnsupportedFormatError,
         InvalidError, StoreUnavailable.
         """
-        self.path = Path(path)
+        self.path: Path = as_path(path)
         keys = {t.key.key_id for t in keyring if (t.origin, t.role) == (origin, "registrar")}
         self._next = StateHeader(origin, tuple(sorted(keys)), times.format_time(now))
         self._accepted = accepted_by(keyring)
@@ -97,9 +97,9 @@ class VerificationState:
         except BaseException:
             self.close()
             raise
-        self.trust = self.header.trust if self.header else None
+        self.trust: RememberedTrust | None = self.header.trust if self.header else None
         """What it remembers of trust files."""
-        self.lost_keys = self._find_lost(keys)
+        self.lost_keys: list[str] = self._find_lost(keys)
         """Keys that it relied on and that count no more, or up to another place in the log; if any,
         it vouches for nothing."""
 

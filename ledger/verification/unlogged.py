@@ -49,7 +49,7 @@ class Waiting:
         now: datetime,
         max_delay: timedelta,
     ) -> None:
-        self.newest = signed
+        self.newest: SignedCheckpoint = signed
         """The newest checkpoint that the audit relied on."""
         self._history = history
         self._log = log

@@ -118,8 +118,9 @@ def test_no_such_title(shell: Shell) -> None:
 
 @pytest.mark.parametrize("option", ["--since", "--until"])
 def test_a_bad_date(title: Shell, option: str) -> None:
-    assert "not a date or time: 'soon'" in title.fails(65, f"log {TITLE} {option} soon")
-    assert "not a date or time: ''" in title.fails(65, f"log {TITLE} {option}", "")
+    message = "not a whole date or a time with an offset: "
+    assert f"{message}'soon'" in title.fails(65, f"log {TITLE} {option} soon")
+    assert f"{message}''" in title.fails(65, f"log {TITLE} {option}", "")
 
 
 def test_a_negative_count_is_a_usage_error(title: Shell) -> None:

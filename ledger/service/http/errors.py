@@ -10,6 +10,8 @@ from typing import TYPE_CHECKING
 from ledger.errors import HeadMoved, LedgerError
 
 if TYPE_CHECKING:
+    from typing import ClassVar
+
     from ledger.format.entry import Entry
 
 __all__ = [
@@ -90,7 +92,7 @@ class TooLarge(RequestError):
 
     slug = "too-large"
     http_status = 413
-    headers = (("Connection", "close"),)  # the rest of the body is not read
+    headers: Headers = (("Connection", "close"),)  # the rest of the body is not read
 
 
 class UnsupportedMediaType(RequestError):
@@ -98,7 +100,7 @@ class UnsupportedMediaType(RequestError):
 
     slug = "unsupported-media-type"
     http_status = 415
-    headers = (("Accept-Post", "application/json"),)
+    headers: Headers = (("Accept-Post", "application/json"),)
 
 
 class MatchRequired(RequestError):
@@ -125,7 +127,7 @@ class NotReady(RequestError):
 class WriteRefused(HeadMoved):
     """HeadMoved with the current head, so that a client whose answer was lost can find its own."""
 
-    slug = HeadMoved.slug
+    slug: ClassVar[str] = HeadMoved.slug
     head: Entry | None = None
 
     @classmethod

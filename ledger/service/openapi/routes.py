@@ -101,7 +101,7 @@ TAGGED = (*STORE, 412)
 TEXT_OF_A_TITLE = (*TAGGED, 409, 410)
 WRITE = (*STORE, 403, 409, 412, 413, 415, 428, 504)
 
-IF_NONE_MATCH = {
+IF_NONE_MATCH: dict[str, object] = {
     "name": "If-None-Match",
     "in": "header",
     "schema": {"type": "string"},
@@ -115,7 +115,7 @@ SUPERSEDE_LATER = (
     "Ledger-Supersede-Later",
     "yes: take the place of a version that begins later, which is refused otherwise.",
 )
-WRITE_HEADERS = [
+WRITE_HEADERS: list[tuple[str, str]] = [
     ("If-Match", 'Write only if the head is this one: "ADDRESS", several, or * for any.'),
     ("If-None-Match", "*: write only if there is no such title yet."),
     (
@@ -136,7 +136,7 @@ WRITE_HEADERS = [
     ("Ledger-Status", "closed closes the title, open opens it again. Absent: as it is."),
     SUPERSEDE_LATER,
 ]
-GUARD_HEADERS = [
+GUARD_HEADERS: list[tuple[str, str]] = [
     ("Idempotency-Key", "The same as reference, or absent."),
     SUPERSEDE_LATER,
     CLAMP_TIME,

@@ -88,7 +88,7 @@ class TooLarge:
     def __init__(self, value: object) -> None:
         match value:
             case dict():
-                self.what = f"an object with {len(value):,} members"
+                self.what: str = f"an object with {len(value):,} members"
             case list():
                 self.what = f"a list of {len(value):,} items"
             case str():

@@ -27,7 +27,7 @@ from ledger.service.pages.api_page import operations
 from ledger.titles.trust_files import accepted_by
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Mapping, Sequence
+    from collections.abc import Callable, Iterable, Mapping, Sequence
     from datetime import datetime
 
     from ledger.format.diff import Change
@@ -118,13 +118,13 @@ class Urls:
         self.local = local
         style = (HERE / "static" / "style.css").read_bytes()
         # The hash keeps a browser from using the stylesheet of another version.
-        self.style = f"{base}/static/style.css?v={hashlib.sha256(style).hexdigest()[:8]}"
-        self.icon = f"{base}/static/icon.svg"
-        self.titles = f"{base}/titles"
-        self.docs = f"{base}/docs"
-        self.trust = f"{base}/trust"
-        self.registrations = f"{base}/registrations"
-        self.trust_file = f"{base}/trust/{{}}".format
+        self.style: str = f"{base}/static/style.css?v={hashlib.sha256(style).hexdigest()[:8]}"
+        self.icon: str = f"{base}/static/icon.svg"
+        self.titles: str = f"{base}/titles"
+        self.docs: str = f"{base}/docs"
+        self.trust: str = f"{base}/trust"
+        self.registrations: str = f"{base}/registrations"
+        self.trust_file: Callable[..., str] = f"{base}/trust/{{}}".format
 
     def title(self, title_number: str, version: int | None = None) -> str:
         """A title's page, or that of one version."""

@@ -37,7 +37,7 @@ PROBE_SECONDS = 1.0
 FIGURES_SECONDS = 15.0
 """How long figures of the log are reused. Finding them lists all that waits."""
 
-logger = logging.getLogger("ledger.service")
+logger: logging.Logger = logging.getLogger("ledger.service")
 
 
 class HealthRoutes:

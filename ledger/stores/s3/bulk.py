@@ -28,7 +28,7 @@ if TYPE_CHECKING:
 
 __all__ = ["BulkReader"]
 
-logger = logging.getLogger("ledger.stores.s3")
+logger: logging.Logger = logging.getLogger("ledger.stores.s3")
 
 SIGNED = re.compile(r"AWS4-HMAC-SHA256 Credential=[^ ,]*/([a-z0-9-]+)/s3/aws4_request,.*")
 # What is escaped in a path is signed in one way by some, and in another by others.

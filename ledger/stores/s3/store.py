@@ -88,7 +88,7 @@ class S3Store(Store):
     ) -> None:
         self._bucket = _check_bucket(bucket)
         self._prefix = _check_prefix(prefix)
-        self.url = f"s3://{self._bucket}/{self._prefix}".rstrip("/")
+        self.url: str = f"s3://{self._bucket}/{self._prefix}".rstrip("/")
         self._own_client = client is None
         if connections < 1:
             raise InvalidError(f"not a number of connections: {connections}")
