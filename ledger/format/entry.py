@@ -456,7 +456,7 @@ class Entry(msgspec.Struct, frozen=True, gc=False):
         found = _address(data, cut)
         read = _read(data, cut)
         _check_key_id(read.key)
-        return _judge(read, found, "", "", found).check_supported()
+        return _judge(read, found, None, None, found).check_supported()
 
     @classmethod
     def open(
@@ -719,11 +719,13 @@ def _check_signature(read: _Read, *, keyring: Keyring, ledger: str, where: str) 
         )
 
 
-def _judge(read: _Read, address: str, ledger: str, title_number: str, where: str) -> Entry:
+def _judge(
+    read: _Read, address: str, ledger: str | None, title_number: str | None, where: str
+) -> Entry:
     """Check the members and the text of what was read, and make the entry of it."""
     members = read.members if type(read.members) is _Payload else _as_payload(read.members)
     withheld = not read.text_bytes
-    found = "" if withheld else hashlib.sha256(read.text_bytes).hexdigest()
+    found = None if withheld else hashlib.sha256(read.text_bytes).hexdigest()
     _check_members(members, ledger, title_number, found)
     known, text = members.kind in KINDS, None
     if not withheld:
@@ -763,7 +765,10 @@ def _as_payload(members: dict[str, Any]) -> _Payload:
 
 
 def _check_members(
-    members: _Payload, ledger: str = "", title_number: str = "", text: str = ""
+    members: _Payload,
+    ledger: str | None = None,
+    title_number: str | None = None,
+    text: str | None = None,
 ) -> None:
     """Check every member of P, in the order of ``docs/spec.md``; raises MalformedError.
 

@@ -12,7 +12,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from ledger.errors import LedgerError
+from ledger.errors import IntegrityError, LedgerError, MalformedError
 from ledger.format.entry import Entry
 from ledger.testing import ORIGIN, keyring_for
 from tests.format.by_hand import ALICE, TITLE, entry, members, nested, sealed, spell, text, wrap
@@ -129,6 +129,15 @@ def test_they_agree_on_what_no_reader_accepts(name):
 )
 def test_they_agree_at_the_edges(data):
     assert verdict(data) == exact_verdict(data)
+
+
+@pytest.mark.parametrize("member", ["text", "ledger", "title_number"])
+def test_nothing_is_well_spelled_that_is_empty(member):
+    """Not even if there is nothing to compare it with: no text, no ledger, no title."""
+    data = sealed(spell(members(**{member: ""})))
+    assert verdict(data)[0] is IntegrityError
+    with pytest.raises(MalformedError):
+        Entry.unverified(data)
 
 
 def test_the_fast_way_is_taken():
