@@ -263,8 +263,9 @@ def _read_whole(answer: BaseHTTPResponse, key: str, end: float, url: str) -> byt
         raise StoreUnavailable(f"{url} does not say how long {key} is: it may be cut off unseen")
     limit = LOG_LIMIT if key.startswith(LOG) else LIMIT
     data = bytearray()
-    for chunk in answer.stream(CHUNK, decode_content=False):
-        data += chunk
+    chunks = answer.stream(CHUNK, decode_content=False)
+    for part in chunks if length is None else iter(lambda: _next_part(answer), b""):
+        data += part
         if len(data) > limit:
             raise IntegrityError(f"{key} is larger than {limit} bytes", object_key=key)
         if time.monotonic() > end:
@@ -274,10 +275,15 @@ def _read_whole(answer: BaseHTTPResponse, key: str, end: float, url: str) -> byt
     return bytes(data)
 
 
+def _next_part(answer: BaseHTTPResponse) -> bytes:
+    """Return what has come of an answer, however little: it may not go on."""
+    return answer.read1(CHUNK, decode_content=False)
+
+
 def _let_go(answer: BaseHTTPResponse) -> None:
     """Give a connection back; one that has more to say than a short refusal is closed."""
     with suppress(HTTPError, OSError):
-        if not answer.read(CHUNK, decode_content=False) or not answer.read(1):
+        if not _next_part(answer) or answer.length_remaining == 0:
             answer.release_conn()
             return
     answer.close()

@@ -6,6 +6,7 @@ import base64
 import os
 import ssl
 import subprocess
+import time
 from contextlib import contextmanager
 from functools import partial
 from http.server import SimpleHTTPRequestHandler, ThreadingHTTPServer
@@ -116,6 +117,22 @@ def test_a_server_that_sends_without_end_is_let_go(monkeypatch):
     monkeypatch.setattr(web_module, "LIMIT", 1 << 20)
     with pytest.raises(IntegrityError, match="larger than"):
         read(*PLAIN, answer(200, b"x" * (3 << 20)))
+
+
+@pytest.mark.parametrize("status", [200, 404])
+def test_a_server_that_sends_a_byte_now_and_then_is_let_go(monkeypatch, no_waits, status):
+    """With a length that it keeps to: each read alone would wait until all of it is there."""
+    monkeypatch.setattr(web_module, "OVERALL", 0.3)
+    monkeypatch.setattr(web_module, "WAITS", (0.0,))
+    with wire(*PLAIN, answer(status, length=1000), drips=0.1) as server:
+        store, begun = WebStore(server.url), time.monotonic()
+        if status == 404:
+            assert store.get(HEAD) is None
+        else:
+            with pytest.raises(StoreUnavailable, match="did not come within"):
+                store.get(HEAD)
+        assert time.monotonic() - begun < 10  # and not a hundred seconds
+        store.close()
 
 
 def test_a_redirect_within_the_server_is_followed():

@@ -5,7 +5,7 @@ from __future__ import annotations
 import socket
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field
-from threading import Lock, Thread
+from threading import Event, Lock, Thread
 from typing import TYPE_CHECKING, NamedTuple
 
 if TYPE_CHECKING:
@@ -30,6 +30,8 @@ class Wire:
     url: str = ""
     stalls_at: str | None = None
     """How the paths end for which nothing happens, whatever the answers."""
+    drips: float = 0
+    """Seconds between single bytes that follow the last answer, without end; 0: none do."""
 
     def methods(self) -> list[str]:
         return [request.method for request in self.requests]
@@ -52,10 +54,11 @@ def error(status: int, code: str, message: str = "said the server") -> bytes:
 
 
 @contextmanager
-def wire(*answers: bytes) -> Iterator[Wire]:
+def wire(*answers: bytes, drips: float = 0) -> Iterator[Wire]:
     """Serve the answers; more requests than answers get the last one again."""
     with socket.create_server(("127.0.0.1", 0)) as listener:
-        state = Wire(list(answers), url=f"http://127.0.0.1:{listener.getsockname()[1]}")
+        url = f"http://127.0.0.1:{listener.getsockname()[1]}"
+        state = Wire(list(answers), url=url, drips=drips)
         thread = Thread(target=_serve, args=(listener, state))
         thread.start()
         try:
@@ -89,10 +92,14 @@ def _answer(connection: socket.socket, state: Wire, turn: Lock) -> None:
             return
         with turn:
             state.requests.append(request)
-            given = state.answers.pop(0) if len(state.answers) > 1 else state.answers[0]
+            is_last = len(state.answers) == 1
+            given = state.answers[0] if is_last else state.answers.pop(0)
         stalled = state.stalls_at is not None and request.path.endswith(state.stalls_at)
         if given is not STALL and not stalled:
             connection.sendall(given)
+            while state.drips and is_last:
+                Event().wait(state.drips)  # a test may have taken time.sleep away
+                connection.sendall(b"x")
             connection.close()
 
 
