@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from contextlib import suppress
-from itertools import islice
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -35,9 +34,6 @@ if TYPE_CHECKING:
     from ledger.stores import Store
     from ledger.tlog import Checkpoint
     from ledger.trust.file import TrustRole
-
-MANY = 10_000
-"""More trust files than any ledger has."""
 
 __all__ = [
     "check_pin",
@@ -119,7 +115,7 @@ def find_file(what: str, place: Callable[[], tuple[Store, str]]) -> TrustFile:
             )
         return file
     opened, origin = place()
-    for data in islice(trust_objects(opened), MANY):  # a server may have one for every number
+    for data in trust_objects(opened):
         with suppress(LedgerError):
             file = TrustFile.decode(data)
             if file.digest == what and file.origin == origin:

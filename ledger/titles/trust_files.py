@@ -6,7 +6,7 @@ from dataclasses import replace
 from itertools import count
 from typing import TYPE_CHECKING
 
-from ledger.errors import NotProven
+from ledger.errors import IntegrityError, NotProven
 from ledger.format import layout
 from ledger.format.keyring import Keyring, check_keyring, check_origin
 from ledger.format.report import Finding
@@ -22,6 +22,12 @@ __all__ = ["accept", "accepted_by", "accepted_keyring", "read_trust", "trust_obj
 
 AHEAD = 16
 """How many trust files are asked for at once, at most, that may not be there."""
+
+MOST = 32 << 20
+"""Bytes of a ledger's trust files; one of three holders takes 18,000."""
+
+SMALL = 4096
+"""Bytes that each of them counts for, at least."""
 
 
 def accepted_by(keyring: Keyring, origin: str | None = None) -> Trust | None:
@@ -121,12 +127,21 @@ def read_trust(
 
 
 def trust_objects(store: Store) -> Iterator[bytes]:
-    """Yield the trust files that a store has, from the first to where one is missing, unchecked."""
-    read = _reader(store)
+    """Yield the trust files that a store has, from the first to where one is missing, unchecked.
+
+    Raises IntegrityError if they don't end: a server may have one for every number.
+    """
+    read, room = _reader(store), MOST
     for version in count(1):
         data = read(version)
         if data is None:
             return
+        room -= max(len(data), SMALL)
+        if room < 0:
+            key = layout.trust_key(version)
+            raise IntegrityError(
+                f"{key}: no ledger has so many trust files as {store.url}", object_key=key
+            )
         yield data
 
 

@@ -208,6 +208,17 @@ def test_a_ledger_without_a_log_is_copied_by_its_listing() -> None:
 # -- What is refused ---------------------------------------------------------------------------
 
 
+def test_trust_files_without_end_end_the_pull(registry: Registry) -> None:
+    class Endless(Source):
+        def get(self, key: str) -> Blob | None:
+            return self.of(b"{}") if layout.parse_trust_key(key) else super().get(key)
+
+    before = objects(registry.copy)
+    with pytest.raises(IntegrityError, match="so many trust files"):
+        pull(Endless(registry.store, {}), registry.copy)
+    assert objects(registry.copy) == before
+
+
 def test_a_log_that_was_set_back_changes_nothing(registry: Registry) -> None:
     old = objects(registry.store)
     registry.grow({"TN1": 1})
