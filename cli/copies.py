@@ -24,11 +24,19 @@ NOT_FINISHED = 3
 
 
 def bring(
-    config: Config, source: Store, origin: str, copy: Store, *, as_json: bool, quiet: bool
+    config: Config,
+    source: Store,
+    origin: str,
+    copy: Store,
+    *,
+    as_json: bool,
+    quiet: bool,
+    cloning: bool = False,
 ) -> int:
     """Pull from a store that holds this ledger, and print what came; return the exit code.
 
-    The source is recorded first, so that 'ledger pull' can finish what was cut off.
+    The source of a clone is recorded first, so that 'ledger pull' can finish what was cut off. So
+    is the first that a copy is pulled from; another is for once, as it may be the one that lies.
     """
     keyring = config.keyring()
     found: list[Finding] = []
@@ -37,7 +45,8 @@ def bring(
         Ledger.for_import(copy, origin=origin, keyring=keyring) as here,
     ):
         with config.changing():
-            config.remember_store(copy, origin, source.url)
+            cloned = None if cloning else config.source_of(copy)
+            config.remember_store(copy, origin, cloned or source.url)
         try:
             with verifying(quiet=quiet or as_json) as each, in_steps():
 
@@ -59,6 +68,7 @@ def _print(done: Pulled, source: str, copy: str, *, as_json: bool, quiet: bool) 
             {"source": source, "copy": copy, "moved": done.moved, "unchanged": done.unchanged}
             | {"log_leaves": done.leaves, "not_logged": done.unlogged}
             | {"not_erased": list(done.not_erased), "trust_left_out": done.trust_left_out}
+            | {"without_log": done.without_log}
         )
         return
     for said in done.not_erased:
@@ -79,6 +89,10 @@ def _print(done: Pulled, source: str, copy: str, *, as_json: bool, quiet: bool) 
             f"not in the log yet: newer versions of {counted(done.unlogged, 'title')};"
             " they come with a pull after the next seal",
             err=True,
+        )
+    if done.without_log:
+        typer.echo(
+            "no log: nobody can tell whether the source left titles out, or set one back", err=True
         )
     if done.trust_left_out:
         typer.echo("the trust files were left out, as you pinned none of them", err=True)

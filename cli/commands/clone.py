@@ -87,7 +87,7 @@ def clone(
             reason="wrong-ledger",
         )
     _trust(config, there, name, pin, {"registrar": registrar or [], "log": log_key or []})
-    code = bring(config, there, name, here, as_json=as_json, quiet=quiet)
+    code = bring(config, there, name, here, as_json=as_json, quiet=quiet, cloning=True)
     if not (as_json or quiet):
         typer.echo(f"a copy of {name} is in {printable(here.url)}")
         typer.echo(f"to audit it: ledger audit --store {shlex.quote(copy)}")

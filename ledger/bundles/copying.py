@@ -86,6 +86,8 @@ class Pulled(NamedTuple):
     """What is left of texts that chains order erased, and why, in words."""
     trust_left_out: bool = False
     """Whether trust files were left out: the keyring has no root of the ledger."""
+    without_log: bool = False
+    """Whether the source showed no log: then nobody can tell whether it left titles out."""
 
 
 class _Move(NamedTuple):
@@ -329,7 +331,14 @@ class _Pull:
         self._now = now
         self._finish = finish
         self._log = log
-        self._done = Pulled(0, 0, log.leaves, 0, trust_left_out=log.trust_left_out)
+        self._done = Pulled(
+            0,
+            0,
+            log.leaves,
+            0,
+            trust_left_out=log.trust_left_out,
+            without_log=log.signed is None,
+        )
 
     def run(self, list_titles: Callable[[], Iterable[str]], each: Callable[[Report], None]) -> Self:
         """Bring the titles."""

@@ -193,14 +193,14 @@ def test_a_ledger_without_a_log_is_copied_by_its_listing() -> None:
         there = Ledger.open(store, keyring=keyring)
         return Ledger.for_import(copy, origin=ORIGIN, keyring=keyring).pull(there)
 
-    assert pull_all(source.store) == Pulled(moved=2, unchanged=0, leaves=0, unlogged=0)
+    assert pull_all(source.store) == Pulled(2, 0, leaves=0, unlogged=0, without_log=True)
     assert objects(copy) == {
         key: data
         for key, data in objects(source.store).items()
         if not key.startswith(layout.PENDING)
     } | dict.fromkeys(copy.list(layout.PENDING), b"")
     source.append("TN2", {"n": 10})
-    assert pull_all(source.store) == Pulled(moved=1, unchanged=1, leaves=0, unlogged=0)
+    assert pull_all(source.store) == Pulled(1, 1, leaves=0, unlogged=0, without_log=True)
     with pytest.raises(OriginNotPinned, match="can't be listed"):
         pull_all(Source(source.store, {}))
 

@@ -133,6 +133,11 @@ def test_a_source_that_lies_is_named(logged: Shell) -> None:
     logged("audit --store copy")
     assert "an older state is served" in logged.fails(20, "pull old --store copy")
     logged("audit --store copy")
+    assert logged("pull --store copy --json").json["source"].endswith("/ledger-data")  # not old
+    shutil.rmtree(logged.folder / "old" / "_log")
+    said = logged("clone old c2")
+    assert "no log" in said.err
+    assert "no log" not in logged("pull --store copy").err
 
 
 def test_wrong_places_are_refused(logged: Shell, new_shell, registry: Registry) -> None:
