@@ -783,13 +783,13 @@ def _check_members(
         raise MalformedError("the member parent is not an address, or null other than at version 1")
     if not times.is_recorded_time(members.recorded_at):
         raise MalformedError("the member recorded_at is not a UTC time with microseconds")
-    if members.text != text and not layout.is_address(members.text):
+    if (text is None or members.text != text) and not layout.is_address(members.text):
         raise MalformedError("the member text is not a sha256 (64 lower-case hex digits)")
     if not members.confirms == members.erases == members.voids == ():
         _check_lists(members)
-    if members.ledger != ledger:
+    if ledger is None or members.ledger != ledger:
         check_origin(members.ledger)
-    if members.title_number != title_number:
+    if title_number is None or members.title_number != title_number:
         layout.check_title_number(members.title_number)
     if members.kind in KINDS:
         _check_own_members(members)

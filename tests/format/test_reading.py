@@ -132,9 +132,10 @@ def test_they_agree_at_the_edges(data):
 
 
 @pytest.mark.parametrize("member", ["text", "ledger", "title_number"])
-def test_nothing_is_well_spelled_that_is_empty(member):
+@pytest.mark.parametrize("value", ["", None])
+def test_nothing_is_well_spelled_that_is_empty(member, value):
     """Not even if there is nothing to compare it with: no text, no ledger, no title."""
-    data = sealed(spell(members(**{member: ""})))
+    data = sealed(spell(members(**{member: value})))
     assert verdict(data)[0] is IntegrityError
     with pytest.raises(MalformedError):
         Entry.unverified(data)
