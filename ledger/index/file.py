@@ -29,9 +29,9 @@ WAIT = 30.0
 
 ABOUT = "INSERT INTO about VALUES (?, ?, NULL, NULL, NULL, ?, ?)"
 ADD = "INSERT INTO entries VALUES (NULL" + ", ?" * 24 + ")"
-ERASE = """UPDATE entries SET author = NULL, message = NULL, document = NULL, erased_by = ?,
+ERASE = """UPDATE entries SET author = NULL, message = NULL, document = NULL, erased_by = ?1,
     words = trim(title_number || char(10) || reference, char(10))
-    WHERE title_number = ? AND version = ? AND document IS NOT NULL"""
+    WHERE title_number = ?2 AND version = ?3 AND erased_by IS NOT ?1"""
 HEAD = """SELECT version, address FROM entries WHERE title_number = ?
     ORDER BY version DESC LIMIT 1"""
 COVERAGE = """SELECT origin, leaf, updated_at, (SELECT count(*) FROM waiting),

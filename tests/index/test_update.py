@@ -286,6 +286,20 @@ def test_an_erased_text_leaves_the_file(path: Path, alone: bool) -> None:
     assert dump(path) == dump(fresh)
 
 
+def test_a_second_order_to_erase_is_the_one_that_is_named(path: Path) -> None:
+    """As in an index that is made anew, where the newest order comes first."""
+    ledger = memory_ledger()
+    for number in range(2):
+        ledger.append("TN1", {"owner": f"Ada {number}"})
+    for order in ("ORDER 1", "ORDER 2"):
+        ledger.erase("TN1", [1], reference=order, message="")
+        update(ledger, path)
+    assert rows(path, "SELECT erased_by FROM entries WHERE version = 1") == [(4,)]
+    fresh = path.with_name("fresh.sqlite")
+    update(ledger, fresh)
+    assert dump(path) == dump(fresh)
+
+
 # -- Cut off ---------------------------------------------------------------------------------------
 
 KILLED = """
