@@ -13,6 +13,9 @@ check, another draft. A reference to another document is refused as well; nothin
 
 from __future__ import annotations
 
+import re
+from copy import deepcopy
+from fractions import Fraction
 from typing import TYPE_CHECKING, Any, NamedTuple, Self
 
 from ledger.errors import DoesNotFit, InvalidError, MalformedError
@@ -79,6 +82,12 @@ SHORT = 40
 MOST = 100
 """Faults that are named; the others are counted."""
 
+UNCOUNTED = 10_000
+"""How many others are counted: a document of a million wrong items would take a minute."""
+
+DOLLAR = re.compile(r"\\.|\[(?:\\.|[^\]\\])*\]|\$", re.DOTALL)
+"""What is passed over in a pattern, or the sign for the end of the text."""
+
 
 class Fault(NamedTuple):
     """What is wrong with a document at one place."""
@@ -108,7 +117,10 @@ class Schema:
                 f"{name} can't be used: jsonschema is not installed",
                 hint="pip install 'jsonschema>=4.23' rfc3339-validator",
             ) from None
-        validator = jsonschema.Draft202012Validator
+        validator = jsonschema.validators.extend(  # type: ignore[no-untyped-call]
+            jsonschema.Draft202012Validator,
+            {"multipleOf": _multiple_of, "uniqueItems": _unique_items},
+        )
         self._formats = validator.FORMAT_CHECKER
         self._keywords = validator.VALIDATORS.keys() | SCHEMAS | LISTS | MAPS | SILENT
         self._best_match = jsonschema.exceptions.best_match
@@ -116,6 +128,7 @@ class Schema:
         if not isinstance(schema, (bool, dict)):
             raise self._broken("", "a schema is an object")
         self._check_dialect(schema, "")
+        schema = deepcopy(schema)  # for its patterns to be spelled anew
         about = {"registry": REGISTRY, "format_checker": self._formats}
         for error in validator(validator.META_SCHEMA, **about).iter_errors(schema):
             raise self._broken(pointer(tuple(error.absolute_path)), _problem(error))
@@ -151,11 +164,14 @@ class Schema:
                     faults.append(self._fault(error))
                 else:
                     more += 1
+                if more == UNCOUNTED:
+                    break
         except RecursionError:
             raise InvalidError(f"{self._name} refers to itself without end") from None
         if faults:
             faults.sort()
-            said = "; ".join(map(str, faults)) + (f"; and {more:,} more" if more else "")
+            least = "at least " if more == UNCOUNTED else ""
+            said = "; ".join(map(str, faults)) + (f"; and {least}{more:,} more" if more else "")
             raise DoesNotFit(
                 f"the document doesn't fit {self._name}: {said}",
                 hint="correct the document, or the schema if that is wrong",
@@ -190,6 +206,7 @@ class Schema:
             for path, child in _parts_of(part):
                 inside = resolver.in_subresource(self._resource(child))
                 parts.append((place + pointer(path), child, inside))
+            _spell_patterns(part)
 
     def _check_keywords(self, part: dict[str, Any], place: str) -> None:
         self._check_dialect(part, place)
@@ -230,6 +247,49 @@ class Schema:
 
     def _broken(self, place: str, problem: str, *, hint: str = "") -> InvalidError:
         return InvalidError(f"{self._name} is broken at {place or 'its top'}: {problem}", hint=hint)
+
+
+class _Pattern(str):
+    """A pattern of ECMA-262, for which JSON Schema stands, as Python spells it.
+
+    In Python, ``$`` also matches before a newline at the end, and a digit may be of any script.
+    """
+
+    __slots__ = ("_said",)
+    _said: str
+
+    def __new__(cls, said: str) -> Self:
+        spelled = DOLLAR.sub(lambda found: r"\Z" if found[0] == "$" else found[0], said)
+        pattern = super().__new__(cls, f"(?a:{spelled})")
+        pattern._said = said
+        return pattern
+
+    def __repr__(self) -> str:
+        return repr(self._said)
+
+
+def _spell_patterns(part: dict[str, Any]) -> None:
+    if "pattern" in part:
+        part["pattern"] = _Pattern(part["pattern"])
+    if "patternProperties" in part:
+        found = part["patternProperties"]
+        part["patternProperties"] = {_Pattern(name): each for name, each in found.items()}
+
+
+def _multiple_of(validator: Any, factor: Any, value: Any, _: Any) -> Iterator[ValidationError]:
+    """Judge the numbers as they are written: 0.07 is a multiple of 0.01."""
+    from jsonschema import ValidationError  # noqa: PLC0415 -- an extra, and slow to load
+
+    if validator.is_type(value, "number") and Fraction(str(value)) % Fraction(str(factor)):
+        yield ValidationError(f"{value!r} is not a multiple of {factor}")
+
+
+def _unique_items(validator: Any, wanted: Any, value: Any, _: Any) -> Iterator[ValidationError]:
+    """Compare all items at once: one by one, some thousand objects take minutes."""
+    from jsonschema import ValidationError  # noqa: PLC0415 -- an extra, and slow to load
+
+    if wanted and validator.is_type(value, "array") and len({*map(encode, value)}) < len(value):
+        yield ValidationError(f"{value!r} has non-unique elements")
 
 
 def _parts_of(part: dict[str, Any]) -> Iterator[tuple[tuple[str | int, ...], Any]]:

@@ -127,6 +127,32 @@ BROKEN: dict[str, tuple[Any, str]] = {
 }
 
 
+@pytest.mark.parametrize(
+    ("keyword", "fits", "does_not"),
+    [
+        ({"pattern": r"^\d+$"}, "123", ["123\n", "\u0661"]),
+        ({"pattern": r"^[$]\$$"}, "$$", ["$$\n", "$"]),
+        ({"patternProperties": {"^a$": {}}, "additionalProperties": False}, {"a": 1}, [{"a\n": 1}]),
+        ({"multipleOf": 0.01}, 0.07, [0.071]),
+        ({"multipleOf": 1e-9}, 2**53 - 1, [2.5e-10]),
+        ({"uniqueItems": True}, [1, True, "1", [], {"a": 1, "b": 2}], [[1, 1.0], [{}, {}]]),
+    ],
+)
+def test_a_keyword_means_what_json_schema_says(keyword: Any, fits: Any, does_not: Any) -> None:
+    """And not what Python's regular expressions or floats make of it."""
+    assert faults({"a": fits}, {"properties": {"a": keyword}}) == []
+    for value in does_not:
+        ((_, said),) = faults({"a": value}, {"properties": {"a": keyword}})
+        assert "(?a:" not in said
+
+
+def test_a_large_document_takes_no_minutes() -> None:
+    several = {"properties": {"a": {"uniqueItems": True, "items": {"type": "object"}}}}
+    assert faults({"a": [{"n": number} for number in range(3000)]}, several) == []
+    with pytest.raises(DoesNotFit, match="and at least 10,000 more"):
+        Schema(several).check({"a": list(range(100_000))})
+
+
 @pytest.mark.parametrize("name", BROKEN)
 def test_a_broken_schema_is_refused_with_its_place(
     name: str, monkeypatch: pytest.MonkeyPatch
