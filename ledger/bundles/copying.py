@@ -16,17 +16,16 @@ from __future__ import annotations
 import hashlib
 from contextlib import suppress
 from dataclasses import replace
-from itertools import islice
+from itertools import count, islice
 from tempfile import TemporaryFile
 from typing import TYPE_CHECKING, NamedTuple
 
-from ledger.bundles.importing import Arrival, check_arrival, follow_files
+from ledger.bundles.importing import Arrival, check_arrival, down_to, follow_files
 from ledger.errors import (
     Forked,
     HeadMoved,
     IntegrityError,
     LedgerError,
-    MalformedError,
     NotProven,
     OutcomeUnknown,
     StoreError,
@@ -214,7 +213,7 @@ class _Leaves:
         self._spool.close()
 
     def _read(self, checkpoint: Checkpoint) -> None:
-        from ledger.tlog.objects import decode_leaf  # noqa: PLC0415 -- slow to load
+        from ledger.sealing.reader import read_leaf  # noqa: PLC0415 -- slow to load
         from ledger.verification.compare import OtherLeaves  # noqa: PLC0415
         from ledger.verification.trust import drop_disowned, judge_trust  # noqa: PLC0415
 
@@ -222,14 +221,8 @@ class _Leaves:
         start, root = (base.size, base.root) if base else (0, None)
         others = OtherLeaves()
         proved = self._spooling(self._reader.proved_leaves(checkpoint, start, root), start)
-        try:
-            leaves = map(decode_leaf, proved)
-            self._index.add_leaves(others.passing(leaves, start), start)
-        except MalformedError as error:
-            key = f"{layout.LOG}tile/entries"
-            raise IntegrityError(
-                f"{key}: {error}", reason="malformed-leaf", object_key=key
-            ) from error
+        leaves = map(read_leaf, count(start), proved)
+        self._index.add_leaves(others.passing(leaves, start), start)
         for finding in others.findings():
             raise UnsupportedFormatError(finding.message)
         before = max(1, others.trust[0][1].version - 1) if start and others.trust else 1
@@ -496,7 +489,7 @@ class _Pull:
                 f"{title_number}: the log of the source has version {new.last}"
                 f" ({new.address(new.last)}), which the copy's chain does not have",
             )
-        orders = any(entry.erases for entry in _down_to(self._history, there.entry, new.first))
+        orders = any(entry.erases for entry in down_to(self._history, there.entry, new.first))
         left = self._erase(title_number, new.last) if orders else ()
         return _Result(Report(self._history.origin, titles=1), not_erased=left)
 
@@ -545,7 +538,7 @@ class _Pull:
         if address_of(data) == new.address(new.last):
             return ()
         head = self._source.open(data, title_number, layout.head_key(title_number))
-        above = tuple(_down_to(self._source, head, new.last + 1))
+        above = tuple(down_to(self._source, head, new.last + 1))
         if not above or above[-1].parent != new.address(new.last):
             raise _set_back(title_number, head, new)
         return above
@@ -572,14 +565,6 @@ def _is_there(there: Head | None, new: LoggedVersions | None) -> bool:
     return there is not None and new is not None and there.entry.version >= new.last
 
 
-def _down_to(history: History, head: Entry, version: int) -> Iterator[Entry]:
-    """Yield a chain from its head down to a version; the links are checked."""
-    entry: Entry | None = head
-    while entry is not None and entry.version >= version:
-        yield entry
-        entry = history.parent(entry)
-
-
 def _check_leaves(new: LoggedVersions) -> None:
     for finding in new.findings:
         if finding.severity == "tampering":
@@ -593,16 +578,13 @@ def _compare(title_number: str, entry: Entry, trace: bytes, new: LoggedVersions)
         raise _as_error(finding)
 
 
-def _set_back(title_number: str, head: Entry, new: LoggedVersions) -> IntegrityError:
-    from ledger.verification.compare import Expected, compare  # noqa: PLC0415 -- slow to load
-    from ledger.verification.walk import Known  # noqa: PLC0415
+def _set_back(title_number: str, head: Entry, new: LoggedVersions) -> LedgerError:
+    from ledger.verification.compare import not_as_logged  # noqa: PLC0415 -- slow to load
 
-    known = Known(head.version, head.address)
-    only = new._replace(first=new.last, addresses=bytes.fromhex(new.address(new.last)))
-    (finding,) = compare(
-        title_number, known, bytes.fromhex(head.address), Expected(None, 0, "", only)
+    address = head.address if head.version == new.last else ""
+    return _as_error(
+        not_as_logged(title_number, head.version, new.last, new.address(new.last), address)
     )
-    return IntegrityError(finding.message, reason=finding.slug, object_key=finding.object_key)
 
 
 def _head_missing(title_number: str, new: LoggedVersions | None) -> IntegrityError:

@@ -50,7 +50,15 @@ if TYPE_CHECKING:
     from ledger.titles.erase import Erasure
     from ledger.titles.history import Head, History
 
-__all__ = ["Arrival", "Imported", "Incoming", "check_arrival", "follow_files", "import_bundle"]
+__all__ = [
+    "Arrival",
+    "Imported",
+    "Incoming",
+    "check_arrival",
+    "down_to",
+    "follow_files",
+    "import_bundle",
+]
 
 BATCH = 64
 """How many objects an import creates side by side."""
@@ -330,12 +338,12 @@ def _refusal(report: Report, incoming: Arrival) -> LedgerError:
     )
 
 
-def _down_to(history: History, head: Entry, version: int) -> Iterator[Entry]:
-    """Yield a chain down to above a version, which need not have its text: it may be put back."""
-    above: Entry | None = head
-    while above is not None and above.version > version:
-        yield above
-        above = history.parent(above)
+def down_to(history: History, head: Entry, version: int) -> Iterator[Entry]:
+    """Yield a chain from its head down to a version; what is below need not have its text."""
+    entry: Entry | None = head
+    while entry is not None and entry.version >= version:
+        yield entry
+        entry = history.parent(entry) if entry.version > version else None
 
 
 class Incoming(Protocol):
@@ -392,7 +400,7 @@ class Arrival:
         """Knows the versions whose texts the longer of the two chains orders erased."""
         version = version_hint(section.head)
         if target is not None and target.entry.version > version:
-            above = _down_to(history, target.entry, version)
+            above = down_to(history, target.entry, version + 1)
         for entry in above:
             self._standing.take(entry)
         self._above = set(self._standing.erased)

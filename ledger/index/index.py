@@ -9,6 +9,7 @@ a title as it was, which ``audit`` finds.
 from __future__ import annotations
 
 from contextlib import contextmanager
+from itertools import count
 from pathlib import Path
 from threading import Lock
 from typing import TYPE_CHECKING
@@ -23,10 +24,10 @@ from ledger.index.search import search
 from ledger.local.files import check_outside, lock_file
 from ledger.local.parallel import cores
 from ledger.sealing.pending import pending_titles
-from ledger.sealing.reader import LogReader, judge_remembered
+from ledger.sealing.reader import LogReader, judge_remembered, read_leaf
 from ledger.stores import FolderStore
 from ledger.titles.trust_files import accepted_by
-from ledger.tlog.objects import Leaf, OtherLeaf, decode_leaf
+from ledger.tlog.objects import Leaf, OtherLeaf
 from ledger.verification.trust import trust_findings
 from ledger.verification.walk import Subject, verify_titles
 
@@ -184,7 +185,7 @@ class Index:
         if published is not None and (note is None or published.checkpoint.size > start):
             leaves = log.proved_leaves(published.checkpoint, start, root)
             size = published.checkpoint.size
-            self._file.expect(_titles_of(leaves), size, published.note.decode())
+            self._file.expect(_titles_of(leaves, start), size, published.note.decode())
 
     def _take_waiting(
         self,
@@ -299,9 +300,8 @@ def _lost(before: Mapping[str, int | None], now: Mapping[str, int | None]) -> bo
     return any(key not in now or now[key] != end for key, end in before.items())
 
 
-def _titles_of(leaves: Iterable[bytes]) -> Iterator[str]:
-    for data in leaves:
-        leaf = decode_leaf(data)
+def _titles_of(leaves: Iterable[bytes], start: int) -> Iterator[str]:
+    for leaf in map(read_leaf, count(start), leaves):
         if isinstance(leaf, Leaf):
             yield leaf.title_number
         elif isinstance(leaf, OtherLeaf) and not leaf.may_be_passed_over:

@@ -13,9 +13,10 @@ from ledger.errors import IntegrityError, LedgerError
 from ledger.format import layout
 from ledger.format.standing import STANDS, Positions, stand_members
 from ledger.sealing.disowned import find_bogus, is_doubtful
+from ledger.sealing.reader import read_leaf
 from ledger.titles.history import missing_text, perhaps_erased
 from ledger.titles.trust_files import accepted_by
-from ledger.tlog.objects import Leaf, OtherLeaf, TrustLeaf, decode_leaf, leaf_of
+from ledger.tlog.objects import Leaf, OtherLeaf, TrustLeaf, leaf_of
 from ledger.tlog.tiles import WIDTH
 
 if TYPE_CHECKING:
@@ -72,12 +73,9 @@ def read_changes(
 def _decode(index: int, data: bytes) -> AnyLeaf | LedgerError:
     """Read a leaf, or return what is wrong with it: those before it are good."""
     try:
-        leaf = decode_leaf(data)
-    except LedgerError as error:
-        key = f"{layout.LOG}tile/entries"
-        return IntegrityError(
-            f"{key}: leaf {index}: {error}", reason="malformed-leaf", object_key=key
-        )
+        leaf = read_leaf(index, data)
+    except IntegrityError as error:
+        return error
     if isinstance(leaf, OtherLeaf) and not leaf.may_be_passed_over:
         return leaf.unsupported()
     return leaf

@@ -81,6 +81,7 @@ __all__ = [
     "judge_remembered",
     "open_as_log",
     "open_remembered",
+    "read_leaf",
     "refuted",
 ]
 
@@ -696,6 +697,17 @@ def _prove_continues(old_size: int, new_size: int, hashes: ReadHashes) -> tuple[
         return consistency_proof(old_size, new_size, hashes)
     except MalformedError as error:
         raise _wrong_tile(f"{layout.LOG}tile/", error) from error
+
+
+def read_leaf(index: int, data: bytes) -> AnyLeaf:
+    """Read a leaf; raises IntegrityError (reason ``malformed-leaf``) that says which it is."""
+    try:
+        return decode_leaf(data)
+    except MalformedError as error:
+        key = f"{layout.LOG}tile/entries"
+        raise IntegrityError(
+            f"{key}: leaf {index}: {error}", reason="malformed-leaf", object_key=key
+        ) from error
 
 
 def _not_leading(checkpoint: Checkpoint) -> IntegrityError:

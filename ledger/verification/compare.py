@@ -16,7 +16,15 @@ if TYPE_CHECKING:
     from ledger.verification.leaf_index import Row
     from ledger.verification.walk import Known, Subject
 
-__all__ = ["Expected", "LoggedVersions", "OtherLeaves", "compare", "gather", "with_log"]
+__all__ = [
+    "Expected",
+    "LoggedVersions",
+    "OtherLeaves",
+    "compare",
+    "gather",
+    "not_as_logged",
+    "with_log",
+]
 
 ADDRESS_BYTES = 32
 
@@ -170,17 +178,16 @@ def compare(title_number: str, head: Known, trace: bytes, expected: Expected) ->
         else:
             address = ""
         if new.address(version) != address:
-            yield _not_as_logged(title_number, head, version, new.address(version), address)
+            yield not_as_logged(title_number, head.version, version, new.address(version), address)
             return
 
 
-def _not_as_logged(
-    title_number: str, head: Known, version: int, logged: str, address: str
-) -> Finding:
+def not_as_logged(title_number: str, head: int, version: int, logged: str, address: str) -> Finding:
+    """Report a leaf that a chain lacks; ``address``: what the chain has there, or ""."""
     key = layout.head_key(title_number)
     if address:
         why = f"its version {version} is {address}: another history was put in its place"
     else:
-        why = f"its head is version {head.version}: it was set back"
+        why = f"its head is version {head}: it was set back"
     message = f"{key}: the log has version {version} ({logged}), but {why}"
     return Finding("tampering", "not-as-logged", key, message)

@@ -15,7 +15,7 @@ from ledger.errors import (
     TrustError,
 )
 from ledger.format import layout
-from ledger.sealing.reader import check_remembered, judge_disowned
+from ledger.sealing.reader import check_remembered, judge_disowned, read_leaf
 from ledger.titles.trust_files import accepted_by
 from ledger.tlog.merkle import HASH_BYTES, check_inclusion, inclusion_proof
 from ledger.tlog.objects import Leaf, decode_leaf
@@ -59,10 +59,10 @@ def rehash(
             _compare(log, due, start, checkpoint)
             due = []
         try:
-            leaf = decode_leaf(data)
-        except LedgerError as error:
+            leaf = read_leaf(index, data)
+        except IntegrityError as error:
             # The root will tell whether somebody changed it or it was signed so.
-            unread = unread or _unread(index, error)
+            unread = unread or error
         else:
             yield leaf
     _compare(log, due + builder.unfinished(), start, checkpoint)
@@ -121,12 +121,6 @@ def _find_damaged(
 
 def _hash_at(tile: bytes, at: int) -> bytes:
     return tile[at * HASH_BYTES : (at + 1) * HASH_BYTES]
-
-
-def _unread(index: int, error: LedgerError) -> LedgerError:
-    key = f"{layout.LOG}tile/entries"
-    message = f"{key}: leaf {index}: {error}"
-    return IntegrityError(message, reason="malformed-leaf", object_key=key)
 
 
 def last_logged(log: LogReader, title_number: str, note: bytes) -> Leaf | None:
