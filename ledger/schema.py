@@ -126,12 +126,12 @@ class Schema:
         self._best_match = jsonschema.exceptions.best_match
         self._resource = DRAFT202012.create_resource
         if not isinstance(schema, (bool, dict)):
-            raise self._broken("", "a schema is an object")
+            raise self._error_at("", "a schema is an object")
         self._check_dialect(schema, "")
         schema = deepcopy(schema)  # for its patterns to be spelled anew
         about = {"registry": REGISTRY, "format_checker": self._formats}
         for error in validator(validator.META_SCHEMA, **about).iter_errors(schema):
-            raise self._broken(pointer(tuple(error.absolute_path)), _problem(error))
+            raise self._error_at(pointer(tuple(error.absolute_path)), _problem(error))
         root = DRAFT202012.create_resource(schema)
         base = root.id() or ""
         # This registry has the metaschemas of JSON Schema, and fetches nothing.
@@ -143,7 +143,7 @@ class Schema:
         try:
             self._validator.is_valid({})
         except RecursionError:
-            raise self._broken("", "it refers to itself without end") from None
+            raise self._error_at("", "it refers to itself without end") from None
 
     @classmethod
     def decode(cls, data: bytes, *, name: str = "the schema") -> Self:
@@ -212,13 +212,13 @@ class Schema:
         self._check_dialect(part, place)
         for keyword in part:
             if keyword not in self._keywords and not keyword.startswith("x-"):
-                raise self._broken(
+                raise self._error_at(
                     f"{place}{pointer((keyword,))}",
                     "no keyword of draft 2020-12; write x-… for one of your own",
                 )
         wanted = part.get("format")
         if wanted is not None and wanted not in self._formats.checkers:
-            raise self._broken(
+            raise self._error_at(
                 f"{place}/format",
                 f"nothing here can check the format {wanted!a:.40}",
                 hint=f"these it can: {', '.join(sorted(self._formats.checkers))}; for more:"
@@ -228,7 +228,7 @@ class Schema:
     def _check_dialect(self, part: JSONValue, place: str) -> None:
         dialect = part.get("$schema", DIALECT) if isinstance(part, dict) else DIALECT
         if not isinstance(dialect, str) or dialect.rstrip("#") != DIALECT:
-            raise self._broken(f"{place}/$schema", f"not draft 2020-12, which is {DIALECT}")
+            raise self._error_at(f"{place}/$schema", f"not draft 2020-12, which is {DIALECT}")
 
     def _follow(
         self, resolver: Resolver[Any], reference: str, place: str
@@ -238,14 +238,14 @@ class Schema:
         try:
             found = resolver.lookup(reference)
         except (Unresolvable, ValueError, RecursionError):
-            raise self._broken(
+            raise self._error_at(
                 place,
                 f"{reference!a:.80} is not in this schema, and nothing is fetched",
                 hint="put what it refers to into the schema, under $defs",
             ) from None
         return place, found.contents, found.resolver
 
-    def _broken(self, place: str, problem: str, *, hint: str = "") -> InvalidError:
+    def _error_at(self, place: str, problem: str, *, hint: str = "") -> InvalidError:
         return InvalidError(f"{self._name} is broken at {place or 'its top'}: {problem}", hint=hint)
 
 
