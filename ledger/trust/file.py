@@ -157,7 +157,6 @@ class TrustFile:
     signatures: tuple[HolderSignature, ...] = ()
 
     def __post_init__(self) -> None:
-        check_origin(self.origin)
         layout.check_version(self.version)
         if (self.previous is None) != (self.version == 1):
             raise InvalidError("the first trust file, and no other, has previous null")

@@ -86,7 +86,7 @@ def _element(data: bytes, tag: int) -> tuple[bytes, bytes]:
         start += length & 0x7F
         length = int.from_bytes(data[2:start], "big")
         # DER has one spelling of a length: the shortest.
-        if start > 5 or length < 0x80 or data[2] == 0:
+        if length < 0x80 or data[2] == 0:
             raise MalformedError("not a public key (SubjectPublicKeyInfo)")
     if len(data) < start + length:
         raise MalformedError("not a public key (SubjectPublicKeyInfo)")

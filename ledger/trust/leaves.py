@@ -18,7 +18,7 @@ __all__ = ["due_leaves", "judge_leaves"]
 
 
 def judge_leaves(
-    accepted: Trust, leaves: Iterable[tuple[int, TrustLeaf]], logged: int = 1
+    accepted: Trust, leaves: Iterable[tuple[int, TrustLeaf]], logged: int
 ) -> tuple[int, tuple[Finding, ...]]:
     """Compare the trust leaves of the log with the accepted files.
 
@@ -50,9 +50,9 @@ def judge_leaves(
 
 def due_leaves(accepted: Trust, leaves: Iterable[tuple[int, TrustLeaf]]) -> Iterator[TrustLeaf]:
     """Yield the leaves that the log lacks, in order; ``leaves`` are all that it has."""
-    logged, _ = judge_leaves(accepted, leaves)
+    logged, _ = judge_leaves(accepted, leaves, 1)
     for file in accepted.files:
-        if file.version > max(logged, 1):
+        if file.version > logged:
             yield TrustLeaf(file.version, file.digest)
 
 

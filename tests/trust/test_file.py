@@ -6,7 +6,6 @@ import base64
 import hashlib
 import json
 import pickle
-from contextlib import suppress
 from dataclasses import replace
 from typing import Any
 
@@ -17,11 +16,9 @@ from hypothesis import strategies as st
 from ledger.errors import InvalidError, LedgerError, MalformedError, UnsupportedFormatError
 from ledger.format import canonical
 from ledger.format.keyring import Root
-from ledger.format.mldsa import MLDSAPrivateKey
 from ledger.testing import ORIGIN, signer
 from ledger.trust.chain import assemble
 from ledger.trust.file import MAX_BYTES, HolderSignature, TrustFile
-from ledger.trust.keys import OtherKey, read_spki
 from tests.trust.people import (
     ADA,
     ALICE,
@@ -138,6 +135,125 @@ def test_what_is_signed_is_the_dsse_encoding_of_t():
     assert person(ADA).ed25519.public_key.verify(signature, expected)
 
 
+# -- What a file can not be ------------------------------------------------------------------------
+
+
+def edited(*place: Any, to: Any) -> bytes:
+    value = json.loads(ONE.encode())
+    parent = value
+    for name in place[:-1]:
+        parent = parent[name]
+    parent[place[-1]] = to
+    return canonical.encode(value)
+
+
+SIGNATURES = json.loads(ONE.encode())["signatures"]
+
+
+@pytest.mark.parametrize(
+    "data",
+    [
+        pytest.param(b'{"signatures":[]}', id="no trust"),
+        pytest.param(edited("more", to=1), id="another member"),
+        pytest.param(edited("signatures", to={}), id="signatures that are no list"),
+        pytest.param(edited("signatures", 0, "key", to="ada"), id="a key that is no id"),
+        pytest.param(edited("signatures", 0, "signature", to="AB"), id="no base64"),
+        pytest.param(edited("signatures", to=SIGNATURES[::-1]), id="signatures that descend"),
+        pytest.param(edited("signatures", to=SIGNATURES[:1] * 2), id="a signature twice"),
+        pytest.param(edited("trust", to=[]), id="no object"),
+        pytest.param(edited("trust", "format", to="1"), id="no format number"),
+        pytest.param(edited("trust", "more", to=1), id="another member of T"),
+        pytest.param(edited("trust", "threshold", to=True), id="a boolean for a number"),
+        pytest.param(edited("trust", "version", to=0), id="version 0"),
+        pytest.param(edited("trust", "previous", to=7), id="a previous that is no text"),
+        pytest.param(edited("trust", "next", to=7), id="a number for a day"),
+        pytest.param(edited("trust", "next", to="2027-02-30"), id="no day"),
+        pytest.param(edited("trust", "next", to="20270201"), id="a day in another spelling"),
+        pytest.param(edited("trust", "origin", to="a b"), id="no origin"),
+        pytest.param(edited("trust", "log", "size", to=0), id="a root of no leaves"),
+        pytest.param(edited("trust", "log", "root", to="AAAA"), id="a short root"),
+        pytest.param(edited("trust", "holders", 0, "name", to=""), id="a holder without a name"),
+        pytest.param(edited("trust", "holders", 0, "name", to="\u202e"), id="an unseen name"),
+        pytest.param(edited("trust", "holders", 0, "keys", to=[1]), id="a key that is no text"),
+        pytest.param(edited("trust", "keys", 0, "key", to="AAAA"), id="no key"),
+        *(
+            pytest.param(edited("trust", "keys", number, "role", to="witness"), id=f"role {number}")
+            for number in range(2)
+        ),
+        pytest.param(edited("trust", "keys", 0, "name", to="\n"), id="an odd name"),
+        pytest.param(edited("trust", "keys", 0, "erase", to=0), id="a number for a boolean"),
+        pytest.param(edited("trust", "revoked", to=[{"key": "0" * 64}]), id="no from"),
+        pytest.param(
+            edited("trust", "revoked", to=[{"from": 1, "key": "0"}]),
+            id="a revoked key that is none",
+        ),
+        pytest.param(ONE.encode() + b"\n", id="a newline"),
+        pytest.param(ONE.encode().replace(b":", b": ", 1), id="a blank"),
+    ],
+)
+def test_it_is_malformed(data: bytes) -> None:
+    with pytest.raises(MalformedError):
+        TrustFile.decode(data)
+
+
+def test_a_later_format_is_unsupported():
+    with pytest.raises(UnsupportedFormatError) as caught:
+        TrustFile.decode(edited("trust", "format", to=2))
+    assert caught.value.reason == "unsupported-trust"
+
+
+@pytest.mark.parametrize("version", [0, -1, 2**53])
+def test_a_version_is_a_number_from_1_on(version: int) -> None:
+    with pytest.raises(InvalidError, match="not a version"):
+        replace(TWO, version=version)
+
+
+def test_a_file_has_at_most_4_mib():
+    large = ONE.signed([HolderSignature("0" * 64, bytes(MAX_BYTES))])
+    with pytest.raises(InvalidError, match="at most"):
+        large.encode()
+    # Base64 comes in fours: some trust file has exactly 4 MiB.
+    filled = next(
+        file
+        for name in ("", "a", "ab", "abc")
+        if len((file := _filled(name)).encode()) == MAX_BYTES
+    )
+    assert TrustFile.decode(filled.encode()) == filled
+    with pytest.raises(MalformedError, match="at most"):
+        TrustFile.decode(filled.encode().replace(b'"version":1', b'"version":10'))
+
+
+def _filled(name: str) -> TrustFile:
+    """A file as large as can be, with a registrar's key of this name."""
+    file = replace(FIRST, keys=listed(registrar(ALICE, name), log_key(LOG)))
+    empty = len(file.signed([HolderSignature("0" * 64, b"")]).encode())
+    return file.signed([HolderSignature("0" * 64, bytes((MAX_BYTES - empty) // 4 * 3))])
+
+
+def test_a_file_has_at_most_32_holders():
+    names = [f"h{number:02}" for number in range(33)]
+    replace(FIRST, holders=people(*names[:32]))
+    with pytest.raises(InvalidError, match="1 to 32 holders"):
+        replace(FIRST, holders=people(*names))
+    with pytest.raises(InvalidError, match="1 to 32 holders"):
+        replace(FIRST, holders=(), threshold=0)
+
+
+def test_a_file_has_at_most_1000_keys():
+    keys = [registrar(signer(f"r{number}").public_key) for number in range(1000)]
+    file = replace(FIRST, keys=listed(log_key(LOG), *keys[:999]))
+    assert TrustFile.decode(file.encode()) == file
+    with pytest.raises(InvalidError, match="at most 1,000 keys"):
+        replace(FIRST, keys=listed(log_key(LOG), *keys))
+
+
+def test_a_root_is_the_digest_of_t_not_of_the_file():
+    other = ONE.signed(person("cleo").sign(ONE))
+    assert other.digest == ONE.digest
+    assert assemble(Root(ORIGIN, ONE.digest, 1), {1: other.encode()}.get).files == (other,)
+    assert {BEN, ADA} < {holder.name for holder in ONE.holders}
+
+
 # -- What cannot be changed ------------------------------------------------------------------------
 
 
@@ -205,191 +321,3 @@ def test_a_changed_member_is_noticed(data: Any) -> None:
 def test_other_bytes_are_malformed(data: bytes) -> None:
     with pytest.raises(MalformedError):
         TrustFile.decode(data)
-
-
-# -- What a file can not be ------------------------------------------------------------------------
-
-
-def edited(*place: Any, to: Any) -> bytes:
-    value = json.loads(ONE.encode())
-    parent = value
-    for name in place[:-1]:
-        parent = parent[name]
-    parent[place[-1]] = to
-    return canonical.encode(value)
-
-
-@pytest.mark.parametrize(
-    "data",
-    [
-        pytest.param(b'{"signatures":[]}', id="no trust"),
-        pytest.param(edited("more", to=1), id="another member"),
-        pytest.param(edited("signatures", to={}), id="signatures that are no list"),
-        pytest.param(edited("signatures", 0, "key", to="ada"), id="a key that is no id"),
-        pytest.param(edited("signatures", 0, "signature", to="AB"), id="no base64"),
-        pytest.param(edited("trust", to=[]), id="no object"),
-        pytest.param(edited("trust", "format", to="1"), id="no format number"),
-        pytest.param(edited("trust", "more", to=1), id="another member of T"),
-        pytest.param(edited("trust", "threshold", to=True), id="a boolean for a number"),
-        pytest.param(edited("trust", "version", to=0), id="version 0"),
-        pytest.param(edited("trust", "previous", to=7), id="a previous that is no text"),
-        pytest.param(edited("trust", "next", to=7), id="a number for a day"),
-        pytest.param(edited("trust", "next", to="2027-02-30"), id="no day"),
-        pytest.param(edited("trust", "next", to="20270201"), id="a day in another spelling"),
-        pytest.param(edited("trust", "origin", to="a b"), id="no origin"),
-        pytest.param(edited("trust", "log", "size", to=0), id="a root of no leaves"),
-        pytest.param(edited("trust", "log", "root", to="AAAA"), id="a short root"),
-        pytest.param(edited("trust", "holders", 0, "name", to=""), id="a holder without a name"),
-        pytest.param(edited("trust", "holders", 0, "name", to="\u202e"), id="an unseen name"),
-        pytest.param(edited("trust", "holders", 0, "keys", to=[1]), id="a key that is no text"),
-        pytest.param(edited("trust", "keys", 0, "key", to="AAAA"), id="no key"),
-        *(
-            pytest.param(edited("trust", "keys", number, "role", to="witness"), id=f"role {number}")
-            for number in range(2)
-        ),
-        pytest.param(edited("trust", "keys", 0, "name", to="\n"), id="an odd name"),
-        pytest.param(edited("trust", "keys", 0, "erase", to=0), id="a number for a boolean"),
-        pytest.param(edited("trust", "revoked", to=[{"key": "0" * 64}]), id="no from"),
-        pytest.param(
-            edited("trust", "revoked", to=[{"from": 1, "key": "0"}]),
-            id="a revoked key that is none",
-        ),
-        pytest.param(ONE.encode() + b"\n", id="a newline"),
-        pytest.param(ONE.encode().replace(b":", b": ", 1), id="a blank"),
-    ],
-)
-def test_it_is_malformed(data: bytes) -> None:
-    with pytest.raises(MalformedError):
-        TrustFile.decode(data)
-
-
-def test_a_later_format_is_unsupported():
-    with pytest.raises(UnsupportedFormatError) as caught:
-        TrustFile.decode(edited("trust", "format", to=2))
-    assert caught.value.reason == "unsupported-trust"
-
-
-def test_a_file_has_at_most_4_mib():
-    large = ONE.signed([HolderSignature("0" * 64, bytes(MAX_BYTES))])
-    with pytest.raises(InvalidError, match="at most"):
-        large.encode()
-    # Base64 comes in fours: some trust file has exactly 4 MiB.
-    filled = next(
-        file
-        for name in ("", "a", "ab", "abc")
-        if len((file := _filled(name)).encode()) == MAX_BYTES
-    )
-    assert TrustFile.decode(filled.encode()) == filled
-    with pytest.raises(MalformedError, match="at most"):
-        TrustFile.decode(filled.encode().replace(b'"version":1', b'"version":10'))
-
-
-def _filled(name: str) -> TrustFile:
-    """A file as large as can be, with a registrar's key of this name."""
-    file = replace(FIRST, keys=listed(registrar(ALICE, name), log_key(LOG)))
-    empty = len(file.signed([HolderSignature("0" * 64, b"")]).encode())
-    return file.signed([HolderSignature("0" * 64, bytes((MAX_BYTES - empty) // 4 * 3))])
-
-
-def test_a_file_has_at_most_32_holders():
-    names = [f"h{number:02}" for number in range(33)]
-    replace(FIRST, holders=people(*names[:32]))
-    with pytest.raises(InvalidError, match="1 to 32 holders"):
-        replace(FIRST, holders=people(*names))
-    with pytest.raises(InvalidError, match="1 to 32 holders"):
-        replace(FIRST, holders=(), threshold=0)
-
-
-def test_a_file_has_at_most_1000_keys():
-    keys = [registrar(signer(f"r{number}").public_key) for number in range(1000)]
-    file = replace(FIRST, keys=listed(log_key(LOG), *keys[:999]))
-    assert TrustFile.decode(file.encode()) == file
-    with pytest.raises(InvalidError, match="at most 1,000 keys"):
-        replace(FIRST, keys=listed(log_key(LOG), *keys))
-
-
-# -- Keys ------------------------------------------------------------------------------------------
-
-
-def test_each_key_has_one_spelling():
-    post_quantum = [
-        MLDSAPrivateKey(each, bytes(32)).public_key for each in ("ML-DSA-44", "ML-DSA-65")
-    ]
-    for key in (ALICE, *post_quantum):
-        der = key.spki
-        assert read_spki(der) == key
-        for other in (der + b"\0", der[:-1], der[1:], b""):
-            with pytest.raises(MalformedError):
-                read_spki(other)
-    # With parameters, which RFC 8410 leaves out; with a longer length; with unused bits.
-    null = bytes.fromhex("302c300706032b65700500032100") + ALICE.raw
-    long = bytes.fromhex("30812a300506032b6570032100") + ALICE.raw
-    bits = bytes.fromhex("302a300506032b6570032101") + ALICE.raw
-    tail = -len(post_quantum[0].raw)
-    odd = post_quantum[0].spki[: tail - 1] + b"\x01" + post_quantum[0].raw
-    for other in (null, long, bits, odd):
-        with pytest.raises(MalformedError):
-            read_spki(other)
-
-
-ED448 = bytes.fromhex("3043300506032b6571033a00") + bytes(57)
-
-
-@pytest.mark.parametrize(
-    "data",
-    [
-        pytest.param(ED448 + b"\0", id="something behind it"),
-        pytest.param(ED448[:-1], id="cut off"),
-        pytest.param(b"\x30\x45" + ED448[2:] + b"\x05\x00", id="something behind the bits"),
-        pytest.param(b"\x30\x81\x43" + ED448[2:], id="a length in a longer form"),
-        pytest.param(b"\x30\x82\x00\x43" + ED448[2:], id="a length with a zero"),
-        pytest.param(b"\x30\x80" + ED448[2:] + bytes(2), id="no length"),
-        pytest.param(
-            b"\x30\x80" + bytes.fromhex("300506032b6571") + b"\x03\x77" + bytes(0x77),
-            id="no length, and 128 bytes",
-        ),
-        pytest.param(b"\x30\x84\x00\x00\x00\x43" + ED448[2:], id="a length of four bytes"),
-        pytest.param(bytes.fromhex("300a300506032b65710301") + b"\0", id="no key"),
-        pytest.param(b"\x30", id="one byte"),
-        pytest.param(b"\x31" + ED448[1:], id="another tag"),
-    ],
-)
-def test_a_key_of_another_algorithm_is_der(data: bytes) -> None:
-    assert isinstance(read_spki(ED448), OtherKey)
-    with pytest.raises(MalformedError):
-        read_spki(data)
-
-
-@pytest.mark.parametrize("size", [1, 118, 119, 200, 300])
-def test_a_key_of_another_algorithm_may_be_short_or_long(size: int) -> None:
-    def element(tag: int, content: bytes) -> bytes:
-        length = len(content)
-        digits = length.to_bytes((length.bit_length() + 7) // 8, "big")
-        spelled = digits if length < 0x80 else bytes([0x80 | len(digits)]) + digits
-        return bytes([tag]) + spelled + content
-
-    der = element(0x30, bytes.fromhex("300506032b6571") + element(0x03, bytes(1 + size)))
-    assert isinstance(read_spki(der), OtherKey)
-
-
-def test_a_key_of_another_algorithm_keeps_its_bytes():
-    key = read_spki(ED448)
-    assert (key.spki, key.key_id) == (ED448, hashlib.sha256(ED448).hexdigest())
-
-
-def test_a_key_of_small_order_is_none():
-    with pytest.raises(MalformedError):
-        read_spki(bytes.fromhex("302a300506032b6570032100") + b"\x01" + bytes(31))
-
-
-@given(st.binary(max_size=80))
-def test_other_bytes_are_no_key(data: bytes) -> None:
-    with suppress(MalformedError):
-        assert read_spki(data).spki == data
-
-
-def test_a_root_is_the_digest_of_t_not_of_the_file():
-    other = ONE.signed(person("cleo").sign(ONE))
-    assert other.digest == ONE.digest
-    assert assemble(Root(ORIGIN, ONE.digest, 1), {1: other.encode()}.get).files == (other,)
-    assert {BEN, ADA} < {holder.name for holder in ONE.holders}
