@@ -7,12 +7,10 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from ledger import Keyring
 from ledger.errors import IntegrityError, LedgerError, TrustError, UnsupportedFormatError
-from ledger.format.keyring import Root, TrustedKey
-from ledger.testing import ORIGIN, signer
+from ledger.format.keyring import Root
+from ledger.testing import ORIGIN
 from ledger.trust.chain import Trust, assemble
-from ledger.trust.keyring import AcceptedKeyring
 from tests.trust.people import (
     ADA,
     ALICE,
@@ -182,28 +180,3 @@ def test_of_two_files_with_the_same_log_the_newer_says_who_signs():
 def test_pins_are_what_the_log_was():
     again = after(FOUR, ADA, BEN, size=40)
     assert trust_of([*FILES, again]).pins == (pin(10), pin(20), pin(30), pin(40))
-
-
-def test_signatures_are_looked_up_in_all_keys_that_were_ever_listed():
-    trust = trust_of(FILES)
-    witness, other = signer("witness").public_key, "example.org/other"
-    own = Keyring(
-        [
-            TrustedKey(ORIGIN, "witness", witness, "w"),
-            TrustedKey(ORIGIN, "registrar", signer("carol").public_key),
-            TrustedKey(other, "registrar", ALICE),
-        ],
-        [root_of(ONE), Root(other, "0" * 64, 1)],
-    )
-    keyring = AcceptedKeyring(trust, own)
-    assert keyring.keys(ORIGIN, "registrar") == sorted([ALICE, BOB], key=lambda key: key.key_id)
-    assert keyring.keys(ORIGIN, "log") == sorted([LOG, LOG2], key=lambda key: key.key_id)
-    assert keyring.keys(ORIGIN, "witness") == [witness]
-    assert keyring.name(ORIGIN, BOB.key_id) == "bob"
-    assert [root.origin for root in keyring.roots] == [other]
-    assert AcceptedKeyring(trust).origins == [ORIGIN]
-
-
-def test_a_witness_with_a_key_of_the_ledger_is_none():
-    own = Keyring([TrustedKey(ORIGIN, "witness", ALICE)], [root_of(ONE)])
-    assert AcceptedKeyring(trust_of(FILES), own).keys(ORIGIN, "witness") == []

@@ -49,6 +49,7 @@ OWN = Keyring(
             (ORIGIN, "registrar", CAROL),
             (ORIGIN, "log", DORA),
             (ORIGIN, "witness", WITNESS),
+            (ORIGIN, "witness", LOG2),  # a key of the ledger is no witness
             (BEFORE, "registrar", ALICE),
             (BEFORE, "log", LOG),
             (BEHIND, "registrar", CAROL),
@@ -71,8 +72,10 @@ def test_keys_of_the_ledger_are_those_of_its_files_and_all_others_are_the_reader
         *((each.origin, each.role, each.key) for each in OWN if each.origin != ORIGIN),
     }
     assert [root.origin for root in keyring.roots] == ["b.example/titles", "y.example/titles"]
+    assert keyring.name(ORIGIN, BOB.key_id) == "bob"
     assert keyring.own == OWN
     assert AcceptedKeyring(NO_END).own == Keyring()
+    assert AcceptedKeyring(NO_END).origins == [ORIGIN]
 
 
 @pytest.mark.parametrize("key", [STRANGE, LATTICE])
