@@ -34,7 +34,7 @@ from typing import TYPE_CHECKING, Any, Literal, NamedTuple, get_args
 from ledger.errors import InvalidError, MalformedError, UnsupportedFormatError
 from ledger.format import canonical, layout
 from ledger.format.dsse import pre_authentication
-from ledger.format.keyring import NAME, check_origin
+from ledger.format.keyring import NAME
 from ledger.tlog.checkpoint import Checkpoint
 from ledger.tlog.note import decode_base64, encode_base64
 from ledger.trust.keys import (
@@ -348,14 +348,14 @@ def _decode_trust(value: JSONValue, signatures: tuple[HolderSignature, ...]) -> 
     for name in ("next", "previous"):
         if value[name] is not None and type(value[name]) is not str:
             raise MalformedError(f"not a trust file: {name} is neither a string nor null")
-    trust = _only(value, threshold=int, version=int)
+    trust = _only(value, origin=str, threshold=int, version=int)
     return TrustFile(
         version=trust["version"],
         previous=value["previous"],
         holders=tuple(_holder(each) for each in _list(value, "holders")),
         threshold=trust["threshold"],
         keys=tuple(_key(each) for each in _list(value, "keys")),
-        log=Checkpoint(check_origin(value["origin"]), log["size"], decode_base64(log["root"])),
+        log=Checkpoint(trust["origin"], log["size"], decode_base64(log["root"])),
         revoked=tuple(_revocation(each) for each in _list(value, "revoked")),
         next=value["next"],
         signatures=signatures,

@@ -6,6 +6,7 @@ import pickle
 
 import pytest
 
+from ledger import Keyring
 from ledger.errors import LedgerError
 from ledger.format.layout import LOG_CHECKPOINT, sealed_key
 from ledger.format.standing import Positions
@@ -14,7 +15,7 @@ from ledger.testing import ORIGIN, signer
 from ledger.titles.history import History
 from ledger.titles.trust_files import accepted_keyring
 from ledger.tlog import Leaf
-from ledger.tlog.objects import SealedRecord
+from ledger.tlog.objects import SealedRecord, TrustLeaf
 from tests.titles.test_settle import put
 from tests.trust.people import listed, log_key
 from tests.trust.siege import Siege
@@ -40,6 +41,7 @@ def logged(tmp_path_factory):
         leaves |= {at: Leaf(name, 1 + n, f"{at:064}") for n, at in enumerate(places)}
         siege.put(sealed_key(name), SealedRecord(len(places), address[name][-1], places).encode())
     every = list(leaves.values())
+    every[200] = TrustLeaf(2, "0" * 64)
     siege.log_leaves(*every[:PINNED])
     without_alice = siege.without("alice")
     siege.publish(keys=listed(*without_alice, log_key(NEW_LOG.public_key)))
@@ -96,10 +98,12 @@ def test_there_may_be_no_hint(find):
     assert find("TN8") == NOTHING
 
 
-@pytest.mark.parametrize("place", [1, 2, 200])
-def test_the_leaf_of_another_title_shows_nothing(siege, find, place):
-    hint(siege, "TN1", place)
-    assert find("TN1") == NOTHING
+@pytest.mark.parametrize(
+    ("title", "place"), [("TN1", at) for at in (1, 2, 100, 200)] + [("TN2", 0)]
+)
+def test_the_leaf_of_another_title_or_of_a_trust_file_shows_nothing(siege, find, title, place):
+    hint(siege, title, place)
+    assert find(title) == NOTHING
 
 
 @pytest.mark.parametrize("place", [SIZE, SIZE + 1, 10**6])
@@ -122,6 +126,12 @@ def test_a_search_finds_all_and_what_it_found_is_asked_from_then_on(siege, find,
     assert find("TN1", 1) == every
     assert find("TN3") == Positions(dict(zip(address["TN3"], PLACES["TN3"], strict=True)), PINNED)
     assert find("TN8") == Positions({}, PINNED)
+
+
+def test_without_trust_files_all_leaves_are_searched(siege):
+    own = Keyring().trust(ORIGIN, SEALER.public_key, role="log")
+    history = History(siege.store, ORIGIN, own, LogPositions())
+    assert LogPositions()(history, "TN1", 1, search=True).searched == SIZE
 
 
 def test_many_hints_cost_as_much_as_a_search(find):

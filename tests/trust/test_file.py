@@ -139,6 +139,7 @@ SIGNATURES = json.loads(ONE.encode())["signatures"]
         pytest.param(edited("trust", "next", to="2027-02-30"), id="no day"),
         pytest.param(edited("trust", "next", to="20270201"), id="a day in another spelling"),
         pytest.param(edited("trust", "origin", to="a b"), id="no origin"),
+        pytest.param(edited("trust", "origin", to=7), id="a number for an origin"),
         pytest.param(edited("trust", "log", "size", to=0), id="a root of no leaves"),
         pytest.param(edited("trust", "log", "root", to="AAAA"), id="a short root"),
         pytest.param(edited("trust", "holders", 0, "name", to=""), id="a holder without a name"),
