@@ -7,6 +7,7 @@ A trust file that revokes a key of the log says from which leaf on the thief may
 from __future__ import annotations
 
 from functools import partial
+from math import inf
 from typing import TYPE_CHECKING
 
 from ledger.format import layout
@@ -82,16 +83,15 @@ def _those_there(
     there: set[tuple[int, str]] = set()
     lowest = min(version for version, _ in named)
     head = store.get(layout.head_key(title_number))
-    data = head.data if head else None
-    before = 0
-    while data is not None and not 0 < before <= version_hint(data):
-        before = version_hint(data)
-        there.add((before, address_of(data)))
-        parent = parent_hint(data)
-        if before <= lowest or parent is None:
+    data = head.data if head else b""
+    before = inf
+    while 0 < (version := version_hint(data)) < before:
+        there.add((version, address_of(data)))
+        if version <= lowest:
             return named & there
-        blob = store.get(layout.entry_key(title_number, parent))
-        data = blob.data if blob else None
+        parent = parent_hint(data)
+        blob = store.get(layout.entry_key(title_number, parent)) if parent else None
+        data, before = blob.data if blob else b"", version
     for version, address in named:
         blob = store.get(layout.entry_key(title_number, address))
         if blob and (version_hint(blob.data), address_of(blob.data)) == (version, address):

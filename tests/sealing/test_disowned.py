@@ -59,8 +59,8 @@ def row(at, version, address=None):
     return version, address or ADDRESS[version], at
 
 
-def bogus(store, *rows, logged=0, keyring=ROBBED):
-    return find_bogus(store, keyring, T, rows, logged)
+def bogus(store, *rows, keyring=ROBBED, **logged):
+    return find_bogus(store, keyring, T, rows, **logged)
 
 
 def test_leaves_are_doubtful_from_where_the_key_was_revoked_to_where_that_was_known():
@@ -108,18 +108,31 @@ def test_an_entry_that_a_head_was_set_back_behind_is_not_in_the_chain(store):
     assert bogus(back, row(30, 2), row(31, 3), logged=1) == {31}
 
 
-@pytest.mark.parametrize("broken", ["no head", "an entry missing", "another in its place"])
+@pytest.mark.parametrize(
+    "broken", ["no head", "a head that is none", "an entry missing", "another in its place"]
+)
 def test_if_the_chain_breaks_off_what_the_store_has_is_not_disowned(store, broken):
-    if broken == "no head":
+    if "head" in broken:
         other = without(store)
+        if broken != "no head":
+            other.create(head_key(T), b"{}")
     else:
         other = without(store, ADDRESS[4], head=CHAIN[4])
         if broken != "an entry missing":  # whose parent it is again, and so on for ever
             other.create(entry_key(T, ADDRESS[4]), CHAIN[4].data)
     rows = row(30, 1), row(31, 2), row(32, 3), row(33, 4)
-    assert bogus(other, *rows) == ({33} if broken != "no head" else set())
+    assert bogus(other, *rows) == (set() if "head" in broken else {33})
     assert bogus(other, row(30, 1), row(31, 2, FALSE)) == {31}
     assert bogus(other, row(30, 2, ADDRESS[1]), logged=1) == {30}  # of another version
+
+
+def test_a_chain_that_breaks_off_below_is_whole_as_far_as_it_is_asked_about(store):
+    loser = chain_of(*[("alice", {})] * 2, ("alice", {"erases": (1,)}))[2]
+    other = without(store, ADDRESS[1], head=CHAIN[4])
+    other.create(entry_key(T, loser.address), loser.data)
+    rows = row(30, 3, loser.address), row(31, 3)
+    assert bogus(other, *rows, logged=2) == {30}
+    assert bogus(other, row(29, 1), row(32, 2, FALSE), row(33, 3), logged=2) == {32}
 
 
 def test_junk_at_an_entrys_key_is_not_the_entry(store):
