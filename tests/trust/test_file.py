@@ -115,6 +115,10 @@ SIGNATURES = json.loads(ONE.encode())["signatures"]
 @pytest.mark.parametrize(
     "data",
     [
+        *(
+            pytest.param(data, id=f"no file {data!r}")
+            for data in (b"", b"[]", b"1", b'"a"', b"null")
+        ),
         pytest.param(b'{"signatures":[]}', id="no trust"),
         pytest.param(edited("more", to=1), id="another member"),
         pytest.param(edited("signatures", to={}), id="signatures that are no list"),
