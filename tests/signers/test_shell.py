@@ -125,7 +125,8 @@ def test_a_key_is_not_generated_in_a_device(bare: Shell, role: str) -> None:
 
 def test_a_device_of_another_kind_is_refused(bare: Shell) -> None:
     assert "no signer is called gcpkms:" in bare.fails(65, "key show --key gcpkms://x")
-    assert "no signer is called" in bare.fails(65, "init --origin a.example/b", LEDGER_KEY="yubikey:1")
+    said = bare.fails(65, "init --origin a.example/b", LEDGER_KEY="yubikey:1")
+    assert "no signer is called" in said
 
 
 def test_a_witness_in_a_device_needs_its_name(bare: Shell, programs: Device) -> None:
