@@ -41,6 +41,7 @@ __all__ = [
     "TitleArgument",
     "TitlesArgument",
     "TrustClockOption",
+    "VerboseOption",
     "WordsOption",
     "complete_revision",
     "parse_duration",
@@ -165,6 +166,9 @@ ReportOption = Annotated[
 ]
 JsonOption = Annotated[bool, typer.Option("--json", help="Print JSON, one object per line.")]
 QuietOption = Annotated[bool, typer.Option("--quiet", "-q", help="Print errors only.")]
+VerboseOption = Annotated[
+    bool, typer.Option("--verbose", "-v", help="Explain all that was not checked.")
+]
 DebugOption = Annotated[bool, typer.Option("--debug", help="Show a traceback with each error.")]
 
 # Those of what is appended.

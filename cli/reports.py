@@ -77,11 +77,14 @@ def print_report(
     *,
     as_json: bool,
     quiet: bool,
+    verbose: bool = False,
+    new: bool = False,
     facts: dict[str, Any] | None = None,
     more: str = "",
 ) -> int:
     """Print a report and return its exit code; with ``quiet``, print only a bad one.
 
+    ``verbose`` and ``new`` are those of ``report_lines``.
     ``facts`` are more members of the JSON; ``more`` is another line for people if all is well.
     """
     interrupted = was_interrupted(report)
@@ -90,7 +93,7 @@ def print_report(
             ended = {"interrupted": True} if interrupted else {}
             print_json(report_json(report) | (facts or {}) | ended)
         elif not (quiet and report):
-            for line in report_lines(report):
+            for line in report_lines(report, verbose=verbose, new=new):
                 typer.echo(line)
             if more and report:
                 typer.echo(more)
@@ -203,6 +206,12 @@ class Evidence:
     def only(self, name: str) -> dict[str, Any]:
         """Return one fact by its name, or nothing if it was not noted."""
         return {name: self._facts[name]} if name in self._facts else {}
+
+    @property
+    def is_of_news(self) -> bool:
+        """Whether a memory says what was verified before, so that only new entries were."""
+        state = self._facts.get("state")
+        return bool(state and state["audited_at"])
 
     def note_ledger(self, ledger: Ledger) -> None:
         """Note the store and whose signatures count; refuses a file inside the store."""

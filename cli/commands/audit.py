@@ -23,6 +23,7 @@ from cli.options import (
     QuietOption,
     ReportOption,
     StoreOption,
+    VerboseOption,
     parse_duration,
 )
 from cli.reports import (
@@ -121,6 +122,7 @@ def audit(
     store: StoreOption = None,
     as_json: JsonOption = False,
     quiet: QuietOption = False,
+    verbose: VerboseOption = False,
     debug: DebugOption = False,
 ) -> int:
     """Verify all titles, and compare them with the log.
@@ -168,7 +170,13 @@ def audit(
         evidence.write(report, interrupted=was_interrupted(report))
     facts = evidence.only("log")
     return print_report(
-        report, as_json=as_json, quiet=quiet, facts=facts, more=_gone_by(**facts.get("log", {}))
+        report,
+        as_json=as_json,
+        quiet=quiet,
+        verbose=verbose,
+        new=evidence.is_of_news,
+        facts=facts,
+        more=_gone_by(**facts.get("log", {})),
     )
 
 

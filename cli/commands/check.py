@@ -10,10 +10,16 @@ import typer
 
 from cli.config import load_config
 from cli.inputs import read_input
-from cli.options import DebugOption, JsonOption, OriginOption, QuietOption
+from cli.options import DebugOption, JsonOption, OriginOption, QuietOption, VerboseOption
 from cli.reports import EXIT_CODES, note_ambiguity
-from cli.terminal.output import counted, print_json, report_json, report_lines, style
-from cli.terminal.text import printable
+from cli.terminal.output import (
+    counted,
+    not_checked_lines,
+    print_json,
+    report_json,
+    report_lines,
+    style,
+)
 from cli.trust_copies import TrustOption, accept_copies
 from cli.witnesses import WitnessOption, read_policy
 from ledger import (
@@ -69,6 +75,7 @@ def check(
     witness: WitnessOption = None,
     as_json: JsonOption = False,
     quiet: QuietOption = False,
+    verbose: VerboseOption = False,
     debug: DebugOption = False,
 ) -> int:
     """Check offline what a receipt proves of an entry.
@@ -112,7 +119,7 @@ def check(
     if as_json:
         print_json(report_json(report) | _facts(proven))
     elif report.findings or not quiet:
-        for line in _lines(report, proven):
+        for line in _lines(report, proven, verbose=verbose):
             typer.echo(line)
     return EXIT_CODES[report.outcome]
 
@@ -175,13 +182,12 @@ def _facts(proven: Proven | None) -> dict[str, Any]:
     }
 
 
-def _lines(report: Report, proven: Proven | None) -> Iterator[str]:
+def _lines(report: Report, proven: Proven | None, *, verbose: bool) -> Iterator[str]:
     if proven is None or report.findings:
-        yield from report_lines(report)
+        yield from report_lines(report, verbose=verbose)
         return
     entry, size = proven.entry, proven.signed.checkpoint.size
     verdict = style("verified", typer.colors.GREEN, bold=True)
     yield f"{verdict}: {entry.title_number} version {entry.version} is {entry.address}"
     yield f"leaf {proven.leaf:,} of the log of {entry.ledger}, at {counted(size, 'leaf')}"
-    for item in report.not_shown:
-        yield f"not checked: {printable(item)}"
+    yield from not_checked_lines(report, verbose=verbose)

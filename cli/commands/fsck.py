@@ -9,7 +9,14 @@ from typing import Annotated
 import typer
 
 from cli.config import load_config
-from cli.options import ConnectionsOption, DebugOption, JsonOption, QuietOption, StoreOption
+from cli.options import (
+    ConnectionsOption,
+    DebugOption,
+    JsonOption,
+    QuietOption,
+    StoreOption,
+    VerboseOption,
+)
 from cli.reports import note_ambiguity, print_report, report_of, was_interrupted
 from cli.session import open_ledger
 from cli.terminal.progress import heeding, verifying
@@ -35,6 +42,7 @@ def fsck(
     connections: ConnectionsOption = None,
     as_json: JsonOption = False,
     quiet: QuietOption = False,
+    verbose: VerboseOption = False,
     debug: DebugOption = False,
 ) -> int:
     """Check every object in the store.
@@ -44,7 +52,7 @@ def fsck(
     """
     prune = timedelta(days=prune_losers) if prune_losers else None
     report = report_of(lambda: _fsck(store, connections, prune, quiet=quiet or as_json))
-    return print_report(report, as_json=as_json, quiet=quiet)
+    return print_report(report, as_json=as_json, quiet=quiet, verbose=verbose)
 
 
 def _fsck(

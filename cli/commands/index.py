@@ -16,6 +16,7 @@ from cli.options import (
     JsonOption,
     QuietOption,
     StoreOption,
+    VerboseOption,
 )
 from cli.reports import print_report, processes_for
 from cli.session import open_ledger
@@ -35,6 +36,7 @@ def index(
     store: StoreOption = None,
     as_json: JsonOption = False,
     quiet: QuietOption = False,
+    verbose: VerboseOption = False,
     debug: DebugOption = False,
 ) -> int:
     """Make a SQLite file of all verified entries, or update it.
@@ -61,4 +63,6 @@ def index(
         found.close()
     facts: dict[str, Any] = {"index": {"file": str(path), **coverage._asdict()}}
     more = f"{path}: as of leaf {coverage.leaf:,}" if coverage.leaf is not None else str(path)
-    return print_report(report, as_json=as_json, quiet=quiet, facts=facts, more=more)
+    return print_report(
+        report, as_json=as_json, quiet=quiet, verbose=verbose, facts=facts, more=more
+    )

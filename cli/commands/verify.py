@@ -23,6 +23,7 @@ from cli.options import (
     ReportOption,
     StoreOption,
     TitlesArgument,
+    VerboseOption,
 )
 from cli.reports import (
     Evidence,
@@ -123,6 +124,7 @@ def verify(
     store: StoreOption = None,
     as_json: JsonOption = False,
     quiet: QuietOption = False,
+    verbose: VerboseOption = False,
     debug: DebugOption = False,
 ) -> int:
     """Verify titles, or all of them, from head to root.
@@ -159,7 +161,9 @@ def verify(
         else:
             report = report_of(lambda: _verify_store(asked, evidence))
         evidence.write(report, interrupted=was_interrupted(report))
-    return print_report(report, as_json=as_json, quiet=quiet)
+    return print_report(
+        report, as_json=as_json, quiet=quiet, verbose=verbose, new=evidence.is_of_news
+    )
 
 
 def _check_titles(asked: Asked) -> None:

@@ -29,11 +29,13 @@ __all__ = [
     "change_json",
     "counted",
     "counting",
+    "cut",
     "document_lines",
     "entry_json",
     "entry_lines",
     "finding_json",
     "finding_lines",
+    "not_checked_lines",
     "note",
     "pager",
     "print_json",
@@ -50,6 +52,9 @@ __all__ = [
 
 SHORT = 16
 KEY_IN_MESSAGE = re.compile(r"\b([0-9a-f]{16})…")
+
+ROOM = 72
+"""Characters for what was not checked, in the one line that names it."""
 
 
 def style(text: str, colour: str, *, bold: bool = False) -> str:
@@ -241,10 +246,13 @@ def finding_lines(findings: Iterable[Finding]) -> Iterator[str]:
         yield f"{label}: {printable(finding.message)}"
 
 
-def report_lines(report: Report) -> Iterator[str]:
-    """Yield the lines of a report: findings, verdict, and what was not shown."""
+def report_lines(report: Report, *, verbose: bool = False, new: bool = False) -> Iterator[str]:
+    """Yield the lines of a report: findings, verdict, and what was not checked.
+
+    ``new``: the entries are those that no earlier verification had seen.
+    """
     yield from finding_lines(report.findings)
-    entries = counted(report.entries, "entry")
+    entries = counted(report.entries, "new entry" if new else "entry")
     checked = f"{counted(report.titles, 'title')}, {entries}"
     match report.outcome:
         case "verified":
@@ -263,14 +271,38 @@ def report_lines(report: Report) -> Iterator[str]:
             yield f"{verdict}: {what} is not as it was signed (sound: {entries})"
     for key in dict.fromkeys(filter(None, map(_key_to_settle, report.findings))):
         yield f"to settle what it signed: ledger settle {key}"
-    for item in report.not_shown:
-        yield f"not checked: {printable(item)}"
+    yield from not_checked_lines(report, verbose=verbose)
 
 
 def _key_to_settle(finding: Finding) -> str:
     """Return the key in the message of an entry that has to be settled, or ""."""
     found = KEY_IN_MESSAGE.search(finding.message) if finding.slug in FALLEN else None
     return found[1] if found else ""
+
+
+def not_checked_lines(report: Report, *, verbose: bool) -> Iterator[str]:
+    """Yield what a report did not check: in full, or in one line that names as much as it holds.
+
+    Begins with the last: what every verification lacks is noted first.
+    """
+    items = [printable(item) for item in report.not_shown]
+    if verbose:
+        yield from (f"not checked: {item}" for item in items)
+        return
+    named: list[str] = []
+    for item in reversed(items):
+        short = cut(re.split(r": | \(", item, maxsplit=1)[0], ROOM)
+        if not named or len("; ".join([*named, short])) <= ROOM:
+            named.append(short)
+    if items:
+        more = len(items) - len(named)
+        listed = "; ".join([*named, f"and {more:,} more"] if more else named)
+        yield f"not checked: {listed}" + ("" if set(named) == set(items) else " (-v explains)")
+
+
+def cut(text: str, most: int) -> str:
+    """Cut a text that has more characters, and mark that by an ellipsis."""
+    return text if len(text) <= most else text[: most - 1] + "…"
 
 
 def counted(number: int, noun: str) -> str:

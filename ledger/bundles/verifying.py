@@ -206,8 +206,8 @@ class _Registrations:
             names = ", ".join(sorted({f"{reference!a:.80}" for reference, _ in self._open})[:NAMED])
             more = " and others" if len(self._open) > NAMED else ""
             yield (
-                f"whether the registrations {names}{more} are complete: other parts of them are not"
-                " in this bundle ('ledger registration' asks the store)"
+                "whether every registration is complete: this bundle lacks other parts of"
+                f" {names}{more} ('ledger registration' asks the store)"
             )
 
 

@@ -354,7 +354,9 @@ class LogAudit:
         return {"checkpoint": published, "newest": newest, "remembered": self.remembered}
 
     def _not_shown(self) -> tuple[str, ...]:
-        notes = ["entries that were taken away before they were logged, and that no audit saw"]
+        notes = [
+            "entries taken away before they were logged: those that no audit saw leave no trace"
+        ]
         notes += self._others.not_shown()
         if not self._history.store.is_listable:
             notes.append("moves that were prepared and never happened: the store can't be listed")

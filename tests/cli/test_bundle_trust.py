@@ -63,7 +63,7 @@ def test_verify_and_audit_of_a_bundle_go_by_its_trust_files(
     keys = json.loads((shell.folder / "verified.json").read_bytes())["keys"]
     assert ALICE_ID in [each["key"] for each in keys]
     shell("export one.bundle TN1")
-    done = shell("verify --bundle one.bundle", code=3)
+    done = shell("verify -v --bundle one.bundle", code=3)
     assert "position-unknown" in done.out
     assert "all leaves of the log" in done.out
 

@@ -238,7 +238,7 @@ def two(bare: Shell) -> Shell:
 def test_the_ledger_that_a_bundle_has_to_be_of(two: Shell) -> None:
     assert (
         "which ledger this should be: your keyring knows 1 more"
-        in two("verify --bundle b.bundle").out
+        in two("verify -v --bundle b.bundle").out
     )
     said = two("verify --bundle b.bundle", code=20, LEDGER_ORIGIN="example.org/a").out
     assert "the bundle is of the ledger example.org/b, not of example.org/a" in said

@@ -39,7 +39,7 @@ def test_an_order_is_carried_out_and_said_everywhere(title: Shell) -> None:
         said = title.fails(10, command)
         assert f"was {BY}" in said
     log = title(f"log {TITLE}").out
-    assert log.count(f"not checked: the text of {TITLE} version 1 was {BY}") == 2  # and its child's
+    assert log.count(f"not shown: the text of {TITLE} version 1 was {BY}") == 2  # and its child's
     assert "Erases:    version 1\n" in log
     assert title(f"log {TITLE} --oneline").lines[-1].endswith("(erased by version 4)")
     first = title(f"log {TITLE} --json").objects[-1]
@@ -49,7 +49,7 @@ def test_an_order_is_carried_out_and_said_everywhere(title: Shell) -> None:
     diff = title(f"diff {TITLE} v1 v2")
     assert (diff.out, BY in diff.err) == ("", True)
     title(f"diff {TITLE} v1 v2 --exit-code", code=1)
-    assert f"not checked: the text of 1 entry of {TITLE}, {BY}" in title("verify").out
+    assert f"not checked: the text of 1 entry of {TITLE}, {BY}" in title("verify -v").out
     title("fsck")
     # An old bundle brings nothing back, and can be stripped.
     title("import before.bundle")

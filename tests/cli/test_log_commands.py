@@ -419,7 +419,7 @@ def test_a_log_that_nobody_can_check_is_left_out(logged: Shell) -> None:
     logged("export all.bundle")
     registrars = [t for t in logged.keyring() if t.role == "registrar"]
     (logged.config / "keyring.json").write_bytes(Keyring(registrars).encode())
-    assert "no key of the log" in logged("verify --bundle all.bundle").out
+    assert "no key of the log" in logged("verify -v --bundle all.bundle").out
     done = logged("import all.bundle --store copy", code=3)
     assert "the log was left out" in done.err
     assert "no key of the log" in logged.fails(12, "export again.bundle")

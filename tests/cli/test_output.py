@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import re
 import signal
 import subprocess
 import sys
@@ -13,11 +14,15 @@ from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 
 from cli.commands import COMMANDS, GROUPS
 from cli.habits import SYNONYMS
+from cli.terminal.output import not_checked_lines
 from cli.terminal.text import json_text, printable
-from tests.cli.shell import PATIENCE, TITLE, Shell
+from ledger import Report
+from tests.cli.shell import ORIGIN, PATIENCE, TITLE, Shell
 
 ALL = [*COMMANDS, *(f"{group} {name}" for group in GROUPS for name in GROUPS[group][1])]
 HOSTILE = "\x1b[2J\x07a\rb\u202ec\u2066d\u200be\x9b31m\x7f\u2028f\U000e0041\x00"
@@ -288,7 +293,7 @@ def test_progress_only_on_a_terminal(title: Shell) -> None:
     assert title("verify").err == ""
     shown = title.terminal("verify").out
     assert "verified: 1" in shown
-    assert shown.count("not checked") == 2
+    assert shown.count("not checked") == 1
     assert "\x1b" not in title.terminal("verify --json", NO_COLOR="1").out
 
 
@@ -390,3 +395,20 @@ def test_a_bundle_is_never_written_to_a_terminal(title: Shell) -> None:
     assert shown.code == 65
     assert "ledger export - > FILE" in shown.out
     assert "ustar" not in shown.out
+
+
+# -- What was not checked --------------------------------------------------------------------------
+
+
+@given(st.lists(st.text("ab: \n", max_size=90)))
+def test_what_was_not_checked_is_one_short_line_that_counts_all_of_it(items: list[str]) -> None:
+    report = Report(ORIGIN, not_shown=tuple(items))
+    short = list(not_checked_lines(report, verbose=False))
+    assert len(short) == bool(items)
+    for line in short:
+        assert len(line) <= 120
+        more = re.search(r"; and ([0-9]+) more", line)
+        named = line.removeprefix("not checked: ").split("; and ")[0].split("; ")
+        assert len(named) + int(more[1] if more else 0) == len(items)
+    in_full = list(not_checked_lines(report, verbose=True))
+    assert in_full == [f"not checked: {printable(item)}" for item in items]

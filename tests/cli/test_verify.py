@@ -29,8 +29,12 @@ def change_a_byte(path: Path) -> None:
 
 def test_all_titles(title: Shell) -> None:
     title("append TN2 --new --set a=b")
-    said = title("verify").lines
-    assert said[0] == f"verified: 2 titles, 4 entries of {ORIGIN}"
+    verdict, short = title("verify").lines
+    assert verdict == f"verified: 2 titles, 4 entries of {ORIGIN}"
+    assert short.startswith("not checked: ")
+    assert "latest version; whether a title is missing (-v explains)" in short
+    said = title("verify -v").lines
+    assert said[0] == verdict
     assert all(line.startswith("not checked: ") for line in said[1:])
     assert any("whether a title is missing" in line for line in said)
     assert any("--expect" in line for line in said)
@@ -63,7 +67,7 @@ def test_a_pin_shows_that_nothing_was_set_back(title: Shell) -> None:
 def test_below_an_address_that_was_verified_before(title: Shell) -> None:
     _, middle, _ = title.addresses()
     change_a_byte(entry_file(title, 1))
-    said = title(f"verify {TITLE} --since {middle}").lines
+    said = title(f"verify {TITLE} -v --since {middle}").lines
     assert said[0] == f"verified: 1 title, 2 entries of {ORIGIN}"
     assert "taken on trust" in said[1]
 
@@ -193,7 +197,7 @@ def test_the_ledger_that_it_has_to_be(swapped: Shell) -> None:
     (swapped.config / "stores.json").unlink()
     said = swapped("verify --origin example.org/a", code=20).out
     assert "wrong-ledger: ledger.json" in said
-    noted = swapped("verify").out
+    noted = swapped("verify --verbose").out
     assert "which ledger this should be: your keyring knows 1 more" in noted
     assert "LEDGER_ORIGIN" in noted
 

@@ -49,12 +49,12 @@ def set_back(shell: Shell) -> None:
 
 
 def test_a_repeated_audit_checks_what_is_new(titles: Shell) -> None:
-    first = titles("verify --state memory").lines
+    first = titles("verify --state memory -v").lines
     assert first[0] == f"verified: 5 titles, 7 entries of {ORIGIN}"
     assert "not checked: what was there before: memory did not exist" in "\n".join(first)
     titles("append TN2 --set a=c")
-    second = titles("verify --state memory").lines
-    assert second[0] == f"verified: 5 titles, 2 entries of {ORIGIN}"
+    second = titles("verify --state memory -v").lines
+    assert second[0] == f"verified: 5 titles, 2 new entries of {ORIGIN}"
     assert "not checked: 6 entries of 4 titles, up to what memory remembers of" in "\n".join(second)
 
 
