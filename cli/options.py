@@ -44,6 +44,7 @@ __all__ = [
     "VerboseOption",
     "WordsOption",
     "complete_revision",
+    "complete_title",
     "parse_duration",
 ]
 
@@ -51,7 +52,7 @@ MOST = 200
 """Completions offered at most."""
 
 
-def _complete_title(ctx: typer.Context, incomplete: str) -> list[str]:
+def complete_title(ctx: typer.Context, incomplete: str) -> list[str]:
     """Return the titles that begin so, for the shell; none if the ledger can't be opened."""
     from cli.session import open_ledger  # noqa: PLC0415 -- only for this
 
@@ -76,7 +77,7 @@ TitleArgument = Annotated[
     typer.Argument(
         metavar="TITLE",
         help="A title number, such as TN1234567.",
-        autocompletion=_complete_title,
+        autocompletion=complete_title,
     ),
 ]
 TitlesArgument = Annotated[
@@ -84,7 +85,7 @@ TitlesArgument = Annotated[
     typer.Argument(
         metavar="TITLE",
         help="Title numbers; all, if none is given.",
-        autocompletion=_complete_title,
+        autocompletion=complete_title,
     ),
 ]
 WordsOption = Annotated[

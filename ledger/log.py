@@ -324,12 +324,13 @@ class Log:
         after: int | None = None,
         limit: int | None = None,
         signed: SignedCheckpoint | None = None,
+        reverse: bool = False,
     ) -> Iterator[LoggedChange]:
         """The leaves of the log in its order, each with the entry that it names, checked.
 
-        ``after``: only those after this leaf. ``signed`` is the checkpoint to read up to, one that
-        ``checkpoint`` returned; by default the published one. The numbers of leaves have no gap:
-        one that is about no entry is there as well.
+        ``after``: only those after this leaf. ``reverse``: the newest first. ``signed`` is the
+        checkpoint to read up to, one that ``checkpoint`` returned; by default the published one.
+        The numbers of leaves have no gap: one that is about no entry is there as well.
 
         The first leaf that does not hold raises, after those before it: IntegrityError, TrustError,
         or UnsupportedFormatError. Raises InvalidError if the log has no leaf ``after``, and what
@@ -343,8 +344,12 @@ class Log:
                 hint="if you have seen that leaf, the log was set back: keep the checkpoint that"
                 " you have, and ask the registry",
             )
-        end = checkpoint.size if limit is None else min(checkpoint.size, start + limit)
-        return read_changes(self._history, self.reader, checkpoint, start, end)
+        end = checkpoint.size
+        if limit is not None and reverse:
+            start = max(start, end - limit)
+        elif limit is not None:
+            end = min(end, start + limit)
+        return read_changes(self._history, self.reader, checkpoint, start, end, reverse=reverse)
 
     def pending(self, most: int | None = None) -> Pending:
         """Return what waits for the next seal. At most ``most`` markers are counted.

@@ -8,7 +8,7 @@ import typer
 
 from cli.options import DebugOption, JsonOption, QuietOption, StoreOption, TitleArgument
 from cli.session import find_title, open_ledger
-from cli.terminal.output import entry_json, pager, print_json, signer_name, style
+from cli.terminal.output import cut, entry_json, pager, print_json, signer_name, style
 from cli.terminal.text import isolated, json_text, printable
 
 if TYPE_CHECKING:
@@ -17,6 +17,9 @@ if TYPE_CHECKING:
     from ledger import Blame, Keyring
 
 __all__ = ["blame"]
+
+LONG = 40
+"""Characters of a reference, at most: it is a column."""
 
 
 def blame(
@@ -54,7 +57,7 @@ def _lines(found: list[Blame], keyring: Keyring) -> Iterator[str]:
             f"v{each.entry.version}{' or before' if each.or_before else ''}",
             each.entry.recorded_at[:10],
             printable(signer_name(each.entry, keyring)),
-            printable(each.entry.reference),
+            printable(cut(each.entry.reference, LONG)),
         )
         for each in found
     ]

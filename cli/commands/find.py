@@ -18,7 +18,7 @@ from cli.options import (
     StoreOption,
 )
 from cli.session import open_ledger
-from cli.terminal.output import counted, note, pager, print_json
+from cli.terminal.output import note, pager, print_json
 from cli.terminal.text import printable
 from ledger.format.law import is_future
 from ledger.registrations.registration import spell_parts
@@ -119,12 +119,9 @@ def _check(
 
 
 def _note(coverage: Coverage, changed: list[str]) -> None:
-    leaf = "" if coverage.leaf is None else f"leaf {coverage.leaf:,} of the log, "
-    note(f"as of {leaf}{coverage.updated_at or 'an update that has not ended'}")
-    if coverage.waiting:
-        note(f"{counted(coverage.waiting, 'title')} are not looked at yet: 'ledger index' goes on")
-    if coverage.left_out:
-        note(f"{counted(coverage.left_out, 'title')} did not verify: 'ledger index' names them")
+    from cli.histories import note_coverage  # noqa: PLC0415 -- slow to load
+
+    note_coverage(coverage)
     if changed:
         named = ", ".join(changed[:10]) + (", …" if len(changed) > 10 else "")
         note(f"changed since: {named}; 'ledger index' brings the index up to date")

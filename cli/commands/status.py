@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+from contextlib import suppress
 from datetime import UTC, datetime
-from typing import TYPE_CHECKING, Any
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
@@ -14,7 +16,9 @@ from cli.session import check_place, count_registrars
 from cli.terminal.output import print_json
 from cli.terminal.text import printable
 from ledger import Ledger, LedgerError, NotFoundError, TrustError
+from ledger.format.layout import parse_entry_key
 from ledger.format.times import parse_time
+from ledger.stores import FolderStore
 from ledger.titles.trust_files import accepted_by
 from ledger.verification.trust import trust_findings
 
@@ -30,6 +34,10 @@ UNSAID = {"problem", "oldest_pending_seconds"}
 
 def status(
     *,
+    count: Annotated[
+        bool,
+        typer.Option("--count", help="Count the titles, entries and bytes: list the whole store."),
+    ] = False,
     store: StoreOption = None,
     key: KeyOption = None,
     as_json: JsonOption = False,
@@ -38,7 +46,8 @@ def status(
 ) -> None:
     """Show which store, ledger, key and log are in use.
 
-    Shows what the options, the environment and the files lead to. If the ledger can't be opened,
+    Shows what the options, the environment and the files lead to, and how many titles and entries
+    the index has, if there is one. If the ledger can't be opened,
     it then fails as any other command would.
     """
     config = load_config()
@@ -56,7 +65,9 @@ def status(
             origin, keyring = ledger.origin, ledger.keyring
             about_trust = _trust_status(keyring)
             mine = _is_mine(config, ledger, store)
-            about_log = _log_status(ledger)
+            about_log = _log_status(ledger) | (
+                _counts(ledger) if count else _indexed(ledger, config)
+            )
     except LedgerError as error:
         problem = error
     about_key = _key_status(config, key, keyring, origin)
@@ -135,6 +146,39 @@ def _log_status(ledger: Ledger) -> dict[str, Any]:
     moves, oldest = log.pending()
     age = None if oldest is None else _seconds_since(oldest)
     return {**shown, "pending": moves, "waiting_since": oldest, "oldest_pending_seconds": age}
+
+
+def _indexed(ledger: Ledger, config: Config) -> dict[str, Any]:
+    """Return how much the index has, and as of when; nothing if there is none that counts."""
+    path = config.index(ledger.origin)
+    if not path.exists():
+        return {}
+    from ledger.index import Index  # noqa: PLC0415 -- slow to load
+
+    index = Index(ledger, path)
+    try:
+        (titles, entries), as_of = index.counts(), index.coverage().updated_at
+    except LedgerError as error:
+        return {"index_problem": str(error)}
+    return {"titles": titles, "entries": entries, "counted": f"by the index, as of {as_of}"}
+
+
+def _counts(ledger: Ledger) -> dict[str, Any]:
+    """Return how much is in the store: entries in no chain and objects of the log as well."""
+    store = ledger.store
+    folder = Path(store.path) if isinstance(store, FolderStore) else None
+    titles = entries = size = 0
+    last = ""
+    for key in store.list():
+        if folder:
+            with suppress(FileNotFoundError):  # deleted since it was listed
+                size += (folder / key).stat().st_size
+        if (parsed := parse_entry_key(key)) is not None:
+            titles += parsed[0] != last
+            entries += 1
+            last = parsed[0]
+    by = "by the store's listing"
+    return {"titles": titles, "entries": entries, "bytes": size if folder else None, "counted": by}
 
 
 def _seconds_since(moment: str) -> int:

@@ -11,6 +11,6 @@
 """
 
 from ledger.index.index import Index
-from ledger.index.search import Coverage, Found
+from ledger.index.search import Coverage, Found, Listed
 
-__all__ = ["Coverage", "Found", "Index"]
+__all__ = ["Coverage", "Found", "Index", "Listed"]

@@ -20,7 +20,7 @@ from ledger.format import layout, times
 from ledger.format.entry import address_of
 from ledger.format.report import Report, Tally, finding_of
 from ledger.index.file import IndexFile, coverage, newest
-from ledger.index.search import search
+from ledger.index.search import newest_first, search
 from ledger.local.files import check_outside, lock_file
 from ledger.local.parallel import cores
 from ledger.sealing.pending import pending_titles
@@ -41,7 +41,7 @@ if TYPE_CHECKING:
 
     from ledger.format.report import Finding
     from ledger.format.times import Question
-    from ledger.index.search import Coverage, Found
+    from ledger.index.search import Coverage, Found, Listed
     from ledger.ledger import Ledger
     from ledger.tlog.checkpoint import SignedCheckpoint
     from ledger.verification.walk import Verified
@@ -231,6 +231,13 @@ class Index:
         with self._reading() as database:
             return coverage(database)
 
+    def counts(self) -> tuple[int, int]:
+        """Return of how many titles it has how many entries; raises what ``find`` does."""
+        query = "SELECT count(DISTINCT title_number), count(*) FROM entries"
+        with self._reading() as database:
+            titles, entries = database.execute(query).fetchone()
+        return titles, entries
+
     @contextmanager
     def _reading(self) -> Iterator[sqlite3.Connection]:
         with self._file.reading() as database:
@@ -281,6 +288,17 @@ class Index:
                 after=after,
                 limit=limit,
             )
+
+    def newest_first(
+        self, *, since: str = "", until: str = "", reference: str | None = None
+    ) -> Iterator[Listed]:
+        """Yield where each version of every title is, those recorded last first.
+
+        Void ones are there as well. ``since`` and ``until`` are dates, or times as entries have
+        them. Raises what ``find`` does.
+        """
+        with self._reading() as database:
+            yield from newest_first(database, since=since, until=until, reference=reference)
 
     def changed(self, titles: Iterable[str]) -> set[str]:
         """Return which of these titles have another head in the ledger now: one read each."""

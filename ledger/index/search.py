@@ -19,7 +19,7 @@ if TYPE_CHECKING:
     from ledger.format.entry import Entry
     from ledger.format.times import Question
 
-__all__ = ["Coverage", "Found", "bound_columns", "search", "words_of"]
+__all__ = ["Coverage", "Found", "Listed", "bound_columns", "newest_first", "search", "words_of"]
 
 NO_WORDS = {"true", "false", "null"}
 INDEX = re.compile(r"0|[1-9][0-9]{0,8}")
@@ -70,6 +70,15 @@ class Found(NamedTuple):
     """How it stands, in words; "": it simply counts."""
 
 
+class Listed(NamedTuple):
+    """Where a version of a title is in the ledger."""
+
+    title_number: str
+    address: str
+    is_plain: bool
+    """It simply counts, and its text is not erased."""
+
+
 def search(
     database: sqlite3.Connection,
     text: str = "",
@@ -115,6 +124,20 @@ def search(
     )
     rows = database.execute(query, (*asked, *values, -1 if limit is None else limit))
     return map(_found, rows)
+
+
+def newest_first(
+    database: sqlite3.Connection, *, since: str = "", until: str = "", reference: str | None = None
+) -> Iterator[Listed]:
+    """Yield all versions by when they were recorded; see ``Index.newest_first``."""
+    query = """SELECT title_number, address, stands AND standing = '' AND erased_by IS NULL
+        AND document IS NOT NULL FROM entries
+        WHERE recorded_at >= ? AND (? = '' OR substr(recorded_at, 1, length(?)) <= ?)
+        AND (? IS NULL OR reference = ?)
+        ORDER BY recorded_at DESC, title_number DESC, version DESC"""
+    named = None if reference is None else _storable(reference)
+    rows = database.execute(query, (since, until, until, until, named, named))
+    return (Listed(title_number, address, bool(plain)) for title_number, address, plain in rows)
 
 
 def _found(row: tuple[Any, ...]) -> Found:

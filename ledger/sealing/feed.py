@@ -51,23 +51,31 @@ class LoggedChange:
 
 
 def read_changes(
-    history: History, log: LogReader, checkpoint: Checkpoint, start: int, end: int
+    history: History,
+    log: LogReader,
+    checkpoint: Checkpoint,
+    start: int,
+    end: int,
+    *,
+    reverse: bool = False,
 ) -> Iterator[LoggedChange]:
     """Yield the leaves from ``start`` to before ``end`` of a checkpoint that counts.
+
+    ``reverse``: from the last one back. Few of them are in memory at a time, either way.
 
     Every leaf leads to the root of the checkpoint, and every entry has the address in its leaf, and
     is signed. Whether its title's chain has it is for an audit to say. The first leaf that does not
     hold ends it with an error, and nothing is passed over: IntegrityError, TrustError, or
     UnsupportedFormatError for a leaf that must not be passed over.
     """
-    while start < end:
-        stop = min(end, start - start % WIDTH + WIDTH)
+    tiles = range(start // WIDTH, -(-end // WIDTH))
+    for tile in reversed(tiles) if reverse else tiles:
+        first, last = max(start, tile * WIDTH), min(end, (tile + 1) * WIDTH)
         leaves = [
-            _decode(index, data)
-            for index, data in enumerate(log.proved_part(checkpoint, start, stop), start)
+            (index, _decode(index, data))
+            for index, data in enumerate(log.proved_part(checkpoint, first, last), first)
         ]
-        yield from _read_entries(history, leaves, start)
-        start = stop
+        yield from _read_entries(history, leaves[::-1] if reverse else leaves)
 
 
 def _decode(index: int, data: bytes) -> AnyLeaf | LedgerError:
@@ -82,16 +90,16 @@ def _decode(index: int, data: bytes) -> AnyLeaf | LedgerError:
 
 
 def _read_entries(
-    history: History, leaves: list[AnyLeaf | LedgerError], start: int
+    history: History, leaves: list[tuple[int, AnyLeaf | LedgerError]]
 ) -> Iterator[LoggedChange]:
     keys = [
         layout.entry_key(leaf.title_number, leaf.address)
-        for leaf in leaves
+        for _, leaf in leaves
         if isinstance(leaf, Leaf)
     ]
     found = history.store.get_many(keys)
     entries = _Entries(history)
-    for index, leaf in enumerate(leaves, start):
+    for index, leaf in leaves:
         if isinstance(leaf, LedgerError):
             raise leaf
         if isinstance(leaf, Leaf):

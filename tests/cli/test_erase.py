@@ -57,7 +57,7 @@ def test_an_order_is_carried_out_and_said_everywhere(title: Shell) -> None:
     assert "without 1 text" in title("bundle strip before.bundle after.bundle").out
     assert NAME.encode() in (title.folder / "before.bundle").read_bytes()
     assert NAME.encode() not in (title.folder / "after.bundle").read_bytes()
-    assert BY in title("verify --bundle after.bundle").out
+    assert BY in title("verify -v --bundle after.bundle").out
 
 
 def test_the_document_of_the_order_can_be_changed(title: Shell) -> None:

@@ -94,7 +94,7 @@ def test_an_error_does_not_repeat_hostile_words(title: Shell) -> None:
 @pytest.mark.parametrize(
     ("line", "words"),
     [
-        ("log", "missing argument 'TITLE'"),
+        ("show", "missing argument 'TITLE'"),
         ("log TN1 v1 v2", "unexpected extra argument"),
         ("log TN1 --nope", "no such option: --nope"),
         ("log TN1 -n x", "invalid value for '-n': expected a whole number"),
