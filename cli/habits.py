@@ -13,6 +13,7 @@ SYNONYMS = {
     "commit": "append",
     "create": "init",
     "dump": "export",
+    "fetch": "pull",
     "get": "show",
     "grep": "find",
     "history": "log",
@@ -20,10 +21,12 @@ SYNONYMS = {
     "list": "titles",
     "load": "import",
     "ls": "titles",
+    "mirror": "clone",
     "new": "append",
     "put": "append",
     "restore": "import",
     "search": "find",
+    "sync": "pull",
     "view": "show",
 }
 """What other programs call a command, and its name here."""
