@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING
 from benchmarks import worlds
 from benchmarks.harness import Case, Claim, claims_table, take_turns, times_table
 from ledger.stores import MemoryStore
-from ledger.titles.append import Draft
+from ledger.titles.draft import Draft
 
 if TYPE_CHECKING:
     from collections.abc import Iterator

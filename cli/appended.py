@@ -14,7 +14,7 @@ from ledger.format.diff import changes
 
 if TYPE_CHECKING:
     from ledger import Appended, Draft, Entry, Ledger
-    from ledger.titles.append import Anything
+    from ledger.titles.draft import Anything
 
 __all__ = ["register"]
 

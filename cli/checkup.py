@@ -18,8 +18,8 @@ from cli.session import check_place, count_registrars
 from cli.terminal.output import counted
 from ledger import Ledger, LedgerError, NotFoundError
 from ledger.errors import OutcomeUnknown, StoreDenied, StoreUnavailable
-from ledger.format.keys import is_encrypted, sign_with
 from ledger.format.layout import LEDGER_KEY
+from ledger.format.signing import is_encrypted, sign_with
 from ledger.local.keyfile import read_private
 from ledger.signers import key_file
 from ledger.stores import FolderStore

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import os
-import secrets
 from collections.abc import Iterable, Mapping
 from dataclasses import replace
 from datetime import UTC, datetime, timedelta
@@ -12,14 +11,8 @@ from itertools import islice
 from types import MappingProxyType, NoneType
 from typing import TYPE_CHECKING
 
-from ledger.bundles.copying import pull
-from ledger.bundles.exporting import export, heads_of
-from ledger.bundles.importing import import_bundle
-from ledger.bundles.stripping import strip_bundle
 from ledger.errors import InvalidError, KeyUnavailable, LedgerError, NotFoundError, TrustError
 from ledger.format import layout
-from ledger.format.blame import blame
-from ledger.format.diff import changes
 from ledger.format.entry import KINDS, STATUSES, Entry, as_address
 from ledger.format.given import check_given
 from ledger.format.keyring import Keyring, check_keyring
@@ -28,23 +21,12 @@ from ledger.format.report import Report, finding_of
 from ledger.format.standing import FALLEN
 from ledger.format.times import format_time
 from ledger.local.files import reading, writing
-from ledger.local.parallel import cores
-from ledger.packs.reader import entries_in_packs
-from ledger.packs.writer import expel, pack
-from ledger.registrations.register import give_up, register
-from ledger.registrations.registration import find_registration
 from ledger.sealing.positions import LogPositions
 from ledger.stores import EXPECTED, open_store
 from ledger.stores.base import ClosedStore
-from ledger.titles.append import ANY, Anything, Appended, Draft, Guards, Pen, append, preview
-from ledger.titles.batch import append_many
-from ledger.titles.erase import erase_texts, order_erasure
+from ledger.titles.draft import ANY, Anything, Draft, Guards
 from ledger.titles.history import History
 from ledger.titles.identity import check_pinned, create_identity, find_origin, read_origin
-from ledger.titles.recover import recover
-from ledger.titles.settle import find_fallen, find_registrar, settle
-from ledger.verification.run import Verification
-from ledger.verification.walk import FROM_A_LISTING, verify_title
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
@@ -66,11 +48,14 @@ if TYPE_CHECKING:
     from ledger.registrations.registration import Registration
     from ledger.sealing.reader import LogReader
     from ledger.stores import Store
+    from ledger.titles.append import Pen
     from ledger.titles.batch import Outcome
+    from ledger.titles.draft import Appended
     from ledger.titles.erase import Edit, Erasure
     from ledger.titles.history import Answer
     from ledger.titles.settle import Fallen
     from ledger.tlog.objects import Leaf
+    from ledger.verification.run import Verification
 
 __all__ = ["Ledger"]
 
@@ -121,7 +106,7 @@ class Ledger:
         keyring: Keyring | None = None,
         signer: Signer | None = None,
         clock: Callable[[], datetime] = _now,
-        random_bytes: Callable[[int], bytes] = secrets.token_bytes,
+        random_bytes: Callable[[int], bytes] = os.urandom,
         check: Callable[[JSONValue], None] | None = None,
     ) -> Self:
         """Make a ledger in a store, or open the one of this origin that is there.
@@ -150,7 +135,7 @@ class Ledger:
         origin: str | None = None,
         signer: Signer | None = None,
         clock: Callable[[], datetime] = _now,
-        random_bytes: Callable[[int], bytes] = secrets.token_bytes,
+        random_bytes: Callable[[int], bytes] = os.urandom,
         check: Callable[[JSONValue], None] | None = None,
     ) -> Self:
         """Open the ledger in a store.
@@ -184,7 +169,7 @@ class Ledger:
         if find_origin(store) not in {None, origin}:
             raise _other_ledger(store, find_origin(store), origin)
         history = History(store, origin, keyring, LogPositions())
-        return cls(history, None, _now, secrets.token_bytes)
+        return cls(history, None, _now, os.urandom)
 
     def __repr__(self) -> str:
         return f"<Ledger {self.origin} in {self.store.url}>"
@@ -295,6 +280,8 @@ class Ledger:
         guards: Guards = Guards(),  # noqa: B008 -- frozen
     ) -> Appended:
         """Do what ``append`` does, and tell whether the entry was there already."""
+        from ledger.titles.append import append
+
         return append(self.history, self._pen(), draft, parent=_parent(parent), guards=guards)
 
     def append_many(
@@ -315,6 +302,8 @@ class Ledger:
         Closing the iterator starts nothing new and waits for what is being written; so does
         ``stop``, asked between appends, but those outcomes are still yielded.
         """
+        from ledger.titles.batch import append_many
+
         check_given(drafts, Iterable, "a list of drafts")
         return append_many(self.history, self._pen(), drafts, guards=guards, stop=stop)
 
@@ -338,6 +327,8 @@ class Ledger:
         again does what is left, and ``give_up`` ends it. Else it raises what ``append`` does, and
         ReferenceConflict for the reference of another registration.
         """
+        from ledger.registrations.register import register
+
         check_given(parents, Mapping, "the parents by title number, in a dict")
         return register(
             self.history,
@@ -364,6 +355,8 @@ class Ledger:
         Return what was appended; nothing if no part is missing. Raises NotFoundError if no part
         stands, and what ``append`` does.
         """
+        from ledger.registrations.register import give_up
+
         return give_up(
             self.history, self._pen(), reference, message=message, author=author, guards=guards
         )
@@ -376,6 +369,8 @@ class Ledger:
         guards: Guards = Guards(),  # noqa: B008 -- frozen
     ) -> Appended:
         """Return what ``submit`` would return now, or raise what it would raise. Write nothing."""
+        from ledger.titles.append import preview
+
         return preview(self.history, self._pen(), draft, parent=_parent(parent), guards=guards)
 
     def erase(
@@ -401,6 +396,8 @@ class Ledger:
         was; ``lost``: erase one that is gone, and of which there is no copy. Raises InvalidError
         for versions that are not there, what ``append`` does, and what ``finish_erasure`` does.
         """
+        from ledger.titles.erase import order_erasure
+
         pen = self._pen()
         self._log_has()  # if the log can't be checked, nothing is ordered
         order_erasure(
@@ -428,6 +425,9 @@ class Ledger:
         return self._erase_texts(title_number, self._log_has() or (lambda _: True))
 
     def _erase_texts(self, title_number: str, log_has: Callable[[Entry], bool]) -> Erasure:
+        from ledger.packs.writer import expel
+        from ledger.titles.erase import erase_texts
+
         erasure = erase_texts(self.history, title_number, log_has)
         if not erasure.erased:
             return erasure
@@ -450,6 +450,8 @@ class Ledger:
         newest comes first. These titles are verified, or all that the store lists; the report says
         what else was found, and may have kept entries from being seen.
         """
+        from ledger.titles.settle import find_fallen, find_registrar
+
         key_id = find_registrar(self.history, key_id)
         touched: dict[str, None] = {}
 
@@ -496,6 +498,8 @@ class Ledger:
         can tell, IntegrityError if the chain lacks what the log has of the title (``recover`` puts
         the head back), or for the newest text if that is gone, and what ``append`` does.
         """
+        from ledger.titles.settle import settle
+
         return settle(
             self.history,
             self._pen(),
@@ -513,9 +517,9 @@ class Ledger:
 
     def _log_has(self) -> Callable[[Entry], bool] | None:
         """Return what tells whether the published log has an entry; None: there is no log."""
-        from ledger.bundles.log_part import published_log  # noqa: PLC0415 -- slow to load
-        from ledger.sealing.reader import LogReader  # noqa: PLC0415
-        from ledger.tlog.objects import leaf_of  # noqa: PLC0415
+        from ledger.bundles.log_part import published_log
+        from ledger.sealing.reader import LogReader
+        from ledger.tlog.objects import leaf_of
 
         signed = published_log(self.history)
         if signed is None:
@@ -546,6 +550,9 @@ class Ledger:
         the log has of the title: all its leaves are read if its record does not tell. Entries that
         the store lost and a pack has are put back.
         """
+        from ledger.packs.reader import entries_in_packs
+        from ledger.titles.recover import recover
+
         self.store.check_writable()
         return recover(
             self.history,
@@ -569,6 +576,8 @@ class Ledger:
         them: raises NotStanding for a head that does not stand, NotProven if nobody can tell,
         TrustError if the store has another trust file.
         """
+        from ledger.bundles.importing import import_bundle
+
         self.store.check_writable()
         with reading(source) as file:
             return import_bundle(self.history, file, self.clock(), self.finish_erasure)
@@ -592,6 +601,8 @@ class Ledger:
         at the end, if titles were refused: these and the log stay as they were. Raises
         OriginNotPinned if the keyring has no key of the log, TrustError for another ledger.
         """
+        from ledger.bundles.copying import pull
+
         self.store.check_writable()
         if source.origin != self.origin:
             raise _other_ledger(source.store, source.origin, self.origin)
@@ -609,10 +620,14 @@ class Ledger:
 
         Only what verifies is packed; ``each`` hears of every title that was looked at.
         """
+        from ledger.packs.writer import pack
+
         self.store.check_writable()
         return pack(self.history, rebuild=rebuild, each=each)
 
     def _pen(self) -> Pen:
+        from ledger.titles.append import Pen
+
         self.store.check_writable()
         if self._signer is None:
             raise KeyUnavailable(
@@ -633,7 +648,7 @@ class Ledger:
         return Pen(self._signer, self.clock, self._random_bytes, logged, self._check)
 
     def _log(self) -> LogReader:
-        from ledger.sealing.reader import LogReader  # noqa: PLC0415 -- slow to load
+        from ledger.sealing.reader import LogReader
 
         return LogReader(self.history)
 
@@ -714,12 +729,16 @@ class Ledger:
         entry whose name is missing is not found, until ``fsck`` has mended it. Raises NotStanding
         if nobody can tell whether an entry stands, IntegrityError for a chain that doesn't hold.
         """
+        from ledger.registrations.registration import find_registration
+
         return find_registration(self.history, reference)
 
     def diff(
         self, title_number: str, old: str | Entry = "HEAD~1", new: str | Entry = "HEAD"
     ) -> list[Change]:
         """The fields that differ between two revisions of a title."""
+        from ledger.format.diff import changes
+
         head = self.head(title_number)  # once: both revisions are seen from the same state
         before = self.history.read_text(self.history.resolve(title_number, old, head))
         after = self.history.read_text(self.history.resolve(title_number, new, head))
@@ -731,6 +750,8 @@ class Ledger:
         ``path`` is a JSON pointer to those wanted. Reads each entry that it needs once, the newest
         first. Raises NotFoundError if the document has no such place.
         """
+        from ledger.format.blame import blame
+
         head = self.head(title_number)
         self.history.check_stands(head)
         return blame(self.history.standing_entries(head), path)
@@ -761,7 +782,7 @@ class Ledger:
     def _titles(self, prefix: str, after: str) -> Iterator[str]:
         check_given(prefix, str, "the beginning of a title number")
         if not self.store.is_listable:
-            from ledger.verification.leaf_index import logged_titles  # noqa: PLC0415 -- slow to load
+            from ledger.verification.leaf_index import logged_titles
 
             return (
                 title
@@ -800,6 +821,9 @@ class Ledger:
         what the report says of the whole. ``jobs``: how many threads check signatures; all cores,
         if not given. Raises NotFoundError for a title of which nothing is known.
         """
+        from ledger.local.parallel import cores
+        from ledger.verification.walk import verify_title
+
         return verify_title(
             self.history,
             title_number,
@@ -846,6 +870,9 @@ class Ledger:
         that others can write, InvalidError for one inside the store, ConflictError if another
         verification uses it, StoreUnavailable if it can't be written.
         """
+        from ledger.local.parallel import cores
+        from ledger.verification.run import Verification
+
         return Verification(
             self.history,
             None if titles is None else _check_titles(titles),
@@ -868,7 +895,9 @@ class Ledger:
         Creates the objects of references that are missing. ``prune_losers``: delete the entries of
         this age, or older, that lost a race for their version, with their names: they hold texts.
         """
-        from ledger.verification.fsck import Prune, fsck  # noqa: PLC0415 -- slow to load
+        from ledger.local.parallel import cores
+        from ledger.verification.fsck import Prune, fsck
+        from ledger.verification.walk import FROM_A_LISTING
 
         check_given(prune_losers, (timedelta, NoneType), "a timedelta")
         now, prune = self.clock(), None
@@ -901,6 +930,8 @@ class Ledger:
         hold raises; with ``left_out`` it is left out, the function hears of it, and the bundle
         names it.
         """
+        from ledger.bundles.exporting import export, heads_of
+
         known: dict[str, str] | None = None
         check_given(since, Iterable, "a list of bundles, such as [FILE]")
         for earlier in since:
@@ -923,6 +954,8 @@ class Ledger:
         as it does in the store by now: the entry that orders it is in the new bundle. Raises
         IntegrityError for a bundle that doesn't verify, Forked if the histories part.
         """
+        from ledger.bundles.stripping import strip_bundle
+
         log_has = self._log_has()
         counts = log_has or (lambda _: True)
         with reading(source) as old, writing(out) as new:

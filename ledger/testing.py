@@ -20,7 +20,7 @@ from datetime import UTC, datetime, timedelta
 from itertools import count
 
 from ledger.format.keyring import Keyring
-from ledger.format.keys import PrivateKey
+from ledger.format.signing import PrivateKey
 from ledger.ledger import Ledger
 from ledger.stores import MemoryStore, Store
 from ledger.stores.contract import StoreContract

@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 
 from ledger import Entry, InvalidError, Ledger, LedgerError, load_key
 from ledger.testing import FixedClock
-from ledger.titles.append import Draft, Guards
+from ledger.titles.draft import Draft, Guards
 from tests.cli.shell import Shell
 from tests.service.client import Client
 

@@ -16,8 +16,8 @@ from ledger.errors import Skipped
 if TYPE_CHECKING:
     from cli.batch.records import Place
     from ledger import Draft, LedgerError
-    from ledger.titles.append import Appended
     from ledger.titles.batch import Outcome
+    from ledger.titles.draft import Appended
 
 __all__ = ["Shown", "Tally", "complain", "said_of"]
 

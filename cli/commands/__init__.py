@@ -7,6 +7,8 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
+from ledger import __version__
+
 if TYPE_CHECKING:
     from collections.abc import Callable
 
@@ -119,9 +121,7 @@ def _load(place: str) -> Callable[..., int | None]:
 
 def _show_version(wanted: bool) -> None:
     if wanted:
-        from importlib.metadata import version  # noqa: PLC0415 -- slow, and seldom asked for
-
-        typer.echo(f"ledger {version('title-ledger')}")
+        typer.echo(f"ledger {__version__}")
         raise typer.Exit
 
 

@@ -40,12 +40,13 @@ from ledger import ANY, IntegrityError, NotFoundError
 from ledger.errors import StoreUnavailable
 from ledger.format.entry import CLOSED, KINDS, OPEN
 from ledger.format.layout import check_title_number, is_address
-from ledger.titles.append import Draft, Guards, check_new
+from ledger.titles.append import check_new
+from ledger.titles.draft import Draft, Guards
 
 if TYPE_CHECKING:
     from cli.batch.rows import Columns
     from ledger import Entry, Ledger
-    from ledger.titles.append import Anything
+    from ledger.titles.draft import Anything
 
 __all__ = ["append"]
 

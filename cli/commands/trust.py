@@ -35,7 +35,7 @@ from cli.trust_files import (
 from cli.witnesses import WitnessOption, read_policy
 from ledger import Finding, InvalidError, NotFoundError, Report, TrustError
 from ledger.format.keyring import Root
-from ledger.format.keys import sign_with
+from ledger.format.signing import sign_with
 from ledger.local.files import write_file
 from ledger.sealing.ceremony import Ceremony, check_replacement
 from ledger.titles.trust_files import read_trust, trust_objects

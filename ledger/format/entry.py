@@ -34,7 +34,6 @@ from ledger.format import canonical, layout, times
 from ledger.format.dsse import pre_authentication
 from ledger.format.given import check_given
 from ledger.format.keyring import check_origin
-from ledger.format.keys import sign_with
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -522,6 +521,8 @@ class Entry(msgspec.Struct, frozen=True, gc=False):
 
 def _signed(signer: Signer, members: _Payload, text: _Text, text_bytes: bytes) -> Entry:
     """Check and sign P, and put the entry together."""
+    from ledger.format.signing import sign_with  # noqa: PLC0415 -- slow to load, for writers only
+
     if members.kind not in KINDS:
         raise InvalidError(f"not a kind of entry: {members.kind!a:.40} ({', '.join(KINDS)})")
     if members.status not in STATUSES:

@@ -8,57 +8,39 @@ would then disagree about one signature; so it is tested before its first use.
 
 from __future__ import annotations
 
-import binascii
 import hashlib
 import re
+from binascii import a2b_base64, b2a_base64
 from functools import cache
-from typing import TYPE_CHECKING, Final, Protocol
+from typing import Final, Protocol
 
 import nacl.bindings
-from cryptography.exceptions import InternalError, UnsupportedAlgorithm
-from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey, Ed25519PublicKey
-from cryptography.hazmat.primitives.serialization import (
-    BestAvailableEncryption,
-    Encoding,
-    NoEncryption,
-    PrivateFormat,
-    PublicFormat,
-    load_pem_private_key,
-    load_pem_public_key,
-    load_ssh_private_key,
-)
 from nacl._sodium import ffi, lib  # type: ignore[import-not-found]
 
-from ledger.errors import InvalidError, KeyUnavailable, LibraryUnsafe, MalformedError
+from ledger.errors import LibraryUnsafe, MalformedError
 from ledger.format.given import check_given
-
-if TYPE_CHECKING:
-    from cryptography.hazmat.primitives.serialization import KeySerializationEncryption
 
 __all__ = [
     "AnyPublicKey",
     "AnySigner",
-    "PrivateKey",
     "PublicKey",
     "Signer",
     "check_library",
-    "encryption",
-    "is_encrypted",
-    "load_private",
+    "kind_of",
+    "label_of",
     "load_public",
-    "sign_with",
+    "read_ed25519",
 ]
 
 SPKI_PREFIX = bytes.fromhex("302a300506032b6570032100")
 """What precedes the 32 bytes of an Ed25519 key in a SubjectPublicKeyInfo (RFC 8410, section 4)."""
 
-
-OPENSSH = "OPENSSH PRIVATE KEY"
-PRIVATE_LABELS = ("PRIVATE KEY", "ENCRYPTED PRIVATE KEY", OPENSSH)
-
-MAX_PASSPHRASE = 1023
-"""The longest passphrase, in bytes, that OpenSSL encrypts a key with."""
-
+ED25519_PEM = re.compile(
+    rb"-----BEGIN PUBLIC KEY-----\n"
+    rb"(MCowBQYDK2VwAyEA[A-Za-z0-9+/]{42}[AEIMQUYcgkosw048]=)\n"  # the last digit has four bits
+    rb"-----END PUBLIC KEY-----\n?"
+)
+"""One spelling of such a PEM: the prefix in base64, then the key."""
 # What the self-test judges: each signature solves an equation that some verifiers use.
 TEST_MESSAGE = b"title ledger"
 TEST_KEY = bytes.fromhex("18c952e1d635478d8dd016074b1e11e57645ac342e6f98d053ade25eee771e1e")
@@ -128,31 +110,6 @@ class Signer(AnySigner, Protocol):
         ...
 
 
-def sign_with(signer: AnySigner, data: bytes) -> bytes:
-    """Sign the data; raises KeyUnavailable if it is too long, or the signature is not the key's.
-
-    Everything is signed through here. A device may be broken, or hold another key than it says, so
-    nothing that it returns is used before it is verified. A ``PrivateKey`` is exempt: it derived
-    its public key itself, and checking each signature would double the time of an append in memory.
-    """
-    limit = signer.limit
-    if limit is not None and len(data) > limit:
-        raise KeyUnavailable(
-            f"cannot sign {len(data):,} bytes: the signer takes at most {limit:,}",
-            hint="sign with a key in a file, or on a device that takes more",
-        )
-    signature = signer.sign(data)
-    if type(signer) is PrivateKey:
-        return signature
-    if not signer.public_key.verify(signature, data):
-        raise KeyUnavailable(
-            f"cannot sign with the key {signer.public_key.key_id[:16]}…:"
-            " the signature that came back does not verify",
-            hint="the signature was not used; check the device that signs",
-        )
-    return signature
-
-
 class PublicKey:
     """An Ed25519 public key that can be trusted to mean something: never one of small order."""
 
@@ -173,9 +130,14 @@ class PublicKey:
     @classmethod
     def from_pem(cls, pem: bytes) -> PublicKey:
         """Read a SubjectPublicKeyInfo PEM; raise MalformedError for anything but Ed25519."""
+        own = read_ed25519(pem)
+        if own is not None:
+            return own
+        from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PublicKey
+
         key = load_public(pem)
         if not isinstance(key, Ed25519PublicKey):
-            raise MalformedError(f"not an Ed25519 key but {_kind_of(key)}")
+            raise MalformedError(f"not an Ed25519 key but {kind_of(key)}")
         return cls(key.public_bytes_raw())
 
     @property
@@ -185,8 +147,8 @@ class PublicKey:
 
     def pem(self) -> bytes:
         """The SubjectPublicKeyInfo PEM."""
-        key = Ed25519PublicKey.from_public_bytes(self.raw)
-        return key.public_bytes(Encoding.PEM, PublicFormat.SubjectPublicKeyInfo)
+        body = b2a_base64(self.spki)
+        return b"-----BEGIN PUBLIC KEY-----\n" + body + b"-----END PUBLIC KEY-----\n"
 
     def verify(self, signature: bytes, data: bytes) -> bool:
         """Tell whether this is the key's signature over the data (RFC 8032, section 5.1.7).
@@ -207,47 +169,6 @@ class PublicKey:
 
     def __repr__(self) -> str:
         return f"PublicKey({self.key_id[:16]}…)"
-
-
-class PrivateKey:
-    """An Ed25519 private key; a Signer. Never printed, never logged."""
-
-    limit: None = None
-
-    def __init__(self, seed: bytes) -> None:
-        """Take the 32 secret bytes of RFC 8032, section 5.1.5; else raise MalformedError."""
-        check_given(seed, bytes, "the 32 bytes of a private key")
-        if len(seed) != 32:
-            raise MalformedError(f"not an Ed25519 private key: {len(seed)} bytes, expected 32")
-        self._key = Ed25519PrivateKey.from_private_bytes(seed)
-        self.public_key: PublicKey = PublicKey(self._key.public_key().public_bytes_raw())
-
-    @classmethod
-    def from_pem(cls, pem: bytes, passphrase: bytes | str | None = None) -> PrivateKey:
-        """Read a PKCS#8 PEM, or a private key as OpenSSH writes it.
-
-        Raises KeyUnavailable for a passphrase that is missing or wrong, MalformedError for what is
-        no Ed25519 private key.
-        """
-        return cls.from_key(load_private(pem, passphrase))
-
-    @classmethod
-    def from_key(cls, key: object) -> PrivateKey:
-        """Take what ``load_private`` read; raise MalformedError for anything but Ed25519."""
-        if not isinstance(key, Ed25519PrivateKey):
-            raise MalformedError(f"not an Ed25519 key but {_kind_of(key)}")
-        return cls(key.private_bytes_raw())
-
-    def sign(self, data: bytes) -> bytes:
-        """The 64 bytes of the signature over the data (RFC 8032, section 5.1.6)."""
-        return self._key.sign(data)
-
-    def pem(self, passphrase: bytes | str | None = None) -> bytes:
-        """The PKCS#8 PEM, encrypted if there is a passphrase."""
-        return self._key.private_bytes(Encoding.PEM, PrivateFormat.PKCS8, encryption(passphrase))
-
-    def __repr__(self) -> str:
-        return f"PrivateKey({self.public_key.key_id[:16]}…)"
 
 
 @cache
@@ -277,71 +198,30 @@ def check_library() -> None:
         )
 
 
+def read_ed25519(pem: bytes) -> PublicKey | None:
+    """Read an Ed25519 key as OpenSSL and we spell it; None for anything else, which may be a key.
+
+    Most keyrings hold no other keys, and so most readers need not load ``cryptography``.
+    """
+    body = ED25519_PEM.fullmatch(pem)
+    return PublicKey(a2b_base64(body[1])[len(SPKI_PREFIX) :]) if body else None
+
+
 def load_public(pem: bytes) -> object:
     """Read a SubjectPublicKeyInfo PEM of any algorithm; raise MalformedError for anything else."""
-    label = _label(pem)
+    label = label_of(pem)
     if label != "PUBLIC KEY":
         hint = ""
         if "PRIVATE" in label:
             hint = "this is a private key; 'ledger key show' prints its public key"
         raise MalformedError(f"not a public key in PEM form but {label}", hint=hint)
+    from cryptography.exceptions import InternalError, UnsupportedAlgorithm
+    from cryptography.hazmat.primitives.serialization import load_pem_public_key
+
     try:
         return load_pem_public_key(pem)
     except (ValueError, UnsupportedAlgorithm, InternalError):
         raise MalformedError("not a public key in PEM form") from None
-
-
-def load_private(pem: bytes, passphrase: bytes | str | None) -> object:
-    """Read a private key of any algorithm; raise what ``PrivateKey.from_pem`` does."""
-    passphrase = _in_bytes(passphrase)
-    label = _label(pem)
-    if label not in PRIVATE_LABELS:
-        raise MalformedError(
-            f"not a private key in PEM form (PKCS#8 or OpenSSH) but {label}",
-            hint="'ledger key generate' or 'openssl genpkey -algorithm ed25519' makes one",
-        )
-    if not is_encrypted(pem):
-        passphrase = None  # a passphrase that is not needed does no harm
-    elif not passphrase:
-        raise KeyUnavailable(
-            "the private key is encrypted and no passphrase was given",
-            hint="set LEDGER_PASSPHRASE_FILE, or answer the prompt in a terminal",
-        )
-    load = load_ssh_private_key if label == OPENSSH else load_pem_private_key
-    try:
-        return load(pem, passphrase)
-    except (ValueError, TypeError, UnsupportedAlgorithm, InternalError) as error:
-        if "bcrypt" in str(error):
-            raise KeyUnavailable(
-                "an encrypted OpenSSH key needs the package bcrypt",
-                hint="pip install bcrypt; or let an ssh-agent hold the key: 'ssh-add FILE'",
-            ) from None
-        if passphrase is not None:
-            raise KeyUnavailable("wrong passphrase for the private key, or it is damaged") from None
-        raise MalformedError("not a private key in PEM form") from None
-
-
-def is_encrypted(pem: bytes) -> bool:
-    """Tell whether it takes a passphrase to read a private key, or one of several."""
-    if b"-----BEGIN ENCRYPTED PRIVATE KEY-----" in pem:
-        return True
-    body = re.search(rb"-----BEGIN OPENSSH PRIVATE KEY-----([A-Za-z0-9+/=\s]*)", pem)
-    try:
-        data = binascii.a2b_base64(body[1] if body else b"")
-    except binascii.Error:
-        return False  # whoever loads it says what is wrong
-    cipher = data.removeprefix(b"openssh-key-v1\0")  # its length in 4 bytes, then its name
-    return len(cipher) < len(data) and cipher[:8] != b"\0\0\0\x04none"
-
-
-def encryption(passphrase: bytes | str | None) -> KeySerializationEncryption:
-    """Return how a private key is encrypted in PEM form; raise InvalidError if it can't be."""
-    passphrase = _in_bytes(passphrase)
-    if passphrase is None:
-        return NoEncryption()
-    if not 0 < len(passphrase) <= MAX_PASSPHRASE:
-        raise InvalidError(f"not a passphrase of 1 to {MAX_PASSPHRASE} bytes")
-    return BestAvailableEncryption(passphrase)
 
 
 def _is_key(raw: bytes) -> bool:
@@ -354,24 +234,13 @@ def _is_signature(raw: bytes, signature: bytes, data: bytes) -> bool:
     return bool(lib.crypto_sign_open(ffi.NULL, ffi.NULL, signed, len(signed), raw) == 0)
 
 
-def _in_bytes(passphrase: object) -> bytes | None:
-    """Spell a passphrase in UTF-8, as the command and openssl do."""
-    if passphrase is None or isinstance(passphrase, bytes):
-        return passphrase
-    try:
-        if isinstance(passphrase, str):
-            return passphrase.encode()
-    except UnicodeEncodeError:
-        pass
-    raise InvalidError(f"not a passphrase: a {type(passphrase).__name__} (expected text or bytes)")
-
-
-def _label(pem: bytes) -> str:
+def label_of(pem: bytes) -> str:
     """What a PEM says it is (RFC 7468): loaders do odd things with labels that are not expected."""
     match = re.search(rb"-----BEGIN ([A-Z0-9 ]{1,40})-----", pem)
     return match[1].decode() if match else "something else"
 
 
-def _kind_of(key: object) -> str:
+def kind_of(key: object) -> str:
+    """The algorithm of what ``cryptography`` read, for a message."""
     name = type(key).__name__.removesuffix("PublicKey").removesuffix("PrivateKey").lstrip("_")
     return {"EllipticCurve": "EC", "EC": "EC"}.get(name, name)

@@ -19,7 +19,7 @@ from cryptography.hazmat.primitives.asymmetric.mldsa import (
 from cryptography.hazmat.primitives.serialization import Encoding, PrivateFormat, PublicFormat
 
 from ledger.errors import MalformedError
-from ledger.format.keys import encryption
+from ledger.format.signing import encryption
 
 __all__ = ["SIGNATURE_BYTES", "MLDSAPrivateKey", "MLDSAPublicKey", "ParameterSet"]
 

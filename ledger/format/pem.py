@@ -9,19 +9,14 @@ from __future__ import annotations
 import re
 from typing import TYPE_CHECKING, TypeAlias, TypeVar
 
-from cryptography.hazmat.primitives.asymmetric.mldsa import (
-    MLDSA44PrivateKey,
-    MLDSA44PublicKey,
-    MLDSA65PrivateKey,
-    MLDSA65PublicKey,
-)
-
 from ledger.errors import MalformedError
-from ledger.format.keys import PrivateKey, PublicKey, load_private, load_public
-from ledger.format.mldsa import MLDSAPrivateKey, MLDSAPublicKey
+from ledger.format.keys import PublicKey, load_public, read_ed25519
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable
+
+    from ledger.format.mldsa import MLDSAPrivateKey, MLDSAPublicKey
+    from ledger.format.signing import PrivateKey
 
 __all__ = [
     "OwnKey",
@@ -32,13 +27,13 @@ __all__ = [
     "read_public_keys",
 ]
 
-VerifyingKey: TypeAlias = PublicKey | MLDSAPublicKey
+VerifyingKey: TypeAlias = "PublicKey | MLDSAPublicKey"
 """A public key of an algorithm that this version can verify with."""
 
-OwnKey: TypeAlias = PrivateKey | MLDSAPrivateKey
+OwnKey: TypeAlias = "PrivateKey | MLDSAPrivateKey"
 """A private key that this process holds."""
 
-Each = TypeVar("Each", VerifyingKey, OwnKey)
+Each = TypeVar("Each", "VerifyingKey", "OwnKey")
 
 BLOCK = re.compile(rb"-----BEGIN ([A-Z0-9 ]{1,40})-----.*?-----END \1-----", re.DOTALL)
 
@@ -55,6 +50,16 @@ def read_public_keys(pem: bytes) -> tuple[VerifyingKey, ...]:
     """Read the public keys of a text, each once; raise MalformedError."""
 
     def read(block: bytes) -> VerifyingKey:
+        own = read_ed25519(block)
+        if own is not None:
+            return own
+        from cryptography.hazmat.primitives.asymmetric.mldsa import (
+            MLDSA44PublicKey,
+            MLDSA65PublicKey,
+        )
+
+        from ledger.format.mldsa import MLDSAPublicKey
+
         match key := load_public(block):
             case MLDSA44PublicKey():
                 return MLDSAPublicKey("ML-DSA-44", key.public_bytes_raw())
@@ -72,6 +77,10 @@ def read_private_keys(pem: bytes, passphrase: bytes | str | None = None) -> tupl
 
     Raises what ``PrivateKey.from_pem`` does.
     """
+    from cryptography.hazmat.primitives.asymmetric.mldsa import MLDSA44PrivateKey, MLDSA65PrivateKey
+
+    from ledger.format.mldsa import MLDSAPrivateKey
+    from ledger.format.signing import PrivateKey, load_private
 
     def read(block: bytes) -> OwnKey:
         match key := load_private(block, passphrase):

@@ -12,8 +12,7 @@
 from __future__ import annotations
 
 import re
-from dataclasses import dataclass
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, NamedTuple
 
 from ledger.errors import InvalidError
 from ledger.format import times
@@ -31,8 +30,7 @@ REVISION = re.compile(
 )
 
 
-@dataclass(frozen=True, slots=True)
-class Revision:
+class Revision(NamedTuple):
     """A revision, taken apart. At most one of version, prefix and time is set; none: the head."""
 
     version: int | None = None

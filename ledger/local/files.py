@@ -13,7 +13,6 @@ from __future__ import annotations
 
 import fcntl
 import os
-import secrets
 import shlex
 import stat
 import sys
@@ -76,7 +75,7 @@ class Unnamed:
 
     def __init__(self, folder: int, mode: int = 0o666) -> None:
         self._folder = folder
-        self._name = f".tmp-{secrets.token_hex(8)}"
+        self._name = f".tmp-{os.urandom(8).hex()}"
         self.descriptor: int = os.open(self._name, NEW, mode, dir_fd=folder)
 
     def write(self, data: bytes | bytearray) -> None:

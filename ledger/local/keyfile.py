@@ -15,9 +15,9 @@ from ledger.errors import (
     StoreUnavailable,
     TrustError,
 )
-from ledger.format.keys import PrivateKey, is_encrypted
 from ledger.format.mldsa import MLDSAPrivateKey
 from ledger.format.pem import encode_private_keys, read_private_keys
+from ledger.format.signing import PrivateKey, is_encrypted
 from ledger.local.files import as_path, read_own, write_file
 
 if TYPE_CHECKING:

@@ -8,13 +8,12 @@ from __future__ import annotations
 
 import os
 from collections import deque
-from concurrent.futures import BrokenExecutor, Future, ThreadPoolExecutor
 from itertools import chain, islice
 from typing import TYPE_CHECKING, TypeVar
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Iterator
-    from concurrent.futures import Executor
+    from concurrent.futures import Executor, Future
 
 __all__ = ["CHUNK", "cores", "in_chunks"]
 
@@ -62,6 +61,8 @@ def in_chunks(
         for taken in chunks:
             yield from work(taken)
         return
+    from concurrent.futures import ThreadPoolExecutor
+
     under_way: deque[tuple[list[T], Future[list[R]]]] = deque()
     pool = executor or ThreadPoolExecutor(jobs, thread_name_prefix="ledger-check")
     try:
@@ -79,6 +80,8 @@ def in_chunks(
 
 
 def _submit(pool: Executor, work: Callable[[list[T]], list[R]], taken: list[T]) -> Future[list[R]]:
+    from concurrent.futures import BrokenExecutor, Future
+
     try:
         return pool.submit(work, taken)
     except BrokenExecutor as error:
@@ -88,6 +91,8 @@ def _submit(pool: Executor, work: Callable[[list[T]], list[R]], taken: list[T]) 
 
 
 def _result(work: Callable[[list[T]], list[R]], taken: list[T], future: Future[list[R]]) -> list[R]:
+    from concurrent.futures import BrokenExecutor
+
     try:
         return future.result()
     except BrokenExecutor:

@@ -40,25 +40,16 @@ from ledger.format.given import check_given
 from ledger.local.parallel import in_chunks
 from ledger.registrations.registration import find_registration, spell_parts
 from ledger.stores.base import Blob
-from ledger.titles.append import (
-    ANY,
-    RACES,
-    Appended,
-    Draft,
-    Guards,
-    append,
-    make_durable,
-    prepare,
-    store_entries,
-    swap_head,
-)
+from ledger.titles.append import RACES, append, make_durable, prepare, store_entries, swap_head
+from ledger.titles.draft import ANY, Appended, Draft, Guards
 from ledger.titles.history import Tip
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
     from ledger.format.entry import Entry
-    from ledger.titles.append import Anything, Pen
+    from ledger.titles.append import Pen
+    from ledger.titles.draft import Anything
     from ledger.titles.history import Head, History
 
 __all__ = ["give_up", "register"]

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from functools import cache
-from importlib.metadata import version
 from typing import TYPE_CHECKING, Any, NoReturn
 
 from fastapi import Depends, FastAPI
@@ -12,6 +11,7 @@ from starlette.exceptions import HTTPException
 from starlette.responses import Response
 from starlette.routing import Match
 
+from ledger import __version__
 from ledger.errors import InvalidError
 from ledger.service.context import Context
 from ledger.service.http.errors import MethodNotAllowed, RequestError, UnknownPath
@@ -69,7 +69,7 @@ def create_app(
         metrics.watch_sealing(sealer.sealing)
     app = FastAPI(
         title="Title Ledger",
-        version=version("title-ledger"),
+        version=__version__,
         openapi_url=None,  # ours is complete, and /docs needs no CDN
         docs_url=None,
         redoc_url=None,

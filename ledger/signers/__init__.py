@@ -9,7 +9,6 @@ from typing import TYPE_CHECKING, Any
 
 from ledger.errors import InvalidError
 from ledger.format.given import check_given
-from ledger.local.keyfile import load_key, load_keys
 
 if TYPE_CHECKING:
     from ledger.format.keys import Signer
@@ -65,6 +64,8 @@ def open_signer(
         from ledger.signers.program import ProgramSigner  # noqa: PLC0415
 
         return ProgramSigner(rest, timeout=timeout)
+    from ledger.local.keyfile import load_key  # noqa: PLC0415
+
     return load_key(rest, passphrase)
 
 
@@ -77,6 +78,8 @@ def open_signers(
     """
     path = key_file(uri)
     if path is not None:
+        from ledger.local.keyfile import load_keys  # noqa: PLC0415 -- slow to load
+
         return load_keys(path, passphrase)
     return (open_signer(uri, passphrase=passphrase, **options),)
 

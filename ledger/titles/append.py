@@ -9,10 +9,7 @@ from __future__ import annotations
 
 import random
 import time
-from collections.abc import Mapping
-from dataclasses import dataclass
-from enum import Enum
-from typing import TYPE_CHECKING, Final, NamedTuple
+from typing import TYPE_CHECKING, NamedTuple
 
 import msgspec
 
@@ -35,11 +32,12 @@ from ledger.errors import (
     TrustError,
 )
 from ledger.format import canonical, layout, times
-from ledger.format.entry import CLOSED, KINDS, OPEN, Entry
+from ledger.format.entry import CLOSED, OPEN, Entry
 from ledger.format.given import check_given
 from ledger.format.law import place
 from ledger.format.times import CLOCK_SKEW
 from ledger.stores.swap import swap
+from ledger.titles.draft import ANY, Appended, Draft, Guards
 from ledger.titles.history import Tip, not_standing
 
 if TYPE_CHECKING:
@@ -48,17 +46,12 @@ if TYPE_CHECKING:
 
     from ledger.format.canonical import JSONValue
     from ledger.format.keys import Signer
-    from ledger.format.times import Question
     from ledger.stores.base import Blob
+    from ledger.titles.draft import Anything
     from ledger.titles.history import Head, History
     from ledger.tlog.objects import Leaf
 
 __all__ = [
-    "ANY",
-    "Anything",
-    "Appended",
-    "Draft",
-    "Guards",
     "Pen",
     "append",
     "check_new",
@@ -73,78 +66,12 @@ __all__ = [
 ]
 
 
-class Anything(Enum):
-    """The type of ``ANY``."""
-
-    ANY = "any"
-
-
-ANY: Final = Anything.ANY
-"""As a parent: on top of whatever is there."""
-
 RACES = 50
 """How often an append starts again after losing a race."""
 
 _HOW_TO_SETTLE = (
     "see 'ledger log {}'; with a --reference, the same append can be sent again without harm"
 )
-
-
-class Appended(NamedTuple):
-    """What became of an append."""
-
-    entry: Entry
-    repeated: bool
-    """Whether the chain already had an entry with this reference. If so, nothing was written."""
-    unchanged: bool = False
-    """Whether the head said all of the draft already, but for who asked and why.
-
-    With ``Guards.skip_unchanged`` nothing was written then, and the entry is that head.
-    """
-
-
-@dataclass(frozen=True, slots=True)
-class Draft:
-    """A version to be registered, before it has a place in a chain."""
-
-    title_number: str
-    document: Mapping[str, object]
-    message: str = ""
-    effective_at: Question | None = None
-    reference: str = ""
-    effective_until: Question | None = None
-    author: str = ""
-    """Who asks for it."""
-    kind: str = KINDS[0]
-    status: str | None = None
-    """``open`` or ``closed``; None: what the title is already."""
-    erases: tuple[int, ...] = ()
-    """Versions whose texts are to be erased."""
-    part: tuple[int, int] = (1, 1)
-    confirms: tuple[int, ...] = ()
-    """Versions that don't count, and are to stand all the same."""
-    voids: tuple[int, ...] = ()
-    """Versions that don't count, and are to be passed over for ever."""
-
-    def __post_init__(self) -> None:
-        given: object = self.document
-        if isinstance(given, Mapping) and type(given) is not dict:
-            # Read it once: what is checked has to be what is signed.
-            object.__setattr__(self, "document", dict(given))
-
-
-@dataclass(frozen=True, slots=True)
-class Guards:
-    """What a writer insists on in spite of a guard."""
-
-    clamp_time: bool = False
-    """Record the parent's time if the clock is far behind it."""
-    supersede_later: bool = False
-    """Let a version without an end take the place of one that begins later."""
-    trust_clock: bool = False
-    """Sign even if the clock is far ahead of the store's."""
-    skip_unchanged: bool = False
-    """Write nothing if the head says all of the draft already, but for who asks and why."""
 
 
 class Pen(NamedTuple):
@@ -165,7 +92,7 @@ def append(
     draft: Draft,
     *,
     parent: str | Anything | None = ANY,
-    guards: Guards = Guards(),
+    guards: Guards = Guards(),  # noqa: B008 -- frozen
     tip: Tip | None = None,
     settles: bool = False,
 ) -> Appended:
@@ -245,7 +172,7 @@ def preview(
     draft: Draft,
     *,
     parent: str | Anything | None = ANY,
-    guards: Guards = Guards(),
+    guards: Guards = Guards(),  # noqa: B008 -- frozen
 ) -> Appended:
     """Return what ``append`` would return now, or raise what it would raise. Write nothing."""
     _check_types(draft, guards)

@@ -17,8 +17,9 @@ from ledger.errors import LedgerError, Skipped
 from ledger.format import canonical, layout
 from ledger.format.entry import MAX_BYTES, OPEN, Entry
 from ledger.format.given import check_given
-from ledger.format.keys import PrivateKey
-from ledger.titles.append import Appended, Draft, Guards, append
+from ledger.format.signing import PrivateKey
+from ledger.titles.append import append
+from ledger.titles.draft import Appended, Draft, Guards
 from ledger.titles.history import Tip
 
 if TYPE_CHECKING:

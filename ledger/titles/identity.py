@@ -16,7 +16,6 @@ from ledger.errors import (
 )
 from ledger.format import canonical, layout
 from ledger.format.keyring import check_keyring, check_origin
-from ledger.stores.probe import probe
 
 if TYPE_CHECKING:
     from ledger.format.keyring import Keyring
@@ -105,6 +104,8 @@ def create_identity(store: Store, origin: str) -> None:
 
     Raises StoreUnsafe, LedgerExists, or UnsupportedFormatError for an original, unsigned store.
     """
+    from ledger.stores.probe import probe  # noqa: PLC0415 -- slow to load, for new ledgers only
+
     check_origin(origin)
     blob = store.get(layout.LEDGER_KEY)
     if blob is None:

@@ -21,8 +21,9 @@ from typing import TYPE_CHECKING, ClassVar, NamedTuple
 
 from ledger.errors import IntegrityError, InvalidError, MalformedError, NotProven, TrustError
 from ledger.format.keyring import check_origin
-from ledger.format.keys import PublicKey, sign_with
+from ledger.format.keys import PublicKey
 from ledger.format.mldsa import MLDSAPublicKey
+from ledger.format.signing import sign_with
 from ledger.tlog.merkle import EMPTY_ROOT, HASH_BYTES, MAX_SIZE
 from ledger.tlog.note import (
     NoteKey,

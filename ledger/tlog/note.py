@@ -24,7 +24,8 @@ from typing import TYPE_CHECKING, ClassVar, NamedTuple, Self, TypeVar
 
 from ledger.errors import IntegrityError, InvalidError, MalformedError, TrustError
 from ledger.format.given import check_given
-from ledger.format.keys import PublicKey, sign_with
+from ledger.format.keys import PublicKey
+from ledger.format.signing import sign_with
 
 if TYPE_CHECKING:
     from collections.abc import Iterable

@@ -7,6 +7,7 @@ import sys
 
 import pytest
 
+import ledger
 from tests.cli.shell import TITLE, Shell
 
 CHECK = """
@@ -16,6 +17,26 @@ code = run(sys.argv[1:])
 print(*(name for name in sys.modules), file=sys.stderr)
 sys.exit(code)
 """
+
+OPTIONAL = {"boto3", "rich", "pydantic", "tomllib", "getpass", "importlib.metadata", "email"}
+
+WRITERS = {
+    "concurrent.futures",
+    "cryptography",
+    "ledger.bundles",
+    "ledger.format.signing",
+    "ledger.local.keyfile",
+    "ledger.offline",
+    "ledger.packs",
+    "ledger.registrations.register",
+    "ledger.stores.probe",
+    "ledger.titles.append",
+    "ledger.verification",
+    "logging",
+    "secrets",
+    "tarfile",
+}
+"""What writes, signs, or works through many titles."""
 
 
 def loaded(shell: Shell, line: str) -> set[str]:
@@ -37,16 +58,45 @@ def loaded(shell: Shell, line: str) -> set[str]:
 def test_on_a_folder_neither_boto3_nor_rich_nor_the_log(title: Shell, line: str) -> None:
     names = loaded(title, line)
     assert "ledger.stores.folder" in names
-    assert not names & {"boto3", "rich", "pydantic", "tomllib", "getpass"}
+    assert not names & OPTIONAL
     assert not [name for name in names if name.startswith("ledger.tlog")]
+
+
+@pytest.mark.parametrize("line", [f"log {TITLE}", f"show {TITLE}"])
+def test_whoever_reads_does_not_wait_for_what_writes(title: Shell, line: str) -> None:
+    assert not loaded(title, line) & WRITERS
 
 
 def test_the_version_needs_no_ledger(bare: Shell) -> None:
     names = loaded(bare, "--version")
-    assert "typer" in names
-    assert not names & {"ledger", "cryptography", "boto3", "cli.commands.log"}
+    assert {"typer", "ledger"} <= names
+    assert not [name for name in names if name.startswith(("ledger.", "cli.commands."))]
+    assert not names & OPTIONAL
 
 
 def test_a_command_loads_no_other(title: Shell) -> None:
     names = {name for name in loaded(title, f"log {TITLE}") if name.startswith("cli.commands.")}
     assert names == {"cli.commands.log"}
+
+
+def test_the_library_loads_what_is_used() -> None:
+    line = (
+        "import sys, ledger; print(*sys.modules); ledger.Keyring(); print(*sys.modules);"
+        " print(ledger.errors.HeadMoved.__name__)"
+    )
+    done = subprocess.run(
+        [sys.executable, "-c", line], capture_output=True, text=True, check=True, timeout=60
+    )
+    first, second, third = done.stdout.splitlines()
+    assert not [name for name in first.split() if name.startswith("ledger.")]
+    assert "ledger.format.keyring" in second.split()
+    assert not {"cryptography", "ledger.ledger"} & set(second.split())
+    assert third == "HeadMoved"
+
+
+def test_every_public_name_is_there_and_no_other() -> None:
+    found = {name: getattr(ledger, name) for name in ledger.__all__}
+    assert {name for name, value in found.items() if hasattr(value, "__module__")} >= {"Ledger"}
+    assert set(ledger.__all__) <= set(dir(ledger))
+    with pytest.raises(AttributeError, match="has no attribute 'Ledgre'"):
+        _ = ledger.Ledgre  # type: ignore[attr-defined]

@@ -34,7 +34,7 @@ from ledger.format.layout import LOG_CHECKPOINT, entry_key, head_key
 from ledger.log import Log
 from ledger.stores import MemoryStore, Store
 from ledger.testing import ORIGIN, FixedClock, keyring_for, signer
-from ledger.titles.append import Draft
+from ledger.titles.draft import Draft
 from tests.faults.stores import FAST, FAULTS, LASTING, Fault
 from tests.sealing.sealers import LOG_KEY, assert_sealed
 from tests.wrappers import CrashError, CrashingStore

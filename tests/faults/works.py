@@ -16,7 +16,7 @@ from ledger.errors import ConflictError, LedgerError, NotFoundError, StoreError
 from ledger.format.layout import LEDGER_KEY, head_key
 from ledger.stores import MemoryStore
 from ledger.testing import ORIGIN, FixedClock, keyring_for
-from ledger.titles.append import Draft
+from ledger.titles.draft import Draft
 from ledger.titles.identity import encode_identity
 from tests.faults.tally import Chains, Tally, chains, check_chains, check_verifies, is_prefix
 from tests.sealing.sealers import (

@@ -288,6 +288,40 @@ def test_a_public_key_survives_its_pem(seed):
     assert again != seed
 
 
+def _public(seed):
+    return PrivateKey(seed).public_key.raw
+
+
+@law
+@given(st.binary(min_size=32, max_size=32) | st.binary(min_size=32, max_size=32).map(_public))
+def test_a_public_key_reads_alike_however_its_pem_is_spelled(raw):
+    """Ours is read without OpenSSL; with other line ends it goes through OpenSSL."""
+    pem = Ed25519PublicKey.from_public_bytes(raw).public_bytes(
+        Encoding.PEM, PublicFormat.SubjectPublicKeyInfo
+    )
+    found = [_public_or_error(each) for each in (pem, pem[:-1], pem.replace(b"\n", b"\r\n"))]
+    assert found == found[:1] * 3
+    assert isinstance(found[0], str) or found[0].pem() == pem
+
+
+@law
+@given(st.integers(0, 59), st.sampled_from("ABCDwxyz0189+/=-"))
+def test_a_public_key_with_another_digit_reads_as_openssl_reads_it(place, digit):
+    head, body, foot, _ = signer().public_key.pem().decode().split("\n")
+    body = body[:place] + digit + body[place + 1 :]
+    ours, theirs = (
+        _public_or_error(end.join((head, body, foot, "")).encode()) for end in ("\n", "\r\n")
+    )
+    assert ours == theirs
+
+
+def _public_or_error(pem):
+    try:
+        return PublicKey.from_pem(pem)
+    except MalformedError as error:
+        return str(error)
+
+
 def test_the_key_id_is_the_sha256_of_the_public_key_as_openssl_writes_it(tmp_path):
     (tmp_path / "key.pub").write_bytes(signer().public_key.pem())
     der = subprocess.run(

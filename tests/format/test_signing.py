@@ -10,8 +10,9 @@ from hypothesis import strategies as st
 
 from ledger import Entry, PublicKey
 from ledger.errors import KeyUnavailable
-from ledger.format.keys import MIXED_ORDER_R, SMALL_ORDER_R, TEST_KEY, TEST_MESSAGE, sign_with
+from ledger.format.keys import MIXED_ORDER_R, SMALL_ORDER_R, TEST_KEY, TEST_MESSAGE
 from ledger.format.mldsa import MLDSAPrivateKey
+from ledger.format.signing import sign_with
 from ledger.testing import ORIGIN, signer
 from ledger.tlog import Checkpoint, WitnessKey, cosign, sign_checkpoint
 

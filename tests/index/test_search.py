@@ -198,7 +198,7 @@ def test_the_results_are_those_of_reading_everything(
 
 
 def test_the_registrations_of_several_titles(tmp_path: Path) -> None:
-    from ledger.titles.append import Draft
+    from ledger.titles.draft import Draft
 
     ledger, path = memory_ledger(), tmp_path / "index.sqlite"
     for number in (1, 2):

@@ -17,7 +17,7 @@ from hypothesis import strategies as st
 
 from ledger import open_signer
 from ledger.errors import KeyUnavailable, LedgerError
-from ledger.format.keys import sign_with
+from ledger.format.signing import sign_with
 from ledger.signers.agent import MAX_MESSAGE
 from ledger.testing import signer
 from tests.signers.devices import openssh_key, run

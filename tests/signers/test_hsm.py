@@ -10,7 +10,7 @@ import pytest
 
 from ledger import Ledger, open_signer
 from ledger.errors import KeyUnavailable
-from ledger.format.keys import sign_with
+from ledger.format.signing import sign_with
 from ledger.stores import MemoryStore
 from ledger.testing import ORIGIN
 from tests.signers.devices import PIN, generate, run

@@ -12,7 +12,8 @@ from cryptography.hazmat.primitives.serialization import Encoding, PublicFormat
 
 from ledger import Ledger, open_signer
 from ledger.errors import KeyUnavailable
-from ledger.format.keys import SPKI_PREFIX, sign_with
+from ledger.format.keys import SPKI_PREFIX
+from ledger.format.signing import sign_with
 from ledger.stores import MemoryStore
 from ledger.testing import ORIGIN, signer
 

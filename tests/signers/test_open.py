@@ -10,7 +10,7 @@ import pytest
 
 from ledger import InvalidError, create_key, create_keys, load_key, open_signer, open_signers
 from ledger.errors import KeyUnavailable, MalformedError
-from ledger.format.keys import PrivateKey, is_encrypted
+from ledger.format.signing import PrivateKey, is_encrypted
 from ledger.signers import key_file
 from tests.signers.devices import openssh_key, run
 

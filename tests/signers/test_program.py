@@ -9,7 +9,7 @@ import pytest
 
 from ledger import Ledger, open_signer
 from ledger.errors import KeyUnavailable
-from ledger.format.keys import sign_with
+from ledger.format.signing import sign_with
 from ledger.stores import MemoryStore
 from ledger.testing import ORIGIN, signer
 from tests.signers.devices import program

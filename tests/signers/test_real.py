@@ -8,9 +8,9 @@ from typing import TYPE_CHECKING
 import pytest
 
 from ledger import Keyring, Ledger, Log, open_signer
-from ledger.format.keys import sign_with
+from ledger.format.signing import sign_with
 from ledger.stores import MemoryStore
-from ledger.titles.append import Draft
+from ledger.titles.draft import Draft
 from ledger.tlog import WitnessKey, open_checkpoint
 
 if TYPE_CHECKING:

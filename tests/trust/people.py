@@ -17,7 +17,7 @@ from ledger.trust.file import Holder, HolderSignature, Revocation, TrustFile, Tr
 if TYPE_CHECKING:
     from collections.abc import Iterable, Sequence
 
-    from ledger.format.keys import PrivateKey
+    from ledger.format.signing import PrivateKey
     from ledger.trust.chain import Trust
 
 ADA, BEN, CLEO, DAN = "ada", "ben", "cleo", "dan"

@@ -14,7 +14,7 @@ from tests.trust.world import SEALER, World
 if TYPE_CHECKING:
     from pathlib import Path
 
-    from ledger.format.keys import PrivateKey
+    from ledger.format.signing import PrivateKey
     from ledger.stores import Store
     from ledger.trust.file import TrustFile
 

@@ -9,7 +9,8 @@ from ledger import Keyring, Ledger, Log
 from ledger.format.layout import trust_key
 from ledger.stores import MemoryStore
 from ledger.testing import ORIGIN, FixedClock, FixedRandom, signer
-from ledger.titles.append import Draft, append
+from ledger.titles.append import append
+from ledger.titles.draft import Draft
 from ledger.titles.history import History
 from tests.trust.people import (
     ADA,

@@ -13,8 +13,8 @@ from ledger.format.entry import check_document, digest
 from ledger.format.layout import check_address, check_title_number
 from ledger.service.http.errors import TooLarge
 from ledger.service.http.headers import check_json, one_header
-from ledger.titles.append import Draft
 from ledger.titles.batch import check_draft
+from ledger.titles.draft import Draft
 
 if TYPE_CHECKING:
     from starlette.requests import Request

@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING
 from ledger.errors import HeadMoved, NotFoundError, PreconditionFailed
 from ledger.format.layout import is_address
 from ledger.service.http.errors import RequestError
-from ledger.titles.append import ANY, Anything
+from ledger.titles.draft import ANY, Anything
 
 if TYPE_CHECKING:
     from ledger.ledger import Ledger

@@ -8,7 +8,7 @@ from urllib.parse import unquote_to_bytes
 
 from ledger.service.http.conditions import Conditions, Tags
 from ledger.service.http.errors import RequestError, UnsupportedMediaType
-from ledger.titles.append import Guards
+from ledger.titles.draft import Guards
 
 if TYPE_CHECKING:
     from starlette.requests import Request

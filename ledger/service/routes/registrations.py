@@ -29,7 +29,7 @@ if TYPE_CHECKING:
 
     from ledger.service.context import Context
     from ledger.service.http.bodies import ToRegister
-    from ledger.titles.append import Guards
+    from ledger.titles.draft import Guards
 
 __all__ = ["RegistrationRoutes"]
 

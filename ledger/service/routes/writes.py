@@ -20,7 +20,7 @@ from ledger.service.http.parameters import (  # noqa: TC001 -- FastAPI reads the
     TitleNumber,
 )
 from ledger.service.openapi.routes import APPEND, APPEND_ANY, ERASE
-from ledger.titles.append import ANY, Draft
+from ledger.titles.draft import ANY, Draft
 
 if TYPE_CHECKING:
     from fastapi import FastAPI
@@ -28,7 +28,7 @@ if TYPE_CHECKING:
     from ledger.service.context import Context
     from ledger.service.http.conditions import Conditions
     from ledger.service.metrics import WriteOutcome
-    from ledger.titles.append import Appended, Guards
+    from ledger.titles.draft import Appended, Guards
     from ledger.titles.erase import Erasure
 
 __all__ = ["WriteRoutes"]

@@ -1,0 +1,83 @@
+"""What a writer asks for: a draft, its parent and its guards; and what became of it."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from enum import Enum
+from typing import TYPE_CHECKING, Final, NamedTuple
+
+from ledger.format.entry import KINDS
+
+if TYPE_CHECKING:
+    from ledger.format.entry import Entry
+    from ledger.format.times import Question
+
+__all__ = ["ANY", "Anything", "Appended", "Draft", "Guards"]
+
+
+class Anything(Enum):
+    """The type of ``ANY``."""
+
+    ANY = "any"
+
+
+ANY: Final = Anything.ANY
+"""As a parent: on top of whatever is there."""
+
+
+class Appended(NamedTuple):
+    """What became of an append."""
+
+    entry: Entry
+    repeated: bool
+    """Whether the chain already had an entry with this reference. If so, nothing was written."""
+    unchanged: bool = False
+    """Whether the head said all of the draft already, but for who asked and why.
+
+    With ``Guards.skip_unchanged`` nothing was written then, and the entry is that head.
+    """
+
+
+@dataclass(frozen=True, slots=True)
+class Draft:
+    """A version to be registered, before it has a place in a chain."""
+
+    title_number: str
+    document: Mapping[str, object]
+    message: str = ""
+    effective_at: Question | None = None
+    reference: str = ""
+    effective_until: Question | None = None
+    author: str = ""
+    """Who asks for it."""
+    kind: str = KINDS[0]
+    status: str | None = None
+    """``open`` or ``closed``; None: what the title is already."""
+    erases: tuple[int, ...] = ()
+    """Versions whose texts are to be erased."""
+    part: tuple[int, int] = (1, 1)
+    confirms: tuple[int, ...] = ()
+    """Versions that don't count, and are to stand all the same."""
+    voids: tuple[int, ...] = ()
+    """Versions that don't count, and are to be passed over for ever."""
+
+    def __post_init__(self) -> None:
+        given: object = self.document
+        if isinstance(given, Mapping) and type(given) is not dict:
+            # Read it once: what is checked has to be what is signed.
+            object.__setattr__(self, "document", dict(given))
+
+
+@dataclass(frozen=True, slots=True)
+class Guards:
+    """What a writer insists on in spite of a guard."""
+
+    clamp_time: bool = False
+    """Record the parent's time if the clock is far behind it."""
+    supersede_later: bool = False
+    """Let a version without an end take the place of one that begins later."""
+    trust_clock: bool = False
+    """Sign even if the clock is far ahead of the store's."""
+    skip_unchanged: bool = False
+    """Write nothing if the head says all of the draft already, but for who asks and why."""
