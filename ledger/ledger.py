@@ -31,7 +31,6 @@ from ledger.titles.identity import check_pinned, create_identity, find_origin, r
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
     from concurrent.futures import Executor
-    from types import TracebackType
     from typing import NoReturn, Self
 
     from ledger.bundles.copying import Pulled
@@ -194,12 +193,7 @@ class Ledger:
     def __enter__(self) -> Self:
         return self
 
-    def __exit__(
-        self,
-        kind: type[BaseException] | None,
-        error: BaseException | None,
-        traceback: TracebackType | None,
-    ) -> None:
+    def __exit__(self, *_: object) -> None:
         self.close()
 
     def close(self) -> None:

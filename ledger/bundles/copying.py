@@ -43,7 +43,6 @@ from ledger.titles.trust_files import accepted_by
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Iterator
     from datetime import datetime
-    from types import TracebackType
     from typing import Self
 
     from ledger.bundles.log_part import LogImport
@@ -200,12 +199,7 @@ class _Leaves:
             raise
         return self
 
-    def __exit__(
-        self,
-        kind: type[BaseException] | None,
-        error: BaseException | None,
-        traceback: TracebackType | None,
-    ) -> None:
+    def __exit__(self, *_: object) -> None:
         self._close()
 
     def _close(self) -> None:

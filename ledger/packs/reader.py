@@ -20,7 +20,6 @@ from ledger.packs.format import MAX_PACK, PackName, open_pack
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator
     from concurrent.futures import Future
-    from types import TracebackType
     from typing import Self
 
     from ledger.stores.base import Store
@@ -96,12 +95,7 @@ class PackReader:
     def __enter__(self) -> Self:
         return self
 
-    def __exit__(
-        self,
-        kind: type[BaseException] | None,
-        error: BaseException | None,
-        traceback: TracebackType | None,
-    ) -> None:
+    def __exit__(self, *_: object) -> None:
         self.close()
 
     def close(self) -> None:
