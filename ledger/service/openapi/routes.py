@@ -51,6 +51,7 @@ Contract = dict[str, Any]
 """What ``add_api_route`` takes besides the path, the endpoint and the method."""
 
 HTML = {"text/html": {"schema": TEXT}}
+AN_OBJECT = {"application/json": {"schema": {"type": "object"}}}
 DESCRIPTION = """\
 A signed, content-addressed, versioned store of land-title entries.
 
@@ -143,10 +144,9 @@ GUARD_HEADERS: list[tuple[str, str]] = [
 ]
 
 
-def _read(
-    name: str, schema: str, what: str, *headers: str, problems: tuple[int, ...] = TAGGED
+def _tagged(
+    name: str, what: str, content: Contract, *headers: str, problems: tuple[int, ...] = TAGGED
 ) -> Contract:
-    content = {**_json(schema), **HTML}
     return _contract(
         name,
         {200: _ok(what, content, "ETag", *headers), 304: NOT_MODIFIED},
@@ -155,13 +155,19 @@ def _read(
     )
 
 
+def _read(
+    name: str, schema: str, what: str, *headers: str, problems: tuple[int, ...] = TAGGED
+) -> Contract:
+    return _tagged(name, what, {**_json(schema), **HTML}, *headers, problems=problems)
+
+
 def _file(name: str, what: str, media_type: str, *headers: str) -> Contract:
-    return _contract(
-        name,
-        {200: _ok(what, {media_type: {"schema": TEXT}}, "ETag", *headers), 304: NOT_MODIFIED},
-        TAGGED,
-        openapi_extra={"parameters": [IF_NONE_MATCH]},
-    )
+    return _tagged(name, what, {media_type: {"schema": TEXT}}, *headers)
+
+
+def _about_itself(name: str, what: str, content: Contract) -> Contract:
+    answers = {200: _ok(what, content, "ETag"), 304: NOT_MODIFIED}
+    return _contract(name, answers, (400, 401, 412, 422))
 
 
 def _headers(*named: tuple[str, str]) -> list[Contract]:
@@ -260,27 +266,10 @@ BUNDLE = _contract(
 CHECKPOINT = _file("getCheckpoint", "The signed note (c2sp.org/tlog-checkpoint)", "text/plain")
 TILE = _file("getTile", "The tile (c2sp.org/tlog-tiles)", "application/octet-stream")
 RECEIPT = _file("getReceipt", "The receipt (c2sp.org/tlog-proof)", "text/plain", "Ledger-Address")
-CHANGES = _contract(
-    "listChanges",
-    {200: _ok("Leaves of the log, in order", _json("Changes"), "ETag", "Link"), 304: NOT_MODIFIED},
-    TAGGED,
-    openapi_extra={"parameters": [IF_NONE_MATCH]},
-)
+CHANGES = _tagged("listChanges", "Leaves of the log, in order", _json("Changes"), "Link")
 ATOM = _file("getFeed", "The feed (RFC 4287, RFC 5005)", "application/atom+xml")
 TRUST = _read("getTrust", "Trust", "The newest trust file that this service accepts")
-TRUST_FILE = _contract(
-    "getTrustFile",
-    {
-        200: _ok(
-            "The trust file, for 'ledger trust pin'",
-            {"application/json": {"schema": {"type": "object"}}},
-            "ETag",
-        ),
-        304: NOT_MODIFIED,
-    },
-    TAGGED,
-    openapi_extra={"parameters": [IF_NONE_MATCH]},
-)
+TRUST_FILE = _tagged("getTrustFile", "The trust file, for 'ledger trust pin'", AN_OBJECT)
 OBJECT = _file(
     "getObject",
     "The object, as docs/spec.md names it; a 404 has the header, too",
@@ -296,19 +285,8 @@ METRICS = _contract(
     {200: _ok("For Prometheus", {"text/plain": {"schema": TEXT}})},
     (400, 401, 422),
 )
-OPENAPI = _contract(
-    "openapi",
-    {
-        200: _ok("This document", {"application/json": {"schema": {"type": "object"}}}, "ETag"),
-        304: NOT_MODIFIED,
-    },
-    (400, 401, 412, 422),
-)
-DOCS = _contract(
-    "docs",
-    {200: _ok("This document, for people", HTML, "ETag"), 304: NOT_MODIFIED},
-    (400, 401, 412, 422),
-)
+OPENAPI = _about_itself("openapi", "This document", AN_OBJECT)
+DOCS = _about_itself("docs", "This document, for people", HTML)
 
 
 def build_contract(app: FastAPI, settings: Settings) -> Contract:

@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 from http import HTTPStatus
-from typing import Any
+from typing import Any, get_args
 
 from ledger.format.entry import KINDS, MAX_PARTS, STATUSES
 from ledger.format.layout import ADDRESS, MAX_TITLE_NUMBER, TITLE_NUMBER
+from ledger.format.report import Outcome, Severity
 
 __all__ = ["COMPONENTS", "PROBLEMS", "ref"]
 
@@ -32,7 +33,16 @@ def _array(items: Schema) -> Schema:
     return {"type": "array", "items": items}
 
 
+def _told(schema: Schema, description: str) -> Schema:
+    return {**schema, "description": description}
+
+
+def _header(description: str, schema: Schema | None = None) -> Schema:
+    return {"schema": schema or TEXT, "description": description}
+
+
 TEXT: Schema = {"type": "string"}
+TEXT_OR_NULL: Schema = {"type": ["string", "null"]}
 URL: Schema = {"type": "string", "format": "uri"}
 COUNT: Schema = {"type": "integer", "minimum": 0}
 ADDRESS_: Schema = {"type": "string", "pattern": HEX, "example": EXAMPLE}
@@ -46,44 +56,33 @@ TITLE_NUMBER_: Schema = {
 }
 TIME: Schema = {"type": "string", "example": "2026-11-23T10:00:00.000000Z"}
 EFFECTIVE: Schema = {"type": ["string", "null"], "example": "1995-06-01"}
-VERSIONS: Schema = {"type": "array", "items": {"type": "integer", "minimum": 1}}
+VERSIONS = _array(VERSION)
 PART: Schema = {
-    "type": "array",
-    "items": {"type": "integer", "minimum": 1},
+    **_array(VERSION),
     "minItems": 2,
     "maxItems": 2,
     "description": "Which part of a registration, of how many: [1,1] for an ordinary entry.",
 }
 ERASED: Schema = {
+    **_object({"version": VERSION, "reference": TEXT}),
     "type": ["object", "null"],
-    "required": ["version", "reference"],
-    "properties": {"version": {"type": "integer", "minimum": 1}, "reference": {"type": "string"}},
     "description": "The entry that orders the text erased, and its reference; null: it is there.",
 }
-STANDING: Schema = {
-    "type": "object",
-    "required": ["stands", "reason", "by"],
-    "properties": {
-        "stands": {"type": ["boolean", "null"], "description": "null: nobody can tell yet."},
-        "reason": {
-            "enum": [
-                *("key-ended", "may-not-erase", "position-unknown", "needs-trust"),
-                *("named-needlessly", None),
-            ],
-            "description": "The finding; null: a later version confirms or voids it.",
-        },
-        "by": {
-            "type": ["integer", "null"],
-            "minimum": 1,
-            "description": "The version that confirms it, or voids it: then it never was.",
-        },
+REASONS = ("key-ended", "may-not-erase", "position-unknown", "needs-trust", "named-needlessly")
+STANDING = _object(
+    {
+        "stands": _told({"type": ["boolean", "null"]}, "null: nobody can tell yet."),
+        "reason": _told(
+            {"enum": [*REASONS, None]}, "The finding; null: a later version confirms or voids it."
+        ),
+        "by": _told(
+            {"type": ["integer", "null"], "minimum": 1},
+            "The version that confirms it, or voids it: then it never was.",
+        ),
     },
-    "description": "How the entry stands, by the trust files. Absent if it simply counts.",
-}
-DIGEST: Schema = {
-    **ADDRESS_,
-    "description": "The sha256 of the canonical JSON (RFC 8785) of all other members.",
-}
+    description="How the entry stands, by the trust files. Absent if it simply counts.",
+)
+DIGEST = _told(ADDRESS_, "The sha256 of the canonical JSON (RFC 8785) of all other members.")
 MEMBERS: Schema = {
     "confirms": VERSIONS,
     "effective_at": EFFECTIVE,
@@ -107,6 +106,7 @@ PLACE: Schema = {
     "version": VERSION,
     "address": ADDRESS_,
 }
+DIFFERENCES: Schema = {"type": ["array", "null"], "items": ref("schemas", "Change")}
 NAMED: Schema = _object(
     {"address": ADDRESS_, "version": VERSION, "erased": ERASED}, {"standing": STANDING}
 )
@@ -135,16 +135,12 @@ SCHEMAS: dict[str, Schema] = {
         {
             "index": _object(
                 {
-                    "leaf": {
-                        "type": ["integer", "null"],
-                        "description": "How many leaves of the log it has taken up.",
-                    },
-                    "updated_at": {
-                        "type": ["string", "null"],
-                        "description": "null: it is being made.",
-                    },
-                    "waiting": {**COUNT, "description": "Titles that are not looked at yet."},
-                    "left_out": {**COUNT, "description": "Titles that did not verify."},
+                    "leaf": _told(
+                        {"type": ["integer", "null"]}, "How many leaves of the log it has taken up."
+                    ),
+                    "updated_at": _told(TEXT_OR_NULL, "null: it is being made."),
+                    "waiting": _told(COUNT, "Titles that are not looked at yet."),
+                    "left_out": _told(COUNT, "Titles that did not verify."),
                 },
                 description="What was searched; absent if that was no index.",
             )
@@ -154,12 +150,7 @@ SCHEMAS: dict[str, Schema] = {
         {"entry": _object({**MEMBERS, "text": ADDRESS_}), "signature": TEXT},
         {
             "text": _object(
-                {
-                    "author": TEXT,
-                    "document": {"type": "object"},
-                    "message": TEXT,
-                    "salt": ADDRESS_,
-                },
+                {"author": TEXT, "document": {"type": "object"}, "message": TEXT, "salt": ADDRESS_},
                 description="Absent if it is erased. Its sha256 is in the entry.",
             )
         },
@@ -179,15 +170,14 @@ SCHEMAS: dict[str, Schema] = {
             "address": ADDRESS_,
             "key_name": TEXT,
             **MEMBERS,
-            "author": {"type": ["string", "null"], "description": "Who asked for it."},
-            "message": {"type": ["string", "null"]},
+            "author": _told(TEXT_OR_NULL, "Who asked for it."),
+            "message": TEXT_OR_NULL,
             "erased": ERASED,
-            "changes": {
-                "type": ["array", "null"],
-                "items": ref("schemas", "Change"),
-                "description": "null: a text is erased, or too much changed to show. An answer has"
+            "changes": _told(
+                DIFFERENCES,
+                "null: a text is erased, or too much changed to show. An answer has"
                 " 4 MiB of changes at most. Read both entries.",
-            },
+            ),
         },
         {"standing": STANDING},
     ),
@@ -199,22 +189,18 @@ SCHEMAS: dict[str, Schema] = {
             "title_number": TITLE_NUMBER_,
             "from": NAMED,
             "to": NAMED,
-            "changes": {
-                "type": ["array", "null"],
-                "items": ref("schemas", "Change"),
-                "description": "null: a text is erased.",
-            },
+            "changes": _told(DIFFERENCES, "null: a text is erased."),
         }
     ),
     "LoggedChange": _object(
         {
-            "leaf": {**COUNT, "description": "The number of the leaf. It never changes."},
-            "type": {**TEXT, "description": "entry, trust, or another."},
+            "leaf": _told(COUNT, "The number of the leaf. It never changes."),
+            "type": _told(TEXT, "entry, trust, or another."),
         },
         {
             "address": ADDRESS_,
             **{name: MEMBERS[name] for name in MEMBERS if name not in {"ledger", "parent"}},
-            "trust": {**ADDRESS_, "description": "Of a trust leaf: the sha256 of the trust file."},
+            "trust": _told(ADDRESS_, "Of a trust leaf: the sha256 of the trust file."),
             "erased": ERASED,
             "standing": STANDING,
             "disowned": {"const": True, "description": "A thief made it: it counts for nothing."},
@@ -225,14 +211,14 @@ SCHEMAS: dict[str, Schema] = {
     "Changes": _object(
         {
             "changes": _array(ref("schemas", "LoggedChange")),
-            "next": {**URL, "description": "Where to go on, now or later."},
+            "next": _told(URL, "Where to go on, now or later."),
         }
     ),
     "Order": _object(
         {
             "versions": {**VERSIONS, "minItems": 1},
-            "reference": {**TEXT, "description": "That of the order. It stays."},
-            "message": {**TEXT, "description": "The reason."},
+            "reference": _told(TEXT, "That of the order. It stays."),
+            "message": _told(TEXT, "The reason."),
         },
         additionalProperties=False,
         example={"versions": [1], "reference": "ORDER-2026-7", "message": "by order of the court"},
@@ -242,16 +228,13 @@ SCHEMAS: dict[str, Schema] = {
             "title_number": TITLE_NUMBER_,
             "order": _object({"address": ADDRESS_, "version": VERSION, "reference": TEXT}),
             "erased": VERSIONS,
-            "waiting": {
-                **VERSIONS,
-                "description": "Their texts stay until the log has the order.",
-            },
-            "left": {**_array(TEXT), "description": "What could not be erased, and why."},
+            "waiting": _told(VERSIONS, "Their texts stay until the log has the order."),
+            "left": _told(_array(TEXT), "What could not be erased, and why."),
         }
     ),
     "ToRegister": _object(
         {
-            "reference": {**TEXT, "description": "The application. Its parts are found by it."},
+            "reference": _told(TEXT, "The application. Its parts are found by it."),
             "parts": {
                 "type": "array",
                 "minItems": 2,
@@ -259,11 +242,11 @@ SCHEMAS: dict[str, Schema] = {
                 "items": _object(
                     {"title_number": TITLE_NUMBER_, "document": ref("schemas", "DocumentOfTitle")},
                     {
-                        "parent": {
-                            **PARENT,
-                            "description": "The address that the title's head must have; null:"
-                            " it must be new. Absent: on top of whatever is there.",
-                        },
+                        "parent": _told(
+                            PARENT,
+                            "The address that the title's head must have; null: it must be new."
+                            " Absent: on top of whatever is there.",
+                        ),
                         "message": TEXT,
                         "effective_at": EFFECTIVE,
                         "effective_until": EFFECTIVE,
@@ -287,7 +270,7 @@ SCHEMAS: dict[str, Schema] = {
     "Registration": _object(
         {
             "reference": TEXT,
-            "complete": {"type": "boolean", "description": "Whether each part stands."},
+            "complete": _told({"type": "boolean"}, "Whether each part stands."),
             "entries": _array(
                 _object(
                     {
@@ -295,19 +278,17 @@ SCHEMAS: dict[str, Schema] = {
                         "recorded_at": TIME,
                         "kind": {"enum": list(KINDS)},
                         "status": {"enum": list(STATUSES)},
-                        "role": {
-                            "enum": ["begins", "closes", None],
-                            "description": "What the entry did to its title.",
-                        },
+                        "role": _told(
+                            {"enum": ["begins", "closes", None]}, "What the entry did to its title."
+                        ),
                     }
                 )
             ),
-            "missing": {**_array(PART), "description": "Parts that no entry is."},
-            "conflicts": {**_array(PART), "description": "Parts that more than one entry is."},
-            "passed_over": {
-                **_array(_object({**PLACE, "standing": STANDING})),
-                "description": "Entries that do not stand.",
-            },
+            "missing": _told(_array(PART), "Parts that no entry is."),
+            "conflicts": _told(_array(PART), "Parts that more than one entry is."),
+            "passed_over": _told(
+                _array(_object({**PLACE, "standing": STANDING})), "Entries that do not stand."
+            ),
             "titles": {
                 "type": "object",
                 "additionalProperties": _object(
@@ -317,15 +298,14 @@ SCHEMAS: dict[str, Schema] = {
             },
         },
         {
-            "unlogged": {
-                **_array(PART),
-                "description": "Parts that nothing shows to be in the log; absent: there is none.",
-            },
+            "unlogged": _told(
+                _array(PART), "Parts that nothing shows to be in the log; absent: there is none."
+            ),
         },
     ),
     "Finding": _object(
         {
-            "severity": {"enum": ["tampering", "mismatch", "unchecked", "warning"]},
+            "severity": {"enum": list(get_args(Severity))},
             "slug": TEXT,
             "object": TEXT,
             "message": TEXT,
@@ -335,11 +315,10 @@ SCHEMAS: dict[str, Schema] = {
         {
             "title_number": TITLE_NUMBER_,
             "expect": PARENT,
-            "outcome": {
-                "enum": ["verified", "unchecked", "mismatch", "tampered"],
-                "description": "mismatch: the title is sound, but no entry of it has the address"
-                " to expect.",
-            },
+            "outcome": _told(
+                {"enum": list(get_args(Outcome))},
+                "mismatch: the title is sound, but no entry of it has the address to expect.",
+            ),
             "origin": TEXT,
             "titles": COUNT,
             "entries": COUNT,
@@ -351,9 +330,9 @@ SCHEMAS: dict[str, Schema] = {
         {
             "origin": TEXT,
             "version": VERSION,
-            "trust": {**ADDRESS_, "description": "The sha256 of the file, without signatures."},
-            "size": {**COUNT, "description": "The leaves of the log that it pins."},
-            "threshold": {"type": "integer", "minimum": 1},
+            "trust": _told(ADDRESS_, "The sha256 of the file, without signatures."),
+            "size": _told(COUNT, "The leaves of the log that it pins."),
+            "threshold": VERSION,
             "holders": _array(_object({"name": TEXT, "signed": {"type": "boolean"}})),
             "keys": _array(
                 _object(
@@ -366,16 +345,16 @@ SCHEMAS: dict[str, Schema] = {
                 )
             ),
             "revoked": _array(_object({"key": ADDRESS_, "from": COUNT})),
-            "next": {"type": ["string", "null"], "description": "When its successor is due."},
-            "changes": {**_array(TEXT), "description": "What it changed, in sentences."},
-            "pinned": {
-                **_object({"version": VERSION, "trust": ADDRESS_}),
-                "description": "The file that this service goes by, and follows to this one.",
-            },
-            "findings": {
-                **_array(ref("schemas", "Finding")),
-                "description": "Files that are missing or not accepted, or late.",
-            },
+            "next": _told(TEXT_OR_NULL, "When its successor is due."),
+            "changes": _told(_array(TEXT), "What it changed, in sentences."),
+            "pinned": _object(
+                {"version": VERSION, "trust": ADDRESS_},
+                description="The file that this service goes by, and follows to this one.",
+            ),
+            "findings": _told(
+                _array(ref("schemas", "Finding")),
+                "Files that are missing or not accepted, or late.",
+            ),
         }
     ),
     "Health": _object(
@@ -413,8 +392,8 @@ SCHEMAS: dict[str, Schema] = {
             "title": TEXT,
             "status": {"type": "integer", "minimum": 400, "maximum": 599},
             "detail": TEXT,
-            "slug": {**TEXT, "description": "Stable, for programs."},
-            "hint": {**TEXT, "description": "What to do next; may be empty."},
+            "slug": _told(TEXT, "Stable, for programs."),
+            "hint": _told(TEXT, "What to do next; may be empty."),
         },
         {
             "expected": PARENT,
@@ -429,81 +408,61 @@ SCHEMAS: dict[str, Schema] = {
                 "additionalProperties": ADDRESS_,
                 "description": "Of a registration that is incomplete, the parts that stand.",
             },
-            "missing": {**_array(COUNT), "description": "The numbers of the other parts."},
+            "missing": _told(_array(COUNT), "The numbers of the other parts."),
             "reason": TEXT,
             "object_key": TEXT,
-            "faults": {
-                "type": "array",
-                "items": _object({"pointer": TEXT, "problem": TEXT}),
-                "description": "Where the document doesn't fit the schema, and why.",
-            },
-            "more_faults": {
-                "type": "integer",
-                "minimum": 0,
-                "description": "How many faults are left out.",
-            },
-            "verification": {
-                "type": "string",
-                "format": "uri",
-                "description": "What can be verified of the damaged title.",
-            },
+            "faults": _told(
+                _array(_object({"pointer": TEXT, "problem": TEXT})),
+                "Where the document doesn't fit the schema, and why.",
+            ),
+            "more_faults": _told(COUNT, "How many faults are left out."),
+            "verification": _told(URL, "What can be verified of the damaged title."),
         },
         description="Problem details (RFC 9457).",
     ),
 }
 
 HEADERS: dict[str, Schema] = {
-    "ETag": {"schema": TEXT, "description": 'The address in quotes: "<address>".'},
-    "Ledger-Address": {"schema": ADDRESS_, "description": "The entry's address."},
-    "Ledger-Effective": {
-        "schema": TEXT,
-        "description": "From when the version holds in law; if it names no date, when it was"
-        " recorded.",
-    },
-    "Ledger-Effective-Until": {
-        "schema": TEXT,
-        "description": "Until when, exclusive; absent: without end.",
-    },
-    "Ledger-Future": {
-        "schema": {"const": "yes"},
-        "description": "The question is about the future: what is registered by then may change"
-        " the answer.",
-    },
-    "Ledger-Status": {
-        "schema": {"enum": list(STATUSES)},
-        "description": "What the title is from the version shown on.",
-    },
-    "Ledger-Standing": {
-        "schema": TEXT,
-        "description": "How the entry stands, by the trust files; absent if it simply counts."
+    "ETag": _header('The address in quotes: "<address>".'),
+    "Ledger-Address": _header("The entry's address.", ADDRESS_),
+    "Ledger-Effective": _header(
+        "From when the version holds in law; if it names no date, when it was recorded."
+    ),
+    "Ledger-Effective-Until": _header("Until when, exclusive; absent: without end."),
+    "Ledger-Future": _header(
+        "The question is about the future: what is registered by then may change the answer.",
+        {"const": "yes"},
+    ),
+    "Ledger-Status": _header(
+        "What the title is from the version shown on.", {"enum": list(STATUSES)}
+    ),
+    "Ledger-Standing": _header(
+        "How the entry stands, by the trust files; absent if it simply counts."
         " yes;by=5: version 5 confirms it. no;by=5: version 5 voids it, it never was."
         " no;reason=key-ended: it does not stand. unknown;reason=position-unknown: nobody can tell"
-        " yet.",
-    },
-    "Ledger-Objects": {
-        "description": "1: the answer is about an object of the ledger, and not a proxy's own",
-        "schema": TEXT,
-    },
-    "Ledger-Passed-Over": {
-        "schema": TEXT,
-        "description": "The newer versions, 50 at most, that would be the answer if they stood:"
-        " 4;by=5, 3;reason=key-ended.",
-    },
-    "Ledger-Unchanged": {
-        "schema": {"const": "yes"},
-        "description": "The document says nothing that the newest version didn't. With"
+        " yet."
+    ),
+    "Ledger-Objects": _header(
+        "1: the answer is about an object of the ledger, and not a proxy's own"
+    ),
+    "Ledger-Passed-Over": _header(
+        "The newer versions, 50 at most, that would be the answer if they stood:"
+        " 4;by=5, 3;reason=key-ended."
+    ),
+    "Ledger-Unchanged": _header(
+        "The document says nothing that the newest version didn't. With"
         " skip-unchanged, nothing was registered.",
-    },
-    "Location": {"schema": TEXT, "description": "The URL of the title, or where to go."},
-    "Link": {
-        "schema": TEXT,
-        "description": 'Of a list, the next page: <URL>; rel="next". Of a title, the version in'
-        ' force today, if that is another: <URL>; rel="alternate".',
-    },
+        {"const": "yes"},
+    ),
+    "Location": _header("The URL of the title, or where to go."),
+    "Link": _header(
+        'Of a list, the next page: <URL>; rel="next". Of a title, the version in'
+        ' force today, if that is another: <URL>; rel="alternate".'
+    ),
     "Allow": {"schema": TEXT},
-    "Retry-After": {"schema": {"type": "string"}, "description": "Seconds. Nothing was written."},
+    "Retry-After": _header("Seconds. Nothing was written."),
     "WWW-Authenticate": {"schema": TEXT},
-    "X-Request-Id": {"schema": TEXT, "description": "The request's id, as in the log."},
+    "X-Request-Id": _header("The request's id, as in the log."),
 }
 
 PROBLEMS: dict[int, str] = {
