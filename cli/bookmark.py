@@ -10,8 +10,7 @@ import msgspec
 
 from ledger import ConflictError, MalformedError, StoreError, TrustError
 from ledger.errors import StoreUnavailable
-from ledger.local.files import check_outside, lock_file, read_own, write_file
-from ledger.stores import FolderStore
+from ledger.local.files import lock_file, read_own, write_file
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -54,8 +53,7 @@ class BookmarkFile:
     @contextmanager
     def open(cls, path: Path, ledger: Ledger) -> Iterator[BookmarkFile]:
         """Lock the file; raises ConflictError if another process uses it, and StoreUnavailable."""
-        if isinstance(ledger.store, FolderStore):
-            check_outside(path, ledger.store.path)
+        ledger.store.check_outside(path)
         try:
             lock = lock_file(path.with_name(f"{path.name}.lock"), wait=False)
         except BlockingIOError:

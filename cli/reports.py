@@ -17,7 +17,7 @@ from cli.terminal.progress import heeding, verifying
 from ledger import IntegrityError, LedgerError, Report, TrustError
 from ledger.format.report import finding_of
 from ledger.format.times import format_time
-from ledger.local.files import NewFile, check_outside
+from ledger.local.files import NewFile
 from ledger.local.parallel import cores
 from ledger.stores import FolderStore
 
@@ -209,8 +209,8 @@ class Evidence:
 
     def note_ledger(self, ledger: Ledger) -> None:
         """Note the store and whose signatures count; refuses a file inside the store."""
-        if self._file is not None and isinstance(ledger.store, FolderStore):
-            check_outside(self._file.path, ledger.store.path)
+        if self._file is not None:
+            ledger.store.check_outside(self._file.path)
         self.note(store=ledger.store.url, keys=keys_of(ledger.keyring, ledger.origin))
 
     def write(self, report: Report, *, interrupted: bool) -> None:

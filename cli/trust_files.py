@@ -58,15 +58,7 @@ def open_place(store: str | None) -> tuple[Store, str]:
     """Open a store that must hold the ledger that it is known for; return its origin as well."""
     config = load_config()
     opened = config.open_store(store)
-    claimed = read_origin(opened)
-    known = config.origin_of(opened)
-    if known is not None and claimed != known:
-        raise TrustError(
-            f"{opened.url} holds the ledger {claimed}, not {known}",
-            hint="somebody put another ledger in its place, or the address is wrong",
-            reason="wrong-ledger",
-        )
-    return opened, claimed
+    return opened, read_origin(opened, config.origin_of(opened))
 
 
 def open_ceremony(store: str | None) -> Ceremony:

@@ -11,7 +11,7 @@ from itertools import islice
 from types import MappingProxyType, NoneType
 from typing import TYPE_CHECKING
 
-from ledger.errors import InvalidError, KeyUnavailable, LedgerError, NotFoundError, TrustError
+from ledger.errors import InvalidError, KeyUnavailable, LedgerError, TrustError
 from ledger.format import layout
 from ledger.format.entry import KINDS, STATUSES, Entry, as_address
 from ledger.format.given import check_given
@@ -26,7 +26,13 @@ from ledger.stores import EXPECTED, open_store
 from ledger.stores.base import ClosedStore
 from ledger.titles.draft import ANY, Anything, Draft, Guards
 from ledger.titles.history import History
-from ledger.titles.identity import check_pinned, create_identity, find_origin, read_origin
+from ledger.titles.identity import (
+    check_pinned,
+    create_identity,
+    find_origin,
+    other_ledger,
+    read_origin,
+)
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
@@ -145,9 +151,7 @@ class Ledger:
         """
         store = _open(store)
         check_keyring(keyring)
-        claimed = read_origin(store)
-        if origin is not None and claimed != origin:
-            raise _other_ledger(store, claimed, origin)
+        claimed = read_origin(store, origin)
         check_pinned(claimed, keyring, store.url)
         history = History(store, claimed, keyring, LogPositions())
         history.follow_trust()
@@ -165,8 +169,9 @@ class Ledger:
         """
         store = _open(store)
         check_pinned(origin, keyring, "the bundle")
-        if find_origin(store) not in {None, origin}:
-            raise _other_ledger(store, find_origin(store), origin)
+        found = find_origin(store)
+        if found is not None and found != origin:
+            raise other_ledger(store, found, origin)
         history = History(store, origin, keyring, LogPositions())
         return cls(history, None, _now, os.urandom)
 
@@ -513,22 +518,13 @@ class Ledger:
         """Return what tells whether the published log has an entry; None: there is no log."""
         from ledger.bundles.log_part import published_log
         from ledger.sealing.reader import LogReader
-        from ledger.tlog.objects import leaf_of
 
         signed = published_log(self.history)
         if signed is None:
             begun = self.store.get(layout.LOG_STATE) is not None
             return (lambda _: False) if begun else None
         reader = LogReader(self.history)
-
-        def log_has(entry: Entry) -> bool:
-            try:
-                reader.receipt(leaf_of(entry), signed)
-            except NotFoundError:
-                return False
-            return True
-
-        return cache(log_has)
+        return cache(lambda entry: reader.has(entry, signed))
 
     def recover(
         self,
@@ -599,7 +595,7 @@ class Ledger:
 
         self.store.check_writable()
         if source.origin != self.origin:
-            raise _other_ledger(source.store, source.origin, self.origin)
+            raise other_ledger(source.store, source.origin, self.origin)
         return pull(
             self.history,
             source.history,
@@ -963,15 +959,6 @@ def _open(store: str | os.PathLike[str] | Store) -> Store:
     if not hasattr(store, "create_many"):
         raise InvalidError(f"not a store: a {type(store).__name__}", hint=EXPECTED)
     return store
-
-
-def _other_ledger(store: Store, found: str | None, origin: str) -> TrustError:
-    return TrustError(
-        f"{store.url} holds the ledger {found}, not {origin}",
-        hint="somebody put another ledger in its place, or the address is wrong",
-        reason="wrong-ledger",
-        object_key=layout.LEDGER_KEY,
-    )
 
 
 def _check_signer(signer: object) -> None:

@@ -28,14 +28,12 @@ from ledger.format import layout
 from ledger.format.keyring import TRUST_THE_LOG
 from ledger.format.report import Finding, finding_of
 from ledger.format.times import CLOCK_SKEW, parse_time
-from ledger.local.files import check_outside
 from ledger.local.parallel import cores
 from ledger.sealing.cosign import add_cosignatures
 from ledger.sealing.feed import read_changes
 from ledger.sealing.pending import pending_titles
 from ledger.sealing.reader import LogReader
 from ledger.sealing.seal import Sealed, seal
-from ledger.stores import FolderStore
 from ledger.tlog.checkpoint import cosign
 from ledger.tlog.note import add_signatures
 from ledger.tlog.objects import Leaf, decode_leaf, leaf_of
@@ -137,8 +135,7 @@ class Log:
         store.
         """
         self._history.store.check_writable()
-        if isinstance(self._history.store, FolderStore):
-            check_outside(memory, self._history.store.path)
+        self._history.store.check_outside(memory)
         return seal(
             self._history,
             signers,
@@ -254,15 +251,7 @@ class Log:
         So a reader who goes by the log tells whether it has all parts of a registration.
         """
         signed = self.checkpoint()
-
-        def has(entry: Entry) -> bool:
-            try:
-                self.reader.receipt(leaf_of(entry), signed)
-            except NotFoundError:
-                return False
-            return True
-
-        return tuple(entry for entry in entries if not has(entry))
+        return tuple(entry for entry in entries if not self.reader.has(entry, signed))
 
     def newest(self) -> Leaf | None:
         """The last leaf of the published log, as the store says; None: it is about no entry."""

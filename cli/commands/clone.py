@@ -78,14 +78,7 @@ def clone(
     there = config.open_named(source, connections)
     here = config.open_named(copy, connections)
     here.check_writable()
-    name = read_origin(there)
-    expected = origin or config.origin_of(there) or config.origin_of(here)
-    if expected not in {None, name}:
-        raise TrustError(
-            f"{there.url} holds the ledger {name}, not {expected}",
-            hint="somebody put another ledger in its place, or the address is wrong",
-            reason="wrong-ledger",
-        )
+    name = read_origin(there, origin or config.origin_of(there) or config.origin_of(here))
     _trust(config, there, name, pin, {"registrar": registrar or [], "log": log_key or []})
     code = bring(config, there, name, here, as_json=as_json, quiet=quiet, cloning=True)
     if not (as_json or quiet):

@@ -9,7 +9,7 @@ import typer
 from cli.config import load_config
 from cli.copies import bring
 from cli.options import ConnectionsOption, DebugOption, JsonOption, QuietOption, StoreOption
-from ledger import InvalidError, TrustError
+from ledger import InvalidError
 from ledger.titles.identity import read_origin
 
 __all__ = ["pull"]
@@ -44,11 +44,5 @@ def pull(
             hint="ledger pull SOURCE --store COPY",
         )
     there = config.open_named(named, connections)
-    origin, name = read_origin(here), read_origin(there)
-    if origin != name:
-        raise TrustError(
-            f"{there.url} holds the ledger {name}, and {here.url} holds {origin}",
-            hint="somebody put another ledger in its place, or the address is wrong",
-            reason="wrong-ledger",
-        )
-    return bring(config, there, name, here, as_json=as_json, quiet=quiet)
+    origin = read_origin(there, read_origin(here))
+    return bring(config, there, origin, here, as_json=as_json, quiet=quiet)

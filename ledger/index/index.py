@@ -21,11 +21,10 @@ from ledger.format.entry import address_of
 from ledger.format.report import Report, Tally, finding_of
 from ledger.index.file import IndexFile, coverage, newest
 from ledger.index.search import newest_first, search
-from ledger.local.files import check_outside, lock_file
+from ledger.local.files import lock_file
 from ledger.local.parallel import cores
 from ledger.sealing.pending import pending_titles
 from ledger.sealing.reader import LogReader, judge_remembered, read_leaf
-from ledger.stores import FolderStore
 from ledger.titles.trust_files import accepted_by
 from ledger.tlog.objects import Leaf, OtherLeaf
 from ledger.verification.trust import trust_findings
@@ -64,8 +63,7 @@ class Index:
 
     def __init__(self, ledger: Ledger, path: str | os.PathLike[str]) -> None:
         """Name the file, which ``update`` makes; raises InvalidError for one inside the store."""
-        if isinstance(ledger.store, FolderStore):
-            check_outside(path, ledger.store.path)
+        ledger.store.check_outside(path)
         self.path: Path = Path(path)
         self._ledger = ledger
         self._file = IndexFile(path, ledger.origin)

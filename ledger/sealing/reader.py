@@ -45,6 +45,7 @@ from ledger.tlog.objects import (
     SealedRecord,
     TrustLeaf,
     decode_leaf,
+    leaf_of,
 )
 from ledger.tlog.receipt import Receipt
 from ledger.tlog.tiles import (
@@ -65,6 +66,7 @@ from ledger.trust.checkpoints import check_not_behind, check_signatures, is_sign
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Iterator, Sequence
 
+    from ledger.format.entry import Entry
     from ledger.format.keyring import Keyring
     from ledger.format.pem import VerifyingKey
     from ledger.stores.base import Store
@@ -446,6 +448,14 @@ class LogReader:
             f"{leaf.title_number} version {leaf.version} ({leaf.address}) is not in the log",
             hint="if it was appended just now, it will be there after the next 'ledger seal'",
         )
+
+    def has(self, entry: Entry, signed: SignedCheckpoint) -> bool:
+        """Whether a checkpoint covers an entry, which is proved."""
+        try:
+            self.receipt(leaf_of(entry), signed)
+        except NotFoundError:
+            return False
+        return True
 
     def recorded_receipt(self, leaf: Leaf, signed: SignedCheckpoint) -> Receipt | None:
         """The receipt of an entry, if its title's record says rightly where its leaf is.

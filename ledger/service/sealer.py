@@ -10,11 +10,9 @@ from threading import Event, Thread
 from typing import TYPE_CHECKING
 
 from ledger.errors import ConflictError, LedgerError
-from ledger.local.files import check_outside
 from ledger.log import Log
 from ledger.sealing.commit import check_signers
 from ledger.sealing.memory import MemoryFile
-from ledger.stores import FolderStore
 
 if TYPE_CHECKING:
     import os
@@ -95,8 +93,7 @@ class Sealer:
         check_signers(ledger.keyring, ledger.origin, self._signers)
         if self._log.reader.checkpoint(any_algorithm=True) is None:  # a seal adds what it lacks
             self._log.checkpoint()  # which says that there is none
-        if isinstance(ledger.store, FolderStore):
-            check_outside(self._memory, ledger.store.path)
+        ledger.store.check_outside(self._memory)
         if MemoryFile(self._memory).read() is None:
             raise ConflictError(
                 f"this sealer has no memory of the log ({self._memory}),"

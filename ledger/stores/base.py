@@ -8,6 +8,7 @@ from ledger.errors import InvalidError, StoreUnavailable
 from ledger.format.layout import KEY
 
 if TYPE_CHECKING:
+    import os
     from collections.abc import Callable, Iterable, Iterator
     from datetime import datetime
 
@@ -131,6 +132,10 @@ class Store(Protocol):
         The writer may have been stopped after the object became visible and before it became
         durable. If a store shows only what is durable, this does nothing.
         """
+        return
+
+    def check_outside(self, path: str | os.PathLike[str]) -> None:  # noqa: ARG002
+        """Raise InvalidError for a file that would be inside the store: only a folder has some."""
         return
 
     def check_writable(self) -> None:

@@ -31,7 +31,7 @@ from ledger.errors import (
     StoreUnavailable,
 )
 from ledger.format.layout import HEAD_NAME, check_deletable, check_key
-from ledger.local.files import FOLDER, Unnamed, close, make_folder, sync
+from ledger.local.files import FOLDER, Unnamed, check_outside, close, make_folder, sync
 from ledger.stores.base import Blob, Store, check_listing, is_listed
 
 if TYPE_CHECKING:
@@ -76,6 +76,10 @@ class FolderStore(Store):
 
     def __repr__(self) -> str:
         return f"FolderStore({self.path!r})"
+
+    def check_outside(self, path: str | os.PathLike[str]) -> None:
+        """Refuse a file inside: whoever writes here could change what watches over the store."""
+        check_outside(path, self.path)
 
     def get(self, key: str) -> Blob | None:
         """The object, or None if there is none."""

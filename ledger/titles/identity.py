@@ -12,6 +12,7 @@ from ledger.errors import (
     OriginNotPinned,
     PreconditionFailed,
     StoreUnavailable,
+    TrustError,
     UnsupportedFormatError,
 )
 from ledger.format import canonical, layout
@@ -28,6 +29,7 @@ __all__ = [
     "decode_identity",
     "encode_identity",
     "find_origin",
+    "other_ledger",
     "read_origin",
 ]
 
@@ -59,11 +61,11 @@ def decode_identity(data: bytes) -> str:
         ) from None
 
 
-def read_origin(store: Store) -> str:
+def read_origin(store: Store, expected: str | None = None) -> str:
     """Return what the store says its origin is: a claim, to be compared with a pin.
 
-    Raises StoreUnavailable if there is no ledger, UnsupportedFormatError for the unsigned store of
-    the original service.
+    Raises StoreUnavailable if there is no ledger, TrustError if it is not the one that was
+    ``expected``, UnsupportedFormatError for the unsigned store of the original service.
     """
     origin = find_origin(store)
     if origin is None:
@@ -71,7 +73,19 @@ def read_origin(store: Store) -> str:
             f"no ledger in {store.url}",
             hint="'ledger init' makes one; if one was there, see whether the disk is mounted",
         )
+    if expected is not None and origin != expected:
+        raise other_ledger(store, origin, expected)
     return origin
+
+
+def other_ledger(store: Store, found: str, expected: str) -> TrustError:
+    """The error of a store that says it holds another ledger."""
+    return TrustError(
+        f"{store.url} holds the ledger {found}, not {expected}",
+        hint="somebody put another ledger in its place, or the address is wrong",
+        reason="wrong-ledger",
+        object_key=layout.LEDGER_KEY,
+    )
 
 
 def find_origin(store: Store) -> str | None:

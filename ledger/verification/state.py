@@ -14,8 +14,7 @@ from ledger.errors import ConflictError, StoreUnavailable
 from ledger.format import layout, times
 from ledger.format.ordered import join
 from ledger.format.report import Finding
-from ledger.local.files import NewFile, as_path, check_name, check_outside, lock_file
-from ledger.stores import FolderStore
+from ledger.local.files import NewFile, as_path, check_name, lock_file
 from ledger.titles.trust_files import accepted_by
 from ledger.verification.state_file import (
     RememberedTitle,
@@ -264,8 +263,7 @@ def _lock(path: Path) -> IO[bytes]:
 
 def open_state(path: str | os.PathLike[str], history: History, now: datetime) -> VerificationState:
     """Open the state of a ledger's verifications; refuse one inside the store that it watches."""
-    if isinstance(history.store, FolderStore):
-        check_outside(path, history.store.path)
+    history.store.check_outside(path)
     return VerificationState(path, history.origin, history.keyring, now)
 
 
