@@ -158,10 +158,6 @@ def _hush() -> None:
 
 
 def _complain(message: str, hint: str) -> None:
-    from cli.terminal.text import printable  # noqa: PLC0415
+    from cli.terminal.text import complain  # noqa: PLC0415
 
-    with suppress(OSError):
-        sys.stderr.write(f"ledger: error: {printable(message)}\n")
-        if hint:
-            sys.stderr.write(f"ledger: hint: {printable(hint)}\n")
-        sys.stderr.flush()
+    complain(message, hint)

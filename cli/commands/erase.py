@@ -9,6 +9,7 @@ import typer
 
 from cli.edits import apply_removals, apply_settings
 from cli.options import (
+    ClampOption,
     ConnectionsOption,
     DebugOption,
     JsonOption,
@@ -68,9 +69,7 @@ def erase(
         bool,
         typer.Option("--lost", help="Erase a text that is gone, and of which there is no copy."),
     ] = False,
-    clamp_time: Annotated[
-        bool, typer.Option("--clamp-time", help="Even if this clock is far behind the head's time.")
-    ] = False,
+    clamp_time: ClampOption = False,
     store: StoreOption = None,
     key: KeyOption = None,
     connections: ConnectionsOption = None,

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import re
-import sys
 from functools import partial
 from typing import TYPE_CHECKING, Annotated, Any, NamedTuple
 
@@ -12,6 +11,7 @@ import typer
 from cli.config import load_config
 from cli.edits import apply_settings
 from cli.options import (
+    ClampOption,
     ConnectionsOption,
     DebugOption,
     JobsOption,
@@ -31,7 +31,7 @@ from cli.terminal.output import (
     print_json,
     signer_name,
 )
-from cli.terminal.text import printable
+from cli.terminal.text import complain, printable
 from ledger import LedgerError, OutcomeUnknown, StoreError
 from ledger.format.layout import check_title_number
 from ledger.format.standing import stand_json
@@ -110,9 +110,7 @@ def settle(
         bool,
         typer.Option("--lost", help="Go on if the newest text is gone, and there is no copy."),
     ] = False,
-    clamp_time: Annotated[
-        bool, typer.Option("--clamp-time", help="Even if this clock is far behind the head's time.")
-    ] = False,
+    clamp_time: ClampOption = False,
     store: StoreOption = None,
     key: KeyOption = None,
     connections: ConnectionsOption = None,
@@ -148,7 +146,7 @@ def settle(
                 reference=reference,
                 message=message,
                 author=load_config().author(author),
-                change=partial(_change, settings) if settings else None,
+                change=partial(apply_settings, settings=settings) if settings else None,
                 lost=lost,
                 clamp_time=clamp_time,
             )
@@ -183,14 +181,10 @@ def _append_all(
                 raise
             except LedgerError as error:
                 code = code or error.exit_code
-                _complain(title_number, error)
+                complain(f"{title_number} is not settled: {error}", error.hint)
             else:
                 _print_done(done, shown)
     return code
-
-
-def _change(settings: list[str], document: dict[str, Any]) -> dict[str, Any]:
-    return apply_settings(document, settings)
 
 
 def _read_answers(confirm: list[str], void: list[str]) -> _Answers:
@@ -331,10 +325,3 @@ def _print_done(done: Appended, shown: _Shown) -> None:
             f"{entry.title_number} version {entry.version} is {entry.address}:"
             f" {'; '.join(said)}{already}"
         )
-
-
-def _complain(title_number: str, error: LedgerError) -> None:
-    """Say that one title could not be settled; the others go on."""
-    sys.stderr.write(f"ledger: error: {title_number} is not settled: {printable(str(error))}\n")
-    if error.hint:
-        sys.stderr.write(f"ledger: hint: {printable(error.hint)}\n")

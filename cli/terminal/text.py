@@ -13,7 +13,7 @@ import unicodedata
 from contextlib import suppress
 from typing import Any
 
-__all__ = ["hush", "isolated", "json_text", "printable"]
+__all__ = ["complain", "hush", "isolated", "json_text", "printable"]
 
 HIDDEN = {"Cc", "Cf", "Cs", "Co", "Cn", "Zl", "Zp"}
 """The Unicode categories to show as escapes."""
@@ -30,6 +30,15 @@ def printable(text: str) -> str:
         char.encode("unicode_escape").decode() if unicodedata.category(char) in HIDDEN else char
         for char in text
     )
+
+
+def complain(message: str, hint: str = "") -> None:
+    """Print an error to stderr, and what to do about it."""
+    with suppress(OSError):  # nobody reads it; the exit code says it as well
+        sys.stderr.write(f"ledger: error: {printable(message)}\n")
+        if hint:
+            sys.stderr.write(f"ledger: hint: {printable(hint)}\n")
+        sys.stderr.flush()
 
 
 def isolated(text: str) -> str:
