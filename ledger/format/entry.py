@@ -425,8 +425,8 @@ class Entry(msgspec.Struct, frozen=True, gc=False):
         text_bytes = _encode_text(text, spelled or canonical.encode(document))
         members = _Payload(
             confirms=tuple(confirms),
-            effective_at=times.spell(effective_at),
-            effective_until=times.spell(effective_until),
+            effective_at=_spell_bound("effective_at", effective_at),
+            effective_until=_spell_bound("effective_until", effective_until),
             erases=tuple(erases),
             key=signer.public_key.key_id,
             kind=kind,
@@ -833,6 +833,13 @@ def _check_bounds(members: _Payload) -> None:
         begins = begins or times.parse_bound(members.recorded_at)
         if not begins.is_before(ends):
             raise InvalidError("the member effective_until is not later than the beginning")
+
+
+def _spell_bound(name: str, bound: Question | None) -> str | None:
+    try:
+        return times.spell(bound)
+    except InvalidError as error:
+        raise InvalidError(f"the member {name} is {error}", hint=error.hint) from None
 
 
 def _bound(name: str, text: object) -> Bound | None:
