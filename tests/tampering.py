@@ -22,7 +22,6 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 
 import pytest
 
-import ledger.ledger as ledger_module
 from ledger import Keyring, Ledger, Log, PrivateKey, Report
 from ledger.format.canonical import encode
 from ledger.format.entry import address_of, short_form
@@ -207,14 +206,14 @@ def verify_title_in_threads(world: World) -> Report:
     """Entries are checked in chunks, of one here, on several threads, ahead of the judgement."""
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(parallel, "CHUNK", 1)
-        patch.setattr(ledger_module, "cores", lambda: 3)
+        patch.setattr(parallel, "cores", lambda: 3)
         return world.open().verify(TITLE, expect=world.pin)
 
 
 def verify_all_in_threads(world: World) -> Report:
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(parallel, "CHUNK", 2)
-        patch.setattr(ledger_module, "cores", lambda: 3)
+        patch.setattr(parallel, "cores", lambda: 3)
         return world.open().verify_all()
 
 

@@ -195,7 +195,7 @@ def https(folder: Path) -> Iterator[str]:
     cert, key = folder / "cert.pem", folder / "key.pem"
     command = "openssl req -x509 -newkey ed25519 -nodes -days 1 -subj /CN=localhost"
     names = ["-addext", "subjectAltName=DNS:localhost", "-keyout", str(key), "-out", str(cert)]
-    subprocess.run([*command.split(), *names], check=True, capture_output=True)
+    subprocess.run([*command.split(), *names], check=True, capture_output=True, timeout=60)
     (folder / "www").mkdir()
     (folder / "www" / "ledger.json").write_bytes(IDENTITY)
     context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
