@@ -9,7 +9,6 @@ from __future__ import annotations
 import errno
 import gc
 import os
-import re
 import sys
 from contextlib import suppress
 from typing import TextIO
@@ -22,9 +21,6 @@ INTERRUPTED = 130
 
 COMPLETE = "_LEDGER_COMPLETE"
 """The variable that a shell sets to ask for completions."""
-
-NUMBER = re.compile(r"Input should be a valid integer.*", re.DOTALL)
-"""How typer's library for values says that a word is no number."""
 
 OUTPUT_ERRORS = {errno.ENOSPC, errno.EIO, errno.EDQUOT, errno.EFBIG, errno.EBADF}
 
@@ -124,7 +120,8 @@ def _fail_usage(error: Exception, arguments: list[str]) -> int:
     plain = getattr(error, "param", None) is None
     message: str = error.message if plain and hasattr(error, "message") else ""
     message = message or getattr(error, "format_message", error.__str__)()
-    message = NUMBER.sub("expected a whole number", message)
+    what, said, _ = message.partition("Input should be a valid integer")
+    message = f"{what}expected a whole number" if said else message
     context = getattr(error, "ctx", None)
     if message.startswith("Usage:"):  # no command was given, so typer answers with the help
         sys.stderr.write(message + "\n")

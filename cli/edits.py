@@ -12,7 +12,7 @@ from typing import Any
 import typer
 
 from ledger import InvalidError, MalformedError
-from ledger.format.canonical import decode, encode
+from ledger.format.canonical import decode
 
 __all__ = ["apply_edits", "apply_removals", "apply_settings"]
 
@@ -34,8 +34,7 @@ def apply_edits(
         _merge(document, patch)
     apply_settings(document, settings or [])
     for name in removals or []:
-        before = encode(document)
-        if encode(apply_removals(document, [name])) == before:
+        if not _take_out(document, name):
             raise InvalidError(f"--unset {name!a:.80}: there is no such place in the document")
     return document
 
@@ -70,15 +69,21 @@ def apply_settings(document: dict[str, Any], settings: list[str]) -> dict[str, A
 def apply_removals(document: dict[str, Any], names: list[str]) -> dict[str, Any]:
     """Take members out of a document in place, if they are there, and return it."""
     for name in names:
-        *parents, last = _path(name, "--unset")
-        target: Any = document
-        try:
-            for part in parents:
-                target = target[_index(part)] if isinstance(target, list) else target[part]
-            del target[_index(last) if isinstance(target, list) else last]
-        except (LookupError, ValueError, TypeError):
-            continue  # as it is to be
+        _take_out(document, name)
     return document
+
+
+def _take_out(document: dict[str, Any], name: str) -> bool:
+    """Take out what is at a place, and tell whether there was anything."""
+    *parents, last = _path(name, "--unset")
+    target: Any = document
+    try:
+        for part in parents:
+            target = target[_index(part)] if isinstance(target, list) else target[part]
+        del target[_index(last) if isinstance(target, list) else last]
+    except (LookupError, ValueError, TypeError):
+        return False
+    return True
 
 
 def _path(name: str, option: str) -> list[str]:

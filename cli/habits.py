@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import re
-
 __all__ = ["SYNONYMS", "as_meant"]
 
 SYNONYMS = {
@@ -31,10 +29,8 @@ SYNONYMS = {
 }
 """What other programs call a command, and its name here."""
 
-BEFORE = re.compile(r"--json|-q|--quiet|--debug|--store(=.*)?", re.DOTALL)
-"""The options of every command; they may come before its name, too."""
-
-COUNT = re.compile(r"-[0-9]+")
+BEFORE = {"--json", "-q", "--quiet", "--debug", "--store"}
+"""The options of every command, which may also come before its name."""
 
 
 def as_meant(arguments: list[str]) -> list[str]:
@@ -45,7 +41,7 @@ def as_meant(arguments: list[str]) -> list[str]:
     """
     early: list[str] = []
     rest = list(arguments)
-    while rest and BEFORE.fullmatch(rest[0]):
+    while rest and (rest[0] in BEFORE or rest[0].startswith("--store=")):
         taken = 2 if rest[0] == "--store" else 1
         early += rest[:taken]
         rest = rest[taken:]
@@ -57,5 +53,9 @@ def as_meant(arguments: list[str]) -> list[str]:
     if command in {"help", "-h"}:
         return [*words, "--help"]
     if command in {"log", "titles", "changes"}:
-        words = [f"-n{word[1:]}" if COUNT.fullmatch(word) else word for word in words]
+        words = [f"-n{word[1:]}" if _is_count(word) else word for word in words]
     return [command, *early, *words]
+
+
+def _is_count(word: str) -> bool:
+    return word[:1] == "-" and word[1:].isascii() and word[1:].isdigit()
