@@ -20,7 +20,7 @@ from ledger.errors import InvalidError
 from ledger.format import canonical
 
 if TYPE_CHECKING:
-    from collections.abc import Hashable, Iterator, Sequence
+    from collections.abc import Callable, Hashable, Iterator
 
     from ledger.format.canonical import JSONValue
 
@@ -109,7 +109,8 @@ def _changes(old: JSONValue, new: JSONValue, was: Path, now: Path) -> Iterator[C
             value = old.get(name, ABSENT), new.get(name, ABSENT)
             yield from _changes(*value, (*was, name), (*now, name))
     elif type(old) is list and type(new) is list:
-        yield from _list_changes(old, new, was, now)
+        if not same(old, new):
+            yield from _list_changes(old, new, was, now)
     elif not same(old, new):
         yield _change(old, new, was, now)
 
@@ -158,10 +159,13 @@ def match_items(old: list[JSONValue], new: list[JSONValue]) -> Matched:
     ]
     old_of = {j: i for i, j in kept}
     there = set(old_of.values())
-    for old_keys, new_keys in (before, after), (list(map(_id, old)), list(map(_id, new))):
+    for old_key, new_key in (
+        (before.__getitem__, after.__getitem__),
+        (lambda i: _id(old[i]), lambda j: _id(new[j])),
+    ):
         gone = [i for gap, _ in gaps for i in gap if i not in there]
         come = [j for _, gap in gaps for j in gap if j not in old_of]
-        old_of |= _equal(gone, come, old_keys, new_keys)
+        old_of |= _equal(gone, come, old_key, new_key)
         there = set(old_of.values())
     for gap_old, gap_new in gaps:
         gone = [i for i in gap_old if i not in there]
@@ -213,15 +217,19 @@ def _kept(old: list[bytes], new: list[bytes]) -> list[tuple[int, int]]:
 
 
 def _equal(
-    gone: list[int], come: list[int], old: Sequence[bytes | None], new: Sequence[bytes | None]
+    gone: list[int],
+    come: list[int],
+    old_key: Callable[[int], bytes | None],
+    new_key: Callable[[int], bytes | None],
 ) -> Iterator[tuple[int, int]]:
     """Yield the pairs, new and old, of those with equal keys; None is no key."""
     places: defaultdict[bytes | None, deque[int]] = defaultdict(deque)
     for i in gone:
-        places[old[i]].append(i)
+        places[old_key(i)].append(i)
     for j in come:
-        if new[j] is not None and places[new[j]]:
-            yield j, places[new[j]].popleft()
+        key = new_key(j)
+        if key is not None and places[key]:
+            yield j, places[key].popleft()
 
 
 def _id(item: JSONValue) -> bytes | None:
