@@ -205,14 +205,14 @@ class _Text:
         """The line of the next character."""
 
     def next(self) -> str:
-        """Return the next character that is no space, which is then the next; "" at the end."""
+        """Skip spaces, and return the character after them without taking it; "" at the end."""
         while True:
             self._move(SPACES.match(self._text, self._at).end())  # type: ignore[union-attr]
             if self._at < len(self._text) or not self._more():
                 return self._text[self._at : self._at + 1]
 
     def skip(self, sign: str) -> None:
-        """Pass over this character, which has to be the next that is no space."""
+        """Take this character, which has to be the next one after any spaces."""
         found = self.next()
         if found != sign:
             what = "the file ends" if not found else f"{found!a} is"

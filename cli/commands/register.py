@@ -197,7 +197,7 @@ def registration(
 
 
 def _unlogged(ledger: Ledger, found: Registration) -> tuple[Entry, ...] | None:
-    """Return the entries that the log lacks; None: there is no log, or no key of it is known."""
+    """Return the entries that the log lacks; None without a log, or without a key of it."""
     from ledger import Log  # noqa: PLC0415 -- slow to load
 
     try:
