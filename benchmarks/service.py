@@ -22,14 +22,7 @@ from typing import TYPE_CHECKING
 import httpx
 from fastapi import FastAPI, Request  # FastAPI looks for Request among this module's names
 
-from benchmarks.harness import (
-    Case,
-    Claim,
-    NeedsTool,
-    claims_table,
-    take_turns,
-    times_table,
-)
+from benchmarks.harness import Case, Claim, NeedsTool, claims_table, take_turns, times_table
 from cli.serve.access import listen
 from ledger.format import canonical
 from ledger.stores import MemoryStore, open_store

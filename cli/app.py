@@ -13,8 +13,6 @@ import sys
 from contextlib import suppress
 from typing import TextIO
 
-__all__ = ["main", "run"]
-
 OUTPUT_FAILED = 74
 UNEXPECTED = 70
 INTERRUPTED = 130

@@ -8,15 +8,13 @@ import typer
 
 from cli.batch.outcomes import Shown, said_of
 from cli.terminal.changes import change_lines
-from cli.terminal.output import change_json, entry_json, entry_lines, note, print_json
-from ledger import Guards
-from ledger.format.diff import changes
+from cli.terminal.output import entry_lines, note, print_json
+from ledger import Appended, Draft, Entry, Guards, Ledger
+from ledger.format.diff import change_json, changes
+from ledger.format.entry import entry_json
 
 if TYPE_CHECKING:
-    from ledger import Appended, Draft, Entry, Ledger
     from ledger.titles.draft import Anything
-
-__all__ = ["register"]
 
 
 def register(

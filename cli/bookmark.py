@@ -8,16 +8,12 @@ from typing import IO, TYPE_CHECKING
 
 import msgspec
 
-from ledger import ConflictError, MalformedError, StoreError, TrustError
+from ledger import ConflictError, Ledger, MalformedError, StoreError, TrustError
 from ledger.errors import StoreUnavailable
 from ledger.local.files import lock_file, read_own, write_file
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
-
-    from ledger import Ledger
-
-__all__ = ["Bookmark", "BookmarkFile"]
 
 FORMAT = 1
 MOST = 1 << 20

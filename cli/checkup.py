@@ -16,7 +16,7 @@ from typing import TYPE_CHECKING, Any, Literal
 from cli.keys import is_missing, memory_place, shown_key
 from cli.session import check_place, count_registrars
 from cli.terminal.output import counted
-from ledger import Ledger, LedgerError, NotFoundError
+from ledger import Keyring, Ledger, LedgerError, NotFoundError, Signer, Store
 from ledger.errors import OutcomeUnknown, StoreDenied, StoreUnavailable
 from ledger.format.layout import LEDGER_KEY
 from ledger.format.signing import is_encrypted, sign_with
@@ -31,11 +31,8 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
 
     from cli.config import Config
-    from ledger import Keyring, Signer, Store
     from ledger.format.pem import OwnKey
     from ledger.format.report import Severity
-
-__all__ = ["Check", "Examination", "Outcome"]
 
 Outcome = Literal["ok", "warning", "unchecked", "problem"]
 

@@ -25,6 +25,7 @@ from ledger import (
     Keyring,
     MalformedError,
     NotFoundError,
+    Signer,
     TrustError,
     open_signer,
     open_signers,
@@ -37,12 +38,9 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Mapping
     from zoneinfo import ZoneInfo
 
-    from ledger import Signer
     from ledger.format.canonical import JSONValue
     from ledger.format.keyring import Role
     from ledger.format.pem import OwnKey
-
-__all__ = ["KEYS", "Config", "KeyFor", "load_config", "make_own_folder"]
 
 DEFAULT_STORE = "ledger-data"
 PROJECT_FILE = "ledger.toml"

@@ -11,13 +11,10 @@ from cli.session import in_steps
 from cli.terminal.output import counted, finding_lines, print_json
 from cli.terminal.progress import heeding, verifying
 from cli.terminal.text import printable
-from ledger import Ledger
+from ledger import Finding, Ledger, Pulled, Report, Store
 
 if TYPE_CHECKING:
     from cli.config import Config
-    from ledger import Finding, Pulled, Report, Store
-
-__all__ = ["bring"]
 
 NOT_FINISHED = 3
 """The exit code if texts are left that should be erased."""

@@ -14,8 +14,6 @@ import typer
 from ledger import InvalidError, MalformedError
 from ledger.format.canonical import decode
 
-__all__ = ["apply_edits", "apply_removals", "apply_settings"]
-
 INDEX = re.compile(r"0|[1-9][0-9]{0,8}")
 BAD_ESCAPE = re.compile(r"~(?![01])")
 

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-__all__ = ["SYNONYMS", "as_meant"]
-
 SYNONYMS = {
     "add": "append",
     "annotate": "blame",

@@ -11,21 +11,15 @@ from typing import TYPE_CHECKING, NamedTuple
 
 from cli.config import load_config
 from cli.terminal.output import counted, counting, note
-from ledger import Log
+from ledger import Entry, Ledger, Log
 from ledger.errors import IntegrityError, NotFoundError, OriginNotPinned
-from ledger.format.standing import STANDS
-from ledger.index import Index
+from ledger.format.standing import STANDS, Judged
+from ledger.index import Coverage, Index, Listed
 from ledger.local.parallel import in_chunks
 from ledger.sealing.pending import pending_titles
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Iterator
-
-    from ledger import Entry, Ledger
-    from ledger.format.standing import Judged
-    from ledger.index import Coverage, Listed
-
-__all__ = ["SOURCES", "Asked", "note_coverage", "read_all"]
 
 SOURCES = ("log", "index", "titles")
 """What the entries may be found by."""

@@ -18,8 +18,6 @@ if TYPE_CHECKING:
     from collections.abc import Iterator
     from io import BufferedReader
 
-__all__ = ["cannot_read", "check_own_document", "read_document", "read_input", "spooled"]
-
 
 def read_input(file: str | Path, most: int = -1) -> bytes:
     """Read a file, or its first ``most`` bytes; raises NotFoundError."""

@@ -7,7 +7,7 @@ import re
 from pathlib import Path
 from typing import TYPE_CHECKING, TypeVar
 
-from cli.config import KEYS, make_own_folder
+from cli.config import KEYS, Config, KeyFor, make_own_folder
 from ledger.errors import KeyUnavailable
 from ledger.local.files import write_file
 from ledger.signers import key_file
@@ -15,26 +15,11 @@ from ledger.signers import key_file
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable
 
-    from cli.config import Config, KeyFor
     from ledger import Signer
     from ledger.format.pem import OwnKey, VerifyingKey
     from ledger.tlog import WitnessKey
 
 T = TypeVar("T")
-
-__all__ = [
-    "is_missing",
-    "load_witness",
-    "log_signers",
-    "memory_file",
-    "memory_place",
-    "new_name_file",
-    "own_key",
-    "own_keys",
-    "reread",
-    "shown_key",
-    "write_witness",
-]
 
 
 def own_key(config: Config, flag: str | None = None) -> Signer:

@@ -13,41 +13,6 @@ from ledger import LedgerError
 from ledger.format.entry import KINDS
 from ledger.stores import MAX_CONNECTIONS
 
-__all__ = [
-    "AsDocumentOption",
-    "AuthorOption",
-    "BeginsOption",
-    "ClampOption",
-    "ConnectionsOption",
-    "DebugOption",
-    "DryRunOption",
-    "EffectiveOption",
-    "EndsOption",
-    "ExpectOption",
-    "JobsOption",
-    "JsonOption",
-    "KeyOption",
-    "KindOption",
-    "MessageOption",
-    "OriginOption",
-    "QuietOption",
-    "RecordedOption",
-    "ReferenceOption",
-    "ReportOption",
-    "RevisionArgument",
-    "SchemaOption",
-    "StoreOption",
-    "SupersedeOption",
-    "TitleArgument",
-    "TitlesArgument",
-    "TrustClockOption",
-    "VerboseOption",
-    "WordsOption",
-    "complete_revision",
-    "complete_title",
-    "parse_duration",
-]
-
 MOST = 200
 """Completions offered at most."""
 

@@ -6,16 +6,12 @@ import sys
 from contextlib import contextmanager
 from typing import TYPE_CHECKING
 
-from ledger import LedgerError
+from ledger import Entry, Ledger, LedgerError
 from ledger.local.files import NewFile
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
     from pathlib import Path
-
-    from ledger import Entry, Ledger
-
-__all__ = ["NotLoggedError", "waiting"]
 
 PATIENCE = 60.0
 """Seconds."""

@@ -8,14 +8,14 @@ from contextlib import contextmanager, suppress
 from dataclasses import replace
 from datetime import UTC, datetime
 from itertools import islice
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Self
 
 import typer
 
-from cli.terminal.output import print_json, report_json, report_lines, until_closed
+from cli.terminal.output import print_json, report_lines, until_closed
 from cli.terminal.progress import heeding, verifying
-from ledger import IntegrityError, LedgerError, Report, TrustError
-from ledger.format.report import finding_of
+from ledger import IntegrityError, Keyring, Ledger, LedgerError, Report, TrustError
+from ledger.format.report import finding_of, report_json
 from ledger.format.times import format_time
 from ledger.local.files import NewFile
 from ledger.local.parallel import cores
@@ -25,22 +25,8 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
     from concurrent.futures import Executor
     from pathlib import Path
-    from typing import Self
 
-    from ledger import Keyring, Ledger
     from ledger.verification.run import Verification
-
-__all__ = [
-    "Evidence",
-    "keys_of",
-    "note",
-    "note_ambiguity",
-    "print_report",
-    "processes_for",
-    "report_of",
-    "run_verification",
-    "was_interrupted",
-]
 
 EXIT_CODES = {"verified": 0, "unchecked": 3, "mismatch": 20, "tampered": 20}
 INTERRUPTED = 130

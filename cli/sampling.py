@@ -14,8 +14,6 @@ from ledger.format.layout import check_title_number, head_key
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator
 
-__all__ = ["Sample", "draw", "read_titles"]
-
 
 class Sample(NamedTuple):
     """Titles drawn from ``total`` titles, in order, and the seed that draws them again."""

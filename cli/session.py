@@ -9,34 +9,27 @@ from typing import TYPE_CHECKING
 
 import typer
 
-from cli.config import FOUND, load_config
+from cli.config import FOUND, Config, load_config
 from cli.keys import own_key
 from cli.terminal.output import note
-from ledger import Answer, Ledger, NotStanding, OutcomeUnknown, StoreError, TrustError
+from ledger import (
+    Answer,
+    Entry,
+    Keyring,
+    Ledger,
+    NotStanding,
+    OutcomeUnknown,
+    Stand,
+    StoreError,
+    TrustError,
+)
 from ledger.format.law import find_in_law
 from ledger.format.standing import STANDS
-from ledger.format.times import as_bound, parse_bound, parse_time
+from ledger.format.times import Bound, as_bound, parse_bound, parse_time
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
     from pathlib import Path
-
-    from cli.config import Config
-    from ledger import Entry, Keyring, Stand
-    from ledger.format.times import Bound
-
-__all__ = [
-    "check_place",
-    "count_registrars",
-    "find_base",
-    "find_entry",
-    "find_judged",
-    "find_title",
-    "in_steps",
-    "note_in_force",
-    "open_ledger",
-]
-
 
 PREFIX = re.compile(r"(?=[0-9]*[a-f])(?P<prefix>[0-9a-f]{4,64})(?P<back>[~^0-9]*)")
 """An address, or how one begins, and how far to go back from it."""

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Annotated, BinaryIO
 import typer
 
 from cli.inputs import cannot_read
-from ledger import LedgerError, MalformedError, accept
+from ledger import Keyring, LedgerError, MalformedError, accept
 from ledger.errors import OriginNotPinned
 from ledger.format.layout import MAX_TRUST_FILE, TRUST, trust_key
 from ledger.local.files import reading
@@ -17,10 +17,6 @@ from ledger.offline import bundle_origin, bundle_trust
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
-
-    from ledger import Keyring
-
-__all__ = ["TrustOption", "accept_bundle", "accept_copies"]
 
 TrustOption = Annotated[
     list[Path] | None,

@@ -13,45 +13,24 @@ from cli.inputs import read_input
 from cli.terminal.text import printable
 from cli.witnesses import read_checkpoint
 from ledger import InvalidError, LedgerError, MalformedError, NotFoundError, TrustError
-from ledger.format.keyring import ALGORITHMS
+from ledger.format.keyring import ALGORITHMS, Root
 from ledger.format.layout import is_address
-from ledger.format.pem import read_public_keys
+from ledger.format.pem import VerifyingKey, read_public_keys
 from ledger.sealing.ceremony import Ceremony
 from ledger.titles.identity import check_pinned, read_origin
 from ledger.titles.trust_files import trust_objects
-from ledger.tlog import open_checkpoint
+from ledger.tlog import Checkpoint, open_checkpoint
 from ledger.trust import Holder, TrustFile, TrustKey
 from ledger.trust.accept import Signatures
 from ledger.trust.changes import find_key
-from ledger.trust.explain import explain, trust_json
+from ledger.trust.explain import explain
 from ledger.trust.proposal import MAX_BYTES, Proposal
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Sequence
 
-    from ledger.format.keyring import Root
-    from ledger.format.pem import VerifyingKey
     from ledger.stores import Store
-    from ledger.tlog import Checkpoint
     from ledger.trust.file import TrustRole
-
-__all__ = [
-    "check_pin",
-    "describe",
-    "file_of",
-    "find_file",
-    "find_key_id",
-    "open_ceremony",
-    "open_place",
-    "read_holder",
-    "read_keys",
-    "read_position",
-    "read_proposal",
-    "read_seen",
-    "read_trust_file",
-    "read_trust_key",
-    "trust_json",
-]
 
 
 def open_place(store: str | None) -> tuple[Store, str]:

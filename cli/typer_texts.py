@@ -12,8 +12,6 @@ from typing import TYPE_CHECKING, Any
 if TYPE_CHECKING:
     from collections.abc import Callable
 
-__all__ = ["keep_texts"]
-
 
 def keep_texts(command: Any) -> None:
     """Let a command and its subcommands take strings as they are."""

@@ -3,14 +3,14 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
 from cli.config import load_config
 from cli.inputs import read_input
 from cli.terminal.text import printable
-from ledger import LedgerError, MalformedError, Report
+from ledger import Keyring, Ledger, LedgerError, MalformedError, Report
 from ledger.errors import OriginNotPinned
 from ledger.format.layout import LOG_CHECKPOINT
 from ledger.format.report import finding_of
@@ -19,20 +19,8 @@ from ledger.format.times import format_time
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping
     from datetime import datetime
-    from typing import Any
 
-    from ledger import Keyring, Ledger
     from ledger.tlog import WitnessPolicy
-
-__all__ = [
-    "WitnessOption",
-    "address_by",
-    "cosigned_json",
-    "cosigned_lines",
-    "judge_published",
-    "read_checkpoint",
-    "read_policy",
-]
 
 MAX_BYTES = 1_000_001
 """One more than a policy or a checkpoint can have."""

@@ -9,7 +9,7 @@ from datetime import UTC, datetime, timedelta
 from functools import cache
 from itertools import islice
 from types import MappingProxyType, NoneType
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, NoReturn, Self
 
 from ledger.errors import InvalidError, KeyUnavailable, LedgerError, TrustError
 from ledger.format import layout
@@ -17,15 +17,15 @@ from ledger.format.entry import KINDS, STATUSES, Entry, as_address
 from ledger.format.given import check_given
 from ledger.format.keyring import Keyring, check_keyring
 from ledger.format.law import is_future, recorded_within
-from ledger.format.report import Report, finding_of
-from ledger.format.standing import FALLEN
-from ledger.format.times import format_time
-from ledger.local.files import reading, writing
+from ledger.format.report import Finding, Report, finding_of
+from ledger.format.standing import FALLEN, Stand
+from ledger.format.times import Question, format_time
+from ledger.local.files import Named, reading, writing
 from ledger.sealing.positions import LogPositions
-from ledger.stores import EXPECTED, open_store
+from ledger.stores import EXPECTED, Store, open_store
 from ledger.stores.base import ClosedStore
-from ledger.titles.draft import ANY, Anything, Draft, Guards
-from ledger.titles.history import History
+from ledger.titles.draft import ANY, Anything, Appended, Draft, Guards
+from ledger.titles.history import Answer, History
 from ledger.titles.identity import (
     check_pinned,
     create_identity,
@@ -37,7 +37,6 @@ from ledger.titles.identity import (
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
     from concurrent.futures import Executor
-    from typing import NoReturn, Self
 
     from ledger.bundles.copying import Pulled
     from ledger.bundles.importing import Imported
@@ -45,24 +44,15 @@ if TYPE_CHECKING:
     from ledger.format.canonical import JSONValue
     from ledger.format.diff import Change
     from ledger.format.keys import Signer
-    from ledger.format.report import Finding
-    from ledger.format.standing import Stand
-    from ledger.format.times import Question
-    from ledger.local.files import Named
     from ledger.packs.writer import Packed
     from ledger.registrations.registration import Registration
     from ledger.sealing.reader import LogReader
-    from ledger.stores import Store
     from ledger.titles.append import Pen
     from ledger.titles.batch import Outcome
-    from ledger.titles.draft import Appended
     from ledger.titles.erase import Edit, Erasure
-    from ledger.titles.history import Answer
     from ledger.titles.settle import Fallen
     from ledger.tlog.objects import Leaf
     from ledger.verification.run import Verification
-
-__all__ = ["Ledger"]
 
 
 def _now() -> datetime:

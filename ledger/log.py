@@ -18,28 +18,24 @@ import time
 from itertools import islice
 from typing import TYPE_CHECKING, NamedTuple
 
-from ledger.errors import (
-    InvalidError,
-    LedgerError,
-    NotFoundError,
-    OriginNotPinned,
-)
+from ledger.errors import InvalidError, LedgerError, NotFoundError, OriginNotPinned
 from ledger.format import layout
 from ledger.format.keyring import TRUST_THE_LOG
 from ledger.format.report import Finding, finding_of
 from ledger.format.times import CLOCK_SKEW, parse_time
 from ledger.local.parallel import cores
 from ledger.sealing.cosign import add_cosignatures
-from ledger.sealing.feed import read_changes
-from ledger.sealing.pending import pending_titles
+from ledger.sealing.feed import LoggedChange, read_changes
+from ledger.sealing.pending import Moved, pending_titles
 from ledger.sealing.reader import LogReader
 from ledger.sealing.seal import Sealed, seal
-from ledger.tlog.checkpoint import cosign
+from ledger.tlog.checkpoint import Checkpoint, SignedCheckpoint, WitnessKey, cosign
 from ledger.tlog.note import add_signatures
 from ledger.tlog.objects import Leaf, decode_leaf, leaf_of
-from ledger.verification.by_log import MAX_DELAY, LogAudit
+from ledger.verification.by_log import LogAudit
 from ledger.verification.replay import check_kept, last_logged
 from ledger.verification.run import Verification
+from ledger.verification.trust import MAX_DELAY
 
 if TYPE_CHECKING:
     import os
@@ -50,14 +46,9 @@ if TYPE_CHECKING:
     from ledger.format.entry import Entry
     from ledger.format.keys import AnySigner
     from ledger.ledger import Ledger
-    from ledger.sealing.feed import LoggedChange
-    from ledger.sealing.pending import Moved
     from ledger.sealing.witnesses import Witnesses
-    from ledger.tlog.checkpoint import Checkpoint, SignedCheckpoint, WitnessKey
     from ledger.tlog.policy import WitnessPolicy
     from ledger.tlog.receipt import Receipt
-
-__all__ = ["Log", "Pending"]
 
 FIRST_PAUSE = 0.1
 LONGEST_PAUSE = 2.0

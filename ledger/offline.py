@@ -7,28 +7,19 @@ from datetime import UTC, datetime
 from typing import TYPE_CHECKING, NamedTuple
 
 from ledger.bundles import verifying
-from ledger.errors import (
-    IntegrityError,
-    MalformedError,
-    NotFoundError,
-    NotProven,
-    OriginNotPinned,
-)
+from ledger.errors import IntegrityError, MalformedError, NotFoundError, NotProven, OriginNotPinned
 from ledger.format import layout
 from ledger.format.bundle import BundleReader
 from ledger.format.entry import Entry, as_address
-from ledger.format.keyring import TRUST_THE_LOG, check_keyring, check_origin
-from ledger.format.report import Finding
+from ledger.format.keyring import TRUST_THE_LOG, Keyring, check_keyring, check_origin
+from ledger.format.report import Finding, Report
 from ledger.format.standing import Positions
-from ledger.local.files import reading
+from ledger.local.files import Named, reading
 from ledger.titles.trust_files import accept, accepted_by
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable
 
-    from ledger.format.keyring import Keyring
-    from ledger.format.report import Report
-    from ledger.local.files import Named
     from ledger.tlog.checkpoint import SignedCheckpoint, WitnessKey
     from ledger.tlog.receipt import Receipt
     from ledger.trust.chain import Trust

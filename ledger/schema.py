@@ -28,8 +28,6 @@ if TYPE_CHECKING:
     from referencing import Resource
     from referencing._core import Resolver
 
-__all__ = ["Fault", "Schema"]
-
 DIALECT = "https://json-schema.org/draft/2020-12/schema"
 
 SCHEMAS = {
@@ -108,9 +106,7 @@ class Schema:
         self._name = name
         try:
             import jsonschema  # noqa: PLC0415 -- an extra, and slow to load
-            from jsonschema_specifications import (  # type: ignore[import-untyped]  # noqa: PLC0415
-                REGISTRY,
-            )
+            from jsonschema_specifications import REGISTRY  # type: ignore[import-untyped]  # noqa: PLC0415
             from referencing.jsonschema import DRAFT202012  # noqa: PLC0415
         except ImportError:
             raise InvalidError(

@@ -8,14 +8,7 @@ from typing import TYPE_CHECKING
 import pytest
 
 from ledger.stores import FolderStore, MemoryStore
-from ledger.testing import (
-    ORIGIN,
-    FixedClock,
-    StoreContract,
-    keyring_for,
-    memory_ledger,
-    signer,
-)
+from ledger.testing import ORIGIN, FixedClock, StoreContract, keyring_for, memory_ledger, signer
 
 if TYPE_CHECKING:
     from ledger import Ledger

@@ -27,7 +27,7 @@ from cli.batch.records import (
 )
 from cli.inputs import check_own_document
 from ledger import ANY, Draft, InvalidError, MalformedError, NotFoundError
-from ledger.format.canonical import MAX_DEPTH, encode
+from ledger.format.canonical import MAX_DEPTH, JSONValue, encode
 from ledger.format.entry import KINDS
 from ledger.format.layout import check_address, check_title_number
 from ledger.titles.batch import check_draft
@@ -36,9 +36,6 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
 
     from cli.batch.rows import Columns
-    from ledger.format.canonical import JSONValue
-
-__all__ = ["BadLine", "Lines"]
 
 DEFAULTS: dict[str, Any] = {
     "reference": "",

@@ -10,16 +10,13 @@ from typing import TYPE_CHECKING, Any
 from cli.terminal.output import print_json
 from cli.terminal.progress import Countdown
 from cli.terminal.text import hush, printable
-from ledger import StoreError, TrustError
+from ledger import Draft, LedgerError, StoreError, TrustError
 from ledger.errors import Skipped
 
 if TYPE_CHECKING:
     from cli.batch.records import Place
-    from ledger import Draft, LedgerError
     from ledger.titles.batch import Outcome
     from ledger.titles.draft import Appended
-
-__all__ = ["Shown", "Tally", "complain", "said_of"]
 
 HOPELESS = 100
 """Give up after this many failures in a row that are due to the store or the key."""

@@ -18,21 +18,6 @@ from ledger.format.entry import MAX_BYTES
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
 
-__all__ = [
-    "BEGINNING",
-    "FILE",
-    "LONGEST",
-    "EncodingError",
-    "Place",
-    "Record",
-    "bounded_lines",
-    "check_encoding",
-    "find_reader",
-    "looks_like_json",
-    "text_of",
-    "too_large",
-]
-
 LONGEST = MAX_BYTES * 8
 """The longest record, in bytes. Written wastefully, an entry can need that many."""
 

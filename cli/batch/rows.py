@@ -23,8 +23,6 @@ from ledger.format.layout import is_title_number
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
-__all__ = ["Columns", "read_rows"]
-
 VALUES = {
     "text": "a text",
     "int": "an integer, such as 185000",

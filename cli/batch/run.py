@@ -15,21 +15,17 @@ import typer
 
 from cli.batch.lines import Lines
 from cli.batch.outcomes import Shown, Tally, complain
-from cli.batch.records import FILE
+from cli.batch.records import FILE, Place
 from cli.inputs import spooled
 from cli.terminal.output import counted, print_json
 from cli.terminal.progress import Countdown, stopped_by
-from ledger import InvalidError, MalformedError
+from ledger import Draft, Guards, InvalidError, Ledger, MalformedError
 from ledger.local.files import reading
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Generator, Iterator
 
-    from cli.batch.records import Place
-    from ledger import Draft, Guards, Ledger
     from ledger.titles.batch import Outcome
-
-__all__ = ["Shown", "append_batch", "open_lines"]
 
 SHOWN = 20
 """How many bad lines to name."""

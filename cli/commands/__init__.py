@@ -12,8 +12,6 @@ from ledger import __version__
 if TYPE_CHECKING:
     from collections.abc import Callable
 
-__all__ = ["COMMANDS", "KEY_COMMANDS", "TRUST_COMMANDS", "make_app"]
-
 COMMANDS = {
     "init": "init:init",
     "append": "append:append",

@@ -36,20 +36,15 @@ from cli.options import (
 )
 from cli.receipts import waiting
 from cli.session import find_base, open_ledger
-from ledger import ANY, IntegrityError, NotFoundError
+from ledger import ANY, Entry, IntegrityError, Ledger, NotFoundError
 from ledger.errors import StoreUnavailable
 from ledger.format.entry import CLOSED, KINDS, OPEN
 from ledger.format.layout import check_title_number, is_address
 from ledger.titles.append import check_new
-from ledger.titles.draft import Draft, Guards
+from ledger.titles.draft import Anything, Draft, Guards
 
 if TYPE_CHECKING:
     from cli.batch.rows import Columns
-    from ledger import Entry, Ledger
-    from ledger.titles.draft import Anything
-
-__all__ = ["append"]
-
 
 TitleArgument = Annotated[
     str | None, typer.Argument(metavar="TITLE", help="A title number, such as TN1234567.")

@@ -41,18 +41,15 @@ from cli.terminal.output import counted, working
 from cli.terminal.progress import heeding
 from cli.trust_copies import TrustOption, accept_bundle
 from cli.witnesses import WitnessOption, read_policy
-from ledger import Log, audit_bundle
+from ledger import Log, Report, audit_bundle
 from ledger.format.report import Tally
 from ledger.local.files import NewFile, reading
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
 
-    from ledger import Report
     from ledger.tlog import WitnessPolicy
     from ledger.verification.run import Verification
-
-__all__ = ["audit"]
 
 
 @dataclass(frozen=True)

@@ -8,15 +8,14 @@ import typer
 
 from cli.options import DebugOption, JsonOption, QuietOption, StoreOption, TitleArgument
 from cli.session import find_title, open_ledger
-from cli.terminal.output import cut, entry_json, pager, print_json, signer_name, style
+from cli.terminal.output import cut, pager, print_json, signer_name, style
 from cli.terminal.text import isolated, json_text, printable
+from ledger.format.entry import entry_json
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
     from ledger import Blame, Keyring
-
-__all__ = ["blame"]
 
 LONG = 40
 """Characters of a reference, at most: it is a column."""

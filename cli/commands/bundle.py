@@ -12,8 +12,6 @@ from cli.session import open_ledger
 from cli.terminal.output import print_json, working
 from cli.terminal.text import printable
 
-__all__ = ["strip"]
-
 
 def strip(
     old: Annotated[Path, typer.Argument(metavar="OLD", help="A bundle from before.")],

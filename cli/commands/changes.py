@@ -26,7 +26,7 @@ from cli.session import open_ledger
 from cli.terminal.output import note, print_json, stand_mark, style
 from cli.terminal.progress import HEED, stopped_by
 from cli.terminal.text import json_text, printable
-from ledger import LedgerError, Log
+from ledger import Entry, Ledger, LedgerError, Log, LoggedChange
 from ledger.errors import StoreUnavailable
 from ledger.format import layout
 from ledger.format.entry import KINDS, OPEN
@@ -36,10 +36,6 @@ from ledger.tlog.objects import Leaf, OtherLeaf
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
     from threading import Event
-
-    from ledger import Entry, Ledger, LoggedChange
-
-__all__ = ["changes"]
 
 EVERY = "5s"
 

@@ -12,14 +12,7 @@ from cli.config import load_config
 from cli.inputs import read_input
 from cli.options import DebugOption, JsonOption, OriginOption, QuietOption, VerboseOption
 from cli.reports import EXIT_CODES, note_ambiguity
-from cli.terminal.output import (
-    counted,
-    not_checked_lines,
-    print_json,
-    report_json,
-    report_lines,
-    style,
-)
+from cli.terminal.output import counted, not_checked_lines, print_json, report_lines, style
 from cli.trust_copies import TrustOption, accept_copies
 from cli.witnesses import WitnessOption, read_policy
 from ledger import (
@@ -36,18 +29,13 @@ from ledger import (
 )
 from ledger.errors import NotProven, OriginNotPinned
 from ledger.format.entry import MAX_BYTES
-from ledger.format.report import finding_of
-from ledger.offline import ENTRY, RECEIPT
-from ledger.tlog import parse_log_key
+from ledger.format.report import finding_of, report_json
+from ledger.offline import ENTRY, RECEIPT, Proven
+from ledger.tlog import NoteKey, WitnessPolicy, parse_log_key
 from ledger.tlog.policy import NONE
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
-
-    from ledger.offline import Proven
-    from ledger.tlog import NoteKey, WitnessPolicy
-
-__all__ = ["check"]
 
 FORKS = (
     "whether others were shown the same log: no witness's word is asked for;"

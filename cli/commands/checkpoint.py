@@ -13,21 +13,13 @@ from cli.options import ConnectionsOption, DebugOption, JsonOption, QuietOption,
 from cli.reports import EXIT_CODES
 from cli.session import open_ledger
 from cli.terminal.output import finding_lines, print_json, whole_output
-from cli.witnesses import (
-    WitnessOption,
-    cosigned_json,
-    cosigned_lines,
-    read_checkpoint,
-    read_policy,
-)
+from cli.witnesses import WitnessOption, cosigned_json, cosigned_lines, read_checkpoint, read_policy
 from ledger import Log, Report
 from ledger.format.report import finding_json
 from ledger.tlog.note import encode_base64
 
 if TYPE_CHECKING:
     from ledger.tlog import SignedCheckpoint, WitnessPolicy
-
-__all__ = ["checkpoint"]
 
 VERIFIED = "verified: signed by the log's key, and its newest tiles lead to it"
 

@@ -3,25 +3,18 @@
 from __future__ import annotations
 
 import shlex
-from typing import TYPE_CHECKING, Annotated
+from typing import Annotated
 
 import typer
 
-from cli.config import load_config
+from cli.config import Config, load_config
 from cli.copies import bring
 from cli.options import ConnectionsOption, DebugOption, JsonOption, OriginOption, QuietOption
 from cli.terminal.text import printable
 from cli.trust_files import check_pin, find_file, read_keys
-from ledger import TrustError
-from ledger.format.keyring import Root
+from ledger import Store, TrustError
+from ledger.format.keyring import Role, Root
 from ledger.titles.identity import read_origin
-
-if TYPE_CHECKING:
-    from cli.config import Config
-    from ledger import Store
-    from ledger.format.keyring import Role
-
-__all__ = ["clone"]
 
 
 def clone(

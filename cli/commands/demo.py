@@ -16,8 +16,6 @@ from cli.options import DebugOption, JsonOption, QuietOption
 from cli.terminal.output import print_json, style
 from ledger import InvalidError, Keyring, Ledger
 
-__all__ = ["demo"]
-
 TITLE = "TN1234567"
 TAMPERED = 20
 

@@ -17,11 +17,10 @@ from cli.options import (
 )
 from cli.session import open_ledger
 from cli.terminal.changes import change_lines
-from cli.terminal.output import change_json, pager, print_json, until_closed
+from cli.terminal.output import pager, print_json, until_closed
 from cli.terminal.text import printable
 from ledger import Erased
-
-__all__ = ["diff"]
+from ledger.format.diff import change_json
 
 DIFFERENT = 1
 

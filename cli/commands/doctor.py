@@ -2,20 +2,15 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Annotated
+from typing import Annotated
 
 import typer
 
-from cli.checkup import Examination, as_json
+from cli.checkup import Check, Examination, as_json
 from cli.config import load_config
 from cli.options import DebugOption, JsonOption, KeyOption, QuietOption, StoreOption
 from cli.terminal.output import print_json, style, working
 from cli.terminal.text import printable
-
-if TYPE_CHECKING:
-    from cli.checkup import Check
-
-__all__ = ["doctor"]
 
 COLOURS = {
     "ok": typer.colors.GREEN,

@@ -36,16 +36,12 @@ from cli.options import (
 )
 from cli.session import find_base, open_ledger
 from cli.terminal.output import document_lines
-from ledger import Draft, InvalidError, LedgerError
+from ledger import Draft, Entry, InvalidError, LedgerError
 from ledger.format.canonical import encode
 from ledger.format.entry import KINDS
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
-
-    from ledger import Entry
-
-__all__ = ["edit", "revert"]
 
 
 def edit(

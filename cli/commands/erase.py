@@ -27,8 +27,6 @@ if TYPE_CHECKING:
 
     from ledger import Erasure
 
-__all__ = ["erase"]
-
 UNFINISHED = 3
 
 HERE_ONLY = (

@@ -28,8 +28,6 @@ from ledger.local.files import writing
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
-__all__ = ["export", "new_file"]
-
 
 def export(
     file: Annotated[str, typer.Argument(metavar="FILE", help="The new bundle; - is stdout.")],

@@ -28,8 +28,6 @@ if TYPE_CHECKING:
 
     from ledger.index import Coverage, Found, Index
 
-__all__ = ["find"]
-
 CHECKED = 100
 """Titles whose heads are read at once."""
 

@@ -23,8 +23,6 @@ from cli.terminal.progress import heeding, verifying
 from ledger import Ledger, Report
 from ledger.format.report import Tally
 
-__all__ = ["fsck"]
-
 
 def fsck(
     *,

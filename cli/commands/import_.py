@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import sys
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, BinaryIO
+from typing import Annotated, BinaryIO
 
 import typer
 
@@ -14,16 +14,11 @@ from cli.options import ConnectionsOption, DebugOption, JsonOption, QuietOption,
 from cli.session import in_steps, open_ledger
 from cli.terminal.output import counted, print_json, working
 from cli.terminal.text import printable
-from ledger import Ledger, TrustError
+from ledger import Keyring, Ledger, Store, TrustError
 from ledger.format.layout import LEDGER_KEY, trust_key
 from ledger.local.files import reading
 from ledger.offline import bundle_origin
 from ledger.titles.identity import find_origin
-
-if TYPE_CHECKING:
-    from ledger import Keyring, Store
-
-__all__ = ["import_"]
 
 UNFINISHED = 3
 

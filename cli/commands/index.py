@@ -22,8 +22,6 @@ from cli.reports import print_report, processes_for
 from cli.session import open_ledger
 from cli.terminal.progress import heeding, verifying
 
-__all__ = ["index"]
-
 
 def index(
     file: Annotated[

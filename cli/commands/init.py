@@ -6,27 +6,21 @@ import getpass
 import re
 import shlex
 import sys
-from typing import TYPE_CHECKING, Annotated
+from typing import Annotated
 
 import typer
 
-from cli.config import FOUND, load_config, make_own_folder
+from cli.config import FOUND, Config, load_config, make_own_folder
 from cli.keys import own_key
 from cli.options import DebugOption, JsonOption, KeyOption, QuietOption, StoreOption
 from cli.terminal.output import print_json
 from cli.terminal.text import printable
-from ledger import InvalidError, Ledger, LedgerError, create_key
+from ledger import InvalidError, Keyring, Ledger, LedgerError, Signer, Store, create_key
 from ledger.errors import LedgerExists
 from ledger.format.keyring import check_origin
 from ledger.signers import key_file
 from ledger.stores import open_store
 from ledger.titles.identity import find_origin
-
-if TYPE_CHECKING:
-    from cli.config import Config
-    from ledger import Keyring, Signer, Store
-
-__all__ = ["init"]
 
 
 def init(

@@ -9,28 +9,22 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from cli.config import KEYS, load_config, make_own_folder
+from cli.config import KEYS, Config, KeyFor, load_config, make_own_folder
 from cli.inputs import read_input
 from cli.keys import load_witness, new_name_file, own_key, own_keys, write_witness
 from cli.options import DebugOption, JsonOption, KeyOption, QuietOption
 from cli.terminal.output import print_json
 from cli.terminal.text import printable
-from ledger import InvalidError, MalformedError, TrustError, create_key, create_keys
-from ledger.format.keyring import ROLES, check_origin
-from ledger.format.pem import read_public_keys
+from ledger import InvalidError, Keyring, MalformedError, TrustError, create_key, create_keys
+from ledger.format.keyring import ROLES, Role, check_origin
+from ledger.format.pem import VerifyingKey, read_public_keys
 from ledger.signers import key_file
 from ledger.tlog import log_key, witness_key
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
 
-    from cli.config import Config, KeyFor
-    from ledger import Keyring
-    from ledger.format.keyring import Role
     from ledger.format.mldsa import ParameterSet
-    from ledger.format.pem import VerifyingKey
-
-__all__ = ["generate", "list_", "show", "trust", "untrust"]
 
 REGISTRAR: Role = "registrar"
 LOG: Role = "log"

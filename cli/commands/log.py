@@ -21,31 +21,18 @@ from cli.options import (
 from cli.session import find_title, note_in_force, open_ledger
 from cli.terminal.changes import change_lines
 from cli.terminal.formats import check_format, format_entry
-from cli.terminal.output import (
-    change_json,
-    cut,
-    entry_json,
-    entry_lines,
-    pager,
-    print_json,
-    signer_name,
-    stand_mark,
-    stand_members,
-    style,
-)
+from cli.terminal.output import cut, entry_lines, pager, print_json, signer_name, stand_mark, style
 from cli.terminal.text import printable
-from ledger import Erased
-from ledger.format.diff import changes
-from ledger.format.entry import CLOSED
+from ledger import Change, Entry, Erased, Ledger
+from ledger.format.diff import change_json, changes
+from ledger.format.entry import CLOSED, entry_json
+from ledger.format.standing import stand_members
 from ledger.format.times import as_bound, format_time
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator
 
-    from ledger import Change, Entry, Ledger
-    from ledger.titles.history import Judged
-
-__all__ = ["log"]
+    from ledger.format.standing import Judged
 
 Step: TypeAlias = "tuple[Judged, Entry | None]"
 """An entry, with how it stands, and its parent, to show what changed."""

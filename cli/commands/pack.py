@@ -9,13 +9,12 @@ import typer
 from cli.options import ConnectionsOption, DebugOption, JsonOption, QuietOption, StoreOption
 from cli.reports import EXIT_CODES
 from cli.session import in_steps, open_ledger
-from cli.terminal.output import counted, counting, finding_json, finding_lines, print_json
+from cli.terminal.output import counted, counting, finding_lines, print_json
 from ledger import Report
+from ledger.format.report import finding_json
 
 if TYPE_CHECKING:
     from ledger.packs.writer import Packed
-
-__all__ = ["pack"]
 
 
 def pack(

@@ -20,14 +20,11 @@ from cli.options import (
 from cli.session import find_title, open_ledger
 from cli.terminal.output import print_json, whole_output
 from cli.terminal.text import printable
-from ledger import Log
+from ledger import Entry, Log
 from ledger.local.files import write_file
 
 if TYPE_CHECKING:
-    from ledger import Entry
     from ledger.tlog import Receipt
-
-__all__ = ["prove"]
 
 
 def prove(

@@ -12,8 +12,6 @@ from cli.options import ConnectionsOption, DebugOption, JsonOption, QuietOption,
 from ledger import InvalidError
 from ledger.titles.identity import read_origin
 
-__all__ = ["pull"]
-
 
 def pull(
     source: Annotated[

@@ -15,10 +15,9 @@ from cli.options import (
     TitleArgument,
 )
 from cli.session import open_ledger
-from cli.terminal.output import entry_json, print_json
+from cli.terminal.output import print_json
+from ledger.format.entry import entry_json
 from ledger.format.layout import check_address
-
-__all__ = ["recover"]
 
 
 def recover(

@@ -26,18 +26,15 @@ from cli.options import (
     TrustClockOption,
 )
 from cli.session import in_steps, open_ledger
-from cli.terminal.output import counted, entry_json, note, pager, print_json, stand_mark
+from cli.terminal.output import counted, note, pager, print_json, stand_mark
 from cli.terminal.text import printable
-from ledger import Guards, NotFoundError
+from ledger import Appended, Draft, Entry, Guards, Ledger, NotFoundError, Registration
 from ledger.errors import OriginNotPinned, RegistrationIncomplete
+from ledger.format.entry import entry_json
 from ledger.registrations.registration import registration_json, role_of, spell_parts
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
-
-    from ledger import Appended, Draft, Entry, Ledger, Registration
-
-__all__ = ["register", "registration"]
 
 ReferenceArgument = Annotated[
     str, typer.Argument(metavar="REFERENCE", help="The application or case number.")

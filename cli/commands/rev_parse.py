@@ -15,8 +15,6 @@ from cli.options import (
 from cli.session import find_title, open_ledger
 from cli.terminal.output import print_json
 
-__all__ = ["rev_parse"]
-
 
 def rev_parse(
     title_number: TitleArgument,

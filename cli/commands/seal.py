@@ -20,16 +20,14 @@ from cli.options import (
 )
 from cli.reports import EXIT_CODES
 from cli.session import check_place, in_steps, open_ledger
-from cli.terminal.output import counted, finding_json, finding_lines, print_json, working
+from cli.terminal.output import counted, finding_lines, print_json, working
 from cli.witnesses import cosigned_json, cosigned_lines, read_policy
-from ledger import Log
+from ledger import Log, Report
+from ledger.format.report import finding_json
 from ledger.tlog.note import encode_base64
 
 if TYPE_CHECKING:
-    from ledger import Report
     from ledger.sealing.seal import Sealed
-
-__all__ = ["seal"]
 
 
 def seal(

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from cli.config import load_config
+from cli.config import Config, load_config
 from cli.keys import is_missing, log_signers, memory_file, own_key, reread
 from cli.options import (
     DebugOption,
@@ -40,10 +40,7 @@ from ledger.format.entry import MAX_BYTES
 if TYPE_CHECKING:
     from socket import socket
 
-    from cli.config import Config
     from ledger.service import Sealer
-
-__all__ = ["serve"]
 
 NEEDED = ("fastapi", "uvicorn", "h11", "jinja2", "prometheus_client")
 

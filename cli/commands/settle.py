@@ -22,26 +22,25 @@ from cli.options import (
 )
 from cli.reports import EXIT_CODES, processes_for
 from cli.session import in_steps, open_ledger
-from cli.terminal.output import (
-    counted,
-    counting,
-    entry_json,
-    finding_json,
-    finding_lines,
-    print_json,
-    signer_name,
-)
+from cli.terminal.output import counted, counting, finding_lines, print_json, signer_name
 from cli.terminal.text import complain, printable
-from ledger import LedgerError, OutcomeUnknown, StoreError
+from ledger import (
+    Appended,
+    Fallen,
+    Keyring,
+    Ledger,
+    LedgerError,
+    OutcomeUnknown,
+    Report,
+    StoreError,
+)
+from ledger.format.entry import entry_json
 from ledger.format.layout import check_title_number
+from ledger.format.report import finding_json
 from ledger.format.standing import stand_json
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
-
-    from ledger import Appended, Fallen, Keyring, Ledger, Report
-
-__all__ = ["settle"]
 
 UNSETTLED = 3
 ALL = "all"

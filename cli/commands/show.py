@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Annotated
+from typing import Annotated
 
 import typer
 
@@ -17,25 +17,11 @@ from cli.options import (
     TitleArgument,
 )
 from cli.session import find_entry, find_judged, note_in_force, open_ledger
-from cli.terminal.output import (
-    document_lines,
-    entry_json,
-    entry_lines,
-    note,
-    pager,
-    print_json,
-    stand_members,
-    whole_output,
-)
-from ledger import LedgerError
-from ledger.format.entry import CLOSED
-from ledger.format.standing import stand_json
+from cli.terminal.output import document_lines, entry_lines, note, pager, print_json, whole_output
+from ledger import Entry, Ledger, LedgerError
+from ledger.format.entry import CLOSED, entry_json
+from ledger.format.standing import stand_json, stand_members
 from ledger.registrations.registration import role_of
-
-if TYPE_CHECKING:
-    from ledger import Entry, Ledger
-
-__all__ = ["cat", "show"]
 
 
 def show(

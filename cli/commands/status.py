@@ -5,28 +5,22 @@ from __future__ import annotations
 from contextlib import suppress
 from datetime import UTC, datetime
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any
+from typing import Annotated, Any
 
 import typer
 
-from cli.config import load_config
+from cli.config import Config, load_config
 from cli.keys import shown_key
 from cli.options import DebugOption, JsonOption, KeyOption, QuietOption, StoreOption
 from cli.session import check_place, count_registrars
 from cli.terminal.output import print_json
 from cli.terminal.text import printable
-from ledger import Ledger, LedgerError, NotFoundError, TrustError
+from ledger import Keyring, Ledger, LedgerError, NotFoundError, TrustError
 from ledger.format.layout import parse_entry_key
 from ledger.format.times import parse_time
 from ledger.stores import FolderStore
 from ledger.titles.trust_files import accepted_by
 from ledger.verification.trust import trust_findings
-
-if TYPE_CHECKING:
-    from cli.config import Config
-    from ledger import Keyring
-
-__all__ = ["status"]
 
 UNSAID = {"problem", "oldest_pending_seconds"}
 """Members that are for programs; people get the same in other words."""

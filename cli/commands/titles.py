@@ -22,8 +22,6 @@ if TYPE_CHECKING:
 
     from ledger import Ledger
 
-__all__ = ["titles"]
-
 LONG = 72
 """Characters of a message in a line, at most."""
 

@@ -15,7 +15,7 @@ from cli.config import load_config
 from cli.keys import own_keys
 from cli.options import DebugOption, JsonOption, QuietOption, StoreOption
 from cli.reports import EXIT_CODES
-from cli.terminal.output import counted, finding_json, finding_lines, note, print_json
+from cli.terminal.output import counted, finding_lines, note, print_json
 from cli.trust_files import (
     check_pin,
     describe,
@@ -30,11 +30,11 @@ from cli.trust_files import (
     read_seen,
     read_trust_file,
     read_trust_key,
-    trust_json,
 )
 from cli.witnesses import WitnessOption, read_policy
 from ledger import Finding, InvalidError, NotFoundError, Report, TrustError
-from ledger.format.keyring import Root
+from ledger.format.keyring import Keyring, Root
+from ledger.format.report import finding_json
 from ledger.format.signing import sign_with
 from ledger.local.files import write_file
 from ledger.sealing.ceremony import Ceremony, check_replacement
@@ -43,17 +43,14 @@ from ledger.tlog import open_checkpoint
 from ledger.tlog.policy import NONE
 from ledger.trust import HolderSignature, Revocation, TrustFile, TrustKey, assemble
 from ledger.trust.changes import TrustChanges
-from ledger.trust.file import log_keys_of
+from ledger.trust.explain import trust_json
+from ledger.trust.file import Holder, log_keys_of
 from ledger.trust.proposal import Proposal
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
 
-    from ledger.format.keyring import Keyring
     from ledger.sealing.impact import Stopped
-    from ledger.trust.file import Holder
-
-__all__ = ["init", "log", "pin", "propose", "publish", "show", "sign"]
 
 SHOWN = 20
 """How many entries that stop counting are named one by one."""

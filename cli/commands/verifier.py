@@ -7,8 +7,6 @@ from importlib.resources import files
 
 from cli.options import DebugOption, JsonOption, QuietOption
 
-__all__ = ["verifier"]
-
 
 def verifier(
     *,

@@ -51,9 +51,6 @@ from ledger.verification.walk import FROM_A_LISTING
 if TYPE_CHECKING:
     from ledger.tlog import WitnessPolicy
 
-__all__ = ["verify"]
-
-
 AS_LOGGED = "whether the titles are as the log has them: only its checkpoint was looked at"
 
 

@@ -16,15 +16,6 @@ if TYPE_CHECKING:
 
     from ledger.service import Token
 
-__all__ = [
-    "CannotServeError",
-    "check_proxies",
-    "hosts_to_answer_to",
-    "is_loopback",
-    "listen",
-    "read_tokens",
-]
-
 TOO_OPEN = 0o026
 """Mode bits of a file that everybody can read, or that others than the owner can write."""
 BACKLOG = 2048

@@ -8,8 +8,6 @@ from datetime import UTC, datetime
 from enum import StrEnum
 from typing import Any
 
-__all__ = ["LogFormat", "configure_log"]
-
 
 class LogFormat(StrEnum):
     """The format of the log."""

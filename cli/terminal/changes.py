@@ -15,8 +15,6 @@ if TYPE_CHECKING:
 
     from ledger import Change
 
-__all__ = ["change_lines"]
-
 LONG = 80
 """Of texts with more characters, only the part that differs is shown."""
 

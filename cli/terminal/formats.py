@@ -14,8 +14,6 @@ from ledger.format.entry import entry_json
 if TYPE_CHECKING:
     from ledger import Entry, Keyring, Stand
 
-__all__ = ["FIELDS", "LETTERS", "check_format", "format_entry"]
-
 LETTERS = {
     "H": "address",
     "h": "short",

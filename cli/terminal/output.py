@@ -13,42 +13,13 @@ import typer
 
 from cli.terminal.text import hush, isolated, json_text, printable
 from ledger.errors import LedgerError
-from ledger.format.diff import change_json
-from ledger.format.entry import KINDS, OPEN, entry_json
-from ledger.format.report import finding_json, report_json
-from ledger.format.standing import FALLEN, STANDS, stand_members
+from ledger.format.entry import KINDS, OPEN
+from ledger.format.standing import FALLEN, STANDS
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Iterator
 
     from ledger import Entry, Finding, Keyring, Report, Stand
-
-__all__ = [
-    "ERASED",
-    "OutputCutOffError",
-    "change_json",
-    "counted",
-    "counting",
-    "cut",
-    "document_lines",
-    "entry_json",
-    "entry_lines",
-    "finding_json",
-    "finding_lines",
-    "not_checked_lines",
-    "note",
-    "pager",
-    "print_json",
-    "report_json",
-    "report_lines",
-    "signer_name",
-    "stand_mark",
-    "stand_members",
-    "style",
-    "until_closed",
-    "whole_output",
-    "working",
-]
 
 SHORT = 16
 KEY_IN_MESSAGE = re.compile(r"\b([0-9a-f]{16})…")

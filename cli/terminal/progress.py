@@ -18,8 +18,6 @@ if TYPE_CHECKING:
 
     from ledger import Report
 
-__all__ = ["Countdown", "Meter", "heeding", "stopped_by", "verifying"]
-
 EVERY = 0.1
 """Seconds between two updates; drawing one for each title would take longer than verifying it."""
 

@@ -13,8 +13,6 @@ import unicodedata
 from contextlib import suppress
 from typing import Any
 
-__all__ = ["complain", "hush", "isolated", "json_text", "printable"]
-
 HIDDEN = {"Cc", "Cf", "Cs", "Co", "Cn", "Zl", "Zp"}
 """The Unicode categories to show as escapes."""
 

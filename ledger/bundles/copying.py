@@ -18,7 +18,7 @@ from contextlib import suppress
 from dataclasses import replace
 from itertools import count, islice
 from tempfile import TemporaryFile
-from typing import TYPE_CHECKING, NamedTuple
+from typing import TYPE_CHECKING, NamedTuple, Self
 
 from ledger.bundles.importing import Arrival, check_arrival, down_to, follow_files
 from ledger.errors import (
@@ -36,25 +36,21 @@ from ledger.format.entry import Entry, address_of
 from ledger.format.report import Finding, Report, finding_of
 from ledger.local.parallel import cores, in_chunks
 from ledger.titles.append import check_new, move_head, objects_of
-from ledger.titles.history import History, missing_entry
+from ledger.titles.history import Head, History, missing_entry
 from ledger.titles.identity import create_identity
 from ledger.titles.trust_files import accepted_by
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Iterator
     from datetime import datetime
-    from typing import Self
 
     from ledger.bundles.log_part import LogImport
     from ledger.sealing.reader import LogReader
     from ledger.stores.base import Blob
     from ledger.titles.erase import Erasure
-    from ledger.titles.history import Head
     from ledger.tlog.checkpoint import Checkpoint, SignedCheckpoint
     from ledger.verification.compare import LoggedVersions
     from ledger.verification.prefetch import Near
-
-__all__ = ["Pulled", "pull"]
 
 TITLES = 16
 """Titles in a task."""

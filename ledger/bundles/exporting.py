@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, BinaryIO
 
 from ledger.bundles.verifying import check_origins
 from ledger.errors import (
     ConflictError,
     Forked,
     IntegrityError,
+    LedgerError,
     TrustError,
     UnsupportedFormatError,
 )
@@ -20,13 +21,9 @@ from ledger.titles.identity import encode_identity
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Iterator, Mapping
-    from typing import BinaryIO
 
-    from ledger.errors import LedgerError
     from ledger.format.keyring import Keyring
     from ledger.titles.history import History
-
-__all__ = ["export", "heads_of"]
 
 
 def export(

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from contextlib import closing, contextmanager, suppress
 from dataclasses import replace
-from typing import TYPE_CHECKING, NamedTuple, Protocol
+from typing import TYPE_CHECKING, BinaryIO, NamedTuple, Protocol
 
 from ledger.bundles.verifying import NOT_STANDING, check_origins
 from ledger.errors import (
@@ -24,16 +24,10 @@ from ledger.errors import (
 from ledger.format import layout
 from ledger.format.bundle import BUNDLE_KEY, BundleReader
 from ledger.format.chain import verify_chain
-from ledger.format.entry import (
-    Entry,
-    address_of,
-    is_short,
-    short_form,
-    version_hint,
-)
+from ledger.format.entry import Entry, address_of, is_short, short_form, version_hint
 from ledger.stores.swap import update
 from ledger.titles.append import check_new, move_head, names_of
-from ledger.titles.history import missing_entry, not_standing
+from ledger.titles.history import Head, History, missing_entry, not_standing
 from ledger.titles.identity import create_identity
 from ledger.titles.trust_files import accept, accepted_by, trust_objects
 from ledger.verification.trust import trust_findings
@@ -41,24 +35,12 @@ from ledger.verification.trust import trust_findings
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Iterator, Mapping
     from datetime import datetime
-    from typing import BinaryIO
 
     from ledger.bundles.log_part import LogImport
     from ledger.bundles.trust_part import BundlePositions
     from ledger.format.report import Report
     from ledger.format.standing import FindPositions
     from ledger.titles.erase import Erasure
-    from ledger.titles.history import Head, History
-
-__all__ = [
-    "Arrival",
-    "Imported",
-    "Incoming",
-    "check_arrival",
-    "down_to",
-    "follow_files",
-    "import_bundle",
-]
 
 BATCH = 64
 """How many objects an import creates side by side."""

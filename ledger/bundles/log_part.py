@@ -25,7 +25,7 @@ from ledger.errors import (
     UnsupportedFormatError,
 )
 from ledger.format import layout
-from ledger.format.bundle import BUNDLE_KEY
+from ledger.format.bundle import BUNDLE_KEY, BundleReader, Header
 from ledger.format.entry import version_hint
 from ledger.format.ordered import join
 from ledger.format.report import Finding, Report, finding_of
@@ -62,20 +62,9 @@ if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator
     from datetime import datetime
 
-    from ledger.format.bundle import BundleReader, Header
     from ledger.format.keyring import Keyring
     from ledger.titles.history import History
     from ledger.tlog.checkpoint import Checkpoint, SignedCheckpoint
-
-__all__ = [
-    "Batch",
-    "LogImport",
-    "carried_report",
-    "check_carried",
-    "compare_chain",
-    "published_log",
-    "write_log",
-]
 
 MANY = 4096
 """Records of titles that are in memory at a time."""

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 from ledger.format import layout
 from ledger.sealing.reader import LogReader
 from ledger.titles.trust_files import accepted_by
-from ledger.tlog.objects import leaf_of
+from ledger.tlog.objects import Leaf, leaf_of
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator
@@ -15,9 +15,6 @@ if TYPE_CHECKING:
     from ledger.format.entry import Entry
     from ledger.titles.history import History
     from ledger.tlog.checkpoint import SignedCheckpoint
-    from ledger.tlog.objects import Leaf
-
-__all__ = ["Receipts"]
 
 
 class Receipts:

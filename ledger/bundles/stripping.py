@@ -3,31 +3,20 @@
 from __future__ import annotations
 
 from contextlib import closing
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, BinaryIO
 
 from ledger.bundles.verifying import NOT_STANDING, verify_bundle
 from ledger.errors import Forked, IntegrityError
 from ledger.format import layout
-from ledger.format.bundle import BUNDLE_KEY, BundleReader, write_bundle
-from ledger.format.entry import (
-    Entry,
-    address_of,
-    is_short,
-    parent_hint,
-    short_form,
-    version_hint,
-)
+from ledger.format.bundle import BUNDLE_KEY, BundleReader, Section, write_bundle
+from ledger.format.entry import Entry, address_of, is_short, parent_hint, short_form, version_hint
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
     from datetime import datetime
-    from typing import BinaryIO
 
     from ledger.bundles.trust_part import BundlePositions
-    from ledger.format.bundle import Section
     from ledger.titles.history import History
-
-__all__ = ["strip_bundle"]
 
 
 def strip_bundle(

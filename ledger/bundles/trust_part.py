@@ -9,7 +9,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from contextlib import suppress
 from itertools import islice
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, BinaryIO
 
 from ledger.errors import (
     IntegrityError,
@@ -20,33 +20,21 @@ from ledger.errors import (
     UnsupportedFormatError,
 )
 from ledger.format import layout
-from ledger.format.bundle import BundleReader, trust_members
-from ledger.format.standing import Positions
+from ledger.format.bundle import BundleReader, Section, trust_members
+from ledger.format.standing import FindPositions, Positions
 from ledger.titles.trust_files import accept, accepted_by, trust_objects
 from ledger.trust.file import TrustFile
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
-    from typing import BinaryIO
 
-    from ledger.format.bundle import Section
     from ledger.format.keyring import Keyring
-    from ledger.format.standing import FindPositions
     from ledger.sealing.index import SealedIndex
     from ledger.stores.base import Store
     from ledger.titles.history import History
     from ledger.tlog.checkpoint import SignedCheckpoint
     from ledger.trust.chain import Trust
 
-__all__ = [
-    "BundlePositions",
-    "bundle_keyring",
-    "check_trust",
-    "either",
-    "put_trust",
-    "strip_trust",
-    "with_trust",
-]
 
 # -- Out of a store ------------------------------------------------------------------------------
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from contextlib import closing
-from typing import TYPE_CHECKING, NamedTuple
+from typing import TYPE_CHECKING, BinaryIO, NamedTuple
 
 from ledger.errors import (
     IntegrityError,
@@ -16,7 +16,7 @@ from ledger.errors import (
 from ledger.format import layout
 from ledger.format.bundle import BUNDLE_KEY, BundleReader, Section
 from ledger.format.chain import NO_PIN, SeenPart, verify_chain
-from ledger.format.report import Finding, Report, Tally, finding_of
+from ledger.format.report import Finding, Report, Severity, Tally, finding_of
 from ledger.registrations.registration import spell_parts
 from ledger.titles.identity import check_pinned, decode_identity
 from ledger.verification.trust import trust_findings
@@ -24,14 +24,9 @@ from ledger.verification.trust import trust_findings
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Iterator
     from datetime import datetime
-    from typing import BinaryIO
 
     from ledger.bundles.trust_part import BundlePositions
     from ledger.format.keyring import Keyring
-    from ledger.format.report import Severity
-
-__all__ = ["NOT_STANDING", "check_origins", "verify_bundle"]
-
 
 NOT_STANDING = frozenset({"key-ended", "may-not-erase", "position-unknown"})
 """Findings of entries that are signed rightly, and may count or not: the walk goes on below."""
@@ -40,7 +35,6 @@ NO_LEAVES = (
     "which entries by keys that have an end do not count: only all leaves of the log show it; the"
     " bundle has receipts, which show what does (verify the store, or a bundle of all titles)"
 )
-
 
 NAMED = 3
 """How many registrations a note names."""

@@ -19,8 +19,6 @@ if TYPE_CHECKING:
     from ledger.format.canonical import JSONValue
     from ledger.format.entry import Entry
 
-__all__ = ["Blame", "blame"]
-
 Fields: TypeAlias = "dict[str | int, Fields] | str"
 """The fields yet to be found, shaped as the document that has them; each its pointer at last."""
 

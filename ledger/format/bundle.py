@@ -31,16 +31,6 @@ from ledger.format.keyring import check_origin
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator
 
-__all__ = [
-    "BUNDLE_KEY",
-    "MAX_TRUST_BYTES",
-    "BundleReader",
-    "Header",
-    "Section",
-    "trust_members",
-    "write_bundle",
-]
-
 BUNDLE_KEY = "bundle.json"
 FORMAT = 1
 WITH_LOG = 2

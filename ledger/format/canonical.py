@@ -35,18 +35,6 @@ from ledger.format.given import check_given
 if TYPE_CHECKING:
     from collections.abc import Iterable
 
-__all__ = [
-    "MAX_DEPTH",
-    "MAX_INTEGER",
-    "JSONValue",
-    "decode",
-    "encode",
-    "join",
-    "load",
-    "pointer",
-    "split",
-]
-
 JSONValue: TypeAlias = Any
 """None, bool, int, float, str, list of these, or dict of str to these."""
 

@@ -13,16 +13,11 @@ from collections.abc import Callable
 from enum import Enum
 from typing import TYPE_CHECKING, NamedTuple, TypeAlias
 
-from ledger.errors import (
-    IntegrityError,
-    LedgerError,
-    TrustError,
-    UnsupportedFormatError,
-)
+from ledger.errors import IntegrityError, LedgerError, TrustError, UnsupportedFormatError
 from ledger.format import layout, times
 from ledger.format.entry import Entry, address_of, parent_hint
 from ledger.format.report import Finding, Report, finding_of
-from ledger.format.standing import Standing
+from ledger.format.standing import FindPositions, Stand, Standing
 from ledger.format.standing import find_positions as know_none
 
 if TYPE_CHECKING:
@@ -30,9 +25,6 @@ if TYPE_CHECKING:
     from datetime import datetime
 
     from ledger.format.keyring import Keyring
-    from ledger.format.standing import FindPositions, Stand
-
-__all__ = ["NO_PIN", "ReadEntry", "SeenPart", "check_link", "verify_chain"]
 
 ReadEntry = Callable[[str], bytes | None]
 """Reads the bytes at an address of the title, or None if there are none. It may raise."""

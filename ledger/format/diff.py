@@ -24,8 +24,6 @@ if TYPE_CHECKING:
 
     from ledger.format.canonical import JSONValue
 
-__all__ = ["ABSENT", "Absent", "Change", "change_json", "changes", "match_items", "same"]
-
 
 class Absent(Enum):
     """The type of ``ABSENT``, which means no value; null is a value."""

@@ -6,8 +6,6 @@ another (https://github.com/secure-systems-lab/dsse/blob/v1.0.2/protocol.md).
 
 from __future__ import annotations
 
-__all__ = ["pre_authentication"]
-
 
 def pre_authentication(payload_type: bytes, payload: bytes) -> bytes:
     """The bytes to sign for a payload of this type (DSSE v1)."""

@@ -33,38 +33,14 @@ from ledger.errors import (
 from ledger.format import canonical, layout, times
 from ledger.format.dsse import pre_authentication
 from ledger.format.given import check_given
-from ledger.format.keyring import check_origin
+from ledger.format.keyring import Keyring, check_origin
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
     from ledger.format.canonical import JSONValue
-    from ledger.format.keyring import Keyring
     from ledger.format.keys import Signer
     from ledger.format.times import Bound, Question
-
-__all__ = [
-    "CLOSED",
-    "KINDS",
-    "MAX_BYTES",
-    "OPEN",
-    "PAYLOAD_TYPE",
-    "STATUSES",
-    "Entry",
-    "address_of",
-    "as_address",
-    "check_document",
-    "check_reference",
-    "digest",
-    "entry_json",
-    "erases_hint",
-    "holds_text",
-    "is_short",
-    "parent_hint",
-    "short_form",
-    "signed_bytes",
-    "version_hint",
-]
 
 MAX_BYTES = 1 << 20
 """The largest stored object, in bytes."""

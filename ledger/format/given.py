@@ -6,8 +6,6 @@ from collections.abc import Iterable
 
 from ledger.errors import InvalidError
 
-__all__ = ["check_given", "check_versions"]
-
 
 def check_given(value: object, kinds: type | tuple[type, ...], expected: str) -> None:
     """Raise InvalidError, with what is expected, for a value of another type."""

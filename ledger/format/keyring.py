@@ -21,24 +21,11 @@ from typing import TYPE_CHECKING, Literal, NamedTuple, get_args
 from ledger.errors import InvalidError, MalformedError, NotFoundError, UnsupportedFormatError
 from ledger.format import canonical, layout
 from ledger.format.given import check_given
-from ledger.format.pem import read_public_key
-from ledger.format.standing import judge_without_trust
+from ledger.format.pem import VerifyingKey, read_public_key
+from ledger.format.standing import FindPositions, Judge, judge_without_trust
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator
-
-    from ledger.format.pem import VerifyingKey
-    from ledger.format.standing import FindPositions, Judge
-
-__all__ = [
-    "TRUST_THE_LOG",
-    "Keyring",
-    "Role",
-    "Root",
-    "TrustedKey",
-    "check_keyring",
-    "check_origin",
-]
 
 Role = Literal["registrar", "log", "witness"]
 TRUST_THE_LOG = (

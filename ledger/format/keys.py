@@ -20,18 +20,6 @@ from nacl._sodium import ffi, lib  # type: ignore[import-not-found]
 from ledger.errors import LibraryUnsafe, MalformedError
 from ledger.format.given import check_given
 
-__all__ = [
-    "AnyPublicKey",
-    "AnySigner",
-    "PublicKey",
-    "Signer",
-    "check_library",
-    "kind_of",
-    "label_of",
-    "load_public",
-    "read_ed25519",
-]
-
 SPKI_PREFIX = bytes.fromhex("302a300506032b6570032100")
 """What precedes the 32 bytes of an Ed25519 key in a SubjectPublicKeyInfo (RFC 8410, section 4)."""
 

@@ -20,22 +20,6 @@ if TYPE_CHECKING:
     from ledger.format.entry import Entry
     from ledger.format.times import Bound, Question
 
-__all__ = [
-    "Correction",
-    "Turn",
-    "corrections",
-    "covers",
-    "find_in_law",
-    "in_law",
-    "is_future",
-    "is_known",
-    "place",
-    "recorded_within",
-    "restated",
-    "turns",
-]
-
-
 Each = TypeVar("Each")
 
 

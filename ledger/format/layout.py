@@ -30,48 +30,6 @@ from typing import NamedTuple
 from ledger.errors import InvalidError
 from ledger.format.given import check_given
 
-__all__ = [
-    "HEAD_NAME",
-    "LEDGER_KEY",
-    "LOG",
-    "LOG_CHECKPOINT",
-    "LOG_STATE",
-    "MAX_TRUST_FILE",
-    "PACKS",
-    "PENDING",
-    "PROBE",
-    "REFERENCES",
-    "STAGING",
-    "TRUST",
-    "PackName",
-    "ReferenceName",
-    "check_address",
-    "check_deletable",
-    "check_key",
-    "check_title_number",
-    "check_version",
-    "entry_key",
-    "head_key",
-    "is_address",
-    "is_title_number",
-    "pack_key",
-    "parse_entry_key",
-    "parse_pack_key",
-    "parse_pending_key",
-    "parse_receipt_key",
-    "parse_reference_key",
-    "parse_trust_key",
-    "pending_key",
-    "pending_prefix",
-    "receipt_key",
-    "reference_key",
-    "reference_prefix",
-    "sealed_key",
-    "staging_key",
-    "tile_key",
-    "trust_key",
-]
-
 LEDGER_KEY = "ledger.json"
 HEAD_NAME = "head.json"
 PENDING = "_pending/"

@@ -21,8 +21,6 @@ from cryptography.hazmat.primitives.serialization import Encoding, PrivateFormat
 from ledger.errors import MalformedError
 from ledger.format.signing import encryption
 
-__all__ = ["SIGNATURE_BYTES", "MLDSAPrivateKey", "MLDSAPublicKey", "ParameterSet"]
-
 ParameterSet: TypeAlias = Literal["ML-DSA-44", "ML-DSA-65"]
 """Which of the parameter sets of FIPS 204, section 4."""
 

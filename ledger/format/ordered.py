@@ -13,8 +13,6 @@ from ledger.errors import IntegrityError
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator
 
-__all__ = ["in_order", "join", "sort_key"]
-
 A = TypeVar("A")
 B = TypeVar("B")
 

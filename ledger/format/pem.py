@@ -18,15 +18,6 @@ if TYPE_CHECKING:
     from ledger.format.mldsa import MLDSAPrivateKey, MLDSAPublicKey
     from ledger.format.signing import PrivateKey
 
-__all__ = [
-    "OwnKey",
-    "VerifyingKey",
-    "encode_private_keys",
-    "read_private_keys",
-    "read_public_key",
-    "read_public_keys",
-]
-
 VerifyingKey: TypeAlias = "PublicKey | MLDSAPublicKey"
 """A public key of an algorithm that this version can verify with."""
 

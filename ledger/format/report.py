@@ -5,27 +5,10 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Literal
 
-from ledger.errors import (
-    IntegrityError,
-    LedgerError,
-    NotProven,
-    TrustError,
-    UnsupportedFormatError,
-)
+from ledger.errors import IntegrityError, LedgerError, NotProven, TrustError, UnsupportedFormatError
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
-
-__all__ = [
-    "Finding",
-    "Outcome",
-    "Report",
-    "Severity",
-    "Tally",
-    "finding_json",
-    "finding_of",
-    "report_json",
-]
 
 Severity = Literal["tampering", "mismatch", "unchecked", "warning"]
 Outcome = Literal["verified", "unchecked", "mismatch", "tampered"]

@@ -21,8 +21,6 @@ from ledger.format.entry import Entry
 if TYPE_CHECKING:
     from datetime import datetime
 
-__all__ = ["Revision", "parse_revision"]
-
 REVISION = re.compile(
     r"(?:(?P<head>HEAD|@)|v(?P<version>[1-9][0-9]{0,15})"
     r"|(?P<prefix>[0-9a-f]{4,64})|@\{(?P<time>[^{}]{1,40})\})"

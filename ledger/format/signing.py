@@ -8,13 +8,13 @@ from __future__ import annotations
 
 import binascii
 import re
-from typing import TYPE_CHECKING
 
 from cryptography.exceptions import InternalError, UnsupportedAlgorithm
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 from cryptography.hazmat.primitives.serialization import (
     BestAvailableEncryption,
     Encoding,
+    KeySerializationEncryption,
     NoEncryption,
     PrivateFormat,
     load_pem_private_key,
@@ -23,20 +23,7 @@ from cryptography.hazmat.primitives.serialization import (
 
 from ledger.errors import InvalidError, KeyUnavailable, MalformedError
 from ledger.format.given import check_given
-from ledger.format.keys import PublicKey, kind_of, label_of
-
-if TYPE_CHECKING:
-    from cryptography.hazmat.primitives.serialization import KeySerializationEncryption
-
-    from ledger.format.keys import AnySigner
-
-__all__ = [
-    "PrivateKey",
-    "encryption",
-    "is_encrypted",
-    "load_private",
-    "sign_with",
-]
+from ledger.format.keys import AnySigner, PublicKey, kind_of, label_of
 
 OPENSSH = "OPENSSH PRIVATE KEY"
 PRIVATE_LABELS = ("PRIVATE KEY", "ENCRYPTED PRIVATE KEY", OPENSSH)

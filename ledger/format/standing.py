@@ -9,26 +9,10 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping
 from typing import TYPE_CHECKING, Any, NamedTuple, Protocol, TypeAlias
 
-from ledger.format.report import Finding
+from ledger.format.report import Finding, Severity
 
 if TYPE_CHECKING:
     from ledger.format.entry import Entry
-    from ledger.format.report import Severity
-
-__all__ = [
-    "FALLEN",
-    "STANDS",
-    "FindPositions",
-    "Judge",
-    "Judged",
-    "Positions",
-    "Stand",
-    "Standing",
-    "find_positions",
-    "judge_without_trust",
-    "stand_json",
-    "stand_members",
-]
 
 
 class Positions(NamedTuple):

@@ -14,19 +14,6 @@ import msgspec
 
 from ledger.errors import InvalidError
 
-__all__ = [
-    "CLOCK_SKEW",
-    "Bound",
-    "Question",
-    "as_bound",
-    "as_text",
-    "format_time",
-    "is_recorded_time",
-    "parse_bound",
-    "parse_time",
-    "spell",
-]
-
 CLOCK_SKEW = timedelta(minutes=5)
 """How far honest clocks may differ."""
 

@@ -12,7 +12,7 @@ from urllib.parse import quote
 from ledger.errors import InvalidError, NotFoundError, StoreUnavailable
 from ledger.index.schema import APPLICATION, FORMAT, SCHEMA
 from ledger.index.search import Coverage, bound_columns, words_of
-from ledger.verification.walk import Known
+from ledger.verification.walk import Known, Verified
 
 if TYPE_CHECKING:
     import os
@@ -20,9 +20,6 @@ if TYPE_CHECKING:
 
     from ledger.format.report import Report
     from ledger.format.standing import Judged
-    from ledger.verification.walk import Verified
-
-__all__ = ["IndexFile", "coverage", "newest"]
 
 WAIT = 30.0
 """Seconds to wait for another connection that writes."""

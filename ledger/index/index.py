@@ -12,15 +12,15 @@ from contextlib import contextmanager
 from itertools import count
 from pathlib import Path
 from threading import Lock
-from typing import TYPE_CHECKING
+from typing import IO, TYPE_CHECKING, Self
 
 from ledger.bundles.log_part import published_log
 from ledger.errors import ConflictError, IntegrityError, NotProven, StoreUnavailable
 from ledger.format import layout, times
 from ledger.format.entry import address_of
-from ledger.format.report import Report, Tally, finding_of
+from ledger.format.report import Finding, Report, Tally, finding_of
 from ledger.index.file import IndexFile, coverage, newest
-from ledger.index.search import newest_first, search
+from ledger.index.search import Coverage, Found, Listed, newest_first, search
 from ledger.local.files import lock_file
 from ledger.local.parallel import cores
 from ledger.sealing.pending import pending_titles
@@ -28,23 +28,17 @@ from ledger.sealing.reader import LogReader, judge_remembered, read_leaf
 from ledger.titles.trust_files import accepted_by
 from ledger.tlog.objects import Leaf, OtherLeaf
 from ledger.verification.trust import trust_findings
-from ledger.verification.walk import Subject, verify_titles
+from ledger.verification.walk import Subject, Verified, verify_titles
 
 if TYPE_CHECKING:
     import os
     import sqlite3
     from collections.abc import Callable, Iterable, Iterator, Mapping
     from concurrent.futures import Executor
-    from typing import IO, Self
 
-    from ledger.format.report import Finding
     from ledger.format.times import Question
-    from ledger.index.search import Coverage, Found, Listed
     from ledger.ledger import Ledger
     from ledger.tlog.checkpoint import SignedCheckpoint
-    from ledger.verification.walk import Verified
-
-__all__ = ["Index"]
 
 TITLES = 500
 """Titles in a transaction, at most."""

@@ -7,8 +7,6 @@ anything else by its days.
 
 from __future__ import annotations
 
-__all__ = ["APPLICATION", "FORMAT", "SCHEMA", "in_force"]
-
 APPLICATION = 0x7469_6478
 """What marks a SQLite file as an index of ours ("tidx")."""
 

@@ -19,8 +19,6 @@ if TYPE_CHECKING:
     from ledger.format.entry import Entry
     from ledger.format.times import Question
 
-__all__ = ["Coverage", "Found", "Listed", "bound_columns", "newest_first", "search", "words_of"]
-
 NO_WORDS = {"true", "false", "null"}
 INDEX = re.compile(r"0|[1-9][0-9]{0,8}")
 COLUMNS = (

@@ -1,3 +1,1 @@
 """This machine: durable files, locks, key files and parallel work."""
-
-__all__: list[str] = []

@@ -19,33 +19,13 @@ import sys
 from contextlib import ExitStack, contextmanager, suppress
 from io import TextIOBase
 from pathlib import Path
-from typing import IO, TYPE_CHECKING, BinaryIO, TypeAlias, cast
+from typing import IO, TYPE_CHECKING, BinaryIO, Self, TypeAlias, cast
 
 from ledger.errors import InvalidError, NotFoundError, StoreUnavailable, TrustError
 from ledger.format.given import check_given
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator
-    from typing import Self
-
-__all__ = [
-    "FOLDER",
-    "Named",
-    "NewFile",
-    "Unnamed",
-    "as_path",
-    "check_name",
-    "check_outside",
-    "close",
-    "lock_file",
-    "make_folder",
-    "read_own",
-    "reading",
-    "sync",
-    "sync_folder",
-    "write_file",
-    "writing",
-]
 
 FOLDER = os.O_RDONLY | os.O_DIRECTORY
 """The flags that open a folder."""

@@ -8,25 +8,14 @@ import stat
 from collections.abc import Callable
 from typing import TYPE_CHECKING, TypeAlias, TypeVar
 
-from ledger.errors import (
-    InvalidError,
-    KeyUnavailable,
-    MalformedError,
-    StoreUnavailable,
-    TrustError,
-)
-from ledger.format.mldsa import MLDSAPrivateKey
-from ledger.format.pem import encode_private_keys, read_private_keys
+from ledger.errors import InvalidError, KeyUnavailable, MalformedError, StoreUnavailable, TrustError
+from ledger.format.mldsa import MLDSAPrivateKey, ParameterSet
+from ledger.format.pem import OwnKey, encode_private_keys, read_private_keys
 from ledger.format.signing import PrivateKey, is_encrypted
 from ledger.local.files import as_path, read_own, write_file
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
-
-    from ledger.format.mldsa import ParameterSet
-    from ledger.format.pem import OwnKey
-
-__all__ = ["Passphrase", "create_key", "create_keys", "load_key", "load_keys", "read_private"]
 
 MAX_KEY_FILE = 64 << 10
 

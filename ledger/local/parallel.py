@@ -15,8 +15,6 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Iterator
     from concurrent.futures import Executor, Future
 
-__all__ = ["CHUNK", "cores", "in_chunks"]
-
 CHUNK = 250
 """Items in a task. With so many, the cost of handing a task over does not show."""
 

@@ -23,8 +23,6 @@ from ledger.format.layout import PackName
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
 
-__all__ = ["MAX_PACK", "PackName", "Packable", "make_pack", "open_pack"]
-
 MAX_PACK = 16 << 20
 """The largest pack, in bytes; writers keep to half of it."""
 

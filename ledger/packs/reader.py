@@ -7,25 +7,22 @@ which is slower and never wrong. ``docs/decisions/0013-packs.md`` explains the d
 from __future__ import annotations
 
 from collections import deque
-from concurrent.futures import ThreadPoolExecutor
+from concurrent.futures import Future, ThreadPoolExecutor
 from itertools import islice
-from typing import TYPE_CHECKING, NamedTuple
+from typing import TYPE_CHECKING, NamedTuple, Self
 
 from ledger.errors import IntegrityError, LedgerError, MalformedError
 from ledger.format import layout
 from ledger.format.report import Finding, Report
 from ledger.local.parallel import in_chunks
-from ledger.packs.format import MAX_PACK, PackName, open_pack
+from ledger.packs.format import MAX_PACK, open_pack
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator
-    from concurrent.futures import Future
-    from typing import Self
 
+    from ledger.format.layout import PackName
     from ledger.stores.base import Store
     from ledger.titles.history import History
-
-__all__ = ["FROM_PACKS", "PackReader", "check_packs", "entries_in_packs", "pack_names"]
 
 AHEAD = 2
 """Packs read ahead of the one that is needed."""

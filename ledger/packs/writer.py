@@ -23,17 +23,15 @@ from ledger.format.chain import check_link
 from ledger.format.entry import Entry
 from ledger.format.report import Finding, finding_of
 from ledger.local.parallel import cores, in_chunks
-from ledger.packs.format import Packable, PackName, make_pack, open_pack
+from ledger.packs.format import Packable, make_pack, open_pack
 from ledger.packs.reader import PackReader, pack_names
-from ledger.titles.history import missing_text
+from ledger.titles.history import History, missing_text
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Iterator
 
+    from ledger.format.layout import PackName
     from ledger.stores.base import Store
-    from ledger.titles.history import History
-
-__all__ = ["PACK_BYTES", "Packed", "expel", "pack"]
 
 PACK_BYTES = 8 << 20
 """Bytes of entries in a pack: what a bucket delivers in a tenth of a second."""

@@ -1,3 +1,1 @@
 """What one application changes: several titles under one reference, and what is missing."""
-
-__all__: list[str] = []

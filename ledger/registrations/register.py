@@ -35,24 +35,17 @@ from ledger.errors import (
     ReferenceConflict,
     RegistrationIncomplete,
 )
-from ledger.format.entry import CLOSED, MAX_PARTS
+from ledger.format.entry import CLOSED, MAX_PARTS, Entry
 from ledger.format.given import check_given
 from ledger.local.parallel import in_chunks
 from ledger.registrations.registration import find_registration, spell_parts
 from ledger.stores.base import Blob
-from ledger.titles.append import RACES, append, make_durable, prepare, store_entries, swap_head
-from ledger.titles.draft import ANY, Appended, Draft, Guards
-from ledger.titles.history import Tip
+from ledger.titles.append import RACES, Pen, append, make_durable, prepare, store_entries, swap_head
+from ledger.titles.draft import ANY, Anything, Appended, Draft, Guards
+from ledger.titles.history import Head, History, Tip
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
-
-    from ledger.format.entry import Entry
-    from ledger.titles.append import Pen
-    from ledger.titles.draft import Anything
-    from ledger.titles.history import Head, History
-
-__all__ = ["give_up", "register"]
 
 AGAIN = "the same call again, with the same reference, does what is left"
 TO_FINISH = (

@@ -8,18 +8,13 @@ from typing import TYPE_CHECKING, Any
 
 from ledger.errors import InvalidError
 from ledger.format import layout
-from ledger.format.entry import CLOSED, check_reference
-from ledger.format.standing import stand_json
+from ledger.format.entry import CLOSED, Entry, check_reference
+from ledger.format.standing import Judged, stand_json
 from ledger.local.parallel import in_chunks
-from ledger.titles.history import not_standing
+from ledger.titles.history import History, not_standing
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
-
-    from ledger.format.entry import Entry
-    from ledger.titles.history import History, Judged
-
-__all__ = ["Registration", "find_registration", "registration_json", "role_of", "spell_parts"]
 
 MAX_TITLES = 10_000
 """Titles that are looked at for one reference. A registration has 1,000 parts at most."""

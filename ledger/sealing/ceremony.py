@@ -26,18 +26,18 @@ from ledger.errors import (
 from ledger.format import layout
 from ledger.format.entry import Entry, version_hint
 from ledger.format.report import Finding
-from ledger.sealing.impact import find_stopped
+from ledger.sealing.impact import Stopped, find_stopped
 from ledger.sealing.pending import pending_titles
 from ledger.sealing.positions import LogPositions
 from ledger.sealing.reader import LogReader
 from ledger.stores.swap import swap
 from ledger.titles.history import History
 from ledger.titles.trust_files import read_trust
-from ledger.tlog.checkpoint import open_checkpoint
+from ledger.tlog.checkpoint import Checkpoint, SignedCheckpoint, open_checkpoint
 from ledger.tlog.merkle import consistency_proof
 from ledger.tlog.objects import Leaf, decode_leaf
 from ledger.trust.accept import check_first, check_next
-from ledger.trust.changes import apply, first_file
+from ledger.trust.changes import TrustChanges, apply, first_file
 from ledger.trust.file import TrustFile, log_keys_of
 from ledger.trust.keyring import AcceptedKeyring
 from ledger.trust.proposal import Proof, Proposal
@@ -47,13 +47,8 @@ if TYPE_CHECKING:
 
     from ledger.format.keyring import Keyring, Root
     from ledger.format.pem import VerifyingKey
-    from ledger.sealing.impact import Stopped
     from ledger.stores.base import Blob, Store
-    from ledger.tlog.checkpoint import Checkpoint, SignedCheckpoint
     from ledger.trust.chain import Trust
-    from ledger.trust.changes import TrustChanges
-
-__all__ = ["Ceremony", "PublishedTrust", "check_replacement"]
 
 CHUNK = 1000
 """How many leaves' entries are asked for at once."""

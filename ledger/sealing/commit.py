@@ -30,6 +30,7 @@ from ledger.sealing.disowned import find_bogus
 from ledger.sealing.index import SealedIndex
 from ledger.sealing.memory import MemoryFile, SealerMemory, SeenTrust, SetAside
 from ledger.sealing.publish import (
+    Commit,
     clean,
     extend,
     is_published,
@@ -51,7 +52,7 @@ from ledger.tlog.checkpoint import (
 )
 from ledger.tlog.merkle import EMPTY_ROOT
 from ledger.tlog.note import add_signatures
-from ledger.tlog.objects import LogState
+from ledger.tlog.objects import Leaf, LogState, TrustLeaf
 from ledger.tlog.tiles import TileBuilder
 from ledger.trust.keys import algorithm_of
 
@@ -62,13 +63,9 @@ if TYPE_CHECKING:
     from ledger.format.keyring import Keyring
     from ledger.format.keys import AnySigner
     from ledger.format.report import Finding
-    from ledger.sealing.publish import Commit
     from ledger.stores.base import Store
     from ledger.titles.history import History
-    from ledger.tlog.objects import Leaf, TrustLeaf
     from ledger.trust.chain import Trust
-
-__all__ = ["Committed", "Declared", "LostRaceError", "check_signers", "is_as_remembered"]
 
 
 class LostRaceError(Exception):

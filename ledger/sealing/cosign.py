@@ -18,16 +18,13 @@ from ledger.errors import (
 )
 from ledger.format import layout
 from ledger.stores.swap import update
-from ledger.tlog.note import parse_unverified
+from ledger.tlog.note import Signature, parse_unverified
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
 
     from ledger.sealing.reader import LogReader
     from ledger.tlog.checkpoint import Checkpoint, SignedCheckpoint, WitnessKey
-    from ledger.tlog.note import Signature
-
-__all__ = ["add_cosignatures"]
 
 
 def add_cosignatures(

@@ -20,8 +20,6 @@ if TYPE_CHECKING:
     from ledger.format.keyring import Keyring
     from ledger.stores.base import Store
 
-__all__ = ["disowned_ranges", "find_bogus", "find_disowned", "is_doubtful"]
-
 
 def disowned_ranges(keyring: Keyring) -> tuple[tuple[int, int], ...]:
     """The leaves that revoked keys of the log may have made, as ranges of their indexes."""

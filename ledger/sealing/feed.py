@@ -11,25 +11,19 @@ from typing import TYPE_CHECKING, Any
 
 from ledger.errors import IntegrityError, LedgerError
 from ledger.format import layout
-from ledger.format.standing import STANDS, Positions, stand_members
+from ledger.format.standing import STANDS, Positions, Stand, Standing, stand_members
 from ledger.sealing.disowned import find_bogus, is_doubtful
-from ledger.sealing.reader import read_leaf
-from ledger.titles.history import missing_text, perhaps_erased
+from ledger.sealing.reader import LogReader, read_leaf
+from ledger.titles.history import History, missing_text, perhaps_erased
 from ledger.titles.trust_files import accepted_by
-from ledger.tlog.objects import Leaf, OtherLeaf, TrustLeaf, leaf_of
+from ledger.tlog.objects import AnyLeaf, Leaf, OtherLeaf, TrustLeaf, leaf_of
 from ledger.tlog.tiles import WIDTH
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
     from ledger.format.entry import Entry
-    from ledger.format.standing import Stand, Standing
-    from ledger.sealing.reader import LogReader
-    from ledger.titles.history import History
     from ledger.tlog.checkpoint import Checkpoint
-    from ledger.tlog.objects import AnyLeaf
-
-__all__ = ["LoggedChange", "logged_change_json", "read_changes"]
 
 
 @dataclass(frozen=True, slots=True)

@@ -21,8 +21,6 @@ if TYPE_CHECKING:
     from ledger.trust.chain import Trust
     from ledger.trust.file import TrustFile
 
-__all__ = ["Stopped", "find_stopped"]
-
 
 class Stopped(NamedTuple):
     """An entry that counts now, and would not any more."""

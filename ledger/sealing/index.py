@@ -25,8 +25,6 @@ if TYPE_CHECKING:
     from ledger.sealing.reader import LogReader
     from ledger.tlog.checkpoint import Checkpoint
 
-__all__ = ["SealedIndex"]
-
 FORMAT = 3
 TABLES = f"""
 CREATE TABLE trust (version INTEGER, digest BLOB, at INTEGER);

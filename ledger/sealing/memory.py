@@ -27,8 +27,6 @@ if TYPE_CHECKING:
     import os
     from collections.abc import Iterator
 
-__all__ = ["MemoryFile", "SealerMemory", "SeenTrust", "SetAside"]
-
 FORMAT = 1
 USABLE = "choose a file that this user can write"
 MEMBERS = {"attempt", "format", "origin", "seen", "set_aside", "trust"}

@@ -26,8 +26,6 @@ if TYPE_CHECKING:
     from ledger.stores.base import Store
     from ledger.titles.history import History
 
-__all__ = ["Due", "Moved", "all_titles", "find_due", "pending_titles"]
-
 CHUNK = 50
 """Titles in a task, if reading does not wait for a network."""
 

@@ -19,8 +19,6 @@ if TYPE_CHECKING:
     from ledger.tlog.checkpoint import Checkpoint
     from ledger.tlog.objects import Leaf
 
-__all__ = ["LogPositions"]
-
 HINT_COSTS = 128
 """How many leaves a search reads in the time that proving one of them takes."""
 

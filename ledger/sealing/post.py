@@ -14,7 +14,7 @@ from contextlib import closing
 from http.client import HTTPConnection, HTTPException, HTTPResponse, HTTPSConnection
 from queue import Empty, SimpleQueue
 from threading import Thread
-from typing import TYPE_CHECKING, NamedTuple, cast
+from typing import TYPE_CHECKING, NamedTuple, Self, cast
 from urllib.parse import urlsplit
 
 from ledger.errors import InvalidError
@@ -23,11 +23,8 @@ from ledger.tlog.add_checkpoint import MAX_ANSWER_BYTES, Answer
 if TYPE_CHECKING:
     import socket
     from collections.abc import Sequence
-    from typing import Self
 
     from _typeshed import WriteableBuffer
-
-__all__ = ["Target", "post_all"]
 
 
 class Target(NamedTuple):

@@ -21,7 +21,7 @@ from ledger.format.report import Finding
 from ledger.local.parallel import in_chunks
 from ledger.stores.swap import update
 from ledger.tlog.note import add_signatures, parse_unverified
-from ledger.tlog.objects import Leaf, SealedRecord, Staging, decode_leaf
+from ledger.tlog.objects import Leaf, LogState, SealedRecord, Staging, decode_leaf
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable
@@ -30,22 +30,7 @@ if TYPE_CHECKING:
     from ledger.sealing.reader import LogReader
     from ledger.stores.base import Store
     from ledger.tlog.checkpoint import SignedCheckpoint
-    from ledger.tlog.objects import LogState
     from ledger.tlog.tiles import Tile, TileBuilder
-
-__all__ = [
-    "Commit",
-    "clean",
-    "delete_all",
-    "extend",
-    "is_published",
-    "publish",
-    "publish_records",
-    "publish_tiles",
-    "recover_commit",
-    "replace_checkpoint",
-    "replace_if_behind",
-]
 
 
 class Commit(NamedTuple):

@@ -21,12 +21,18 @@ from ledger.errors import (
     TrustError,
 )
 from ledger.format import layout
-from ledger.format.keyring import TRUST_THE_LOG
+from ledger.format.keyring import TRUST_THE_LOG, Keyring
 from ledger.format.report import Finding, finding_of
 from ledger.sealing.disowned import find_bogus, is_doubtful
 from ledger.titles.identity import check_there
 from ledger.titles.trust_files import accepted_by
-from ledger.tlog.checkpoint import Checkpoint, SignedCheckpoint, check_algorithms, open_checkpoint
+from ledger.tlog.checkpoint import (
+    Checkpoint,
+    SignedCheckpoint,
+    WitnessKey,
+    check_algorithms,
+    open_checkpoint,
+)
 from ledger.tlog.merkle import (
     HASH_BYTES,
     Edge,
@@ -67,25 +73,10 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Iterator, Sequence
 
     from ledger.format.entry import Entry
-    from ledger.format.keyring import Keyring
     from ledger.format.pem import VerifyingKey
     from ledger.stores.base import Store
     from ledger.titles.history import History
-    from ledger.tlog.checkpoint import WitnessKey
     from ledger.trust.chain import Trust
-
-__all__ = [
-    "AHEAD",
-    "LogReader",
-    "check_remembered",
-    "compare_remembered",
-    "judge_disowned",
-    "judge_remembered",
-    "open_as_log",
-    "open_remembered",
-    "read_leaf",
-    "refuted",
-]
 
 WIDTH_BITS = WIDTH.bit_length() - 1
 

@@ -19,7 +19,7 @@ from ledger.errors import ConflictError
 from ledger.format.report import Finding, Report
 from ledger.sealing.commit import Committed, Declared, LostRaceError
 from ledger.sealing.memory import MemoryFile
-from ledger.sealing.pending import all_titles, find_due, pending_titles
+from ledger.sealing.pending import Due, Moved, all_titles, find_due, pending_titles
 from ledger.sealing.publish import delete_all
 
 if TYPE_CHECKING:
@@ -28,12 +28,9 @@ if TYPE_CHECKING:
     from datetime import datetime
 
     from ledger.format.keys import AnySigner
-    from ledger.sealing.pending import Due, Moved
     from ledger.titles.history import History
     from ledger.tlog.checkpoint import SignedCheckpoint
     from ledger.tlog.objects import Leaf
-
-__all__ = ["Sealed", "seal"]
 
 BATCH = 1 << 14
 """Leaves in one commit: that many are in memory and in a staging object."""

@@ -31,8 +31,6 @@ if TYPE_CHECKING:
     from ledger.tlog.note import Signature
     from ledger.tlog.policy import WitnessPolicy
 
-__all__ = ["Cosigned", "Witnesses"]
-
 PAUSE = 60.0
 """Seconds for which a witness that failed is left alone, so that it does not delay every seal."""
 

@@ -41,8 +41,6 @@ if TYPE_CHECKING:
     from ledger.service.reload import Access
     from ledger.service.sealer import Sealer
 
-__all__ = ["create_app"]
-
 DEFAULTS = Settings()
 
 

@@ -18,8 +18,6 @@ if TYPE_CHECKING:
     from ledger.format.entry import Entry
     from ledger.sealing.feed import LoggedChange
 
-__all__ = ["ARCHIVED", "ATOM_TYPE", "atom_feed"]
-
 ATOM_TYPE = "application/atom+xml"
 ARCHIVED = 100
 """How many leaves an archive has. A reader of RFC 5005 relies on it: it never changes."""

@@ -32,8 +32,6 @@ if TYPE_CHECKING:
     from ledger.service.settings import Settings
     from ledger.service.threads import Threads
 
-__all__ = ["Call", "Context"]
-
 T = TypeVar("T")
 REMEMBERED = 1000
 """How many objects with unknown keys are remembered, for the readiness."""

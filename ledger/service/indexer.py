@@ -16,8 +16,6 @@ if TYPE_CHECKING:
     from ledger.format.report import Finding, Report
     from ledger.ledger import Ledger
 
-__all__ = ["Indexer"]
-
 PATIENCE = 30.0
 """How many seconds ``stop`` waits for a running update. The next one finishes what it leaves."""
 

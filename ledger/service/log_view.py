@@ -22,8 +22,8 @@ from ledger.format.times import parse_time
 from ledger.log import Log
 from ledger.service.http.errors import Busy, NotSealed
 from ledger.service.metrics import LogFigures
-from ledger.tlog.objects import Leaf, leaf_of
-from ledger.tlog.tiles import WIDTH
+from ledger.tlog.objects import Leaf, SealedRecord, leaf_of
+from ledger.tlog.tiles import WIDTH, Tile
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Sequence
@@ -32,11 +32,7 @@ if TYPE_CHECKING:
     from ledger.ledger import Ledger
     from ledger.sealing.feed import LoggedChange
     from ledger.tlog.checkpoint import SignedCheckpoint
-    from ledger.tlog.objects import SealedRecord
     from ledger.tlog.receipt import Receipt
-    from ledger.tlog.tiles import Tile
-
-__all__ = ["LogPlace", "LogSummary", "LogView"]
 
 TILES_OF_A_PAGE = 16
 """How many tiles of 256 leaves are searched for the versions on a page."""

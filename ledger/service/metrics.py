@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Literal, NamedTuple, TypeAlias
 
-from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram, generate_latest
+from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram, Metric, generate_latest
 from prometheus_client.core import CounterMetricFamily, GaugeMetricFamily
 from prometheus_client.registry import Collector
 
@@ -13,11 +13,7 @@ from ledger.format.layout import head_key
 if TYPE_CHECKING:
     from collections.abc import Callable, Collection, Iterator
 
-    from prometheus_client import Metric
-
     from ledger.service.sealer import Sealing
-
-__all__ = ["LogFigures", "Metrics", "WriteOutcome"]
 
 WriteOutcome: TypeAlias = Literal["appended", "repeated", "skipped"]
 

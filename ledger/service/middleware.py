@@ -30,7 +30,7 @@ from starlette.requests import ClientDisconnect
 from starlette.responses import Response
 
 from ledger.errors import LedgerError
-from ledger.service.context import Call
+from ledger.service.context import Call, Context
 from ledger.service.http.errors import Forbidden, RequestError, Unauthorized, UnknownHost
 from ledger.service.http.headers import one_header
 from ledger.service.http.problems import (
@@ -45,10 +45,7 @@ from ledger.service.tokens import find_token
 if TYPE_CHECKING:
     from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
-    from ledger.service.context import Context
     from ledger.service.metrics import Metrics
-
-__all__ = ["ACCESS_LOG", "SECURITY_HEADERS", "middleware_of"]
 
 ACCESS_LOG = "ledger.service.access"
 SECURITY_HEADERS = {

@@ -18,8 +18,6 @@ if TYPE_CHECKING:
     from ledger.format.keys import AnySigner, Signer
     from ledger.service.tokens import Token
 
-__all__ = ["Access", "Reload"]
-
 SECONDS = 15.0
 """How old what was read may be when a request comes."""
 

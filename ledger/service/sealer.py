@@ -22,8 +22,6 @@ if TYPE_CHECKING:
     from ledger.ledger import Ledger
     from ledger.tlog.policy import WitnessPolicy
 
-__all__ = ["Sealer", "Sealing"]
-
 PATIENCE = 30.0
 """How many seconds ``stop`` waits for a running seal. If it is cut off, the next seal finishes it,
 whoever runs that."""

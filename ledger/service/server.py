@@ -24,8 +24,6 @@ if TYPE_CHECKING:
     from ledger.service.indexer import Indexer
     from ledger.service.sealer import Sealer
 
-__all__ = ["run_server"]
-
 HEAD_SECONDS = 10
 """How long a client may take to send the head of a request."""
 BODY_SECONDS = 60

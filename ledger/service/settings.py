@@ -13,8 +13,6 @@ from ledger.format.entry import MAX_BYTES
 if TYPE_CHECKING:
     from ledger.service.tokens import Token
 
-__all__ = ["Settings"]
-
 URL = re.compile(r"https?://[A-Za-z0-9.:\[\]-]+(/[A-Za-z0-9._~/-]*)?")
 MAX_PRESIGN = 7 * 24 * 3600  # what Signature Version 4 allows
 

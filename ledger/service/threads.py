@@ -17,8 +17,6 @@ if TYPE_CHECKING:
 
     from ledger.service.metrics import Metrics
 
-__all__ = ["Threads"]
-
 T = TypeVar("T")
 
 

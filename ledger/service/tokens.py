@@ -24,8 +24,6 @@ from ledger.errors import InvalidError
 if TYPE_CHECKING:
     from collections.abc import Iterable
 
-__all__ = ["Scheme", "Token", "basic_login", "find_token", "parse_tokens"]
-
 Scheme = Literal["bearer", "basic"]
 
 NAME = re.compile(r"[A-Za-z0-9._-]{1,64}")

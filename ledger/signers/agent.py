@@ -15,8 +15,6 @@ import time
 from ledger.errors import InvalidError, KeyUnavailable, MalformedError
 from ledger.format.keys import PublicKey
 
-__all__ = ["AgentSigner"]
-
 FINGERPRINT = re.compile("SHA256:[A-Za-z0-9+/]{43}")
 ALGORITHM = b"ssh-ed25519"
 

@@ -15,16 +15,12 @@ from urllib.parse import unquote, unquote_to_bytes
 
 from ledger.errors import InvalidError, KeyUnavailable, MalformedError
 from ledger.format.keys import PublicKey
-from ledger.local.keyfile import read_private
+from ledger.local.keyfile import Passphrase, read_private
 
 if TYPE_CHECKING:
     from collections.abc import Callable
 
     import pkcs11
-
-    from ledger.local.keyfile import Passphrase
-
-__all__ = ["HSMSigner"]
 
 T = TypeVar("T")
 

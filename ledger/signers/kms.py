@@ -18,8 +18,6 @@ from ledger.trust.keys import read_spki
 if TYPE_CHECKING:
     from mypy_boto3_kms import KMSClient
 
-__all__ = ["KMSSigner"]
-
 KEY = re.compile(r"[A-Za-z0-9:/_-]{1,2048}")
 REGION = re.compile(r"arn:[a-z-]+:kms:([a-z0-9-]+):.*")
 LIMIT = 4096

@@ -19,8 +19,6 @@ import subprocess
 from ledger.errors import InvalidError, KeyUnavailable, MalformedError
 from ledger.format.keys import PublicKey
 
-__all__ = ["ProgramSigner"]
-
 
 class ProgramSigner:
     """Signs by running a program, anew for each signature."""

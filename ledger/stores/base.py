@@ -12,16 +12,6 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Iterator
     from datetime import datetime
 
-__all__ = [
-    "OBJECTS_HEADER",
-    "Blob",
-    "ClosedStore",
-    "IsUnwanted",
-    "Store",
-    "check_listing",
-    "fold",
-    "is_listed",
-]
 
 # The bytes of a key are all printable ASCII, so str sorts as bytes do; "0" can begin, continue and
 # end a part, so a text is the start of a key exactly if the text and a "0" are one.

@@ -30,8 +30,6 @@ if TYPE_CHECKING:
 
     from ledger.stores.base import Store
 
-__all__ = ["StoreContract"]
-
 HEAD = "TN1234567/head.json"
 MARKER = "_pending/TN1234567.1-" + "0" * 64
 PROBE = "_probe/contract"

@@ -19,7 +19,7 @@ import os
 import stat
 from contextlib import ExitStack, contextmanager, suppress
 from itertools import islice
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Self
 
 from ledger.errors import (
     IntegrityError,
@@ -36,9 +36,6 @@ from ledger.stores.base import Blob, Store, check_listing, is_listed
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator, Sequence
-    from typing import Self
-
-__all__ = ["FolderStore"]
 
 LIMIT = 64 << 20  # far above any object of ours: whatever is larger was put there by others
 CHUNK = 1 << 20

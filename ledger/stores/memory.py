@@ -14,8 +14,6 @@ from ledger.stores.base import Blob, Store, check_listing, fold
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
-__all__ = ["MemoryStore"]
-
 PAST_EVERY_KEY = "\x7f"  # sorts after every character a key may have
 
 

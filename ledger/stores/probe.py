@@ -26,8 +26,6 @@ if TYPE_CHECKING:
 
     from ledger.stores.base import Store
 
-__all__ = ["probe"]
-
 THREADS = 16
 ROUNDS = 4
 OTHER = "use another server or bucket, one that keeps conditions; on Ceph one without versioning"

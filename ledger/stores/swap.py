@@ -38,14 +38,10 @@ from ledger.errors import (
     PreconditionFailed,
     StoreUnavailable,
 )
-from ledger.stores.base import Blob
+from ledger.stores.base import Blob, Store
 
 if TYPE_CHECKING:
     from collections.abc import Callable
-
-    from ledger.stores.base import Store
-
-__all__ = ["swap", "update"]
 
 SENDS = 5
 """How often one swap is sent."""

@@ -17,8 +17,6 @@ from typing import TYPE_CHECKING, Any, TypeAlias, TypeVar
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Iterator
 
-__all__ = ["Readers", "side_by_side"]
-
 T = TypeVar("T")
 R = TypeVar("R")
 

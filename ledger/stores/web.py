@@ -22,8 +22,8 @@ import time
 from contextlib import suppress
 from ipaddress import ip_address
 from threading import Lock
-from typing import TYPE_CHECKING
-from urllib.parse import unquote, urljoin, urlsplit
+from typing import TYPE_CHECKING, NoReturn
+from urllib.parse import SplitResult, unquote, urljoin, urlsplit
 from urllib.request import getproxies, proxy_bypass
 
 import urllib3
@@ -36,12 +36,8 @@ from ledger.stores.threads import Readers, side_by_side
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator
-    from typing import NoReturn
-    from urllib.parse import SplitResult
 
     from urllib3 import BaseHTTPResponse
-
-__all__ = ["WebStore"]
 
 LIMIT = 5 << 20  # above any entry and trust file of ours: whatever is larger is none
 LOG_LIMIT = 17 << 20  # a tile has up to 256 leaves of 64 KiB

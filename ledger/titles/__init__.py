@@ -1,3 +1,1 @@
 """One title in a store: its history, and every way to move its head."""
-
-__all__: list[str] = []

@@ -37,8 +37,8 @@ from ledger.format.given import check_given
 from ledger.format.law import place
 from ledger.format.times import CLOCK_SKEW
 from ledger.stores.swap import swap
-from ledger.titles.draft import ANY, Appended, Draft, Guards
-from ledger.titles.history import Tip, not_standing
+from ledger.titles.draft import ANY, Anything, Appended, Draft, Guards
+from ledger.titles.history import Head, History, Tip, not_standing
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Container, Sequence
@@ -47,24 +47,7 @@ if TYPE_CHECKING:
     from ledger.format.canonical import JSONValue
     from ledger.format.keys import Signer
     from ledger.stores.base import Blob
-    from ledger.titles.draft import Anything
-    from ledger.titles.history import Head, History
     from ledger.tlog.objects import Leaf
-
-__all__ = [
-    "Pen",
-    "append",
-    "check_new",
-    "make_durable",
-    "move_head",
-    "names_of",
-    "objects_of",
-    "prepare",
-    "preview",
-    "store_entries",
-    "swap_head",
-]
-
 
 RACES = 50
 """How often an append starts again after losing a race."""

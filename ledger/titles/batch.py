@@ -18,17 +18,12 @@ from ledger.format import canonical, layout
 from ledger.format.entry import MAX_BYTES, OPEN, Entry
 from ledger.format.given import check_given
 from ledger.format.signing import PrivateKey
-from ledger.titles.append import append
+from ledger.titles.append import Pen, append
 from ledger.titles.draft import Appended, Draft, Guards
-from ledger.titles.history import Tip
+from ledger.titles.history import History, Tip
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Iterator
-
-    from ledger.titles.append import Pen
-    from ledger.titles.history import History
-
-__all__ = ["Outcome", "append_many", "check_draft"]
 
 WRITERS = 8
 """Threads, at least: a disk forces many files at once as fast as a few."""

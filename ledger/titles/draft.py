@@ -7,13 +7,10 @@ from dataclasses import dataclass
 from enum import Enum
 from typing import TYPE_CHECKING, Final, NamedTuple
 
-from ledger.format.entry import KINDS
+from ledger.format.entry import KINDS, Entry
 
 if TYPE_CHECKING:
-    from ledger.format.entry import Entry
     from ledger.format.times import Question
-
-__all__ = ["ANY", "Anything", "Appended", "Draft", "Guards"]
 
 
 class Anything(Enum):

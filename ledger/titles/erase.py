@@ -8,31 +8,20 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, NamedTuple, TypeAlias
 
-from ledger.errors import (
-    HeadMoved,
-    InvalidError,
-    LedgerError,
-    OutcomeUnknown,
-    StoreDenied,
-)
+from ledger.errors import HeadMoved, InvalidError, LedgerError, OutcomeUnknown, StoreDenied
 from ledger.format import layout
-from ledger.format.entry import address_of
+from ledger.format.entry import Entry, address_of
 from ledger.format.given import check_versions
 from ledger.format.law import restated
 from ledger.stores.swap import update
-from ledger.titles.append import RACES, append
+from ledger.titles.append import RACES, Pen, append
 from ledger.titles.draft import Appended, Draft, Guards
-from ledger.titles.history import check_address, missing_entry, missing_text
+from ledger.titles.history import History, check_address, missing_entry, missing_text
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Iterator
 
     from ledger.format.canonical import JSONValue
-    from ledger.format.entry import Entry
-    from ledger.titles.append import Pen
-    from ledger.titles.history import History
-
-__all__ = ["Edit", "Erasure", "erase_texts", "order_erasure"]
 
 Edit: TypeAlias = "Callable[[dict[str, JSONValue]], dict[str, JSONValue]]"
 """Makes the document of the next version out of the newest."""

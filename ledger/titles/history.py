@@ -24,8 +24,8 @@ from ledger.format.chain import check_link
 from ledger.format.entry import Entry, address_of, short_form
 from ledger.format.law import covers, find_in_law, in_law, is_known
 from ledger.format.revision import Revision, parse_revision
-from ledger.format.standing import Judged, Positions, Standing
-from ledger.format.times import as_bound
+from ledger.format.standing import FindPositions, Judged, Positions, Stand, Standing
+from ledger.format.times import Question, as_bound
 from ledger.local.parallel import in_chunks
 from ledger.titles.identity import check_there
 from ledger.titles.trust_files import accepted_by, accepted_keyring
@@ -35,22 +35,7 @@ if TYPE_CHECKING:
     from datetime import datetime
 
     from ledger.format.keyring import Keyring
-    from ledger.format.standing import FindPositions, Stand
-    from ledger.format.times import Question
     from ledger.stores.base import Blob, Store
-
-__all__ = [
-    "Answer",
-    "Head",
-    "History",
-    "Judged",
-    "Tip",
-    "check_address",
-    "missing_entry",
-    "missing_text",
-    "not_standing",
-    "perhaps_erased",
-]
 
 HEADS = 256
 """How many checked heads are remembered."""

@@ -16,22 +16,10 @@ from ledger.errors import (
     UnsupportedFormatError,
 )
 from ledger.format import canonical, layout
-from ledger.format.keyring import check_keyring, check_origin
+from ledger.format.keyring import Keyring, check_keyring, check_origin
 
 if TYPE_CHECKING:
-    from ledger.format.keyring import Keyring
     from ledger.stores.base import Store
-
-__all__ = [
-    "check_pinned",
-    "check_there",
-    "create_identity",
-    "decode_identity",
-    "encode_identity",
-    "find_origin",
-    "other_ledger",
-    "read_origin",
-]
 
 FORMAT = 1
 

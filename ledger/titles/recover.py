@@ -17,16 +17,13 @@ from ledger.errors import (
 )
 from ledger.format import layout
 from ledger.titles.append import move_head, names_of
-from ledger.titles.history import missing_text
+from ledger.titles.history import History, missing_text
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Mapping
 
     from ledger.format.entry import Entry
-    from ledger.titles.history import History
     from ledger.tlog.objects import Leaf
-
-__all__ = ["recover"]
 
 
 def recover(

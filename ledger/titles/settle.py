@@ -11,32 +11,22 @@ from typing import TYPE_CHECKING, NamedTuple
 
 import msgspec
 
-from ledger.errors import (
-    HeadMoved,
-    IntegrityError,
-    InvalidError,
-    NotFoundError,
-)
+from ledger.errors import HeadMoved, IntegrityError, InvalidError, NotFoundError
 from ledger.format import layout
-from ledger.format.entry import CLOSED, OPEN
+from ledger.format.entry import CLOSED, OPEN, Entry
 from ledger.format.given import check_versions
 from ledger.format.law import restated
-from ledger.titles.append import RACES, append
+from ledger.titles.append import RACES, Pen, append
 from ledger.titles.draft import Appended, Draft, Guards
-from ledger.titles.history import missing_text, not_standing
+from ledger.titles.history import History, missing_text, not_standing
 from ledger.titles.trust_files import accepted_by
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Iterator
 
-    from ledger.format.entry import Entry
     from ledger.format.standing import Stand
-    from ledger.titles.append import Pen
     from ledger.titles.erase import Edit
-    from ledger.titles.history import History
     from ledger.tlog.objects import Leaf
-
-__all__ = ["Fallen", "find_fallen", "find_registrar", "settle"]
 
 
 class Fallen(NamedTuple):

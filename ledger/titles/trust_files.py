@@ -18,8 +18,6 @@ if TYPE_CHECKING:
     from ledger.stores.base import Store
     from ledger.trust.chain import ReadFile, Trust
 
-__all__ = ["accept", "accepted_by", "accepted_keyring", "read_trust", "trust_objects"]
-
 AHEAD = 16
 """How many trust files are asked for at once, at most, that may not be there."""
 

@@ -12,15 +12,12 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, NamedTuple
 
 from ledger.errors import MalformedError
-from ledger.tlog.note import encode_base64, parse_unverified
+from ledger.tlog.note import Signature, encode_base64, parse_unverified
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Sequence
 
     from ledger.tlog.checkpoint import SignedCheckpoint, WitnessKey
-    from ledger.tlog.note import Signature
-
-__all__ = ["MAX_ANSWER_BYTES", "Answer", "Reply", "encode_request", "own_note", "read_answer"]
 
 MAX_ANSWER_BYTES = 100_000
 """Thirty of the largest signatures. A witness has one or two keys."""

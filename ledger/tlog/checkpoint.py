@@ -21,7 +21,7 @@ from typing import TYPE_CHECKING, ClassVar, NamedTuple
 
 from ledger.errors import IntegrityError, InvalidError, MalformedError, NotProven, TrustError
 from ledger.format.keyring import check_origin
-from ledger.format.keys import PublicKey
+from ledger.format.keys import AnyPublicKey, AnySigner, PublicKey
 from ledger.format.mldsa import MLDSAPublicKey
 from ledger.format.signing import sign_with
 from ledger.tlog.merkle import EMPTY_ROOT, HASH_BYTES, MAX_SIZE
@@ -38,24 +38,7 @@ from ledger.tlog.note import (
 if TYPE_CHECKING:
     from collections.abc import Iterable
 
-    from ledger.format.keys import AnyPublicKey, AnySigner
     from ledger.format.pem import VerifyingKey
-
-__all__ = [
-    "Checkpoint",
-    "Cosignature",
-    "MLDSAKey",
-    "SignedCheckpoint",
-    "WitnessKey",
-    "check_algorithms",
-    "cosign",
-    "log_key",
-    "open_checkpoint",
-    "parse_log_key",
-    "parse_witness_key",
-    "sign_checkpoint",
-    "witness_key",
-]
 
 DECIMAL = re.compile(r"0|[1-9][0-9]{0,18}")
 MAX_TIMESTAMP = 2**63 - 1

@@ -20,22 +20,6 @@ from ledger.errors import IntegrityError, InvalidError
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator
 
-__all__ = [
-    "EMPTY_ROOT",
-    "HASH_BYTES",
-    "MAX_SIZE",
-    "Edge",
-    "ReadHashes",
-    "Subtree",
-    "check_consistency",
-    "check_inclusion",
-    "consistency_proof",
-    "hash_leaf",
-    "hash_pair",
-    "inclusion_proof",
-    "root_of",
-]
-
 HASH_BYTES = 32
 
 EMPTY_ROOT = hashlib.sha256(b"").digest()

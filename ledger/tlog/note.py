@@ -24,29 +24,13 @@ from typing import TYPE_CHECKING, ClassVar, NamedTuple, Self, TypeVar
 
 from ledger.errors import IntegrityError, InvalidError, MalformedError, TrustError
 from ledger.format.given import check_given
-from ledger.format.keys import PublicKey
+from ledger.format.keys import AnySigner, PublicKey
 from ledger.format.signing import sign_with
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
 
-    from ledger.format.keys import AnySigner
     from ledger.format.pem import VerifyingKey
-
-__all__ = [
-    "MAX_NOTE_BYTES",
-    "MAX_SIGNATURES",
-    "Note",
-    "NoteKey",
-    "Signature",
-    "add_signatures",
-    "decode_base64",
-    "encode_base64",
-    "open_note",
-    "parse_unverified",
-    "parse_vkey",
-    "sign_note",
-]
 
 MAX_NOTE_BYTES = 1_000_000
 MAX_SIGNATURES = 100

@@ -44,19 +44,6 @@ if TYPE_CHECKING:
     from ledger.format.entry import Entry
     from ledger.format.pem import VerifyingKey
 
-__all__ = [
-    "AnyLeaf",
-    "Leaf",
-    "LogState",
-    "OtherLeaf",
-    "SealedRecord",
-    "Staging",
-    "TrustLeaf",
-    "decode_leaf",
-    "is_log_key",
-    "leaf_of",
-]
-
 LEAF_TYPE = "entry"
 LEAF_MEMBERS = {"entry", "title_number", "type", "version"}
 ENTRY_LEAF = re.compile(

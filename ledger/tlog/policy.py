@@ -24,17 +24,13 @@ from typing import TYPE_CHECKING, NamedTuple
 from ledger.errors import IntegrityError, InvalidError, MalformedError, TrustError
 from ledger.format import layout, times
 from ledger.format.report import Finding
-from ledger.tlog.checkpoint import parse_log_key, parse_witness_key
-from ledger.tlog.note import open_note
+from ledger.tlog.checkpoint import SignedCheckpoint, WitnessKey, parse_log_key, parse_witness_key
+from ledger.tlog.note import NoteKey, open_note
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
 
     from ledger.format.keyring import Keyring
-    from ledger.tlog.checkpoint import SignedCheckpoint, WitnessKey
-    from ledger.tlog.note import NoteKey
-
-__all__ = ["NONE", "Group", "WitnessPolicy"]
 
 MAX_POLICY_BYTES = 100_000
 NONE = "none"

@@ -33,8 +33,6 @@ if TYPE_CHECKING:
 
     from ledger.format.pem import VerifyingKey
 
-__all__ = ["Receipt", "check_receipt"]
-
 FIRST_LINE = "c2sp.org/tlog-proof@v1"
 EXTRA = re.compile(r"extra ([A-Za-z0-9+/=]+)")
 INDEX = re.compile(r"index (0|[1-9][0-9]{0,18})")

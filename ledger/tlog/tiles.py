@@ -31,23 +31,6 @@ from ledger.tlog.merkle import (
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
-__all__ = [
-    "ENTRIES",
-    "MAX_LEAF_BYTES",
-    "WIDTH",
-    "ReadTiles",
-    "Tile",
-    "TileBuilder",
-    "check_tile",
-    "cut_tile",
-    "decode_entries",
-    "encode_entries",
-    "entries_tiles",
-    "hash_reader",
-    "parse_tile",
-    "unfinished_tiles",
-]
-
 HEIGHT = 8
 WIDTH = 1 << HEIGHT
 """How many hashes, or leaves, a full tile has."""

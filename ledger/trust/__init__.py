@@ -8,13 +8,7 @@ which is a position in the log.
 
 from ledger.trust.accept import check_first, check_next
 from ledger.trust.chain import Trust, assemble
-from ledger.trust.file import (
-    Holder,
-    HolderSignature,
-    Revocation,
-    TrustFile,
-    TrustKey,
-)
+from ledger.trust.file import Holder, HolderSignature, Revocation, TrustFile, TrustKey
 
 __all__ = [
     "Holder",

@@ -9,23 +9,12 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from ledger.errors import TrustError, UnsupportedFormatError
-from ledger.trust.keys import OtherKey
+from ledger.trust.keys import AnyKey, OtherKey
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
     from ledger.trust.file import TrustFile
-    from ledger.trust.keys import AnyKey
-
-__all__ = [
-    "Signatures",
-    "check_content",
-    "check_first",
-    "check_next",
-    "check_own",
-    "check_place",
-    "check_supported",
-]
 
 
 def check_first(file: TrustFile) -> None:

@@ -16,19 +16,12 @@ from ledger.errors import (
 )
 from ledger.format import layout
 from ledger.format.report import Finding, finding_of
-from ledger.trust.accept import (
-    check_next,
-    check_own,
-    check_supported,
-)
-from ledger.trust.file import TrustFile
+from ledger.trust.accept import check_next, check_own, check_supported
+from ledger.trust.file import TrustFile, TrustKey
 
 if TYPE_CHECKING:
     from ledger.format.keyring import Root
     from ledger.tlog.checkpoint import Checkpoint
-    from ledger.trust.file import TrustKey
-
-__all__ = ["ReadFile", "Trust", "assemble"]
 
 ReadFile: TypeAlias = Callable[[int], bytes | None]
 """Answers the bytes of the trust file of this version; None: there is none."""

@@ -13,8 +13,6 @@ if TYPE_CHECKING:
 
     from ledger.tlog.checkpoint import Checkpoint
 
-__all__ = ["TrustChanges", "apply", "find_key", "first_file"]
-
 FEWEST_DIGITS = 4
 """How many digits of a key id are enough, if they tell one key from all others."""
 

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING
 
 from ledger.errors import IntegrityError, NotProven
 from ledger.format import layout
-from ledger.tlog.receipt import check_receipt
+from ledger.tlog.receipt import Receipt, check_receipt
 from ledger.trust.keys import algorithm_of
 
 if TYPE_CHECKING:
@@ -18,17 +18,7 @@ if TYPE_CHECKING:
 
     from ledger.format.pem import VerifyingKey
     from ledger.tlog.checkpoint import Checkpoint, SignedCheckpoint, WitnessKey
-    from ledger.tlog.receipt import Receipt
     from ledger.trust.chain import Trust
-
-__all__ = [
-    "check_not_behind",
-    "check_receipt_alone",
-    "check_signatures",
-    "is_signed",
-    "not_as_pinned",
-    "shows_positions",
-]
 
 
 def is_signed(accepted: Trust, signed: SignedCheckpoint) -> bool:

@@ -12,8 +12,6 @@ if TYPE_CHECKING:
 
     from ledger.trust.file import TrustFile, TrustKey
 
-__all__ = ["explain", "trust_json"]
-
 
 def explain(before: Sequence[TrustFile], file: TrustFile) -> list[str]:
     """Say what a file changes against the last of those before it; without any, what it says."""

@@ -37,36 +37,13 @@ from ledger.format.dsse import pre_authentication
 from ledger.format.keyring import NAME
 from ledger.tlog.checkpoint import Checkpoint
 from ledger.tlog.note import decode_base64, encode_base64
-from ledger.trust.keys import (
-    ED25519,
-    MLDSA44,
-    MLDSA65,
-    AnyKey,
-    OtherKey,
-    algorithm_of,
-    read_spki,
-)
+from ledger.trust.keys import ED25519, MLDSA44, MLDSA65, AnyKey, OtherKey, algorithm_of, read_spki
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
 
     from ledger.format.canonical import JSONValue
     from ledger.format.pem import VerifyingKey
-
-__all__ = [
-    "FORMAT",
-    "MAX_BYTES",
-    "MAX_HOLDERS",
-    "MAX_KEYS",
-    "PAYLOAD_TYPE",
-    "Holder",
-    "HolderSignature",
-    "Revocation",
-    "TrustFile",
-    "TrustKey",
-    "TrustRole",
-    "log_keys_of",
-]
 
 FORMAT = 1
 MAX_BYTES = layout.MAX_TRUST_FILE

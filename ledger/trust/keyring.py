@@ -12,8 +12,6 @@ if TYPE_CHECKING:
     from ledger.format.standing import FindPositions, Judge
     from ledger.trust.chain import Trust
 
-__all__ = ["AcceptedKeyring"]
-
 
 class AcceptedKeyring(Keyring):
     """The keys that the trust files of one ledger list, and the rest of the reader's own keyring.

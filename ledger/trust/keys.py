@@ -11,8 +11,6 @@ from ledger.errors import MalformedError
 from ledger.format.keys import SPKI_PREFIX, PublicKey
 from ledger.format.mldsa import MLDSAPublicKey, ParameterSet
 
-__all__ = ["ED25519", "MLDSA44", "MLDSA65", "AnyKey", "OtherKey", "algorithm_of", "read_spki"]
-
 ED25519 = "Ed25519"
 MLDSA44: ParameterSet = "ML-DSA-44"
 MLDSA65: ParameterSet = "ML-DSA-65"

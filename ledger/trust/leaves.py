@@ -5,16 +5,13 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from ledger.format import layout
-from ledger.format.report import Finding
+from ledger.format.report import Finding, Severity
 from ledger.tlog.objects import TrustLeaf
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator
 
-    from ledger.format.report import Severity
     from ledger.trust.chain import Trust
-
-__all__ = ["due_leaves", "judge_leaves"]
 
 
 def judge_leaves(

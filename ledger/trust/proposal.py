@@ -32,8 +32,6 @@ if TYPE_CHECKING:
 
     from ledger.format.canonical import JSONValue
 
-__all__ = ["MAX_BYTES", "Proof", "Proposal"]
-
 FORMAT = 1
 MAX_BYTES = 64 << 20
 """The largest proposal, in bytes."""

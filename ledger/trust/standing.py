@@ -9,13 +9,10 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, NamedTuple, Protocol
 
-from ledger.format.standing import STANDS, Stand
+from ledger.format.standing import STANDS, FindPositions, Positions, Stand
 
 if TYPE_CHECKING:
     from ledger.format.entry import Entry
-    from ledger.format.standing import FindPositions, Positions
-
-__all__ = ["ChainJudge", "Terms"]
 
 
 class Terms(Protocol):

@@ -1,3 +1,1 @@
 """Many titles judged: each by its own chain, and all of them against the log."""
-
-__all__: list[str] = []

@@ -16,45 +16,38 @@ import secrets
 from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
-from ledger.errors import (
-    IntegrityError,
-    LedgerError,
-    NotFoundError,
-    OriginNotPinned,
-    TrustError,
-)
+from ledger.errors import IntegrityError, LedgerError, NotFoundError, OriginNotPinned, TrustError
 from ledger.format import layout, times
 from ledger.format.chain import NO_PIN
 from ledger.format.ordered import join
 from ledger.format.report import Finding, Report, finding_of
 from ledger.format.standing import Positions
 from ledger.packs.reader import FROM_PACKS
-from ledger.sealing.reader import compare_remembered, open_remembered
+from ledger.sealing.reader import LogReader, compare_remembered, open_remembered
 from ledger.titles.trust_files import accepted_by
-from ledger.tlog.checkpoint import Checkpoint
-from ledger.verification.compare import Expected, OtherLeaves, compare, gather, with_log
-from ledger.verification.leaf_index import Beyond, LeafIndex
+from ledger.tlog.checkpoint import Checkpoint, SignedCheckpoint
+from ledger.verification.compare import (
+    Expected,
+    LoggedVersions,
+    OtherLeaves,
+    compare,
+    gather,
+    with_log,
+)
+from ledger.verification.leaf_index import Beyond, LeafIndex, Row
 from ledger.verification.records import judge_records
 from ledger.verification.replay import rehash
-from ledger.verification.state import LogProgress
+from ledger.verification.state import LogProgress, VerificationState
 from ledger.verification.trust import MAX_DELAY, drop_disowned, judge_trust, not_logged
 from ledger.verification.unlogged import Waiting
-from ledger.verification.walk import Subject, verify_titles
+from ledger.verification.walk import Subject, Verified, verify_titles
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Iterator
     from datetime import datetime, timedelta
 
-    from ledger.sealing.reader import LogReader
     from ledger.titles.history import History
-    from ledger.tlog.checkpoint import SignedCheckpoint
     from ledger.tlog.policy import WitnessPolicy
-    from ledger.verification.compare import LoggedVersions
-    from ledger.verification.leaf_index import Row
-    from ledger.verification.state import VerificationState
-    from ledger.verification.walk import Verified
-
-__all__ = ["MAX_DELAY", "LogAudit"]
 
 
 class LogAudit:

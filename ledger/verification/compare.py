@@ -7,24 +7,13 @@ from typing import TYPE_CHECKING, NamedTuple
 
 from ledger.format import layout
 from ledger.format.report import Finding
-from ledger.tlog.objects import OtherLeaf, TrustLeaf
+from ledger.tlog.objects import AnyLeaf, OtherLeaf, TrustLeaf
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator
 
-    from ledger.tlog.objects import AnyLeaf
     from ledger.verification.leaf_index import Row
     from ledger.verification.walk import Known, Subject
-
-__all__ = [
-    "Expected",
-    "LoggedVersions",
-    "OtherLeaves",
-    "compare",
-    "gather",
-    "not_as_logged",
-    "with_log",
-]
 
 ADDRESS_BYTES = 32
 

@@ -26,8 +26,6 @@ if TYPE_CHECKING:
     from ledger.format.chain import Chain, Step
     from ledger.titles.history import History
 
-__all__ = ["Prune", "fsck"]
-
 
 class Prune(NamedTuple):
     """Which entries that lost a race are to be deleted: they hold texts, too."""

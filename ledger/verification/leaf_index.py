@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 
 from ledger.errors import OriginNotPinned, StoreUnavailable
 from ledger.format.keyring import TRUST_THE_LOG
-from ledger.tlog.objects import Leaf
+from ledger.tlog.objects import AnyLeaf, Leaf
 from ledger.verification.trust import drop_disowned
 from ledger.verification.walk import Known
 
@@ -21,9 +21,6 @@ if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator
 
     from ledger.sealing.reader import LogReader
-    from ledger.tlog.objects import AnyLeaf
-
-__all__ = ["Beyond", "LeafIndex", "Row", "failing", "logged_titles"]
 
 TABLES = """
 CREATE TABLE leaf (title TEXT, version INTEGER, address TEXT, at INTEGER);

@@ -8,14 +8,10 @@ from typing import TYPE_CHECKING, Generic, TypeVar
 
 from ledger.errors import LedgerError, MalformedError
 from ledger.format import layout
-from ledger.format.report import finding_of
+from ledger.format.report import Finding, finding_of
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator
-
-    from ledger.format.report import Finding
-
-__all__ = ["TolerantListing", "by_folder"]
 
 PIECE = 250
 """Keys taken at once of a folder that is not a title's: there may be millions."""

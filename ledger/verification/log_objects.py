@@ -26,8 +26,6 @@ if TYPE_CHECKING:
     from ledger.titles.history import History
     from ledger.tlog.checkpoint import Checkpoint, SignedCheckpoint
 
-__all__ = ["check_log", "judge_emptiness"]
-
 BATCH = 64
 TILES = f"{layout.LOG}tile/"
 

@@ -25,8 +25,6 @@ if TYPE_CHECKING:
     from ledger.format.chain import SeenPart
     from ledger.titles.history import History
 
-__all__ = ["PartIndex"]
-
 TABLE = """
 CREATE TABLE part (reference TEXT, n INTEGER, i INTEGER, title TEXT, version INTEGER, address TEXT,
 recorded_at TEXT)

@@ -19,8 +19,6 @@ if TYPE_CHECKING:
 
     from ledger.stores.base import Blob, Store
 
-__all__ = ["Fetched", "Near", "Wanted", "fetch"]
-
 LONG = 8
 """Entries from which on a title is listed and read in one go, instead of parent by parent."""
 

@@ -11,18 +11,15 @@ from typing import TYPE_CHECKING
 
 from ledger.errors import IntegrityError
 from ledger.format import layout
-from ledger.format.report import Finding
+from ledger.format.report import Finding, Severity
 from ledger.tlog.objects import RECORDED, SealedRecord
 
 if TYPE_CHECKING:
     from collections.abc import Collection, Iterable, Iterator
 
-    from ledger.format.report import Severity
     from ledger.sealing.reader import LogReader
     from ledger.stores.base import Blob
     from ledger.verification.leaf_index import Row
-
-__all__ = ["judge_records"]
 
 BATCH = 256
 

@@ -8,27 +8,18 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from ledger.errors import (
-    IntegrityError,
-    LedgerError,
-    MalformedError,
-    TrustError,
-)
+from ledger.errors import IntegrityError, LedgerError, MalformedError, TrustError
 from ledger.format import layout
-from ledger.sealing.reader import check_remembered, judge_disowned, read_leaf
+from ledger.sealing.reader import LogReader, check_remembered, judge_disowned, read_leaf
 from ledger.titles.trust_files import accepted_by
 from ledger.tlog.merkle import HASH_BYTES, check_inclusion, inclusion_proof
-from ledger.tlog.objects import Leaf, decode_leaf
+from ledger.tlog.objects import AnyLeaf, Leaf, decode_leaf
 from ledger.tlog.tiles import ENTRIES, WIDTH, Tile, TileBuilder
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
-    from ledger.sealing.reader import LogReader
     from ledger.tlog.checkpoint import Checkpoint, SignedCheckpoint
-    from ledger.tlog.objects import AnyLeaf
-
-__all__ = ["check_kept", "last_logged", "rehash"]
 
 AHEAD = 16
 """Tiles of hashes compared at once."""

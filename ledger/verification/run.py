@@ -12,7 +12,14 @@ from ledger.format.report import Finding, Report, Tally
 from ledger.verification.listing import TolerantListing
 from ledger.verification.state import VerificationState, open_state
 from ledger.verification.trust import MAX_DELAY, trust_findings
-from ledger.verification.walk import FROM_A_LISTING, FROM_THE_LOG, Subject, verify_titles
+from ledger.verification.walk import (
+    FROM_A_LISTING,
+    FROM_THE_LOG,
+    Known,
+    Subject,
+    Verified,
+    verify_titles,
+)
 
 if TYPE_CHECKING:
     import os
@@ -24,9 +31,6 @@ if TYPE_CHECKING:
     from ledger.titles.history import History
     from ledger.verification.by_log import LogAudit
     from ledger.verification.parts import PartIndex
-    from ledger.verification.walk import Known, Verified
-
-__all__ = ["Verification"]
 
 
 def _in_order(titles: Iterable[str]) -> list[str]:

@@ -38,8 +38,6 @@ if TYPE_CHECKING:
     from ledger.format.keyring import Keyring
     from ledger.titles.history import History
 
-__all__ = ["LogProgress", "VerificationState", "open_state"]
-
 
 class LogProgress(NamedTuple):
     """What the state remembers of the log after a clean audit."""

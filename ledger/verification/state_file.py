@@ -50,18 +50,6 @@ if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator
     from pathlib import Path
 
-__all__ = [
-    "RememberedTitle",
-    "RememberedTrust",
-    "StateHeader",
-    "check_header",
-    "check_whole",
-    "lines_of",
-    "open_file",
-    "read_lines",
-    "read_titles",
-]
-
 KIND = "title-ledger-audit-state"
 BLOCK = 1 << 20
 """Bytes read at once, and the length of the longest line that is accepted."""

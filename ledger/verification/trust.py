@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from datetime import timedelta
+from datetime import datetime, timedelta
 from typing import TYPE_CHECKING
 
 from ledger.format import layout, times
@@ -12,21 +12,11 @@ from ledger.titles.trust_files import accepted_by
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator
-    from datetime import datetime
 
     from ledger.format.keyring import Keyring
     from ledger.sealing.reader import LogReader
     from ledger.tlog.objects import TrustLeaf
     from ledger.verification.leaf_index import LeafIndex, Row
-
-__all__ = [
-    "MAX_DELAY",
-    "drop_disowned",
-    "judge_trust",
-    "leaf_disowned",
-    "not_logged",
-    "trust_findings",
-]
 
 MAX_DELAY = timedelta(days=1)
 """How long an entry, or a trust file, may wait to be logged."""

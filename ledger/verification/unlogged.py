@@ -16,7 +16,7 @@ from ledger.format.ordered import join
 from ledger.format.report import Finding, finding_of
 from ledger.local.parallel import in_chunks
 from ledger.sealing.pending import pending_titles
-from ledger.sealing.reader import check_remembered
+from ledger.sealing.reader import LogReader, check_remembered
 from ledger.verification.compare import Expected, OtherLeaves, compare, gather
 from ledger.verification.replay import rehash
 from ledger.verification.walk import Known, Subject, verify_titles
@@ -25,12 +25,9 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
     from datetime import datetime, timedelta
 
-    from ledger.sealing.reader import LogReader
     from ledger.titles.history import History
     from ledger.tlog.checkpoint import SignedCheckpoint
     from ledger.verification.leaf_index import Beyond, LeafIndex
-
-__all__ = ["Waiting"]
 
 BATCH = 256
 

@@ -9,15 +9,8 @@ from typing import TYPE_CHECKING, NamedTuple, TypeAlias
 
 from ledger.errors import LedgerError, NotFoundError
 from ledger.format import layout
-from ledger.format.chain import Chain
-from ledger.format.entry import (
-    Entry,
-    address_of,
-    erases_hint,
-    holds_text,
-    is_short,
-    version_hint,
-)
+from ledger.format.chain import Chain, ReadEntry, SeenPart, Step
+from ledger.format.entry import Entry, address_of, erases_hint, holds_text, is_short, version_hint
 from ledger.format.report import Finding, Report, finding_of
 from ledger.local.parallel import in_chunks
 from ledger.packs.reader import FROM_PACKS, PackReader, pack_names
@@ -29,23 +22,9 @@ if TYPE_CHECKING:
     from concurrent.futures import Executor
     from datetime import datetime
 
-    from ledger.format.chain import ReadEntry, SeenPart, Step
     from ledger.format.standing import FindPositions, Judged, Positions, Stand
     from ledger.stores.base import Store
     from ledger.titles.history import History
-
-__all__ = [
-    "FROM_A_LISTING",
-    "FROM_THE_LOG",
-    "Known",
-    "Subject",
-    "Verified",
-    "carry_out",
-    "plan_walk",
-    "stray",
-    "verify_title",
-    "verify_titles",
-]
 
 TITLES = 16
 """Titles in a task."""

@@ -13,11 +13,7 @@ from ledger.format.bundle import Header, write_bundle
 from ledger.format.entry import short_form
 from ledger.format.layout import entry_key
 from ledger.testing import ORIGIN, FixedClock, keyring_for, memory_ledger, signer
-from tests.tampering import (
-    TITLE,
-    World,
-    address,
-)
+from tests.tampering import TITLE, World, address
 
 NOW = FixedClock(datetime(2027, 1, 1, tzinfo=UTC))
 

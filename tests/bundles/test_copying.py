@@ -9,13 +9,7 @@ from typing import TYPE_CHECKING
 import pytest
 
 from ledger import Ledger, Log, Pulled
-from ledger.errors import (
-    Forked,
-    IntegrityError,
-    OriginNotPinned,
-    StoreUnavailable,
-    TrustError,
-)
+from ledger.errors import Forked, IntegrityError, OriginNotPinned, StoreUnavailable, TrustError
 from ledger.format import layout
 from ledger.format.entry import short_form
 from ledger.stores import MemoryStore

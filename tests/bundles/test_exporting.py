@@ -8,30 +8,12 @@ import subprocess
 import pytest
 
 from ledger import Ledger
-from ledger.errors import (
-    Forked,
-    HeadMissing,
-    IntegrityError,
-    InvalidError,
-    NotFoundError,
-)
+from ledger.errors import Forked, HeadMissing, IntegrityError, InvalidError, NotFoundError
 from ledger.format.layout import entry_key
 from ledger.stores import FolderStore, MemoryStore
 from ledger.testing import memory_ledger, signer
-from tests.bundles.bundles import (
-    NOW,
-    addresses,
-    again,
-    bundle,
-    check,
-    contents,
-    filled,
-)
-from tests.tampering import (
-    objects_of,
-    small_world,
-    without,
-)
+from tests.bundles.bundles import NOW, addresses, again, bundle, check, contents, filled
+from tests.tampering import objects_of, small_world, without
 
 
 def test_some_titles_are_exported_in_the_order_of_their_keys_each_once():

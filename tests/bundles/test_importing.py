@@ -8,28 +8,13 @@ from typing import TYPE_CHECKING
 import pytest
 
 from ledger import Ledger
-from ledger.errors import (
-    Forked,
-    HeadMissing,
-    HeadMoved,
-    IntegrityError,
-    NotFoundError,
-    StoreDenied,
-)
+from ledger.errors import Forked, HeadMissing, HeadMoved, IntegrityError, NotFoundError, StoreDenied
 from ledger.format.bundle import BundleReader, Header
 from ledger.format.layout import entry_key, head_key, pending_key
 from ledger.stores import FolderStore, MemoryStore
 from ledger.testing import ORIGIN, memory_ledger, signer
-from tests.bundles.bundles import (
-    NOW,
-    addresses,
-    again,
-    bundle,
-    filled,
-)
-from tests.tampering import (
-    objects_of,
-)
+from tests.bundles.bundles import NOW, addresses, again, bundle, filled
+from tests.tampering import objects_of
 from tests.wrappers import CrashError, CrashingStore, Wrapper
 
 if TYPE_CHECKING:

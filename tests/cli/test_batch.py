@@ -15,8 +15,9 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from cli.batch.lines import Lines
+from cli.batch.outcomes import Shown
 from cli.batch.records import LONGEST, Place
-from cli.batch.run import Shown, append_batch
+from cli.batch.run import append_batch
 from ledger import Guards, InvalidError, Ledger, load_key
 from ledger.testing import memory_ledger
 from tests.cli.shell import PATIENCE, Shell

@@ -17,13 +17,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, NamedTuple
 
 from tests.cli.shell import PATIENCE
-from tests.faults.commands import (
-    COMMANDS,
-    check_code,
-    check_repeated,
-    check_state,
-    make_shell,
-)
+from tests.faults.commands import COMMANDS, check_code, check_repeated, check_state, make_shell
 from tests.faults.tally import Tally, part
 
 if TYPE_CHECKING:

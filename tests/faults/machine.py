@@ -19,13 +19,7 @@ from unittest import mock
 import pytest
 from hypothesis import assume
 from hypothesis import strategies as st
-from hypothesis.stateful import (
-    RuleBasedStateMachine,
-    initialize,
-    invariant,
-    precondition,
-    rule,
-)
+from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, precondition, rule
 
 from ledger import ANY, Entry, Ledger, Report, verify_bundle
 from ledger.errors import HeadMissing, HeadMoved, LedgerError, NotFoundError, ReferenceConflict

@@ -26,13 +26,7 @@ from nacl import bindings
 from nacl._sodium import ffi
 
 from ledger import PrivateKey, PublicKey
-from ledger.errors import (
-    InvalidError,
-    KeyUnavailable,
-    LedgerError,
-    LibraryUnsafe,
-    MalformedError,
-)
+from ledger.errors import InvalidError, KeyUnavailable, LedgerError, LibraryUnsafe, MalformedError
 from ledger.format.keys import SPKI_PREFIX, check_library
 from ledger.testing import signer
 from tests import corpora

@@ -29,11 +29,12 @@ from ledger.format.entry import (
 )
 from ledger.format.keyring import Keyring
 from ledger.format.keys import PublicKey
+from ledger.format.layout import PackName
 from ledger.format.mldsa import MLDSAPrivateKey
 from ledger.format.pem import read_public_key, read_public_keys
 from ledger.format.revision import parse_revision
 from ledger.format.signing import PrivateKey
-from ledger.packs.format import Packable, PackName, make_pack, open_pack
+from ledger.packs.format import Packable, make_pack, open_pack
 from ledger.testing import ORIGIN, memory_ledger, signer
 from ledger.titles.identity import decode_identity, encode_identity
 from ledger.tlog.add_checkpoint import Answer, Reply, read_answer

@@ -19,15 +19,7 @@ from ledger.stores import FolderStore, MemoryStore
 from ledger.testing import FixedClock, keyring_for, memory_ledger, signer
 from tests.index.helpers import dump, found, rows, update
 from tests.sealing.sealers import Sealer, ledger_in
-from tests.tampering import (
-    SCENARIOS,
-    TITLE,
-    Scenario,
-    objects_of,
-    processes,
-    small_world,
-    without,
-)
+from tests.tampering import SCENARIOS, TITLE, Scenario, objects_of, processes, small_world, without
 from tests.trust.registry import Registry, rob
 from tests.wrappers import CountingStore, FailingStore
 

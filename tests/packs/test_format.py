@@ -11,8 +11,8 @@ from hypothesis import strategies as st
 from ledger.errors import LedgerError, MalformedError, UnsupportedFormatError
 from ledger.format import canonical
 from ledger.format.entry import MAX_BYTES
-from ledger.format.layout import head_key, pack_key, parse_pack_key
-from ledger.packs.format import MAX_PACK, Packable, PackName, make_pack, open_pack
+from ledger.format.layout import PackName, head_key, pack_key, parse_pack_key
+from ledger.packs.format import MAX_PACK, Packable, make_pack, open_pack
 from ledger.testing import ORIGIN
 from tests.format.test_layout import title_numbers
 from tests.tampering import address

@@ -9,14 +9,11 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from ledger.errors import (
-    MalformedError,
-    StoreDenied,
-    StoreUnavailable,
-)
+from ledger.errors import MalformedError, StoreDenied, StoreUnavailable
 from ledger.format import layout
+from ledger.format.layout import PackName
 from ledger.packs import reader as reader_module
-from ledger.packs.format import MAX_PACK, Packable, PackName, make_pack, open_pack
+from ledger.packs.format import MAX_PACK, Packable, make_pack, open_pack
 from ledger.packs.reader import PackReader, check_packs, pack_names
 from ledger.stores import FolderStore, MemoryStore
 from ledger.testing import ORIGIN, keyring_for, memory_ledger, signer

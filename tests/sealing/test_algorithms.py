@@ -17,13 +17,7 @@ from ledger.sealing.seal import Sealed, seal
 from ledger.stores import MemoryStore
 from ledger.testing import ORIGIN, FixedClock, keyring_for, signer
 from ledger.titles.history import History
-from ledger.tlog import (
-    Checkpoint,
-    add_signatures,
-    cosign,
-    sign_checkpoint,
-    witness_key,
-)
+from ledger.tlog import Checkpoint, add_signatures, cosign, sign_checkpoint, witness_key
 from ledger.tlog.note import Signature, parse_unverified
 from ledger.tlog.objects import LogState
 from tests.wrappers import Wrapper

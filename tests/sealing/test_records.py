@@ -14,15 +14,7 @@ from ledger.format.entry import address_of
 from ledger.format.layout import PENDING, entry_key, head_key, sealed_key, tile_key
 from ledger.stores import MemoryStore
 from ledger.tlog.objects import SealedRecord, leaf_of
-from tests.sealing.sealers import (
-    ORIGIN,
-    REGISTRAR,
-    Sealer,
-    assert_sealed,
-    ledger_in,
-    logged,
-    read,
-)
+from tests.sealing.sealers import ORIGIN, REGISTRAR, Sealer, assert_sealed, ledger_in, logged, read
 from tests.sealing.test_seal import put, slugs
 
 if TYPE_CHECKING:

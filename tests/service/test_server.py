@@ -13,16 +13,7 @@ import httpx
 import pytest
 
 from ledger import Ledger
-from tests.service.client import (
-    DOCUMENT,
-    HTML,
-    TITLE,
-    Server,
-    keyring_in,
-    problem,
-    serving,
-    shell,
-)
+from tests.service.client import DOCUMENT, HTML, TITLE, Server, keyring_in, problem, serving, shell
 
 if TYPE_CHECKING:
     from pathlib import Path

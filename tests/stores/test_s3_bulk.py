@@ -21,13 +21,7 @@ from botocore.awsrequest import AWSResponse
 from botocore.credentials import RefreshableCredentials
 from urllib3 import HTTPResponse
 
-from ledger.errors import (
-    IntegrityError,
-    InvalidError,
-    StoreDenied,
-    StoreUnavailable,
-    StoreUnsafe,
-)
+from ledger.errors import IntegrityError, InvalidError, StoreDenied, StoreUnavailable, StoreUnsafe
 from ledger.stores.contract import StoreContract
 from ledger.stores.s3 import store as s3_module
 from ledger.stores.s3.store import S3Store, make_client

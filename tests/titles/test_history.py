@@ -10,14 +10,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from ledger import Entry, Ledger
-from ledger.errors import (
-    Erased,
-    IntegrityError,
-    InvalidError,
-    NotFoundError,
-    NotInLaw,
-    TrustError,
-)
+from ledger.errors import Erased, IntegrityError, InvalidError, NotFoundError, NotInLaw, TrustError
 from ledger.format.layout import entry_key, head_key
 from ledger.stores import MemoryStore
 from ledger.testing import FixedClock, keyring_for, memory_ledger, signer

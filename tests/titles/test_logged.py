@@ -8,14 +8,7 @@ import pytest
 
 from ledger import Entry, Ledger
 from ledger.errors import ConflictError, HeadMissing, IntegrityError, OriginNotPinned
-from ledger.format.layout import (
-    PACKS,
-    entry_key,
-    head_key,
-    pack_key,
-    reference_prefix,
-    sealed_key,
-)
+from ledger.format.layout import PACKS, entry_key, head_key, pack_key, reference_prefix, sealed_key
 from ledger.packs.format import Packable, make_pack
 from ledger.stores import MemoryStore
 from ledger.testing import ORIGIN, keyring_for

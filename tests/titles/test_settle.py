@@ -18,13 +18,7 @@ from ledger import (
     ReferenceConflict,
     TrustError,
 )
-from ledger.errors import (
-    ConflictError,
-    IntegrityError,
-    LedgerError,
-    OutcomeUnknown,
-    TitleClosed,
-)
+from ledger.errors import ConflictError, IntegrityError, LedgerError, OutcomeUnknown, TitleClosed
 from ledger.format.layout import entry_key, head_key
 from ledger.stores import FolderStore, MemoryStore
 from ledger.testing import memory_ledger

@@ -12,14 +12,7 @@ from ledger.errors import IntegrityError, LedgerError, MalformedError, Unsupport
 from ledger.testing import ORIGIN, signer
 from ledger.tlog import Checkpoint, Leaf, NoteKey, TileBuilder
 from ledger.tlog.note import sign_note
-from ledger.tlog.objects import (
-    LogState,
-    OtherLeaf,
-    SealedRecord,
-    Staging,
-    decode_leaf,
-    is_log_key,
-)
+from ledger.tlog.objects import LogState, OtherLeaf, SealedRecord, Staging, decode_leaf, is_log_key
 
 LOG = signer("log")
 LEAF = Leaf("TN1", 1, "0" * 64).encode()

@@ -23,14 +23,7 @@ from ledger.testing import keyring_for
 from ledger.tlog import Leaf
 from ledger.tlog.objects import OtherLeaf, SealedRecord, decode_leaf
 from tests.sealing.sealers import KEYRING, REGISTRAR
-from tests.verification.register import (
-    Register,
-    forged_log,
-    found,
-    leaves_of,
-    slugs,
-    store_of,
-)
+from tests.verification.register import Register, forged_log, found, leaves_of, slugs, store_of
 
 
 @pytest.fixture

@@ -1,3 +1,1 @@
 """HTTP: what a request says, and what an answer says."""
-
-__all__: list[str] = []

@@ -14,8 +14,6 @@ from ledger.service.http.headers import conditions
 if TYPE_CHECKING:
     from starlette.requests import Request
 
-__all__ = ["JSON_TYPE", "REVALIDATE", "answer", "html", "to_json"]
-
 JSON_TYPE = "application/json"
 REVALIDATE = "no-cache"
 """A cache may store the answer, but must ask each time whether the tag is still the same."""

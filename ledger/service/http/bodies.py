@@ -9,7 +9,7 @@ from msgspec import Raw
 
 from ledger.errors import InvalidError, MalformedError
 from ledger.format import canonical
-from ledger.format.entry import check_document, digest
+from ledger.format.entry import Entry, check_document, digest
 from ledger.format.layout import check_address, check_title_number
 from ledger.service.http.errors import TooLarge
 from ledger.service.http.headers import check_json, one_header
@@ -20,18 +20,6 @@ if TYPE_CHECKING:
     from starlette.requests import Request
 
     from ledger.format.canonical import JSONValue
-    from ledger.format.entry import Entry
-
-__all__ = [
-    "Order",
-    "ToRegister",
-    "parse_document",
-    "parse_order",
-    "parse_registration",
-    "read_body",
-    "representation",
-    "title_digest",
-]
 
 
 class Order(NamedTuple):

@@ -18,7 +18,6 @@ from ledger.titles.draft import ANY, Anything
 if TYPE_CHECKING:
     from ledger.ledger import Ledger
 
-__all__ = ["Conditions", "Tags", "expected_parent", "is_not_modified"]
 
 # RFC 9110, section 8.8.3; a list may have empty elements (section 5.6.1).
 TAG = re.compile(r'[ \t,]*(?P<weak>W/)?"(?P<text>[\x21\x23-\x7e\x80-\xff]*)"[ \t]*(?:,|$)')

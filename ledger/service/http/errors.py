@@ -5,13 +5,11 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, ClassVar
 
 from ledger.errors import HeadMoved, LedgerError
 
 if TYPE_CHECKING:
-    from typing import ClassVar
-
     from ledger.format.entry import Entry
 
 __all__ = [

@@ -14,17 +14,6 @@ if TYPE_CHECKING:
     from starlette.requests import Request
     from starlette.types import Scope
 
-__all__ = [
-    "check_json",
-    "conditions",
-    "guards",
-    "message",
-    "one_header",
-    "prefers_html",
-    "reference",
-    "text",
-]
-
 JSON_TYPES = {"application/json", "application/ld+json", "application/geo+json"}
 """Types of a plain document. Others with ``+json`` may mean something else, such as a patch."""
 # RFC 8187, section 3.2.1: charset, language and the percent-encoded text.

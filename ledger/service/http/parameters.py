@@ -13,37 +13,6 @@ from ledger.errors import InvalidError
 from ledger.format.layout import ADDRESS, MAX_TITLE_NUMBER, TITLE_NUMBER
 from ledger.service.http.errors import RequestError
 
-__all__ = [
-    "MANY_CHANGED",
-    "MANY_CHANGES",
-    "MANY_ENTRIES",
-    "MANY_TITLES",
-    "Address",
-    "AddressOrPrefix",
-    "After",
-    "AfterLeaf",
-    "Archive",
-    "Effective",
-    "Expect",
-    "Limit",
-    "ManyChanges",
-    "ManyTitles",
-    "NewRevision",
-    "ObjectKey",
-    "OldRevision",
-    "OnlyStatus",
-    "Raw",
-    "Recorded",
-    "Reference",
-    "Search",
-    "SkipUnchanged",
-    "TilePath",
-    "TitleNumber",
-    "TrustVersion",
-    "Version",
-    "only_known_parameters",
-]
-
 MANY_ENTRIES = 20
 """Entries on a page. Each takes one read."""
 MANY_TITLES = 100

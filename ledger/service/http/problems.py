@@ -20,8 +20,6 @@ from ledger.format.layout import is_title_number
 from ledger.service.http.bodies import title_digest
 from ledger.service.http.errors import Busy, NotReady, RequestError, WriteRefused
 
-__all__ = ["PROBLEM_TYPE", "damaged_title", "problem_headers", "problem_members", "status_of"]
-
 PROBLEM_TYPE = "application/problem+json"
 RETRY_AFTER = "5"
 HEADERS = {

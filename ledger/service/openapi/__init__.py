@@ -1,3 +1,1 @@
 """The description of the API that programs read."""
-
-__all__: list[str] = []

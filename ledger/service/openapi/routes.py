@@ -17,36 +17,6 @@ if TYPE_CHECKING:
 
     from ledger.service.settings import Settings
 
-__all__ = [
-    "APPEND",
-    "APPEND_ANY",
-    "ATOM",
-    "BUNDLE",
-    "CHANGES",
-    "CHECKPOINT",
-    "DIFF",
-    "DOCS",
-    "ENTRIES",
-    "ENTRY",
-    "ERASE",
-    "HEALTHZ",
-    "METRICS",
-    "OBJECT",
-    "OPENAPI",
-    "READYZ",
-    "RECEIPT",
-    "REGISTER",
-    "REGISTRATION",
-    "ROOT",
-    "TILE",
-    "TITLE",
-    "TITLES",
-    "TRUST",
-    "TRUST_FILE",
-    "VERIFICATION",
-    "build_contract",
-]
-
 Contract = dict[str, Any]
 """What ``add_api_route`` takes besides the path, the endpoint and the method."""
 

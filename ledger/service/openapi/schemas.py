@@ -9,8 +9,6 @@ from ledger.format.entry import KINDS, MAX_PARTS, STATUSES
 from ledger.format.layout import ADDRESS, MAX_TITLE_NUMBER, TITLE_NUMBER
 from ledger.format.report import Outcome, Severity
 
-__all__ = ["COMPONENTS", "PROBLEMS", "ref"]
-
 Schema = dict[str, Any]
 
 EXAMPLE = "78f08a9bb7e01441832a50e9dc9938ccae6bf5359c6efa2312fa4aa652a8747d"

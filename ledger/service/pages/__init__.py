@@ -1,3 +1,1 @@
 """The pages that people read."""
-
-__all__: list[str] = []

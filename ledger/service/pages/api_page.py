@@ -8,8 +8,6 @@ from typing import TYPE_CHECKING, Any
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
-__all__ = ["Answer", "Operation", "Parameter", "operations"]
-
 METHODS = ("get", "post", "put", "patch", "delete", "head", "options")
 
 

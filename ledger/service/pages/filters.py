@@ -19,8 +19,6 @@ from ledger.format import canonical
 if TYPE_CHECKING:
     from ledger.format.canonical import JSONValue
 
-__all__ = ["Room", "columns", "literal", "moment", "pretty", "prose", "text", "visible"]
-
 HIDDEN = {"Cc", "Cf", "Cs", "Co", "Cn", "Zl", "Zp"}
 """The Unicode categories that are shown as escapes."""
 

@@ -18,9 +18,9 @@ from urllib.parse import quote, urlencode
 from jinja2 import Environment, FileSystemLoader, StrictUndefined
 
 from ledger.format import layout
-from ledger.format.diff import ABSENT
-from ledger.format.standing import FALLEN, STANDS
-from ledger.registrations.registration import role_of, spell_parts
+from ledger.format.diff import ABSENT, Change
+from ledger.format.standing import FALLEN, STANDS, Stand
+from ledger.registrations.registration import Registration, role_of, spell_parts
 from ledger.service.log_view import LogSummary
 from ledger.service.pages import filters
 from ledger.service.pages.api_page import operations
@@ -30,14 +30,11 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Mapping, Sequence
     from datetime import datetime
 
-    from ledger.format.diff import Change
     from ledger.format.entry import Entry
     from ledger.format.keyring import Keyring
     from ledger.format.law import Correction, Turn
     from ledger.format.report import Finding, Report
-    from ledger.format.standing import Stand
     from ledger.index import Coverage
-    from ledger.registrations.registration import Registration
     from ledger.titles.history import Answer
     from ledger.trust.chain import Trust
 
@@ -45,7 +42,6 @@ if TYPE_CHECKING:
     Orders = dict[int, Entry]
     """The erased versions of a title, with the entry that orders each erased."""
 
-__all__ = ["LOCAL", "MAX_TOLD", "Law", "Pages", "Urls", "holds"]
 
 HERE = Path(__file__).parent
 NO_LOG = LogSummary()

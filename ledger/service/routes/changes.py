@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 from fastapi.responses import Response  # noqa: TC002 -- FastAPI reads the annotations
 from starlette.requests import Request  # noqa: TC002 -- FastAPI reads the annotations
 
-from ledger.sealing.feed import logged_change_json
+from ledger.sealing.feed import LoggedChange, logged_change_json
 from ledger.service.atom import ARCHIVED, ATOM_TYPE, atom_feed
 from ledger.service.http.answers import answer, to_json
 from ledger.service.http.errors import NotSealed
@@ -19,10 +19,7 @@ from ledger.tlog.objects import TrustLeaf
 if TYPE_CHECKING:
     from fastapi import FastAPI
 
-    from ledger.sealing.feed import LoggedChange
     from ledger.service.context import Context
-
-__all__ = ["ChangeRoutes"]
 
 
 class ChangeRoutes:

@@ -29,8 +29,6 @@ if TYPE_CHECKING:
     from ledger.service.metrics import LogFigures
     from ledger.service.pages.pages import Pages
 
-__all__ = ["HealthRoutes"]
-
 STATIC = Path(__file__).parents[1] / "pages" / "static"
 PROBE_SECONDS = 1.0
 """How long the result of a probe is reused, so that probes can't keep the store busy."""

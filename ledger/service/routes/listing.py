@@ -29,8 +29,6 @@ if TYPE_CHECKING:
     from ledger.index import Coverage, Index
     from ledger.service.context import Context
 
-__all__ = ["ListingRoutes"]
-
 OF_AN_INDEX = ("leaf", "updated_at", "waiting", "left_out")
 """What an answer says of the index that was searched."""
 

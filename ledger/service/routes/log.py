@@ -16,15 +16,12 @@ from ledger.service.http.answers import answer
 from ledger.service.http.errors import UnknownPath
 from ledger.service.http.parameters import TilePath, TitleNumber, Version  # noqa: TC001 -- FastAPI reads the annotations
 from ledger.service.openapi.routes import CHECKPOINT, RECEIPT, TILE
-from ledger.tlog.tiles import ENTRIES, HEIGHT, WIDTH, check_tile, decode_entries, parse_tile
+from ledger.tlog.tiles import ENTRIES, HEIGHT, WIDTH, Tile, check_tile, decode_entries, parse_tile
 
 if TYPE_CHECKING:
     from fastapi import FastAPI
 
     from ledger.service.context import Context
-    from ledger.tlog.tiles import Tile
-
-__all__ = ["LogRoutes"]
 
 TEXT_TYPE = "text/plain; charset=utf-8"
 TILE_TYPE = "application/octet-stream"

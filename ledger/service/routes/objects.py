@@ -26,8 +26,6 @@ if TYPE_CHECKING:
 
     from ledger.service.context import Context
 
-__all__ = ["ObjectRoutes"]
-
 TOLD = (OBJECTS_HEADER, "1")
 SINGLE = {layout.LEDGER_KEY, layout.LOG_CHECKPOINT, layout.LOG_STATE}
 REMEMBERED = 1024

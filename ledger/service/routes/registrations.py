@@ -9,29 +9,19 @@ from fastapi.responses import Response
 from starlette.requests import Request  # noqa: TC002 -- FastAPI reads the annotations
 
 from ledger.errors import ConflictError, NotFoundError, RegistrationIncomplete
-from ledger.registrations.registration import (
-    Registration,
-    find_registration,
-    registration_json,
-)
+from ledger.registrations.registration import Registration, find_registration, registration_json
 from ledger.service.http import headers
 from ledger.service.http.answers import JSON_TYPE, answer, html, to_json
-from ledger.service.http.bodies import parse_registration, read_body
+from ledger.service.http.bodies import ToRegister, parse_registration, read_body
 from ledger.service.http.errors import MatchRequired, RequestError
-from ledger.service.http.parameters import (
-    MANY_CHANGED,
-    Reference,
-)
+from ledger.service.http.parameters import MANY_CHANGED, Reference
 from ledger.service.openapi.routes import REGISTER, REGISTRATION
 
 if TYPE_CHECKING:
     from fastapi import FastAPI
 
     from ledger.service.context import Context
-    from ledger.service.http.bodies import ToRegister
     from ledger.titles.draft import Guards
-
-__all__ = ["RegistrationRoutes"]
 
 
 class RegistrationRoutes:

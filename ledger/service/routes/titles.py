@@ -13,22 +13,16 @@ from anyio import to_thread
 from fastapi.responses import RedirectResponse, Response, StreamingResponse
 from starlette.requests import Request  # noqa: TC002 -- FastAPI reads the annotations
 
-from ledger.errors import (
-    IntegrityError,
-    InvalidError,
-    LedgerError,
-    NotStanding,
-    TrustError,
-)
+from ledger.errors import IntegrityError, InvalidError, LedgerError, NotStanding, TrustError
 from ledger.format.chain import NO_PIN
-from ledger.format.diff import change_json, changes
-from ledger.format.entry import entry_json
+from ledger.format.diff import Change, change_json, changes
+from ledger.format.entry import Entry, entry_json
 from ledger.format.law import corrections, find_in_law, turns
 from ledger.format.layout import is_address
 from ledger.format.report import report_json
-from ledger.format.standing import STANDS, stand_members
+from ledger.format.standing import STANDS, Judged, Stand, stand_members
 from ledger.format.times import as_bound
-from ledger.registrations.registration import find_registration, role_of
+from ledger.registrations.registration import Registration, find_registration, role_of
 from ledger.service.http.answers import answer, html, to_json
 from ledger.service.http.bodies import representation
 from ledger.service.http.parameters import (
@@ -56,18 +50,12 @@ if TYPE_CHECKING:
     from fastapi import FastAPI
 
     from ledger.format.canonical import JSONValue
-    from ledger.format.diff import Change
-    from ledger.format.entry import Entry
-    from ledger.format.standing import Stand
-    from ledger.registrations.registration import Registration
     from ledger.service.context import Context
-    from ledger.titles.history import Judged
 
     Document = dict[str, JSONValue] | None
     """None: its text is erased."""
     Step = tuple[Judged, Entry | None]
 
-__all__ = ["BUNDLE_TYPE", "TitleRoutes"]
 
 PATH = "/titles/{title_number}"
 BUNDLE_TYPE = "application/x-tar"

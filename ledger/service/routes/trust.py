@@ -24,8 +24,6 @@ if TYPE_CHECKING:
     from ledger.service.context import Context
     from ledger.trust.chain import Trust
 
-__all__ = ["TrustRoutes"]
-
 
 class TrustRoutes:
     """The routes ``/trust`` and ``/trust/{version}``."""

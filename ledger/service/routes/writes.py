@@ -13,25 +13,18 @@ from ledger.format.entry import KINDS
 from ledger.service.http import headers
 from ledger.service.http.answers import JSON_TYPE, to_json
 from ledger.service.http.bodies import parse_document, parse_order, read_body, representation
-from ledger.service.http.conditions import expected_parent
+from ledger.service.http.conditions import Conditions, expected_parent
 from ledger.service.http.errors import MatchRequired, WriteRefused
-from ledger.service.http.parameters import (  # noqa: TC001 -- FastAPI reads the annotations
-    SkipUnchanged,
-    TitleNumber,
-)
+from ledger.service.http.parameters import SkipUnchanged, TitleNumber  # noqa: TC001 -- FastAPI reads the annotations
 from ledger.service.openapi.routes import APPEND, APPEND_ANY, ERASE
-from ledger.titles.draft import ANY, Draft
+from ledger.titles.draft import ANY, Appended, Draft, Guards
 
 if TYPE_CHECKING:
     from fastapi import FastAPI
 
     from ledger.service.context import Context
-    from ledger.service.http.conditions import Conditions
     from ledger.service.metrics import WriteOutcome
-    from ledger.titles.draft import Appended, Guards
     from ledger.titles.erase import Erasure
-
-__all__ = ["WriteRoutes"]
 
 
 class WriteRoutes:

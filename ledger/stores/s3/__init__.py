@@ -1,3 +1,1 @@
 """The S3 store."""
-
-__all__: list[str] = []

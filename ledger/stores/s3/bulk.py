@@ -26,8 +26,6 @@ if TYPE_CHECKING:
     from obstore.store import S3Credential
     from obstore.store import S3Store as Obstore
 
-__all__ = ["BulkReader"]
-
 logger: logging.Logger = logging.getLogger("ledger.stores.s3")
 
 SIGNED = re.compile(r"AWS4-HMAC-SHA256 Credential=[^ ,]*/([a-z0-9-]+)/s3/aws4_request,.*")

@@ -22,8 +22,6 @@ from ledger.errors import (
     StoreUnsafe,
 )
 
-__all__ = ["FOREIGN", "explain", "is_missing_object"]
-
 FOREIGN = (
     *(boto.BotoCoreError, boto.ClientError, HTTPError, OSError),
     ValueError,  # for an endpoint that is no address

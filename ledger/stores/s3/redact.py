@@ -9,8 +9,6 @@ from __future__ import annotations
 import logging
 import re
 
-__all__ = ["Unlogged", "hide_credentials"]
-
 LOGGERS = ("botocore.auth", "botocore.endpoint", "botocore.parsers", "botocore.utils")
 NAMES = r"x-amz-security-token|secret_?access_?key|session_?token|security_?token"
 # As a header, as a member of JSON or of a dict, as an element of XML.

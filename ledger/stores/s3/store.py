@@ -40,7 +40,7 @@ from ledger.errors import (
     StoreUnsafe,
 )
 from ledger.format.layout import check_deletable, check_key
-from ledger.stores.base import Blob, Store, check_listing, is_listed
+from ledger.stores.base import Blob, IsUnwanted, Store, check_listing, is_listed
 from ledger.stores.s3.bulk import BulkReader
 from ledger.stores.s3.errors import FOREIGN, explain, is_missing_object
 from ledger.stores.s3.redact import Unlogged, hide_credentials
@@ -50,10 +50,6 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Iterator, Mapping
 
     from mypy_boto3_s3.client import S3Client
-
-    from ledger.stores.base import IsUnwanted
-
-__all__ = ["S3Store", "make_client"]
 
 LIMIT = 64 << 20  # far above any object of ours: whatever is larger was put there by others
 WAITS = (0.0, 0.2, 0.8, 2.0)  # seconds before each sending, give or take a half
