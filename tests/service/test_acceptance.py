@@ -59,7 +59,7 @@ def test_the_readme_of_the_original_on_s3(moto_url: str, moto_client: Any, tmp_p
     bucket = f"readme-{secrets.token_hex(4)}"
     moto_client.create_bucket(Bucket=bucket)
     environment = {"AWS_ENDPOINT_URL_S3": moto_url, "XDG_CONFIG_HOME": str(tmp_path)}
-    made = shell("init --origin example.org/titles", f"s3://{bucket}", **environment)
+    made = shell("init", "--origin", "example.org/titles", f"s3://{bucket}", **environment)
     assert made.returncode == 0, made.stderr
     with serving(f"s3://{bucket}", tmp_path, **environment) as server:
         play_the_readme(server.url)
