@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import codecs
 import hashlib
+import shlex
 import sys
 import tempfile
 from contextlib import contextmanager
@@ -39,10 +41,19 @@ def read_document(file: str, *, as_document: bool = False) -> dict[str, Any]:
     data = read_input(file, MAX_BYTES * 8 + 1)
     if len(data) > MAX_BYTES * 8:
         raise InvalidError(f"{file} is too large: an entry has at most {MAX_BYTES:,} bytes")
+    where = "standard input" if file == "-" else file
     try:
+        data.decode()
         document = decode(data)
+    except UnicodeDecodeError as error:
+        is_utf16 = data.startswith((codecs.BOM_UTF16_LE, codecs.BOM_UTF16_BE))
+        encoding = "UTF-16" if is_utf16 else "WINDOWS-1252"
+        name = "FILE" if file == "-" else shlex.quote(file)
+        raise MalformedError(
+            f"{where}: not UTF-8 (at byte {error.start})",
+            hint=f"'iconv -f {encoding} -t UTF-8 {name} > utf8' converts it",
+        ) from None
     except MalformedError as error:
-        where = "standard input" if file == "-" else file
         raise type(error)(f"{where}: {error}", hint=error.hint) from None
     if not isinstance(document, dict):
         raise InvalidError(

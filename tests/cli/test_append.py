@@ -378,6 +378,16 @@ def test_the_error_names_the_file(shell: Shell) -> None:
     assert "double.json: duplicate member" in shell.fails(65, f"append {TITLE} double.json")
 
 
+@pytest.mark.parametrize(("encoding", "iconv"), [("utf-16", "UTF-16"), ("cp1252", "WINDOWS-1252")])
+def test_another_encoding_is_named_with_what_converts_it(
+    shell: Shell, encoding: str, iconv: str
+) -> None:
+    (shell.folder / "a b.json").write_bytes('{"proprietor": "Müller"}'.encode(encoding))
+    said = shell(f"append {TITLE} 'a b.json'", code=65).err
+    assert said.startswith("ledger: error: a b.json: not UTF-8 (at byte ")
+    assert f"'iconv -f {iconv} -t UTF-8 'a b.json' > utf8' converts it" in said
+
+
 def test_a_folder_that_may_not_be_written() -> None:
     root = os.geteuid() == 0
     with tempfile.TemporaryDirectory() as place:
