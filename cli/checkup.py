@@ -18,7 +18,7 @@ from cli.session import check_place, count_registrars
 from cli.terminal.output import counted
 from ledger import Keyring, Ledger, LedgerError, NotFoundError, Signer, Store
 from ledger.errors import OutcomeUnknown, StoreDenied, StoreUnavailable
-from ledger.format.layout import LEDGER_KEY
+from ledger.format.layout import LEDGER_KEY, trust_key
 from ledger.format.signing import is_encrypted, sign_with
 from ledger.local.keyfile import read_private
 from ledger.signers import key_file
@@ -147,9 +147,16 @@ class Examination:
             yield Check("ledger", "warning", str(error), error.hint)
 
     def _see_trust(self) -> Iterator[Check]:
-        """Check the trust files, if the keyring has pinned one."""
+        """Check the trust files, or say that there are some and the keyring has pinned none."""
         trust = accepted_by(self._keyring)
         if trust is None:
+            if self._ledger and self._ledger.store.get(trust_key(1)) is not None:
+                yield Check(
+                    "trust files",
+                    "warning",
+                    "this ledger has some, and you go by none: what they revoke counts for you",
+                    "get the sha256 of one from a holder, then: ledger trust pin SHA256",
+                )
             return
         name, newest = "trust files", trust.newest
         due = f"; a successor is due on {newest.next}" if newest.next else ""

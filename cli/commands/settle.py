@@ -263,7 +263,7 @@ def _print_list(found: list[Fallen], report: Report, shown: _Shown) -> None:
             typer.echo(f"not settled: {_counted(found)} of {titles}")
             typer.echo(f"settle: ledger settle {shown.key_id} --confirm TITLE:VERSION --void all")
         else:
-            typer.echo("nothing is left to be settled")
+            typer.echo("nothing to settle: all that this key signed counts, or is settled")
 
 
 def _print_left(found: list[Fallen], report: Report, shown: _Shown) -> None:

@@ -202,3 +202,12 @@ def test_a_server_that_is_not_there_is_said_once(bare: Shell) -> None:
 
 def test_the_store_is_named_once(bare: Shell) -> None:
     assert "once" in bare.fails(2, "doctor a --store b")
+
+
+def test_trust_files_that_the_keyring_has_pinned_none_of_are_named(title: Shell) -> None:
+    (title.store / "_trust").mkdir()
+    (title.store / "_trust" / "1.json").write_bytes(b"{}")
+    found = check(title, "trust files")
+    assert found["outcome"] == "warning"
+    assert "you go by none" in found["message"]
+    assert "ledger trust pin SHA256" in found["hint"]
