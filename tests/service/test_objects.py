@@ -43,6 +43,7 @@ def test_the_objects_are_those_of_the_store(registry: Ledger) -> None:
             continue
         assert answer.content == registry.store.get(key).data
         assert answer.headers["ledger-objects"] == "1"
+        assert answer.headers["content-type"] == "application/octet-stream"  # JSON or not
         tag = answer.headers["etag"]
         assert client.get(f"/objects/{key}", headers={"If-None-Match": tag}).status_code == 304
         head = client.request("HEAD", f"/objects/{key}")

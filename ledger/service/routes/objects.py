@@ -14,7 +14,7 @@ from starlette.requests import Request  # noqa: TC002 -- FastAPI reads the annot
 from ledger.errors import IntegrityError, MalformedError, TrustError
 from ledger.format import layout
 from ledger.format.entry import is_short, short_form, version_hint
-from ledger.service.http.answers import JSON_TYPE, answer
+from ledger.service.http.answers import answer
 from ledger.service.http.errors import UnknownPath
 from ledger.service.http.parameters import ObjectKey  # noqa: TC001 -- FastAPI reads the annotations
 from ledger.service.openapi.routes import OBJECT
@@ -57,9 +57,13 @@ class ObjectRoutes:
             if data is None:
                 self._context.check_store()
                 raise missing
-            media_type = JSON_TYPE if data.startswith(b"{") else "application/octet-stream"
-            headers = dict([TOLD])
-            return answer(request, data, media_type=media_type, headers=headers, negotiated=False)
+            return answer(
+                request,
+                data,
+                media_type="application/octet-stream",
+                headers=dict([TOLD]),
+                negotiated=False,
+            )
 
         return await self._context.run("object", read)
 
