@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from functools import cache
+from functools import lru_cache
 from typing import TYPE_CHECKING, Any, NoReturn
 
 from fastapi import Depends, FastAPI
@@ -80,9 +80,9 @@ def create_app(
         },
     )
 
-    @cache
-    def contract() -> dict[str, Any]:
-        return build_contract(app, settings)
+    @lru_cache(maxsize=8)
+    def contract(base: str = "") -> dict[str, Any]:
+        return build_contract(app, settings, base)
 
     app.state.threads = threads  # for whoever runs the service
     app.state.background = [each for each in (sealer, indexer) if each is not None]

@@ -8,8 +8,11 @@ import sys
 import tempfile
 from pathlib import Path
 
+import httpx
 import pytest
 from openapi_spec_validator import validate
+from starlette.applications import Starlette
+from starlette.routing import Mount
 
 import ledger.service.http.errors as service_errors
 from ledger.errors import LedgerError
@@ -73,7 +76,25 @@ def test_security_is_what_the_settings_say() -> None:
     contract = Client(tokens=(basic_login("a", "b"),), public_read=True).app.openapi()
     assert contract["paths"]["/titles"]["get"]["security"] == [{}, {"basic": []}]
     assert contract["paths"]["/titles"]["post"]["security"] == [{"basic": []}]
-    assert "security" not in contract["paths"]["/healthz"]["get"]
+    assert contract["paths"]["/healthz"]["get"]["security"] == []
+    assert all(operation["security"] == [] for _, _, operation in OPERATIONS)
+    assert "securitySchemes" not in CONTRACT["components"]
+
+
+@pytest.mark.parametrize(("method", "path", "operation"), OPERATIONS)
+def test_generators_can_tell_parameters_apart(method: str, path: str, operation: dict) -> None:
+    names = [parameter["name"] for parameter in operation.get("parameters", ())]
+    assert len({re.sub(r"\W+", "", name).lower() for name in names}) == len(names)
+
+
+def test_the_server_is_where_the_service_is_mounted() -> None:
+    mounted = Starlette(routes=[Mount("/land", CLIENT.app)])
+    with listening(mounted) as url:
+        found = httpx.get(f"{url}/land/openapi.json").json()
+    assert found["servers"] == [{"url": "/land"}]
+    assert CONTRACT["servers"] == [{"url": "/"}]
+    public = Client(public_url="https://example.org/deeds").get("/openapi.json").json()
+    assert public["servers"] == [{"url": "https://example.org/deeds"}]
 
 
 # -- The reference -------------------------------------------------------------------------------

@@ -151,6 +151,8 @@ def test_an_answer_is_canonical_wherever_the_members_go(client: Client, names: l
         ("Ledger-Message", "Übertragung 𝄞".encode(), "Übertragung 𝄞"),
         ("Ledger-Message*", b"UTF-8''%C3%9Cbertragung%0Aheute", "Übertragung\nheute"),
         ("Ledger-Message*", b"utf-8'de'plain", "plain"),
+        ("Ledger-Message", b"UTF-8''T%C5%B7%20Newydd", "Tŷ Newydd"),
+        ("Ledger-Message", b"utf-8, he said", "utf-8, he said"),
     ],
 )
 def test_a_message(client: Client, name: str, value: bytes, message: str) -> None:
@@ -170,6 +172,8 @@ def test_the_extended_message_is_preferred(client: Client) -> None:
     [
         ("Ledger-Message", b"\xff\xfe"),
         ("Ledger-Message", b"caf\xe9"),
+        ("Ledger-Message", b"UTF-8''100% sure"),
+        ("Ledger-Message", b"utf-8'T\xc5\xb7"),
         ("Ledger-Message*", b"plain"),
         ("Ledger-Message*", b"ISO-8859-1''%E9"),
         ("Ledger-Message*", b"UTF-8''%E9"),

@@ -50,18 +50,21 @@ def _tags(request: Request, name: bytes) -> Tags | None:
 
 
 def message(request: Request) -> str:
-    """Read Ledger-Message* (RFC 8187), or else Ledger-Message in UTF-8, or else ""."""
-    plain = text(request, "Ledger-Message")
-    value = one_header(request.scope, b"ledger-message*")
-    if value is None:
-        return plain or ""
-    match = EXTENDED.fullmatch(value)
+    """Read Ledger-Message*, or else Ledger-Message, or else "".
+
+    Either may be as RFC 8187 has it, since many clients send ASCII alone; Ledger-Message* has to.
+    """
+    extended = one_header(request.scope, b"ledger-message*")
+    value = one_header(request.scope, b"ledger-message") or b""
+    if extended is None and not value.lower().startswith(b"utf-8'"):
+        return _decode(value, "Ledger-Message")
+    match = EXTENDED.fullmatch(value if extended is None else extended)
     if match is None or match[1].lower() != b"utf-8":
         raise RequestError(
-            "the header Ledger-Message* is not an extended value",
+            f"the header Ledger-Message{'' if extended is None else '*'} is not an extended value",
             hint="write UTF-8''first%20registration (RFC 8187), or send Ledger-Message as UTF-8",
         )
-    return _decode(unquote_to_bytes(match[2]), "Ledger-Message*")
+    return _decode(unquote_to_bytes(match[2]), "Ledger-Message")
 
 
 def guards(request: Request, *, skip_unchanged: bool = False) -> Guards:

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 from fastapi.openapi.utils import get_openapi
 from starlette.responses import Response
 
-from ledger.service.openapi.schemas import COMPONENTS, PROBLEMS, TEXT, ref
+from ledger.service.openapi.schemas import ANYTHING, BYTES, COMPONENTS, PROBLEMS, TEXT, ref
 
 if TYPE_CHECKING:
     from fastapi import FastAPI
@@ -20,15 +20,16 @@ if TYPE_CHECKING:
 Contract = dict[str, Any]
 """What ``add_api_route`` takes besides the path, the endpoint and the method."""
 
-HTML = {"text/html": {"schema": TEXT}}
-AN_OBJECT = {"application/json": {"schema": {"type": "object"}}}
+BYTES_TYPE = "application/octet-stream"
+AN_OBJECT = {"application/json": {"schema": ANYTHING}}
 DESCRIPTION = """\
 A signed, content-addressed, versioned store of land-title entries.
 
 The `ETag` of a version is its address: the sha256 of the entry without its text. Send `If-Match` to
 write on top of the version you read, and `Idempotency-Key` to be able to repeat a write safely.
 HEAD works wherever GET does, OPTIONS everywhere. Errors are problem details (RFC 9457); their
-`slug` is what programs compare. Pages are JSON unless `Accept` prefers `text/html`.
+`slug` is what programs compare. This describes what programs get. A client whose `Accept` prefers
+`text/html`, as a browser's does, gets pages in place of JSON and of problems.
 """
 
 
@@ -93,8 +94,10 @@ WRITE_HEADERS: list[tuple[str, str]] = [
         "Idempotency-Key",
         "The entry's reference. Sent again, it gets the same answer and nothing is written.",
     ),
-    ("Ledger-Message", "Why this version exists, in UTF-8."),
-    ("Ledger-Message*", "The same by RFC 8187: UTF-8''percent%20encoded. Preferred if both come."),
+    (
+        "Ledger-Message",
+        "Why this version exists: in UTF-8, or all in ASCII by RFC 8187: UTF-8''T%C5%B7%20Newydd.",
+    ),
     (
         "Ledger-Effective",
         "From when it holds in law: 2026, 2026-01, 2026-01-31, or a time. Absent: when recorded.",
@@ -128,11 +131,12 @@ def _tagged(
 def _read(
     name: str, schema: str, what: str, *headers: str, problems: tuple[int, ...] = TAGGED
 ) -> Contract:
-    return _tagged(name, what, {**_json(schema), **HTML}, *headers, problems=problems)
+    return _tagged(name, what, _json(schema), *headers, problems=problems)
 
 
 def _file(name: str, what: str, media_type: str, *headers: str) -> Contract:
-    return _tagged(name, what, {media_type: {"schema": TEXT}}, *headers)
+    schema = BYTES if media_type == BYTES_TYPE else TEXT
+    return _tagged(name, what, {media_type: {"schema": schema}}, *headers)
 
 
 def _about_itself(name: str, what: str, content: Contract) -> Contract:
@@ -226,15 +230,15 @@ DIFF = _read(
     " differ",
 )
 VERIFICATION = _contract(
-    "verify", {200: _ok("The report, whatever it says", {**_json("Report"), **HTML})}, STORE
+    "verify", {200: _ok("The report, whatever it says", _json("Report"))}, STORE
 )
 BUNDLE = _contract(
     "getBundle",
-    {200: _ok("The offline file: a tar archive", {"application/x-tar": {}})},
+    {200: _ok("The offline file: a tar archive", {BYTES_TYPE: {"schema": BYTES}})},
     STORE,
 )
 CHECKPOINT = _file("getCheckpoint", "The signed note (c2sp.org/tlog-checkpoint)", "text/plain")
-TILE = _file("getTile", "The tile (c2sp.org/tlog-tiles)", "application/octet-stream")
+TILE = _file("getTile", "The tile (c2sp.org/tlog-tiles)", BYTES_TYPE)
 RECEIPT = _file("getReceipt", "The receipt (c2sp.org/tlog-proof)", "text/plain", "Ledger-Address")
 CHANGES = _tagged("listChanges", "Leaves of the log, in order", _json("Changes"), "Link")
 ATOM = _file("getFeed", "The feed (RFC 4287, RFC 5005)", "application/atom+xml")
@@ -243,7 +247,7 @@ TRUST_FILE = _tagged("getTrustFile", "The trust file, for 'ledger trust pin'", A
 OBJECT = _file(
     "getObject",
     "The object, as docs/spec.md names it; a 404 has the header, too",
-    "application/octet-stream",
+    BYTES_TYPE,
     "Ledger-Objects",
 )
 HEALTHZ = _contract("healthz", {200: _ok("The process answers", _json("Health"))}, (400, 422))
@@ -256,24 +260,27 @@ METRICS = _contract(
     (400, 401, 422),
 )
 OPENAPI = _about_itself("openapi", "This document", AN_OBJECT)
-DOCS = _about_itself("docs", "This document, for people", HTML)
+DOCS = _about_itself("docs", "This document, for people", {"text/html": {"schema": TEXT}})
 
 
-def build_contract(app: FastAPI, settings: Settings) -> Contract:
-    """Build the whole document, for a service with these settings."""
+def build_contract(app: FastAPI, settings: Settings, base: str = "") -> Contract:
+    """Build the whole document. ``base``: where the service is mounted, if it has no public URL."""
     contract: Contract = get_openapi(
         title=app.title,
         version=app.version,
         description=DESCRIPTION,
         routes=app.routes,
-        servers=[{"url": settings.public_url}] if settings.public_url else None,
+        servers=[{"url": settings.public_url or base or "/"}],
+        license_info={"name": "MIT", "identifier": "MIT"},
     )
-    contract["components"] = COMPONENTS
     schemes = sorted({token.scheme for token in settings.tokens})
+    known = {name: {"type": "http", "scheme": name} for name in schemes}
+    contract["components"] = COMPONENTS | ({"securitySchemes": known} if known else {})
     for path, item in contract["paths"].items():
         for method, operation in item.items():
-            open_to_all = path in {"/healthz", "/readyz"} or not schemes
-            if not open_to_all:
-                reads = method == "get" and settings.public_read
-                operation["security"] = [*([{}] if reads else []), *({s: []} for s in schemes)]
+            is_open = path in {"/healthz", "/readyz"} or not schemes
+            may_be_open = method == "get" and settings.public_read
+            operation["security"] = (
+                [] if is_open else [*([{}] if may_be_open else []), *({s: []} for s in schemes)]
+            )
     return contract

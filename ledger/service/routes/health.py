@@ -6,7 +6,7 @@ import hashlib
 import json
 import logging
 import mimetypes
-from functools import cache, lru_cache
+from functools import lru_cache
 from pathlib import Path
 from time import monotonic
 from typing import TYPE_CHECKING, Any
@@ -41,20 +41,24 @@ logger: logging.Logger = logging.getLogger("ledger.service")
 class HealthRoutes:
     """The routes for those who run the service, and for those who write clients."""
 
-    def __init__(self, context: Context, contract: Callable[[], dict[str, Any]]) -> None:
+    def __init__(self, context: Context, contract: Callable[[str], dict[str, Any]]) -> None:
         self._context = context
         self._probing = Lock()
         self._probed_until = 0.0
         self._probed: LedgerError | None = None
         self._figuring = Lock()
         self._figured_until = 0.0
+
         # Rendering takes long enough to delay other requests.
-        self._contract = cache(lambda: json.dumps(contract(), indent=2).encode())
+        @lru_cache(maxsize=8)
+        def described(base: str) -> bytes:
+            return json.dumps(contract(base), indent=2).encode()
 
         @lru_cache(maxsize=8)
         def docs(pages: Pages) -> str:
-            return pages.docs(openapi=contract())
+            return pages.docs(openapi=contract(""))
 
+        self._described = described
         self._docs = docs
         self._files = {file.name: file.read_bytes() for file in STATIC.iterdir() if file.is_file()}
 
@@ -119,7 +123,8 @@ class HealthRoutes:
 
     async def openapi(self, request: Request) -> Response:
         """The description of the API, for programs."""
-        return answer(request, self._contract())
+        base = self._context.base_path(request.scope)
+        return answer(request, self._described(base), negotiated=False)
 
     async def docs(self, request: Request) -> Response:
         """The description of the API, for people."""

@@ -58,7 +58,7 @@ if TYPE_CHECKING:
 
 
 PATH = "/titles/{title_number}"
-BUNDLE_TYPE = "application/x-tar"
+BUNDLE_TYPE = "application/octet-stream"
 CHUNK = 1 << 16
 IN_MEMORY = 1 << 20
 MAX_CHANGES = 4 << 20
