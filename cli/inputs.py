@@ -15,6 +15,7 @@ from ledger import InvalidError, MalformedError, NotFoundError
 from ledger.errors import StoreUnavailable
 from ledger.format.canonical import decode
 from ledger.format.entry import MAX_BYTES
+from ledger.titles.draft import check_own_document
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -81,20 +82,6 @@ def spooled(source: BinaryIO) -> Iterator[BinaryIO]:
                 hint=f"make room in {tempfile.gettempdir()}, or set TMPDIR to another folder",
             ) from error
         yield cast("BinaryIO", spool)
-
-
-def check_own_document(document: dict[str, Any]) -> None:
-    """Refuse a document that is one of our files, given by mistake; raises InvalidError."""
-    if isinstance(document.get("document"), dict):
-        what = "an envelope around a document"
-    elif "signature" in document and isinstance(document.get("entry"), dict):
-        what = "an entry"
-    else:
-        return
-    raise InvalidError(
-        f"the document looks like {what}",
-        hint="append the document in it; or, if it is meant as it is, add --as-document",
-    )
 
 
 def sha256_of(source: BinaryIO) -> str:

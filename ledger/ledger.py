@@ -724,17 +724,18 @@ class Ledger:
         after = self.history.read_text(self.history.resolve(title_number, new, head))
         return changes(before.document, after.document)
 
-    def blame(self, title_number: str, path: str = "") -> list[Blame]:
+    def blame(self, title_number: str, path: str = "", *, limit: int | None = None) -> list[Blame]:
         """Which version gave each field of the newest document its value.
 
         ``path`` is a JSON pointer to those wanted. Reads each entry that it needs once, the newest
-        first. Raises NotFoundError if the document has no such place.
+        first. ``limit``: how many bytes the paths and values may take, about. Raises NotFoundError
+        if the document has no such place, InvalidError beyond the limit.
         """
         from ledger.format.blame import blame
 
         head = self.head(title_number)
         self.history.check_stands(head)
-        return blame(self.history.standing_entries(head), path)
+        return blame(self.history.standing_entries(head), path, limit=limit)
 
     def find(self, prefix: str) -> Entry:
         """The entry whose address begins so, whatever its title: 4 or more hex digits.

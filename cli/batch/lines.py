@@ -25,12 +25,12 @@ from cli.batch.records import (
     find_reader,
     looks_like_json,
 )
-from cli.inputs import check_own_document
 from ledger import ANY, Draft, InvalidError, MalformedError, NotFoundError
 from ledger.format.canonical import MAX_DEPTH, JSONValue, encode
 from ledger.format.entry import KINDS
 from ledger.format.layout import check_address, check_title_number
 from ledger.titles.batch import check_draft
+from ledger.titles.draft import check_own_document
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator

@@ -6,10 +6,11 @@ passed on to it, to its place there; one that is not was set by the newer versio
 
 from __future__ import annotations
 
+import re
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, TypeAlias
 
-from ledger.errors import NotFoundError
+from ledger.errors import InvalidError, NotFoundError
 from ledger.format import canonical
 from ledger.format.diff import ABSENT, match_items, same
 
@@ -19,6 +20,9 @@ if TYPE_CHECKING:
     from ledger.format.canonical import JSONValue
     from ledger.format.entry import Entry
 
+INDEX = re.compile("0|[1-9][0-9]{0,8}")
+FIELD = 100
+"""Bytes that a field takes beside its path and its value, about."""
 Fields: TypeAlias = "dict[str | int, Fields] | str"
 """The fields yet to be found, shaped as the document that has them; each its pointer at last."""
 
@@ -35,52 +39,81 @@ class Blame:
     """Whether it may have been a version before: the text of the one below is erased."""
 
 
-def blame(entries: Iterable[Entry], path: str = "") -> list[Blame]:
+def blame(entries: Iterable[Entry], path: str = "", *, limit: int | None = None) -> list[Blame]:
     """Find who set each field at or below a JSON pointer, in the document of the first entry.
 
     ``entries`` are those that stand, the newest first, and that one has its text; each is taken
-    once, and none below the last that is needed. Raises NotFoundError if there is no such place.
+    once, and none below the last that is needed. ``limit`` is the number of bytes that the fields
+    may take, about: each repeats its path, so they can take thousands of times as many as the
+    document. Raises NotFoundError if there is no such place, InvalidError beyond the limit.
     """
     chain = iter(entries)
     newer = next(chain)
-    values = dict(_leaves(newer.document, ()))
-    wanted = {place for place in values if place == path or place.startswith(f"{path}/")}
-    if not wanted:
+    place, value = _find(newer.document, path)
+    if value is ABSENT:
         raise NotFoundError(
             f"version {newer.version} of {newer.title_number} has nothing at {path!a:.80}",
             hint="write the place as a JSON pointer, such as /charges/0/lender",
         )
+    values: dict[str, JSONValue] = {}
+    size = 0
+    for pointer, inner in _leaves(value, path):
+        values[pointer] = inner
+        size += len(pointer) + (len(inner) if isinstance(inner, str) else 0) + FIELD
+        if limit is not None and size > limit:
+            raise InvalidError(
+                f"too many fields: the list of them is larger than {limit:,} bytes",
+                hint="ask for a place in the document, by a JSON pointer",
+            )
+    wanted = _fields(value, path)
+    for name in reversed(place):
+        wanted = {name: wanted}
     found: dict[str, Blame] = {}
-    fields: Fields | None = _fields(newer.document, (), wanted)
+    fields: Fields | None = wanted
     while fields is not None:
         older = next(chain, None)
         erased = older is not None and older.is_withheld
         before: JSONValue = ABSENT if older is None or erased else older.document
         fields, set_here = _trace(before, newer.document, fields)
-        found |= {place: Blame(place, values[place], newer, erased) for place in set_here}
+        found |= {each: Blame(each, values[each], newer, erased) for each in set_here}
         newer = older or newer
-    return [found[place] for place in values if place in found]
+    return [found[each] for each in values if each in found]
 
 
-def _leaves(value: JSONValue, path: tuple[str | int, ...]) -> Iterator[tuple[str, JSONValue]]:
+def _find(document: JSONValue, path: str) -> tuple[list[str | int], JSONValue]:
+    """Follow a JSON pointer: the names and indexes on the way, and what is there, or ABSENT."""
+    place: list[str | int] = []
+    value: Any = document
+    for token in path.split("/")[1:]:
+        name: str | int = token.replace("~1", "/").replace("~0", "~")
+        if isinstance(value, list) and INDEX.fullmatch(token) and int(token) < len(value):
+            name = int(token)
+        elif not isinstance(value, dict) or name not in value:
+            return place, ABSENT
+        place.append(name)
+        value = value[name]
+    return place, value if canonical.pointer(tuple(place)) == path else ABSENT
+
+
+def _leaves(value: JSONValue, path: str) -> Iterator[tuple[str, JSONValue]]:
     """Yield the fields that hold no others, each with its pointer."""
     if isinstance(value, dict | list) and value:
         for name, inner in _members(value):
-            yield from _leaves(inner, (*path, name))
+            yield from _leaves(inner, path + canonical.pointer((name,)))
     else:
-        yield canonical.pointer(path), value
+        yield path, value
 
 
 def _members(value: dict[str, JSONValue] | list[JSONValue]) -> Iterable[tuple[Any, JSONValue]]:
     return value.items() if isinstance(value, dict) else enumerate(value)
 
 
-def _fields(value: JSONValue, path: tuple[str | int, ...], wanted: set[str]) -> Fields | None:
-    """Return the wanted fields in the shape of the document; None if there are none in it."""
+def _fields(value: JSONValue, path: str) -> Fields:
+    """Return the fields of a value in its shape, each its pointer."""
     if isinstance(value, dict | list) and value:
-        inner = {name: _fields(each, (*path, name), wanted) for name, each in _members(value)}
-        return {name: fields for name, fields in inner.items() if fields is not None} or None
-    return pointer if (pointer := canonical.pointer(path)) in wanted else None
+        members = _members(value)
+        return {name: _fields(each, path + canonical.pointer((name,))) for name, each in members}
+    return path
 
 
 def _trace(old: JSONValue, new: JSONValue, fields: Fields) -> tuple[Fields | None, list[str]]:

@@ -75,6 +75,7 @@ CORS_SENT = [
     "Ledger-Effective-Until",
     "Ledger-Kind",
     "Ledger-Status",
+    "Ledger-As-Document",
     "Ledger-Clamp-Time",
     "Ledger-Supersede-Later",
 ]

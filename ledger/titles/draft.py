@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from enum import Enum
 from typing import TYPE_CHECKING, Final, NamedTuple
 
+from ledger.errors import InvalidError
 from ledger.format.entry import KINDS, Entry
 
 if TYPE_CHECKING:
@@ -78,3 +79,22 @@ class Guards:
     """Sign even if the clock is far ahead of the store's."""
     skip_unchanged: bool = False
     """Write nothing if the head says all of the draft already, but for who asks and why."""
+
+
+def check_own_document(document: Mapping[str, object]) -> None:
+    """Refuse a document that is one of our files or answers, given by mistake.
+
+    Raises InvalidError.
+    """
+    if isinstance(document.get("document"), dict):
+        what = "an envelope around a document"
+    elif "signature" in document and isinstance(document.get("entry"), dict):
+        what = "an entry"
+    elif document.keys() >= {"type", "title", "status", "detail", "slug", "hint"}:
+        what = "the answer to a request that failed"
+    else:
+        return
+    raise InvalidError(
+        f"the document looks like {what}",
+        hint="append the document in it; or, if it is meant as it is, add --as-document",
+    )

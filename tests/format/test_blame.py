@@ -6,7 +6,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from ledger import Ledger, NotFoundError
+from ledger import InvalidError, Ledger, NotFoundError
 from ledger.format.canonical import encode
 from ledger.stores import MemoryStore
 from ledger.testing import memory_ledger
@@ -80,6 +80,27 @@ def test_an_item_of_a_list_keeps_its_history_wherever_it_goes():
 def test_a_place_that_is_not_there_is_not_found(path):
     with pytest.raises(NotFoundError, match="has nothing at"):
         titled({"a": "b"}).blame(TITLE, path)
+
+
+@pytest.mark.parametrize(
+    "path", ["/0", "/x/00", "/x/+1", "/x/2", "/x/-", "/~2", "/x/" + "9" * 5000]
+)
+def test_a_pointer_is_followed_as_it_is_written(path):
+    with pytest.raises(NotFoundError):
+        titled({"x": [1, 2], "~2": 0}).blame(TITLE, path)
+
+
+def test_names_with_slashes_tildes_and_none_at_all():
+    ledger = titled({"a/b": {"~": {"": 1}}, "": [[]]})
+    assert blamed(ledger) == {"//0": 1, "/a~1b/~0/": 1}
+    assert blamed(ledger, "/a~1b") == blamed(ledger, "/a~1b/~0/") == {"/a~1b/~0/": 1}
+
+
+def test_fields_beyond_the_limit_are_refused_before_they_fill_the_memory():
+    ledger = titled({"n" * 100_000: list(range(50_000)), "b": 1})
+    with pytest.raises(InvalidError, match="too many fields"):
+        ledger.blame(TITLE, limit=1 << 20)  # 5 GB of paths
+    assert [each.path for each in ledger.blame(TITLE, "/b", limit=1 << 20)] == ["/b"]
 
 
 def test_what_an_erased_text_hides_may_have_been_set_before():

@@ -7,7 +7,7 @@ import io
 import pytest
 
 from ledger import verify_bundle
-from ledger.format.entry import address_of
+from ledger.format.entry import address_of, entry_json
 from ledger.format.layout import head_key
 from ledger.testing import FixedClock, memory_ledger
 from tests.service.client import HTML, TITLE, Client, problem, tag
@@ -468,3 +468,37 @@ def test_an_entry_that_is_no_longer_in_the_chain_is_not_called_mistyped(client: 
     said = client.get(f"{PATH}/verification?expect={second.address}").json()
     assert said["outcome"] == "tampered"
     assert said["findings"][0]["slug"] == "pin-missing"
+
+
+# -- Blame ---------------------------------------------------------------------------------------
+
+
+def test_blame_says_what_the_library_says(client: Client) -> None:
+    ledger = client.ledger
+    ledger.append(TITLE, {"a": {"b": 1}, "c": [1]}, message="first")
+    ledger.append(TITLE, {"a": {"b": 2}, "c": [1]}, reference="R-1", author="clerk")
+    for path in ("", "/a", "/a/b", "/c/0"):
+        found = client.get(f"/titles/{TITLE}/blame", params={"path": path} if path else None)
+        shown = found.json()
+        assert [
+            (each["path"], each["value"], each["version"], each["or_before"])
+            for each in shown["fields"]
+        ] == [
+            (each.path, each.value, each.entry.version, each.or_before)
+            for each in ledger.blame(TITLE, path)
+        ]
+        versions = sorted({each["version"] for each in shown["fields"]}, reverse=True)
+        assert shown["entries"] == [
+            entry_json(ledger.entry(TITLE, f"v{version}"), ledger.keyring) for version in versions
+        ]
+    tag = {"If-None-Match": found.headers["ETag"]}
+    assert client.get(f"/titles/{TITLE}/blame?path=/c/0", headers=tag).status_code == 304
+    problem(client.get(f"/titles/{TITLE}/blame?path=/x"), 404, "not-found")
+    problem(client.get("/titles/TN404/blame"), 404, "not-found")
+
+
+def test_blame_of_more_than_an_answer_has_is_refused(client: Client) -> None:
+    client.ledger.append(TITLE, {"n" * 100_000: list(range(100)), "b": 1})
+    refused = problem(client.get(f"/titles/{TITLE}/blame"), 422, "invalid")
+    assert "too many fields" in refused["detail"]
+    assert client.get(f"/titles/{TITLE}/blame?path=/b").json()["fields"][0]["value"] == 1

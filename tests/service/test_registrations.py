@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import re
 from typing import TYPE_CHECKING, Any
 
@@ -10,6 +11,7 @@ import pytest
 from ledger import Draft
 from ledger.errors import StoreUnavailable
 from ledger.format.layout import SEALED, head_key, pending_prefix, sealed_key
+from ledger.registrations.registration import registration_json
 from ledger.service import parse_tokens
 from ledger.stores import MemoryStore
 from ledger.testing import memory_ledger
@@ -114,6 +116,47 @@ def test_what_stands_and_what_is_missing_is_said_and_finished() -> None:
     store.full = False
     assert client.post("/registrations", BODY).status_code == 201
     assert client.get(PATH).json()["complete"]
+
+
+def test_what_nobody_registers_is_given_up_as_in_the_shell() -> None:
+    class Full(Wrapper):
+        def called(self, operation: str, key: str) -> None:
+            if operation == "create" and key == head_key("P3"):
+                raise StoreUnavailable("no space left")
+
+    tokens = parse_tokens("clerk write 0123456789abcdef\nreader read fedcba9876543210")
+    clerk, reader = (
+        {"Authorization": f"Bearer {token}"} for token in ("0123456789abcdef", "fedcba9876543210")
+    )
+    client = Client(memory_ledger(Full(MemoryStore())), tokens=tokens)
+    client.ledger.append("P1", {"area": 100})
+    path, why = f"{PATH}/give-up", {"message": "withdrawn"}
+    problem(client.post(path, why, headers=clerk), 404, "not-found")
+    problem(client.post("/registrations", BODY, headers=clerk), 409, "registration-incomplete")
+    problem(client.post(path, why, headers=reader), 403, "read-only-token")
+    problem(client.post(path, {"reason": "x"}, headers=clerk), 422, "invalid")
+    problem(client.post(path, {"message": 1}, headers=clerk), 422, "invalid")
+    problem(client.request("POST", path, headers=clerk), 415, "unsupported-media-type")
+    assert not client.ledger.registration(R).is_complete
+
+    answer = client.post(path, why, headers=clerk)
+    assert answer.status_code == 201
+    assert answer.headers["Location"] == f"http://localhost:5000{PATH}"
+    found = client.get(PATH, headers=clerk).json()
+    shown = registration_json(client.ledger.registration(R))
+    assert answer.json() == found == json.loads(json.dumps(shown))
+    assert found["complete"]
+    standing, given_up = client.ledger.log("P2", limit=2)
+    assert (given_up.part, standing.part) == ((2, 3), (3, 3))
+    assert (standing.kind, standing.author, standing.message) == (
+        "rectification",
+        "clerk",
+        "withdrawn",
+    )
+    assert standing.document == given_up.document
+    again = client.post(path, {}, headers=clerk)
+    assert (again.status_code, again.json()) == (200, found)
+    assert client.ledger.head("P2") == standing
 
 
 @pytest.mark.parametrize(

@@ -493,3 +493,29 @@ def test_a_service_without_a_key_only_reads() -> None:
     client = Client(type(ledger).open(ledger.store, keyring=ledger.keyring))
     problem(post(client), 500, "key-unavailable")
     assert client.get(PATH).json() == {**DOCUMENT, "sha256": DIGEST}
+
+
+@pytest.mark.parametrize(
+    ("path", "words"),
+    [("/entries/{}", "looks like an entry"), ("?version=9", "looks like the answer to a request")],
+)
+def test_an_answer_of_ours_is_no_document_unless_it_is_meant(
+    client: Client, path: str, words: str
+) -> None:
+    client.post(PATH, DOCUMENT)
+    found = client.get(PATH + path.format(client.ledger.head(TITLE).address)).json()
+    parts = [{"title_number": "P1", "document": found}, {"title_number": "P2", "document": {}}]
+    for url, body in ((PATH, found), ("/registrations", {"reference": "R", "parts": parts})):
+        refused = problem(client.post(url, body), 422, "invalid")
+        assert words in refused["detail"]
+        assert "Ledger-As-Document: yes" in refused["hint"]
+        meant = client.post(url, body, headers={"Ledger-As-Document": "yes"})
+        assert meant.status_code == 201
+    assert client.ledger.head(TITLE).document == client.ledger.head("P1").document == found
+    problem(client.post(PATH, {}, headers={"Ledger-As-Document": "1"}), 400, "bad-request")
+
+
+def test_what_a_get_shows_can_be_posted_again(client: Client) -> None:
+    client.post(PATH, DOCUMENT)
+    again = client.post(PATH, client.get(PATH).json())
+    assert (again.status_code, again.headers["ledger-unchanged"]) == (201, "yes")

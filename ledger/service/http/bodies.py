@@ -14,7 +14,7 @@ from ledger.format.layout import check_address, check_title_number
 from ledger.service.http.errors import TooLarge
 from ledger.service.http.headers import check_json, one_header
 from ledger.titles.batch import check_draft
-from ledger.titles.draft import Draft
+from ledger.titles.draft import Draft, check_own_document
 
 if TYPE_CHECKING:
     from starlette.requests import Request
@@ -61,20 +61,27 @@ def _too_large(limit: int) -> TooLarge:
     return TooLarge(f"the body is larger than {limit:,} bytes")
 
 
-def parse_document(data: bytes, title_number: str | None) -> tuple[str, dict[str, JSONValue]]:
+def parse_document(
+    data: bytes, title_number: str | None, *, as_document: bool = False
+) -> tuple[str, dict[str, JSONValue]]:
     """Return the title number and the document in a body; its ``sha256`` is checked and removed.
 
-    ``title_number`` is the one in the path, if there is one. Raises MalformedError if the body is
+    ``title_number`` is the one in the path, if there is one. ``as_document``: take it even if it
+    looks like one of our own answers. Raises MalformedError if the body is
     not JSON, InvalidError if it can't be registered.
     """
     if not data:
         raise MalformedError("the body is empty", hint="send the document, a JSON object")
-    return _take_document(canonical.decode(data), title_number)
+    return _take_document(canonical.decode(data), title_number, as_document=as_document)
 
 
-def _take_document(value: JSONValue, title_number: str | None) -> tuple[str, dict[str, JSONValue]]:
+def _take_document(
+    value: JSONValue, title_number: str | None, *, as_document: bool
+) -> tuple[str, dict[str, JSONValue]]:
     if not isinstance(value, dict):
         raise InvalidError(f"a document is a JSON object, not {type(value).__name__}")
+    if not as_document:
+        check_own_document(value)
     if title_number is None and "title_number" not in value:
         raise InvalidError(
             "the document has no title_number", hint="put it in, or post to /titles/TITLE_NUMBER"
@@ -112,7 +119,18 @@ def parse_order(data: bytes) -> Order:
     return Order(versions, reference, message)
 
 
-def parse_registration(data: bytes, author: str) -> ToRegister:
+def parse_giving_up(data: bytes) -> str:
+    """Return the message in the body that gives a registration up; raises as above."""
+    value = canonical.decode(data)
+    if not isinstance(value, dict) or not value.keys() <= {"message"}:
+        raise InvalidError("to give up takes an object with the member message, or none")
+    message = value.get("message", "")
+    if type(message) is not str:
+        raise InvalidError("message is a string")
+    return message
+
+
+def parse_registration(data: bytes, author: str, *, as_document: bool = False) -> ToRegister:
     """Return the registration in a body; raises MalformedError or InvalidError."""
     value: Any = canonical.decode(data, depth=canonical.MAX_DEPTH + 3)
     if not isinstance(value, dict) or value.keys() != {"reference", "parts"}:
@@ -124,13 +142,13 @@ def parse_registration(data: bytes, author: str) -> ToRegister:
     found = ToRegister(value["reference"], [], {})
     for number, part in enumerate(value["parts"], 1):
         try:
-            _take_part(part, found, author)
+            _take_part(part, found, author, as_document=as_document)
         except MalformedError as error:
             raise type(error)(f"part {number}: {error}", hint=error.hint) from None
     return found
 
 
-def _take_part(part: object, found: ToRegister, author: str) -> None:
+def _take_part(part: object, found: ToRegister, author: str, *, as_document: bool) -> None:
     if not isinstance(part, dict) or not {"title_number", "document"} <= part.keys() <= PART:
         raise InvalidError(
             "not an object with the members title_number and document, and perhaps"
@@ -141,7 +159,7 @@ def _take_part(part: object, found: ToRegister, author: str) -> None:
         parent = None if part["parent"] is None else check_address(part["parent"])
         if found.parents.setdefault(title_number, parent) != parent:
             raise InvalidError(f"another part gives {title_number} another parent")
-    _, document = _take_document(part["document"], title_number)
+    _, document = _take_document(part["document"], title_number, as_document=as_document)
     about = {name: part[name] for name in part.keys() & ABOUT}
     draft = Draft(title_number, document, author=author, **about)
     check_draft(draft)

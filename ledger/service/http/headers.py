@@ -76,6 +76,11 @@ def guards(request: Request, *, skip_unchanged: bool = False) -> Guards:
     )
 
 
+def as_document(request: Request) -> bool:
+    """Read Ledger-As-Document: a document that looks like an answer of ours is meant."""
+    return _yes(request, "Ledger-As-Document")
+
+
 def _yes(request: Request, name: str) -> bool:
     value = text(request, name)
     if value not in {None, "yes"}:

@@ -120,6 +120,13 @@ Address: TypeAlias = Annotated[
 Limit: TypeAlias = Annotated[int, Ge(1), Le(100), DIGITS, Query(description="How many at most.")]
 OldRevision: TypeAlias = Annotated[str, Query(alias="from", description=_REVISION)]
 NewRevision: TypeAlias = Annotated[str, Query(alias="to", description=_REVISION)]
+Pointer: TypeAlias = Annotated[
+    str,
+    Query(
+        description="Only what is at this place, a JSON pointer (RFC 6901).",
+        examples=["/charges/0/lender"],
+    ),
+]
 Raw: TypeAlias = Annotated[
     Literal["1"] | None,
     Query(description="1: the stored bytes as a file, whatever `Accept` prefers."),

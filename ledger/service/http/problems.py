@@ -27,6 +27,7 @@ HEADERS = {
     "--supersede-later": "Ledger-Supersede-Later: yes",
     "--clamp-time": "Ledger-Clamp-Time: yes",
     "--reopen": "Ledger-Status: open",
+    "--as-document": "Ledger-As-Document: yes",
 }
 """How a client says what a hint to the shell's user says by an option."""
 OPTION = re.compile("|".join(HEADERS))

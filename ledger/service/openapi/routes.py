@@ -87,6 +87,10 @@ SUPERSEDE_LATER = (
     "Ledger-Supersede-Later",
     "yes: take the place of a version that begins later, which is refused otherwise.",
 )
+AS_DOCUMENT = (
+    "Ledger-As-Document",
+    "yes: register a document that looks like one of this service's answers, refused otherwise.",
+)
 WRITE_HEADERS: list[tuple[str, str]] = [
     ("If-Match", 'Write only if the head is this one: "ADDRESS", several, or * for any.'),
     ("If-None-Match", "*: write only if there is no such title yet."),
@@ -109,10 +113,12 @@ WRITE_HEADERS: list[tuple[str, str]] = [
     ),
     ("Ledger-Status", "closed closes the title, open opens it again. Absent: as it is."),
     SUPERSEDE_LATER,
+    AS_DOCUMENT,
 ]
 GUARD_HEADERS: list[tuple[str, str]] = [
     ("Idempotency-Key", "The same as reference, or absent."),
     SUPERSEDE_LATER,
+    AS_DOCUMENT,
     CLAMP_TIME,
 ]
 
@@ -212,11 +218,29 @@ REGISTER = _contract(
         "requestBody": {"required": True, "content": _json("ToRegister")},
     },
 )
+GIVE_UP = _contract(
+    "giveUpRegistration",
+    {
+        201: _ok("The missing parts are rectifications now", _json("Registration"), "Location"),
+        200: _ok("No part was missing; nothing was written", _json("Registration"), "Location"),
+    },
+    WRITE,
+    openapi_extra={
+        "parameters": _headers(CLAMP_TIME),
+        "requestBody": {"required": True, "content": _json("GivingUp")},
+    },
+)
 REGISTRATION = _read(
     "getRegistration",
     "Registration",
     "The entries of all titles that stand and have this reference, and what is missing",
     problems=(*TAGGED, 409),
+)
+BLAME = _read(
+    "blame",
+    "Fields",
+    "Each field of the newest document, and the version that gave it its value",
+    problems=(*TAGGED, 409, 410),
 )
 ENTRIES = _read("listEntries", "Entries", "The history, newest first", "Link")
 ENTRY = _read(

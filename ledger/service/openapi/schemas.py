@@ -100,6 +100,13 @@ MEMBERS: Schema = {
     "version": VERSION,
     "voids": VERSIONS,
 }
+FACTS: Schema = {
+    "address": ADDRESS_,
+    "key_name": TEXT,
+    **MEMBERS,
+    "author": _told(TEXT_OR_NULL, "Who asked for it; null: the text is erased."),
+    "message": TEXT_OR_NULL,
+}
 PLACE: Schema = {
     "part": PART,
     "title_number": TITLE_NUMBER_,
@@ -170,11 +177,7 @@ SCHEMAS: dict[str, Schema] = {
     ),
     "HistoryEntry": _object(
         {
-            "address": ADDRESS_,
-            "key_name": TEXT,
-            **MEMBERS,
-            "author": _told(TEXT_OR_NULL, "Who asked for it."),
-            "message": TEXT_OR_NULL,
+            **FACTS,
             "erased": ERASED,
             "changes": _told(
                 DIFFERENCES,
@@ -193,6 +196,28 @@ SCHEMAS: dict[str, Schema] = {
             "from": NAMED,
             "to": NAMED,
             "changes": _told(DIFFERENCES, "null: a text is erased."),
+        }
+    ),
+    "Fields": _object(
+        {
+            "title_number": TITLE_NUMBER_,
+            "fields": _array(
+                _object(
+                    {
+                        "path": _told(TEXT, "A JSON pointer (RFC 6901)."),
+                        "value": {},
+                        "version": _told(VERSION, "The one that gave it this value."),
+                        "or_before": _told(
+                            {"type": "boolean"},
+                            "Whether it may have been one before, whose text is erased.",
+                        ),
+                    }
+                )
+            ),
+            "entries": _told(
+                _array(_object(FACTS)),
+                "Those of these versions, the newest first.",
+            ),
         }
     ),
     "LoggedChange": _object(
@@ -271,6 +296,12 @@ SCHEMAS: dict[str, Schema] = {
                 {"title_number": "TN3", "document": {"area": 40}},
             ],
         },
+    ),
+    "GivingUp": _object(
+        {},
+        {"message": _told(TEXT, "Why nobody registers the rest.")},
+        additionalProperties=False,
+        example={"message": "withdrawn"},
     ),
     "Registration": _object(
         {

@@ -12,10 +12,10 @@ from ledger.errors import ConflictError, NotFoundError, RegistrationIncomplete
 from ledger.registrations.registration import Registration, find_registration, registration_json
 from ledger.service.http import headers
 from ledger.service.http.answers import JSON_TYPE, answer, html, to_json
-from ledger.service.http.bodies import ToRegister, parse_registration, read_body
+from ledger.service.http.bodies import ToRegister, parse_giving_up, parse_registration, read_body
 from ledger.service.http.errors import MatchRequired, RequestError
 from ledger.service.http.parameters import MANY_CHANGED, Reference
-from ledger.service.openapi.routes import REGISTER, REGISTRATION
+from ledger.service.openapi.routes import GIVE_UP, REGISTER, REGISTRATION
 
 if TYPE_CHECKING:
     from fastapi import FastAPI
@@ -36,18 +36,22 @@ class RegistrationRoutes:
         app.add_api_route("/registrations", self.register, methods=["POST"], **REGISTER)
         # A reference may have slashes, and a server decodes them before it looks for a route.
         app.add_api_route(
+            "/registrations/{reference:path}/give-up", self.give_up, methods=["POST"], **GIVE_UP
+        )
+        app.add_api_route(
             "/registrations/{reference:path}", self.registration, methods=["GET"], **REGISTRATION
         )
 
     async def register(self, request: Request) -> Response:
         """Register new versions of several titles as one. Repeat it to finish what was begun."""
         guards = headers.guards(request)
+        as_document = headers.as_document(request)
         key = headers.reference(request)
         author = request.scope["ledger"].token
         data = await read_body(request, self._context.settings.max_body)
 
         def write() -> Response:
-            asked = parse_registration(data, author)
+            asked = parse_registration(data, author, as_document=as_document)
             if key not in {"", asked.reference}:
                 raise RequestError(
                     "the Idempotency-Key is not the reference",
@@ -80,13 +84,42 @@ class RegistrationRoutes:
         for each in done:
             metrics.appended("repeated" if each.repeated else "appended")
         found = Registration(asked.reference, tuple(each.entry for each in done))
-        path = f"/registrations/{quote(asked.reference, safe='')}"
+        return self._answer(request, found, is_new=not all(each.repeated for each in done))
+
+    def _answer(self, request: Request, found: Registration, *, is_new: bool) -> Response:
+        path = f"/registrations/{quote(found.reference, safe='')}"
         named = {
             "Location": self._context.url(request.scope, path),
             "Cache-Control": "no-store",
         }
-        status = 200 if all(each.repeated for each in done) else 201
+        status = 201 if is_new else 200
         return Response(to_json(registration_json(found)), status, named, JSON_TYPE)
+
+    async def give_up(self, request: Request, reference: Reference) -> Response:
+        """Complete a registration without the parts that are missing: a rectification for each."""
+        guards = headers.guards(request)
+        author = request.scope["ledger"].token
+        data = await read_body(request, self._context.settings.max_body)
+
+        def write() -> Response:
+            message = parse_giving_up(data)
+            history = self._ledger.history
+            titles = {part.title_number for part in find_registration(history, reference).parts}
+            for title_number in sorted(titles):
+                self._context.log.check_head(title_number)
+            try:
+                done = self._ledger.give_up(
+                    reference, message=message, author=author, guards=guards
+                )
+            finally:
+                for title_number in titles:
+                    self._context.changed(title_number)
+            for _ in done:
+                self._context.metrics.appended("appended")
+            found = find_registration(history, reference)
+            return self._answer(request, found, is_new=bool(done))
+
+        return await self._context.run("give-up", write)
 
     async def registration(self, request: Request, reference: Reference) -> Response:
         """What an application changed: its entries, of all titles, and what is missing."""

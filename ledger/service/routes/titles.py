@@ -35,12 +35,13 @@ from ledger.service.http.parameters import (
     Limit,
     NewRevision,
     OldRevision,
+    Pointer,
     Raw,
     Recorded,
     TitleNumber,
     Version,
 )
-from ledger.service.openapi.routes import BUNDLE, DIFF, ENTRIES, ENTRY, TITLE, VERIFICATION
+from ledger.service.openapi.routes import BLAME, BUNDLE, DIFF, ENTRIES, ENTRY, TITLE, VERIFICATION
 from ledger.service.pages.pages import MAX_TOLD, Law, holds
 from ledger.titles.history import Answer
 
@@ -108,6 +109,7 @@ class TitleRoutes:
             ("/entries", self.entries, ENTRIES),
             ("/entries/{address}", self.entry, ENTRY),
             ("/diff", self.diff, DIFF),
+            ("/blame", self.blame, BLAME),
             ("/verification", self.verification, VERIFICATION),
             ("/bundle", self.bundle, BUNDLE),
         ):
@@ -430,6 +432,34 @@ class TitleRoutes:
             return answer(request, to_json(shown))
 
         return await self._context.run("diff", read, title_number)
+
+    async def blame(
+        self, request: Request, title_number: TitleNumber, path: Pointer = ""
+    ) -> Response:
+        """Which version gave each field of the newest document its value."""
+
+        def read() -> Response:
+            found = self._ledger.blame(title_number, path, limit=MAX_CHANGES)
+            entries = {each.entry.version: each.entry for each in found}
+            shown = {
+                "title_number": title_number,
+                "fields": [
+                    {
+                        "path": each.path,
+                        "value": each.value,
+                        "version": each.entry.version,
+                        "or_before": each.or_before,
+                    }
+                    for each in found
+                ],
+                "entries": [
+                    entry_json(entries[version], self._ledger.keyring)
+                    for version in sorted(entries, reverse=True)
+                ],
+            }
+            return answer(request, to_json(shown), negotiated=False)
+
+        return await self._context.run("blame", read, title_number)
 
     async def verification(
         self, request: Request, title_number: TitleNumber, expect: Expect = None

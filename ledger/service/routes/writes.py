@@ -64,6 +64,7 @@ class WriteRoutes:
                 hint="read the title and send its ETag in If-Match",
             )
         guards = headers.guards(request, skip_unchanged=skip_unchanged is not None)
+        as_document = headers.as_document(request)
         kind = headers.text(request, "Ledger-Kind")
         members = {
             "message": headers.message(request),
@@ -77,7 +78,7 @@ class WriteRoutes:
         data = await read_body(request, self._context.settings.max_body)
 
         def write() -> Response:
-            name, document = parse_document(data, title_number)
+            name, document = parse_document(data, title_number, as_document=as_document)
             self._context.log.check_head(name)
             draft = Draft(name, document, **members)
             return self._answer(request, *self._submit(draft, conditions, guards))
