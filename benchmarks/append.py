@@ -20,7 +20,8 @@ if TYPE_CHECKING:
     from benchmarks.harness import Size, Table
     from ledger import Ledger
 
-SIGN, MEMORY = "OpenSSL, signing alone", "ledger.append"
+OPENSSL, SODIUM = "OpenSSL, signing alone", "libsodium, signing alone"
+MEMORY = "ledger.append"
 FILES, SINGLE, BATCH = "three files, forced to the disk", "ledger.append", "ledger.append_many"
 
 
@@ -35,7 +36,11 @@ def in_memory(size: Size) -> Iterator[Table]:
     documents = [worlds.document(number) for number in range(size.entries)]
     inputs = [worlds.signature_of(entry).data for entry in worlds.chain("TN1", size.entries)]
 
-    def sign() -> None:
+    def openssl() -> None:
+        for data in inputs:
+            worlds.OPENSSL_KEY.sign(data)
+
+    def sodium() -> None:
         for data in inputs:
             worlds.KEY.sign(data)
 
@@ -46,10 +51,13 @@ def in_memory(size: Size) -> Iterator[Table]:
             ledger.append("TN1", document)
         return time.perf_counter() - start
 
-    cases = [Case(SIGN, size.entries, sign), Case(MEMORY, size.entries, append)]
+    cases = [
+        Case(name, size.entries, work)
+        for name, work in ((OPENSSL, openssl), (SODIUM, sodium), (MEMORY, append))
+    ]
     times = take_turns(cases, size.rounds)
     yield times_table(f"Appending {size.entries:,} versions to a title in memory", times)
-    claims = [Claim(MEMORY, SIGN, 0.6)]
+    claims = [Claim(MEMORY, OPENSSL, 0.6), Claim(MEMORY, SODIUM)]
     yield claims_table("Appending in memory against a bare signature", times, claims)
 
 

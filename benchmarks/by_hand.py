@@ -32,7 +32,7 @@ class ByHand:
         for version, document in enumerate(documents, 1):
             entry: dict[str, Any] = {"document": document, "parent": self.head, "version": version}
             payload = rfc8785.dumps(entry)
-            signature = base64.b64encode(worlds.KEY.sign(payload)).decode()
+            signature = base64.b64encode(worlds.OPENSSL_KEY.sign(payload)).decode()
             data = rfc8785.dumps({"entry": entry, "signature": signature})
             self.head = hashlib.sha256(data).hexdigest()
             self.objects[self.head] = data

@@ -80,7 +80,10 @@ def appending(entries: list[Entry]) -> Steps:
         )
 
     return {
-        SIGN: lambda each: worlds.KEY.sign(signed[each.address]),
+        SIGN: lambda each: worlds.OPENSSL_KEY.sign(signed[each.address]),
+        "libsodium, the same, as the ledger calls it": lambda each: worlds.KEY.sign(
+            signed[each.address]
+        ),
         "the document's canonical JSON": lambda each: canonical.encode(documents[each.address]),
         "an entry, made and signed": sign,
         "ledger.append": lambda each: ledger.append("TN1", documents[each.address]),

@@ -9,7 +9,9 @@ from __future__ import annotations
 import random
 from concurrent.futures import ProcessPoolExecutor
 from functools import partial
-from typing import TYPE_CHECKING, NamedTuple
+from typing import TYPE_CHECKING, NamedTuple, cast
+
+from cryptography.hazmat.primitives.serialization import load_pem_private_key
 
 from ledger import Ledger
 from ledger.format import canonical
@@ -23,10 +25,14 @@ if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator
     from pathlib import Path
 
+    from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
+
     from ledger import Report, Store
     from ledger.format.canonical import JSONValue
 
 KEY = signer()
+OPENSSL_KEY = cast("Ed25519PrivateKey", load_pem_private_key(KEY.pem(), None))
+"""The same key, as most software that is written in Python signs with it."""
 KEYRING = keyring_for(KEY)
 RECORDED_AT = "2026-01-01T10:00:00.000000Z"
 DOCUMENT_BYTES = 2048

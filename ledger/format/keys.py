@@ -1,9 +1,9 @@
 """Ed25519 keys (RFC 8032), their ids and their PEM form; the protocol of what signs.
 
-Signing goes through ``cryptography`` (OpenSSL). Checking goes through libsodium (PyNaCl), which
-refuses what OpenSSL lets pass: small-order public keys, for which one signature fits every
-message, and small-order R. A library of another version might judge otherwise, and two readers
-would then disagree about one signature; so it is tested before its first use.
+Signatures are checked by libsodium (PyNaCl), which refuses what OpenSSL lets pass: small-order
+public keys, for which one signature fits every message, and small-order R. A library of another
+version might judge otherwise, and two readers would then disagree about one signature; so it is
+tested before its first use.
 """
 
 from __future__ import annotations

@@ -13,7 +13,7 @@ import nacl.exceptions
 import pytest
 from cryptography.exceptions import InvalidSignature
 from cryptography.hazmat.primitives.asymmetric import dsa, ec, ed448, rsa, x25519
-from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PublicKey
+from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey, Ed25519PublicKey
 from cryptography.hazmat.primitives.serialization import (
     Encoding,
     NoEncryption,
@@ -124,6 +124,7 @@ def test_the_vectors_of_rfc_8032(seed, public, message, signature):
 def test_a_signature_holds_for_its_bytes_and_key_alone(seed, message, bit):
     key = PrivateKey(seed)
     signature = key.sign(message)
+    assert signature == Ed25519PrivateKey.from_private_bytes(seed).sign(message)
     assert key.public_key.verify(signature, message)
     assert not key.public_key.verify(signature, message + b"\0")
     changed = int.from_bytes(signature) ^ (1 << bit)
