@@ -134,5 +134,12 @@ def _methods(request: Request) -> set[str]:
 async def _refuse_parameters(_request: Request, error: Exception) -> NoReturn:
     """Refuse a parameter that FastAPI did not accept."""
     assert isinstance(error, RequestValidationError)  # noqa: S101 -- for the type checker
-    wrong = [f"{each['loc'][-1]}: {each['msg']}" for each in error.errors()]
+    wrong = [f"{each['loc'][-1]}: {_why(each)}" for each in error.errors()]
     raise InvalidError(f"invalid parameter: {'; '.join(wrong)!s:.400}") from None
+
+
+def _why(fault: dict[str, Any]) -> str:
+    """Say what is wrong with a parameter; of a pattern, only addresses have one."""
+    if fault["type"] == "string_pattern_mismatch":
+        return "not an address, which is 64 digits of 0-9 and a-f"
+    return str(fault["msg"]).removeprefix("Value error, ")

@@ -3,16 +3,17 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, field, replace
-from functools import cached_property, lru_cache, partial
+from functools import cached_property, partial
 from typing import TYPE_CHECKING, TypeVar
 from urllib.parse import urlencode
 
 from ledger.errors import IntegrityError, LedgerError, NotFoundError, TrustError
 from ledger.format.report import Finding, Report
-from ledger.service.http.errors import NotReady, NotSealed
+from ledger.service.http.errors import NotReady, NotSealed, RequestError
 from ledger.service.http.headers import one_header, prefers_html
 from ledger.service.log_view import LogView
 from ledger.service.pages.pages import LOCAL, Pages
+from ledger.service.pages.proof import Proof
 from ledger.service.reload import Access, Reload
 from ledger.titles.identity import read_origin
 from ledger.titles.trust_files import accepted_by, accepted_keyring
@@ -140,6 +141,14 @@ class Context:
             self.check_store()
         return replace(report, findings=(*report.findings, *found))
 
+    def prove(self, entry: Entry, *others: Entry) -> Proof:
+        """Verify the title of an entry, and say what that proves of it and of older ones."""
+        walked: set[str] = set()
+        title_number = entry.title_number
+        report = self.verify(title_number, each=lambda each, _: walked.add(each.address))
+        shown = {each.address for each in (entry, *others)}
+        return Proof(entry, report, self.log.of([entry], entry), shown <= walked)
+
     def _judge_pin(self, title_number: str, expect: str, report: Report) -> tuple[Finding, ...]:
         """Tell an address that is in no entry of this title from one that the chain has lost.
 
@@ -213,7 +222,6 @@ class Context:
             self.ledger.use_signer(new)
         if access.log_signers and self.sealer is not None:
             self.sealer.use_signers(access.log_signers)
-        self.__dict__.pop("_pages_at", None)  # pages name the keys
         self.unknown_keys.clear()
 
     def _note_unknown(self, reason: str, object_key: str) -> None:
@@ -224,8 +232,11 @@ class Context:
         """Build the absolute URL of a page, as this client sees it."""
         base = self.settings.public_url
         if not base:
-            base = f"{scope['scheme']}://{_host(scope)}{scope.get('root_path', '')}"
+            base = f"{self._here(scope)}{scope.get('root_path', '')}"
         return f"{base}{path}?{urlencode(query)}" if query else f"{base}{path}"
+
+    def _here(self, scope: Scope) -> str:
+        return f"{scope['scheme']}://{_host(scope)}"
 
     def base_path(self, scope: Scope) -> str:
         """Return what comes before the path of every page, as this client sees it."""
@@ -251,21 +262,15 @@ class Context:
 
     def pages(self, scope: Scope) -> Pages:
         """Return the pages, with links that work wherever the service is mounted."""
-        host, port = scope.get("server") or ("127.0.0.1", None)
-        # The server's own address, not the Host header: a stranger can't fill the cache with it.
-        name = f"[{host}]" if ":" in host else host
-        local = f"{scope['scheme']}://{name}:{port}" if port else LOCAL
-        return self._pages_at(self.settings.public_url or scope.get("root_path", ""), local)
+        try:
+            local = self._here(scope)
+        except RequestError:  # two Host headers: the page says so
+            local = LOCAL
+        return self.pages_at(self.settings.public_url or scope.get("root_path", ""), local)
 
-    @cached_property
-    def _pages_at(self) -> Callable[[str, str], Pages]:
-        ledger = self.ledger
-
-        @lru_cache(maxsize=8)
-        def pages_at(base: str, local: str) -> Pages:
-            return Pages(origin=ledger.origin, keyring=ledger.keyring, base=base, local=local)
-
-        return pages_at
+    def pages_at(self, base: str, local: str = LOCAL) -> Pages:
+        """Return the pages whose links begin with ``base``."""
+        return Pages(origin=self.ledger.origin, keyring=self.ledger.keyring, base=base, local=local)
 
 
 def _host(scope: Scope) -> str:

@@ -38,13 +38,18 @@ def _plain_index(value: object) -> object:
     return value
 
 
+def _as_typed(value: object) -> object:
+    """Take an address as people paste it: with blanks around it, or in capitals."""
+    return value.strip().lower() if isinstance(value, str) else value
+
+
 _TITLE = {
     "pattern": f"^{TITLE_NUMBER.pattern}$",
     "maxLength": MAX_TITLE_NUMBER,
     "example": "TN1234567",
 }
 _ADDRESS = f"^{ADDRESS.pattern}$"
-_REVISION = "A revision: HEAD, HEAD~2, v3, an address or its first digits, @{2026-01-31}."
+_REVISION = "A revision: HEAD, HEAD~2, v3 or 3, an address or its first digits, @{2026-01-31}."
 
 TitleNumber: TypeAlias = Annotated[
     str, Path(description="A title number.", json_schema_extra=_TITLE)
@@ -115,6 +120,7 @@ OnlyStatus: TypeAlias = Annotated[
 ]
 Address: TypeAlias = Annotated[
     str | None,
+    BeforeValidator(_as_typed),
     Query(alias="from", pattern=_ADDRESS, description="The address to begin with."),
 ]
 Limit: TypeAlias = Annotated[int, Ge(1), Le(100), DIGITS, Query(description="How many at most.")]
@@ -133,6 +139,7 @@ Raw: TypeAlias = Annotated[
 ]
 Expect: TypeAlias = Annotated[
     str | None,
+    BeforeValidator(_as_typed),
     Query(
         pattern=_ADDRESS,
         description="A pin: an address noted before, which must be in the chain.",

@@ -10,6 +10,7 @@ from __future__ import annotations
 
 import hashlib
 import shlex
+from functools import cache
 from pathlib import Path
 from types import MappingProxyType
 from typing import TYPE_CHECKING, Any, NamedTuple
@@ -24,6 +25,7 @@ from ledger.registrations.registration import Registration, role_of, spell_parts
 from ledger.service.log_view import LogSummary
 from ledger.service.pages import filters
 from ledger.service.pages.api_page import operations
+from ledger.service.pages.proof import BAD_TRUST, Proof, words_of
 from ledger.titles.trust_files import accepted_by
 
 if TYPE_CHECKING:
@@ -49,10 +51,6 @@ NO_ORDERS: dict[int, Entry] = {}
 NO_STANDS: Mapping[str, Stand] = MappingProxyType({})
 NO_ORIGINS: Mapping[str, Registration | None] = MappingProxyType({})
 """No entry needs a word on how it stands: each simply counts."""
-
-"""Findings of entries that are as they were signed, by a key that counted no more."""
-BAD_TRUST = {"trust-missing", "trust-not-accepted"}
-"""Findings of trust files. The title itself may be sound."""
 
 WHAT_TO_DO = {
     "key-ended": "Rely on the versions before it. Ask the registry to settle it: honest work is"
@@ -112,9 +110,8 @@ class Urls:
     def __init__(self, base: str, local: str) -> None:
         self.base = base
         self.local = local
-        style = (HERE / "static" / "style.css").read_bytes()
         # The hash keeps a browser from using the stylesheet of another version.
-        self.style: str = f"{base}/static/style.css?v={hashlib.sha256(style).hexdigest()[:8]}"
+        self.style: str = f"{base}/static/style.css?v={_style_version()}"
         self.icon: str = f"{base}/static/icon.svg"
         self.titles: str = f"{base}/titles"
         self.docs: str = f"{base}/docs"
@@ -161,22 +158,24 @@ class Urls:
         return f"{self.title(title_number)}/bundle"
 
     def absolute(self, url: str) -> str:
-        """Complete a URL for a shell, with the server's own address if no public one is known."""
+        """Complete a URL to copy, with the address in this request if no public one is known."""
         return url if "://" in self.base else self.local + url
 
 
 class Pages:
-    """Renders the pages of one ledger. All URLs begin with ``base``, which may be ""."""
+    """Renders the pages of one ledger. All URLs begin with ``base``, which may be "".
+
+    ``local`` is what this client reached the service by, for the commands to copy.
+    """
 
     def __init__(self, *, origin: str, keyring: Keyring, base: str, local: str = LOCAL) -> None:
         trust = accepted_by(keyring)
-        self._environment = _environment()
-        self._environment.globals.update(
-            origin=origin,
-            url=Urls(base, local),
-            signer_name=lambda entry: keyring.name(entry.ledger, entry.key),
-            trust_root=trust.root if trust else None,
-        )
+        self._shared: dict[str, Any] = {
+            "origin": origin,
+            "url": Urls(base, local),
+            "signer_name": lambda entry: keyring.name(entry.ledger, entry.key),
+            "trust_root": trust.root if trust else None,
+        }
 
     def titles(
         self,
@@ -233,6 +232,7 @@ class Pages:
             orders=orders,
             older_url=older_url,
             report=report,
+            words=Proof(shown, report, log).words,
             log=log,
             origins=origins,
             flagged=_flagged(report.findings),
@@ -248,6 +248,7 @@ class Pages:
         stands: Mapping[str, Stand] = NO_STANDS,
         orders: Orders = NO_ORDERS,
         log: LogSummary = NO_LOG,
+        proof: Proof | None = None,
     ) -> str:
         """A page of the history, newest first."""
         return self._render(
@@ -258,6 +259,7 @@ class Pages:
             orders=orders,
             older_url=older_url,
             log=log,
+            proof=proof,
         )
 
     def entry(
@@ -268,6 +270,7 @@ class Pages:
         is_head: bool,
         stand: Stand = STANDS,
         orders: Orders = NO_ORDERS,
+        proof: Proof | None = None,
     ) -> str:
         """One entry, with what it changed and how to check it by hand."""
         return self._render(
@@ -278,6 +281,7 @@ class Pages:
             changes=changes,
             orders=orders,
             is_head=is_head,
+            proof=proof,
         )
 
     def diff(
@@ -288,6 +292,7 @@ class Pages:
         changes: list[Change] | None,
         stands: Mapping[str, Stand] = NO_STANDS,
         orders: Orders = NO_ORDERS,
+        proof: Proof | None = None,
     ) -> str:
         """Two entries side by side; ``changes`` is None if a text is erased."""
         return self._render(
@@ -298,6 +303,7 @@ class Pages:
             changes=changes,
             stands=stands,
             orders=orders,
+            proof=proof,
         )
 
     def verification(self, *, title_number: str, report: Report, pin: str | None) -> str:
@@ -306,6 +312,7 @@ class Pages:
             "verification.html",
             title_number=title_number,
             report=report,
+            words=words_of(report),
             pin=pin,
         )
 
@@ -353,9 +360,15 @@ class Pages:
 
     def _render(self, template: str, **values: object) -> str:
         values["room"] = filters.Room()
-        return self._environment.get_template(template).render(values)
+        return _environment().get_template(template).render(self._shared | values)
 
 
+@cache
+def _style_version() -> str:
+    return hashlib.sha256((HERE / "static" / "style.css").read_bytes()).hexdigest()[:8]
+
+
+@cache  # compiling the templates takes long
 def _environment() -> Environment:
     environment = Environment(
         loader=FileSystemLoader(HERE / "templates"),
@@ -379,7 +392,6 @@ def _environment() -> Environment:
         max_members=filters.MAX_MEMBERS,
         max_told=MAX_TOLD,
         what_to_do=WHAT_TO_DO,
-        what_fails=_what_fails,
         role_of=role_of,
         spell_parts=spell_parts,
     )
@@ -395,14 +407,6 @@ def holds(report: Report) -> bool:
         each.severity in {"unchecked", "warning"} or each.slug in FALLEN | BAD_TRUST
         for each in report.findings
     )
-
-
-def _what_fails(report: Report) -> str:
-    """Tell what the tampering is about: ``standing``, ``trust``, or else ``entries``."""
-    slugs = {each.slug for each in report.findings if each.severity == "tampering"}
-    if slugs <= FALLEN:
-        return "standing"
-    return "trust" if slugs <= FALLEN | BAD_TRUST else "entries"
 
 
 def _flagged(findings: Iterable[Finding]) -> dict[str, str]:

@@ -27,7 +27,6 @@ if TYPE_CHECKING:
 
     from ledger.service.context import Context
     from ledger.service.metrics import LogFigures
-    from ledger.service.pages.pages import Pages
 
 STATIC = Path(__file__).parents[1] / "pages" / "static"
 PROBE_SECONDS = 1.0
@@ -55,8 +54,8 @@ class HealthRoutes:
             return json.dumps(contract(base), indent=2).encode()
 
         @lru_cache(maxsize=8)
-        def docs(pages: Pages) -> str:
-            return pages.docs(openapi=contract(""))
+        def docs(base: str) -> str:
+            return context.pages_at(base).docs(openapi=contract(""))
 
         self._described = described
         self._docs = docs
@@ -128,7 +127,8 @@ class HealthRoutes:
 
     async def docs(self, request: Request) -> Response:
         """The description of the API, for people."""
-        return html(request, self._docs(self._context.pages(request.scope)))
+        base = self._context.settings.public_url or request.scope.get("root_path", "")
+        return html(request, self._docs(base))
 
     async def static(self, request: Request, name: str, v: str = "") -> Response:  # noqa: ARG002 -- not to be refused as unknown
         """A stylesheet or a picture. ``v`` is its hash, so that each version has its own URL."""

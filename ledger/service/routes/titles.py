@@ -75,6 +75,8 @@ MAX_ORIGINS = 5
 PREFIX = re.compile(r"[0-9a-f]{4,64}")
 # The head is read once, so that both sides of a comparison come from the same state.
 HEAD = re.compile(r"\A(?:HEAD|@(?!\{))")
+# An address is given by 4 digits or more, so a shorter number can only be a version's.
+NUMBER = re.compile(r"[1-9][0-9]{0,2}")
 
 
 class Part(NamedTuple):
@@ -89,6 +91,10 @@ class Part(NamedTuple):
     that is needed here is erased."""
     stands: dict[str, Stand]
     """How each entry stands, by its address."""
+
+
+def _version(entry: Entry) -> int:
+    return entry.version
 
 
 def _document(entry: Entry) -> Document:
@@ -196,7 +202,8 @@ class TitleRoutes:
         head = history[0][0]
         # Down to version 1: the walk was not cut off.
         is_whole = holds(report) and bool(walked) and walked[-1][0].version == 1
-        law = self._look_out(law, head, walked if is_whole else [])
+        is_set_back = any(each.slug == "not-as-logged" for each in report.findings)
+        law = self._look_out(law, head, walked if is_whole else [], is_set_back=is_set_back)
         return self._context.pages(request.scope).title(
             shown=shown,
             stand=stand,
@@ -211,7 +218,7 @@ class TitleRoutes:
             origins=self._origins([shown, *(entry for entry, _ in walked)]),
         )
 
-    def _look_out(self, law: Law, head: Entry, walked: list[Judged]) -> Law:
+    def _look_out(self, law: Law, head: Entry, walked: list[Judged], *, is_set_back: bool) -> Law:
         """Add what is in force today, and, of a history that holds, what comes and was corrected.
 
         Of one that does not, what is in force can still be known, from the entries above the break.
@@ -225,6 +232,8 @@ class TitleRoutes:
                 turns=list(islice(turns(standing, today), MAX_TOLD + 1)),
                 corrections=list(islice(corrections(standing), MAX_TOLD + 1)),
             )
+        if is_set_back:
+            return law  # what is in force may be in what is lacking
         with suppress(LedgerError):  # the report names what is wrong
             in_force = self._ledger.history.in_force(head, law.today)
             return law._replace(in_force=in_force, is_known=True)
@@ -266,6 +275,7 @@ class TitleRoutes:
                     orders=orders,
                     older_url=url,
                     log=self._context.log.of([each for each, _ in history]),
+                    proof=self._context.prove(*(each for each, _ in history)),
                 )
                 return html(request, shown_page)
             shown = [
@@ -394,6 +404,7 @@ class TitleRoutes:
             changes=differing,
             orders=orders,
             is_head=entry.address == head.address,
+            proof=self._context.prove(entry),
         )
 
     async def diff(
@@ -407,8 +418,8 @@ class TitleRoutes:
 
         def read() -> Response:
             head = self._ledger.head(title_number).address
-            before, old_stand = self._judged(title_number, HEAD.sub(head, old))
-            after, new_stand = self._judged(title_number, HEAD.sub(head, new))
+            before, old_stand = self._judged(title_number, _revision(old, head))
+            after, new_stand = self._judged(title_number, _revision(new, head))
             differing, orders = None, {}
             if before.is_withheld or after.is_withheld:
                 orders = self._orders(title_number, min(before.version, after.version))
@@ -421,6 +432,7 @@ class TitleRoutes:
                     changes=differing,
                     stands={before.address: old_stand, after.address: new_stand},
                     orders=orders,
+                    proof=self._context.prove(*sorted((before, after), key=_version, reverse=True)),
                 )
                 return html(request, page)
             shown = {
@@ -502,6 +514,12 @@ class TitleRoutes:
             "Cache-Control": "no-store",
         }
         return StreamingResponse(_chunks(out), media_type=BUNDLE_TYPE, headers=headers)
+
+
+def _revision(typed: str, head: str) -> str:
+    """Read a revision as people type it: ``3`` is ``v3``, and HEAD the head that was read."""
+    typed = typed.strip()
+    return f"v{typed}" if NUMBER.fullmatch(typed) else HEAD.sub(head, typed)
 
 
 def _effective(entry: Entry) -> dict[str, str]:
