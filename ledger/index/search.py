@@ -161,17 +161,18 @@ def words_of(entry: Entry) -> str:
     """Return what a search finds an entry by: its title number, reference, texts and numbers."""
     words = [entry.title_number, entry.reference]
     if not entry.is_withheld:
-        _collect(entry.document, words)
+        collect_texts(entry.document, words)
     return "\n".join(filter(None, words))
 
 
-def _collect(value: JSONValue, words: list[str]) -> None:
+def collect_texts(value: JSONValue, words: list[str]) -> None:
+    """Add the texts and numbers of a document to ``words``."""
     if isinstance(value, dict):
         for member in value.values():
-            _collect(member, words)
+            collect_texts(member, words)
     elif isinstance(value, list):
         for item in value:
-            _collect(item, words)
+            collect_texts(item, words)
     elif isinstance(value, str):
         words.append(value)
     elif isinstance(value, (int, float)) and not isinstance(value, bool):

@@ -20,6 +20,7 @@ from ledger.service.metrics import Metrics
 from ledger.service.middleware import middleware_of
 from ledger.service.openapi.routes import build_contract
 from ledger.service.routes.changes import ChangeRoutes
+from ledger.service.routes.copies import CopyRoutes
 from ledger.service.routes.health import HealthRoutes
 from ledger.service.routes.listing import ListingRoutes
 from ledger.service.routes.log import LogRoutes
@@ -93,6 +94,7 @@ def create_app(
         WriteRoutes(context),
         RegistrationRoutes(context),
         TitleRoutes(context),
+        CopyRoutes(context),
         LogRoutes(context),
         ChangeRoutes(context),
         TrustRoutes(context),

@@ -228,7 +228,7 @@ class Context:
         if reason == "unknown-key" and len(self.unknown_keys) < REMEMBERED:
             self.unknown_keys.add(object_key)
 
-    def url(self, scope: Scope, path: str, **query: str | int) -> str:
+    def url(self, scope: Scope, path: str, /, **query: str | int) -> str:
         """Build the absolute URL of a page, as this client sees it."""
         base = self.settings.public_url
         if not base:

@@ -5,6 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from threading import BoundedSemaphore
+from types import MappingProxyType
 from typing import TYPE_CHECKING, Literal, NamedTuple, TypeAlias
 
 from ledger.errors import (
@@ -22,16 +23,19 @@ from ledger.format.times import parse_time
 from ledger.log import Log
 from ledger.service.http.errors import Busy, NotSealed
 from ledger.service.metrics import LogFigures
+from ledger.tlog.note import parse_unverified
 from ledger.tlog.objects import Leaf, SealedRecord, leaf_of
 from ledger.tlog.tiles import WIDTH, Tile
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Sequence
+    from collections.abc import Iterable, Mapping, Sequence
 
     from ledger.format.entry import Entry
     from ledger.ledger import Ledger
+    from ledger.log import Pending
     from ledger.sealing.feed import LoggedChange
     from ledger.tlog.checkpoint import SignedCheckpoint
+    from ledger.tlog.policy import WitnessPolicy
     from ledger.tlog.receipt import Receipt
 
 TILES_OF_A_PAGE = 16
@@ -42,6 +46,8 @@ SEARCHES = 2
 """How many searches for receipts of earlier versions run at once. Each may read all those tiles."""
 COUNTED = 10_000
 """How many pending moves the metrics count. A listing returns a thousand at a time."""
+NEWEST = 10
+"""How many of the last leaves the log's page shows."""
 REMEMBERED = 1000
 """How many titles that are not as logged are remembered, for the metrics and the readiness."""
 NO_KEY = "This service does not have the log's public key, so it cannot check the log."
@@ -72,6 +78,25 @@ class LogSummary:
     """By address."""
     problem: str = ""
     """Why the log could not be used; "": it could."""
+
+
+class LogOverview(NamedTuple):
+    """The log as a whole, for its page."""
+
+    signed: SignedCheckpoint | None = None
+    """The published checkpoint; None: there is no log, or it could not be opened."""
+    problem: str = ""
+    """Why something of this could not be read; "": all was."""
+    newest: Sequence[LoggedChange] = ()
+    """The last leaves, the newest first."""
+    pending: Pending | None = None
+    """What waits for the next seal; None: not known."""
+    witnesses: Mapping[str, datetime] = MappingProxyType({})
+    """Those of the policy whose cosignatures count, and when they signed."""
+    lacking: Finding | None = None
+    """What the checkpoint lacks by the policy."""
+    unknown: Sequence[str] = ()
+    """The names on lines that nobody here has checked."""
 
 
 class LogView:
@@ -275,6 +300,31 @@ class LogView:
         except LedgerError:
             return ""
         return f"the log has version {found[0].version} of it ({found[0].address})" if found else ""
+
+    def overview(self, policy: WitnessPolicy | None, now: datetime) -> LogOverview:
+        """Look at the log as a whole. What can't be read is said, and does not hide the rest."""
+        try:
+            signed = self._log.checkpoint(witnesses=policy.witnesses if policy else ())
+        except NotFoundError:
+            return LogOverview()
+        except LedgerError as error:
+            return LogOverview(problem=str(error) if self._reader.log_keys else NO_KEY)
+        known = {signed.checkpoint.origin, *(each.witness.name for each in signed.cosignatures)}
+        found = LogOverview(
+            signed,
+            witnesses=policy.counted(signed, now) if policy else {},
+            lacking=policy.judge(signed, now) if policy else None,
+            unknown=[
+                line.name for line in parse_unverified(signed.note)[1] if line.name not in known
+            ],
+        )
+        try:
+            changes = self._log.changes(limit=NEWEST, signed=signed, reverse=True)
+            found = found._replace(newest=list(changes))
+            listable = self._history.store.is_listable
+            return found._replace(pending=self._log.pending(COUNTED) if listable else None)
+        except LedgerError as error:
+            return found._replace(problem=str(error))
 
     def figures(self) -> LogFigures | None:
         """Measure the log; None: there is none. Lists what waits, and reads some heads."""

@@ -58,7 +58,7 @@ REQUEST_ID = re.compile(r"[A-Za-z0-9._-]{1,64}")
 HOST = re.compile(r"(\[[0-9A-Fa-f:.]+\]|[A-Za-z0-9._-]+)(?::[0-9]{1,5})?")
 ABSOLUTE = re.compile(rb"(?i:https?)://(?P<host>[^/?#]*)(?P<path>/[\x21-\x7e]*)?")
 PROBES = {"/healthz", "/readyz"}
-STATIC = "/static/"
+STATIC = ("/static/", "/robots.txt", "/favicon.ico")
 CLIENT_GONE = 499
 READING = {"GET", "HEAD", "OPTIONS"}
 REALM = 'realm="title ledger"'

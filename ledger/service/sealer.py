@@ -75,6 +75,7 @@ class Sealer:
         policy: WitnessPolicy | None = None,
     ) -> None:
         self.sealing: Sealing = Sealing()
+        self.policy: WitnessPolicy | None = policy
         self._ledger = ledger
         self._log = Log(ledger)
         self._signers = signers if isinstance(signers, Sequence) else [signers]

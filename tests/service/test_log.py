@@ -390,7 +390,7 @@ def set_back(world: World) -> str:
 def test_a_title_that_was_set_back_is_not_called_verified_or_current(world: World) -> None:
     newest = set_back(world)
     page = world.page()
-    assert "NOT as it was signed" in page
+    assert "NOT as it was logged" in page
     assert "Version 2 of 2 not as logged" in page
     assert f"its chain lacks version 3 ({newest}), which the log has as leaf 2" in page
     said = world.get(f"/titles/{TITLE}/verification").json()
@@ -399,7 +399,7 @@ def test_a_title_that_was_set_back_is_not_called_verified_or_current(world: Worl
     refused = problem(world.get(f"/titles/{TITLE}"), 500, "integrity")
     assert refused["reason"] == "not-as-logged"
     assert world.get(f"/titles/{TITLE}?version=1").status_code == 200
-    assert "NOT as it was signed" in world.page(f"/titles/{TITLE}/verification")
+    assert "NOT as it was logged" in world.page(f"/titles/{TITLE}/verification")
 
 
 def test_readiness_and_metrics_do_not_hide_a_title_that_was_set_back(world: World) -> None:

@@ -21,13 +21,20 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from msgspec import structs
 
-from ledger import ABSENT, Answer, Draft, Finding, Keyring, Registration, Report
+from ledger import ABSENT, Answer, Draft, Finding, Keyring, Log, Registration, Report
+from ledger.format.blame import blame
 from ledger.format.diff import changes
 from ledger.format.law import Correction, Turn
 from ledger.format.layout import entry_key
+from ledger.sealing.feed import LoggedChange
+from ledger.service.log_view import LogOverview, LogSummary
 from ledger.service.pages import filters
 from ledger.service.pages.pages import Law, Pages
+from ledger.service.pages.proof import Proof
+from ledger.stores import MemoryStore
 from ledger.testing import ORIGIN, FixedClock, memory_ledger, signer
+from ledger.tlog.objects import leaf_of
+from tests.sealing.sealers import LOG_KEY, ledger_in
 from tests.service.client import HTML, Client
 
 if TYPE_CHECKING:
@@ -53,12 +60,16 @@ HOSTILE = (
 
 VOID = {"meta", "link", "input", "br", "img", "path", "circle"}
 ROUTES = re.compile(
-    r"""/static/(style\.css\?v=[0-9a-f]{8}|icon\.svg) | /docs | /trust | /openapi\.json
+    r"""/static/(style\.css\?v=[0-9a-f]{8}|icon\.svg) | /docs(\#[A-Za-z0-9_.~%/-]*)? | /trust
+    | /openapi\.json | /log(/checkpoint)?
+    | /changes\.atom | /changes(\?[a-z0-9&=]+)?(\#leaf-[0-9]+)?
     | /titles(\?[a-z]+=[^"<>\s]*)?
     | /titles/[A-Z0-9_-]+(\?version=[0-9]+)?(\#yourself)?
-    | /titles/[A-Z0-9_-]+/(entries(\?from=[0-9a-f]{64}&limit=[0-9]+)?|verification|bundle|diff)
+    | /titles/[A-Z0-9_-]+/(verification(\#noted)?|bundle|diff|blame|copy\?version=[0-9]+)
+    | /titles/[A-Z0-9_-]+/entries(\?from=[0-9a-f]{64}&limit=[0-9]+(&path=[A-Za-z0-9_.~%+-]+)?)?
+    | /titles/[A-Z0-9_-]+/entries\?path=[A-Za-z0-9_.~%+-]+
     | /titles/[A-Z0-9_-]+/receipt\?version=[0-9]+
-    | /titles/[A-Z0-9_-]+/entries/[0-9a-f]{64}(\?raw=1)?
+    | /titles/[A-Z0-9_-]+/entries/[0-9a-f]{64}(\?raw=1|\#yourself)?
     | /registrations/(?:[A-Za-z0-9_.~-]|%[0-9A-F]{2})+
     | /titles/[A-Z0-9_-]+/diff\?from=[0-9a-f]{64}&to=[0-9a-f]{64}""",
     re.VERBOSE,
@@ -162,7 +173,7 @@ def _check_tables(page: Page) -> None:
 
 def _check_inputs(page: Page) -> None:
     labels = {attributes["for"] for attributes in page.all("label")}
-    assert labels == {attributes["id"] for attributes in page.all("input")}
+    assert labels == {attributes["id"] for attributes in page.all("input", "select")}
 
 
 class Case:
@@ -200,6 +211,7 @@ class Case:
             turns=[Turn("2030", self.middle), Turn("2031-05", None)],
             corrections=[Correction(self.middle, self.root), Correction(self.root, None)],
         )
+        self.proof = Proof(self.head, self.report, LogSummary())
         keyring = Keyring().trust(origin, signer().public_key, name="Alice Archer")
         self.pages = Pages(origin=origin, keyring=keyring, base=base)
 
@@ -246,6 +258,32 @@ class Case:
             "verification": pages.verification(title_number=TITLE, report=odd, pin=text),
             "problem": pages.problem(status=404, title=text, detail=text, slug=text, hint=text),
             "docs": pages.docs(openapi=openapi),
+            "blame": pages.blame(
+                found=blame([e for e, _ in self.history]), field=text, proof=self.proof
+            ),
+            "copy": pages.copy(
+                shown=self.head,
+                head=self.head,
+                in_force=None,
+                is_known=True,
+                issued_at=self.head.recorded_at,
+                proof=self.proof,
+            ),
+            "changes": pages.changes(
+                [LoggedChange(1, leaf_of(self.head), self.head)],
+                limit=1,
+                size=3,
+                next_url=f"{self.base}/changes?after=1&limit=1",
+            ),
+            "log": pages.log(log=LogOverview(problem=text), sealed_at=None, contradicted=(TITLE,)),
+            "field": pages.entries(
+                title_number=TITLE,
+                history=[],
+                older_url=None,
+                proof=self.proof,
+                field=f"/{text}",
+                fields=[text],
+            ),
             "registration": pages.registration(
                 Registration(text, (structs.replace(self.root, part=(1, 3)),))
             ),
@@ -271,7 +309,7 @@ def test_every_page_shows_any_text_as_text(text: str) -> None:
     seen = str(filters.visible(text.replace("\n", "")))
     for name, source in case.all().items():
         page = check(source)
-        if name not in {"no titles", "same"}:
+        if name not in {"no titles", "same", "changes"}:
             squeezed = page.text.replace("\n", "").replace("␣", " ").replace("\\n", "")
             assert seen in squeezed, name
 
@@ -292,13 +330,14 @@ def test_every_link_begins_with_the_base() -> None:
         check(source, base)
 
 
-def test_every_link_of_the_service_leads_somewhere() -> None:
-    ledger = memory_ledger()
+def test_every_link_of_the_service_leads_somewhere(tmp_path: Path) -> None:
+    ledger = ledger_in(MemoryStore())
     for number in ("TN1", "TN2", "TN3"):
         for price in range(3):
             ledger.append(number, {"price": price})
     split = [Draft("TN3", {}, status="closed"), Draft("TN4", {}), Draft("TN5", {})]
     ledger.register(split, reference="A/7 \N{SNOWMAN}?#%2F../")
+    Log(ledger).seal(LOG_KEY, tmp_path / "memory", genesis=True)
     asyncio.run(_crawl(ledger, "/titles?limit=2", "/titles/TN1/entries?limit=1", "/docs"))
 
 

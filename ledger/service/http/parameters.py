@@ -38,6 +38,13 @@ def _plain_index(value: object) -> object:
     return value
 
 
+def _pointer(value: object) -> object:
+    """Refuse what is not a JSON pointer, the empty one aside."""
+    if isinstance(value, str) and value and not value.startswith("/"):
+        raise ValueError("not a JSON pointer, such as /proprietors/0/name")
+    return value
+
+
 def _as_typed(value: object) -> object:
     """Take an address as people paste it: with blanks around it, or in capitals."""
     return value.strip().lower() if isinstance(value, str) else value
@@ -128,7 +135,9 @@ OldRevision: TypeAlias = Annotated[str, Query(alias="from", description=_REVISIO
 NewRevision: TypeAlias = Annotated[str, Query(alias="to", description=_REVISION)]
 Pointer: TypeAlias = Annotated[
     str,
+    BeforeValidator(_pointer),
     Query(
+        max_length=1000,
         description="Only what is at this place, a JSON pointer (RFC 6901).",
         examples=["/charges/0/lender"],
     ),

@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+import inspect
 import re
-from typing import Any
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 from ledger.errors import (
     ClockAhead,
@@ -20,6 +21,9 @@ from ledger.format.layout import is_title_number
 from ledger.service.http.bodies import title_digest
 from ledger.service.http.errors import Busy, NotReady, RequestError, WriteRefused
 
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
 PROBLEM_TYPE = "application/problem+json"
 RETRY_AFTER = "5"
 HEADERS = {
@@ -30,6 +34,8 @@ HEADERS = {
     "--as-document": "Ledger-As-Document: yes",
 }
 """How a client says what a hint to the shell's user says by an option."""
+ASIDE = re.compile(r" \((?:RFC|``)[^)]*\)")
+SENTENCE = re.compile(r"[.;:]\s")
 OPTION = re.compile("|".join(HEADERS))
 EVIDENCE = (
     *("expected", "actual", "address", "reason", "object_key", "version", "reference"),
@@ -37,13 +43,42 @@ EVIDENCE = (
 )
 
 
+class ProblemKind(NamedTuple):
+    """A kind of problem, which its slug names."""
+
+    slug: str
+    status: int
+    meaning: str
+    """In words, with ``code`` between backticks."""
+
+
+def problem_kinds(base: type[LedgerError] = LedgerError) -> Iterator[ProblemKind]:
+    """Yield every kind of problem that an answer can name by its ``type``."""
+    for kind in base.__subclasses__():
+        if kind.__module__.startswith("ledger."):
+            if kind.slug != base.slug:
+                yield ProblemKind(kind.slug, _status_of(kind), inspect.getdoc(kind) or "")
+            yield from problem_kinds(kind)
+
+
 def status_of(error: LedgerError) -> int:
     """Return the HTTP status of an error."""
+    return _status_of(type(error))
+
+
+def _status_of(kind: type[LedgerError]) -> int:
     # Clients sign nothing here: if a key is not trusted, the service is set up wrongly. A head that
     # does not stand is another matter: the title waits for a registrar.
-    if isinstance(error, TrustError) and not isinstance(error, NotStanding):
+    if issubclass(kind, TrustError) and not issubclass(kind, NotStanding):
         return 500
-    return error.http_status
+    return kind.http_status
+
+
+def _title_of(kind: type[LedgerError]) -> str:
+    """Say in a few words what kind of problem it is: how its class is described."""
+    first = next(each for each in reversed(kind.__mro__) if vars(each).get("slug") == kind.slug)
+    sentence = SENTENCE.split(f"{first.__doc__ or kind.slug} ")[0]
+    return ASIDE.sub("", sentence).replace("`", "")
 
 
 def damaged_title(error: LedgerError, title_number: object) -> str | None:
@@ -61,7 +96,7 @@ def problem_members(error: LedgerError, *, docs: str = "/docs") -> dict[str, Any
     """Return the members of the problem details, with the evidence that the error carries."""
     members: dict[str, Any] = {
         "type": f"{docs}#{error.slug}",
-        "title": error.slug.replace("-", " ").capitalize(),
+        "title": _title_of(type(error)),
         "status": status_of(error),
         "detail": str(error),
         "slug": error.slug,

@@ -21,6 +21,7 @@ Contract = dict[str, Any]
 """What ``add_api_route`` takes besides the path, the endpoint and the method."""
 
 BYTES_TYPE = "application/octet-stream"
+HTML = {"text/html": {"schema": TEXT}}
 AN_OBJECT = {"application/json": {"schema": ANYTHING}}
 DESCRIPTION = """\
 A signed, content-addressed, versioned store of land-title entries.
@@ -253,6 +254,7 @@ DIFF = _read(
     "The fields that differ, with old and new values, or null if a text is erased; 422 if too many"
     " differ",
 )
+COPY = _contract("getCopy", {200: _ok("A page to print", HTML)}, (*STORE, 409, 410))
 VERIFICATION = _contract(
     "verify", {200: _ok("The report, whatever it says", _json("Report"))}, STORE
 )
@@ -261,10 +263,11 @@ BUNDLE = _contract(
     {200: _ok("The offline file: a tar archive", {BYTES_TYPE: {"schema": BYTES}})},
     STORE,
 )
+LOG = _tagged("getLog", "The page of the log", HTML)
 CHECKPOINT = _file("getCheckpoint", "The signed note (c2sp.org/tlog-checkpoint)", "text/plain")
 TILE = _file("getTile", "The tile (c2sp.org/tlog-tiles)", BYTES_TYPE)
 RECEIPT = _file("getReceipt", "The receipt (c2sp.org/tlog-proof)", "text/plain", "Ledger-Address")
-CHANGES = _tagged("listChanges", "Leaves of the log, in order", _json("Changes"), "Link")
+CHANGES = _read("listChanges", "Changes", "Leaves of the log, in order", "Link")
 ATOM = _file("getFeed", "The feed (RFC 4287, RFC 5005)", "application/atom+xml")
 TRUST = _read("getTrust", "Trust", "The newest trust file that this service accepts")
 TRUST_FILE = _tagged("getTrustFile", "The trust file, for 'ledger trust pin'", AN_OBJECT)
@@ -284,7 +287,7 @@ METRICS = _contract(
     (400, 401, 422),
 )
 OPENAPI = _about_itself("openapi", "This document", AN_OBJECT)
-DOCS = _about_itself("docs", "This document, for people", {"text/html": {"schema": TEXT}})
+DOCS = _about_itself("docs", "This document, for people", HTML)
 
 
 def build_contract(app: FastAPI, settings: Settings, base: str = "") -> Contract:

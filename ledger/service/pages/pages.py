@@ -18,7 +18,8 @@ from urllib.parse import quote, urlencode
 
 from jinja2 import Environment, FileSystemLoader, StrictUndefined
 
-from ledger.format import layout
+from ledger.format import canonical, layout
+from ledger.format.chain import NO_PIN
 from ledger.format.diff import ABSENT, Change
 from ledger.format.standing import FALLEN, STANDS, Stand
 from ledger.registrations.registration import Registration, role_of, spell_parts
@@ -27,16 +28,22 @@ from ledger.service.pages import filters
 from ledger.service.pages.api_page import operations
 from ledger.service.pages.proof import BAD_TRUST, Proof, words_of
 from ledger.titles.trust_files import accepted_by
+from ledger.tlog.objects import TrustLeaf
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Mapping, Sequence
     from datetime import datetime
 
+    from ledger.format.blame import Blame
+    from ledger.format.canonical import JSONValue
     from ledger.format.entry import Entry
     from ledger.format.keyring import Keyring
     from ledger.format.law import Correction, Turn
     from ledger.format.report import Finding, Report
     from ledger.index import Coverage
+    from ledger.sealing.feed import LoggedChange
+    from ledger.service.http.problems import ProblemKind
+    from ledger.service.log_view import LogOverview
     from ledger.titles.history import Answer
     from ledger.trust.chain import Trust
 
@@ -72,6 +79,12 @@ WHAT_TO_DO = {
 
 MAX_TOLD = 10
 """How many changes to come, and how many corrections, a title's page tells of."""
+
+MAX_FIELDS = 500
+"""How many fields a page says the origin of."""
+
+MANY_LEAVES = 20
+"""How many leaves a page begins with when a link leads to one of them."""
 
 LOCAL = "http://127.0.0.1:5000"
 """Where ``ledger serve`` listens by default."""
@@ -116,6 +129,7 @@ class Urls:
         self.titles: str = f"{base}/titles"
         self.docs: str = f"{base}/docs"
         self.trust: str = f"{base}/trust"
+        self.log: str = f"{base}/log"
         self.registrations: str = f"{base}/registrations"
         self.trust_file: Callable[..., str] = f"{base}/trust/{{}}".format
 
@@ -128,9 +142,18 @@ class Urls:
         """What an application changed."""
         return f"{self.registrations}/{quote(reference, safe='')}"
 
-    def entries(self, title_number: str) -> str:
-        """The history."""
-        return f"{self.title(title_number)}/entries"
+    def entries(self, title_number: str, field: str = "") -> str:
+        """The history, or that of a field."""
+        query = f"?{urlencode({'path': field})}" if field else ""
+        return f"{self.title(title_number)}/entries{query}"
+
+    def blame(self, title_number: str) -> str:
+        """Where each field of a title comes from."""
+        return f"{self.title(title_number)}/blame"
+
+    def copy(self, title_number: str, version: int) -> str:
+        """The official copy of a version, to print."""
+        return f"{self.title(title_number)}/copy?version={version}"
 
     def entry(self, title_number: str, address: str) -> str:
         """One entry; without HTML, its exact bytes."""
@@ -148,6 +171,15 @@ class Urls:
     def verification(self, title_number: str) -> str:
         """The verification of a title."""
         return f"{self.title(title_number)}/verification"
+
+    def changes(self, first: int = 0, limit: int = MANY_LEAVES) -> str:
+        """The leaves of the log from one on."""
+        after = {"after": first - 1} if first > 0 else {}
+        return f"{self.base}/changes?{urlencode(after | {'limit': limit})}"
+
+    def leaf(self, index: int) -> str:
+        """A leaf of the log, among those after it."""
+        return f"{self.changes(index)}#leaf-{index}"
 
     def receipt(self, title_number: str, version: int) -> str:
         """The receipt of a version."""
@@ -185,8 +217,12 @@ class Pages:
         next_url: str | None,
         searches: bool = False,
         index: Coverage | None = None,
+        why: Mapping[str, Sequence[str]] = MappingProxyType({}),
     ) -> str:
-        """The list of titles, with a search by how a number begins, or by all words (searches)."""
+        """The list of titles, with a search by how a number begins, or by all words (searches).
+
+        ``why``: the values that a title was found by.
+        """
         return self._render(
             "titles.html",
             titles=titles,
@@ -194,6 +230,7 @@ class Pages:
             next_url=next_url,
             searches=searches,
             index=index,
+            why=why,
         )
 
     def title(
@@ -217,7 +254,8 @@ class Pages:
         """
         head_stand = stands.get(head.address, STANDS)
         is_in_force = law.in_force is not None and law.in_force.address == head.address
-        is_current = head_stand.stands and (is_in_force or not law.is_known)
+        set_back = any(finding.slug == "not-as-logged" for finding in report.findings)
+        is_current = head_stand.stands and (is_in_force or not law.is_known) and not set_back
         return self._render(
             "title.html",
             title_number=head.title_number,
@@ -236,7 +274,7 @@ class Pages:
             log=log,
             origins=origins,
             flagged=_flagged(report.findings),
-            set_back=any(finding.slug == "not-as-logged" for finding in report.findings),
+            set_back=set_back,
         )
 
     def entries(
@@ -249,8 +287,10 @@ class Pages:
         orders: Orders = NO_ORDERS,
         log: LogSummary = NO_LOG,
         proof: Proof | None = None,
+        field: str = "",
+        fields: Sequence[str] = (),
     ) -> str:
-        """A page of the history, newest first."""
+        """A page of the history, newest first: of ``field``, if it is one, or of all ``fields``."""
         return self._render(
             "entries.html",
             title_number=title_number,
@@ -260,6 +300,8 @@ class Pages:
             older_url=older_url,
             log=log,
             proof=proof,
+            field=field,
+            fields=[(canonical.pointer((name,)), name) for name in fields],
         )
 
     def entry(
@@ -306,6 +348,40 @@ class Pages:
             proof=proof,
         )
 
+    def blame(self, *, found: Sequence[Blame], field: str, proof: Proof) -> str:
+        """The fields of the newest document, and the version that gave each its value."""
+        document = proof.entry.document
+        return self._render(
+            "blame.html",
+            title_number=proof.entry.title_number,
+            found=[(each, _outside_lists(document, each.path)) for each in found[:MAX_FIELDS]],
+            more=max(0, len(found) - MAX_FIELDS),
+            field=field,
+            proof=proof,
+        )
+
+    def copy(
+        self,
+        *,
+        shown: Entry,
+        head: Entry,
+        in_force: Entry | None,
+        is_known: bool,
+        issued_at: str,
+        proof: Proof,
+    ) -> str:
+        """A version to print, with all that is needed to check the paper later."""
+        return self._render(
+            "copy.html",
+            title_number=shown.title_number,
+            shown=shown,
+            head=head,
+            in_force=in_force,
+            is_known=is_known,
+            issued_at=issued_at,
+            proof=proof,
+        )
+
     def verification(self, *, title_number: str, report: Report, pin: str | None) -> str:
         """What a verification found and can't show."""
         return self._render(
@@ -316,9 +392,25 @@ class Pages:
             pin=pin,
         )
 
-    def registration(self, found: Registration, unlogged: Sequence[Entry] = ()) -> str:
-        """What an application changed, of all titles, and what is missing, or not in the log."""
+    def registration(self, found: Registration, unlogged: Sequence[Entry] | None = None) -> str:
+        """What an application changed, of all titles, and what is missing, or not in the log.
+
+        ``unlogged`` is None if there is no log.
+        """
         return self._render("registration.html", found=found, unlogged=unlogged)
+
+    def log(self, *, log: LogOverview, sealed_at: str | None, contradicted: Sequence[str]) -> str:
+        """The log as a whole. ``contradicted``: titles that were not as logged when last read."""
+        return self._render("log.html", log=log, sealed_at=sealed_at, contradicted=contradicted)
+
+    def changes(
+        self, changes: Sequence[LoggedChange], *, limit: int, size: int, next_url: str | None
+    ) -> str:
+        """Leaves of the log, which has ``size`` of them, in its order."""
+        first = changes[0].index if changes else size
+        return self._render(
+            "changes.html", changes=changes, first=first, limit=limit, size=size, next_url=next_url
+        )
 
     def trust(self, *, shown: dict[str, Any], trust: Trust, findings: Sequence[Finding]) -> str:
         """Whose keys count, by the newest trust file; ``shown`` is the file as JSON has it."""
@@ -349,13 +441,14 @@ class Pages:
             damaged=damaged,
         )
 
-    def docs(self, *, openapi: dict[str, Any]) -> str:
-        """The description of the API, for people."""
+    def docs(self, *, openapi: dict[str, Any], problems: Sequence[ProblemKind] = ()) -> str:
+        """The description of the API, for people, and what each kind of problem means."""
         return self._render(
             "docs.html",
             info=openapi.get("info", {}),
             operations=list(operations(openapi)),
             schemas=openapi.get("components", {}).get("schemas", {}),
+            problems=problems,
         )
 
     def _render(self, template: str, **values: object) -> str:
@@ -391,12 +484,14 @@ def _environment() -> Environment:
     environment.globals.update(
         max_members=filters.MAX_MEMBERS,
         max_told=MAX_TOLD,
+        no_pin=NO_PIN,
         what_to_do=WHAT_TO_DO,
         role_of=role_of,
         spell_parts=spell_parts,
     )
     environment.filters["too_large"] = filters.TooLarge
     environment.tests["too_large"] = lambda value: isinstance(value, filters.TooLarge)
+    environment.tests["trust_leaf"] = lambda leaf: isinstance(leaf, TrustLeaf)
     environment.tests["absent"] = lambda value: value is ABSENT
     return environment
 
@@ -407,6 +502,17 @@ def holds(report: Report) -> bool:
         each.severity in {"unchecked", "warning"} or each.slug in FALLEN | BAD_TRUST
         for each in report.findings
     )
+
+
+def _outside_lists(document: JSONValue, path: str) -> str:
+    """Cut a JSON pointer at the first list: its items have other places in other versions."""
+    kept: list[str] = []
+    for step in path.split("/")[1:]:
+        if not isinstance(document, dict):
+            break
+        kept.append(f"/{step}")
+        document = document[step.replace("~1", "/").replace("~0", "~")]
+    return "".join(kept)
 
 
 def _flagged(findings: Iterable[Finding]) -> dict[str, str]:

@@ -32,6 +32,10 @@ FAILED = {
         "A trust file does NOT hold",
         f"So it is not certain that every key that signed still counts. {ASK}",
     ),
+    "log": (
+        "NOT as it was logged",
+        f"The log has a later version of this title, or another one in its place. {ASK}",
+    ),
     "entries": (
         "NOT as it was signed",
         f"What is stored for this title is not what was registered. {ASK}",
@@ -80,8 +84,7 @@ class Proof(NamedTuple):
             )
         place = self.log.places.get(self.entry.address)
         if place is not None and place.state == "contradicted":
-            said = f"The log has another entry as version {self.entry.version}. {ASK}"
-            return Words("tampered", "NOT as it was logged", said)
+            return Words("tampered", *FAILED["log"])
         if place is not None:
             said = LOGGED[place.state]
         elif self.log.size is None and not self.log.problem:
@@ -103,8 +106,10 @@ def words_of(report: Report) -> Words:
 
 
 def _what_fails(report: Report) -> str:
-    """Tell what the tampering is about: ``standing``, ``trust``, or else ``entries``."""
+    """Tell what the tampering is about: ``log``, ``standing``, ``trust``, or else ``entries``."""
     slugs = {each.slug for each in report.findings if each.severity == "tampering"}
+    if slugs == {"not-as-logged"}:
+        return "log"
     if slugs <= FALLEN:
         return "standing"
     return "trust" if slugs <= FALLEN | BAD_TRUST else "entries"

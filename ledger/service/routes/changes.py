@@ -10,7 +10,7 @@ from starlette.requests import Request  # noqa: TC002 -- FastAPI reads the annot
 
 from ledger.sealing.feed import LoggedChange, logged_change_json
 from ledger.service.atom import ARCHIVED, ATOM_TYPE, atom_feed
-from ledger.service.http.answers import answer, to_json
+from ledger.service.http.answers import answer, html, to_json
 from ledger.service.http.errors import NotSealed
 from ledger.service.http.parameters import MANY_CHANGES, AfterLeaf, Archive, ManyChanges
 from ledger.service.openapi.routes import ATOM, CHANGES
@@ -45,8 +45,14 @@ class ChangeRoutes:
             url = self._context.url(request.scope, "/changes", **query)
             shown = {"changes": [self._json(request, each) for each in found], "next": url}
             more = found and found[-1].index + 1 < size
+            if self._context.wants_html(request.scope):
+                pages = self._context.pages(request.scope)
+                next_url = url if more else None
+                return html(
+                    request, pages.changes(found, limit=limit, size=size, next_url=next_url)
+                )
             headers = {"Link": f'<{url}>; rel="next"'} if more else {}
-            return answer(request, to_json(shown), headers=headers, negotiated=False)
+            return answer(request, to_json(shown), headers=headers)
 
         return await self._context.run("changes", read)
 

@@ -12,16 +12,17 @@ from time import monotonic
 from typing import TYPE_CHECKING, Any
 
 from anyio import Lock
-from fastapi.responses import Response
+from fastapi.responses import RedirectResponse, Response
 from starlette.requests import Request  # noqa: TC002 -- FastAPI reads the annotations
 
 from ledger.errors import LedgerError
 from ledger.service.http.answers import JSON_TYPE, answer, html, to_json
 from ledger.service.http.errors import NotReady, UnknownPath
+from ledger.service.http.problems import problem_kinds
 from ledger.service.openapi.routes import DOCS, HEALTHZ, METRICS, OPENAPI, READYZ
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Callable, Coroutine
 
     from fastapi import FastAPI
 
@@ -29,6 +30,7 @@ if TYPE_CHECKING:
     from ledger.service.metrics import LogFigures
 
 STATIC = Path(__file__).parents[1] / "pages" / "static"
+ROBOTS = b"User-agent: *\nDisallow: /\n"
 PROBE_SECONDS = 1.0
 """How long the result of a probe is reused, so that probes can't keep the store busy."""
 FIGURES_SECONDS = 15.0
@@ -55,7 +57,9 @@ class HealthRoutes:
 
         @lru_cache(maxsize=8)
         def docs(base: str) -> str:
-            return context.pages_at(base).docs(openapi=contract(""))
+            return context.pages_at(base).docs(
+                openapi=contract(""), problems=sorted(problem_kinds())
+            )
 
         self._described = described
         self._docs = docs
@@ -71,7 +75,13 @@ class HealthRoutes:
             ("/docs", self.docs, DOCS),
         ):
             app.add_api_route(path, endpoint, methods=["GET"], **contract)
-        app.add_api_route("/static/{name}", self.static, methods=["GET"], include_in_schema=False)
+        files: dict[str, Callable[..., Coroutine[Any, Any, Response]]] = {
+            "/static/{name}": self.static,
+            "/robots.txt": self.robots,
+            "/favicon.ico": self.favicon,
+        }
+        for path, file in files.items():
+            app.add_api_route(path, file, methods=["GET"], include_in_schema=False)
 
     async def healthz(self) -> Response:
         """Whether the process answers. It touches nothing else."""
@@ -129,6 +139,14 @@ class HealthRoutes:
         """The description of the API, for people."""
         base = self._context.settings.public_url or request.scope.get("root_path", "")
         return html(request, self._docs(base))
+
+    async def robots(self, request: Request) -> Response:
+        """Ask search engines to stay away: titles name people."""
+        return answer(request, ROBOTS, media_type="text/plain", negotiated=False)
+
+    async def favicon(self, request: Request) -> Response:
+        """The icon, where programs look for it that read no page."""
+        return RedirectResponse(self._context.url(request.scope, "/static/icon.svg"), 307)
 
     async def static(self, request: Request, name: str, v: str = "") -> Response:  # noqa: ARG002 -- not to be refused as unknown
         """A stylesheet or a picture. ``v`` is its hash, so that each version has its own URL."""

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from itertools import islice
 from typing import TYPE_CHECKING, Any, Protocol, runtime_checkable
 
 from fastapi.responses import RedirectResponse, Response
@@ -26,11 +27,14 @@ from ledger.service.openapi.routes import ROOT, TITLES
 if TYPE_CHECKING:
     from fastapi import FastAPI
 
-    from ledger.index import Coverage, Index
+    from ledger.index import Coverage, Found, Index
     from ledger.service.context import Context
 
 OF_AN_INDEX = ("leaf", "updated_at", "waiting", "left_out")
 """What an answer says of the index that was searched."""
+
+MATCHES, MATCH_CHARS = 2, 80
+"""How many values, and how much of each, a page shows of what a search found."""
 
 
 @runtime_checkable
@@ -90,13 +94,15 @@ class ListingRoutes:
 
         def read() -> Response:
             coverage = None
+            why: dict[str, list[str]] = {}
             try:
                 if text and self._index:
                     coverage = self._coverage(self._index)
                     found = self._index.find(
                         text, effective=effective, recorded=recorded, after=after, limit=limit + 1
                     )
-                    titles = [each.title_number for each in found]
+                    why = {each.title_number: _matching(each, text) for each in found}
+                    titles = list(why)
                 else:
                     titles = self._list(text, after, limit)
             except InvalidError:
@@ -112,7 +118,7 @@ class ListingRoutes:
                 url = self._context.url(request.scope, "/titles", **query)
             if status is not None:
                 listed = list(self._context.ledger.history.with_status(listed, status))
-            return self._answer(request, listed, text, url, coverage)
+            return self._answer(request, listed, text, url, coverage=coverage, why=why)
 
         return await self._context.run("titles", read)
 
@@ -144,13 +150,20 @@ class ListingRoutes:
         listed: list[str],
         text: str,
         url: str | None,
+        *,
         coverage: Coverage | None,
+        why: dict[str, list[str]],
     ) -> Response:
         if self._context.wants_html(request.scope):
             pages = self._context.pages(request.scope)
             searches = self._index is not None
             shown = pages.titles(
-                titles=listed, query=text, next_url=url, searches=searches, index=coverage
+                titles=listed,
+                query=text,
+                next_url=url,
+                searches=searches,
+                index=coverage,
+                why=why,
             )
             return html(request, shown)
         body: dict[str, Any] = {"titles": [self._url(request, name) for name in listed]}
@@ -167,3 +180,14 @@ class ListingRoutes:
         if self._presigner:
             return self._presigner.presign(head_key(title_number), self._seconds)
         return self._context.url(request.scope, f"/titles/{title_number}")
+
+
+def _matching(found: Found, text: str) -> list[str]:
+    """The first values of a version that have a word of a search in them, to tell it by."""
+    from ledger.index.search import collect_texts  # noqa: PLC0415 -- only with an index
+
+    terms = [term.removesuffix("*").casefold() for term in text.split()]
+    values = [found.reference]
+    collect_texts(found.document, values)
+    matching = (each for each in values if any(term in each.casefold() for term in terms))
+    return [each[:MATCH_CHARS] for each in islice(matching, MATCHES)]

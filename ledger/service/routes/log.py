@@ -5,6 +5,7 @@ A client trusts none of it: it checks that the tiles lead to the root of a check
 
 from __future__ import annotations
 
+from datetime import UTC, datetime
 from typing import TYPE_CHECKING
 
 from fastapi.responses import Response  # noqa: TC002 -- FastAPI reads the annotations
@@ -12,10 +13,11 @@ from starlette.requests import Request  # noqa: TC002 -- FastAPI reads the annot
 
 from ledger.errors import IntegrityError, MalformedError
 from ledger.format.layout import tile_key
-from ledger.service.http.answers import answer
+from ledger.format.times import format_time
+from ledger.service.http.answers import answer, html
 from ledger.service.http.errors import UnknownPath
 from ledger.service.http.parameters import TilePath, TitleNumber, Version  # noqa: TC001 -- FastAPI reads the annotations
-from ledger.service.openapi.routes import CHECKPOINT, RECEIPT, TILE
+from ledger.service.openapi.routes import CHECKPOINT, LOG, RECEIPT, TILE
 from ledger.tlog.tiles import ENTRIES, HEIGHT, WIDTH, Tile, check_tile, decode_entries, parse_tile
 
 if TYPE_CHECKING:
@@ -39,11 +41,30 @@ class LogRoutes:
     def add_to(self, app: FastAPI) -> None:
         """Add the routes to the application."""
         for path, endpoint, contract in (
+            ("/log", self.log, LOG),
             ("/log/checkpoint", self.checkpoint, CHECKPOINT),
             ("/log/tile/{path:path}", self.tile, TILE),
             ("/titles/{title_number}/receipt", self.receipt, RECEIPT),
         ):
             app.add_api_route(path, endpoint, methods=["GET"], **contract)
+
+    async def log(self, request: Request) -> Response:
+        """The transparency log, for people: its size, its witnesses, what waits, what is new."""
+
+        def read() -> Response:
+            context, sealer = self._context, self._context.sealer
+            found = context.log.overview(sealer.policy if sealer else None, self._ledger.clock())
+            if found.signed is None:
+                context.check_store()
+            sealed = sealer.sealing.sealed_at if sealer else None
+            page = context.pages(request.scope).log(
+                log=found,
+                sealed_at=format_time(datetime.fromtimestamp(sealed, UTC)) if sealed else None,
+                contradicted=tuple(context.log.contradicted),
+            )
+            return html(request, page)
+
+        return await self._context.run("log", read)
 
     async def checkpoint(self, request: Request) -> Response:
         """The signed checkpoint of the transparency log: its size and its root."""

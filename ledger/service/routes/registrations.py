@@ -133,7 +133,7 @@ class RegistrationRoutes:
                 )
             unlogged = self._context.log.lacks(found.entries)
             if self._context.wants_html(request.scope):
-                page = self._context.pages(request.scope).registration(found, unlogged or ())
+                page = self._context.pages(request.scope).registration(found, unlogged)
                 return html(request, page)
             return answer(request, to_json(registration_json(found, unlogged)))
 

@@ -68,6 +68,9 @@ PAGE_CHANGES = 1 << 18
 """The same for a page, which shows less."""
 PAGE_DOCUMENTS = 1 << 20
 """How many bytes of entries are compared for a page. JSON compares all."""
+SEARCHED = 500
+SEARCHED_BYTES = 1 << 25
+"""How many versions, and bytes of them, one answer looks through for changes of a field."""
 MAX_PASSED_OVER = 50
 """How many versions a header names. A proxy refuses what is longer than 8 KiB, mostly."""
 MAX_ORIGINS = 5
@@ -95,6 +98,15 @@ class Part(NamedTuple):
 
 def _version(entry: Entry) -> int:
     return entry.version
+
+
+def _is_at(change: Change, field: str) -> bool:
+    """Tell whether a change is at a field, below it, or of what the field is in."""
+    return any(
+        f"{path}/".startswith(f"{field}/") or f"{field}/".startswith(f"{path}/")
+        for path in (change.path, change.old_path)
+        if path is not None
+    )
 
 
 def _document(entry: Entry) -> Document:
@@ -258,16 +270,21 @@ class TitleRoutes:
         title_number: TitleNumber,
         start: Address = None,
         limit: Limit = MANY_ENTRIES,
+        path: Pointer = "",
     ) -> Response:
-        """The history of a title, newest first, from its head or from an address down."""
+        """The history of a title, newest first, from its head or from an address down.
+
+        With path, only the versions that changed what is there, or may have.
+        """
 
         def read() -> Response:
             page = self._context.wants_html(request.scope)
             history, older, orders, stands = self._history(
-                title_number, start or "HEAD", limit, page=page
+                title_number, start or "HEAD", limit, page=page, field=path
             )
-            url = self._older(request, title_number, older, limit)
+            url = self._older(request, title_number, older, limit, path)
             if page:
+                head = self._ledger.head(title_number)
                 shown_page = self._context.pages(request.scope).entries(
                     title_number=title_number,
                     history=history,
@@ -275,7 +292,9 @@ class TitleRoutes:
                     orders=orders,
                     older_url=url,
                     log=self._context.log.of([each for each, _ in history]),
-                    proof=self._context.prove(*(each for each, _ in history)),
+                    proof=self._context.prove(*([each for each, _ in history] or [head])),
+                    field=path,
+                    fields=[] if head.is_withheld else list(head.document),
                 )
                 return html(request, shown_page)
             shown = [
@@ -302,23 +321,30 @@ class TitleRoutes:
         *,
         page: bool = False,
         broken: bool = False,
+        field: str = "",
     ) -> Part:
         """Read some history, for a ``page`` or for JSON, which has more of the changes.
 
-        ``broken``: stop at a broken link, for the report names it.
+        ``broken``: stop at a broken link, for the report names it. ``field``: only versions whose
+        changes are there, or are not known.
         """
         history: list[tuple[Entry, list[Change] | None]] = []
         stands: dict[str, Stand] = {}
         older, left, is_complete = None, PAGE_CHANGES if page else MAX_CHANGES, True
-        documents = 0
+        documents, lowest = 0, 0
+        most_bytes = SEARCHED_BYTES if field else PAGE_DOCUMENTS if page else None
+        most = SEARCHED if field else limit
         below: tuple[str, Document] = ("", {})  # each document is decoded once
-        for (entry, stand), parent in self._steps(title_number, start, limit + 1, broken=broken):
-            if len(history) == limit:
+        steps = self._steps(title_number, start, most + 1, broken=broken)
+        for count, ((entry, stand), parent) in enumerate(steps):
+            documents += len(entry.data) + (len(parent.data) if parent else 0)
+            is_too_much = most_bytes is not None and documents > most_bytes
+            if len(history) == limit or count == most or (field and count and is_too_much):
                 older = entry.address
                 break
+            lowest = entry.version - 1
             differing = None
-            documents += len(entry.data) + (len(parent.data) if parent else 0)
-            if not page or documents <= PAGE_DOCUMENTS:
+            if not is_too_much:
                 new = below[1] if below[0] == entry.address else _document(entry)
                 below = (parent.address, _document(parent)) if parent else ("", {})
                 old = below[1]
@@ -327,10 +353,14 @@ class TitleRoutes:
                 else:
                     with suppress(InvalidError):  # too much changed
                         differing = changes(old, new, limit=left)
-                        left -= sum(change.size for change in differing)
+            if field and differing is not None:
+                there = [change for change in differing if _is_at(change, field)]
+                if not there:
+                    continue
+                differing = there if page else differing
+            left -= sum(change.size for change in differing or ())
             history.append((entry, differing))
             stands[entry.address] = stand
-        lowest = history[-1][0].version - 1
         orders = {} if is_complete else self._orders(title_number, lowest)
         return Part(history, older, orders, stands)
 
@@ -354,12 +384,18 @@ class TitleRoutes:
             yield child, None
 
     def _older(
-        self, request: Request, title_number: str, address: str | None, limit: int
+        self,
+        request: Request,
+        title_number: str,
+        address: str | None,
+        limit: int,
+        field: str = "",
     ) -> str | None:
         path = f"/titles/{title_number}/entries"
         if address is None:
             return None
-        return self._context.url(request.scope, path, **{"from": address}, limit=limit)
+        query: dict[str, str | int] = {"from": address, "limit": limit}
+        return self._context.url(request.scope, path, **query, **({"path": field} if field else {}))
 
     async def entry(
         self,
@@ -452,6 +488,14 @@ class TitleRoutes:
 
         def read() -> Response:
             found = self._ledger.blame(title_number, path, limit=MAX_CHANGES)
+            if self._context.wants_html(request.scope):
+                head = self._ledger.head(title_number)
+                page = self._context.pages(request.scope).blame(
+                    found=found,
+                    field=path,
+                    proof=self._context.prove(head, *(each.entry for each in found)),
+                )
+                return html(request, page)
             entries = {each.entry.version: each.entry for each in found}
             shown = {
                 "title_number": title_number,
@@ -469,7 +513,7 @@ class TitleRoutes:
                     for version in sorted(entries, reverse=True)
                 ],
             }
-            return answer(request, to_json(shown), negotiated=False)
+            return answer(request, to_json(shown))
 
         return await self._context.run("blame", read, title_number)
 

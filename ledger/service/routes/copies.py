@@ -1,0 +1,76 @@
+"""Official copies of titles, to print."""
+
+from __future__ import annotations
+
+from contextlib import suppress
+from typing import TYPE_CHECKING
+
+from fastapi.responses import Response
+from starlette.requests import Request  # noqa: TC002 -- FastAPI reads the annotations
+
+from ledger.errors import IntegrityError, LedgerError, NotStanding
+from ledger.format.times import format_time
+from ledger.service.http.parameters import TitleNumber, Version  # noqa: TC001 -- FastAPI reads the annotations
+from ledger.service.openapi.routes import COPY
+
+if TYPE_CHECKING:
+    from fastapi import FastAPI
+
+    from ledger.format.entry import Entry
+    from ledger.service.context import Context
+
+
+class CopyRoutes:
+    """The route ``/titles/{title_number}/copy``."""
+
+    def __init__(self, context: Context) -> None:
+        self._context = context
+        self._ledger = context.ledger
+
+    def add_to(self, app: FastAPI) -> None:
+        """Add the route to the application."""
+        app.add_api_route("/titles/{title_number}/copy", self.copy, methods=["GET"], **COPY)
+
+    async def copy(
+        self, request: Request, title_number: TitleNumber, version: Version = None
+    ) -> Response:
+        """An official copy of a version, as a page to print; none of what does not hold."""
+
+        def read() -> Response:
+            history = self._ledger.history
+            revision = "HEAD" if version is None else f"v{version}"
+            entry, stand = next(history.judged_log(title_number, revision))
+            if not stand.stands:
+                raise NotStanding(
+                    f"there is no official copy of version {entry.version} of {title_number}:"
+                    f" {stand.words}",
+                    hint="a copy of a version that stands can be printed",
+                    reason=stand.reason or "void",
+                )
+            history.read_text(entry)
+            proof = self._context.prove(entry)
+            if proof.words.outcome in {"tampered", "mismatch"}:
+                worst = next(each for each in proof.report.findings if each.severity != "warning")
+                raise IntegrityError(
+                    f"there is no official copy of {title_number}: {worst.message}",
+                    hint="the title's verification says what holds and what does not",
+                    reason=worst.slug,
+                    object_key=worst.object_key,
+                )
+            now, head = self._ledger.clock(), self._ledger.head(title_number)
+            in_force: Entry | None = None
+            is_known = False
+            with suppress(LedgerError):  # nobody can tell what is in force: the copy says so
+                in_force, is_known = history.in_force(head, now), True
+            page = self._context.pages(request.scope).copy(
+                shown=entry,
+                head=head,
+                in_force=in_force,
+                is_known=is_known,
+                issued_at=format_time(now),
+                proof=proof,
+            )
+            named = {"Vary": "Accept", "Cache-Control": "no-store"}
+            return Response(page, headers=named, media_type="text/html")
+
+        return await self._context.run("copy", read, title_number)
