@@ -5,10 +5,11 @@ From the outside in:
 1. ``Outermost`` gives the request its id, reads a target in absolute form, answers HEAD by GET,
    adds the security headers, counts and logs. It is outside of everything else, so it sees every
    answer.
-2. ``CORSMiddleware``, if there are origins to allow. It is outside of ``Problems``, so that
+2. ``Compression`` compresses answers to GET. It is outside of whatever answers.
+3. ``CORSMiddleware``, if there are origins to allow. It is outside of ``Problems``, so that
    scripts can read problems.
-3. ``Problems`` turns errors into answers.
-4. ``Guard`` looks at the host and the token. It is inside of ``Problems``, so that it can refuse
+4. ``Problems`` turns errors into answers.
+5. ``Guard`` looks at the host and the token. It is inside of ``Problems``, so that it can refuse
    by raising.
 """
 
@@ -31,6 +32,7 @@ from starlette.responses import Response
 
 from ledger.errors import LedgerError
 from ledger.service.context import Call, Context
+from ledger.service.http.compression import Compression
 from ledger.service.http.errors import Forbidden, RequestError, Unauthorized, UnknownHost
 from ledger.service.http.headers import one_header
 from ledger.service.http.problems import (
@@ -102,7 +104,7 @@ logger: logging.Logger = logging.getLogger("ledger.service")
 
 def middleware_of(context: Context) -> list[Middleware]:
     """List the layers, from the outside in."""
-    layers = [Middleware(Outermost, context.metrics)]
+    layers = [Middleware(Outermost, context.metrics), Middleware(Compression)]
     if context.settings.cors_origins:
         layers.append(
             Middleware(

@@ -11,6 +11,8 @@ from ledger.service.http.errors import RequestError, UnsupportedMediaType
 from ledger.titles.draft import Guards
 
 if TYPE_CHECKING:
+    from collections.abc import Iterable
+
     from starlette.requests import Request
     from starlette.types import Scope
 
@@ -149,14 +151,19 @@ def prefers_html(accept: str) -> bool:
 def _media_range(part: str) -> tuple[str, str, float]:
     media, *parameters = (piece.strip().lower() for piece in part.split(";"))
     kind, _, subtype = media.partition("/")
-    quality = next((p[2:].strip() for p in parameters if p.startswith("q=")), "1")
-    return kind, subtype, float(quality) if QUALITY.fullmatch(quality) else 0.0
+    return kind, subtype, quality(parameters)
+
+
+def quality(parameters: Iterable[str]) -> float:
+    """Return the weight among the parameters of a range (RFC 9110, 12.4.2); 0 if it is invalid."""
+    found = next((p[2:].strip() for p in parameters if p.startswith("q=")), "1")
+    return float(found) if QUALITY.fullmatch(found) else 0.0
 
 
 def _quality(ranges: list[tuple[str, str, float]], kind: str, subtype: str) -> float:
     """Return the quality of the most specific range that matches, or 0."""
     for wanted in ((kind, subtype), (kind, "*"), ("*", "*")):
-        found = [quality for *media, quality in ranges if tuple(media) == wanted]
+        found = [weight for *media, weight in ranges if tuple(media) == wanted]
         if found:
             return max(found)
     return 0.0
