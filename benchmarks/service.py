@@ -74,7 +74,7 @@ def _bare() -> FastAPI:
     # What the server asks of the application that it runs.
     app.state.threads = SimpleNamespace(wait_until_idle=lambda: None)
     app.state.reload = SimpleNamespace(hurry=lambda *_: None)
-    app.state.sealer = None
+    app.state.background = []
     answer = canonical.encode({**DOCUMENT, "sha256": DIGEST})
 
     @app.get("/titles/{title_number}")

@@ -83,6 +83,12 @@ RequireMatchOption = Annotated[
 MaxBodyOption = Annotated[
     int, typer.Option("--max-body", metavar="BYTES", min=1, help="The largest request body.")
 ]
+TimeoutOption = Annotated[
+    str,
+    typer.Option(
+        "--timeout", metavar="TIME", help="How long a request waits for the store, such as 30s."
+    ),
+]
 CorsOriginOption = Annotated[
     list[str] | None,
     typer.Option(
@@ -152,6 +158,7 @@ def serve(
     insecure: InsecureOption = False,
     require_match: RequireMatchOption = False,
     max_body: MaxBodyOption = 2 * MAX_BYTES,
+    timeout: TimeoutOption = "30s",
     cors_origin: CorsOriginOption = None,
     presign: PresignOption = None,
     zone: ZoneOption = None,
@@ -191,6 +198,7 @@ def serve(
         public_read=public_read or local,
         require_match=require_match,
         max_body=max_body,
+        timeout=parse_duration(timeout),
         cors_origins=tuple(cors_origin or ()),
         presign_seconds=presign,
     )

@@ -43,6 +43,11 @@ if TYPE_CHECKING:
     from ledger.service.sealer import Sealer
 
 DEFAULTS = Settings()
+PROBES = 3
+"""Threads for ``/readyz``, for ``/metrics``, and for reading the keyring and the tokens again."""
+PROBE_PATIENCE = 1.0
+PROBE_TIMEOUT = 8.0
+"""Seconds. Prometheus waits for 10, if it is not told otherwise."""
 
 
 def create_app(
@@ -60,8 +65,10 @@ def create_app(
     settings don't fit the store.
     """
     metrics = Metrics()
-    threads = Threads(settings.concurrency, settings.patience, metrics)
-    context = Context(ledger, settings, threads, metrics, sealer, read_access, indexer)
+    threads = Threads(settings.concurrency, settings.patience, settings.timeout, metrics)
+    metrics.watch_work(lambda: threads.in_use)
+    probes = Threads(PROBES, PROBE_PATIENCE, min(settings.timeout, PROBE_TIMEOUT), metrics)
+    context = Context(ledger, settings, threads, probes, metrics, sealer, read_access, indexer)
     log = context.log
     metrics.watch_titles(lambda: tuple(log.contradicted))
     if sealer is not None:

@@ -31,7 +31,7 @@ if TYPE_CHECKING:
     from ledger.service.metrics import Metrics
     from ledger.service.sealer import Sealer
     from ledger.service.settings import Settings
-    from ledger.service.threads import Threads
+    from ledger.service.threads import Threads, Turn
 
 T = TypeVar("T")
 REMEMBERED = 1000
@@ -63,6 +63,8 @@ class Context:
     ledger: Ledger
     settings: Settings
     threads: Threads = field(repr=False)
+    probes: Threads = field(repr=False)
+    """A few threads for what asks how the service is doing, however busy or hung the others are."""
     metrics: Metrics = field(repr=False)
     sealer: Sealer | None = field(default=None, repr=False)
     """Seals the log while the service runs; None: the service does not seal."""
@@ -74,11 +76,17 @@ class Context:
     """The objects that were signed by a key that this service's keyring lacks."""
 
     async def run(self, name: str, call: Callable[[], T], title_number: str = "") -> T:
-        """Make a call of the ledger in a thread; raises what it raises, or Busy, or NotReady.
+        """Make a call of the ledger in a thread; raises what it and ``Threads`` raise, or NotReady.
 
         If it is about a title and fails, the error says what is known of the title.
         """
-        return await self.threads.run(name, partial(self._run, call, title_number))
+        return await self.threads.run(name, lambda _: self._run(call, title_number))
+
+    async def write(self, name: str, call: Callable[[Turn], T], title_number: str = "") -> T:
+        """Make a call that says, before it writes, that it will; otherwise as ``run`` does."""
+        return await self.threads.run(
+            name, lambda turn: self._run(partial(call, turn), title_number)
+        )
 
     def _run(self, call: Callable[[], T], title_number: str) -> T:
         try:

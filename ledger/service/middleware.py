@@ -19,11 +19,11 @@ import json
 import logging
 import re
 import secrets
+from contextlib import suppress
 from time import perf_counter
 from typing import TYPE_CHECKING
 from urllib.parse import unquote
 
-from anyio import to_thread
 from starlette.datastructures import MutableHeaders
 from starlette.middleware import Middleware
 from starlette.middleware.cors import CORSMiddleware
@@ -33,7 +33,14 @@ from starlette.responses import Response
 from ledger.errors import LedgerError
 from ledger.service.context import Call, Context
 from ledger.service.http.compression import Compression
-from ledger.service.http.errors import Forbidden, RequestError, Unauthorized, UnknownHost
+from ledger.service.http.errors import (
+    Busy,
+    Forbidden,
+    RequestError,
+    TimedOut,
+    Unauthorized,
+    UnknownHost,
+)
 from ledger.service.http.headers import one_header
 from ledger.service.http.problems import (
     PROBLEM_TYPE,
@@ -265,12 +272,14 @@ class Guard:
         self._app = app
         self._settings = context.settings
         self._reload = context.reload
+        self._probes = context.probes
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Pass a request on, or raise RequestError."""
         if scope["type"] == "http":
             if self._reload.is_due:
-                await to_thread.run_sync(self._reload.run)
+                with suppress(Busy, TimedOut):  # what was read last holds until it succeeds
+                    await self._probes.run("reload", lambda _: self._reload.run())
             self._check(scope, scope["path"].removeprefix(scope.get("root_path", "")))
         await self._app(scope, receive, send)
 

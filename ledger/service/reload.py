@@ -56,8 +56,8 @@ class Reload:
 
     @property
     def is_due(self) -> bool:
-        """Whether it is time to read again."""
-        return monotonic() >= self._due
+        """Whether it is time to read again, and nobody does."""
+        return monotonic() >= self._due and not self._lock.locked()
 
     def hurry(self) -> None:
         """Read again at the next request; safe to call from a signal handler."""
@@ -68,7 +68,7 @@ class Reload:
         if not self._lock.acquire(blocking=False):
             return
         try:
-            if self.is_due:
+            if monotonic() >= self._due:
                 self._due = monotonic() + SECONDS
                 self._reload()
         finally:

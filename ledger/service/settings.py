@@ -46,6 +46,8 @@ class Settings:
     """How many calls may use the store at once. An ``S3Store`` has 32 connections."""
     patience: float = 5.0
     """How many seconds a request waits for its turn before it is refused."""
+    timeout: float = 30.0
+    """How many seconds a request waits in all: its client has an answer by then."""
 
     def __post_init__(self) -> None:
         url = self.public_url
@@ -56,6 +58,8 @@ class Settings:
             )
         if self.presign_seconds is not None and not 0 < self.presign_seconds <= MAX_PRESIGN:
             raise InvalidError(f"presigned URLs are valid for 1 to {MAX_PRESIGN} seconds")
+        if not self.timeout > 0:
+            raise InvalidError(f"not a time to wait for the store: {self.timeout:g} seconds")
 
     @property
     def base_path(self) -> str:

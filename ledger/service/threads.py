@@ -1,16 +1,16 @@
-"""Run blocking work in threads, as many as the store can serve."""
+"""Run blocking work in threads, as many as the store can serve, and wait for it only so long."""
 
 from __future__ import annotations
 
-import math
-from threading import Condition
-from time import perf_counter
+import asyncio
+import logging
+from threading import Condition, Lock
+from time import monotonic, perf_counter
 from typing import TYPE_CHECKING, TypeVar
 
-import anyio
-from anyio import CapacityLimiter, to_thread
-
-from ledger.service.http.errors import Busy
+from ledger.errors import LedgerError, OutcomeUnknown
+from ledger.service.http.errors import Busy, TimedOut
+from ledger.stores.threads import Readers
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -19,58 +19,121 @@ if TYPE_CHECKING:
 
 T = TypeVar("T")
 
+logger: logging.Logger = logging.getLogger("ledger.service")
+
+
+class Turn:
+    """A call, from when it is asked for until nobody waits for it any more."""
+
+    def __init__(self, timeout: float) -> None:
+        self.is_late = False
+        self._ends = monotonic() + timeout
+        self._timeout = timeout
+        self._writes = False
+        self._lock = Lock()
+
+    def begin_writing(self) -> None:
+        """Note that what follows may write.
+
+        Raises TimedOut if the client was told already that nothing was written: that stays true,
+        however late the store comes back.
+        """
+        with self._lock:
+            if self.is_late:
+                raise self._timed_out()
+            self._writes = True
+
+    def give_up(self) -> LedgerError:
+        """Wait no longer; return what to tell the client."""
+        with self._lock:
+            self.is_late = True
+            if not self._writes:
+                return self._timed_out()
+        return OutcomeUnknown(
+            f"the store has not answered for {self._timeout:g} seconds: what was sent may have been"
+            " written, or may yet be",
+            hint="if it had an Idempotency-Key or a reference, send the same again: it is not"
+            " written twice; else read the title first",
+        )
+
+    def seconds_left(self) -> float:
+        """How long the client waits yet."""
+        return self._ends - monotonic()
+
+    def _timed_out(self) -> TimedOut:
+        return TimedOut(
+            f"the store has not answered for {self._timeout:g} seconds; nothing was done",
+            hint="try again later",
+        )
+
 
 class Threads:
     """Runs calls of the ledger in threads, ``places`` at once.
 
-    A call beyond those waits up to ``patience`` seconds, and is then refused. A call that has begun
-    is never abandoned: an append finishes even if its client has left or the server is stopping.
+    A call beyond those waits up to ``patience`` seconds, and is then refused. Nobody waits for a
+    call longer than ``timeout`` seconds. One that has begun keeps its thread and its place for as
+    long as the store hangs, so there are never more threads than places. It is not abandoned
+    before it is late: an append finishes even if its client has left or the server is stopping.
     """
 
-    def __init__(self, places: int, patience: float, metrics: Metrics) -> None:
-        self._places = CapacityLimiter(places)
-        self._threads = CapacityLimiter(math.inf)  # the places are what limits them
-        self._patience = patience
+    def __init__(self, places: int, patience: float, timeout: float, metrics: Metrics) -> None:
+        self._readers = Readers(places)  # its threads don't keep the process from ending
+        self._patience = min(patience, timeout)
+        self._timeout = timeout
         self._metrics = metrics
-        self._running = 0
+        self._running: set[Turn] = set()
         self._idle = Condition()
-        metrics.watch_work(lambda: self._places.borrowed_tokens)
 
-    async def run(self, name: str, call: Callable[[], T]) -> T:
-        """Make the call in a thread and return its result; raises Busy if its turn doesn't come."""
-        place = object()
+    async def run(self, name: str, call: Callable[[Turn], T]) -> T:
+        """Make the call in a thread and return its result, or raise what it raises.
+
+        Raises Busy if its turn doesn't come; TimedOut if the result doesn't come in time, or
+        OutcomeUnknown if it may have written by then.
+        """
+        turn = Turn(self._timeout)
+        future = self._readers.submit(lambda _: self._take(name, turn, call), None)
+        answer = asyncio.wrap_future(future)
         try:
-            self._places.acquire_on_behalf_of_nowait(place)
-        except anyio.WouldBlock:
-            await self._wait_for(place)
-        started = perf_counter()
-        try:
-            return await to_thread.run_sync(self._counted, call, limiter=self._threads)
+            await asyncio.wait((answer,), timeout=self._patience)
+            if not answer.done():
+                if future.cancel():
+                    raise Busy(
+                        f"the store has been busy for {self._patience:g} seconds; nothing was done",
+                        hint="try again later",
+                    )
+                await asyncio.wait((answer,), timeout=turn.seconds_left())
+            if not answer.done():
+                raise turn.give_up()
+            return answer.result()
         finally:
-            self._places.release_on_behalf_of(place)
-            self._metrics.worked(name, perf_counter() - started)
+            answer.cancel()  # if nobody waits any more, what has not begun never does
+
+    @property
+    def in_use(self) -> int:
+        """How many calls are running, those for which nobody waits any more as well."""
+        return len(self._running)
 
     def wait_until_idle(self) -> None:
-        """Block until no thread is in a call, even one whose event loop has ended."""
+        """Block until each call has ended or is late, even one whose event loop has ended."""
         with self._idle:
-            self._idle.wait_for(lambda: not self._running)
+            self._idle.wait_for(
+                lambda: all(turn.is_late for turn in self._running), timeout=self._timeout
+            )
 
-    def _counted(self, call: Callable[[], T]) -> T:
+    def _take(self, name: str, turn: Turn, call: Callable[[Turn], T]) -> T:
         with self._idle:
-            self._running += 1
+            self._running.add(turn)
+        started, said = perf_counter(), "it is done"
         try:
-            return call()
+            return call(turn)
+        except BaseException as error:
+            said = f"{getattr(error, 'slug', type(error).__name__)}: {error}"
+            raise
         finally:
+            self._metrics.worked(name, perf_counter() - started)
+            if turn.is_late:
+                seconds = perf_counter() - started
+                logger.warning("%s ended after %.1f seconds: %a", name, seconds, said)
             with self._idle:
-                self._running -= 1
+                self._running.discard(turn)
                 self._idle.notify_all()
-
-    async def _wait_for(self, place: object) -> None:
-        try:
-            with anyio.fail_after(self._patience):
-                await self._places.acquire_on_behalf_of(place)
-        except TimeoutError:
-            raise Busy(
-                f"the store has been busy for {self._patience:g} seconds; nothing was done",
-                hint="try again later",
-            ) from None

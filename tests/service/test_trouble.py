@@ -5,21 +5,24 @@ from __future__ import annotations
 import asyncio
 import logging
 import threading
+import time
 from typing import TYPE_CHECKING, Any
 
+import httpx
 import pytest
 
 from ledger.errors import NotFoundError, OutcomeUnknown, StoreDenied, StoreUnavailable
 from ledger.format.layout import head_key
+from ledger.service import app
 from ledger.service.routes import health
 from ledger.stores import FolderStore, MemoryStore
 from ledger.testing import memory_ledger
-from tests.service.client import DOCUMENT, HTML, TITLE, Client, problem
+from tests.service.client import DIGEST, DOCUMENT, HTML, TITLE, Client, problem, serving
 from tests.tampering import objects_of
 from tests.wrappers import FailingStore, Wrapper
 
 if TYPE_CHECKING:
-    from collections.abc import AsyncIterator
+    from collections.abc import AsyncIterator, Iterator
     from pathlib import Path
 
     from ledger.stores import Blob
@@ -245,7 +248,8 @@ class SlowStore(Wrapper):
             self.waiting -= 1
 
 
-def test_a_slow_store_does_not_stop_the_service() -> None:
+def test_a_slow_store_does_not_stop_the_service(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(app, "PROBE_TIMEOUT", 0.3)
     store = SlowStore()
     client = Client(memory_ledger(store), concurrency=3, patience=0.3)
     client.ledger.append(TITLE, {})
@@ -262,7 +266,7 @@ def test_a_slow_store_does_not_stop_the_service() -> None:
         refused = await client.later("GET", PATH)
         problem(refused, 503, "busy")
         assert refused.headers["retry-after"] == "5"
-        assert store.waiting == 3
+        assert store.waiting == 4  # the metrics, too, have a thread of their own
         store.gate.set()
         assert [answer.status_code for answer in await asyncio.gather(*readers)] == [200] * 3
         assert (await client.later("GET", PATH)).status_code == 200
@@ -291,6 +295,112 @@ def test_many_probes_are_one_call_of_the_store() -> None:
         assert 'ledger_store_seconds_count{operation="readyz"} 1.0' in told
 
     asyncio.run(scene())
+
+
+class HangingStore(Wrapper):
+    """From some moment on, a read, or a swap of a head, does not come back until it is let go."""
+
+    def __init__(self) -> None:
+        super().__init__(MemoryStore())
+        self.gate = threading.Event()
+        self.hangs: tuple[str, ...] = ()
+        self.hanging = 0
+
+    def called(self, operation: str, key: str) -> None:
+        if f"{operation} {key}".endswith(self.hangs or "\0"):
+            self.hanging += 1
+            assert self.gate.wait(20)
+
+    def let_go(self, client: Client) -> None:
+        """Let it answer again, and wait until no thread uses it."""
+        self.hangs = ()
+        self.gate.set()
+        client.app.state.threads.wait_until_idle()
+        while client.app.state.threads.in_use:
+            time.sleep(0.01)
+
+
+@pytest.fixture
+def hanging(monkeypatch: pytest.MonkeyPatch) -> Iterator[tuple[Client, HangingStore]]:
+    monkeypatch.setattr(app, "PROBE_PATIENCE", 0.1)
+    store = HangingStore()
+    client = Client(memory_ledger(store), concurrency=3, patience=0.1, timeout=0.3)
+    client.post(PATH, DOCUMENT)
+    yield client, store
+    store.gate.set()
+
+
+def test_a_store_that_hangs_is_a_503_in_time_and_takes_no_more_threads_than_places(
+    hanging: tuple[Client, HangingStore],
+) -> None:
+    client, store = hanging
+    store.hangs = ("",)
+    threads = threading.active_count()
+    slugs = []
+    for path in [*READS, "/objects/ledger.json", "/registrations/A-17", "/changes"]:
+        started = time.monotonic()
+        answer = client.get(path)
+        assert time.monotonic() - started < 5
+        slugs.append(answer.json()["slug"])
+        problem(answer, 503, slugs[-1])
+        assert answer.headers["retry-after"] == "5"
+    assert slugs[:3] == ["timed-out"] * 3
+    assert set(slugs[3:]) == {"busy"}
+    problem(client.post(PATH, {"n": 2}), 503, "busy")
+    for _ in range(5):
+        problem(client.get("/readyz"), 503, "not-ready")
+    assert "ledger_store_in_use 3.0" in client.get("/metrics").text
+    assert client.get("/healthz").status_code == 200
+    assert store.hanging <= 3 + app.PROBES
+    assert threading.active_count() - threads <= 3 + app.PROBES
+    store.let_go(client)
+    assert client.get(PATH).status_code == 200
+    assert client.ledger.head(TITLE).version == 1
+
+
+def test_what_was_not_written_in_time_is_not_written_later(
+    hanging: tuple[Client, HangingStore],
+) -> None:
+    client, store = hanging
+    store.hangs = ("get " + head_key(TITLE),)
+    for _ in range(2):
+        said = problem(client.post(PATH, {"n": 2}), 503, "timed-out")
+        assert "nothing was done" in said["detail"]
+    store.let_go(client)
+    assert client.ledger.head(TITLE).version == 1
+    assert client.post(PATH, {"n": 2}).status_code == 201
+
+
+def test_a_write_that_timed_out_says_that_it_may_yet_be_written_and_is_found_again(
+    hanging: tuple[Client, HangingStore],
+) -> None:
+    client, store = hanging
+    store.hangs = ("replace " + head_key(TITLE),)
+    answer = client.post(PATH, {"n": 2}, headers=REPEATABLE)
+    said = problem(answer, 504, "outcome-unknown")
+    assert "may yet be" in said["detail"]
+    assert "Idempotency-Key" in said["hint"]
+    assert "retry-after" not in answer.headers
+    assert client.get(PATH).json()["sha256"] == DIGEST
+    store.let_go(client)
+    assert client.get(PATH).json()["n"] == 2
+    again = client.post(PATH, {"n": 2}, headers=REPEATABLE)
+    assert again.status_code == 200
+    assert client.ledger.head(TITLE).version == 2
+
+
+def test_a_stop_does_not_wait_for_a_store_that_hangs(folder: str, home: Path) -> None:
+    """And a thread that hangs does not keep the process."""
+    hang = """
+import time
+from ledger.stores import FolderStore
+get = FolderStore.get
+FolderStore.get = lambda store, key: time.sleep(600) if "HANG" in key else get(store, key)
+"""
+    with serving(folder, home, "--timeout", "1s", before=hang) as server:
+        answer = httpx.get(f"{server.url}/titles/HANG", timeout=20)
+        problem(answer, 503, "timed-out")
+        assert server.stop() == 0
 
 
 # -- Bodies --------------------------------------------------------------------------------------

@@ -20,6 +20,7 @@ __all__ = [
     "NotReady",
     "NotSealed",
     "RequestError",
+    "TimedOut",
     "TooLarge",
     "Unauthorized",
     "UnknownHost",
@@ -112,6 +113,13 @@ class Busy(RequestError):
     """Too many requests need the store; nothing was done."""
 
     slug = "busy"
+    http_status = 503
+
+
+class TimedOut(RequestError):
+    """The store did not answer in time (``--timeout``); nothing was written."""
+
+    slug = "timed-out"
     http_status = 503
 
 

@@ -19,7 +19,7 @@ from ledger.errors import (
 )
 from ledger.format.layout import is_title_number
 from ledger.service.http.bodies import title_digest
-from ledger.service.http.errors import Busy, NotReady, RequestError, WriteRefused
+from ledger.service.http.errors import Busy, NotReady, RequestError, TimedOut, WriteRefused
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -121,7 +121,7 @@ def problem_headers(error: LedgerError) -> list[tuple[str, str]]:
     """Name the headers that go with an error."""
     headers = [("Vary", "Accept"), ("Cache-Control", "no-store")]
     if isinstance(
-        error, (StoreError, ClockAhead, Busy, NotReady)
+        error, (StoreError, ClockAhead, Busy, TimedOut, NotReady)
     ):  # nothing was written: safe to repeat
         headers.append(("Retry-After", RETRY_AFTER))
     if isinstance(error, RequestError):

@@ -109,7 +109,7 @@ class HealthRoutes:
 
     async def _probe(self) -> LedgerError | None:
         try:
-            await self._context.threads.run("readyz", self._context.check_store)
+            await self._context.probes.run("readyz", lambda _: self._context.check_store())
         except LedgerError as error:
             return error
         return None
@@ -125,7 +125,7 @@ class HealthRoutes:
 
     async def _figure(self) -> LogFigures | None:
         try:
-            return await self._context.threads.run("metrics", self._context.log.figures)
+            return await self._context.probes.run("metrics", lambda _: self._context.log.figures())
         except LedgerError as error:
             logger.warning("cannot measure the log: %s: %a", error.slug, str(error))
             return None
