@@ -3,6 +3,9 @@
 One process of the service each for a folder and for memory, and one of a bare FastAPI handler
 that returns the same bytes, all under the same server of ours and without an access log. They are
 loaded in turn; what counts is the ratio. ``wrk`` is the load (Debian: ``apt install wrk``).
+
+Then one client that posts to the folder, and many: how far they share what each has to force to the
+disk.
 """
 
 from __future__ import annotations
@@ -35,7 +38,7 @@ if TYPE_CHECKING:
 
     from benchmarks.harness import Size, Table
 
-SECONDS, CONNECTIONS = 2, 8
+SECONDS, CONNECTIONS, MANY = 2, 8, 32
 BARE, MEMORY, FOLDER = "a bare handler", "the service, memory", "the service, folder"
 
 # Each thread of wrk posts to titles of its own, or every post would be a race for one head.
@@ -108,9 +111,9 @@ def running(kind: str) -> Iterator[str]:
         process.join()
 
 
-def load(url: str, seconds: int, *script: str) -> float:
+def load(url: str, seconds: int, *script: str, clients: int = CONNECTIONS) -> float:
     """Seconds for a request; one that fails ends it all."""
-    command = ["wrk", "-t1", f"-c{CONNECTIONS}", f"-d{seconds}", *script, f"{url}/titles/{TITLE}"]
+    command = ["wrk", "-t1", f"-c{clients}", f"-d{seconds}", *script, f"{url}/titles/{TITLE}"]
     told = subprocess.run(command, capture_output=True, text=True, check=True).stdout
     assert "Non-2xx" not in told, told
     found = re.search(r"Requests/sec:\s+([0-9.]+)", told)
@@ -132,5 +135,12 @@ def run(size: Size) -> Iterator[Table]:
             ]
             times = take_turns(cases, size.rounds, warm_up=False)
             yield times_table(f"{method}, with {CONNECTIONS} connections", times)
-            claims = [Claim(MEMORY, BARE), Claim(FOLDER, BARE)]
+            bars = (0.5, 0.35) if method == "GET" else (None, None)
+            claims = [Claim(MEMORY, BARE, bars[0]), Claim(FOLDER, BARE, bars[1])]
             yield claims_table(f"{method} against a bare handler", times, claims)
+        post = partial(load, urls[FOLDER], seconds, "-s", str(script))
+        one, many = "one client", f"{MANY} clients"
+        cases = [Case(one, 1, partial(post, clients=1)), Case(many, 1, partial(post, clients=MANY))]
+        times = take_turns(cases, size.rounds, warm_up=False)
+        yield times_table("POST to a folder", times)
+        yield claims_table("Clients that share their forcing", times, [Claim(many, one, 3)])

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from functools import lru_cache
-from typing import TYPE_CHECKING, Any, NoReturn
+from typing import TYPE_CHECKING, Any, NoReturn, cast
 
 from fastapi import Depends, FastAPI
 from fastapi.exceptions import RequestValidationError
@@ -19,12 +19,14 @@ from ledger.service.http.parameters import only_known_parameters
 from ledger.service.metrics import Metrics
 from ledger.service.middleware import middleware_of
 from ledger.service.openapi.routes import build_contract
+from ledger.service.reads import ReadOnce
 from ledger.service.routes.changes import ChangeRoutes
 from ledger.service.routes.copies import CopyRoutes
 from ledger.service.routes.health import HealthRoutes
 from ledger.service.routes.listing import ListingRoutes
 from ledger.service.routes.log import LogRoutes
 from ledger.service.routes.objects import ObjectRoutes
+from ledger.service.routes.plain import PlainRoute
 from ledger.service.routes.registrations import RegistrationRoutes
 from ledger.service.routes.titles import TitleRoutes
 from ledger.service.routes.trust import TrustRoutes
@@ -41,6 +43,7 @@ if TYPE_CHECKING:
     from ledger.service.indexer import Indexer
     from ledger.service.reload import Access
     from ledger.service.sealer import Sealer
+    from ledger.stores import Store
 
 DEFAULTS = Settings()
 PROBES = 3
@@ -65,10 +68,14 @@ def create_app(
     settings don't fit the store.
     """
     metrics = Metrics()
+    reads = ReadOnce(ledger.history.store)
+    ledger.history.store = cast("Store", reads)
     threads = Threads(settings.concurrency, settings.patience, settings.timeout, metrics)
     metrics.watch_work(lambda: threads.in_use)
     probes = Threads(PROBES, PROBE_PATIENCE, min(settings.timeout, PROBE_TIMEOUT), metrics)
-    context = Context(ledger, settings, threads, probes, metrics, sealer, read_access, indexer)
+    context = Context(
+        ledger, settings, reads, threads, probes, metrics, sealer, read_access, indexer
+    )
     log = context.log
     metrics.watch_titles(lambda: tuple(log.contradicted))
     if sealer is not None:
@@ -96,6 +103,7 @@ def create_app(
     app.state.background = [each for each in (sealer, indexer) if each is not None]
     app.state.reload = context.reload
     app.openapi = contract  # type: ignore[method-assign]
+    app.router.route_class = PlainRoute
     for routes in (
         ListingRoutes(context),
         WriteRoutes(context),

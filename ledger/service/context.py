@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+from collections import deque
+from contextlib import suppress
 from dataclasses import dataclass, field, replace
 from functools import cached_property, partial
 from typing import TYPE_CHECKING, TypeVar
 from urllib.parse import urlencode
 
 from ledger.errors import IntegrityError, LedgerError, NotFoundError, TrustError
+from ledger.format.layout import LOG_CHECKPOINT, head_key, sealed_key
 from ledger.format.report import Finding, Report
 from ledger.service.http.errors import NotReady, NotSealed, RequestError
 from ledger.service.http.headers import one_header, prefers_html
@@ -29,6 +32,7 @@ if TYPE_CHECKING:
     from ledger.ledger import Ledger
     from ledger.service.indexer import Indexer
     from ledger.service.metrics import Metrics
+    from ledger.service.reads import ReadOnce
     from ledger.service.sealer import Sealer
     from ledger.service.settings import Settings
     from ledger.service.threads import Threads, Turn
@@ -62,6 +66,8 @@ class Context:
 
     ledger: Ledger
     settings: Settings
+    reads: ReadOnce = field(repr=False)
+    """The store of the ledger's history."""
     threads: Threads = field(repr=False)
     probes: Threads = field(repr=False)
     """A few threads for what asks how the service is doing, however busy or hung the others are."""
@@ -80,7 +86,12 @@ class Context:
 
         If it is about a title and fails, the error says what is known of the title.
         """
-        return await self.threads.run(name, lambda _: self._run(call, title_number))
+
+        def read(_: Turn) -> T:
+            with self.reads.once():
+                return self._run(call, title_number)
+
+        return await self.threads.run(name, read)
 
     async def write(self, name: str, call: Callable[[Turn], T], title_number: str = "") -> T:
         """Make a call that says, before it writes, that it will; otherwise as ``run`` does."""
@@ -128,6 +139,7 @@ class Context:
         each: Callable[[Entry, Stand], None] | None = None,
     ) -> Report:
         """Verify a title, and compare it with the log: the report has the worst of both."""
+        self.read_ahead(title_number, LOG_CHECKPOINT)
         try:
             report = self.ledger.verify(title_number, expect=expect, each=each)
         except NotFoundError:
@@ -173,6 +185,13 @@ class Context:
             replace(each, severity="tampering") if each.slug == PIN_MISSING else each
             for each in report.findings
         )
+
+    def read_ahead(self, title_number: str, *more: str) -> None:
+        """Read what comparing a title with the log takes side by side, if the store is remote."""
+        if self.reads.concurrency > 1 and self.log.has_keys:
+            keys = (head_key(title_number), sealed_key(title_number), *more)
+            with suppress(LedgerError):  # whoever needs it meets it again
+                deque(self.reads.get_many(keys), maxlen=0)
 
     def changed(self, title_number: str) -> None:
         """Note that this service has changed a title."""
@@ -266,7 +285,7 @@ class Context:
     @cached_property
     def log(self) -> LogView:
         """The transparency log, as the routes look at it."""
-        return LogView(self.ledger)
+        return LogView(self.ledger, self.reads.forget)
 
     def pages(self, scope: Scope) -> Pages:
         """Return the pages, with links that work wherever the service is mounted."""

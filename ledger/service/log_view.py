@@ -28,12 +28,13 @@ from ledger.tlog.objects import Leaf, SealedRecord, leaf_of
 from ledger.tlog.tiles import WIDTH, Tile
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Mapping, Sequence
+    from collections.abc import Callable, Iterable, Mapping, Sequence
 
     from ledger.format.entry import Entry
     from ledger.ledger import Ledger
     from ledger.log import Pending
     from ledger.sealing.feed import LoggedChange
+    from ledger.titles.history import Head
     from ledger.tlog.checkpoint import SignedCheckpoint
     from ledger.tlog.policy import WitnessPolicy
     from ledger.tlog.receipt import Receipt
@@ -102,7 +103,9 @@ class LogOverview(NamedTuple):
 class LogView:
     """The log of a ledger, as the service shows it."""
 
-    def __init__(self, ledger: Ledger) -> None:
+    def __init__(self, ledger: Ledger, forget: Callable[[], None] = lambda: None) -> None:
+        """``forget`` makes the history's store read anew what this thread has read."""
+        self._forget = forget
         self._history = ledger.history
         self._log = Log(ledger)
         self._reader = self._log.reader
@@ -258,12 +261,12 @@ class LogView:
             return
         logged, record = found
         head = self._history.find_head(title_number)
-        if head is not None and head.entry.version >= logged.version:
-            chain = self._history.walk(head.entry)
-            there = next(each for each in chain if each.version == logged.version)
-            if there.address == logged.address:
-                self.contradicted.pop(title_number, None)
-                return
+        if not self._continues(head, logged):
+            self._forget()  # it was read before the record, perhaps
+            head = self._history.find_head(title_number)
+        if self._continues(head, logged):
+            self.contradicted.pop(title_number, None)
+            return
         if len(self.contradicted) < REMEMBERED:
             self.contradicted[title_number] = None
         lacking = (
@@ -282,6 +285,18 @@ class LogView:
             reason="not-as-logged",
             object_key=head_key(title_number),
         )
+
+    def _continues(self, head: Head | None, logged: Leaf) -> bool:
+        if head is None or head.entry.version < logged.version:
+            return False
+        chain = self._history.walk(head.entry)
+        there = next(each for each in chain if each.version == logged.version)
+        return there.address == logged.address
+
+    @property
+    def has_keys(self) -> bool:
+        """Whether the keyring has a key of the log."""
+        return bool(self._reader.log_keys)
 
     def _newest(self, title_number: str) -> tuple[Leaf, SealedRecord] | None:
         """The newest leaf that a title's record proves, and the record; None: nothing is known.

@@ -24,7 +24,6 @@ from time import perf_counter
 from typing import TYPE_CHECKING
 from urllib.parse import unquote
 
-from starlette.datastructures import MutableHeaders
 from starlette.middleware import Middleware
 from starlette.middleware.cors import CORSMiddleware
 from starlette.requests import ClientDisconnect
@@ -57,12 +56,18 @@ if TYPE_CHECKING:
     from ledger.service.metrics import Metrics
 
 ACCESS_LOG = "ledger.service.access"
-SECURITY_HEADERS = {
-    "Content-Security-Policy": "default-src 'none'; style-src 'self'; img-src 'self';"
-    " form-action 'self'; base-uri 'none'; frame-ancestors 'none'",
-    "X-Content-Type-Options": "nosniff",
-    "Referrer-Policy": "no-referrer",
-}
+SECURITY = (
+    (
+        b"content-security-policy",
+        (
+            b"default-src 'none'; style-src 'self'; img-src 'self'; form-action 'self';"
+            b" base-uri 'none'; frame-ancestors 'none'"
+        ),
+    ),
+    (b"x-content-type-options", b"nosniff"),
+    (b"referrer-policy", b"no-referrer"),
+)
+"""Headers of every answer. Nothing inside sets any of them."""
 REQUEST_ID = re.compile(r"[A-Za-z0-9._-]{1,64}")
 HOST = re.compile(r"(\[[0-9A-Fa-f:.]+\]|[A-Za-z0-9._-]+)(?::[0-9]{1,5})?")
 ABSOLUTE = re.compile(rb"(?i:https?)://(?P<host>[^/?#]*)(?P<path>/[\x21-\x7e]*)?")
@@ -143,10 +148,8 @@ class Outermost:
             nonlocal status
             if message["type"] == "http.response.start":
                 status = message["status"]
-                headers = MutableHeaders(scope=message)
-                headers["X-Request-Id"] = call.request_id
-                for name, value in SECURITY_HEADERS.items():
-                    headers[name] = value
+                marks = (b"x-request-id", call.request_id.encode()), *SECURITY
+                message["headers"] = [*message["headers"], *marks]
             elif method == "HEAD":
                 if message.get("more_body"):
                     return
@@ -191,6 +194,8 @@ def _route(scope: Scope) -> str:
 
 
 def _log(scope: Scope, call: Call, status: int, milliseconds: float) -> None:
+    if not access.isEnabledFor(logging.INFO):
+        return
     # The raw path: percent-encoded, it can't break a line. No query: it may hold a secret.
     raw: bytes = scope.get("raw_path") or scope["path"].encode("ascii", "backslashreplace")
     fields = {

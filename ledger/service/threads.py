@@ -4,8 +4,10 @@ from __future__ import annotations
 
 import asyncio
 import logging
-from threading import Condition, Lock
-from time import monotonic, perf_counter
+from contextlib import suppress
+from functools import partial
+from threading import Lock
+from time import monotonic, perf_counter, sleep
 from typing import TYPE_CHECKING, TypeVar
 
 from ledger.errors import LedgerError, OutcomeUnknown
@@ -27,7 +29,6 @@ class Turn:
 
     def __init__(self, timeout: float) -> None:
         self.is_late = False
-        self._ends = monotonic() + timeout
         self._timeout = timeout
         self._writes = False
         self._lock = Lock()
@@ -56,10 +57,6 @@ class Turn:
             " written twice; else read the title first",
         )
 
-    def seconds_left(self) -> float:
-        """How long the client waits yet."""
-        return self._ends - monotonic()
-
     def _timed_out(self) -> TimedOut:
         return TimedOut(
             f"the store has not answered for {self._timeout:g} seconds; nothing was done",
@@ -82,7 +79,6 @@ class Threads:
         self._timeout = timeout
         self._metrics = metrics
         self._running: set[Turn] = set()
-        self._idle = Condition()
 
     async def run(self, name: str, call: Callable[[Turn], T]) -> T:
         """Make the call in a thread and return its result, or raise what it raises.
@@ -90,23 +86,34 @@ class Threads:
         Raises Busy if its turn doesn't come; TimedOut if the result doesn't come in time, or
         OutcomeUnknown if it may have written by then.
         """
+        loop = asyncio.get_running_loop()
+        answer: asyncio.Future[T] = loop.create_future()
         turn = Turn(self._timeout)
-        future = self._readers.submit(lambda _: self._take(name, turn, call), None)
-        answer = asyncio.wrap_future(future)
+
+        def take(_: None) -> None:
+            try:
+                end = partial(_end, answer, self._take(name, turn, call))
+            except BaseException as error:  # noqa: BLE001 -- whoever waits gets it
+                end = partial(_fail, answer, error)
+            with suppress(RuntimeError):  # the loop has ended
+                loop.call_soon_threadsafe(end)
+
+        def lose_patience() -> None:
+            if future.cancel():  # it has not begun
+                message = f"the store has been busy for {self._patience:g} seconds"
+                _fail(answer, Busy(f"{message}; nothing was done", hint="try again later"))
+
+        future = self._readers.submit(take, None)
+        timers = (
+            loop.call_later(self._patience, lose_patience),
+            loop.call_later(self._timeout, lambda: _fail(answer, turn.give_up())),
+        )
         try:
-            await asyncio.wait((answer,), timeout=self._patience)
-            if not answer.done():
-                if future.cancel():
-                    raise Busy(
-                        f"the store has been busy for {self._patience:g} seconds; nothing was done",
-                        hint="try again later",
-                    )
-                await asyncio.wait((answer,), timeout=turn.seconds_left())
-            if not answer.done():
-                raise turn.give_up()
-            return answer.result()
+            return await answer
         finally:
-            answer.cancel()  # if nobody waits any more, what has not begun never does
+            for timer in timers:
+                timer.cancel()
+            future.cancel()  # what has not begun does not begin if nobody waits any more
 
     @property
     def in_use(self) -> int:
@@ -115,14 +122,12 @@ class Threads:
 
     def wait_until_idle(self) -> None:
         """Block until each call has ended or is late, even one whose event loop has ended."""
-        with self._idle:
-            self._idle.wait_for(
-                lambda: all(turn.is_late for turn in self._running), timeout=self._timeout
-            )
+        end = monotonic() + self._timeout
+        while monotonic() < end and not all(turn.is_late for turn in self._running.copy()):
+            sleep(0.01)
 
     def _take(self, name: str, turn: Turn, call: Callable[[Turn], T]) -> T:
-        with self._idle:
-            self._running.add(turn)
+        self._running.add(turn)
         started, said = perf_counter(), "it is done"
         try:
             return call(turn)
@@ -134,6 +139,14 @@ class Threads:
             if turn.is_late:
                 seconds = perf_counter() - started
                 logger.warning("%s ended after %.1f seconds: %a", name, seconds, said)
-            with self._idle:
-                self._running.discard(turn)
-                self._idle.notify_all()
+            self._running.discard(turn)
+
+
+def _end(answer: asyncio.Future[T], result: T) -> None:
+    if not answer.done():
+        answer.set_result(result)
+
+
+def _fail(answer: asyncio.Future[T], error: BaseException) -> None:
+    if not answer.done():
+        answer.set_exception(error)

@@ -11,7 +11,7 @@ import weakref
 from collections import deque
 from concurrent.futures import Future, wait
 from queue import SimpleQueue
-from threading import Event, Lock, Thread
+from threading import Event, Lock, Semaphore, Thread
 from typing import TYPE_CHECKING, Any, TypeAlias, TypeVar
 
 if TYPE_CHECKING:
@@ -41,6 +41,7 @@ class Readers:
         self._most = most
         self._tasks: _Tasks = SimpleQueue()
         self._threads: list[Thread] = []
+        self._idle = Semaphore(0)  # as often as there are threads that wait for a task
         self._lock = Lock()
         # The threads know the queue alone: they also end when this is forgotten without a close.
         self._finish = weakref.finalize(self, _finish, self._tasks, self._threads)
@@ -52,8 +53,9 @@ class Readers:
             if not self._finish.alive:
                 raise RuntimeError("the store is closed")
             self._tasks.put((future, call, item))
-            if len(self._threads) < self._most:
-                thread = Thread(target=_work, args=(self._tasks,), name="store-reader", daemon=True)
+            if not self._idle.acquire(blocking=False) and len(self._threads) < self._most:
+                given = (self._tasks, self._idle)
+                thread = Thread(target=_work, args=given, name="store-reader", daemon=True)
                 self._threads.append(thread)
                 thread.start()
         return future
@@ -96,7 +98,7 @@ def _first_result(window: deque[Future[R]]) -> R:
     return result
 
 
-def _work(tasks: _Tasks) -> None:
+def _work(tasks: _Tasks, idle: Semaphore) -> None:
     while (task := tasks.get()) is not None and not _ending.is_set():
         future, call, item = task
         if future.set_running_or_notify_cancel():
@@ -108,6 +110,7 @@ def _work(tasks: _Tasks) -> None:
             finally:
                 _under_way.discard(future)
         del task, future, call, item  # what was read is not held until the next reading
+        idle.release()
 
 
 def _finish(tasks: _Tasks, threads: list[Thread]) -> None:

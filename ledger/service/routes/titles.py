@@ -146,6 +146,7 @@ class TitleRoutes:
         def read() -> Response:
             days = {"effective": effective, "recorded": recorded}
             asked = {name: day for name, day in days.items() if day is not None}
+            self._context.read_ahead(title_number)
             found, stand = self._find(title_number, version, asked)
             entry = found.entry
             if self._context.wants_html(request.scope):
@@ -198,9 +199,6 @@ class TitleRoutes:
     def _title_page(self, request: Request, stand: Stand, law: Law) -> str:
         shown = law.found.entry
         title_number = shown.title_number
-        history, older, orders, stands = self._history(
-            title_number, "HEAD", MANY_ENTRIES, page=True, broken=True
-        )
         # Each call reads the head again, so what is shown must be in the chain that is verified.
         walked: list[Judged] = []
 
@@ -210,6 +208,10 @@ class TitleRoutes:
         report = self._context.verify(title_number, shown.address, hear)
         # But the pin came from this very request, so it shows nothing about a rollback.
         report = replace(report, not_shown=(NO_PIN, *report.not_shown))
+        # After the verification, which reads the entries of a bucket side by side.
+        history, older, orders, stands = self._history(
+            title_number, "HEAD", MANY_ENTRIES, page=True, broken=True
+        )
         entries = [entry for entry, _ in history]
         head = history[0][0]
         # Down to version 1: the walk was not cut off.
