@@ -25,7 +25,7 @@ from ledger.sealing.positions import LogPositions
 from ledger.stores import EXPECTED, Store, open_store
 from ledger.stores.base import ClosedStore
 from ledger.titles.draft import ANY, Anything, Appended, Draft, Guards
-from ledger.titles.history import Answer, History, Tip
+from ledger.titles.history import Answer, History
 from ledger.titles.identity import (
     check_pinned,
     create_identity,
@@ -267,17 +267,11 @@ class Ledger:
         *,
         parent: str | Entry | Anything | None = ANY,
         guards: Guards = Guards(),  # noqa: B008 -- frozen
-        tip: Tip | None = None,
     ) -> Appended:
-        """Do what ``append`` does, and tell whether the entry was there already.
-
-        ``tip``: the title's head, if the caller has just read it.
-        """
+        """Do what ``append`` does, and tell whether the entry was there already."""
         from ledger.titles.append import append
 
-        return append(
-            self.history, self._pen(), draft, parent=_parent(parent), guards=guards, tip=tip
-        )
+        return append(self.history, self._pen(), draft, parent=_parent(parent), guards=guards)
 
     def append_many(
         self,

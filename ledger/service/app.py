@@ -13,13 +13,13 @@ from starlette.routing import Match
 
 from ledger import __version__
 from ledger.errors import InvalidError
+from ledger.service.answering import AnsweringStore
 from ledger.service.context import Context
 from ledger.service.http.errors import MethodNotAllowed, RequestError, UnknownPath
 from ledger.service.http.parameters import only_known_parameters
 from ledger.service.metrics import Metrics
 from ledger.service.middleware import middleware_of
 from ledger.service.openapi.routes import build_contract
-from ledger.service.reads import ReadOnce
 from ledger.service.routes.changes import ChangeRoutes
 from ledger.service.routes.copies import CopyRoutes
 from ledger.service.routes.health import HealthRoutes
@@ -68,13 +68,13 @@ def create_app(
     settings don't fit the store.
     """
     metrics = Metrics()
-    reads = ReadOnce(ledger.history.store)
-    ledger.history.store = cast("Store", reads)
+    store = AnsweringStore(ledger.history.store)
+    ledger.history.store = cast("Store", store)
     threads = Threads(settings.concurrency, settings.patience, settings.timeout, metrics)
     metrics.watch_work(lambda: threads.in_use)
     probes = Threads(PROBES, PROBE_PATIENCE, min(settings.timeout, PROBE_TIMEOUT), metrics)
     context = Context(
-        ledger, settings, reads, threads, probes, metrics, sealer, read_access, indexer
+        ledger, settings, store, threads, probes, metrics, sealer, read_access, indexer
     )
     log = context.log
     metrics.watch_titles(lambda: tuple(log.contradicted))

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections import deque
 from contextlib import suppress
 from dataclasses import dataclass, field, replace
-from functools import cached_property, partial
+from functools import cached_property
 from typing import TYPE_CHECKING, TypeVar
 from urllib.parse import urlencode
 
@@ -30,9 +30,9 @@ if TYPE_CHECKING:
     from ledger.format.entry import Entry
     from ledger.format.standing import Stand
     from ledger.ledger import Ledger
+    from ledger.service.answering import AnsweringStore
     from ledger.service.indexer import Indexer
     from ledger.service.metrics import Metrics
-    from ledger.service.reads import ReadOnce
     from ledger.service.sealer import Sealer
     from ledger.service.settings import Settings
     from ledger.service.threads import Threads, Turn
@@ -66,7 +66,7 @@ class Context:
 
     ledger: Ledger
     settings: Settings
-    reads: ReadOnce = field(repr=False)
+    store: AnsweringStore = field(repr=False)
     """The store of the ledger's history."""
     threads: Threads = field(repr=False)
     probes: Threads = field(repr=False)
@@ -87,17 +87,11 @@ class Context:
         If it is about a title and fails, the error says what is known of the title.
         """
 
-        def read(_: Turn) -> T:
-            with self.reads.once():
+        def answer(turn: Turn) -> T:
+            with self.store.answering(turn.begin_writing):
                 return self._run(call, title_number)
 
-        return await self.threads.run(name, read)
-
-    async def write(self, name: str, call: Callable[[Turn], T], title_number: str = "") -> T:
-        """Make a call that says, before it writes, that it will; otherwise as ``run`` does."""
-        return await self.threads.run(
-            name, lambda turn: self._run(partial(call, turn), title_number)
-        )
+        return await self.threads.run(name, answer)
 
     def _run(self, call: Callable[[], T], title_number: str) -> T:
         try:
@@ -188,10 +182,10 @@ class Context:
 
     def read_ahead(self, title_number: str, *more: str) -> None:
         """Read what comparing a title with the log takes side by side, if the store is remote."""
-        if self.reads.concurrency > 1 and self.log.has_keys:
+        if self.store.concurrency > 1 and self.log.has_keys:
             keys = (head_key(title_number), sealed_key(title_number), *more)
             with suppress(LedgerError):  # whoever needs it meets it again
-                deque(self.reads.get_many(keys), maxlen=0)
+                deque(self.store.get_many(keys), maxlen=0)
 
     def changed(self, title_number: str) -> None:
         """Note that this service has changed a title."""
@@ -285,7 +279,7 @@ class Context:
     @cached_property
     def log(self) -> LogView:
         """The transparency log, as the routes look at it."""
-        return LogView(self.ledger, self.reads.forget)
+        return LogView(self.ledger, self.store.forget)
 
     def pages(self, scope: Scope) -> Pages:
         """Return the pages, with links that work wherever the service is mounted."""

@@ -81,9 +81,9 @@ def append(
 ) -> Appended:
     """Add the draft to its title's chain; see ``Ledger.append``.
 
-    ``tip``: what was just read of the title's head, or what an earlier append on top of ANY has
-    left of it. ``settles``: the head need not stand, as the draft says what becomes of it, and its
-    bounds are those of a version that was registered before. Only ``settle`` may say so.
+    ``tip``: what an earlier append to this title, on top of ANY, has read of it. ``settles``: the
+    head need not stand, as the draft says what becomes of it, and its bounds are those of a version
+    that was registered before. Only ``settle`` may say so.
     """
     _check_types(draft, guards)
     tip = tip or Tip(history, draft.title_number)

@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any
 import httpx
 import pytest
 
+from ledger import Draft
 from ledger.errors import NotFoundError, OutcomeUnknown, StoreDenied, StoreUnavailable
 from ledger.format.layout import head_key
 from ledger.service import app
@@ -304,10 +305,11 @@ class HangingStore(Wrapper):
         super().__init__(MemoryStore())
         self.gate = threading.Event()
         self.hangs: tuple[str, ...] = ()
+        """How an operation and its key begin."""
         self.hanging = 0
 
     def called(self, operation: str, key: str) -> None:
-        if f"{operation} {key}".endswith(self.hangs or "\0"):
+        if f"{operation} {key}".startswith(self.hangs or "\0"):
             self.hanging += 1
             assert self.gate.wait(20)
 
@@ -358,17 +360,46 @@ def test_a_store_that_hangs_is_a_503_in_time_and_takes_no_more_threads_than_plac
     assert client.ledger.head(TITLE).version == 1
 
 
+PARTS = [{"title_number": name, "document": {"n": 2}} for name in (TITLE, "TN2")]
+WRITES: dict[str, dict[str, Any]] = {
+    PATH: {"n": 2},
+    f"{PATH}/erasures": {"versions": [1], "reference": "A-17", "message": ""},
+    "/registrations": {"reference": "A-17", "parts": PARTS},
+    "/registrations/A-0/give-up": {"message": "given up"},
+}
+
+
+@pytest.mark.parametrize("path", WRITES)
 def test_what_was_not_written_in_time_is_not_written_later(
-    hanging: tuple[Client, HangingStore],
+    hanging: tuple[Client, HangingStore], path: str
 ) -> None:
     client, store = hanging
-    store.hangs = ("get " + head_key(TITLE),)
-    for _ in range(2):
-        said = problem(client.post(PATH, {"n": 2}), 503, "timed-out")
-        assert "nothing was done" in said["detail"]
+    half = Draft("TN3", {}, reference="A-0", part=(1, 2))
+    client.ledger.submit(half)
+    before = objects_of(store.inner)
+    store.hangs = ("get " + head_key(TITLE), "get " + head_key("TN3"))
+    said = problem(client.post(path, WRITES[path]), 503, "timed-out")
+    assert "nothing was done" in said["detail"]
     store.let_go(client)
-    assert client.ledger.head(TITLE).version == 1
-    assert client.post(PATH, {"n": 2}).status_code == 201
+    assert objects_of(store.inner) == before
+    assert client.post(path, WRITES[path]).status_code in {200, 201, 202}
+
+
+@pytest.mark.parametrize("path", WRITES)
+def test_from_its_first_write_on_it_is_carried_out_when_the_store_comes_back(
+    hanging: tuple[Client, HangingStore], path: str
+) -> None:
+    client, store = hanging
+    client.ledger.submit(Draft("TN3", {}, reference="A-0", part=(1, 2)))
+    before = objects_of(store.inner)
+    store.hangs = ("create",)
+    answer = client.post(path, WRITES[path], headers=REPEATABLE)
+    problem(answer, 504, "outcome-unknown")
+    assert objects_of(store.inner) == before
+    store.let_go(client)
+    after = objects_of(store.inner)
+    assert after != before
+    assert client.post(path, WRITES[path], headers=REPEATABLE).status_code in {200, 202}
 
 
 def test_a_write_that_timed_out_says_that_it_may_yet_be_written_and_is_found_again(

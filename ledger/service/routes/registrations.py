@@ -21,7 +21,6 @@ if TYPE_CHECKING:
     from fastapi import FastAPI
 
     from ledger.service.context import Context
-    from ledger.service.threads import Turn
     from ledger.titles.draft import Guards
 
 
@@ -51,20 +50,18 @@ class RegistrationRoutes:
         author = request.scope["ledger"].token
         data = await read_body(request, self._context.settings.max_body)
 
-        def write(turn: Turn) -> Response:
+        def write() -> Response:
             asked = parse_registration(data, author, as_document=as_document)
             if key not in {"", asked.reference}:
                 raise RequestError(
                     "the Idempotency-Key is not the reference",
                     hint="leave the header out: the reference makes it repeatable",
                 )
-            return self._register(request, asked, guards, turn)
+            return self._register(request, asked, guards)
 
-        return await self._context.write("register", write)
+        return await self._context.run("register", write)
 
-    def _register(
-        self, request: Request, asked: ToRegister, guards: Guards, turn: Turn
-    ) -> Response:
+    def _register(self, request: Request, asked: ToRegister, guards: Guards) -> Response:
         titles = {draft.title_number for draft in asked.drafts}
         if self._context.settings.require_match and asked.parents.keys() != titles:
             raise MatchRequired(
@@ -73,7 +70,6 @@ class RegistrationRoutes:
             )
         for title_number in sorted(titles):
             self._context.log.check_head(title_number)
-        turn.begin_writing()
         metrics = self._context.metrics
         try:
             done = self._ledger.register(

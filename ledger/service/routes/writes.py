@@ -18,14 +18,12 @@ from ledger.service.http.errors import MatchRequired, WriteRefused
 from ledger.service.http.parameters import SkipUnchanged, TitleNumber  # noqa: TC001 -- FastAPI reads the annotations
 from ledger.service.openapi.routes import APPEND, APPEND_ANY, ERASE
 from ledger.titles.draft import ANY, Appended, Draft, Guards
-from ledger.titles.history import Tip
 
 if TYPE_CHECKING:
     from fastapi import FastAPI
 
     from ledger.service.context import Context
     from ledger.service.metrics import WriteOutcome
-    from ledger.service.threads import Turn
     from ledger.titles.erase import Erasure
 
 
@@ -79,25 +77,23 @@ class WriteRoutes:
         }
         data = await read_body(request, self._context.settings.max_body)
 
-        def write(turn: Turn) -> Response:
+        def write() -> Response:
             name, document = parse_document(data, title_number, as_document=as_document)
-            tip = Tip(self._ledger.history, name)
-            head = tip.head()
-            self._context.log.check_head(name, head.entry if head else None)
+            self._context.read_ahead(name)
+            self._context.log.check_head(name)
             draft = Draft(name, document, **members)
-            turn.begin_writing()
-            return self._answer(request, *self._submit(draft, conditions, guards, tip))
+            return self._answer(request, *self._submit(draft, conditions, guards))
 
-        return await self._context.write("append", write)
+        return await self._context.run("append", write)
 
     def _submit(
-        self, draft: Draft, conditions: Conditions, guards: Guards, tip: Tip
+        self, draft: Draft, conditions: Conditions, guards: Guards
     ) -> tuple[Appended, WriteOutcome]:
         try:
             # A known reference decides, whatever the condition: nothing is written twice.
-            known = bool(conditions) and self._is_known(draft, tip)
+            known = bool(conditions) and self._is_known(draft)
             parent = ANY if known else expected_parent(self._ledger, draft.title_number, conditions)
-            appended = self._ledger.submit(draft, parent=parent, guards=guards, tip=tip)
+            appended = self._ledger.submit(draft, parent=parent, guards=guards)
         except ConflictError as error:
             self._context.metrics.conflicted(error.slug)
             if isinstance(error, HeadMoved):
@@ -110,11 +106,14 @@ class WriteRoutes:
         self._context.changed(draft.title_number)
         return appended, outcome
 
-    def _is_known(self, draft: Draft, tip: Tip) -> bool:
+    def _is_known(self, draft: Draft) -> bool:
         """Tell whether the title's chain has the reference."""
-        head = tip.head() if draft.reference else None
+        if not draft.reference:
+            return False
+        history = self._ledger.history
+        head = history.find_head(draft.title_number)
         return head is not None and bool(
-            self._ledger.history.find_reference(head.entry, draft.reference, draft.part)
+            history.find_reference(head.entry, draft.reference, draft.part)
         )
 
     async def erase(self, request: Request, title_number: TitleNumber) -> Response:
@@ -123,10 +122,9 @@ class WriteRoutes:
         author = request.scope["ledger"].token
         data = await read_body(request, self._context.settings.max_body)
 
-        def write(turn: Turn) -> Response:
+        def write() -> Response:
             order = parse_order(data)
             self._context.log.check_head(title_number)
-            turn.begin_writing()
             erasure = self._ledger.erase(
                 title_number,
                 order.versions,
@@ -138,7 +136,7 @@ class WriteRoutes:
             self._context.changed(title_number)
             return self._erased(title_number, erasure)
 
-        return await self._context.write("erase", write, title_number)
+        return await self._context.run("erase", write, title_number)
 
     def _erased(self, title_number: str, erasure: Erasure) -> Response:
         assert erasure.order is not None  # noqa: S101 -- it was just appended

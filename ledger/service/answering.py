@@ -1,4 +1,4 @@
-"""Read each object of a remote store once for an answer, however many parts of it need it."""
+"""The store, as the thread sees it that answers a request."""
 
 from __future__ import annotations
 
@@ -8,19 +8,22 @@ from threading import local
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Iterator
+    from collections.abc import Callable, Iterable, Iterator
 
     from ledger.stores.base import Blob, Store
 
 MOST_BYTES = 8 << 20
 """Bytes that are kept for one answer. What comes after these is read as often as it is needed."""
 
+WRITES = {"create", "create_many", "replace", "delete", "purge"}
 
-class ReadOnce:
-    """A store that remembers what one thread has read, between the ends of a ``with once()``.
 
-    An answer is then about one state of the store, and waits for it once. A thread that writes must
-    not be in such a block.
+class AnsweringStore:
+    """A store that knows, between the ends of ``with answering()``, what the thread is about.
+
+    It reads each object of a remote store once for an answer, however many parts of it need it, so
+    that these are about one state of the store. And it says before the first write that there will
+    be one; from then on, it remembers nothing. Other threads notice none of this.
     """
 
     def __init__(self, store: Store) -> None:
@@ -28,32 +31,40 @@ class ReadOnce:
         self._local = local()
 
     def __getattr__(self, name: str) -> Any:
+        if name in WRITES:
+            self._begin_writing()
         return getattr(self.store, name)
 
     def __reduce__(self) -> str | tuple[Any, ...]:
         return self.store.__reduce__()
 
     @contextmanager
-    def once(self) -> Iterator[None]:
-        """Remember from now on what this thread reads, if the store is remote."""
-        if self.store.concurrency > 1:
-            self._local.known = _Known()
+    def answering(self, begin_writing: Callable[[], None]) -> Iterator[None]:
+        """Answer a request. ``begin_writing`` is called before each write, and may raise."""
+        self._local.begin_writing = begin_writing
+        self._local.known = _Known() if self.store.concurrency > 1 else None
         try:
             yield
         finally:
-            self._local.known = None
+            self._local.begin_writing = self._local.known = None
 
     def forget(self) -> None:
         """Read anew whatever this thread asks for from now on."""
         if self._known is not None:
             self._local.known = _Known()
 
+    def _begin_writing(self) -> None:
+        begin_writing = getattr(self._local, "begin_writing", None)
+        if begin_writing is not None:
+            begin_writing()
+            self._local.known = None
+
     @property
     def _known(self) -> _Known | None:
         return getattr(self._local, "known", None)
 
     def get(self, key: str) -> Blob | None:
-        """The object, or None, as it was when this thread read it first."""
+        """The object, or None, as it was when it was read for this answer first."""
         known = self._known
         if known is None:
             return self.store.get(key)

@@ -9,8 +9,8 @@ import pytest
 
 from ledger.errors import StoreUnavailable
 from ledger.format.layout import LOG_CHECKPOINT, entry_key, head_key, sealed_key
-from ledger.service import reads
-from ledger.service.reads import ReadOnce
+from ledger.service import answering
+from ledger.service.answering import AnsweringStore
 from ledger.stores import FolderStore, MemoryStore
 from tests.sealing.sealers import Sealer, ledger_in
 from tests.service.client import HTML, TITLE, Client
@@ -126,16 +126,16 @@ def test_a_head_that_was_set_back_is_seen(ledger: Ledger, store: Remote) -> None
     assert client.get(PATH).status_code == 200
 
 
-# -- ReadOnce ------------------------------------------------------------------------------------
+# -- AnsweringStore --------------------------------------------------------------------------------
 
 KEYS = [head_key(TITLE), sealed_key(TITLE), LOG_CHECKPOINT]
 
 
 def test_it_answers_as_the_store_does_and_asks_once(ledger: Ledger, store: Remote) -> None:
-    once = ReadOnce(store)
+    once = AnsweringStore(store)
     store.calls.clear()
     asked = [KEYS[0], "_log/none", KEYS[1], KEYS[0], entry_key(TITLE, "0" * 64), KEYS[2]]
-    with once.once():
+    with once.answering(lambda: None):
         assert once.get(KEYS[1]) == store.inner.get(KEYS[1])
         for _ in range(2):
             found = list(once.get_many(iter(asked)))
@@ -149,24 +149,24 @@ def test_it_answers_as_the_store_does_and_asks_once(ledger: Ledger, store: Remot
 def test_what_is_too_much_to_keep_is_read_again(
     ledger: Ledger, store: Remote, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(reads._Known, "room", 10)
-    once = ReadOnce(store)
+    monkeypatch.setattr(answering._Known, "room", 10)
+    once = AnsweringStore(store)
     expected = [(key, store.inner.get(key)) for key in KEYS]
-    with once.once():
+    with once.answering(lambda: None):
         assert store.reads(lambda: list(once.get_many(KEYS))) == len(KEYS)
         assert list(once.get_many(KEYS)) == expected
         assert store.reads(lambda: list(once.get_many(KEYS))) == len(KEYS)
 
 
 def test_an_error_is_not_remembered(store: Remote) -> None:
-    once = ReadOnce(store)
+    once = AnsweringStore(store)
 
     def fail(_: str) -> None:
         store.meanwhile = None
         raise StoreUnavailable("the network is down")
 
     store.meanwhile = fail
-    with once.once():
+    with once.answering(lambda: None):
         with pytest.raises(StoreUnavailable):
             once.get(KEYS[0])
         assert once.get(KEYS[0]) is None
@@ -174,8 +174,8 @@ def test_an_error_is_not_remembered(store: Remote) -> None:
 
 def test_a_local_store_is_read_each_time_and_goes_to_other_processes(tmp_path: Path) -> None:
     store = FolderStore(tmp_path / "store")
-    once = ReadOnce(store)
-    with once.once():
+    once = AnsweringStore(store)
+    with once.answering(lambda: None):
         assert once.get(KEYS[0]) is None
         once.create(KEYS[0], b"{}")
         assert once.get(KEYS[0]) == store.get(KEYS[0])
