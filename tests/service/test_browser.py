@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import base64
+import math
 import shutil
 from contextlib import contextmanager
 from itertools import pairwise
@@ -12,7 +13,7 @@ import httpx
 import pytest
 
 from ledger import Ledger, Log
-from ledger.testing import ORIGIN, FixedClock
+from ledger.testing import ORIGIN, FixedClock, memory_ledger
 from tests.sealing.sealers import KEYRING, LOG_KEY, REGISTRAR
 from tests.service.client import listening
 
@@ -404,3 +405,83 @@ def test_a_title_on_paper(person: Person) -> None:
     assert len(full.strip('"')) == 64
     paper = person.chrome.execute_cdp_cmd("Page.printToPDF", {"printBackground": False})
     assert base64.b64decode(paper["data"]).startswith(b"%PDF")
+
+
+# -- The land, and documents that are deep or long ---------------------------------------------
+
+# What is broken in the middle, and what sticks out of its column or covers another one.
+MISPLACED = """
+const seen = [...document.querySelectorAll("main *")].filter(e => e.checkVisibility());
+const inside = (e, scroller = e.closest(".scroll")) => scroller && scroller !== e;
+return [
+    ...seen.filter(e => e.matches(".num") && e.getClientRects().length > 1),
+    ...seen.filter(e => e.matches("section :is(dd *, td *, li *, pre)"))
+        .filter(e => !e.closest("svg") && !inside(e))
+        .filter(e => e.getBoundingClientRect().right
+            > e.closest("section").getBoundingClientRect().right + 1),
+    ...seen.filter(e => e.matches("dt")).filter(e => {
+        const [a, b] = [e, e.nextElementSibling].map(each => each.getBoundingClientRect());
+        return a.right > b.left + 1 && a.bottom > b.top + 1 && b.height > 0;
+    }),
+].map(e => e.outerHTML.slice(0, 200));
+"""
+
+
+@pytest.fixture(scope="module")
+def land() -> Iterator[str]:
+    """The address of a service of titles whose documents are hard to show."""
+    from ledger.service import Settings, create_app
+
+    turn = [i / 200 * math.tau for i in range(200)]
+    ring = [[-2.71583 + math.cos(a) / 1e3, 52.3676 + math.sin(a) / 1e3] for a in turn]
+    terms: Any = "the innermost"
+    for level in range(40):
+        terms = {f"clause_{level}": terms, "weight": -1.2345678901234567e-300 + level / 3}
+    ledger = memory_ledger()
+    extent = {"type": "Polygon", "coordinates": [[*ring, ring[0]]]}
+    numbers = [-(1 / 3 + n) for n in range(100)]
+    ledger.append("LAND", {"proprietor": "Ada", "extent": extent, "numbers": numbers})
+    ledger.append("LAND", {"proprietor": "Ada", "extent": extent, "numbers": numbers[1:]})
+    ledger.append("DEEP", {"terms": terms, "covenants": ["keep the fence"] * 60})
+    with listening(create_app(ledger, Settings())) as url:
+        yield url
+
+
+@pytest.mark.parametrize("width", [DESKTOP, PHONE])
+@pytest.mark.parametrize("title", ["LAND", "DEEP"])
+def test_no_number_breaks_and_no_column_runs_into_the_next(
+    chrome: Chrome, land: str, title: str, width: int
+) -> None:
+    person = Person(chrome, land)
+    for media in ("", "print"):
+        for path in ("", "/entries", "?version=1"):
+            person.look(width, media=media)
+            person.open(f"/titles/{title}{path}")
+            tall = person.script("return document.documentElement.scrollHeight")
+            assert media or tall < 12_000  # it was 30,000
+            assert person.script(MISPLACED) == []
+            person.script("document.querySelectorAll('details').forEach(d => d.open = true)")
+            assert person.script(MISPLACED) == []
+            assert person.script(CONTRAST) == []
+
+
+def test_a_plan_is_seen_in_any_colours_and_what_is_folded_is_on_paper(
+    chrome: Chrome, land: str
+) -> None:
+    person = Person(chrome, land)
+    for scheme in ("light", "dark"):
+        person.look(DESKTOP, scheme=scheme)
+        person.open("/titles/LAND")
+        stroke, behind = person.script(
+            "const colour = (s, name) => getComputedStyle(document.querySelector(s))[name];"
+            "return [colour('.plan .area', 'stroke'), colour('.plan svg', 'backgroundColor')]"
+        )
+        assert stroke != behind
+    plan = chrome.find_element("css selector", ".plan svg")
+    assert plan.aria_role == "image"
+    assert plan.accessible_name == "Plan 1 area with 200 corners, about 136 m by 222 m."
+    person.open("/titles/DEEP")
+    covenants = "return document.querySelector('main').innerText.split('keep the fence').length"
+    assert person.script(covenants) == 11
+    person.look(DESKTOP, media="print")
+    assert person.script(covenants) == 61

@@ -15,8 +15,11 @@ from typing import TYPE_CHECKING
 from markupsafe import Markup, escape
 
 from ledger.format import canonical
+from ledger.service.pages.plan import Plan
 
 if TYPE_CHECKING:
+    from collections.abc import Iterator
+
     from ledger.format.canonical import JSONValue
 
 HIDDEN = {"Cc", "Cf", "Cs", "Co", "Cn", "Zl", "Zp"}
@@ -31,12 +34,16 @@ MAX_MEMBERS = 200
 """How many members of an object, or items of a list, are shown."""
 MAX_CHARS = 10_000
 """How much of one text is shown."""
+MAX_MARGIN = 13
+"""How far JSON is indented at most: a phone has some 40 characters in a line."""
 
 
 MAX_VALUES = 4000
 MAX_TEXT = 100_000
 MAX_NESTING = 65
 """How many values and characters of documents one page shows, and how deeply nested."""
+PLAN_VALUES = 30
+"""How many values a plan counts for, beside its shapes, which have a limit of their own."""
 
 
 class Room:
@@ -62,6 +69,9 @@ class Room:
                     below.extend(item)
                 elif isinstance(item, str):
                     text -= len(item)
+                elif isinstance(item, Plan):
+                    values -= PLAN_VALUES
+                    below.append(item.said)
                 if values < 0 or text < 0 or len(below) > values:
                     return False
             if not below:
@@ -166,12 +176,53 @@ def literal(value: JSONValue) -> str:
 
 def pretty(value: JSONValue) -> Markup:
     """Show indented JSON. Hidden characters become JSON escapes, so it is still the same JSON."""
-    written = json.dumps(value, ensure_ascii=False, indent=2)
+    written = "".join(_written(value, "\n"))
     return escape(
         "".join(
             _json_escaped(char) if char != "\n" and _is_hidden(char) else char for char in written
         )
     )
+
+
+def _written(value: JSONValue, margin: str) -> Iterator[str]:
+    """Write JSON with a line for each value, but one for numbers side by side: a position, say."""
+    inner = margin + "  " if len(margin) < MAX_MARGIN else margin
+    if isinstance(value, dict) and value:
+        for index, (name, member) in enumerate(value.items()):
+            yield f"{',' if index else '{'}{inner}{json.dumps(name, ensure_ascii=False)}: "
+            yield from _written(member, inner)
+        yield margin + "}"
+    elif isinstance(value, list) and value and not numbers(value):
+        for index, item in enumerate(value):
+            yield f"{',' if index else '['}{inner}"
+            yield from _written(item, inner)
+        yield margin + "]"
+    else:
+        yield json.dumps(value, ensure_ascii=False)
+
+
+def numbers(items: list[JSONValue]) -> bool:
+    """Tell whether a list is of numbers alone."""
+    return all(type(item) in (int, float) for item in items)
+
+
+def height(value: object) -> int:
+    """Count the levels of a value; one that holds no others has one."""
+    levels, level = 0, [value]
+    while level:
+        levels += 1
+        level = [
+            below
+            for item in level
+            if isinstance(item, dict | list)
+            for below in (item.values() if isinstance(item, dict) else item)
+        ]
+    return levels
+
+
+def fits(value: object) -> bool:
+    """Tell whether a page has room for a value, if it shows nothing else of its kind."""
+    return Room().take(value)
 
 
 def _json_escaped(char: str) -> str:
@@ -203,5 +254,5 @@ def columns(items: list[JSONValue]) -> list[str]:
     if len(items) < 2 or not all(isinstance(item, dict) and item for item in items):
         return []
     names = list(dict.fromkeys(name for item in items for name in item))
-    nested = any(isinstance(value, dict | list) for item in items for value in item.values())
+    nested = any(isinstance(value, dict | list | Plan) for item in items for value in item.values())
     return [] if nested or len(names) > MAX_COLUMNS else names

@@ -24,9 +24,11 @@ from ledger.format.diff import ABSENT, Change
 from ledger.format.standing import FALLEN, STANDS, Stand
 from ledger.registrations.registration import Registration, role_of, spell_parts
 from ledger.service.log_view import LogSummary
-from ledger.service.pages import filters
+from ledger.service.pages import filters, naming
 from ledger.service.pages.api_page import operations
+from ledger.service.pages.plan import Plan, Plans
 from ledger.service.pages.proof import BAD_TRUST, Proof, words_of
+from ledger.service.pages.summary import summary
 from ledger.titles.trust_files import accepted_by
 from ledger.tlog.objects import TrustLeaf
 
@@ -256,6 +258,9 @@ class Pages:
         is_in_force = law.in_force is not None and law.in_force.address == head.address
         set_back = any(finding.slug == "not-as-logged" for finding in report.findings)
         is_current = head_stand.stands and (is_in_force or not law.is_known) and not set_back
+        plans = Plans.of(shown.document)
+        # A page whose proof fails has to say that first.
+        summed_up = summary(plans.document) if report and report.entries and stand.stands else None
         return self._render(
             "title.html",
             title_number=head.title_number,
@@ -275,6 +280,9 @@ class Pages:
             origins=origins,
             flagged=_flagged(report.findings),
             set_back=set_back,
+            plans=plans,
+            summary=summed_up,
+            drawn_above=summed_up and summed_up.plan,
         )
 
     def entries(
@@ -479,6 +487,13 @@ def _environment() -> Environment:
         moment=filters.moment,
         prose=filters.prose,
         columns=filters.columns,
+        numbers=filters.numbers,
+        height=filters.height,
+        fits=filters.fits,
+        members=naming.members,
+        headings=naming.columns,
+        place=naming.place,
+        told=Plans.told,
         shell=shlex.quote,
     )
     environment.globals.update(
@@ -486,12 +501,14 @@ def _environment() -> Environment:
         max_told=MAX_TOLD,
         no_pin=NO_PIN,
         what_to_do=WHAT_TO_DO,
+        plans_of=Plans.of,
         role_of=role_of,
         spell_parts=spell_parts,
     )
     environment.filters["too_large"] = filters.TooLarge
     environment.tests["too_large"] = lambda value: isinstance(value, filters.TooLarge)
     environment.tests["trust_leaf"] = lambda leaf: isinstance(leaf, TrustLeaf)
+    environment.tests["plan"] = lambda value: isinstance(value, Plan)
     environment.tests["absent"] = lambda value: value is ABSENT
     return environment
 
