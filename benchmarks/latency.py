@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
+import tempfile
+from io import BytesIO
 from itertools import count
+from pathlib import Path
 from typing import TYPE_CHECKING
 
 from benchmarks import local_s3, worlds
@@ -16,65 +19,81 @@ if TYPE_CHECKING:
     from mypy_boto3_s3.client import S3Client
 
     from benchmarks.harness import Size, Table
-    from ledger import Ledger
+    from ledger import Entry, Ledger
 
-DELAYS = (0, 20, 50)
+DELAY = 50
 """Milliseconds that are added to every answer."""
 
 BATCH = 32
+SINGLE = 100
+"""Versions that are walked one by one: all of them would take minutes."""
 
-WALK, VERIFY = "one by one (ledger.log)", "ledger.verify"
+WALK, VERIFY = "one GET after another", "ledger.verify"
+LOG, SOME, BUNDLE = "ledger.log", f"ledger.log, the newest {SINGLE}", "ledger.export"
 TRIPS, APPEND = "boto3: GET, PUT, PUT", "ledger.append"
 TOGETHER = "ledger.append_many"
 LOOSE, PACKED = "ledger.verify_all, loose", "ledger.verify_all, packed"
 
 
 def run(size: Size) -> Iterator[Table]:
-    with (
-        local_s3.server() as url,
-        local_s3.proxies(url, tuple(delay / 1000 for delay in DELAYS)) as proxies,
-    ):
+    with tempfile.TemporaryDirectory() as scratch:
+        folder = worlds.folder(Path(scratch) / "titles", 1, size.entries)
+        with (
+            local_s3.canned(folder, worlds.title(0)) as url,
+            local_s3.proxy(url, DELAY / 1000) as far,
+            local_s3.environment(far),
+        ):
+            yield from one_title(size)
+    with local_s3.server() as url, local_s3.proxy(url, DELAY / 1000) as far:
         titles = max(size.entries // worlds.VERSIONS, 1)
-        long, day, many, packed = local_s3.new_buckets(url, 4)
+        day, many, packed = local_s3.new_buckets(url, 3)
         with local_s3.environment(url):
-            fill(long, 1, size.entries)
             fill(day, min(BATCH, size.entries), 1)
             fill(many, titles, worlds.VERSIONS)
             fill(packed, titles, worlds.VERSIONS).pack()
-        for delay, proxy in zip(DELAYS, proxies.values(), strict=True):
-            with local_s3.environment(proxy):
-                yield from one_title(long, delay, size)
-                yield from appends(day, delay, size)
-                yield from audits(many, packed, delay, size)
+        with local_s3.environment(far):
+            yield from appends(day, size)
+            yield from audits(many, packed, size)
 
 
 def fill(bucket: str, titles: int, versions: int) -> Ledger:
     return worlds.filled(open_store(f"s3://{bucket}"), titles, versions)
 
 
-def one_title(bucket: str, delay: int, size: Size) -> Iterator[Table]:
-    title = worlds.title(0)
-    with worlds.open_ledger(f"s3://{bucket}") as ledger:
+def one_title(size: Size) -> Iterator[Table]:
+    title, some = worlds.title(0), min(SINGLE, size.entries)
+    with worlds.open_ledger(f"s3://{local_s3.BUCKET}") as ledger:
 
         def walk() -> None:
-            assert sum(1 for _ in ledger.log(title)) == size.entries
+            entry: Entry | None = ledger.head(title)
+            for _ in range(some - 1):
+                assert entry is not None
+                entry = ledger.history.parent(entry)
 
         def verify() -> None:
             worlds.check(ledger.verify(title), size.entries)
 
-        cases = [Case(WALK, size.entries, walk), Case(VERIFY, size.entries, verify)]
-        ledger.head(title)  # a connection that is open
-        times = take_turns(cases, size.rounds, warm_up=False)
-    yield times_table(f"{delay} ms away: one title of {size.entries:,} versions", times)
-    claims = [Claim(VERIFY, WALK, 20 if delay else None)]
-    yield claims_table(f"{delay} ms away: verifying against walking", times, claims)
+        def log(limit: int) -> None:
+            assert sum(1 for _ in ledger.log(title, limit=limit)) == limit
+
+        cases = [
+            Case(WALK, some, walk),
+            Case(VERIFY, size.entries, verify),
+            Case(LOG, size.entries, lambda: log(size.entries)),
+            Case(SOME, some, lambda: log(some)),
+            Case(BUNDLE, size.entries, lambda: ledger.export(BytesIO(), [title])),
+        ]
+        times = take_turns(cases, size.rounds)
+    yield times_table(f"{DELAY} ms away: one title of {size.entries:,} versions", times)
+    claims = [Claim(VERIFY, WALK, 25), *(Claim(name, WALK) for name in (LOG, SOME, BUNDLE))]
+    yield claims_table(f"{DELAY} ms away: side by side against one after another", times, claims)
 
 
-def appends(bucket: str, delay: int, size: Size) -> Iterator[Table]:
+def appends(bucket: str, size: Size) -> Iterator[Table]:
     """The next version of titles that are there, through connections that are open."""
     from ledger.stores.s3.store import make_client
 
-    client, numbers = make_client(), count(1000 * delay + 1)
+    client, numbers = make_client(), count(1)
     with worlds.open_ledger(f"s3://{bucket}") as ledger:
         titles = list(ledger.titles())
 
@@ -92,13 +111,9 @@ def appends(bucket: str, delay: int, size: Size) -> Iterator[Table]:
         ]
         times = take_turns(cases, size.rounds)
     client.close()
-    yield times_table(f"{delay} ms away: the next version of {len(titles)} titles", times)
-    bound = 1.15 if delay >= 50 else None
-    claims = [
-        Claim(APPEND, TRIPS, at_most=bound) if bound else Claim(APPEND, TRIPS),
-        Claim(TOGETHER, APPEND),
-    ]
-    yield claims_table(f"{delay} ms away: appending against three round trips", times, claims)
+    yield times_table(f"{DELAY} ms away: the next version of {len(titles)} titles", times)
+    claims = [Claim(APPEND, TRIPS, at_most=1.15), Claim(TOGETHER, APPEND)]
+    yield claims_table(f"{DELAY} ms away: appending against three round trips", times, claims)
 
 
 def three_trips(client: S3Client, bucket: str, titles: list[str], number: int) -> None:
@@ -109,7 +124,7 @@ def three_trips(client: S3Client, bucket: str, titles: list[str], number: int) -
         client.put_object(Bucket=bucket, Key=f"bare/{title}/head.json", Body=head)
 
 
-def audits(loose: str, packed: str, delay: int, size: Size) -> Iterator[Table]:
+def audits(loose: str, packed: str, size: Size) -> Iterator[Table]:
     titles = max(size.entries // worlds.VERSIONS, 1)
     entries = titles * worlds.VERSIONS
     with (
@@ -126,7 +141,7 @@ def audits(loose: str, packed: str, delay: int, size: Size) -> Iterator[Table]:
         ]
         times = take_turns(cases, size.rounds)
     yield times_table(
-        f"{delay} ms away: an audit of {titles:,} titles of {worlds.VERSIONS} versions", times
+        f"{DELAY} ms away: an audit of {titles:,} titles of {worlds.VERSIONS} versions", times
     )
     claims = [Claim(PACKED, LOOSE)]
-    yield claims_table(f"{delay} ms away: packed against loose", times, claims)
+    yield claims_table(f"{DELAY} ms away: packed against loose", times, claims)

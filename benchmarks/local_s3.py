@@ -4,8 +4,9 @@
 so that every answer comes ``delay`` later than it would, however many are under way at once. How
 long a new connection takes to open is not made longer: real ones take a round trip or more.
 
-The server is moto, one process of Python: it takes 1 to 3 ms of processor time a request, on the
-same machine as the client. Nothing is subtracted for it.
+``server`` is MiniStack, one process of Python: it answers some 1,000 requests a second, so that it
+is waited for where many are under way. ``canned`` is nginx, which answers many more: it has one
+title, to be read and listed, and takes nothing. Nothing is subtracted for either.
 """
 
 from __future__ import annotations
@@ -14,26 +15,83 @@ import asyncio
 import multiprocessing
 import os
 import secrets
+import shutil
 import signal
 import socket
 import tempfile
-from contextlib import ExitStack, contextmanager, suppress
+from contextlib import contextmanager, suppress
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from benchmarks.harness import NeedsTool
+from ledger.format.entry import Entry
 from tests import servers
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
 OURS = ("AWS_", "LEDGER_")
+BUCKET = "canned"
+PAGE = 1000
+"""Keys in a page of a listing."""
 
 
 @contextmanager
 def server() -> Iterator[str]:
-    """The URL of a moto server of its own."""
-    with tempfile.TemporaryDirectory() as scratch, servers.moto(Path(scratch) / "log") as url:
+    """The URL of a server of its own."""
+    with tempfile.TemporaryDirectory() as scratch, servers.ministack(Path(scratch) / "log") as url:
         yield url
+
+
+@contextmanager
+def canned(folder: Path, title_number: str) -> Iterator[str]:
+    """The URL of nginx, which serves a ledger's folder as ``BUCKET``, and a listing of one title.
+
+    By the listing's times, the versions were written a minute apart.
+    """
+    if shutil.which("nginx", path=servers.PROGRAMS) is None:
+        raise NeedsTool("nginx")
+    with tempfile.TemporaryDirectory() as scratch:
+        work = Path(scratch)
+        (work / "pages").mkdir()
+        versions = {
+            f"{title_number}/{file.name}": Entry.unverified(file.read_bytes()).version
+            for file in (folder / title_number).iterdir()
+        }
+        keys = sorted(versions)
+        for number, first in enumerate(range(0, len(keys), PAGE)):
+            page = keys[first : first + PAGE]
+            (work / "pages" / f"{number}").write_text(listing(page, versions, number + 1))
+        (work / "pages" / "missing").write_text("<Error><Code>NoSuchKey</Code></Error>")
+        rules = (
+            "error_page 404 /pages/missing; "
+            f"location /{BUCKET}/ {{ alias {folder}/; }}"
+            f"location = /{BUCKET} {{ set $page 0;"
+            " if ($args ~ continuation-token=([0-9]+)) { set $page $1; }"
+            " rewrite ^ /pages/$page last; }"
+            f"location /pages/ {{ default_type application/xml; alias {work}/pages/; }}"
+        )
+        with servers.nginx(folder, work, rules) as url:
+            yield url
+
+
+def listing(page: list[str], versions: dict[str, int], following: int) -> str:
+    """A page of a listing, as S3 gives it."""
+    is_cut = following * PAGE < len(versions)
+    start = datetime(2026, 1, 1, tzinfo=UTC)
+    keys = (
+        f"<Contents><Key>{key}</Key><LastModified>"
+        f"{start + timedelta(minutes=versions[key]):%Y-%m-%dT%H:%M:%S.000Z}</LastModified>"
+        "</Contents>"
+        for key in page
+    )
+    token = f"<NextContinuationToken>{following}</NextContinuationToken>" if is_cut else ""
+    return (
+        '<ListBucketResult xmlns="http://s3.amazonaws.com/doc/2006-03-01/">'
+        f"<IsTruncated>{'true' if is_cut else 'false'}</IsTruncated>{token}{''.join(keys)}"
+        "</ListBucketResult>"
+    )
 
 
 @contextmanager
@@ -68,13 +126,6 @@ def new_buckets(url: str, count: int) -> list[str]:
         for name in names:
             client.create_bucket(Bucket=name)
     return names
-
-
-@contextmanager
-def proxies(url: str, delays: tuple[float, ...]) -> Iterator[dict[float, str]]:
-    """A proxy before the server for each delay, in seconds; each is a process of its own."""
-    with ExitStack() as stack:
-        yield {delay: stack.enter_context(proxy(url, delay)) for delay in delays}
 
 
 @contextmanager

@@ -52,6 +52,7 @@ if TYPE_CHECKING:
     from ledger.titles.erase import Edit, Erasure
     from ledger.titles.settle import Fallen
     from ledger.tlog.objects import Leaf
+    from ledger.verification.prefetch import Wanted
     from ledger.verification.run import Verification
 
 
@@ -911,13 +912,13 @@ class Ledger:
         hold raises; with ``left_out`` it is left out, the function hears of it, and the bundle
         names it.
         """
-        from ledger.bundles.exporting import export, heads_of
+        from ledger.bundles.exporting import export, lacking_in
 
-        known: dict[str, str] | None = None
+        known: dict[str, Wanted] | None = None
         check_given(since, Iterable, "a list of bundles, such as [FILE]")
         for earlier in since:
             with reading(earlier) as file:
-                known = (known or {}) | heads_of(file, self.origin, self.keyring)
+                known = (known or {}) | lacking_in(file, self.origin, self.keyring)
         chosen = (
             self.titles()
             if titles is None

@@ -121,10 +121,10 @@ PROGRAMS = "/usr/sbin:/usr/bin:/usr/local/sbin:/usr/local/bin"
 
 
 @contextmanager
-def nginx(folder: Path, work: Path) -> Iterator[str]:
+def nginx(folder: Path, work: Path, rules: str = "") -> Iterator[str]:
     """The address of nginx, which serves a folder as ``/register/``; its own files are in another.
 
-    It runs as whoever runs the tests.
+    It runs as whoever runs the tests. ``rules``: what it does instead.
     """
     import pytest
 
@@ -134,10 +134,11 @@ def nginx(folder: Path, work: Path) -> Iterator[str]:
     port = free_port()
     names = ("client_body", "proxy", "fastcgi", "uwsgi", "scgi")
     places = "".join(f"{name}_temp_path {work}/{name};" for name in names)
+    rules = rules or f"location /register/ {{ alias {folder}/; }}"
     (work / "nginx.conf").write_text(
         f"daemon off; master_process off; pid {work}/pid; error_log {work}/error;"
         f"events {{}} http {{ access_log off; keepalive_requests 1000000; {places}"
-        f"server {{ listen 127.0.0.1:{port}; location /register/ {{ alias {folder}/; }} }} }}"
+        f"server {{ listen 127.0.0.1:{port}; {rules} }} }}"
     )
     command = [program, "-e", f"{work}/error", "-c", f"{work}/nginx.conf"]
     process = subprocess.Popen(command)

@@ -32,6 +32,7 @@ from ledger.format.layout import (
 )
 from ledger.stores.s3.store import S3Store
 from ledger.testing import FixedClock, keyring_for, memory_ledger, signer
+from ledger.titles import ahead
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
@@ -202,9 +203,38 @@ def test_the_head_is_one_get(ledger, counts):
 
 
 def test_a_log_is_a_get_for_each_entry_that_is_shown(ledger, counts):
-    keys = appended(ledger, 15)
+    keys = appended(ledger, 11)
     asked = counts.during(lambda: list(ledger.log(TITLE, limit=10)))
-    assert asked == [("GET", HEAD), *[("GET", key) for key in reversed(keys[5:14])]]
+    assert asked == [("GET", HEAD), *[("GET", key) for key in reversed(keys[1:10])]]
+
+
+def test_a_long_log_lists_the_title_and_reads_each_entry_once(ledger, counts):
+    keys = appended(ledger, 30)
+    asked = counts.during(lambda: list(ledger.log(TITLE)))
+    assert asked[:5] == [
+        ("GET", HEAD),
+        *[("GET", key) for key in reversed(keys[26:29])],
+        ("LIST", f"{TITLE}/"),
+    ]
+    assert Counter(asked[5:]) == Counter(("GET", key) for key in keys[:26])
+
+
+def test_a_part_of_a_long_log_reads_ahead_what_is_likely_to_be_next(ledger, counts):
+    keys = appended(ledger, 40)
+    asked = counts.during(lambda: list(ledger.log(TITLE, limit=10)))
+    assert Counter(method for method, _ in asked)["LIST"] == 1
+    read = Counter(key for method, key in asked if method == "GET")
+    assert {HEAD, *keys[30:39]} <= read.keys()
+    assert read.total() <= 4 + 4 * ahead.FACTOR  # the head, three parents, and what is read ahead
+
+
+def test_a_bundle_reads_each_head_and_each_entry_once(ledger, counts, tmp_path):
+    keys = [key for n in (1, 2, 20) for key in appended(ledger, n, f"TN{n}")]
+    asked = counts.during(lambda: ledger.export(tmp_path / "all.tar"))
+    read = Counter(key for method, key in asked if method == "GET" and key[0] != "_")
+    heads = [head_key(title_number) for title_number in ("TN1", "TN2", "TN20")]
+    assert read == Counter([*heads, *keys])
+    assert Counter(key for method, key in asked if method == "LIST") == Counter(["", "TN20/"])
 
 
 def test_five_before_the_head_is_six_gets(ledger, counts):

@@ -18,19 +18,21 @@ from ledger.format.bundle import BUNDLE_KEY, BundleReader, Header, write_bundle
 from ledger.format.entry import Entry
 from ledger.titles.append import check_new
 from ledger.titles.identity import encode_identity
+from ledger.verification.prefetch import Wanted, fetch_each
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Iterator, Mapping
 
     from ledger.format.keyring import Keyring
     from ledger.titles.history import History
+    from ledger.verification.prefetch import Fetched, Near
 
 
 def export(
     history: History,
     out: BinaryIO,
     titles: Iterable[str],
-    known: Mapping[str, str] | None = None,
+    known: Mapping[str, Wanted] | None = None,
     *,
     listed: bool = False,
     left_out: Callable[[str, LedgerError], None] | None = None,
@@ -38,11 +40,11 @@ def export(
     """Write a bundle of these titles (in order) and return how many it holds.
 
     ``listed``: the titles come from the store's listing. Then a title that has only an unfinished
-    first append is left out, and a history without a head raises HeadMissing. ``known`` maps titles
-    to the heads that an earlier bundle holds: only later entries go in, and titles without any are
-    left out. Everything is checked as it is exported: raises IntegrityError for what does not hold.
-    With ``left_out``, all titles are walked first: those that do not hold are left out, the
-    function hears of each, and the bundle names them.
+    first append is left out, and a history without a head raises HeadMissing. ``known`` says of
+    titles what an earlier bundle lacks: only that goes in, and titles without any are left out. In
+    a bucket, titles are read side by side. Everything is checked as it is exported: raises
+    IntegrityError for what does not hold. With ``left_out``, all titles are walked first: those
+    that do not hold are left out, the function hears of each, and the bundle names them.
     """
     from ledger.bundles.log_part import published_log, write_log  # noqa: PLC0415 -- slow to load
     from ledger.bundles.receipts import Receipts  # noqa: PLC0415
@@ -66,14 +68,13 @@ def export(
         yield layout.LEDGER_KEY, encode_identity(history.origin)
         yield from trust
         receipts = None if listed else Receipts(history)
-        for title_number in titles:
-            stop = known.get(title_number) if known else None
-            head = _head_to_export(history, title_number, listed=listed)
-            left.discard(title_number)
-            if head is not None and head.address != stop:
+        for title, fetched in _fetch(history, titles, known or {}):
+            head = _head_to_export(history, title, fetched, listed=listed)
+            left.discard(title.title_number)
+            if head is not None and head.address != title.until:
                 count += 1
-                yield layout.head_key(title_number), head.data
-                entries = _entries_down_to(history, head, stop)
+                yield layout.head_key(title.title_number), head.data
+                entries = _entries_down_to(history, head, title.until, fetched.near)
                 yield from receipts.behind(entries, head) if receipts else entries
         _check_none_left(left)
         if log is not None:
@@ -81,6 +82,12 @@ def export(
 
     out.writelines(write_bundle(objects()))
     return count
+
+
+def _fetch(
+    history: History, titles: Iterable[str], known: Mapping[str, Wanted]
+) -> Iterator[tuple[Wanted, Fetched]]:
+    return fetch_each(history.store, (known.get(each) or Wanted(each) for each in titles))
 
 
 def _check_none_left(titles: set[str]) -> None:
@@ -97,7 +104,7 @@ def _check_none_left(titles: set[str]) -> None:
 def _sort_out(
     history: History,
     titles: Iterable[str],
-    known: Mapping[str, str],
+    known: Mapping[str, Wanted],
     left_out: Callable[[str, LedgerError], None],
     *,
     listed: bool,
@@ -105,22 +112,25 @@ def _sort_out(
     """Walk the titles, and return those that hold and those that do not."""
     sound: list[str] = []
     lacking: list[str] = []
-    for title_number in titles:
+    for title, fetched in _fetch(history, titles, known):
         try:
-            head = _head_to_export(history, title_number, listed=listed)
+            head = _head_to_export(history, title, fetched, listed=listed)
             if head is not None:
-                for _ in _entries_down_to(history, head, known.get(title_number)):
+                for _ in _entries_down_to(history, head, title.until, fetched.near):
                     pass
         except (IntegrityError, TrustError, ConflictError, UnsupportedFormatError) as error:
-            lacking.append(title_number)
-            left_out(title_number, error)
+            lacking.append(title.title_number)
+            left_out(title.title_number, error)
         else:
-            sound.append(title_number)
+            sound.append(title.title_number)
     return sound, lacking
 
 
-def _head_to_export(history: History, title_number: str, *, listed: bool) -> Entry | None:
-    head = history.find_head(title_number)
+def _head_to_export(
+    history: History, title: Wanted, fetched: Fetched, *, listed: bool
+) -> Entry | None:
+    title_number = title.title_number
+    head = history.find_head(title_number, fetched.head)
     if head is None and listed:
         check_new(history, title_number)
         return None
@@ -128,9 +138,9 @@ def _head_to_export(history: History, title_number: str, *, listed: bool) -> Ent
 
 
 def _entries_down_to(
-    history: History, head: Entry, stop: str | None
+    history: History, head: Entry, stop: str | None, near: Near
 ) -> Iterator[tuple[str, bytes]]:
-    for entry in history.walk(head):
+    for entry in history.walk(head, lambda address, _: near.get(address)):
         if entry.address == stop:
             return
         yield layout.entry_key(entry.title_number, entry.address), entry.data
@@ -141,8 +151,8 @@ def _entries_down_to(
         )
 
 
-def heads_of(source: BinaryIO, origin: str, keyring: Keyring) -> dict[str, str]:
-    """The heads that a bundle of this ledger holds, by title; only their own bytes are checked."""
+def lacking_in(source: BinaryIO, origin: str, keyring: Keyring) -> dict[str, Wanted]:
+    """What a bundle of this ledger lacks, by title; only the bytes of its heads are checked."""
     reader = BundleReader(source)
     check_origins(reader, keyring, origin)
     heads = {}
@@ -154,7 +164,9 @@ def heads_of(source: BinaryIO, origin: str, keyring: Keyring) -> dict[str, str]:
             title_number=section.title_number,
             object_key=layout.head_key(section.title_number),
         )
-        heads[section.title_number] = entry.address
+        heads[section.title_number] = Wanted(
+            section.title_number, until=entry.address, version=entry.version
+        )
         reader.skip(section)
     for _ in reader.log():
         pass

@@ -91,6 +91,13 @@ class Store(Protocol):
         """
         ...
 
+    def list_newest(self, prefix: str) -> Iterable[str]:
+        """The keys that ``list`` gives, those first that were written last, if the store can tell.
+
+        It is a guess, and decides nothing.
+        """
+        return self.list(prefix)
+
     def delete(self, key: str) -> None:
         """Delete an object that ``layout.check_deletable`` lets go; success if there is none.
 

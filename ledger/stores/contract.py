@@ -161,6 +161,7 @@ class StoreContract:
         """Whatever the order they were created in."""
         _fill(store)
         assert tuple(store.list()) == KEYS
+        assert sorted(store.list_newest("A/")) == sorted(store.list("A/"))
 
     def test_a_prefix_selects_keys_and_may_end_inside_a_name(self, store: Store) -> None:
         """Every prefix of every key."""

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from contextlib import suppress
 from itertools import chain, dropwhile, islice
-from typing import TYPE_CHECKING, NamedTuple, Protocol
+from typing import TYPE_CHECKING, NamedTuple, Protocol, TypeAlias
 
 from ledger.errors import (
     Erased,
@@ -27,11 +27,12 @@ from ledger.format.revision import Revision, parse_revision
 from ledger.format.standing import FindPositions, Judged, Positions, Stand, Standing
 from ledger.format.times import Question, as_bound
 from ledger.local.parallel import in_chunks
+from ledger.titles.ahead import Ahead
 from ledger.titles.identity import check_there
 from ledger.titles.trust_files import accepted_by, accepted_keyring
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Iterator
+    from collections.abc import Callable, Iterable, Iterator
     from datetime import datetime
 
     from ledger.format.keyring import Keyring
@@ -62,6 +63,10 @@ class Head(NamedTuple):
 
     entry: Entry
     version: str
+
+
+Read: TypeAlias = "Callable[[str, int], bytes | None]"
+"""Gives the bytes of an entry, by its address and version, if they were read already."""
 
 
 class PositionsIn(Protocol):
@@ -131,13 +136,13 @@ class History:
             object_key=object_key,
         )
 
-    def find_head(self, title_number: str) -> Head | None:
-        """The head, or None if the title has none.
+    def find_head(self, title_number: str, blob: Blob | None = None) -> Head | None:
+        """The head, or None if the title has none. ``blob``: what was read of it already.
 
         No entry is above it, so nothing erases its text: it is always the long form.
         """
         key = layout.head_key(layout.check_title_number(title_number))
-        blob = self.store.get(key)
+        blob = blob or self.store.get(key)
         if blob is None:
             return None
         checked = self._heads.get(title_number)
@@ -173,21 +178,27 @@ class History:
             )
         return head.entry
 
-    def entry(self, title_number: str, address: str) -> Entry:
-        """The entry of this address. Only a walk tells whether it is in the chain."""
-        key = layout.entry_key(layout.check_title_number(title_number), address)
-        blob = self.store.get(key)
-        if blob is None:
-            self.check_there()
-            raise NotFoundError(f"no such entry: {key}")
-        return self.open(blob.data, title_number, key, address)
+    def entry(self, title_number: str, address: str, data: bytes | None = None) -> Entry:
+        """The entry of this address. Only a walk tells whether it is in the chain.
 
-    def parent(self, child: Entry) -> Entry | None:
-        """The entry before this one, or None before version 1."""
+        ``data``: what was read of it already.
+        """
+        key = layout.entry_key(layout.check_title_number(title_number), address)
+        if data is None:
+            blob = self.store.get(key)
+            if blob is None:
+                self.check_there()
+                raise NotFoundError(f"no such entry: {key}")
+            data = blob.data
+        return self.open(data, title_number, key, address)
+
+    def parent(self, child: Entry, read: Read | None = None) -> Entry | None:
+        """The entry before this one, or None before version 1; ``read`` may have it already."""
         if child.parent is None:
             return None
+        data = read(child.parent, child.version - 1) if read else None
         try:
-            parent = self.entry(child.title_number, child.parent)
+            parent = self.entry(child.title_number, child.parent, data)
         except NotFoundError:
             raise missing_entry(child.title_number, child.parent) from None
         check_link(child, parent)
@@ -214,13 +225,14 @@ class History:
         find = find_positions or self.find_positions(title_number)
         return Standing(self.keyring.judge(self.origin, find))
 
-    def walk(self, head: Entry) -> Iterator[Entry]:
+    def walk(self, head: Entry, read: Read | None = None) -> Iterator[Entry]:
         """The head and all before it, newest first, one read each.
 
+        In a bucket, the entries of a long chain are read side by side; ``read`` may have some.
         A text that an entry above orders erased is left out, whether it is still there or not.
         Raises IntegrityError (``text-missing``) for a text that is gone and that no entry erases.
         """
-        return (entry for entry, _ in self.judged(head))
+        return (entry for entry, _ in self._walk(head, self.standing(head.title_number), read))
 
     def judged(self, head: Entry, above: Entry | None = None) -> Iterator[tuple[Entry, Stand]]:
         """Walk as ``walk`` does, and say how each entry stands, with an entry above the head."""
@@ -267,7 +279,11 @@ class History:
             yield entry, blob.data
             child, address = entry, entry.parent
 
-    def _walk(self, start: Entry, standing: Standing) -> Iterator[tuple[Entry, Stand]]:
+    def _walk(
+        self, start: Entry, standing: Standing, read: Read | None = None
+    ) -> Iterator[tuple[Entry, Stand]]:
+        if read is None and self.store.concurrency > 1 and self.store.is_listable:
+            read = Ahead(self.store, start).take
         entry: Entry | None = start
         while entry is not None:
             if entry.version in standing.erased:
@@ -277,7 +293,7 @@ class History:
                     raise perhaps_erased(entry)
                 raise missing_text(entry)
             yield entry, standing.take(entry)
-            entry = self.parent(entry)
+            entry = self.parent(entry, read)
 
     def orders(self, head: Entry, lowest: int) -> dict[int, Entry]:
         """Map the erased versions, from ``lowest`` on, to the newest entry that erases each."""

@@ -13,14 +13,18 @@ from typing import IO, TYPE_CHECKING, NamedTuple
 from ledger.errors import LedgerError, StoreUnavailable
 from ledger.format import layout
 from ledger.format.entry import address_of, parent_hint, version_hint
+from ledger.local.parallel import in_chunks
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Mapping
+    from collections.abc import Iterable, Iterator, Mapping
 
     from ledger.stores.base import Blob, Store
 
 LONG = 8
 """Entries from which on a title is listed and read in one go, instead of parent by parent."""
+
+TITLES = 16
+"""Titles in a task."""
 
 NEAR_BYTES = 8 << 20
 """Bytes held in memory for one task. The rest goes to the disk, or is not read ahead."""
@@ -110,6 +114,17 @@ class Fetched(NamedTuple):
     head: Blob | None
     """Its head, or None if it could not be read."""
     near: Near
+
+
+def fetch_each(store: Store, wanted: Iterable[Wanted]) -> Iterator[tuple[Wanted, Fetched]]:
+    """Yield the titles in their order, each with what was read ahead, some titles side by side."""
+
+    def bring(taken: list[Wanted]) -> list[tuple[Wanted, Fetched]]:
+        return list(zip(taken, fetch(store, taken), strict=True))
+
+    if store.concurrency == 1:
+        return ((title, Fetched(None, Near(title.packed))) for title in wanted)
+    return in_chunks(wanted, bring, max(2, store.concurrency // 8), chunk=TITLES)
 
 
 def fetch(store: Store, wanted: list[Wanted]) -> list[Fetched]:

@@ -53,6 +53,7 @@ if TYPE_CHECKING:
 
 LIMIT = 64 << 20  # far above any object of ours: whatever is larger was put there by others
 WAITS = (0.0, 0.2, 0.8, 2.0)  # seconds before each sending, give or take a half
+NEVER = datetime.min.replace(tzinfo=UTC)
 CONNECT_TIMEOUT = 5
 READ_TIMEOUT = 20
 
@@ -151,6 +152,16 @@ class S3Store(Store):
         self._check_open()
         check_listing(prefix, after, delimiter)
         return self._list(prefix, after, delimiter)
+
+    def list_newest(self, prefix: str) -> Iterable[str]:
+        """The keys that ``list`` gives, by the times at which the server says they were written."""
+        self._check_open()
+        check_listing(prefix, "", "")
+        written: dict[str, datetime] = {}
+        for page in self._pages(prefix):
+            told = {each["Key"]: each.get("LastModified") for each in page.get("Contents", ())}
+            written |= {item: told.get(self._prefix + item) or NEVER for item in self._items(page)}
+        return sorted(written, key=written.__getitem__, reverse=True)
 
     def delete(self, key: str) -> None:
         """Delete an object that ``check_deletable`` lets go; others are an InvalidError."""
@@ -338,13 +349,17 @@ class S3Store(Store):
         return f"Object Lock keeps it until {until:%Y-%m-%d}" if until else ""
 
     def _list(self, prefix: str, after: str, delimiter: str) -> Iterator[str]:
+        for page in self._pages(prefix, after, delimiter):
+            # After "TN1/", a server may go on with "TN1/" again: its keys do sort after it.
+            yield from (item for item in self._items(page) if item > after)
+
+    def _pages(self, prefix: str, after: str = "", delimiter: str = "") -> Iterator[dict[str, Any]]:
         asked = {"Bucket": self._bucket, "Prefix": self._prefix + prefix, "Delimiter": delimiter}
         if after:
             asked["StartAfter"] = self._prefix + after
         while True:
             page = _read(lambda: self._page(asked))
-            # After "TN1/", a server may go on with "TN1/" again: its keys do sort after it.
-            yield from (item for item in self._items(page) if item > after)
+            yield page
             if not page.get("IsTruncated"):
                 return
             asked["ContinuationToken"] = page["NextContinuationToken"]
