@@ -6,7 +6,6 @@ import codecs
 import hashlib
 import shlex
 import sys
-import tempfile
 from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, BinaryIO, cast
@@ -71,6 +70,8 @@ def spooled(source: BinaryIO) -> Iterator[BinaryIO]:
 
     Raises StoreUnavailable if there is no room for it.
     """
+    import tempfile  # noqa: PLC0415 -- slow to load
+
     with tempfile.TemporaryFile() as spool:
         try:
             while chunk := source.read(1 << 20):

@@ -3,8 +3,6 @@
 from __future__ import annotations
 
 import hashlib
-import secrets
-from heapq import nsmallest
 from typing import TYPE_CHECKING, NamedTuple
 
 from cli.inputs import read_input
@@ -29,7 +27,10 @@ def draw(titles: Iterable[str], size: int, seed: str | None = None) -> Sample:
     They are the titles with the smallest sha256 of "SEED TITLE". If nobody could foresee the seed,
     each title is equally likely. A new title does not change the order of the others.
     """
-    seed = secrets.token_hex(8) if seed is None else seed
+    from heapq import nsmallest  # noqa: PLC0415 -- only for this
+    from secrets import token_hex  # noqa: PLC0415
+
+    seed = token_hex(8) if seed is None else seed
     total = 0
 
     def counted() -> Iterator[str]:

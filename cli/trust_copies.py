@@ -9,11 +9,10 @@ from typing import TYPE_CHECKING, Annotated, BinaryIO
 import typer
 
 from cli.inputs import cannot_read
-from ledger import Keyring, LedgerError, MalformedError, accept
+from ledger import Keyring, LedgerError, MalformedError
 from ledger.errors import OriginNotPinned
 from ledger.format.layout import MAX_TRUST_FILE, TRUST, trust_key
 from ledger.local.files import reading
-from ledger.offline import bundle_origin, bundle_trust
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
@@ -45,6 +44,8 @@ def accept_copies(keyring: Keyring, copies: Iterable[Path] | None, origin: str) 
             f"your keyring has no root of {origin}: nothing says which trust files are right",
             hint="ledger trust pin FILE|SHA256",
         )
+    from ledger import accept  # noqa: PLC0415 -- slow to load
+
     return accept(keyring, files, origin=origin)
 
 
@@ -53,6 +54,8 @@ def accept_bundle(keyring: Keyring, copies: Iterable[Path] | None, source: Binar
 
     If its own can't be used, verifying it says why.
     """
+    from ledger.offline import accept, bundle_origin, bundle_trust  # noqa: PLC0415 -- slow to load
+
     origin = bundle_origin(source)
     keyring = accept_copies(keyring, copies, origin)
     with suppress(LedgerError):
@@ -69,6 +72,8 @@ def _read(copy: Path) -> dict[int, bytes]:
             start = source.read(16)
             source.seek(0)
             if start.startswith(b"bundle.json\0"):
+                from ledger.offline import bundle_trust  # noqa: PLC0415 -- slow to load
+
                 return bundle_trust(source)
             return {_version_of(copy, data := source.read(MAX_TRUST_FILE + 1)): data}
     except OSError as error:

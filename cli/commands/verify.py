@@ -42,7 +42,7 @@ from cli.terminal.output import working
 from cli.terminal.progress import heeding
 from cli.trust_copies import TrustOption, accept_bundle
 from cli.witnesses import WitnessOption, address_by, judge_published, read_policy
-from ledger import Ledger, Report, verify_bundle
+from ledger import Ledger, Report
 from ledger.format.layout import is_address
 from ledger.format.report import Tally
 from ledger.local.files import reading
@@ -272,6 +272,8 @@ def _note_of(sample: Sample) -> str:
 
 
 def _verify_bundle(bundle: Path, asked: Asked, evidence: Evidence) -> Report:
+    from ledger import verify_bundle  # noqa: PLC0415 -- slow to load
+
     config = load_config()
     keyring = config.keyring()
     known = config.origin if asked.origin is None else asked.origin

@@ -7,7 +7,6 @@ whatever is missing and ignores extras, so errors are dropped here: the walk wil
 from __future__ import annotations
 
 from contextlib import suppress
-from tempfile import TemporaryFile
 from typing import IO, TYPE_CHECKING, NamedTuple
 
 from ledger.errors import LedgerError, StoreUnavailable
@@ -77,6 +76,8 @@ class Near:
 
     def _write(self, data: bytes) -> tuple[int, int]:
         if self._file is None:
+            from tempfile import TemporaryFile  # noqa: PLC0415 -- slow to load, and seldom needed
+
             # Unbuffered, so that a failure to write is raised here and not later.
             self._file = TemporaryFile(buffering=0)  # noqa: SIM115 -- see __del__
         start = self._file.seek(0, 2)

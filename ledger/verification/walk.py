@@ -13,7 +13,6 @@ from ledger.format.chain import Chain, ReadEntry, SeenPart, Step
 from ledger.format.entry import Entry, address_of, erases_hint, holds_text, is_short, version_hint
 from ledger.format.report import Finding, Report, finding_of
 from ledger.local.parallel import in_chunks
-from ledger.packs.reader import FROM_PACKS, PackReader, pack_names
 from ledger.verification.prefetch import Fetched, Near, Wanted, fetch
 from ledger.verification.trust import trust_findings
 
@@ -109,6 +108,8 @@ def verify_titles(
 
 
 def _is_packed(history: History) -> bool:
+    from ledger.packs.reader import pack_names  # noqa: PLC0415 -- slow to load
+
     try:
         return next(pack_names(history.store), None) is not None
     except LedgerError:
@@ -122,6 +123,8 @@ def _verify_packed(
     jobs: int,
     executor: Executor | None,
 ) -> Iterator[Verified]:
+    from ledger.packs.reader import PackReader  # noqa: PLC0415 -- slow to load
+
     with PackReader(history.store, history.origin) as reader:
         tasks = ((s, _wanted(s, reader.entries_of(s.title_number))) for s in subjects)
         for verified in _verify_tasks(history, tasks, now, jobs, executor):
@@ -209,6 +212,8 @@ def _verify(history: History, subject: Subject, fetched: Fetched, now: datetime)
         # What is taken on trust comes first, and is said once for all titles.
         report = replace(report, not_shown=report.not_shown[1:])
     if fetched.near.used_packs:
+        from ledger.packs.reader import FROM_PACKS  # noqa: PLC0415 -- slow to load
+
         report = replace(report, not_shown=(*report.not_shown, FROM_PACKS))
     walk = plan[0] if isinstance(plan, tuple) else None
     parts = tuple(walk.parts) if walk else ()

@@ -67,6 +67,11 @@ def test_whoever_reads_does_not_wait_for_what_writes(title: Shell, line: str) ->
     assert not loaded(title, line) & WRITERS
 
 
+def test_whoever_verifies_a_title_does_not_wait_for_bundles_packs_and_samples(title: Shell) -> None:
+    needed = {"ledger.verification"}
+    assert not loaded(title, f"verify {TITLE}") & (WRITERS - needed)
+
+
 def test_the_version_needs_no_ledger(bare: Shell) -> None:
     names = loaded(bare, "--version")
     assert {"typer", "ledger"} <= names
