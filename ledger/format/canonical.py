@@ -165,11 +165,8 @@ def _sorts_alike(data: bytes) -> bool:
     """
     if data.isascii():
         return True
-    private = b"\xee" in data or b"\xef" in data
-    return not (private and any(lead in data for lead in _ASTRAL))
-
-
-_ASTRAL = (b"\xf0", b"\xf1", b"\xf2", b"\xf3", b"\xf4")
+    private = 0xEE in data or 0xEF in data
+    return not (private and any(lead in data for lead in range(0xF0, 0xF5)))
 
 
 def _spell_in_utf16_order(value: dict[str, Any]) -> msgspec.Raw:
@@ -205,7 +202,7 @@ _LONG = b"0" * len(str(MAX_INTEGER))
 def _has_long_number(data: bytes) -> bool:
     """Tell whether there may be an integer beyond 2^53-1; digits in a text count as well."""
     # Of 16 digits in a row, at least 3 are among every fifth: that is seen sooner.
-    return b"000" in data[::5].translate(_DIGITS) and _LONG in data.translate(_DIGITS)
+    return data[::5].translate(_DIGITS).find(b"000") >= 0 and _LONG in data.translate(_DIGITS)
 
 
 def _deeper_than(depth: int, value: JSONValue, data: bytes) -> bool:

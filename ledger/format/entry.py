@@ -26,6 +26,7 @@ from ledger.errors import (
     Erased,
     IntegrityError,
     InvalidError,
+    LedgerError,
     MalformedError,
     TrustError,
     UnsupportedFormatError,
@@ -56,6 +57,10 @@ SIGNATURE_BYTES = 64  # Ed25519
 MAX_AUTHOR = MAX_REFERENCE = 256
 MAX_MESSAGE = 4096
 SALT_DIGITS = 64
+SALT_END = SALT_DIGITS + len('"}')
+"""How many bytes of T the salt and what closes it take, at the end."""
+DELETE = 0x7F
+"""U+007F: a member that is signed has none."""
 MAX_PARTS = 1000
 MAX_DEPTH = canonical.MAX_DEPTH + 2  # the object, its text, then the document
 
@@ -66,6 +71,8 @@ OPEN, CLOSED = STATUSES = ("open", "closed")
 
 START = b'{"entry":{'
 SIGNATURE = b',"signature":"'
+END = b"}" + SIGNATURE
+"""What ends P."""
 TEXT = b',"text":'
 DOCUMENT = b',"document":'
 MESSAGE = b',"message":"'
@@ -162,7 +169,7 @@ def _cut(data: bytes) -> tuple[int, int] | None:
     """Where P ends, and where the quote behind S is; None if the bytes have no short form."""
     if not data.startswith(START):
         return None
-    end = data.find(b"}" + SIGNATURE, P_AT, MAX_SHORT) + 1
+    end = data.find(END, P_AT, MAX_SHORT) + 1
     # The short form has one more byte behind the quote.
     quote = data.find(b'"', end + len(SIGNATURE), MAX_SHORT - 1) if end else -1
     return (end, quote) if quote >= 0 else None
@@ -484,7 +491,7 @@ class Entry(msgspec.Struct, frozen=True, gc=False):
             raise _broken(where, "address-mismatch", f"its bytes have the address {found}")
         try:
             read = _read(data, cut)
-            _check_signature(read, keyring=keyring, ledger=ledger, where=where)
+            _check_signature(read, keyring, ledger, where)
             entry = _judge(read, found, ledger, title_number, where)
         except MalformedError as error:
             raise _broken(where, "malformed-entry", str(error)) from None
@@ -595,7 +602,7 @@ def _read_known(
 
     Nearly every object is read here. None: it isn't one, or ``_read_any`` has to tell.
     """
-    with suppress(*canonical.NOT_READ):
+    try:
         found = _OBJECT.decode(data)
         members, text = found.entry, found.text or None
         document, within = None, b""
@@ -603,14 +610,16 @@ def _read_known(
             if len(text.salt) != SALT_DIGITS:
                 return None
             # All of T but the salt, at its end: digits that are no number.
-            document, within = text.document, text_bytes[: -len('"}') - SALT_DIGITS]
+            document, within = text.document, text_bytes[:-SALT_END]
         if (
             members.kind in KINDS
             and len(payload) <= MAX_PAYLOAD
-            and b"\x7f" not in payload
+            and DELETE not in payload
             and canonical.is_spelling(data, found, document, within)
         ):
             return members, text
+    except canonical.NOT_READ:
+        pass
     return None
 
 
@@ -644,7 +653,7 @@ def _check_size(payload: bytes) -> None:
             f"too large: {len(payload):,} bytes would be signed; the most is {MAX_PAYLOAD:,}",
             hint="shorten the reference or the lists of versions",
         )
-    if b"\x7f" in payload:
+    if DELETE in payload:
         raise InvalidError("the character U+007F is in a member that is signed")
 
 
@@ -667,33 +676,36 @@ def _decode_signature(text: bytes) -> bytes:
     return signature
 
 
-def _check_signature(read: _Read, *, keyring: Keyring, ledger: str, where: str) -> None:
-    key_id = read.key
-    key = keyring.key(ledger, key_id)
+def _check_signature(read: _Read, keyring: Keyring, ledger: str, where: str) -> None:
+    key = keyring.key(ledger, read.key)
     if key is None:
-        _check_key_id(key_id)
-    if key is None and keyring.is_unsupported(ledger, key_id):
-        raise UnsupportedFormatError(
-            f"{where}: signed by key {key_id[:16]}…, whose algorithm this version doesn't know",
-            hint="a newer version of this software may",
-            reason="unsupported-key",
-            object_key=where,
-        )
-    if key is None:
-        known = keyring.has_key(key_id)
-        raise TrustError(
-            f"{where}: signed by key {key_id[:16]}…, which "
-            + (f"is trusted, but not as a registrar of {ledger}" if known else "the keyring lacks"),
-            hint=f"'ledger key trust FILE --origin {ledger}', if its owner confirms the key id",
-            reason="untrusted-key" if known else "unknown-key",
-            object_key=where,
-        )
+        raise _unknown_key(read.key, keyring, ledger, where)
     if len(read.signature) != SIGNATURE_BYTES:
         raise MalformedError(f"the signature of an Ed25519 key has {len(read.signature)} bytes")
     if not key.verify(read.signature, signed_bytes(read.payload)):
         raise _broken(
             where, "bad-signature", f"the signature is not that of key {key.key_id[:16]}…"
         )
+
+
+def _unknown_key(key_id: str, keyring: Keyring, ledger: str, where: str) -> LedgerError:
+    """The error of a key that does not count; raises MalformedError for what is no key id."""
+    _check_key_id(key_id)
+    if keyring.is_unsupported(ledger, key_id):
+        return UnsupportedFormatError(
+            f"{where}: signed by key {key_id[:16]}…, whose algorithm this version doesn't know",
+            hint="a newer version of this software may",
+            reason="unsupported-key",
+            object_key=where,
+        )
+    known = keyring.has_key(key_id)
+    return TrustError(
+        f"{where}: signed by key {key_id[:16]}…, which "
+        + (f"is trusted, but not as a registrar of {ledger}" if known else "the keyring lacks"),
+        hint=f"'ledger key trust FILE --origin {ledger}', if its owner confirms the key id",
+        reason="untrusted-key" if known else "unknown-key",
+        object_key=where,
+    )
 
 
 def _judge(
