@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from contextlib import closing, contextmanager, suppress
 from dataclasses import replace
+from functools import partial
 from typing import TYPE_CHECKING, BinaryIO, NamedTuple, Protocol
 
 from ledger.bundles.verifying import NOT_STANDING, check_origins
@@ -25,6 +26,7 @@ from ledger.format import layout
 from ledger.format.bundle import BUNDLE_KEY, BundleReader
 from ledger.format.chain import verify_chain
 from ledger.format.entry import Entry, address_of, is_short, short_form, version_hint
+from ledger.local.parallel import in_chunks
 from ledger.stores.swap import update
 from ledger.titles.append import check_new, move_head, names_of
 from ledger.titles.history import Head, History, missing_entry, not_standing
@@ -36,14 +38,20 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Iterator, Mapping
     from datetime import datetime
 
-    from ledger.bundles.log_part import LogImport
+    from ledger.bundles.log_part import AgainstLog
     from ledger.bundles.trust_part import BundlePositions
     from ledger.format.report import Report
     from ledger.format.standing import FindPositions
     from ledger.titles.erase import Erasure
 
 BATCH = 64
-"""How many objects an import creates side by side."""
+"""How many objects of a title an import creates side by side."""
+
+BATCH_BYTES = 1 << 20
+"""Their bytes, at which they are created before there are so many."""
+
+WRITERS = 16
+"""Titles that are written side by side, at least: a disk forces many as fast as a few."""
 
 
 class Imported(NamedTuple):
@@ -148,8 +156,10 @@ def _import(
 
     start = source.tell()
     log = LogImport(history)
-    for _ in _titles(history, source, now, log, positions, keep=False):
-        pass
+    with _reading(history, source) as (reader, against):
+        for _ in _titles(history, reader, now, against, positions, keep=False):
+            pass
+        log.take(reader, against, keep=False)
     source.seek(start)
     if history.store.get(layout.LEDGER_KEY) is None:
         create_identity(history.store, history.origin)
@@ -158,19 +168,18 @@ def _import(
         put_trust(history.store, accepted)
     moved = unchanged = restored = 0
     erasing: list[str] = []
-    for head, target, incoming in _titles(history, source, now, log, positions, keep=True):
-        restored += len(incoming.restored)
-        if incoming.may_erase:
-            erasing.append(head.title_number)
-        if target is not None and target.entry.version >= head.version:
-            unchanged += 1
-            continue
-        if not move_head(history, head, target.version if target else None):
-            raise HeadMoved(
-                f"{head.title_number} was appended to during the import",
-                hint="import again: what is there already stays as it is",
-            )
-        moved += 1
+    with _reading(history, source) as (reader, against):
+        arrived = _titles(history, reader, now, against, positions, keep=True)
+        jobs = max(WRITERS, history.store.concurrency)
+        # The next titles are verified while other threads force these to the disk.
+        for title in in_chunks(arrived, partial(_move_all, history), jobs, chunk=1):
+            restored += len(title.incoming.restored)
+            if title.incoming.may_erase:
+                erasing.append(title.head.title_number)
+            moved += title.moves
+            unchanged += not title.moves
+        # Every head has moved: the log may claim them.
+        log.take(reader, against, keep=True)
     left = tuple(said for title_number in erasing for said in _finish(title_number, finish))
     return Imported(moved, unchanged, log.leaves, log.left_out, left, restored=restored)
 
@@ -187,43 +196,70 @@ def _finish(title_number: str, finish: Callable[[str], Erasure]) -> Iterator[str
         yield f"{title_number}: the log lacks the order to erase version {versions}"
 
 
-def _titles(
-    history: History,
-    source: BinaryIO,
-    now: datetime,
-    log: LogImport,
-    positions: BundlePositions,
-    *,
-    keep: bool,
-) -> Iterator[tuple[Entry, Head | None, Arrival]]:
-    """Verify each title of the bundle, then its log, against the store; ``keep``: store them.
+class _Arrived(NamedTuple):
+    """A title of the bundle that was verified: its head there and here, and what came in."""
 
-    Yield its head there and here, and what came in.
-    """
+    head: Entry
+    target: Head | None
+    incoming: Arrival
+
+    @property
+    def moves(self) -> bool:
+        """Whether the bundle has the title further than the store does."""
+        return self.target is None or self.target.entry.version < self.head.version
+
+
+@contextmanager
+def _reading(history: History, source: BinaryIO) -> Iterator[tuple[BundleReader, AgainstLog]]:
+    """Read a bundle of this ledger, and collect what its log is compared with."""
     from ledger.bundles.log_part import AgainstLog  # noqa: PLC0415 -- slow to load
 
     with _as_integrity(), closing(AgainstLog()) as against:
         reader = BundleReader(source)
         check_origins(reader, history.keyring, history.origin)
-        for section in reader.sections():
-            target = history.find_head(section.title_number)
-            incoming = Arrival(
-                history,
-                section,
-                target,
-                positions.of(section),
-                complete=reader.header.complete,
-                keep=keep,
+        yield reader, against
+
+
+def _titles(
+    history: History,
+    reader: BundleReader,
+    now: datetime,
+    against: AgainstLog,
+    positions: BundlePositions,
+    *,
+    keep: bool,
+) -> Iterator[_Arrived]:
+    """Verify each title of the bundle against the store; ``keep``: store it, in ``_move_all``."""
+    for section in reader.sections():
+        target = history.find_head(section.title_number)
+        incoming = Arrival(
+            history,
+            section,
+            target,
+            positions.of(section),
+            complete=reader.header.complete,
+            keep=keep,
+        )
+        head = check_arrival(incoming, target, now)
+        against.add_chain(section.title_number, section.head, incoming.trace)
+        if target is None:
+            check_new(history, section.title_number, incoming.addresses)
+        yield _Arrived(head, target, incoming)
+        if not reader.header.complete:
+            reader.skip(section)  # an incremental bundle may begin below what is here
+
+
+def _move_all(history: History, arrived: list[_Arrived]) -> list[_Arrived]:
+    """Write what is left of the titles' entries, then move their heads."""
+    for title in arrived:
+        head, target, incoming = title
+        incoming.flush()
+        if title.moves and not move_head(history, head, target.version if target else None):
+            raise HeadMoved(
+                f"{head.title_number} was appended to during the import",
+                hint="import again: what is there already stays as it is",
             )
-            head = check_arrival(incoming, target, now)
-            against.add_chain(section.title_number, section.head, incoming.trace)
-            if target is None:
-                check_new(history, section.title_number, incoming.addresses)
-            incoming.flush()
-            yield head, target, incoming
-            if not reader.header.complete:
-                reader.skip(section)  # an incremental bundle may begin below what is here
-        log.take(reader, against, keep=keep)
+    return arrived
 
 
 @contextmanager
@@ -374,6 +410,7 @@ class Arrival:
         """The keys of short forms that only the store's own, longer chain explains."""
         self._keep = keep
         self._batch: list[tuple[str, bytes]] = []
+        self._size = 0
         self.find_positions: FindPositions = either(
             find_positions, history.find_positions(section.title_number)
         )
@@ -410,7 +447,8 @@ class Arrival:
                 (key, short if version_hint(data) in self._standing.erased else data)
             )
             self._batch += names_of(Entry.unverified(short))[1:]  # no marker: no head moves to it
-            if len(self._batch) >= BATCH:
+            self._size += len(data)
+            if len(self._batch) >= BATCH or self._size >= BATCH_BYTES:
                 self.flush()
         return data
 
@@ -439,7 +477,7 @@ class Arrival:
 
     def flush(self) -> None:
         """Write the entries that were read."""
-        batch, self._batch = self._batch, []
+        batch, self._batch, self._size = self._batch, [], 0
         try:
             self.history.store.create_many(batch)
         except PreconditionFailed:

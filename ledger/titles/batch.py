@@ -25,7 +25,7 @@ from ledger.titles.history import History, Tip
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Iterator
 
-WRITERS = 8
+WRITERS = 16
 """Threads, at least: a disk forces many files at once as fast as a few."""
 
 WINDOW = 1024
@@ -246,8 +246,8 @@ class _Window:
 
 def _weigh(draft: Draft) -> int:
     try:
-        return len(canonical.encode(draft.document))
-    except LedgerError:
+        return len(canonical.spell(draft.document))
+    except (TypeError, ValueError, OverflowError, RecursionError):
         return MAX_BYTES  # it will be refused; till then it may be as large as any
 
 
