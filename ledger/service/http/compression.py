@@ -77,20 +77,30 @@ class _Sender:
             return
         if self._start:
             start, self._start = self._start, {}
-            headers = MutableHeaders(scope=start)
+            body: bytes = message.get("body", b"")
             if start["status"] == 304:
-                headers.add_vary_header("Accept-Encoding")
-                tag = _ended(headers["ETag"], self._coding)
-                if tag.encode("latin-1") in self._tags:
-                    headers["ETag"] = tag
-            elif not message.get("more_body") and _gets_smaller(headers, message.get("body", b"")):
-                headers.add_vary_header("Accept-Encoding")
-                if self._coding:
-                    message = {**message, "body": await self._compress(headers, message["body"])}
+                self._restore_tag(start)
+            elif len(body) >= MIN_SIZE and not message.get("more_body"):
+                message = {**message, "body": await self._compress(start, body)}
             await self._send(start)
         await self._send(message)
 
-    async def _compress(self, headers: MutableHeaders, body: bytes) -> bytes:
+    def _restore_tag(self, start: Message) -> None:
+        """Name the representation that the client has."""
+        headers = MutableHeaders(scope=start)
+        headers.add_vary_header("Accept-Encoding")
+        tag = _ended(headers["ETag"], self._coding)
+        if tag.encode("latin-1") in self._tags:
+            headers["ETag"] = tag
+
+    async def _compress(self, start: Message, body: bytes) -> bytes:
+        headers = MutableHeaders(scope=start)
+        media_type = headers.get("Content-Type", "")
+        if not media_type.startswith(TYPES) or "Content-Encoding" in headers:
+            return body
+        headers.add_vary_header("Accept-Encoding")
+        if not self._coding:
+            return body
         compress = CODINGS[self._coding]
         data = await to_thread.run_sync(compress, body) if len(body) > IN_LOOP else compress(body)
         headers["Content-Encoding"] = self._coding
@@ -148,11 +158,3 @@ def _without_ending(name: bytes, value: bytes, coding: str, *, reads: bool) -> b
 
 def _ended(tag: str, coding: str) -> str:
     return f'{tag[:-1]}-{coding}"' if coding else tag
-
-
-def _gets_smaller(headers: MutableHeaders, body: bytes) -> bool:
-    return (
-        len(body) >= MIN_SIZE
-        and headers.get("Content-Type", "").startswith(TYPES)
-        and "Content-Encoding" not in headers
-    )
