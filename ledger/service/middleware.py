@@ -35,6 +35,7 @@ from ledger.service.http.compression import Compression
 from ledger.service.http.errors import (
     Busy,
     Forbidden,
+    HeadTooLarge,
     RequestError,
     TimedOut,
     Unauthorized,
@@ -74,6 +75,9 @@ ABSOLUTE = re.compile(rb"(?i:https?)://(?P<host>[^/?#]*)(?P<path>/[\x21-\x7e]*)?
 PROBES = {"/healthz", "/readyz"}
 STATIC = ("/static/", "/robots.txt", "/favicon.ico")
 CLIENT_GONE = 499
+MAX_HEAD = 16 << 10
+"""Bytes of a target and its headers, ended as on the wire."""
+TOO_LARGE = f"the target and the headers are larger than {MAX_HEAD:,} bytes"
 READING = {"GET", "HEAD", "OPTIONS"}
 REALM = 'realm="title ledger"'
 
@@ -340,7 +344,15 @@ class Guard:
 
 
 def _check_framing(scope: Scope) -> None:
-    """Refuse a body whose length a proxy may see otherwise (RFC 9112, section 6.1)."""
+    """Refuse a head that is too long, or a body whose length a proxy may see otherwise.
+
+    See RFC 9112, section 6.1.
+    """
+    size = len(scope.get("raw_path") or b"") + len(scope["query_string"])
+    for name, value in scope["headers"]:
+        size += len(name) + len(value) + 4
+    if size > MAX_HEAD:
+        raise HeadTooLarge(TOO_LARGE)
     names = {name for name, _ in scope["headers"]}
     if b"transfer-encoding" in names and scope.get("http_version") == "1.0":
         raise RequestError("HTTP/1.0 has no Transfer-Encoding", headers=(("Connection", "close"),))

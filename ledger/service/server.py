@@ -8,18 +8,25 @@ from __future__ import annotations
 
 import asyncio
 import signal
+import sys
 from contextlib import contextmanager
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import h11
 import uvicorn
 from uvicorn.protocols.http.h11_impl import H11Protocol
+
+from ledger.service.http.answers import to_json
+from ledger.service.http.errors import Busy, HeadTooLarge, RequestError
+from ledger.service.http.problems import PROBLEM_TYPE, problem_headers, problem_members, status_of
+from ledger.service.middleware import MAX_HEAD, TOO_LARGE
 
 if TYPE_CHECKING:
     import socket
     from collections.abc import Callable, Iterator, Sequence
 
     from fastapi import FastAPI
+    from starlette.types import Receive, Scope, Send
 
     from ledger.service.indexer import Indexer
     from ledger.service.sealer import Sealer
@@ -57,7 +64,7 @@ def run_server(app: FastAPI, listener: socket.socket, trusted_proxies: Sequence[
         proxy_headers=bool(trusted_proxies),
         forwarded_allow_ips=list(trusted_proxies),
         workers=1,
-        limit_concurrency=MAX_CONNECTIONS,
+        h11_max_incomplete_event_size=MAX_HEAD,
         timeout_keep_alive=KEEP_ALIVE_SECONDS,
         timeout_graceful_shutdown=None,  # it would cancel writes that happen all the same
     )
@@ -117,6 +124,8 @@ class _Protocol(H11Protocol):
             high=0
         )  # pause while the client has anything left to read
         self._watch()
+        if len(self.connections) > MAX_CONNECTIONS:  # uvicorn's own limit answers in plain text
+            self.app = _refuse_connection
 
     def data_received(self, data: bytes) -> None:
         super().data_received(data)
@@ -140,6 +149,19 @@ class _Protocol(H11Protocol):
         super().resume_writing()
         self._end_write_deadline()
 
+    def send_400_response(self, msg: str) -> None:
+        """Refuse what h11 can't read by a problem, if it is this side's turn to speak."""
+        if self.conn.our_state not in {h11.IDLE, h11.SEND_RESPONSE}:
+            self.transport.close()
+            return
+        why = sys.exc_info()[1]
+        too_large = isinstance(why, h11.RemoteProtocolError) and why.error_status_hint == 431
+        error = HeadTooLarge(TOO_LARGE) if too_large else RequestError(f"{msg.rstrip('.')}: {why}")
+        head, body = _spell(error)
+        for event in (h11.Response(**head), h11.Data(data=body), h11.EndOfMessage()):
+            self.transport.write(self.conn.send(event) or b"")
+        self.transport.close()
+
     def _end_write_deadline(self) -> None:
         if self._write_deadline is not None:
             self._write_deadline.cancel()
@@ -159,3 +181,26 @@ class _Protocol(H11Protocol):
 
     def _too_slow(self) -> None:
         self.transport.abort()
+
+
+async def _refuse_connection(scope: Scope, receive: Receive, send: Send) -> None:
+    """Answer on a connection beyond the limit."""
+    del scope, receive
+    error = Busy(f"there are more than {MAX_CONNECTIONS:,} connections", hint="try again later")
+    head, body = _spell(error)
+    start = {"status": head["status_code"], "headers": head["headers"]}
+    await send({"type": "http.response.start", **start})
+    await send({"type": "http.response.body", "body": body})
+
+
+def _spell(error: RequestError) -> tuple[dict[str, Any], bytes]:
+    """Spell a problem that no application answers with: status and headers, and body."""
+    body = to_json(problem_members(error))
+    headers = {
+        "Content-Type": PROBLEM_TYPE,
+        "Content-Length": str(len(body)),
+        "Connection": "close",
+        **dict(problem_headers(error)),
+    }
+    spelled = [(name.lower().encode(), value.encode()) for name, value in headers.items()]
+    return {"status_code": status_of(error), "headers": spelled}, body

@@ -7,6 +7,7 @@ import json
 import signal
 import socket
 import time
+from contextlib import ExitStack
 from typing import TYPE_CHECKING
 
 import httpx
@@ -60,6 +61,21 @@ def check_race(folder: str, home: Path, rounds: int) -> None:
 @pytest.mark.slow
 def test_one_of_eight_wins_each_round(folder: str, home: Path) -> None:
     check_race(folder, home, rounds=8)
+
+
+def test_a_connection_beyond_the_limit_is_refused_by_a_problem(folder: str, home: Path) -> None:
+    fewer = "import ledger.service.server as server; server.MAX_CONNECTIONS = 2"
+    with serving(folder, home, before=fewer) as server, ExitStack() as undo:
+        for _ in range(2):
+            undo.enter_context(socket.create_connection(("127.0.0.1", server.port), timeout=10))
+        time.sleep(0.2)
+        refused = httpx.get(f"{server.url}/titles", headers={"Connection": "keep-alive"})
+        problem(refused, 503, "busy")
+        assert refused.headers["retry-after"]
+        assert refused.headers["connection"] == "close"
+        undo.close()
+        time.sleep(0.2)
+        assert httpx.get(f"{server.url}/titles").status_code == 200
 
 
 @pytest.mark.slow
@@ -289,8 +305,20 @@ def test_the_wire(folder: str, home: Path) -> None:
         # A page that has pointed its own name here is not answered.
         rebound = httpx.get(f"{url}/titles", headers={"Host": "evil.example"})
         problem(rebound, 400, "unknown-host")
-        assert wire(server, b"nonsense\r\n\r\n").startswith(b"HTTP/1.1 400 ")
-        assert wire(server, b"GET /" + b"x" * 100_000).startswith(b"HTTP/1.1 400 ")
+        # What is not HTTP, or too long, is refused by a problem, whoever finds it.
+        head = b"GET /titles HTTP/1.1\r\n" + close[:-2]
+        for request, status, slug in (
+            (b"nonsense\r\n\r\n", 400, "bad-request"),
+            (b"GET /" + b"x" * 100_000, 431, "head-too-large"),
+            (b"GET /" + b"x" * 20_000 + b" HTTP/1.1\r\n" + close, 431, "head-too-large"),
+            (head + b"X: " + b"x" * 20_000 + b"\r\n\r\n", 431, "head-too-large"),
+        ):
+            said, _, body = wire(server, request).partition(b"\r\n\r\n")
+            assert said.startswith(b"HTTP/1.1 %d " % status)
+            assert b"application/problem+json" in said
+            assert json.loads(body)["slug"] == slug
+        long = wire(server, head + b"X: " + b"x" * 16_000 + b"\r\n\r\n")
+        assert long.startswith(b"HTTP/1.1 200 ")
         assert server.stop() == 0
         lines = server.log.read_text().splitlines()
         [line] = [entry for entry in map(json.loads, lines) if entry.get("status") == 413]

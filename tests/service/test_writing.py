@@ -331,6 +331,18 @@ def test_a_hint_names_the_header_that_helps(
     assert " --" not in said["hint"]
 
 
+def test_a_hint_names_paths_and_no_commands(client: Client) -> None:
+    first = address(post(client))
+    post(client)
+    for condition in ({"If-Match": tag(first)}, {"If-None-Match": "*"}):
+        said = problem(client.post(PATH, DOCUMENT, headers=condition), 412, "head-moved")
+        assert f"{PATH}/entries" in said["hint"]
+        assert "'ledger" not in said["hint"]
+        assert "--" not in said["hint"]
+    said = problem(client.get(f"{PATH}?version=9"), 404, "not-found")
+    assert "'ledger" not in said["hint"]
+
+
 def test_what_changes_nothing_still_heeds_its_condition(client: Client) -> None:
     head = address(post(client))
     problem(skip(client, If_None_Match="*"), 412, "head-moved")

@@ -15,6 +15,7 @@ if TYPE_CHECKING:
 __all__ = [
     "Busy",
     "Forbidden",
+    "HeadTooLarge",
     "MatchRequired",
     "MethodNotAllowed",
     "NotReady",
@@ -92,6 +93,14 @@ class TooLarge(RequestError):
     slug = "too-large"
     http_status = 413
     headers: Headers = (("Connection", "close"),)  # the rest of the body is not read
+
+
+class HeadTooLarge(RequestError):
+    """The request line and the headers are too long together (RFC 6585, section 5)."""
+
+    slug = "head-too-large"
+    http_status = 431
+    headers: Headers = (("Connection", "close"),)
 
 
 class UnsupportedMediaType(RequestError):

@@ -128,7 +128,7 @@ def check_json(request: Request) -> None:
     if media not in JSON_TYPES:
         raise UnsupportedMediaType(
             f"the body is {media or 'of no type'!a:.80}, not application/json",
-            hint="send Content-Type: application/json",
+            hint="send the whole document as application/json: no patch is applied",
         )
     for parameter in parameters:
         name, _, charset = parameter.partition("=")

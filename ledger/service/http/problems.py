@@ -32,11 +32,22 @@ HEADERS = {
     "--clamp-time": "Ledger-Clamp-Time: yes",
     "--reopen": "Ledger-Status: open",
     "--as-document": "Ledger-As-Document: yes",
+    "a --reference": "an Idempotency-Key",
+    "without --new": "without If-None-Match",
+    "'ledger titles'": "/titles",
+    "'ledger registration'": "/registrations/{reference}",
+    "'ledger register --give-up' with the reference": "post to /registrations/{reference}/give-up",
 }
 """How a client says what a hint to the shell's user says by an option."""
 ASIDE = re.compile(r" \((?:RFC|``)[^)]*\)")
 SENTENCE = re.compile(r"[.;:]\s")
 OPTION = re.compile("|".join(HEADERS))
+COMMANDS = (
+    (re.compile("'ledger log ([A-Z0-9._-]+)'"), r"/titles/\1/entries"),
+    (re.compile("'ledger show ([A-Z0-9._-]+) v([0-9]+)'"), r"/titles/\1?version=\2"),
+    (re.compile("'ledger verify ([A-Z0-9._-]+)'"), r"/titles/\1/verification"),
+)
+"""Where a client finds what a command shows. All others are for those who run the service."""
 EVIDENCE = (
     *("expected", "actual", "address", "reason", "object_key", "version", "reference"),
     *("standing", "missing"),
@@ -92,6 +103,13 @@ def damaged_title(error: LedgerError, title_number: object) -> str | None:
     return named if isinstance(named, str) and is_title_number(named) else None
 
 
+def hint_over_http(hint: str) -> str:
+    """Say in headers and paths what a hint says in options and commands."""
+    for command, path in COMMANDS:
+        hint = command.sub(path, hint)
+    return OPTION.sub(lambda option: HEADERS[option[0]], hint)
+
+
 def problem_members(error: LedgerError, *, docs: str = "/docs") -> dict[str, Any]:
     """Return the members of the problem details, with the evidence that the error carries."""
     members: dict[str, Any] = {
@@ -100,7 +118,7 @@ def problem_members(error: LedgerError, *, docs: str = "/docs") -> dict[str, Any
         "status": status_of(error),
         "detail": str(error),
         "slug": error.slug,
-        "hint": OPTION.sub(lambda option: HEADERS[option[0]], error.hint),
+        "hint": hint_over_http(error.hint),
     }
     members |= {name: getattr(error, name) for name in EVIDENCE if hasattr(error, name)}
     if isinstance(error, DoesNotFit):
