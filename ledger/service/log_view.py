@@ -19,7 +19,7 @@ from ledger.errors import (
 )
 from ledger.format.layout import head_key, sealed_key
 from ledger.format.report import Finding, finding_of
-from ledger.format.times import parse_time
+from ledger.format.times import format_time, parse_time
 from ledger.log import Log
 from ledger.service.http.errors import Busy, NotSealed
 from ledger.service.metrics import LogFigures
@@ -92,8 +92,8 @@ class LogOverview(NamedTuple):
     """The last leaves, the newest first."""
     pending: Pending | None = None
     """What waits for the next seal; None: not known."""
-    witnesses: Mapping[str, datetime] = MappingProxyType({})
-    """Those of the policy whose cosignatures count, and when they signed."""
+    witnesses: Mapping[str, str] = MappingProxyType({})
+    """Those of the policy whose cosignatures count, and when they signed (RFC 3339)."""
     lacking: Finding | None = None
     """What the checkpoint lacks by the policy."""
     unknown: Sequence[str] = ()
@@ -325,9 +325,10 @@ class LogView:
         except LedgerError as error:
             return LogOverview(problem=str(error) if self._reader.log_keys else NO_KEY)
         known = {signed.checkpoint.origin, *(each.witness.name for each in signed.cosignatures)}
+        counted = policy.counted(signed, now).items() if policy else ()
         found = LogOverview(
             signed,
-            witnesses=policy.counted(signed, now) if policy else {},
+            witnesses={name: format_time(moment) for name, moment in counted},
             lacking=policy.judge(signed, now) if policy else None,
             unknown=[
                 line.name for line in parse_unverified(signed.note)[1] if line.name not in known

@@ -353,6 +353,11 @@ def test_every_page_fits_a_phone_and_can_be_read(person: Person) -> None:
         f"/titles/{TAMPERED}",
         f"/titles/{TITLE}?version=1",
         f"/titles/{TITLE}/entries",
+        f"/titles/{TITLE}/entries?path=/proprietors",
+        f"/titles/{TITLE}/blame",
+        f"/titles/{TITLE}/copy",
+        "/log",
+        "/changes",
         f"/titles/{TITLE}/diff?from=v1&to=v3",
         f"/titles/{TAMPERED}/verification",
         f"/titles/{TITLE}/entries/{entry}",
@@ -403,8 +408,22 @@ def test_a_title_on_paper(person: Person) -> None:
         "return getComputedStyle(document.querySelector('#v1 .line .hash'), '::after').content"
     )
     assert len(full.strip('"')) == 64
-    paper = person.chrome.execute_cdp_cmd("Page.printToPDF", {"printBackground": False})
-    assert base64.b64decode(paper["data"]).startswith(b"%PDF")
+    assert not [
+        each for each in person.chrome.find_elements("tag name", "form") if each.is_displayed()
+    ]
+    assert pages_of(person).startswith(b"%PDF")
+
+
+def test_an_official_copy_of_a_short_title_is_one_page(person: Person) -> None:
+    person.open(f"/titles/{TITLE}/copy?version=2")
+    assert pages_of(person).count(b"/Type /Page\n") == 1
+
+
+def pages_of(person: Person) -> bytes:
+    """What the browser prints, on A4."""
+    options = {"printBackground": False, "paperWidth": 8.27, "paperHeight": 11.69}
+    paper = person.chrome.execute_cdp_cmd("Page.printToPDF", options)
+    return base64.b64decode(paper["data"])
 
 
 # -- The land, and documents that are deep or long ---------------------------------------------

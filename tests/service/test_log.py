@@ -785,6 +785,9 @@ def serve_and_seal(folder: str, sealed_home: Path, policy: Path) -> None:
         wait_for(lambda: httpx.get(f"{url}/receipt").status_code == 200)
         wait_for(lambda: "city.example/w" in httpx.get(f"{server.url}/log/checkpoint").text)
         assert httpx.get(f"{server.url}/healthz").json()["sealing"] == "ok"
+        page = httpx.get(f"{server.url}/log", headers=HTML).text
+        assert re.search(r"<dt>Witnesses</dt><dd>\s*<bdi class=.text.>city</bdi>, <time", page)
+        assert re.search(r"<dt>Last sealed</dt><dd><time", page)
         assert server.stop() == 0
         assert "Traceback" not in server.log.read_text()
 

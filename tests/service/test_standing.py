@@ -252,6 +252,14 @@ def test_the_page_of_an_entry_in_no_chain_says_so(register: Register) -> None:
     assert answer.headers["ledger-standing"] == "no"
 
 
+def test_there_is_no_official_copy_of_what_does_not_stand(register: Register) -> None:
+    problem(register.get("/titles/TN2/copy"), 409, "not-standing")
+    register.settle()
+    problem(register.get("/titles/TN1/copy", version="4"), 409, "conflict")  # it is void
+    text, _ = register.page("/titles/TN1/copy")
+    assert "official copy of version 5" in text
+
+
 def test_a_page_about_a_day_names_what_it_passed_over(register: Register) -> None:
     text, _ = register.page("/titles/TN1", effective=TODAY)
     assert f"Passed over: version 4 ({WHY}), version 3 ({WHY})." in text

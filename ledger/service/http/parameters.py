@@ -137,7 +137,6 @@ Pointer: TypeAlias = Annotated[
     str,
     BeforeValidator(_pointer),
     Query(
-        max_length=1000,
         description="Only what is at this place, a JSON pointer (RFC 6901).",
         examples=["/charges/0/lender"],
     ),

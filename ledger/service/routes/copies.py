@@ -8,7 +8,8 @@ from typing import TYPE_CHECKING
 from fastapi.responses import Response
 from starlette.requests import Request  # noqa: TC002 -- FastAPI reads the annotations
 
-from ledger.errors import IntegrityError, LedgerError, NotStanding
+from ledger.errors import ConflictError, IntegrityError, LedgerError, NotStanding
+from ledger.format.layout import head_key
 from ledger.format.times import format_time
 from ledger.service.http.parameters import TitleNumber, Version  # noqa: TC001 -- FastAPI reads the annotations
 from ledger.service.openapi.routes import COPY
@@ -18,6 +19,7 @@ if TYPE_CHECKING:
 
     from ledger.format.entry import Entry
     from ledger.service.context import Context
+    from ledger.service.pages.proof import Proof
 
 
 class CopyRoutes:
@@ -41,22 +43,14 @@ class CopyRoutes:
             revision = "HEAD" if version is None else f"v{version}"
             entry, stand = next(history.judged_log(title_number, revision))
             if not stand.stands:
-                raise NotStanding(
-                    f"there is no official copy of version {entry.version} of {title_number}:"
-                    f" {stand.words}",
-                    hint="a copy of a version that stands can be printed",
-                    reason=stand.reason or "void",
+                said = f"there is no official copy of version {entry.version}: {stand.words}"
+                raise (
+                    NotStanding(said, reason=stand.reason) if stand.reason else ConflictError(said)
                 )
             history.read_text(entry)
             proof = self._context.prove(entry)
-            if proof.words.outcome in {"tampered", "mismatch"}:
-                worst = next(each for each in proof.report.findings if each.severity != "warning")
-                raise IntegrityError(
-                    f"there is no official copy of {title_number}: {worst.message}",
-                    hint="the title's verification says what holds and what does not",
-                    reason=worst.slug,
-                    object_key=worst.object_key,
-                )
+            if proof.words.outcome in {"tampered", "mismatch"} or not proof.in_chain:
+                raise _refused(title_number, proof)
             now, head = self._ledger.clock(), self._ledger.head(title_number)
             in_force: Entry | None = None
             is_known = False
@@ -70,7 +64,17 @@ class CopyRoutes:
                 issued_at=format_time(now),
                 proof=proof,
             )
-            named = {"Vary": "Accept", "Cache-Control": "no-store"}
+            named = {"Cache-Control": "no-store"}  # it has the time of issue
             return Response(page, headers=named, media_type="text/html")
 
         return await self._context.run("copy", read, title_number)
+
+
+def _refused(title_number: str, proof: Proof) -> IntegrityError:
+    found = [each for each in proof.report.findings if each.severity == "tampering"]
+    return IntegrityError(
+        f"there is no official copy of {title_number}:"
+        f" {found[0].message if found else proof.words.meaning}",
+        reason=found[0].slug if found else "not-as-logged",
+        object_key=found[0].object_key if found else head_key(title_number),
+    )
