@@ -282,7 +282,7 @@ class Case:
                 older_url=None,
                 proof=self.proof,
                 field=f"/{text}",
-                fields=[text],
+                fields=[f"{text} 1"],
             ),
             "registration": pages.registration(
                 Registration(text, (structs.replace(self.root, part=(1, 3)),))

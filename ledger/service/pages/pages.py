@@ -309,7 +309,10 @@ class Pages:
             log=log,
             proof=proof,
             field=field,
-            fields=[(canonical.pointer((name,)), name) for name in fields],
+            fields=[
+                (canonical.pointer((name,)), said.words[0])
+                for name, said in zip(fields, naming.columns(fields), strict=True)
+            ],
         )
 
     def entry(
