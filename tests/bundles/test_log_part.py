@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import io
+import time
 from contextlib import suppress
 from typing import TYPE_CHECKING
 
@@ -10,7 +11,7 @@ import pytest
 
 from ledger import IntegrityError, Ledger, LedgerError, verify_bundle
 from ledger.errors import OriginNotPinned, OutcomeUnknown, StoreUnavailable
-from ledger.format.layout import LOG, LOG_CHECKPOINT, LOG_STATE
+from ledger.format.layout import HEAD_NAME, LOG, LOG_CHECKPOINT, LOG_STATE
 from ledger.stores import MemoryStore
 from ledger.testing import ORIGIN, keyring_for
 from tests.sealing.sealers import KEYRING, REGISTRAR, Sealer, assert_sealed, ledger_in, logged
@@ -89,6 +90,36 @@ def test_a_log_with_a_part_of_the_entries_leaves_the_rest_to_the_next_seal(seale
     assert done == (300, False)
     assert sealer.seal(copy.store).leaves == 20
     assert_sealed(copy)
+
+
+class SlowHeads(Wrapper):
+    """Moves heads slowly, and notes what has been written."""
+
+    def __init__(self, inner: Store) -> None:
+        super().__init__(inner)
+        self.written: list[str] = []
+
+    def called(self, operation: str, key: str) -> None:
+        if operation in {"create", "replace"} and key.endswith(HEAD_NAME):
+            time.sleep(0.02)
+
+    def returned(self, operation: str, key: str) -> None:
+        if operation in {"create", "replace"}:
+            self.written.append(key)
+
+
+def test_the_log_claims_nothing_before_every_head_has_moved(sealer):
+    titles = ledger_in(MemoryStore())
+    for number in range(40):
+        titles.append(f"TN{number}", {"n": number})
+    sealer.seal(titles.store, genesis=True)
+    store = SlowHeads(MemoryStore())
+    bring(bundle(titles), store)
+    heads = [key for key in store.written if key.endswith(HEAD_NAME)]
+    assert len(heads) == 40
+    before = store.written[: store.written.index(LOG_STATE)]
+    assert set(heads) <= set(before)
+    assert not any(key.startswith(LOG) for key in before[: before.index(heads[-1])])
 
 
 def test_importing_again_changes_nothing(sealer):
