@@ -734,9 +734,10 @@ class Ledger:
         """
         from ledger.format.blame import blame
 
+        check_given(path, str, "a JSON pointer")
         head = self.head(title_number)
         self.history.check_stands(head)
-        return blame(self.history.standing_entries(head), path, limit=limit)
+        return blame(self.history.standing_entries(head), path, limit=_check_limit(limit))
 
     def find(self, prefix: str) -> Entry:
         """The entry whose address begins so, whatever its title: 4 or more hex digits.
