@@ -359,7 +359,7 @@ class TitleRoutes:
                 there = [change for change in differing if _is_at(change, field)]
                 if not there:
                     continue
-                differing = there if page else differing
+                differing = there if page and entry.parent else differing
             left -= sum(change.size for change in differing or ())
             history.append((entry, differing))
             stands[entry.address] = stand
