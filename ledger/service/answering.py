@@ -8,7 +8,7 @@ from threading import local
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterable, Iterator
+    from collections.abc import Callable, Iterable, Iterator, Mapping
 
     from ledger.stores.base import Blob, Store
 
@@ -48,6 +48,11 @@ class AnsweringStore:
         finally:
             self._local.begin_writing = self._local.known = None
 
+    @property
+    def known(self) -> Mapping[str, Blob | None]:
+        """What was read for this answer."""
+        return self._known or {}
+
     def forget(self) -> None:
         """Read anew whatever this thread asks for from now on."""
         if self._known is not None:
@@ -78,6 +83,15 @@ class AnsweringStore:
         known = self._known
         return self.store.get_many(keys) if known is None else self._get_many(keys, known)
 
+    def list_newest(self, prefix: str) -> Iterable[str]:
+        """The keys that the store listed first."""
+        known = self._known
+        if known is None:
+            return self.store.list_newest(prefix)
+        if prefix not in known.listed:
+            known.listed[prefix] = tuple(self.store.list_newest(prefix))
+        return known.listed[prefix]
+
     def _get_many(self, keys: Iterable[str], known: _Known) -> Iterator[tuple[str, Blob | None]]:
         waiting: deque[str] = deque()
 
@@ -98,6 +112,10 @@ class AnsweringStore:
 
 class _Known(dict[str, "Blob | None"]):
     room = MOST_BYTES
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.listed: dict[str, tuple[str, ...]] = {}
 
     def keep(self, key: str, blob: Blob | None) -> None:
         size = len(blob.data) if blob else 0

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, TypeVar
 from urllib.parse import urlencode
 
 from ledger.errors import IntegrityError, LedgerError, NotFoundError, TrustError
+from ledger.format.entry import version_hint
 from ledger.format.layout import LOG_CHECKPOINT, head_key, sealed_key
 from ledger.format.report import Finding, Report
 from ledger.service.http.errors import NotReady, NotSealed, RequestError
@@ -20,6 +21,7 @@ from ledger.service.pages.proof import Proof
 from ledger.service.reload import Access, Reload
 from ledger.titles.identity import read_origin
 from ledger.titles.trust_files import accepted_by, accepted_keyring
+from ledger.verification.prefetch import Wanted, fetch
 from ledger.verification.trust import trust_findings
 
 if TYPE_CHECKING:
@@ -40,6 +42,8 @@ if TYPE_CHECKING:
 T = TypeVar("T")
 REMEMBERED = 1000
 """How many objects with unknown keys are remembered, for the readiness."""
+READ_AHEAD = 1000
+"""Versions of a title that are read for a page before it is known which it needs."""
 TRUST_PROBLEMS = {
     "trust-missing": "missing",
     "trust-not-accepted": "not-accepted",
@@ -133,7 +137,7 @@ class Context:
         each: Callable[[Entry, Stand], None] | None = None,
     ) -> Report:
         """Verify a title, and compare it with the log: the report has the worst of both."""
-        self.read_ahead(title_number, LOG_CHECKPOINT)
+        self._read_side_by_side(head_key(title_number), sealed_key(title_number), LOG_CHECKPOINT)
         try:
             report = self.ledger.verify(title_number, expect=expect, each=each)
         except NotFoundError:
@@ -180,10 +184,19 @@ class Context:
             for each in report.findings
         )
 
-    def read_ahead(self, title_number: str, *more: str) -> None:
-        """Read what comparing a title with the log takes side by side, if the store is remote."""
+    def read_ahead(self, title_number: str, *, whole: bool = False) -> None:
+        """Read a head and its record side by side, if the store is remote.
+
+        ``whole``: all that a verification takes, as it comes later, or most of it is needed anyway.
+        """
+        keys = [head_key(title_number), sealed_key(title_number)]
+        self._read_side_by_side(*keys, *[LOG_CHECKPOINT] * whole)
+        head = self.store.known.get(keys[0])
+        if whole and head is not None and version_hint(head.data) <= READ_AHEAD:
+            fetch(self.ledger.history.store, [Wanted(title_number)])
+
+    def _read_side_by_side(self, *keys: str) -> None:
         if self.store.concurrency > 1 and self.log.has_keys:
-            keys = (head_key(title_number), sealed_key(title_number), *more)
             with suppress(LedgerError):  # whoever needs it meets it again
                 deque(self.store.get_many(keys), maxlen=0)
 

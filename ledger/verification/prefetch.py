@@ -152,7 +152,7 @@ def fetch(store: Store, wanted: list[Wanted]) -> list[Fetched]:
 
 def _fetch_listed(store: Store, title_number: str, near: Near) -> None:
     with suppress(LedgerError):
-        keys = filter(layout.parse_entry_key, store.list(f"{title_number}/"))
+        keys = filter(layout.parse_entry_key, store.list_newest(f"{title_number}/"))
         for key, blob in store.get_many(keys):
             parsed = layout.parse_entry_key(key)
             if blob is not None and parsed is not None and parsed[1] not in near:

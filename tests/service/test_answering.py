@@ -85,8 +85,10 @@ def test_a_page_waits_no_more_often_than_the_verification_that_is_on_it(
     bare = waits(client, store, f"{PATH}/verification", {})
     # The head with the record and the checkpoint, a listing, the entries, and two tiles.
     assert bare <= 1 + 1 + VERSIONS // store.concurrency + 2
-    assert waits(client, store, f"{PATH}/verification", HTML) <= bare
-    assert waits(client, store, PATH, HTML) <= bare + 1
+    for path in ("", "?version=1", "/entries", "/diff?from=v1&to=v3", "/blame", "/verification"):
+        assert waits(client, store, PATH + path, HTML) <= bare, path
+    for path in ("?version=1", "/entries", "/diff?from=v1&to=v3", "/bundle", "/receipt?version=1"):
+        assert waits(client, store, PATH + path, {}) <= 1.5 * bare, path
     assert waits(client, store, PATH, {}) == 1  # the record comes with the head
 
 

@@ -115,6 +115,7 @@ class LogRoutes:
         """The proof that a version is in the transparency log, to check offline."""
 
         def read() -> Response:
+            self._context.read_ahead(title_number, whole=version is not None)
             entry = self._ledger.entry(title_number, f"v{version}" if version else "HEAD")
             receipt = self._context.log.receipt(entry)
             name = f"{title_number}.v{entry.version}.receipt"

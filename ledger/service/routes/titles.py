@@ -146,10 +146,11 @@ class TitleRoutes:
         def read() -> Response:
             days = {"effective": effective, "recorded": recorded}
             asked = {name: day for name, day in days.items() if day is not None}
+            page = self._wants_page(request, title_number)
             self._context.read_ahead(title_number)
             found, stand = self._find(title_number, version, asked)
             entry = found.entry
-            if self._context.wants_html(request.scope):
+            if page:
                 law = Law(self._ledger.clock(), asked, found)
                 return html(request, self._title_page(request, stand, law))
             if version is None:  # a page says so in words
@@ -166,6 +167,13 @@ class TitleRoutes:
             return answer(request, representation(entry), tag=entry.address, headers=named)
 
         return await self._context.run("title", read, title_number)
+
+    def _wants_page(self, request: Request, title_number: str) -> bool:
+        """Tell whether the client prefers a page: it takes all that its verification does."""
+        page = self._context.wants_html(request.scope)
+        if page:
+            self._context.read_ahead(title_number, whole=True)
+        return page
 
     def _find(
         self, title_number: str, version: int | None, asked: dict[str, str]
@@ -280,7 +288,7 @@ class TitleRoutes:
         """
 
         def read() -> Response:
-            page = self._context.wants_html(request.scope)
+            page = self._wants_page(request, title_number)
             history, older, orders, stands = self._history(
                 title_number, start or "HEAD", limit, page=page, field=path
             )
@@ -413,11 +421,12 @@ class TitleRoutes:
                 raise InvalidError(
                     f"not an address: {address!a:.80}", hint="4 to 64 lower-case hex digits"
                 )
+            page = raw is None and self._wants_page(request, title_number)
             entry, stand = self._judged(title_number, address)
             if not is_address(address):
                 path = f"/titles/{title_number}/entries/{entry.address}"
                 return RedirectResponse(self._context.url(request.scope, path), 307)
-            if raw is None and self._context.wants_html(request.scope):
+            if page:
                 return html(request, self._entry_page(request, entry))
             # A tag of its own: whoever has the text must not hear that nothing has changed.
             tag = f"{entry.address}-short" if entry.is_withheld else entry.address
@@ -455,6 +464,7 @@ class TitleRoutes:
         """What changed between two revisions of a title."""
 
         def read() -> Response:
+            is_page = self._wants_page(request, title_number)
             head = self._ledger.head(title_number).address
             before, old_stand = self._judged(title_number, _revision(old, head))
             after, new_stand = self._judged(title_number, _revision(new, head))
@@ -463,7 +473,7 @@ class TitleRoutes:
                 orders = self._orders(title_number, min(before.version, after.version))
             else:
                 differing = changes(before.document, after.document, limit=MAX_CHANGES)
-            if self._context.wants_html(request.scope):
+            if is_page:
                 page = self._context.pages(request.scope).diff(
                     old=before,
                     new=after,
@@ -489,8 +499,9 @@ class TitleRoutes:
         """Which version gave each field of the newest document its value."""
 
         def read() -> Response:
+            is_page = self._wants_page(request, title_number)
             found = self._ledger.blame(title_number, path, limit=MAX_CHANGES)
-            if self._context.wants_html(request.scope):
+            if is_page:
                 head = self._ledger.head(title_number)
                 page = self._context.pages(request.scope).blame(
                     found=found,
