@@ -484,6 +484,7 @@ def test_a_page_whose_proof_fails_has_no_summary() -> None:
     good = client.get(f"/titles/{TITLE}", headers=HTML).text
     assert "<h2>Summary</h2>" in good
     assert good.index("<h2>Summary</h2>") < good.index("<h2>Verification</h2>")
+    assert "Verified</a>. This is what the registrar signed." in good
     old = client.get(f"/titles/{TITLE}?version=1", headers=HTML).text
     assert "<h2>Summary as of version 1</h2>" in old
     store = client.ledger.store

@@ -258,9 +258,11 @@ class Pages:
         is_in_force = law.in_force is not None and law.in_force.address == head.address
         set_back = any(finding.slug == "not-as-logged" for finding in report.findings)
         is_current = head_stand.stands and (is_in_force or not law.is_known) and not set_back
+        proved = Proof(shown, report, log).words
         plans = Plans.of(shown.document)
         # A page whose proof fails has to say that first.
-        summed_up = summary(plans.document) if report and report.entries and stand.stands else None
+        is_sound = proved.outcome == "verified" and stand.stands
+        summed_up = summary(plans.document) if is_sound else None
         return self._render(
             "title.html",
             title_number=head.title_number,
@@ -275,7 +277,7 @@ class Pages:
             orders=orders,
             older_url=older_url,
             report=report,
-            words=Proof(shown, report, log).words,
+            words=proved,
             log=log,
             origins=origins,
             flagged=_flagged(report.findings),
