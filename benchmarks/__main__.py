@@ -13,7 +13,7 @@ from benchmarks import page
 from benchmarks.harness import NeedsTool, Size
 
 if TYPE_CHECKING:
-    from benchmarks.harness import Table
+    from benchmarks.harness import Picture, Table
 
 
 class Benchmark(NamedTuple):
@@ -33,12 +33,12 @@ BENCHMARKS = {
     "raw": Benchmark("raw", Size(200, 7), "bare files and requests against the stores"),
     "peers": Benchmark("peers", Size(1000, 7), "Python libraries that sign documents"),
     "git": Benchmark("git", Size(600, 3), "git with SSH-signed commits"),
-    "scale": Benchmark("scale", Size(100_000, 3), "a hundredth, a tenth and all of the entries"),
+    "scale": Benchmark("scale", Size(100_000, 1), "a life in the shell: flat, whatever the size?"),
     "audit": Benchmark("audit", Size(500_000, 3), "many titles in a folder, against both cores"),
     "log": Benchmark("log", Size(10_000, 3), "sealing, receipts, and what they ask of S3"),
     "latency": Benchmark("latency", Size(1000, 3), "S3 that is 50 ms away"),
     "copies": Benchmark("copies", Size(10_000, 3), "a copy over HTTP that is 20 ms away"),
-    "cost": Benchmark("cost", Size(20, 1), "requests and dollars for a whole country on S3"),
+    "cost": Benchmark("cost", Size(100, 1), "requests, dollars and hours for a country on S3"),
     "start": Benchmark("start", Size(1, 15), "processes of the command line"),
     "index": Benchmark("index", Size(100_000, 1), "a search index of sales, and what it answers"),
     "service": Benchmark("service", Size(8, 5), "the HTTP service against a bare handler"),
@@ -56,12 +56,12 @@ def main() -> None:
     # Servers are stopped and gigabytes removed however this ends.
     signal.signal(signal.SIGTERM, lambda *_: sys.exit("stopped"))
     for name in asked.names or BENCHMARKS:
-        start = time.perf_counter()
+        start, when = time.perf_counter(), page.stamp()
         tables = measure(name, asked.entries, asked.rounds)
         took = time.perf_counter() - start
         print(f"\n## {name}\n\n{page.text(tables)}\n\n({took:.0f} s)", flush=True)
         if asked.write and tables:
-            page.write(name, tables)
+            page.write(name, tables, f"{when}, {took:.0f} s")
 
 
 def parse() -> argparse.Namespace:
@@ -74,7 +74,7 @@ def parse() -> argparse.Namespace:
     return parser.parse_args()
 
 
-def measure(name: str, entries: int | None, rounds: int | None) -> list[Table]:
+def measure(name: str, entries: int | None, rounds: int | None) -> list[Table | Picture]:
     """The tables of a benchmark; none where something that it compares with is not installed."""
     benchmark = BENCHMARKS[name]
     size = Size(entries or benchmark.size.entries, rounds or benchmark.size.rounds)

@@ -4,15 +4,13 @@ from __future__ import annotations
 
 import csv
 import json
-import os
-import subprocess
-import sys
 import tempfile
 from itertools import count, islice
 from pathlib import Path
-from typing import TYPE_CHECKING, NamedTuple
+from typing import TYPE_CHECKING
 
 from benchmarks.harness import NeedsTool, Table, duration, number
+from benchmarks.measured import command
 from tests.corpora import files
 
 if TYPE_CHECKING:
@@ -37,24 +35,6 @@ SCHEMA = {
         "tenure": {"enum": ["F", "L", "U"]},
     },
 }
-
-
-# A process begins with the peak of the one that started it, so that has to be small.
-MEASURE = """
-import os, sys, time
-start = time.perf_counter()
-child = os.spawnv(os.P_NOWAIT, sys.argv[1], sys.argv[1:])
-_, status, usage = os.wait4(child, 0)
-print("\\n", time.perf_counter() - start, usage.ru_maxrss)
-sys.exit(os.waitstatus_to_exitcode(status))
-"""
-
-
-class Done(NamedTuple):
-    seconds: float
-    peak: int
-    """Bytes of memory, at most."""
-    said: str
 
 
 def run(size: Size) -> Iterator[Table]:
@@ -111,21 +91,3 @@ def write_rows(file: Path, titles: int) -> None:
     )
     with file.open("w", encoding="utf-8", newline="") as out:
         csv.writer(out).writerows(islice(copies, titles))
-
-
-def command(folder: Path, *words: str) -> Done:
-    """Run ``ledger`` in a folder, and say what it took."""
-    environment = os.environ | {"XDG_CONFIG_HOME": str(folder / "config")}
-    environment["PYTHONPATH"] = str(Path(__file__).parents[1])
-    done = subprocess.run(
-        [sys.executable, "-S", "-c", MEASURE, sys.executable, "-m", "cli", *words],
-        cwd=folder,
-        env=environment,
-        text=True,
-        capture_output=True,
-        check=False,
-    )
-    if done.returncode:
-        raise RuntimeError(f"{words}: {done.stderr[-2000:]}")
-    took, peak = done.stdout.splitlines()[-1].split()
-    return Done(float(took), int(peak) * 1024, done.stderr)

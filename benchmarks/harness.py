@@ -72,6 +72,17 @@ class Table(NamedTuple):
         return "\n".join([f"**{self.title}**", "", *(f"| {line} |" for line in lines)])
 
 
+class Picture(NamedTuple):
+    """A drawing beside the page."""
+
+    file: str
+    alt: str
+    svg: str
+
+    def markdown(self) -> str:
+        return f"![{self.alt}]({self.file})"
+
+
 Times = dict[str, list[float]]
 """Seconds per item of each case, a value for each round."""
 

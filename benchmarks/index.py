@@ -21,7 +21,7 @@ from typing import TYPE_CHECKING, Any
 
 from benchmarks import worlds
 from benchmarks.harness import Table, duration, number
-from benchmarks.scale import megabytes
+from benchmarks.measured import megabytes
 from ledger.format.entry import Entry
 from ledger.format.layout import entry_key, head_key
 from ledger.index import Index

@@ -18,6 +18,7 @@ import secrets
 import shutil
 import signal
 import socket
+import sys
 import tempfile
 from contextlib import contextmanager, suppress
 from datetime import UTC, datetime, timedelta
@@ -40,6 +41,8 @@ PAGE = 1000
 @contextmanager
 def server() -> Iterator[str]:
     """The URL of a server of its own."""
+    if not Path(sys.executable).with_name("ministack").exists():
+        raise NeedsTool("MiniStack (pip install ministack)")
     with tempfile.TemporaryDirectory() as scratch, servers.ministack(Path(scratch) / "log") as url:
         yield url
 

@@ -18,7 +18,7 @@ from typing import TYPE_CHECKING, NamedTuple
 from benchmarks import worlds
 from benchmarks.cost import PRICED_ON, PricedStore, Requests, money
 from benchmarks.harness import Case, Table, duration, take_turns, times_table
-from benchmarks.scale import MEMORY, Peak, megabytes
+from benchmarks.measured import MEMORY, Peak, megabytes
 from ledger import Ledger, Log, check_entry
 from ledger.format.layout import pending_key
 from ledger.sealing.commit import Committed, Declared

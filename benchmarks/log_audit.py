@@ -17,7 +17,7 @@ from typing import TYPE_CHECKING, NamedTuple
 from benchmarks import worlds
 from benchmarks.harness import Table, duration
 from benchmarks.log import KEY, begin, memory, open_ledger
-from benchmarks.scale import megabytes
+from benchmarks.measured import megabytes
 from ledger import Log
 from ledger.stores import MemoryStore
 

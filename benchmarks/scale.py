@@ -1,159 +1,181 @@
-"""Whether a large ledger costs more for each entry than a small one, in time and in memory.
+"""A ledger's whole life in the shell, at a hundredth, a tenth and all of the entries: is it flat?
 
-Every measurement is a process of its own, so that its peak of memory is its own, too.
+Each step is the command that a user would type, a process of its own. Counted is processor time, of
+the process and all that it started: what else the machine does changes that little.
 """
 
 from __future__ import annotations
 
-import json
-import resource
-import statistics
-import subprocess
-import sys
 import tempfile
-import time
+from math import log10
 from pathlib import Path
-from typing import TYPE_CHECKING, NamedTuple
+from typing import TYPE_CHECKING, NamedTuple, TypeAlias
 
-from benchmarks import worlds
-from benchmarks.harness import Table, duration, number, verdict
+from benchmarks import local_s3, worlds
+from benchmarks.harness import Picture, Table, duration, number, verdict
+from benchmarks.measured import Done, command
+from ledger.format import canonical
+from ledger.testing import ORIGIN
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
     from benchmarks.harness import Size
-    from ledger import Ledger
 
 FLAT = 1.3
-MEMORY = "memory:"
-PLACES = {"folder": "a folder, warm", MEMORY: "memory"}
-HEADER = (
-    "entries",
-    "each",
-    "peak memory",
-    "time, of a tenth",
-    "memory, of a tenth",
-    "target",
-    "met",
+"""How many times the time of an entry, and the peak, may be what they are at a tenth of it all."""
+BATCH = "first.jsonl"
+STEPS = {
+    "load": f"append --batch {BATCH} --quiet",
+    "seal": "seal --genesis",
+    "pack": "pack",
+    "index": "index index.sqlite",
+    "verify": "verify",
+    "audit": "audit --state audit.state",
+    "audit again": "audit --state audit.state",
+    "clone": "clone {store} {copy}",
+}
+BEFORE = "load"
+"""The step that reads the batch: the file is removed after it."""
+
+Life: TypeAlias = "dict[str, Done]"
+"""What each step took."""
+
+
+class Place(NamedTuple):
+    """Where a ledger is, and where its copy goes."""
+
+    store: str
+    copy: str
+
+
+FOLDER = Place("store", "copy")
+
+
+def run(size: Size) -> Iterator[Table | Picture]:
+    """In a folder, and a tenth of it in a bucket, with its copy in a folder."""
+    found = {entries: live(entries, FOLDER) for entries in sizes(size.entries)}
+    yield picture(found)
+    yield table("A life in a folder", found)
+    with local_s3.server() as url, local_s3.environment(url):
+        few = sizes(max(size.entries // 10, 1))
+        buckets = local_s3.new_buckets(url, len(few))
+        in_a_bucket = {
+            entries: live(entries, Place(f"s3://{bucket}", "copy"))
+            for entries, bucket in zip(few, buckets, strict=True)
+        }
+    yield table("A life in a bucket, on MiniStack", in_a_bucket)
+
+
+def sizes(entries: int) -> list[int]:
+    """A hundredth, a tenth and all, in whole titles."""
+    titles = {max(entries // part // worlds.VERSIONS, 1) for part in (100, 10, 1)}
+    return [worlds.VERSIONS * each for each in sorted(titles)]
+
+
+def live(entries: int, place: Place) -> Life:
+    """Take a new ledger through all steps."""
+    with tempfile.TemporaryDirectory() as scratch:
+        folder, found = Path(scratch), {}
+        write_batch(folder / BATCH, entries)
+        command(folder, "init", place.store, "--origin", ORIGIN)
+        command(folder, *["key", "generate", "--for", "log"], LEDGER_STORE=place.store)
+        for name, words in STEPS.items():
+            line = words.format(**place._asdict()).split()
+            found[name] = command(folder, *line, LEDGER_STORE=place.store)
+            if name == BEFORE:
+                (folder / BATCH).unlink()
+    return found
+
+
+def write_batch(file: Path, entries: int) -> None:
+    """The versions of each title, one after another, as a register that moves gives them."""
+    with file.open("wb") as out:
+        for place in range(entries):
+            line = {
+                "title_number": worlds.title(place // worlds.VERSIONS),
+                "document": worlds.document(place),
+            }
+            out.write(canonical.encode(line) + b"\n")
+
+
+def table(name: str, found: dict[int, Life]) -> Table:
+    """Each step at each size, and the largest beside the next smaller one."""
+    *smaller, most = found
+    tenth = smaller[-1] if smaller else most
+    rows = []
+    for step in STEPS:
+        times = {entries: life[step].processor / entries for entries, life in found.items()}
+        peaks = {entries: life[step].peak for entries, life in found.items()}
+        slower, larger = times[most] / times[tenth], peaks[most] / peaks[tenth]
+        rows.append(
+            (
+                step,
+                *map(duration, times.values()),
+                f"{peaks[tenth] / 1e6:.0f} MB",
+                f"{peaks[most] / 1e6:.0f} MB",
+                f"{number(found[most][step].seconds)} s",
+                f"{number(slower)}, {number(larger)}",
+                verdict(max(slower, larger), None, FLAT),
+            )
+        )
+    header = (
+        *("processor time of an entry, of", *(f"{entries:,}" for entries in found)),
+        *(f"memory, {tenth:,}", f"memory, {most:,}", f"in all, {most:,}"),
+        *("of a tenth", f"≤ {FLAT}"),
+    )
+    return Table(f"{name}: {most:,} entries in titles of {worlds.VERSIONS}", header, rows)
+
+
+# -- The picture -----------------------------------------------------------------------------------
+
+WIDTH, HEIGHT, LEFT, RIGHT, TOP, BOTTOM = 640, 300, 60, 110, 30, 40
+STYLE = (
+    "text{font:12px sans-serif;fill:#24292f}"
+    "path{fill:none;stroke:#0969da;stroke-width:2}.grid{stroke:#d0d7de;stroke-width:1}"
+    "circle{fill:#0969da}"
+    "@media(prefers-color-scheme:dark){text{fill:#e6edf3}path{stroke:#58a6ff}"
+    ".grid{stroke:#30363d}circle{fill:#58a6ff}}"
 )
 
 
-class Peak(NamedTuple):
-    """What a process measured of itself."""
+def picture(found: dict[int, Life]) -> Picture:
+    """Processor time of an entry against the size of the ledger, both by powers of ten."""
+    least, most = log10(min(found)), max(log10(max(found)), log10(min(found)) + 1)
+    each = {
+        step: [(entries, life[step].processor / entries) for entries, life in found.items()]
+        for step in STEPS
+    }
+    times = [time for line in each.values() for _, time in line]
+    low, high = int(log10(min(times))) - 1, int(log10(max(times))) + (max(times) >= 1)
 
-    seconds: float
-    """Per entry."""
-    megabytes: float
+    def x(entries: float) -> float:
+        return LEFT + (log10(entries) - least) / (most - least) * (WIDTH - LEFT - RIGHT)
 
+    def y(time: float) -> float:
+        return TOP + (high - log10(time)) / (high - low) * (HEIGHT - TOP - BOTTOM)
 
-class World(NamedTuple):
-    """A ledger to verify: so many entries, in one title or in many, in a folder or in memory."""
-
-    store: str
-    titles: int
-    versions: int
-
-    @property
-    def entries(self) -> int:
-        return self.titles * self.versions
-
-
-def run(size: Size) -> Iterator[Table]:
-    with tempfile.TemporaryDirectory() as scratch:
-        for kind, place in PLACES.items():
-            yield compare(
-                f"one title in {place}", build(Path(scratch), kind, one(size)), size.rounds
-            )
-            yield compare(
-                f"titles of {worlds.VERSIONS} versions in {place}",
-                build(Path(scratch), kind, many(size)),
-                size.rounds,
-            )
-
-
-def sizes(size: Size) -> list[int]:
-    return sorted({max(size.entries // part, 1) for part in (100, 10, 1)})
-
-
-def one(size: Size) -> list[tuple[int, int]]:
-    """One title, of so many versions."""
-    return [(1, entries) for entries in sizes(size)]
-
-
-def many(size: Size) -> list[tuple[int, int]]:
-    """So many titles, of five versions each."""
-    numbers = sorted({max(entries // worlds.VERSIONS, 1) for entries in sizes(size)})
-    return [(titles, worlds.VERSIONS) for titles in numbers]
-
-
-def build(scratch: Path, kind: str, shapes: list[tuple[int, int]]) -> list[World]:
-    if kind == MEMORY:
-        return [World(MEMORY, *shape) for shape in shapes]
-    paths = [Path(tempfile.mkdtemp(dir=scratch)) / "titles" for _ in shapes]
-    return [
-        World(str(worlds.folder(path, *shape)), *shape)
-        for path, shape in zip(paths, shapes, strict=True)
+    parts = ['<text x="8" y="18">processor time of an entry</text>']
+    for power in range(low, high + 1):
+        at = y(10**power)
+        parts.append(f'<path class="grid" d="M{LEFT} {at:.0f}H{WIDTH - RIGHT}"/>')
+        parts.append(f'<text x="8" y="{at + 4:.0f}">{duration(10**power)}</text>')
+    parts += [
+        f'<text x="{x(entries):.0f}" y="{HEIGHT - 14}" text-anchor="middle">{entries:,}</text>'
+        for entries in found
     ]
-
-
-def compare(title: str, worlds_: list[World], rounds: int) -> Table:
-    """The sizes take turns; each is set against the next smaller one."""
-    if worlds_[0].store != MEMORY:
-        for world in worlds_:
-            in_a_process(world)  # so that all rounds find the files in the machine's memory
-    found = [[in_a_process(world) for world in worlds_] for _ in range(rounds)]
-    rows = [
-        row(world, [each[place] for each in found], [each[max(place - 1, 0)] for each in found])
-        for place, world in enumerate(worlds_)
-    ]
-    return Table(f"Verifying {title}", HEADER, rows)
-
-
-def row(world: World, values: list[Peak], smaller: list[Peak]) -> tuple[str, ...]:
-    """A size beside the next smaller one; the smallest stands beside itself, and is not judged."""
-    each = statistics.median(value.seconds for value in values)
-    peak = statistics.median(value.megabytes for value in values)
-    figures = (f"{world.entries:,}", duration(each), f"{peak:.0f} MB")
-    if values == smaller:
-        return (*figures, "", "", "", "")
-    pairs = list(zip(values, smaller, strict=True))
-    slower = statistics.median(mine.seconds / other.seconds for mine, other in pairs)
-    larger = statistics.median(mine.megabytes / other.megabytes for mine, other in pairs)
-    met = verdict(max(slower, larger), None, FLAT)
-    return (*figures, number(slower), number(larger), f"≤ {FLAT}", met)
-
-
-def in_a_process(world: World) -> Peak:
-    command = [sys.executable, "-m", "benchmarks.scale", *map(str, world)]
-    done = subprocess.run(command, capture_output=True, check=True, cwd=Path(__file__).parents[1])
-    return Peak(*json.loads(done.stdout))
-
-
-def measure(world: World) -> Peak:
-    """Verify all of it, in this process; a ledger in memory is made first, and is not counted."""
-    made = -megabytes()
-    if world.store == MEMORY:
-        ledger = worlds.memory(world.titles, world.versions)
-    else:
-        ledger = worlds.open_ledger(world.store)
-    made += megabytes()
-    start = time.perf_counter()
-    verify(ledger, world)
-    seconds = (time.perf_counter() - start) / world.entries
-    return Peak(seconds, megabytes() - made)
-
-
-def verify(ledger: Ledger, world: World) -> None:
-    report = ledger.verify(worlds.title(0)) if world.titles == 1 else ledger.verify_all()
-    worlds.check(report, world.entries)
-
-
-def megabytes() -> float:
-    """The most memory that this process has had so far."""
-    unit = 1 if sys.platform == "darwin" else 1024
-    return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * unit / 1e6
-
-
-if __name__ == "__main__":
-    store, titles, versions = sys.argv[1:]
-    print(json.dumps(measure(World(store, int(titles), int(versions)))))
+    parts.append(f'<text x="{WIDTH - RIGHT + 40}" y="{HEIGHT - 14}">entries</text>')
+    below = 0.0
+    for step, line in sorted(each.items(), key=lambda item: -item[1][-1][1]):
+        path = "L".join(f"{x(entries):.0f} {y(time):.0f}" for entries, time in line)
+        below = max(y(line[-1][1]) + 4, below + 14)  # names don't cover each other
+        parts.append(f'<path d="M{path}"/>')
+        parts += [f'<circle cx="{x(n):.0f}" cy="{y(t):.0f}" r="3"/>' for n, t in line]
+        parts.append(f'<text x="{WIDTH - RIGHT + 10}" y="{below:.0f}">{step}</text>')
+    svg = (
+        f'<svg xmlns="http://www.w3.org/2000/svg" viewBox="0 0 {WIDTH} {HEIGHT}" role="img">'
+        f"<title>Cost of an entry against the size of the ledger</title><style>{STYLE}</style>"
+        f"{''.join(parts)}</svg>\n"
+    )
+    alt = "Processor time of an entry for each step, against the number of entries"
+    return Picture("benchmarks.svg", alt, svg)

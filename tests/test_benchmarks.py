@@ -7,12 +7,14 @@ import subprocess
 import sys
 from functools import partial
 from typing import TYPE_CHECKING
+from xml.etree import ElementTree
 
 import pytest
 
-from benchmarks import page
+from benchmarks import page, scale
 from benchmarks.__main__ import BENCHMARKS
 from benchmarks.harness import Case, Claim, Table, claims_table, take_turns
+from benchmarks.measured import Done
 from tests.test_docs import ROOT
 
 if TYPE_CHECKING:
@@ -85,10 +87,35 @@ def test_a_claim_is_the_median_of_the_ratios_within_rounds(claim: Claim, met: st
 def test_tables_are_put_between_the_lines_that_name_them(tmp_path: Path) -> None:
     file = tmp_path / "page.md"
     file.write_text("above\n<!-- verify: … -->\nold\n<!-- end -->\n<!-- git: … -->\n<!-- end -->\n")
-    page.write("verify", [Table("New", ("a", "b"), [("1", "2")])], file)
+    page.write("verify", [Table("New", ("a", "b"), [("1", "2")])], "today", file)
     text = file.read_text()
     assert "old" not in text
     assert text.startswith("above\n<!-- verify: … -->\n\n**New**\n\n| a | b |\n")
-    assert text.endswith("| 1 | 2 |\n\n<!-- end -->\n<!-- git: … -->\n<!-- end -->\n")
+    assert text.endswith("| 1 | 2 |\n\n*today*\n\n<!-- end -->\n<!-- git: … -->\n<!-- end -->\n")
     with pytest.raises(LookupError):
-        page.write("scale", [], file)
+        page.write("scale", [], "today", file)
+
+
+def test_targets_are_gathered_at_the_top_those_not_met_first(tmp_path: Path) -> None:
+    file = tmp_path / "page.md"
+    file.write_text("<!-- promises -->\n<!-- end -->\n<!-- git: … -->\n<!-- end -->\n")
+    times = {"ours": [1.0], "theirs": [2.0]}
+    claims = [Claim("ours", "theirs", at_least=bound) for bound in (1.5, 9, None)]
+    for _ in range(2):  # what is gathered is not gathered again
+        page.write("git", [claims_table("Claims", times, claims)], "today", file)
+    top = file.read_text().partition("<!-- end -->")[0]
+    assert "**1 of 2 targets are met**" in top
+    assert [line.split("|")[-2].strip() for line in top.splitlines()[-4:-1] if "≥" in line] == [
+        "no",
+        "yes",
+    ]
+
+
+def test_a_picture_is_written_beside_the_page(tmp_path: Path) -> None:
+    file = tmp_path / "page.md"
+    file.write_text("<!-- scale: … -->\n<!-- end -->\n")
+    times = {step: Done(2.0, 1.0, 10**8, "") for step in scale.STEPS}
+    page.write("scale", [scale.picture({10: times, 100: times})], "today", file)
+    assert "](benchmarks.svg)" in file.read_text()
+    drawn = ElementTree.fromstring((tmp_path / "benchmarks.svg").read_text())
+    assert {each.text for each in drawn.iter() if each.tag.endswith("text")} >= set(scale.STEPS)
