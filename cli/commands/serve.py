@@ -21,14 +21,7 @@ from cli.options import (
     StoreOption,
     parse_duration,
 )
-from cli.serve.access import (
-    CannotServeError,
-    check_proxies,
-    hosts_to_answer_to,
-    is_loopback,
-    listen,
-    read_tokens,
-)
+from cli.serve.access import CannotServeError, hosts_to_answer_to, is_loopback, listen, read_tokens
 from cli.serve.logs import LogFormat, configure_log
 from cli.session import check_place
 from cli.terminal.output import print_json
@@ -65,6 +58,14 @@ TrustedProxyOption = Annotated[
         "--trusted-proxy",
         metavar="ADDRESS",
         help="A proxy whose X-Forwarded-For and X-Forwarded-Proto to trust.",
+    ),
+]
+UserHeaderOption = Annotated[
+    str,
+    typer.Option(
+        "--user-header",
+        metavar="NAME",
+        help="The header in which the trusted proxy names who has signed in, and may read.",
     ),
 ]
 AllowedHostOption = Annotated[
@@ -153,6 +154,7 @@ def serve(
     port: PortOption = 5000,
     public_url: PublicUrlOption = "",
     trusted_proxy: TrustedProxyOption = None,
+    user_header: UserHeaderOption = "",
     allowed_host: AllowedHostOption = None,
     public_read: PublicReadOption = False,
     insecure: InsecureOption = False,
@@ -189,20 +191,21 @@ def serve(
     tokens = read_tokens(config.environment)
     # With a public URL or a proxy, others can come in wherever this listens.
     local = is_loopback(host) and not (public_url or trusted_proxy)
-    if not (local or tokens or insecure):
+    if not (local or tokens or user_header or insecure):
         raise _open_to_all(public_url or host)
     settings = Settings(
         public_url=public_url.rstrip("/"),
         allowed_hosts=hosts_to_answer_to(allowed_host or [], public_url, local=is_loopback(host)),
         tokens=tokens,
         public_read=public_read or local,
+        trusted_proxies=tuple(trusted_proxy or ()),
+        user_header=user_header,
         require_match=require_match,
         max_body=max_body,
         timeout=parse_duration(timeout),
         cors_origins=tuple(cors_origin or ()),
         presign_seconds=presign,
     )
-    check_proxies(trusted_proxy or [])
     with _open_ledger(config, store, key, zone, schema) as ledger:
         sealer = None
         if every is not None:
@@ -229,7 +232,7 @@ def serve(
             configure_log(log_format, quiet=quiet)
             if not quiet:
                 _announce(ledger, listener, as_json=as_json)
-            run_server(app, listener, trusted_proxy or [])
+            run_server(app, listener)
 
 
 def _check_installed() -> None:

@@ -89,17 +89,6 @@ def hosts_to_answer_to(named: list[str], public_url: str, *, local: bool) -> fro
     return frozenset(hosts)
 
 
-def check_proxies(addresses: list[str]) -> None:
-    """Refuse what is not an address or a network, which uvicorn would compare as a string."""
-    for address in addresses:
-        try:
-            ipaddress.ip_network(address)
-        except ValueError:
-            raise InvalidError(
-                f"not the address of a proxy: {address!a:.60}", hint="write 10.0.0.2 or 10.0.0.0/24"
-            ) from None
-
-
 def listen(host: str, port: int) -> socket.socket:
     """Open a socket that listens; raises CannotServeError with another port to try."""
     try:

@@ -60,8 +60,14 @@ class Call:
     """A request, as the access log will show it."""
 
     request_id: str
-    token: str = ""
-    """The caller's name: that of the token or login that came with the request."""
+    user: tuple[bytes, ...] = ()
+    """Who has signed in at the proxy, as the header of ``Settings.user_header`` says."""
+    caller: str = ""
+    """The caller's name: that of the token or login that came with the request, or the user's."""
+    titles: str = ""
+    """The titles that the request wrote to, unless the path names it."""
+    addresses: str = ""
+    """The addresses of the entries that the answer is about."""
 
 
 @dataclass(frozen=True)

@@ -2,14 +2,15 @@
 
 From the outside in:
 
-1. ``Outermost`` gives the request its id, reads a target in absolute form, answers HEAD by GET,
-   adds the security headers, counts and logs. It is outside of everything else, so it sees every
+1. ``Proxied``, if there are proxies to trust, takes from their headers who asks, and how.
+2. ``Outermost`` gives the request its id, reads a target in absolute form, answers HEAD by GET,
+   adds the security headers, counts and logs. It is outside of all that answers, so it sees every
    answer.
-2. ``Compression`` compresses answers to GET. It is outside of whatever answers.
-3. ``CORSMiddleware``, if there are origins to allow. It is outside of ``Problems``, so that
+3. ``Compression`` compresses answers to GET. It is outside of whatever answers.
+4. ``CORSMiddleware``, if there are origins to allow. It is outside of ``Problems``, so that
    scripts can read problems.
-4. ``Problems`` turns errors into answers.
-5. ``Guard`` looks at the host and the token. It is inside of ``Problems``, so that it can refuse
+5. ``Problems`` turns errors into answers.
+6. ``Guard`` looks at the host and the token. It is inside of ``Problems``, so that it can refuse
    by raising.
 """
 
@@ -21,15 +22,17 @@ import re
 import secrets
 from contextlib import suppress
 from time import perf_counter
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any, cast
 from urllib.parse import unquote
 
 from starlette.middleware import Middleware
 from starlette.middleware.cors import CORSMiddleware
 from starlette.requests import ClientDisconnect
 from starlette.responses import Response
+from uvicorn.middleware.proxy_headers import ProxyHeadersMiddleware
 
 from ledger.errors import LedgerError
+from ledger.format.layout import is_title_number
 from ledger.service.context import Call, Context
 from ledger.service.http.compression import Compression
 from ledger.service.http.errors import (
@@ -55,6 +58,7 @@ if TYPE_CHECKING:
     from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
     from ledger.service.metrics import Metrics
+    from ledger.service.settings import Settings
 
 ACCESS_LOG = "ledger.service.access"
 SECURITY = (
@@ -70,6 +74,7 @@ SECURITY = (
 )
 """Headers of every answer. Nothing inside sets any of them."""
 REQUEST_ID = re.compile(r"[A-Za-z0-9._-]{1,64}")
+USER = re.compile(rb"[\x21-\x7e]{1,254}")
 HOST = re.compile(r"(\[[0-9A-Fa-f:.]+\]|[A-Za-z0-9._-]+)(?::[0-9]{1,5})?")
 ABSOLUTE = re.compile(rb"(?i:https?)://(?P<host>[^/?#]*)(?P<path>/[\x21-\x7e]*)?")
 PROBES = {"/healthz", "/readyz"}
@@ -80,6 +85,8 @@ MAX_HEAD = 16 << 10
 TOO_LARGE = f"the target and the headers are larger than {MAX_HEAD:,} bytes"
 READING = {"GET", "HEAD", "OPTIONS"}
 REALM = 'realm="title ledger"'
+BY_PROXY = "ledger.user"
+"""Where a scope holds the values of the header in which a trusted proxy names the user."""
 
 CORS_SENT = [
     "Authorization",
@@ -121,6 +128,8 @@ logger: logging.Logger = logging.getLogger("ledger.service")
 def middleware_of(context: Context) -> list[Middleware]:
     """List the layers, from the outside in."""
     layers = [Middleware(Outermost, context.metrics), Middleware(Compression)]
+    if context.settings.trusted_proxies:
+        layers.insert(0, Middleware(Proxied, context.settings))
     if context.settings.cors_origins:
         layers.append(
             Middleware(
@@ -132,6 +141,23 @@ def middleware_of(context: Context) -> list[Middleware]:
             )
         )
     return [*layers, Middleware(Problems, context), Middleware(Guard, context)]
+
+
+class Proxied:
+    """Believes the trusted proxies, and nobody else, about whom they ask for, and over what."""
+
+    def __init__(self, app: ASGIApp, settings: Settings) -> None:
+        # Any: uvicorn has its own types for what ASGI passes on.
+        self._app: Any = ProxyHeadersMiddleware(cast("Any", app), list(settings.trusted_proxies))
+        self._header = settings.user_header.lower().encode()
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        """Pass a request on, as its client sent it to the proxy."""
+        client = scope.get("client")  # the proxy itself, until uvicorn replaces it
+        if scope["type"] == "http" and client and client[0] in self._app.trusted_hosts:
+            users = (value for name, value in scope["headers"] if name == self._header)
+            scope[BY_PROXY] = tuple(users)
+        await self._app(scope, receive, send)
 
 
 class Outermost:
@@ -146,7 +172,8 @@ class Outermost:
         if scope["type"] != "http":
             await self._app(scope, receive, send)
             return
-        call, method, status = Call(_request_id(scope)), scope["method"], CLIENT_GONE
+        call = Call(_request_id(scope), scope.get(BY_PROXY, ()))
+        method, status = scope["method"], CLIENT_GONE
 
         async def marked(message: Message) -> None:
             nonlocal status
@@ -154,6 +181,9 @@ class Outermost:
                 status = message["status"]
                 marks = (b"x-request-id", call.request_id.encode()), *SECURITY
                 message["headers"] = [*message["headers"], *marks]
+                if not call.addresses:
+                    named = dict(message["headers"]).get(b"ledger-address", b"")
+                    call.addresses = named.decode("latin-1")
             elif method == "HEAD":
                 if message.get("more_body"):
                     return
@@ -168,6 +198,9 @@ class Outermost:
             await self._app(inner, receive, marked)
         finally:
             self._metrics.answered(_route(inner), method, status)
+            named = inner.get("path_params", {}).get("title_number")
+            if isinstance(named, str) and is_title_number(named):
+                call.titles = named
             _log(scope, call, status, (perf_counter() - started) * 1000)
 
 
@@ -209,9 +242,14 @@ def _log(scope: Scope, call: Call, status: int, milliseconds: float) -> None:
         "ms": round(milliseconds, 1),
         "request_id": call.request_id,
         "client": (scope.get("client") or ("",))[0],
-        "token": call.token or "-",
+        "caller": call.caller or "-",
+        "title": call.titles or "-",
+        "address": call.addresses or "-",
     }
-    text = "%(method)s %(path)a %(status)s %(ms)s ms %(request_id)s %(client)s %(token)s"
+    text = (
+        "%(method)s %(path)a %(status)s %(ms)s ms %(request_id)s %(client)s %(caller)s"
+        " %(title)s %(address)s"
+    )
     access.info(text, fields, extra={"request": fields})
 
 
@@ -275,7 +313,7 @@ class Problems:
 
 
 class Guard:
-    """Checks the framing, the host and the token of a request."""
+    """Checks the framing, the host and the caller of a request."""
 
     def __init__(self, app: ASGIApp, context: Context) -> None:
         self._app = app
@@ -298,7 +336,7 @@ class Guard:
             return
         self._check_host(scope)
         if not path.startswith(STATIC):  # a refusal may be a page that needs its stylesheet
-            self._check_token(scope)
+            self._check_caller(scope["ledger"], scope)
 
     def _check_host(self, scope: Scope) -> None:
         # This also protects a service on localhost from pages that rebind their own name.
@@ -314,14 +352,15 @@ class Guard:
                 f"this service does not answer for {match[1]}", hint="see --allowed-host"
             )
 
-    def _check_token(self, scope: Scope) -> None:
+    def _check_caller(self, call: Call, scope: Scope) -> None:
         tokens = self._reload.access.tokens
-        if not tokens:
+        if not tokens and not self._settings.user_header:
             return
         authorization = one_header(scope, b"authorization")
         reads = scope["method"] in READING
         if authorization is None:
-            if reads and self._settings.public_read:
+            call.caller = _user(call)
+            if reads and (call.caller or self._settings.public_read):
                 return
             raise Unauthorized("a token is required", headers=self._challenges())
         token = find_token(tokens, authorization)
@@ -329,7 +368,7 @@ class Guard:
             raise Unauthorized(
                 "this token is not known", headers=self._challenges('error="invalid_token"')
             )
-        scope["ledger"].token = token.name
+        call.caller = token.name
         if not (reads or token.may_write):
             raise Forbidden(
                 f"the token of {token.name} may only read",
@@ -338,9 +377,18 @@ class Guard:
 
     def _challenges(self, error: str = "") -> tuple[tuple[str, str], ...]:
         bearer = f"Bearer {REALM}, {error}" if error else f"Bearer {REALM}"
-        schemes = sorted({token.scheme for token in self._reload.access.tokens})
+        schemes = sorted({token.scheme for token in self._reload.access.tokens} or {"bearer"})
         challenges = {"bearer": bearer, "basic": f'Basic {REALM}, charset="UTF-8"'}
         return tuple(("WWW-Authenticate", challenges[scheme]) for scheme in schemes)
+
+
+def _user(call: Call) -> str:
+    """Return who has signed in at the proxy, or ""; raises RequestError if that is not clear."""
+    if not call.user:
+        return ""
+    if len(call.user) > 1 or not USER.fullmatch(call.user[0]):
+        raise RequestError("the proxy's header does not name one user")
+    return call.user[0].decode("ascii")
 
 
 def _check_framing(scope: Scope) -> None:

@@ -23,7 +23,7 @@ from ledger.service.middleware import MAX_HEAD, TOO_LARGE
 
 if TYPE_CHECKING:
     import socket
-    from collections.abc import Callable, Iterator, Sequence
+    from collections.abc import Callable, Iterator
 
     from fastapi import FastAPI
     from starlette.types import Receive, Scope, Send
@@ -44,13 +44,12 @@ client that waits longer for the outcome gets no answer, because no answer would
 MAX_CONNECTIONS = 1000
 
 
-def run_server(app: FastAPI, listener: socket.socket, trusted_proxies: Sequence[str] = ()) -> None:
+def run_server(app: FastAPI, listener: socket.socket) -> None:
     """Serve until SIGTERM or SIGINT, then finish what is in flight, take nothing new, and return.
 
     ``app`` comes from ``create_app``; its sealer and its indexer run meanwhile. When this returns,
     nothing uses the ledger any more, except a seal or an update that did not end in time.
 
-    ``trusted_proxies``: the addresses whose X-Forwarded-For and X-Forwarded-Proto are believed.
     Logs to ``uvicorn.error``; configures no logging.
     """
     config = uvicorn.Config(
@@ -61,8 +60,7 @@ def run_server(app: FastAPI, listener: socket.socket, trusted_proxies: Sequence[
         log_config=None,
         access_log=False,  # the application writes a better one
         server_header=False,
-        proxy_headers=bool(trusted_proxies),
-        forwarded_allow_ips=list(trusted_proxies),
+        proxy_headers=False,  # the application looks at them
         workers=1,
         h11_max_incomplete_event_size=MAX_HEAD,
         timeout_keep_alive=KEEP_ALIVE_SECONDS,

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import ipaddress
 import re
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
@@ -14,6 +15,8 @@ if TYPE_CHECKING:
     from ledger.service.tokens import Token
 
 URL = re.compile(r"https?://[A-Za-z0-9.:\[\]-]+(/[A-Za-z0-9._~/-]*)?")
+HEADER = re.compile(r"(?i:x-(?!forwarded-(?:for|proto)$|request-id$)[a-z0-9-]{1,60}|remote-user)")
+"""Not Host, Authorization, or another one that means something to the service."""
 MAX_PRESIGN = 7 * 24 * 3600  # what Signature Version 4 allows
 
 
@@ -34,6 +37,10 @@ class Settings:
     """Who may read and write; empty: anybody."""
     public_read: bool = False
     """Whether reading needs no token although there are tokens."""
+    trusted_proxies: tuple[str, ...] = ()
+    """The addresses or networks whose X-Forwarded-For and X-Forwarded-Proto are believed."""
+    user_header: str = ""
+    """The header in which these proxies name who has signed in, and so may read; "": none."""
     require_match: bool = False
     """Whether every write must say which version it builds on (RFC 6585, section 3)."""
     max_body: int = 2 * MAX_BYTES
@@ -56,6 +63,18 @@ class Settings:
                 f"not a public URL: {url!a:.120}",
                 hint="write https://titles.example.org or with a path, and no slash at the end",
             )
+        for proxy in self.trusted_proxies:
+            _check_proxy(proxy)
+        if self.user_header and not HEADER.fullmatch(self.user_header):
+            raise InvalidError(
+                f"not the name of a header: {self.user_header!a:.60}",
+                hint="write a name that only your proxy uses, such as X-Forwarded-Email",
+            )
+        if self.user_header and not self.trusted_proxies:
+            raise InvalidError(
+                "a user's header is believed only from a proxy, and none is trusted",
+                hint="name the proxy's address: --trusted-proxy 127.0.0.1",
+            )
         if self.presign_seconds is not None and not 0 < self.presign_seconds <= MAX_PRESIGN:
             raise InvalidError(f"presigned URLs are valid for 1 to {MAX_PRESIGN} seconds")
         if not self.timeout > 0:
@@ -65,3 +84,12 @@ class Settings:
     def base_path(self) -> str:
         """The path in the public URL: "" or ``/titles-of-tonga``."""
         return urlsplit(self.public_url).path
+
+
+def _check_proxy(address: str) -> None:
+    try:
+        ipaddress.ip_network(address)
+    except ValueError:
+        raise InvalidError(
+            f"not the address of a proxy: {address!a:.60}", hint="write 10.0.0.2 or 10.0.0.0/24"
+        ) from None

@@ -6,7 +6,7 @@ import base64
 import hashlib
 import json
 import logging
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import httpx
 import pytest
@@ -290,11 +290,14 @@ def test_the_log_has_one_line_a_request_and_no_secret(caplog: pytest.LogCaptureF
     client.get("/titles/%0Aforged?x=1")
     records = [record for record in caplog.records if record.name == "ledger.service.access"]
     fields = [record.__dict__["request"] for record in records]
-    assert [f["token"] for f in fields] == ["intake", "alice", "-", "-"]
+    assert [f["caller"] for f in fields] == ["intake", "alice", "-", "-"]
     assert [f["status"] for f in fields] == [201, 200, 401, 401]
     assert fields[0]["request_id"] == "id-1"
     assert fields[0]["method"] == "POST"
     assert fields[0]["ms"] >= 0
+    head = client.ledger.head(TITLE)
+    assert (fields[0]["title"], fields[0]["address"]) == (TITLE, head.address)
+    assert head.author == "intake"
     assert fields[3]["path"] == "/titles/%0Aforged"
     ours = [record for record in caplog.records if record.name.startswith("ledger")]
     text = "\n".join(record.getMessage() for record in ours) + json.dumps(fields)
@@ -302,6 +305,81 @@ def test_the_log_has_one_line_a_request_and_no_secret(caplog: pytest.LogCaptureF
     for hidden in (READ, WRITE, HASHED, "opensesame", "1 low street"):
         assert hidden not in text
     assert "\nforged" not in text
+
+
+def test_the_line_of_a_registration_names_what_it_wrote(caplog: pytest.LogCaptureFixture) -> None:
+    caplog.set_level(logging.INFO, logger="ledger.service.access")
+    client = Client(tokens=parse_tokens(TOKENS))
+    parts = [{"title_number": f"TN{n}", "document": {"n": n}} for n in (2, 1)]
+    body = {"reference": "APP-1", "parts": parts}
+    answer = client.post("/registrations", body, headers={"Authorization": bearer(WRITE)})
+    assert answer.status_code == 201
+    [record] = caplog.records
+    line = record.__dict__["request"]
+    heads = {name: client.ledger.head(name).address for name in line["title"].split(",")}
+    assert heads.keys() == {"TN1", "TN2"}
+    assert line["address"].split(",") == [*heads.values()]
+    assert line["caller"] == "intake"
+
+
+# -- People who sign in at the proxy -------------------------------------------------------------
+
+HEADER = "X-Forwarded-Email"
+ALICE = {HEADER: "alice@land.example"}
+
+
+def behind(proxy: str = "127.0.0.1", **settings: Any) -> Client:
+    """A service whose requests come from 127.0.0.1, and that trusts ``proxy``."""
+    return Client(trusted_proxies=(proxy,), user_header=HEADER, **settings)
+
+
+@pytest.mark.parametrize("tokens", ["", TOKENS])
+def test_who_has_signed_in_at_the_proxy_may_read_and_no_more(
+    tokens: str, caplog: pytest.LogCaptureFixture
+) -> None:
+    caplog.set_level(logging.INFO, logger="ledger.service.access")
+    client = behind(tokens=parse_tokens(tokens) if tokens else ())
+    assert client.get("/titles", headers=ALICE).status_code == 200
+    problem(client.post("/titles", DOCUMENT, headers=ALICE), 401, "unauthorized")
+    problem(client.get("/titles"), 401, "unauthorized")
+    problem(client.post("/titles", DOCUMENT), 401, "unauthorized")
+    for wrong in ({HEADER: "a b"}, [(HEADER, "a"), (HEADER, "b")], {HEADER: ""}):
+        assert client.get("/titles", headers=wrong).status_code == 400
+    lines = [record.__dict__["request"] for record in caplog.records]
+    assert [line["caller"] for line in lines] == [ALICE[HEADER]] * 2 + ["-"] * 5
+
+
+def test_nobody_but_the_trusted_proxy_says_who_has_signed_in() -> None:
+    stranger = behind("192.0.2.1", tokens=parse_tokens(TOKENS))
+    for headers in (ALICE, ALICE | {"X-Forwarded-For": "192.0.2.1"}):
+        problem(stranger.get("/titles", headers=headers), 401, "unauthorized")
+    unused = Client(trusted_proxies=("127.0.0.1",), tokens=parse_tokens(TOKENS))
+    problem(unused.get("/titles", headers=ALICE), 401, "unauthorized")
+
+
+def test_a_token_counts_more_than_who_has_signed_in() -> None:
+    client = behind(tokens=parse_tokens(TOKENS))
+    writer = ALICE | {"Authorization": bearer(WRITE)}
+    assert client.post("/titles", DOCUMENT, headers=writer).status_code == 201
+    assert client.ledger.head(TITLE).author == "intake"
+    wrong = ALICE | {"Authorization": bearer("x" * 20)}
+    problem(client.get("/titles", headers=wrong), 401, "unauthorized")
+
+
+@pytest.mark.parametrize(
+    "settings",
+    [
+        {"user_header": HEADER},
+        {"user_header": "Host", "trusted_proxies": ("127.0.0.1",)},
+        {"user_header": "x-forwarded-for", "trusted_proxies": ("127.0.0.1",)},
+        {"user_header": "X-Forwarded-Email:", "trusted_proxies": ("127.0.0.1",)},
+        {"trusted_proxies": ("localhost",)},
+        {"trusted_proxies": ("*",)},
+    ],
+)
+def test_a_proxy_that_makes_no_sense(settings: dict[str, Any]) -> None:
+    with pytest.raises(InvalidError):
+        Settings(**settings)
 
 
 # -- The command ---------------------------------------------------------------------------------

@@ -324,7 +324,7 @@ def test_the_wire(folder: str, home: Path) -> None:
         [line] = [entry for entry in map(json.loads, lines) if entry.get("status") == 413]
         assert line.keys() == {
             *("time", "level", "logger", "method", "path", "status", "ms"),
-            *("request_id", "client", "token"),
+            *("request_id", "client", "caller", "title", "address"),
         }
 
 

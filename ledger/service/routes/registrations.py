@@ -47,7 +47,7 @@ class RegistrationRoutes:
         guards = headers.guards(request)
         as_document = headers.as_document(request)
         key = headers.reference(request)
-        author = request.scope["ledger"].token
+        author = request.scope["ledger"].caller
         data = await read_body(request, self._context.settings.max_body)
 
         def write() -> Response:
@@ -63,6 +63,7 @@ class RegistrationRoutes:
 
     def _register(self, request: Request, asked: ToRegister, guards: Guards) -> Response:
         titles = {draft.title_number for draft in asked.drafts}
+        request.scope["ledger"].titles = ",".join(sorted(titles))
         if self._context.settings.require_match and asked.parents.keys() != titles:
             raise MatchRequired(
                 "every part must say which version it builds on: parent, an address or null",
@@ -83,6 +84,8 @@ class RegistrationRoutes:
                 self._context.changed(title_number)
         for each in done:
             metrics.appended("repeated" if each.repeated else "appended")
+        request.scope["ledger"].titles = ",".join(each.entry.title_number for each in done)
+        request.scope["ledger"].addresses = ",".join(each.entry.address for each in done)
         found = Registration(asked.reference, tuple(each.entry for each in done))
         return self._answer(request, found, is_new=not all(each.repeated for each in done))
 

@@ -73,12 +73,13 @@ class WriteRoutes:
             "kind": KINDS[0] if kind is None else kind,
             "status": headers.text(request, "Ledger-Status"),
             "reference": headers.reference(request),
-            "author": request.scope["ledger"].token,
+            "author": request.scope["ledger"].caller,
         }
         data = await read_body(request, self._context.settings.max_body)
 
         def write() -> Response:
             name, document = parse_document(data, title_number, as_document=as_document)
+            request.scope["ledger"].titles = name
             self._context.read_ahead(name)
             self._context.log.check_head(name)
             draft = Draft(name, document, **members)
@@ -119,7 +120,7 @@ class WriteRoutes:
     async def erase(self, request: Request, title_number: TitleNumber) -> Response:
         """Order the texts of versions erased, and erase what can be by now. Repeat it to go on."""
         guards = headers.guards(request)
-        author = request.scope["ledger"].token
+        author = request.scope["ledger"].caller
         data = await read_body(request, self._context.settings.max_body)
 
         def write() -> Response:
