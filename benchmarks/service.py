@@ -16,7 +16,7 @@ import shutil
 import subprocess
 import tempfile
 import time
-from contextlib import ExitStack, contextmanager
+from contextlib import ExitStack, contextmanager, nullcontext
 from functools import partial
 from pathlib import Path
 from types import SimpleNamespace
@@ -75,9 +75,13 @@ def _bare() -> FastAPI:
 
     app = FastAPI()
     # What the server asks of the application that it runs.
-    app.state.threads = SimpleNamespace(wait_until_idle=lambda: None)
-    app.state.reload = SimpleNamespace(hurry=lambda *_: None)
-    app.state.background = []
+    app.state.context = SimpleNamespace(
+        working=nullcontext,
+        name="bare",
+        ledger=SimpleNamespace(origin="", store=SimpleNamespace(url="")),
+        reload=SimpleNamespace(hurry=lambda *_: None),
+        threads=SimpleNamespace(wait_until_idle=lambda: None),
+    )
     answer = canonical.encode({**DOCUMENT, "sha256": DIGEST})
 
     @app.get("/titles/{title_number}")

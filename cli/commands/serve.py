@@ -23,6 +23,7 @@ from cli.options import (
 )
 from cli.serve.access import CannotServeError, hosts_to_answer_to, is_loopback, listen, read_tokens
 from cli.serve.logs import LogFormat, configure_log
+from cli.serve.workers import Crew
 from cli.session import check_place
 from cli.terminal.output import print_json
 from cli.terminal.text import printable
@@ -31,9 +32,10 @@ from ledger import Ledger
 from ledger.format.entry import MAX_BYTES
 
 if TYPE_CHECKING:
+    from collections.abc import Callable
     from socket import socket
 
-    from ledger.service import Sealer
+    from ledger.service import Access, Sealer
 
 NEEDED = ("fastapi", "uvicorn", "h11", "jinja2", "prometheus_client")
 
@@ -45,6 +47,10 @@ PortOption = Annotated[
     typer.Option(
         "--port", metavar="PORT", min=0, max=65535, help="The port; 0 takes any free one."
     ),
+]
+WorkersOption = Annotated[
+    int,
+    typer.Option("--workers", metavar="N", min=1, max=64, help="How many processes answer."),
 ]
 PublicUrlOption = Annotated[
     str,
@@ -152,6 +158,7 @@ def serve(
     *,
     host: HostOption = "127.0.0.1",
     port: PortOption = 5000,
+    workers: WorkersOption = 1,
     public_url: PublicUrlOption = "",
     trusted_proxy: TrustedProxyOption = None,
     user_header: UserHeaderOption = "",
@@ -183,8 +190,9 @@ def serve(
     BASIC_AUTH_PASSWORD.
     """
     _check_installed()
-    from ledger.service import Access, Indexer, Settings, create_app  # noqa: PLC0415 -- only to serve
+    from ledger.service import Indexer, Settings, create_app  # noqa: PLC0415 -- only to serve
     from ledger.service.server import run_server  # noqa: PLC0415
+    from ledger.service.workers import Worker  # noqa: PLC0415
 
     every = _seconds_between_seals(seal_every, log_key, seal_memory, witness)
     config = load_config()
@@ -206,33 +214,52 @@ def serve(
         cors_origins=tuple(cors_origin or ()),
         presign_seconds=presign,
     )
-    with _open_ledger(config, store, key, zone, schema) as ledger:
-        sealer = None
-        if every is not None:
-            sealer = _make_sealer(
-                config,
-                ledger,
-                store,
-                key=log_key,
-                memory=seal_memory,
-                witness=witness,
-                every=every,
-            )
-        new_key = reread([config.key(key)], lambda: own_key(config, key))
-        log_keys = [config.key(each, "log") for each in log_key or ()] or [config.key(None, "log")]
-        new_log_keys = reread(log_keys, lambda: log_signers(config, log_key))
+    with listen(host, port) as listener:
+        configure_log(log_format, quiet=quiet)
+        crew = Crew(workers) if workers > 1 else None
+        worker = Worker(*crew.start()) if crew else None
+        seals = worker is None or worker.number == 1
+        told = quiet or not seals or (crew is not None and crew.was_ready)
+        with _open_ledger(config, store, key, zone, schema, quiet=told) as ledger:
+            sealer = None
+            if every is not None and seals:
+                sealer = _make_sealer(
+                    config,
+                    ledger,
+                    store,
+                    key=log_key,
+                    memory=seal_memory,
+                    witness=witness,
+                    every=every,
+                )
+            indexer = Indexer(ledger, index) if index is not None else None
+            read_access = _reread_access(config, key, log_key)
+            app = create_app(ledger, settings, sealer, read_access, indexer, worker=worker)
 
-        def read_access() -> Access:
-            tokens = read_tokens(config.environment)
-            return Access(config.keyring(), tokens, new_key(), new_log_keys() or ())
+            def ready() -> None:
+                if crew:
+                    crew.tell_ready()
+                if not told:
+                    _announce(ledger, listener, as_json=as_json)
 
-        indexer = Indexer(ledger, index) if index is not None else None
-        app = create_app(ledger, settings, sealer, read_access, indexer)
-        with listen(host, port) as listener:
-            configure_log(log_format, quiet=quiet)
-            if not quiet:
-                _announce(ledger, listener, as_json=as_json)
-            run_server(app, listener)
+            run_server(app, listener, ready)
+
+
+def _reread_access(
+    config: Config, key: str | None, log_key: list[str] | None
+) -> Callable[[], Access]:
+    """Return what reads the keyring, the tokens and the keys again."""
+    from ledger.service import Access  # noqa: PLC0415 -- only needed to serve
+
+    new_key = reread([config.key(key)], lambda: own_key(config, key))
+    log_keys = [config.key(each, "log") for each in log_key or ()] or [config.key(None, "log")]
+    new_log_keys = reread(log_keys, lambda: log_signers(config, log_key))
+
+    def read_access() -> Access:
+        tokens = read_tokens(config.environment)
+        return Access(config.keyring(), tokens, new_key(), new_log_keys() or ())
+
+    return read_access
 
 
 def _check_installed() -> None:
@@ -279,7 +306,13 @@ def _make_sealer(
 
 
 def _open_ledger(
-    config: Config, store: str | None, key: str | None, zone: str | None, schema: Path | None
+    config: Config,
+    store: str | None,
+    key: str | None,
+    zone: str | None,
+    schema: Path | None,
+    *,
+    quiet: bool,
 ) -> Ledger:
     """Open the ledger with the user's key if that key may write; otherwise to read only."""
     config.zone(zone)  # a wrong name is to be told now
@@ -297,7 +330,8 @@ def _open_ledger(
     key_id = signer.public_key.key_id if signer else ""
     if not ledger.keyring.may_sign(ledger.origin, key_id):
         why = f"{key_id[:16]} is not a registrar's key" if key_id else "no key"
-        typer.echo(f"ledger: read-only: {why}", err=True)
+        if not quiet:
+            typer.echo(f"ledger: read-only: {why}", err=True)
     else:
         check_place(config, ledger, store)
     return ledger

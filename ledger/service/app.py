@@ -43,6 +43,7 @@ if TYPE_CHECKING:
     from ledger.service.indexer import Indexer
     from ledger.service.reload import Access
     from ledger.service.sealer import Sealer
+    from ledger.service.workers import Worker
     from ledger.stores import Store
 
 DEFAULTS = Settings()
@@ -59,27 +60,17 @@ def create_app(
     sealer: Sealer | None = None,
     read_access: Callable[[], Access] | None = None,
     indexer: Indexer | None = None,
+    *,
+    worker: Worker | None = None,
 ) -> FastAPI:
     """Create the service of a ledger, an ASGI application: run it with any server, or mount it.
 
     The caller closes the ledger, and starts and stops the ``sealer`` and the ``indexer``; the
     service only shows how they are doing, and searches the index. ``read_access`` reads the keyring
-    and the tokens, which the service does again every now and then. Raises InvalidError if the
-    settings don't fit the store.
+    and the tokens, which the service does again every now and then. ``worker``: this process is one
+    of several. Raises InvalidError if the settings don't fit the store.
     """
-    metrics = Metrics()
-    store = AnsweringStore(ledger.history.store)
-    ledger.history.store = cast("Store", store)
-    threads = Threads(settings.concurrency, settings.patience, settings.timeout, metrics)
-    metrics.watch_work(lambda: threads.in_use)
-    probes = Threads(PROBES, PROBE_PATIENCE, min(settings.timeout, PROBE_TIMEOUT), metrics)
-    context = Context(
-        ledger, settings, store, threads, probes, metrics, sealer, read_access, indexer
-    )
-    log = context.log
-    metrics.watch_titles(lambda: tuple(log.contradicted))
-    if sealer is not None:
-        metrics.watch_sealing(sealer.sealing)
+    context = _context_of(ledger, settings, sealer, read_access, indexer, worker=worker)
     app = FastAPI(
         title="Title Ledger",
         version=__version__,
@@ -99,9 +90,7 @@ def create_app(
     def contract(base: str = "") -> dict[str, Any]:
         return build_contract(app, settings, base)
 
-    app.state.threads = threads  # for whoever runs the service
-    app.state.background = [each for each in (sealer, indexer) if each is not None]
-    app.state.reload = context.reload
+    app.state.context = context  # for whoever runs the service
     app.openapi = contract  # type: ignore[method-assign]
     app.router.route_class = PlainRoute
     for routes in (
@@ -118,6 +107,28 @@ def create_app(
     ):
         routes.add_to(app)
     return app
+
+
+def _context_of(
+    ledger: Ledger,
+    settings: Settings,
+    sealer: Sealer | None,
+    read_access: Callable[[], Access] | None,
+    indexer: Indexer | None,
+    *,
+    worker: Worker | None,
+) -> Context:
+    metrics = Metrics(worker)
+    store = AnsweringStore(ledger.history.store)
+    ledger.history.store = cast("Store", store)
+    threads = Threads(settings.concurrency, settings.patience, settings.timeout, metrics)
+    probes = Threads(PROBES, PROBE_PATIENCE, min(settings.timeout, PROBE_TIMEOUT), metrics)
+    context = Context(
+        *(ledger, settings, store, threads, probes, metrics, sealer, read_access, indexer, worker)
+    )
+    metrics.watch(context.states)
+    _ = context.log, context.reload  # made now, not while the first request waits
+    return context
 
 
 async def _refuse_route(request: Request, error: Exception) -> Response:

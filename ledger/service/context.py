@@ -3,29 +3,37 @@
 from __future__ import annotations
 
 from collections import deque
-from contextlib import suppress
+from contextlib import ExitStack, contextmanager, suppress
 from dataclasses import dataclass, field, replace
 from functools import cached_property
 from typing import TYPE_CHECKING, TypeVar
 from urllib.parse import urlencode
 
-from ledger.errors import IntegrityError, LedgerError, NotFoundError, TrustError
+from ledger.errors import (
+    IntegrityError,
+    LedgerError,
+    NotFoundError,
+    OutcomeUnknown,
+    StoreError,
+    TrustError,
+)
 from ledger.format.entry import version_hint
 from ledger.format.layout import LOG_CHECKPOINT, head_key, sealed_key
 from ledger.format.report import Finding, Report
-from ledger.service.http.errors import NotReady, NotSealed, RequestError
+from ledger.service.http.errors import NotReady, NotSealed, RequestError, TimedOut
 from ledger.service.http.headers import one_header, prefers_html
 from ledger.service.log_view import LogView
 from ledger.service.pages.pages import LOCAL, Pages
 from ledger.service.pages.proof import Proof
 from ledger.service.reload import Access, Reload
+from ledger.service.workers import State
 from ledger.titles.identity import read_origin
 from ledger.titles.trust_files import accepted_by, accepted_keyring
 from ledger.verification.prefetch import Wanted, fetch
 from ledger.verification.trust import trust_findings
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Callable, Iterator, Sequence
 
     from starlette.types import Scope
 
@@ -38,6 +46,8 @@ if TYPE_CHECKING:
     from ledger.service.sealer import Sealer
     from ledger.service.settings import Settings
     from ledger.service.threads import Threads, Turn
+    from ledger.service.workers import Worker
+    from ledger.titles.draft import Appended
 
 T = TypeVar("T")
 REMEMBERED = 1000
@@ -69,6 +79,11 @@ class Call:
     addresses: str = ""
     """The addresses of the entries that the answer is about."""
 
+    def wrote(self, done: Sequence[Appended]) -> None:
+        """Note what the request wrote."""
+        self.titles = ",".join(each.entry.title_number for each in done)
+        self.addresses = ",".join(each.entry.address for each in done)
+
 
 @dataclass(frozen=True)
 class Context:
@@ -88,8 +103,51 @@ class Context:
     """Reads the keyring and the tokens again; None: they stay as they are."""
     indexer: Indexer | None = field(default=None, repr=False)
     """Keeps the index that the service searches; None: it has none."""
+    worker: Worker | None = field(default=None, repr=False)
+    """Which of several processes this is; None: the service has only this one."""
     unknown_keys: set[str] = field(default_factory=set, repr=False)
     """The objects that were signed by a key that this service's keyring lacks."""
+
+    @property
+    def name(self) -> str:
+        """What the log calls this process."""
+        return f"worker {self.worker.number}" if self.worker else "the service"
+
+    @property
+    def is_first(self) -> bool:
+        """Whether this is the process that seals and updates the index; the others only search."""
+        return self.worker is None or self.worker.number == 1
+
+    @contextmanager
+    def working(self) -> Iterator[None]:
+        """Seal, update the index, and tell the other processes, until the end of the block."""
+        with ExitStack() as running:
+            for each in (self.sealer, self.indexer) if self.is_first else ():
+                if each is not None:
+                    each.start()
+                    running.callback(each.stop)
+            if self.worker is not None:
+                self.worker.start(self.state)
+                running.callback(self.worker.stop)
+            yield
+
+    def state(self) -> State:
+        """How this process is doing."""
+        indexing = ""
+        if self.indexer is not None and self.is_first:
+            indexing = "failing" if self.indexer.problem else "ok"
+        return State(
+            worker=self.worker.number if self.worker else 1,
+            in_use=self.threads.in_use,
+            problems=self._problems(),
+            contradicted=[*self.log.contradicted],
+            indexing=indexing,
+            sealing=self.sealer.sealing if self.sealer else None,
+        )
+
+    def states(self) -> list[State]:
+        """How all processes of the service are doing."""
+        return [self.state(), *(self.worker.others() if self.worker else ())]
 
     async def run(self, name: str, call: Callable[[], T], title_number: str = "") -> T:
         """Make a call of the ledger in a thread; raises what it and ``Threads`` raise, or NotReady.
@@ -101,7 +159,11 @@ class Context:
             with self.store.answering(turn.begin_writing):
                 return self._run(call, title_number)
 
-        return await self.threads.run(name, answer)
+        try:
+            return await self.threads.run(name, answer)
+        except (OutcomeUnknown, StoreError, TimedOut) as error:
+            self.metrics.store_failed(error.slug)
+            raise
 
     def _run(self, call: Callable[[], T], title_number: str) -> T:
         try:
@@ -208,7 +270,7 @@ class Context:
 
     def changed(self, title_number: str) -> None:
         """Note that this service has changed a title."""
-        if self.indexer is not None:
+        if self.indexer is not None and self.is_first:
             self.indexer.note(title_number)
 
     def check_store(self) -> None:
@@ -223,8 +285,8 @@ class Context:
         except LedgerError as error:
             raise NotReady(f"the ledger can't be read: {error}", hint="try again later") from error
 
-    def problems(self) -> dict[str, str]:
-        """Say what this service has met that somebody has to look at; empty if there is nothing."""
+    def _problems(self) -> dict[str, str]:
+        """Say what this process has met that somebody has to look at; empty if there is nothing."""
         found: dict[str, str] = {}
         if self.log.contradicted:
             found["log"] = "contradicted"

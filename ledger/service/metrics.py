@@ -2,18 +2,29 @@
 
 from __future__ import annotations
 
+from functools import partial
 from typing import TYPE_CHECKING, Literal, NamedTuple, TypeAlias
 
-from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram, Metric, generate_latest
+from prometheus_client import (
+    CollectorRegistry,
+    Counter,
+    Histogram,
+    Metric,
+    ProcessCollector,
+    generate_latest,
+    values,
+)
 from prometheus_client.core import CounterMetricFamily, GaugeMetricFamily
+from prometheus_client.multiprocess import MultiProcessCollector
 from prometheus_client.registry import Collector
 
+from ledger import __version__
 from ledger.format.layout import head_key
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Collection, Iterator
+    from collections.abc import Callable, Iterable, Iterator
 
-    from ledger.service.sealer import Sealing
+    from ledger.service.workers import State, Worker
 
 WriteOutcome: TypeAlias = Literal["appended", "repeated", "skipped"]
 
@@ -32,14 +43,26 @@ class LogFigures(NamedTuple):
     """How long the oldest of them has waited; 0: none waits."""
 
 
-class _Log(Collector):
-    """Exports what is known of the log, and no series for what is not."""
+class _States(Collector):
+    """Exports what the processes of the service say, and no series for what nobody knows."""
 
-    figures: LogFigures | None = None
-    sealing: Sealing | None = None
-    contradicted: Callable[[], Collection[str]] = tuple
+    def __init__(self) -> None:
+        self.figures: LogFigures | None = None
+        self.states: Callable[[], list[State]] = list
 
     def collect(self) -> Iterator[Metric]:
+        states = self.states()
+        version = GaugeMetricFamily(
+            "ledger_build_info", "The version, as a label", labels=["version"]
+        )
+        version.add_metric([__version__], 1)
+        yield version
+        yield GaugeMetricFamily(
+            "ledger_store_in_use",
+            "Calls that use the store now",
+            sum(state.in_use for state in states),
+        )
+        yield from _processes(states)
         if self.figures:
             size, pending, oldest = self.figures
             if size is not None:
@@ -50,26 +73,27 @@ class _Log(Collector):
             yield GaugeMetricFamily(
                 "ledger_log_oldest_pending_seconds", "How long the oldest has waited", oldest
             )
-        if self.sealing:
+        sealing = next((state.sealing for state in states if state.sealing), None)
+        if sealing:
             yield GaugeMetricFamily(
                 "ledger_log_sealed_timestamp_seconds",
                 "When this service last sealed successfully; 0: not yet",
-                self.sealing.sealed_at or 0,
+                sealing.sealed_at or 0,
             )
             yield CounterMetricFamily(
                 "ledger_log_seal_failures",
                 "Seals of this service that failed",
-                self.sealing.failures,
+                sealing.failures,
             )
-            if self.sealing.witnessed is not None:
+            if sealing.witnessed is not None:
                 yield GaugeMetricFamily(
                     "ledger_log_witnessed",
                     "1: the log is cosigned as the policy of this service asks; 0: it is not",
-                    int(self.sealing.witnessed),
+                    int(sealing.witnessed),
                 )
-        seen = {head_key(title_number) for title_number in self.contradicted()}
-        if self.sealing or self.figures or seen:
-            found = self.sealing.findings if self.sealing else frozenset()
+        seen = {head_key(title_number) for state in states for title_number in state.contradicted}
+        if sealing or self.figures or seen:
+            found = sealing.findings if sealing else frozenset()
             yield GaugeMetricFamily(
                 "ledger_log_findings",
                 "Objects that the last seal of this service left out of the log, and titles that"
@@ -78,12 +102,36 @@ class _Log(Collector):
             )
 
 
+def _processes(states: list[State]) -> Iterable[Metric]:
+    """Tell the time, memory and files of each process, under the names that Prometheus gives them.
+
+    Added up, they would fall whenever one is started again.
+    """
+    families: dict[str, Metric] = {}
+    for state in states:
+        collector = ProcessCollector(pid=partial(str, state.pid), registry=None)
+        for found in collector.collect():
+            made = Metric(found.name, found.documentation, found.type)
+            family = families.setdefault(found.name, made)
+            for sample in found.samples:
+                family.add_sample(sample.name, {"worker": str(state.worker)}, sample.value)
+    return families.values()
+
+
 class Metrics:
     """Counts requests, appends and conflicts, and times the work on the store."""
 
     content_type = "text/plain; version=0.0.4; charset=utf-8"
 
-    def __init__(self) -> None:
+    def __init__(self, worker: Worker | None = None) -> None:
+        """``worker``: its counts are added to those of the other processes."""
+        if worker is not None:
+            # The files of PROMETHEUS_MULTIPROC_DIR go by the number, not by the process: what one
+            # has counted goes on in the one that takes its place.
+            values.ValueClass = values.MultiProcessValue(  # type: ignore[no-untyped-call]
+                lambda: worker.number
+            )
+        self._worker = worker
         self._registry = CollectorRegistry()
         self._requests = Counter(
             "ledger_http_requests",
@@ -110,33 +158,38 @@ class Metrics:
             buckets=SECONDS,
             registry=self._registry,
         )
-        self._in_use = Gauge(
-            "ledger_store_in_use", "Calls that use the store now", registry=self._registry
+        self._latency = Histogram(
+            "ledger_http_seconds",
+            "Time until the answer was sent, by route template and method",
+            ("route", "method"),
+            buckets=SECONDS,
+            registry=self._registry,
         )
+        self._failures = Counter(
+            "ledger_store_failures",
+            "Calls that the store failed; outcome-unknown: a write that may have happened",
+            ("slug",),
+            registry=self._registry,
+        )
+        self._states = _States()
 
-        self._log = _Log()
-        self._registry.register(self._log)
-
-    def watch_titles(self, contradicted: Callable[[], Collection[str]]) -> None:
-        """Export how many titles were found not to be as logged."""
-        self._log.contradicted = contradicted
-
-    def watch_sealing(self, sealing: Sealing) -> None:
-        """Export how sealing is going."""
-        self._log.sealing = sealing
+    def watch(self, states: Callable[[], list[State]]) -> None:
+        """Export what the processes say of themselves."""
+        self._states.states = states
 
     def log_is(self, figures: LogFigures | None) -> None:
         """Set the figures of the log; None: there is no log, or it can't be read."""
-        self._log.figures = figures
+        self._states.figures = figures
 
-    def watch_work(self, in_use: Callable[[], float]) -> None:
-        """Export how many calls use the store, which ``in_use`` tells."""
-        self._in_use.set_function(in_use)
-
-    def answered(self, route: str, method: str, status: int) -> None:
+    def answered(self, route: str, method: str, status: int, seconds: float) -> None:
         """Count a request. ``route`` is a template, so that callers can't create new series."""
         known = method if method in METHODS else "other"
         self._requests.labels(route, known, str(status)).inc()
+        self._latency.labels(route, known).observe(seconds)
+
+    def store_failed(self, slug: str) -> None:
+        """Count a call that the store failed."""
+        self._failures.labels(slug).inc()
 
     def appended(self, outcome: WriteOutcome) -> None:
         """Count an append."""
@@ -151,5 +204,11 @@ class Metrics:
         self._seconds.labels(operation).observe(seconds)
 
     def exposition(self) -> bytes:
-        """Return all metrics in the text format of Prometheus."""
-        return generate_latest(self._registry)
+        """Return all metrics of all processes in the text format of Prometheus."""
+        counted = CollectorRegistry()
+        if self._worker is None:
+            counted.register(self._registry)
+        else:
+            MultiProcessCollector(counted, str(self._worker.folder))  # type: ignore[no-untyped-call]
+        counted.register(self._states)
+        return generate_latest(counted)

@@ -197,11 +197,12 @@ class Outermost:
         try:
             await self._app(inner, receive, marked)
         finally:
-            self._metrics.answered(_route(inner), method, status)
+            seconds = perf_counter() - started
+            self._metrics.answered(_route(inner), method, status, seconds)
             named = inner.get("path_params", {}).get("title_number")
             if isinstance(named, str) and is_title_number(named):
                 call.titles = named
-            _log(scope, call, status, (perf_counter() - started) * 1000)
+            _log(scope, call, status, seconds * 1000)
 
 
 def _take_absolute(scope: Scope) -> None:

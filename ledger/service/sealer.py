@@ -144,6 +144,9 @@ class Sealer:
                 logger.warning("sealed again, after %d failures in all", self.sealing.failures)
             self.sealing.problem = ""
             self.sealing.sealed_at = time.time()
+            if done.leaves or done.signatures:
+                size = done.signed.checkpoint.size
+                logger.info("sealed: %d new, %d leaves in the log", done.leaves, size)
             self._report(done.report.findings)
             self._ask_witnesses()
 

@@ -7,6 +7,7 @@ docs/decisions/0011-service.md says what that costs.
 from __future__ import annotations
 
 import asyncio
+import logging
 import signal
 import sys
 from contextlib import contextmanager
@@ -16,6 +17,7 @@ import h11
 import uvicorn
 from uvicorn.protocols.http.h11_impl import H11Protocol
 
+from ledger import __version__
 from ledger.service.http.answers import to_json
 from ledger.service.http.errors import Busy, HeadTooLarge, RequestError
 from ledger.service.http.problems import PROBLEM_TYPE, problem_headers, problem_members, status_of
@@ -28,8 +30,7 @@ if TYPE_CHECKING:
     from fastapi import FastAPI
     from starlette.types import Receive, Scope, Send
 
-    from ledger.service.indexer import Indexer
-    from ledger.service.sealer import Sealer
+    from ledger.service.context import Context
 
 HEAD_SECONDS = 10
 """How long a client may take to send the head of a request."""
@@ -43,14 +44,19 @@ GRACE_SECONDS = 30
 client that waits longer for the outcome gets no answer, because no answer would be true."""
 MAX_CONNECTIONS = 1000
 
+logger: logging.Logger = logging.getLogger("ledger.service")
 
-def run_server(app: FastAPI, listener: socket.socket) -> None:
+
+def run_server(
+    app: FastAPI, listener: socket.socket, ready: Callable[[], None] = lambda: None
+) -> None:
     """Serve until SIGTERM or SIGINT, then finish what is in flight, take nothing new, and return.
 
     ``app`` comes from ``create_app``; its sealer and its indexer run meanwhile. When this returns,
     nothing uses the ledger any more, except a seal or an update that did not end in time.
+    ``ready`` is called when requests are answered.
 
-    Logs to ``uvicorn.error``; configures no logging.
+    Logs to ``ledger.service`` and ``uvicorn.error``; configures no logging.
     """
     config = uvicorn.Config(
         app,
@@ -66,21 +72,29 @@ def run_server(app: FastAPI, listener: socket.socket) -> None:
         timeout_keep_alive=KEEP_ALIVE_SECONDS,
         timeout_graceful_shutdown=None,  # it would cancel writes that happen all the same
     )
-    background: list[Sealer | Indexer] = app.state.background
-    for each in background:
-        each.start()
+    context: Context = app.state.context
     try:
-        _Server(config, app.state.reload.hurry).run(sockets=[listener])
+        with context.working():
+            _Server(config, context, ready).run(sockets=[listener])
     finally:
-        for each in background:
-            each.stop()
-        app.state.threads.wait_until_idle()
+        context.threads.wait_until_idle()
+    logger.info("%s stopped", context.name)
 
 
 class _Server(uvicorn.Server):
-    def __init__(self, config: uvicorn.Config, reload: Callable[[], None]) -> None:
+    def __init__(self, config: uvicorn.Config, context: Context, ready: Callable[[], None]) -> None:
         super().__init__(config)
-        self._reload = reload
+        self._context = context
+        self._ready = ready
+
+    async def startup(self, sockets: list[socket.socket] | None = None) -> None:
+        """Begin to answer, and say so."""
+        await super().startup(sockets)
+        if self.started:
+            ledger = self._context.ledger
+            text = "%s started: version %s serves %s from %s"
+            logger.info(text, self._context.name, __version__, ledger.origin, ledger.store.url)
+            self._ready()
 
     @contextmanager
     def capture_signals(self) -> Iterator[None]:
@@ -88,7 +102,7 @@ class _Server(uvicorn.Server):
         loop = asyncio.get_running_loop()
         for number in (signal.SIGINT, signal.SIGTERM):
             loop.add_signal_handler(number, self.handle_exit, number, None)
-        loop.add_signal_handler(signal.SIGHUP, self._reload)
+        loop.add_signal_handler(signal.SIGHUP, self._context.reload.hurry)
         try:
             yield
         finally:
@@ -97,6 +111,7 @@ class _Server(uvicorn.Server):
 
     async def shutdown(self, sockets: list[socket.socket] | None = None) -> None:
         """Wait for all work that has begun, and for connections no longer than the grace."""
+        logger.info("%s is stopping: it finishes what is in flight", self._context.name)
         grace = asyncio.get_running_loop().call_later(GRACE_SECONDS, self._abort_connections)
         try:
             await super().shutdown(sockets)

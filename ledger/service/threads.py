@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import logging
 from contextlib import suppress
+from contextvars import copy_context
 from functools import partial
 from threading import Lock
 from time import monotonic, perf_counter, sleep
@@ -90,7 +91,7 @@ class Threads:
         answer: asyncio.Future[T] = loop.create_future()
         turn = Turn(self._timeout)
 
-        def take(_: None) -> None:
+        def take() -> None:
             try:
                 end = partial(_end, answer, self._take(name, turn, call))
             except BaseException as error:  # noqa: BLE001 -- whoever waits gets it
@@ -103,7 +104,8 @@ class Threads:
                 message = f"the store has been busy for {self._patience:g} seconds"
                 _fail(answer, Busy(f"{message}; nothing was done", hint="try again later"))
 
-        future = self._readers.submit(take, None)
+        # In the context of the request, so that traces know what the thread does it for.
+        future = self._readers.submit(copy_context().run, take)
         timers = (
             loop.call_later(self._patience, lose_patience),
             loop.call_later(self._timeout, lambda: _fail(answer, turn.give_up())),

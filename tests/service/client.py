@@ -141,10 +141,15 @@ def _environment(more: dict[str, str]) -> dict[str, str]:
 
 @contextmanager
 def serving(
-    store: str, home: Path, *options: str, before: str = "", **environment: str
+    store: str,
+    home: Path,
+    *options: str,
+    before: str = "",
+    log_name: str = "serve.log",
+    **environment: str,
 ) -> Iterator[Server]:
     """``ledger serve`` on a free port, until the end of the block, which runs ``before`` first."""
-    log = home / "serve.log"
+    log = home / log_name
     code = f"{before}\nfrom cli.app import main; main()"
     command = [sys.executable, "-c", code, "serve", "--port", "0", "--json", *options]
     with log.open("wb") as stderr:

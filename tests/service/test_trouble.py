@@ -66,6 +66,8 @@ def test_503_says_to_try_again_as_nothing_was_written(
     store.error = None
     assert client.get("/readyz").json()["status"] == "ok"
     assert client.ledger.head(TITLE).version == 1
+    failures = f'ledger_store_failures_total{{slug="{getattr(error, "slug", "")}"}} 2.0'
+    assert failures in client.get("/metrics").text
 
 
 def empty(client: Client, *kept: str) -> None:
@@ -317,8 +319,8 @@ class HangingStore(Wrapper):
         """Let it answer again, and wait until no thread uses it."""
         self.hangs = ()
         self.gate.set()
-        client.app.state.threads.wait_until_idle()
-        while client.app.state.threads.in_use:
+        client.app.state.context.threads.wait_until_idle()
+        while client.app.state.context.threads.in_use:
             time.sleep(0.01)
 
 
@@ -504,6 +506,7 @@ def test_metrics(client: Client) -> None:
         'ledger_appends_total{outcome="repeated"} 1.0',
         'ledger_conflicts_total{slug="head-moved"} 1.0',
         'ledger_store_seconds_count{operation="append"} 4.0',
+        'ledger_http_seconds_count{method="POST",route="/titles/{title_number}"} 4.0',
         "ledger_store_in_use 0.0",
     ):
         assert line in told, answer.text

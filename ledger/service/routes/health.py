@@ -28,6 +28,7 @@ if TYPE_CHECKING:
 
     from ledger.service.context import Context
     from ledger.service.metrics import LogFigures
+    from ledger.service.workers import State
 
 STATIC = Path(__file__).parents[1] / "pages" / "static"
 ROBOTS = b"User-agent: *\nDisallow: /\n"
@@ -85,13 +86,18 @@ class HealthRoutes:
 
     async def healthz(self) -> Response:
         """Whether the process answers. It touches nothing else."""
-        return Response(to_json({"status": "ok", **self._background()}), media_type=JSON_TYPE)
+        found = self._background(self._context.states())
+        return Response(to_json({"status": "ok", **found}), media_type=JSON_TYPE)
 
-    def _background(self) -> dict[str, str]:
+    def _background(self, states: list[State]) -> dict[str, str]:
         """Show how sealing and indexing are going. A service that can't do so can still serve."""
-        sealer, indexer = self._context.sealer, self._context.indexer
-        found = {"sealing": sealer.sealing.state} if sealer else {}
-        return found | ({"indexing": "failing" if indexer.problem else "ok"} if indexer else {})
+        found = {}
+        for each in states:
+            if each.sealing:
+                found["sealing"] = each.sealing.state
+            if each.indexing:
+                found["indexing"] = each.indexing
+        return found
 
     async def readyz(self) -> Response:
         """Whether the ledger can be read, or could a moment ago."""
@@ -101,10 +107,11 @@ class HealthRoutes:
                 self._probed_until = monotonic() + PROBE_SECONDS
         if self._probed is not None:
             raise NotReady(str(self._probed), hint=self._probed.hint) from self._probed
-        found = self._context.problems()
+        states = self._context.states()
+        found = {name: said for each in states for name, said in each.problems.items()}
         status = "degraded" if found else "ok"
         shown = {"status": status, "origin": self._context.ledger.origin, **found}
-        shown |= self._background()
+        shown |= self._background(states)
         return Response(to_json(shown), media_type=JSON_TYPE)
 
     async def _probe(self) -> LedgerError | None:

@@ -84,8 +84,7 @@ class RegistrationRoutes:
                 self._context.changed(title_number)
         for each in done:
             metrics.appended("repeated" if each.repeated else "appended")
-        request.scope["ledger"].titles = ",".join(each.entry.title_number for each in done)
-        request.scope["ledger"].addresses = ",".join(each.entry.address for each in done)
+        request.scope["ledger"].wrote(done)
         found = Registration(asked.reference, tuple(each.entry for each in done))
         return self._answer(request, found, is_new=not all(each.repeated for each in done))
 
@@ -101,7 +100,7 @@ class RegistrationRoutes:
     async def give_up(self, request: Request, reference: Reference) -> Response:
         """Complete a registration without the parts that are missing: a rectification for each."""
         guards = headers.guards(request)
-        author = request.scope["ledger"].token
+        author = request.scope["ledger"].caller
         data = await read_body(request, self._context.settings.max_body)
 
         def write() -> Response:
@@ -117,6 +116,7 @@ class RegistrationRoutes:
             finally:
                 for title_number in titles:
                     self._context.changed(title_number)
+            request.scope["ledger"].wrote(done)
             for _ in done:
                 self._context.metrics.appended("appended")
             found = find_registration(history, reference)
