@@ -122,29 +122,36 @@ PROGRAMS = "/usr/sbin:/usr/bin:/usr/local/sbin:/usr/local/bin"
 
 @contextmanager
 def nginx(folder: Path, work: Path, rules: str = "") -> Iterator[str]:
-    """The address of nginx, which serves a folder as ``/register/``; its own files are in another.
+    """The address of nginx, which serves a folder as ``/register/``; its files are elsewhere.
 
-    It runs as whoever runs the tests. ``rules``: what it does instead.
+    ``rules``: what it does instead.
     """
+    port = free_port()
+    rules = rules or f"location /register/ {{ alias {folder}/; }}"
+    with run_nginx(f"server {{ listen 127.0.0.1:{port}; {rules} }}", port, work):
+        yield f"http://127.0.0.1:{port}"
+
+
+@contextmanager
+def run_nginx(conf: str, port: int, work: Path) -> Iterator[None]:
+    """Run nginx with these servers, as whoever runs the tests, with its own files in a folder."""
     import pytest
 
     program = shutil.which("nginx", path=PROGRAMS)
     if program is None:
         pytest.skip("needs nginx")
-    port = free_port()
     names = ("client_body", "proxy", "fastcgi", "uwsgi", "scgi")
     places = "".join(f"{name}_temp_path {work}/{name};" for name in names)
-    rules = rules or f"location /register/ {{ alias {folder}/; }}"
     (work / "nginx.conf").write_text(
         f"daemon off; master_process off; pid {work}/pid; error_log {work}/error;"
         f"events {{}} http {{ access_log off; keepalive_requests 1000000; {places}"
-        f"server {{ listen 127.0.0.1:{port}; {rules} }} }}"
+        f"{conf} }}"
     )
     command = [program, "-e", f"{work}/error", "-c", f"{work}/nginx.conf"]
     process = subprocess.Popen(command)
     try:
         _wait_for(port, process)
-        yield f"http://127.0.0.1:{port}"
+        yield
     finally:
         process.terminate()
         process.wait(PATIENCE)

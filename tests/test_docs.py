@@ -50,6 +50,7 @@ TIMEOUT = 300
 TOOLS = {
     "README.md": ("curl",),
     "verify-by-hand.md": ("sha256sum", "jq", "openssl"),
+    "serve.md": ("curl",),
     "subscribe.md": ("curl", "jq"),
     "audit.md": ("sha256sum",),
     "keys.md": ("openssl", "ssh-agent", "softhsm2-util"),
