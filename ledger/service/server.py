@@ -11,6 +11,7 @@ import logging
 import signal
 import sys
 from contextlib import contextmanager
+from http import HTTPStatus
 from typing import TYPE_CHECKING, Any
 
 import h11
@@ -164,13 +165,15 @@ class _Protocol(H11Protocol):
 
     def send_400_response(self, msg: str) -> None:
         """Refuse what h11 can't read by a problem, if it is this side's turn to speak."""
+        del msg  # it says the same of every fault
         if self.conn.our_state not in {h11.IDLE, h11.SEND_RESPONSE}:
             self.transport.close()
             return
         why = sys.exc_info()[1]
         too_large = isinstance(why, h11.RemoteProtocolError) and why.error_status_hint == 431
-        error = HeadTooLarge(TOO_LARGE) if too_large else RequestError(f"{msg.rstrip('.')}: {why}")
+        error = HeadTooLarge(TOO_LARGE) if too_large else RequestError("this is not HTTP/1.1")
         head, body = _spell(error)
+        head["reason"] = HTTPStatus(head["status_code"]).phrase.encode()
         for event in (h11.Response(**head), h11.Data(data=body), h11.EndOfMessage()):
             self.transport.write(self.conn.send(event) or b"")
         self.transport.close()

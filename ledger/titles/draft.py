@@ -86,15 +86,16 @@ def check_own_document(document: Mapping[str, object]) -> None:
 
     Raises InvalidError.
     """
+    what_then = "append the document in it"
     if isinstance(document.get("document"), dict):
         what = "an envelope around a document"
     elif "signature" in document and isinstance(document.get("entry"), dict):
         what = "an entry"
     elif document.keys() >= {"type", "title", "status", "detail", "slug", "hint"}:
-        what = "the answer to a request that failed"
+        what, what_then = "the answer to a request that failed", "see why it failed"
     else:
         return
     raise InvalidError(
         f"the document looks like {what}",
-        hint="append the document in it; or, if it is meant as it is, add --as-document",
+        hint=f"{what_then}; or, if it is meant as it is, add --as-document",
     )
