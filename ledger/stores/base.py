@@ -94,7 +94,7 @@ class Store(Protocol):
     def list_newest(self, prefix: str) -> Iterable[str]:
         """The keys that ``list`` gives, those first that were written last, if the store can tell.
 
-        It is a guess, and decides nothing.
+        It is a guess, and decides nothing. Of a flood of keys, some may be left out.
         """
         return self.list(prefix)
 

@@ -55,7 +55,7 @@ class Ahead:
         """The bytes of the entry that is next; None: the walk reads it for itself."""
         self._walked += 1
         if self._keys is None and self._walked > max(SOON, version // PAGE) and version >= LEAST:
-            self._keys = self._list()
+            self._keys = self._list(version)
         while self._keys and address not in self._held:
             if not self._read_one() and not self._begin():
                 break
@@ -67,9 +67,11 @@ class Ahead:
             self._unused -= 1
         return data
 
-    def _list(self) -> Iterator[str]:
+    def _list(self, version: int) -> Iterator[str]:
         try:
-            keys = [*self._store.list_newest(f"{self._title_number}/")]
+            # Twice as many as the chain has: some lost a race. A flood of others ends here.
+            most = 2 * version + PAGE
+            keys = [*islice(self._store.list_newest(f"{self._title_number}/"), most)]
         except LedgerError:  # the walk goes on without
             return iter(())
         return filter(self._is_new, keys)

@@ -115,6 +115,13 @@ def test_a_bad_guess_costs_few_reads_and_brings_the_same(order):
         assert reads <= limit * (1 + ahead.FACTOR)
 
 
+def test_a_flood_of_keys_is_not_listed_to_its_end():
+    flood = [entry_key(TITLE, f"{number:064x}") for number in range(10**6)]
+    shown, reads, lists = read(Bucket(OBJECTS, lambda: flood))
+    assert (shown, lists) == (VERSIONS, 1)
+    assert reads <= VERSIONS * (1 + ahead.FACTOR)
+
+
 @pytest.mark.parametrize("fails", ["list", "get_many"])
 def test_what_fails_ahead_ends_reading_ahead_and_nothing_else(fails):
     def newest() -> list[str]:

@@ -53,6 +53,8 @@ if TYPE_CHECKING:
 
 LIMIT = 64 << 20  # far above any object of ours: whatever is larger was put there by others
 WAITS = (0.0, 0.2, 0.8, 2.0)  # seconds before each sending, give or take a half
+MOST_KEYS = 1_000_000
+"""Keys that are held at once, to sort them: more than the versions of any title."""
 NEVER = datetime.min.replace(tzinfo=UTC)
 CONNECT_TIMEOUT = 5
 READ_TIMEOUT = 20
@@ -161,6 +163,8 @@ class S3Store(Store):
         for page in self._pages(prefix):
             told = {each["Key"]: each.get("LastModified") for each in page.get("Contents", ())}
             written |= {item: told.get(self._prefix + item) or NEVER for item in self._items(page)}
+            if len(written) >= MOST_KEYS:
+                break
         return sorted(written, key=written.__getitem__, reverse=True)
 
     def delete(self, key: str) -> None:
