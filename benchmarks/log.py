@@ -174,7 +174,7 @@ def requests() -> Table:
     )
     return Table(
         title,
-        ("", "PUT", "GET", "LIST", "dollars"),
+        ("", "PUT", "GET", "LIST", "DELETE", "dollars"),
         [
             (what, *(f"{number:,.0f}" for number in found), money(found))
             for what, found in rows.items()
