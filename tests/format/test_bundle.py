@@ -246,3 +246,27 @@ def test_a_reader_holds_one_object_at_a_time():
     assert section.read(ADDRESSES[0]) == b"newest"
     reader.skip(section)
     assert section.read(ADDRESSES[1]) is None
+
+
+@law
+@given(
+    st.text(st.characters(min_codepoint=33, max_codepoint=126), min_size=1, max_size=130),
+    st.integers(0, 5000),
+)
+def test_a_header_is_the_one_that_tar_makes(key, size):
+    member = tarfile.TarInfo(key)
+    member.size = size
+    try:
+        header = member.tobuf(tarfile.USTAR_FORMAT, "ascii", "strict")
+    except ValueError:  # it is too long, and nowhere to be divided
+        return
+    assert next(write_bundle([(key, bytes(size))])) == header
+
+
+def test_a_member_of_less_than_nothing_is_refused():
+    """Whoever reads -1 bytes reads all of them."""
+    header = bytearray(next(write_bundle([("TN1/head.json", b"")])))
+    header[124:135] = b"-0000000001"
+    header[148:154] = b"%06o" % (sum(header[:148]) + 8 * 32 + sum(header[156:]))
+    with pytest.raises(MalformedError, match="damaged member header"):
+        read(packed(START)[:-1024] + bytes(header) + bytes(1024))
