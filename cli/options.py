@@ -110,6 +110,14 @@ JobsOption = Annotated[
         help="How many threads check; default: one per core.",
     ),
 ]
+DaskOption = Annotated[
+    str | None,
+    typer.Option(
+        "--dask",
+        metavar="ADDRESS",
+        help="Have the workers of a Dask cluster do it: its scheduler's tcp://HOST:PORT.",
+    ),
+]
 KeyOption = Annotated[
     str | None,
     typer.Option(

@@ -3,36 +3,28 @@
 from __future__ import annotations
 
 import json
-import os
-from contextlib import contextmanager, suppress
+from contextlib import suppress
 from dataclasses import replace
 from datetime import UTC, datetime
-from itertools import islice
 from typing import TYPE_CHECKING, Any, Self
 
 import typer
 
 from cli.terminal.output import print_json, report_lines, until_closed
 from cli.terminal.progress import heeding, verifying
-from ledger import IntegrityError, Keyring, Ledger, LedgerError, Report, TrustError
+from ledger import IntegrityError, Keyring, Ledger, Report, TrustError
 from ledger.format.report import finding_of, report_json
 from ledger.format.times import format_time
 from ledger.local.files import NewFile
-from ledger.local.parallel import cores
-from ledger.stores import FolderStore
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator
-    from concurrent.futures import Executor
+    from collections.abc import Callable
     from pathlib import Path
 
     from ledger.verification.run import Verification
 
 EXIT_CODES = {"verified": 0, "unchecked": 3, "mismatch": 20, "tampered": 20}
 INTERRUPTED = 130
-
-MANY = 1_000
-"""Titles from which on it pays to start processes."""
 
 
 def report_of(verification: Callable[[], Report]) -> Report:
@@ -83,38 +75,6 @@ def print_report(
             if more and report:
                 typer.echo(more)
     return INTERRUPTED if interrupted else EXIT_CODES[report.outcome]
-
-
-@contextmanager
-def processes_for(
-    ledger: Ledger, titles: list[str] | None, jobs: int | None
-) -> Iterator[Executor | None]:
-    """Make processes for many titles in a folder, and nothing for others.
-
-    Reading and decoding such a title takes nearly as long as checking its signatures, and threads
-    would do that in turns.
-    """
-    jobs = jobs or cores()
-    if jobs == 1 or type(ledger.store) is not FolderStore or not _are_many(ledger, titles):
-        yield None
-        return
-    from ledger.local.processes import Processes  # noqa: PLC0415 -- slow to load
-
-    # After a Ctrl-C the resource tracker cleans up what they leave, and need not say so.
-    os.environ.setdefault("PYTHONWARNINGS", "ignore:resource_tracker")
-    processes = Processes(jobs)
-    try:
-        yield processes
-    finally:
-        # This waits for a process that is just being started, which would complain otherwise.
-        processes.shutdown(wait=False, cancel_futures=True)
-
-
-def _are_many(ledger: Ledger, titles: list[str] | None) -> bool:
-    try:
-        return len(list(islice(ledger.titles() if titles is None else titles, MANY))) == MANY
-    except LedgerError:
-        return False  # the verification will hit the error again
 
 
 def run_verification(

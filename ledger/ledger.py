@@ -596,15 +596,23 @@ class Ledger:
             each=each,
         )
 
-    def pack(self, *, rebuild: bool = False, each: Callable[[str], None] | None = None) -> Packed:
+    def pack(
+        self,
+        *,
+        rebuild: bool = False,
+        each: Callable[[str], None] | None = None,
+        jobs: int | None = None,
+        executor: Executor | None = None,
+    ) -> Packed:
         """Put entries that are in no pack yet, or all, into packs, to be read hundreds at once.
 
-        Only what verifies is packed; ``each`` hears of every title that was looked at.
+        Only what verifies is packed; ``each`` hears of every title that was looked at. ``jobs`` and
+        ``executor`` are those of ``verification``: an executor reads and checks, and this writes.
         """
         from ledger.packs.writer import pack
 
         self.store.check_writable()
-        return pack(self.history, rebuild=rebuild, each=each)
+        return pack(self.history, rebuild=rebuild, each=each, jobs=jobs, executor=executor)
 
     def _pen(self) -> Pen:
         from ledger.titles.append import Pen

@@ -15,10 +15,12 @@ from ledger.format.keyring import TRUST_THE_LOG, Keyring, check_keyring, check_o
 from ledger.format.report import Finding, Report
 from ledger.format.standing import Positions
 from ledger.local.files import Named, reading
+from ledger.local.parallel import cores
 from ledger.titles.trust_files import accept, accepted_by
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable
+    from concurrent.futures import Executor
 
     from ledger.tlog.checkpoint import SignedCheckpoint, WitnessKey
     from ledger.tlog.receipt import Receipt
@@ -54,15 +56,26 @@ def verify_bundle(
     origin: str | None = None,
     expect: str | Entry | None = None,
     clock: Callable[[], datetime] = _now,
+    jobs: int | None = None,
+    executor: Executor | None = None,
 ) -> Report:
     """Verify a bundle where it lies (a path or a seekable file), offline; see ``Ledger.verify``.
 
     With a root in the keyring, the bundle's trust files say whose keys count; so do those of a
-    keyring that ``accept`` made, which may be newer.
+    keyring that ``accept`` made, which may be newer. ``jobs`` and ``executor`` are those of
+    ``Ledger.verification``: without one, a single thread does all of it.
     """
     pin = None if expect is None else as_address(expect)
     with reading(source) as file:
-        return verifying.verify_bundle(file, keyring, clock(), origin=origin, expect=pin)
+        return verifying.verify_bundle(
+            file,
+            keyring,
+            clock(),
+            origin=origin,
+            expect=pin,
+            jobs=jobs or cores(),
+            executor=executor,
+        )
 
 
 def audit_bundle(
@@ -71,6 +84,8 @@ def audit_bundle(
     keyring: Keyring,
     origin: str | None = None,
     clock: Callable[[], datetime] = _now,
+    jobs: int | None = None,
+    executor: Executor | None = None,
 ) -> Report:
     """Verify a bundle, and insist on the log that it carries; offline.
 
@@ -95,7 +110,9 @@ def audit_bundle(
                     hint=TRUST_THE_LOG.format(header.origin),
                 )
         file.seek(start)
-        return verify_bundle(file, keyring=keyring, origin=origin, clock=clock)
+        return verify_bundle(
+            file, keyring=keyring, origin=origin, clock=clock, jobs=jobs, executor=executor
+        )
 
 
 def bundle_origin(source: Named) -> str:

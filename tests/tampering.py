@@ -31,7 +31,7 @@ from ledger.local.processes import Processes
 from ledger.packs.format import Packable, make_pack
 from ledger.stores import FolderStore, MemoryStore
 from ledger.testing import ORIGIN, FixedClock, keyring_for, memory_ledger, signer
-from ledger.verification import prefetch, walk
+from ledger.verification import many, prefetch
 from tests.format.by_hand import ORDER, pae, sealed, wrap
 from tests.sealing.sealers import LOG_KEY, Sealer
 
@@ -230,7 +230,7 @@ def processes() -> Processes:
 def verify_all_in_other_processes(world: World) -> Report:
     """Each process opens the folder for itself."""
     with TemporaryDirectory() as folder, pytest.MonkeyPatch.context() as patch:
-        patch.setattr(walk, "TITLES", 1)
+        patch.setattr(many, "SLICE", 1)
         store = FolderStore(folder)
         store.create_many(world.objects.items())
         return world.open(store).verify_all(executor=processes())
@@ -285,14 +285,25 @@ def verify_all_again(world: World) -> Report:
 
 def audit_by_the_log(world: World) -> Report:
     """The ledger was sealed before anybody tampered with it."""
-    store = world.store()
+    return _audit(world, world.store())
+
+
+def audit_in_other_processes(world: World) -> Report:
+    with TemporaryDirectory() as folder, pytest.MonkeyPatch.context() as patch:
+        patch.setattr(many, "SLICE", 1)
+        store = FolderStore(folder)
+        store.create_many(world.objects.items())
+        return _audit(world, store, executor=processes())
+
+
+def _audit(world: World, store: Store, **options: Any) -> Report:
     for key, data in log_of_before().items():
         store.create(key, data)
     for key in list(store.list(PENDING)):
         store.delete(key)
     keyring = world.keyring.trust(ORIGIN, LOG_KEY.public_key, role="log")
     ledger = Ledger.open(store, keyring=keyring, origin=world.origin, clock=world.clock)
-    return Log(ledger).audit().run()
+    return Log(ledger).audit(**options).run()
 
 
 @cache

@@ -15,6 +15,7 @@ from cli.inputs import cannot_read, sha256_of
 from cli.keys import load_witness
 from cli.options import (
     ConnectionsOption,
+    DaskOption,
     DebugOption,
     JobsOption,
     JsonOption,
@@ -31,7 +32,6 @@ from cli.reports import (
     keys_of,
     note_ambiguity,
     print_report,
-    processes_for,
     report_of,
     run_verification,
     was_interrupted,
@@ -41,6 +41,7 @@ from cli.terminal.output import counted, working
 from cli.terminal.progress import heeding
 from cli.trust_copies import TrustOption, accept_bundle
 from cli.witnesses import WitnessOption, read_policy
+from cli.workers import workers_for, workers_for_bundle
 from ledger import Log, Report, audit_bundle
 from ledger.format.report import Tally
 from ledger.local.files import NewFile, reading
@@ -62,6 +63,7 @@ class Asked:
     origin: str | None
     loose: int
     jobs: int | None
+    dask: str | None
     connections: int | None
     store: str | None
     silent: bool
@@ -115,6 +117,7 @@ def audit(
     report_file: ReportOption = None,
     origin: OriginOption = None,
     jobs: JobsOption = None,
+    dask: DaskOption = None,
     connections: ConnectionsOption = None,
     store: StoreOption = None,
     as_json: JsonOption = False,
@@ -140,10 +143,12 @@ def audit(
         )
     if key is not None and cosign is None:
         raise typer.BadParameter("--key needs --cosign")
-    if bundle is not None and any(each is not None for each in (state, witness, cosign, store)):
+    if bundle is not None and any(
+        each is not None for each in (state, witness, cosign, store, dask)
+    ):
         raise typer.BadParameter(
-            "--bundle audits a whole file, so it can't be used with --state, --witness, --cosign or"
-            " --store"
+            "--bundle audits a whole file, so it can't be used with --state, --witness, --cosign,"
+            " --dask or --store"
         )
     if trust and bundle is None:
         raise typer.BadParameter("--trust needs --bundle: a store has its own trust files")
@@ -154,6 +159,7 @@ def audit(
         origin=origin,
         loose=loose,
         jobs=jobs,
+        dask=dask,
         connections=connections,
         store=store,
         silent=quiet or as_json,
@@ -191,13 +197,13 @@ def _audit(asked: Asked, evidence: Evidence, sign: Callable[[Log, Verification],
         )
         evidence.note_ledger(ledger)
         log = Log(ledger)
-        with processes_for(ledger, None, asked.jobs) as executor:
+        with workers_for(ledger, None, asked.jobs, asked.dask) as (executor, jobs):
             audit = log.audit(
                 state=asked.state,
                 max_delay=asked.max_delay,
                 policy=asked.policy,
                 loose=asked.loose,
-                jobs=asked.jobs,
+                jobs=jobs,
                 executor=executor,
             )
             report = run_verification(ledger, audit, None, silent=asked.silent)
@@ -215,9 +221,15 @@ def _audit_bundle(bundle: Path, asked: Asked, evidence: Evidence) -> Report:
     keyring = config.keyring()
     known = config.origin if asked.origin is None else asked.origin
     try:
-        with reading(bundle) as source, working("auditing", quiet=asked.silent):
+        with (
+            reading(bundle) as source,
+            working("auditing", quiet=asked.silent),
+            workers_for_bundle(bundle, asked.jobs) as workers,
+        ):
             keyring = accept_bundle(keyring, asked.trust, source)
-            report = heeding(lambda: audit_bundle(source, keyring=keyring, origin=known))
+            report = heeding(
+                lambda: audit_bundle(source, keyring=keyring, origin=known, **workers._asdict())
+            )
             evidence.note(bundle={"file": str(bundle), "sha256": sha256_of(source)})
     except OSError as error:
         raise cannot_read(bundle, error) from error

@@ -11,6 +11,7 @@ import typer
 from cli.config import load_config
 from cli.options import (
     ConnectionsOption,
+    DaskOption,
     DebugOption,
     JobsOption,
     JsonOption,
@@ -18,9 +19,10 @@ from cli.options import (
     StoreOption,
     VerboseOption,
 )
-from cli.reports import print_report, processes_for
+from cli.reports import print_report
 from cli.session import open_ledger
 from cli.terminal.progress import heeding, verifying
+from cli.workers import workers_for
 
 
 def index(
@@ -30,6 +32,7 @@ def index(
     ] = None,
     *,
     jobs: JobsOption = None,
+    dask: DaskOption = None,
     connections: ConnectionsOption = None,
     store: StoreOption = None,
     as_json: JsonOption = False,
@@ -50,10 +53,10 @@ def index(
         found = Index(ledger, path)
         try:
             with (
-                processes_for(ledger, [] if path.exists() else None, jobs) as executor,
+                workers_for(ledger, [] if path.exists() else None, jobs, dask) as workers,
                 verifying(quiet=quiet or as_json) as each,
             ):
-                report = heeding(lambda: found.update(each=each, jobs=jobs, executor=executor))
+                report = heeding(lambda: found.update(each=each, **workers._asdict()))
         except KeyboardInterrupt:
             stack.pop_all()  # closing would wait for reads in progress
             raise

@@ -6,10 +6,19 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from cli.options import ConnectionsOption, DebugOption, JsonOption, QuietOption, StoreOption
+from cli.options import (
+    ConnectionsOption,
+    DaskOption,
+    DebugOption,
+    JobsOption,
+    JsonOption,
+    QuietOption,
+    StoreOption,
+)
 from cli.reports import EXIT_CODES
 from cli.session import in_steps, open_ledger
 from cli.terminal.output import counted, counting, finding_lines, print_json
+from cli.workers import workers_for
 from ledger import Report
 from ledger.format.report import finding_json
 
@@ -23,6 +32,8 @@ def pack(
         bool, typer.Option("--rebuild", help="Make all packs again, and delete the old ones.")
     ] = False,
     store: StoreOption = None,
+    jobs: JobsOption = None,
+    dask: DaskOption = None,
     connections: ConnectionsOption = None,
     as_json: JsonOption = False,
     quiet: QuietOption = False,
@@ -34,9 +45,13 @@ def pack(
     entry moves. Titles that don't verify are left out, and the exit code is then that of
     'ledger verify'.
     """
-    opened = open_ledger(store, connections=connections)
-    with opened as ledger, counting("looked at", quiet=quiet or as_json) as each, in_steps():
-        done = ledger.pack(rebuild=rebuild, each=each)
+    with (
+        open_ledger(store, connections=connections) as ledger,
+        workers_for(ledger, None, jobs, dask) as workers,
+        counting("looked at", quiet=quiet or as_json) as each,
+        in_steps(),
+    ):
+        done = ledger.pack(rebuild=rebuild, each=each, **workers._asdict())
     if as_json:
         print_json(_as_json(done))
     else:

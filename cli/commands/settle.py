@@ -20,10 +20,11 @@ from cli.options import (
     QuietOption,
     StoreOption,
 )
-from cli.reports import EXIT_CODES, processes_for
+from cli.reports import EXIT_CODES
 from cli.session import in_steps, open_ledger
 from cli.terminal.output import counted, counting, finding_lines, print_json, signer_name
 from cli.terminal.text import complain, printable
+from cli.workers import workers_for
 from ledger import (
     Appended,
     Fallen,
@@ -216,10 +217,10 @@ def _find(
     ledger: Ledger, key_id: str, titles: list[str] | None, *, jobs: int | None, quiet: bool
 ) -> tuple[list[Fallen], Report]:
     with (
-        processes_for(ledger, titles, jobs) as executor,
+        workers_for(ledger, titles, jobs) as workers,
         counting("titles looked at", quiet=quiet) as each,
     ):
-        return ledger.fallen(key_id, titles, each=each, jobs=jobs, executor=executor)
+        return ledger.fallen(key_id, titles, each=each, **workers._asdict())
 
 
 def _by_title(answers: _Answers, found: list[Fallen]) -> dict[str, dict[int, bool]]:

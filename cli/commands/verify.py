@@ -14,6 +14,7 @@ from cli.config import load_config
 from cli.inputs import cannot_read, sha256_of
 from cli.options import (
     ConnectionsOption,
+    DaskOption,
     DebugOption,
     ExpectOption,
     JobsOption,
@@ -31,7 +32,6 @@ from cli.reports import (
     note,
     note_ambiguity,
     print_report,
-    processes_for,
     report_of,
     run_verification,
     was_interrupted,
@@ -42,6 +42,7 @@ from cli.terminal.output import working
 from cli.terminal.progress import heeding
 from cli.trust_copies import TrustOption, accept_bundle
 from cli.witnesses import WitnessOption, address_by, judge_published, read_policy
+from cli.workers import workers_for, workers_for_bundle
 from ledger import Ledger, Report
 from ledger.format.layout import is_address
 from ledger.format.report import Tally
@@ -66,6 +67,7 @@ class Asked:
     sample: int | None
     seed: str | None
     jobs: int | None
+    dask: str | None
     store: str | None
     connections: int | None
     silent: bool
@@ -117,6 +119,7 @@ def verify(
     origin: OriginOption = None,
     witness: WitnessOption = None,
     jobs: JobsOption = None,
+    dask: DaskOption = None,
     connections: ConnectionsOption = None,
     store: StoreOption = None,
     as_json: JsonOption = False,
@@ -141,6 +144,7 @@ def verify(
         sample=sample,
         seed=seed,
         jobs=jobs,
+        dask=dask,
         store=store,
         connections=connections,
         silent=quiet or as_json,
@@ -175,16 +179,21 @@ def _check_titles(asked: Asked) -> None:
         )
     if asked.sample is not None and asked.titles:
         raise typer.BadParameter("--sample draws from all titles, so it can't be used with TITLE")
+    if asked.dask is not None and len(asked.titles) == 1:
+        raise typer.BadParameter("--dask spreads titles, so it can't be used with a single TITLE")
     if asked.seed is not None and asked.sample is None:
         raise typer.BadParameter("--seed needs --sample")
 
 
 def _check_bundle(asked: Asked) -> None:
-    others = (asked.since, asked.store, asked.state, asked.sample, asked.seed, asked.witness)
+    others = (
+        *(asked.since, asked.store, asked.state, asked.sample, asked.seed),
+        *(asked.witness, asked.dask),
+    )
     if asked.titles or any(other is not None for other in others):
         raise typer.BadParameter(
             "--bundle verifies a whole file, so it can't be used with TITLE, --since, --state,"
-            " --sample, --witness or --store"
+            " --sample, --witness, --dask or --store"
         )
 
 
@@ -243,12 +252,12 @@ def _verify_many(ledger: Ledger, asked: Asked, evidence: Evidence) -> Report:
         size = asked.sample
         sample = heeding(lambda: draw(ledger.titles(), size, asked.seed))
         titles = sample.titles
-    with processes_for(ledger, titles, asked.jobs) as executor:
+    with workers_for(ledger, titles, asked.jobs, asked.dask) as (executor, jobs):
         verification = ledger.verification(
             titles,
             listed=sample is not None,
             state=asked.state,
-            jobs=asked.jobs,
+            jobs=jobs,
             executor=executor,
         )
         report = run_verification(ledger, verification, titles, silent=asked.silent)
@@ -278,10 +287,20 @@ def _verify_bundle(bundle: Path, asked: Asked, evidence: Evidence) -> Report:
     keyring = config.keyring()
     known = config.origin if asked.origin is None else asked.origin
     try:
-        with reading(bundle) as source, working("verifying", quiet=asked.silent):
+        with (
+            reading(bundle) as source,
+            working("verifying", quiet=asked.silent),
+            workers_for_bundle(bundle, asked.jobs) as workers,
+        ):
             keyring = accept_bundle(keyring, asked.trust, source)
             report = heeding(
-                lambda: verify_bundle(source, keyring=keyring, origin=known, expect=asked.expect)
+                lambda: verify_bundle(
+                    source,
+                    keyring=keyring,
+                    origin=known,
+                    expect=asked.expect,
+                    **workers._asdict(),
+                )
             )
             evidence.note(bundle={"file": str(bundle), "sha256": sha256_of(source)})
     except OSError as error:

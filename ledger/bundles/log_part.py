@@ -211,7 +211,7 @@ class AgainstLog:
         """Let go of the temporary file."""
         self._index.close()
 
-    def add_chain(self, title_number: str, head: bytes, trace: bytearray) -> None:
+    def add_chain(self, title_number: str, head: bytes, trace: bytes | bytearray) -> None:
         """Note the chain of a title that was read; without a trace it is not judged again."""
         self._index.add_chain(title_number, version_hint(head), bytes(trace))
 

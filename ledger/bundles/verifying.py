@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
-from contextlib import closing
+from contextlib import closing, suppress
+from functools import partial
+from itertools import tee
 from typing import TYPE_CHECKING, BinaryIO, NamedTuple
 
 from ledger.errors import (
@@ -14,19 +16,26 @@ from ledger.errors import (
     UnsupportedFormatError,
 )
 from ledger.format import layout
-from ledger.format.bundle import BUNDLE_KEY, BundleReader, Section
-from ledger.format.chain import NO_PIN, SeenPart, verify_chain
+from ledger.format.bundle import BUNDLE_KEY, BundleReader
+from ledger.format.chain import NO_PIN, ReadEntry, SeenPart, verify_chain
+from ledger.format.entry import address_of, parent_hint
 from ledger.format.report import Finding, Report, Severity, Tally, finding_of
+from ledger.format.standing import find_positions as know_none
+from ledger.local.parallel import Shared, in_chunks
 from ledger.registrations.registration import spell_parts
 from ledger.titles.identity import check_pinned, decode_identity
+from ledger.verification.many import check_verified
 from ledger.verification.trust import trust_findings
+from ledger.verification.walk import Subject, Verified
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Iterator
+    from concurrent.futures import Executor
     from datetime import datetime
 
     from ledger.bundles.trust_part import BundlePositions
     from ledger.format.keyring import Keyring
+    from ledger.format.standing import FindPositions
 
 NOT_STANDING = frozenset({"key-ended", "may-not-erase", "position-unknown"})
 """Findings of entries that are signed rightly, and may count or not: the walk goes on below."""
@@ -35,6 +44,9 @@ NO_LEAVES = (
     "which entries by keys that have an end do not count: only all leaves of the log show it; the"
     " bundle has receipts, which show what does (verify the store, or a bundle of all titles)"
 )
+
+TITLE_BYTES = 64 << 20
+"""Bytes of a title that are held in memory, to be sent to a pool."""
 
 NAMED = 3
 """How many registrations a note names."""
@@ -46,6 +58,10 @@ class NotInBundle(NotFoundError):
     slug = "not-in-bundle"
 
 
+class _Unclean(Exception):
+    """A title that was read for a pool is not clean: who reads and judges in turns says it all."""
+
+
 def verify_bundle(
     source: BinaryIO,
     keyring: Keyring,
@@ -53,6 +69,8 @@ def verify_bundle(
     *,
     origin: str | None = None,
     expect: str | None = None,
+    jobs: int = 1,
+    executor: Executor | None = None,
 ) -> Report:
     """Verify every title of a bundle, offline; raises OriginNotPinned for an unknown origin.
 
@@ -62,7 +80,33 @@ def verify_bundle(
     If the bundle is an incremental one, what lies below it is reported as unchecked. ``expect``
     is a pin: an address that must be in one of its chains. With a root in the keyring, the trust
     files in the bundle say whose keys count, and the log or the receipts in it up to where.
+
+    An ``executor`` judges the titles that are read here, ``jobs`` chunks of them at once. If one is
+    not clean, all is read again and judged here, in the order of the file.
     """
+    start = source.tell()
+    if executor is not None:
+        with suppress(_Unclean):
+            return _verify(source, keyring, now, origin, expect, _Pool(executor, jobs))
+        source.seek(start)
+    return _verify(source, keyring, now, origin, expect, None)
+
+
+class _Pool(NamedTuple):
+    """What judges titles beside this thread, and how many chunks of them at once."""
+
+    executor: Executor
+    jobs: int
+
+
+def _verify(  # noqa: PLR0917 -- what verify_bundle was given
+    source: BinaryIO,
+    keyring: Keyring,
+    now: datetime,
+    origin: str | None,
+    expect: str | None,
+    pool: _Pool | None,
+) -> Report:
     from ledger.bundles.trust_part import BundlePositions, bundle_keyring  # noqa: PLC0415
 
     start = source.tell()
@@ -93,7 +137,7 @@ def verify_bundle(
     try:
         with closing(positions):
             by = _By(keyring, now, positions)
-            for report in _reports(reader, by, expect, not_shown):
+            for report in _reports(reader, by, expect, not_shown, pool):
                 tally.add(report)
     except NotABundle as error:
         if tally.report().outcome != "tampered":
@@ -112,7 +156,7 @@ class _By(NamedTuple):
 
 
 def _reports(
-    reader: BundleReader, by: _By, expect: str | None, unseen: list[str]
+    reader: BundleReader, by: _By, expect: str | None, unseen: list[str], pool: _Pool | None
 ) -> Iterator[Report]:
     """A report for each title in turn, one for the log, and one for the bundle as a whole."""
     from ledger.bundles.log_part import AgainstLog, carried_report  # noqa: PLC0415 -- slow to load
@@ -129,18 +173,16 @@ def _reports(
     registrations = _Registrations()
     try:
         with closing(AgainstLog()) as against:
-            for section in reader.sections():
+            is_plain = reader.header.complete and not by.keyring.has_ends(reader.header.origin)
+            judge = partial(_judge_in_pool, pool) if pool and is_plain else _judge_in_turns
+            for head, (title_number, _, report, trace, _, parts, *_) in judge(
+                reader, by, expect, seen
+            ):
                 is_empty = False
-                read = _declaring(reader, _noting(section.read, expect, seen))
-                trace = bytearray()
-                parts: list[SeenPart] = []
-                report = _verify_section(reader, section, by, read=read, trace=trace, parts=parts)
                 registrations.add(parts)
                 if not reader.header.has_log and _lacks_position(report):
                     unseen.append(NO_LEAVES)
-                if report.outcome == "tampered":
-                    trace.clear()
-                against.add_chain(section.title_number, section.head, trace)
+                against.add_chain(title_number, head, trace)
                 unseen += (said for said in report.not_shown if said != NO_PIN)
                 yield report
             if reader.header.has_log:
@@ -268,30 +310,110 @@ def _declaring(
     return declared
 
 
-def _verify_section(
-    reader: BundleReader,
-    section: Section,
-    by: _By,
-    *,
-    read: Callable[[str], bytes | None],
-    trace: bytearray,
-    parts: list[SeenPart],
-) -> Report:
+def _judge_in_turns(
+    reader: BundleReader, by: _By, expect: str | None, seen: set[str]
+) -> Iterator[tuple[bytes, Verified]]:
+    """Yield the head of each title and what was found of it: each entry is read, then judged."""
+    for section in reader.sections():
+        verified = _judge(
+            (reader.header.origin, by.keyring, by.now),
+            section.title_number,
+            section.head,
+            _declaring(reader, _noting(section.read, expect, seen)),
+            by.positions.of(section),
+        )
+        passed = {NotInBundle.slug, *NOT_STANDING}
+        if any(f.severity != "warning" and f.slug not in passed for f in verified.report.findings):
+            reader.skip(section)  # the walk broke off, what follows is another title's
+        yield section.head, verified
+
+
+def _judge(
+    by: tuple[str, Keyring, datetime],
+    title_number: str,
+    head: bytes,
+    read: ReadEntry,
+    find_positions: FindPositions,
+) -> Verified:
+    origin, keyring, now = by
+    trace = bytearray()
+    parts: list[SeenPart] = []
     report = verify_chain(
-        section.title_number,
-        origin=reader.header.origin,
-        keyring=by.keyring,
-        head=section.head,
+        title_number,
+        origin=origin,
+        keyring=keyring,
+        head=head,
         read=read,
-        now=by.now,
+        now=now,
         trace=trace,
         parts=parts,
-        find_positions=by.positions.of(section),
+        find_positions=find_positions,
     )
-    passed = {NotInBundle.slug, *NOT_STANDING}
-    if any(f.severity != "warning" and f.slug not in passed for f in report.findings):
-        reader.skip(section)  # the walk broke off, what follows is another title's
-    return report
+    if report.outcome == "tampered":
+        trace.clear()
+    return Verified(title_number, None, report, bytes(trace), parts=tuple(parts))
+
+
+# -- In a pool -------------------------------------------------------------------------------------
+
+
+class _Title(NamedTuple):
+    """A title as the bundle has it."""
+
+    title_number: str
+    head: bytes
+    entries: dict[str, bytes]
+
+
+def _judge_in_pool(
+    pool: _Pool, reader: BundleReader, by: _By, expect: str | None, seen: set[str]
+) -> Iterator[tuple[bytes, Verified]]:
+    """Do the same, and read the titles ahead; raises _Unclean for any that does not just hold."""
+    origin = reader.header.origin
+    work = partial(_judge_titles, Shared((origin, by.keyring, by.now)))
+    titles, asked = tee(_read_titles(reader, expect, seen))
+    found = in_chunks(titles, work, pool.jobs, executor=pool.executor, weigh=_weigh)
+    for verified, title in zip(found, asked, strict=True):
+        check_verified(verified, Subject(title.title_number), origin)
+        if any(finding.severity != "warning" for finding in verified.report.findings):
+            raise _Unclean
+        yield title.head, verified
+
+
+def _weigh(title: _Title) -> int:
+    return sum(map(len, title.entries.values()))
+
+
+def _read_titles(reader: BundleReader, expect: str | None, seen: set[str]) -> Iterator[_Title]:
+    """Read each title as the unchecked bytes of its entries lead down it."""
+    try:
+        for section in reader.sections():
+            entries: dict[str, bytes] = {}
+            room = TITLE_BYTES
+            address: str | None = address_of(section.head)
+            child = section.head
+            while address is not None and (data := section.read(address)) is not None:
+                # The head's own entry comes first, and its parent is the head's.
+                child = data if entries else section.head
+                entries[address] = data
+                room -= len(data)
+                if room < 0:
+                    raise _Unclean
+                address = parent_hint(child)
+            seen.update(entries.keys() & {expect})
+            yield _Title(section.title_number, section.head, entries)
+    except MalformedError as error:
+        raise _Unclean from error
+
+
+def _judge_titles(
+    shared: Shared[tuple[str, Keyring, datetime]], titles: list[_Title]
+) -> list[Verified]:
+    """Judge titles, wherever this runs."""
+    return [
+        _judge(shared.value, title.title_number, title.head, title.entries.get, know_none)
+        for title in titles
+    ]
 
 
 def _lacks_position(report: Report) -> bool:

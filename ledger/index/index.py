@@ -23,12 +23,14 @@ from ledger.index.file import IndexFile, coverage, newest
 from ledger.index.search import Coverage, Found, Listed, newest_first, search
 from ledger.local.files import lock_file
 from ledger.local.parallel import cores
+from ledger.packs.reader import findings_once
 from ledger.sealing.pending import pending_titles
 from ledger.sealing.reader import LogReader, judge_remembered, read_leaf
 from ledger.titles.trust_files import accepted_by
 from ledger.tlog.objects import Leaf, OtherLeaf
+from ledger.verification.many import verify_titles
 from ledger.verification.trust import trust_findings
-from ledger.verification.walk import Subject, Verified, verify_titles
+from ledger.verification.walk import Subject, Verified
 
 if TYPE_CHECKING:
     import os
@@ -184,13 +186,14 @@ class Index:
     ) -> None:
         batch: list[Verified] = []
         weight = 0
+        wrong: list[Finding] = []
         for verified in verify_titles(
             self._ledger.history,
             self._subjects(),
             self._ledger.clock(),
             jobs=jobs,
             executor=executor,
-            packs=packs,
+            packs=wrong if packs else None,
         ):
             tally.add(verified.report)
             batch.append(verified)
@@ -201,6 +204,7 @@ class Index:
             if each is not None:
                 each(verified.report)
         self._file.take(batch)
+        self._add(tally, findings_once(wrong))
 
     def _subjects(self) -> Iterator[Subject]:
         for title_number in self._file.waiting():

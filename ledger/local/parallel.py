@@ -1,15 +1,20 @@
 """Work in chunks on an executor, with the results in order and few chunks in memory.
 
 Threads are the default: checking a signature, the bulk of the work, releases the interpreter's
-lock. ``ledger.local.processes`` is for work that does not.
+lock. ``ledger.local.processes`` is for work that does not, and so is a cluster of machines.
 """
 
 from __future__ import annotations
 
 import os
+import sys
 from collections import deque
+from functools import lru_cache
 from itertools import chain, islice
-from typing import TYPE_CHECKING, TypeVar
+from threading import Lock
+from typing import TYPE_CHECKING, Any, Generic, TypeVar
+
+from ledger.errors import UnsupportedFormatError
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Iterator
@@ -21,8 +26,74 @@ CHUNK = 250
 CHUNK_BYTES = 4 << 20
 """The weight at which a chunk ends, so that large items do not pile up in memory."""
 
+SHARED = 4
+"""Values of ``Shared`` that a process keeps."""
+
+ENGINE = "distributed"
+"""The package of an executor that has errors of its own for a worker that was lost: Dask's."""
+
 T = TypeVar("T")
 R = TypeVar("R")
+
+
+class Shared(Generic[T]):
+    """What every task needs: pickled once, and unpickled once in each process that has a task.
+
+    So a store is opened, and a log searched, once in a process and not in every task. Software of
+    another version refuses it: it may check less.
+    """
+
+    def __init__(self, value: T) -> None:
+        self._name = os.urandom(16)  # nothing is kept from one verification for the next
+        self._version = ""
+        self._pickled = b""
+        self._value: T | None = value
+        self._lock = Lock()
+
+    def __reduce__(self) -> tuple[Any, ...]:
+        import pickle
+
+        with self._lock:
+            self._version = self._version or software()
+            self._pickled = self._pickled or pickle.dumps(self._value)
+        return _arrived, (self._name, self._version, self._pickled)
+
+    @property
+    def value(self) -> T:
+        """The value. In another process it is unpickled here, where an error is the task's."""
+        import pickle
+
+        with self._lock:
+            if self._value is None:
+                if self._version != software():
+                    raise UnsupportedFormatError(
+                        f"a worker has title-ledger {software()}, and this is {self._version}",
+                        hint=f"on every worker: pip install title-ledger=={self._version}",
+                    )
+                # Whoever can change these bytes can change the task, which is code, too.
+                self._value = pickle.loads(self._pickled)  # noqa: S301
+            return self._value
+
+
+@lru_cache(maxsize=SHARED)
+def _arrived(name: bytes, version: str, pickled: bytes) -> Shared[Any]:
+    shared = Shared(None)
+    shared._name, shared._version, shared._pickled = name, version, pickled  # noqa: SLF001
+    return shared
+
+
+def software() -> str:
+    """Return the version of this software in the process that runs this."""
+    # Whoever imports this has imported the package, which in turn knows all rooms.
+    return str(vars(sys.modules["ledger"])["__version__"])
+
+
+def refuse(what: str) -> UnsupportedFormatError:
+    """Return the error for an answer that is none to the task that was handed over."""
+    return UnsupportedFormatError(
+        f"a worker's answer is refused: {what}",
+        hint="nothing that it says counts: see what runs there in the place of this software",
+    )
 
 
 def cores() -> int:
@@ -47,10 +118,11 @@ def in_chunks(
     A chunk ends at ``chunk`` items (default: CHUNK) or when its items ``weigh`` CHUNK_BYTES.
 
     The work runs on ``executor``, or without one on ``jobs`` threads. A single chunk, and a single
-    job without an executor, run in the calling thread. So does the work of an executor that breaks,
-    for example because one of its processes was killed. If the executor has processes, ``work``,
-    the items and the results must pickle. Closing the generator cancels the work that has not
-    begun, and does not wait for the rest.
+    job without an executor, run in the calling thread. So does what an executor lost, for example
+    because one of its processes was killed. If the executor has processes, ``work``, the items and
+    the results must pickle. An answer that is no list is refused; what else is wrong with one is
+    for the caller to see. Closing the generator cancels the work that has not begun, and does not
+    wait for the rest.
     """
     chunks = _cut(items, chunk or CHUNK, weigh)
     first = list(islice(chunks, 2)) if jobs > 1 or executor else []
@@ -78,23 +150,36 @@ def in_chunks(
 
 
 def _submit(pool: Executor, work: Callable[[list[T]], list[R]], taken: list[T]) -> Future[list[R]]:
-    from concurrent.futures import BrokenExecutor, Future
+    from concurrent.futures import Future
 
     try:
         return pool.submit(work, taken)
-    except BrokenExecutor as error:
+    except Exception as error:
+        if not _is_loss(error):
+            raise
         broken: Future[list[R]] = Future()
         broken.set_exception(error)
         return broken
 
 
 def _result(work: Callable[[list[T]], list[R]], taken: list[T], future: Future[list[R]]) -> list[R]:
-    from concurrent.futures import BrokenExecutor
-
     try:
-        return future.result()
-    except BrokenExecutor:
+        answer = future.result()
+    except Exception as error:
+        if not _is_loss(error):
+            raise
         return work(taken)
+    if type(answer) is not list:
+        raise refuse(f"it is a {type(answer).__name__}")
+    return answer
+
+
+def _is_loss(error: BaseException) -> bool:
+    """Whether the executor failed, and not the work."""
+    from concurrent.futures import BrokenExecutor, CancelledError
+
+    engine = type(error).__module__.partition(".")[0] == ENGINE
+    return engine or isinstance(error, BrokenExecutor | CancelledError)
 
 
 def _cut(items: Iterable[T], chunk: int, weigh: Callable[[T], int]) -> Iterator[list[T]]:

@@ -9,6 +9,7 @@ from __future__ import annotations
 from collections import deque
 from concurrent.futures import Future, ThreadPoolExecutor
 from itertools import islice
+from threading import Lock
 from typing import TYPE_CHECKING, NamedTuple, Self
 
 from ledger.errors import IntegrityError, LedgerError, MalformedError
@@ -53,6 +54,34 @@ class _Held(NamedTuple):
         return sum(len(data) for found in self.entries.values() for data in found.values())
 
 
+class PackCache:
+    """The packs that reach further than what was read so far, for the next reader in this process.
+
+    Few packs do, and each lies over many titles: else it would be read for each part of them.
+    """
+
+    def __init__(self) -> None:
+        self._entries: dict[PackName, Entries] = {}
+        self._lock = Lock()
+
+    def __reduce__(self) -> tuple[type[PackCache], tuple[()]]:
+        return PackCache, ()
+
+    def get(self, name: PackName) -> Entries | None:
+        """Return what a pack holds, if it is here."""
+        with self._lock:
+            entries = self._entries.get(name)
+            return entries and dict(entries)  # a reader takes out what it hands out
+
+    def keep(self, name: PackName, entries: Entries) -> None:
+        """Keep a pack, and let go of those that were kept first."""
+        with self._lock:
+            self._entries.pop(name, None)
+            self._entries[name] = dict(entries)
+            while sum(each.size for each in self._entries) > HELD_BYTES:
+                del self._entries[next(iter(self._entries))]
+
+
 class PackReader:
     """Hands out the entries in packs, title after title, in the order of the titles' keys.
 
@@ -66,13 +95,16 @@ class PackReader:
         self,
         store: Store,
         origin: str,
-        names: Iterable[PackName] | None = None,
+        names: Iterable[PackName],
         *,
         addresses_only: bool = False,
+        cache: PackCache | None = None,
+        until: str | None = None,
     ) -> None:
-        """Read the packs of these names, in the order of ``pack_names``, or all without names.
+        """Read the packs of these names, in the order of ``pack_names``.
 
-        ``addresses_only``: hand out b"" for each entry, and hold no bytes.
+        ``addresses_only``: hand out b"" for each entry, and hold no bytes. ``cache`` keeps those
+        that go on after ``until``, the last title that is asked for.
         """
         self.findings: list[Finding] = []
         """Warnings about packs that could not be used."""
@@ -81,7 +113,9 @@ class PackReader:
         self._store = store
         self._origin = origin
         self._addresses_only = addresses_only
-        self._names = self._listed() if names is None else iter(names)
+        self._cache = cache if until else None
+        self._until = layout.head_key(until or "")
+        self._names = iter(names)
         self._place = ""
         self._useful = 0
         self._useless = 0
@@ -131,10 +165,7 @@ class PackReader:
         self._useless += size
         if self._useless <= USELESS_BYTES + self._useful or self._addresses_only:
             return
-        message = (
-            f"{layout.PACKS}: {self._useless:,} bytes of packs hold nothing that is asked for:"
-            " no more of them are read"
-        )
+        message = f"{layout.PACKS}: too much in packs is not asked for: no more of them are read"
         self.findings.append(Finding("warning", "unread-pack", layout.PACKS, message))
         self._useless = 0
         self._names = iter(())
@@ -161,19 +192,17 @@ class PackReader:
             # Give up the pack that reaches furthest: it has the fewest entries here.
             self._held.remove(max(self._held, key=lambda held: layout.head_key(held.name.last)))
 
-    def _listed(self) -> Iterator[PackName]:
-        try:
-            yield from pack_names(self._store)
-        except LedgerError as error:
-            self.findings.append(_finding(layout.PACKS, error))
-
     def _load(self, name: PackName) -> Entries | LedgerError:
+        if self._cache and (kept := self._cache.get(name)):
+            return kept
         try:
             entries = _read_pack(self._store, name, self._origin)
         except LedgerError as error:
             return error
         if self._addresses_only:
-            return {title: dict.fromkeys(found, b"") for title, found in entries.items()}
+            entries = {title: dict.fromkeys(found, b"") for title, found in entries.items()}
+        if self._cache and layout.head_key(name.last) > self._until:
+            self._cache.keep(name, entries)
         return entries
 
 
@@ -194,6 +223,22 @@ def pack_names(store: Store) -> Iterator[PackName]:
     if not store.is_listable:
         return iter(())
     return filter(None, map(layout.parse_pack_key, store.list(layout.PACKS)))
+
+
+def findings_once(findings: Iterable[Finding]) -> tuple[Finding, ...]:
+    """Return what several readers found in one order, each once."""
+    once = {(finding.object_key, finding.slug): finding for finding in findings}
+    return tuple(once[place] for place in sorted(once))
+
+
+def listed_packs(store: Store, findings: list[Finding]) -> list[PackName]:
+    """Return what ``pack_names`` yields; if it breaks off, that is one more of the findings."""
+    names: list[PackName] = []
+    try:
+        names.extend(pack_names(store))
+    except LedgerError as error:
+        findings.append(_finding(layout.PACKS, error))
+    return names
 
 
 def _read_pack(store: Store, name: PackName, origin: str) -> Entries:

@@ -7,8 +7,9 @@ checked, and packs are deleted only when what they held is in others, durably.
 from __future__ import annotations
 
 import itertools
+from contextlib import contextmanager
 from functools import partial
-from typing import TYPE_CHECKING, NamedTuple, TypeAlias, TypeGuard
+from typing import TYPE_CHECKING, NamedTuple, TypeAlias, TypeGuard, get_args
 
 from ledger.errors import (
     IntegrityError,
@@ -20,21 +21,32 @@ from ledger.errors import (
 )
 from ledger.format import layout
 from ledger.format.chain import check_link
-from ledger.format.entry import Entry
-from ledger.format.report import Finding, finding_of
-from ledger.local.parallel import cores, in_chunks
+from ledger.format.entry import Entry, address_of
+from ledger.format.report import Finding, Severity, finding_of
+from ledger.local.parallel import Shared, cores, in_chunks, refuse
 from ledger.packs.format import Packable, make_pack, open_pack
-from ledger.packs.reader import PackReader, pack_names
+from ledger.packs.reader import PackCache, PackReader, findings_once, pack_names
+from ledger.packs.slices import Slice, cut
 from ledger.titles.history import History, missing_text
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterable, Iterator
+    from collections.abc import Callable, Collection, Generator, Iterable, Iterator
+    from concurrent.futures import Executor
 
     from ledger.format.layout import PackName
     from ledger.stores.base import Store
 
 PACK_BYTES = 8 << 20
 """Bytes of entries in a pack: what a bucket delivers in a tenth of a second."""
+
+FULL_BYTES = PACK_BYTES * 15 // 16
+"""Bytes from which on a pack is not begun upon another title."""
+
+SLICE = 4_000
+"""Entries in the titles that are handed to an executor at once: about a pack."""
+
+SENT_BYTES = 64 << 20
+"""Bytes of entries that are sent by whoever walked them; of more, the titles are walked here."""
 
 LAYERS = 7
 """Packs that may overlap at one title before the widest are dissolved into new ones."""
@@ -76,6 +88,8 @@ def pack(
     rebuild: bool = False,
     dissolve: Iterable[PackName] = (),
     each: Callable[[str], None] | None = None,
+    jobs: int | None = None,
+    executor: Executor | None = None,
 ) -> Packed:
     """Pack what is in no pack yet; ``each`` gets every title number that was looked at.
 
@@ -93,18 +107,21 @@ def pack(
         dissolved = sorted({*_to_dissolve(names), *dissolve}, key=layout.pack_key)
     kept = sorted(set(names) - set(dissolved), key=layout.pack_key)
     writer = _PackWriter(history.store, history.origin)
+    old = _Old(dissolved, kept, [], [])
+    titles = _listed(history.store, each)
     findings: list[Finding] = []
-    near = PackReader(history.store, history.origin, dissolved)
-    held = PackReader(history.store, history.origin, kept, addresses_only=True)
-    with near, held:
-        for title_number, entries in _walks(history, _titles(history.store, near, held, each)):
-            for entry in entries:
-                if isinstance(entry, Finding):
-                    findings.append(entry)
-                else:
-                    writer.add(Packable(title_number, entry.address, entry.data))
-        writer.flush()
-    damaged = {*near.damaged, *held.damaged}
+    if executor is None:
+        walks: Iterator[_Walk] = _walks_here(history, titles, old)
+    else:
+        walks = _walks_spread(history, titles, old, jobs or cores(), executor)
+    for entries in walks:
+        for entry in entries:
+            if isinstance(entry, Finding):
+                findings.append(entry)
+            else:
+                writer.add(entry)
+    writer.flush()
+    damaged = set(old.damaged)
     superseded = {*dissolved, *damaged} - writer.written.keys()
     for name in superseded:
         history.store.delete(layout.pack_key(name))
@@ -116,7 +133,7 @@ def pack(
         packs=len(new),
         size=sum(name.size for name in new),
         deleted=len(superseded),
-        findings=(*near.findings, *held.findings, *findings),
+        findings=(*findings_once(old.findings), *findings),
     )
 
 
@@ -195,6 +212,22 @@ def _last(name: PackName) -> str:
 # -- What is to be packed ------------------------------------------------------------------------
 
 
+class _Old(NamedTuple):
+    """The packs that are there already, and what was found out about them."""
+
+    dissolved: list[PackName]
+    kept: list[PackName]
+    damaged: list[PackName]
+    findings: list[Finding]
+
+
+class _Listed(NamedTuple):
+    """A title, and the addresses of its entries that the store lists."""
+
+    title_number: str
+    addresses: set[str]
+
+
 class _Unpacked(NamedTuple):
     """A title, its entries that are in no pack that is kept, and those of them in memory."""
 
@@ -203,14 +236,12 @@ class _Unpacked(NamedTuple):
     near: dict[str, bytes]
 
 
-_Walk: TypeAlias = "Iterable[Entry | Finding]"
+_Walk: TypeAlias = "Iterable[Packable | Finding]"
 """The entries of a title to be packed, newest first; a finding ends it."""
 
 
-def _titles(
-    store: Store, near: PackReader, held: PackReader, each: Callable[[str], None] | None
-) -> Iterator[_Unpacked]:
-    """Yield the titles that have something to be packed, as the store lists them.
+def _listed(store: Store, each: Callable[[str], None] | None) -> Iterator[_Listed]:
+    """Yield the titles that the store lists.
 
     Only what is listed is packed, whatever an older pack has: what was taken out of the store must
     not live on in new packs.
@@ -220,45 +251,166 @@ def _titles(
             return
         if not layout.is_title_number(title_number):
             continue
-        listed = {parsed[1] for parsed in map(layout.parse_entry_key, keys) if parsed}
-        missing = listed - held.entries_of(title_number).keys()
-        found = near.entries_of(title_number)
         if each is not None:
             each(title_number)
-        if missing:
-            useful = {address: found[address] for address in missing & found.keys()}
-            yield _Unpacked(title_number, missing, useful)
+        yield _Listed(
+            title_number, {parsed[1] for parsed in map(layout.parse_entry_key, keys) if parsed}
+        )
 
 
-def _walks(history: History, titles: Iterable[_Unpacked]) -> Iterator[tuple[str, _Walk]]:
+@contextmanager
+def _unpacked(
+    history: History, titles: Iterable[_Listed], old: _Old, cache: PackCache | None
+) -> Iterator[Iterator[_Unpacked]]:
+    """Give the titles that have something to be packed."""
+    until = titles[-1].title_number if isinstance(titles, list) else None
+    read = partial(PackReader, history.store, history.origin, cache=cache, until=until)
+    near, held = read(old.dissolved), read(old.kept, addresses_only=True)
+
+    def choose() -> Iterator[_Unpacked]:
+        for title_number, listed in titles:
+            missing = listed - held.entries_of(title_number).keys()
+            found = near.entries_of(title_number)
+            if missing:
+                useful = {address: found[address] for address in missing & found.keys()}
+                yield _Unpacked(title_number, missing, useful)
+
+    with near, held:
+        yield choose()
+        for reader in (near, held):
+            old.findings.extend(reader.findings)
+            old.damaged.extend(reader.damaged)
+
+
+def _walks_here(
+    history: History, titles: Iterable[_Listed], old: _Old, cache: PackCache | None = None
+) -> Generator[_Walk]:
     """Yield a walk for each title; several short titles are read at once."""
 
-    def read(taken: list[_Unpacked]) -> list[tuple[str, _Walk]]:
+    def read(taken: list[_Unpacked]) -> list[_Walk]:
         room = AHEAD_BYTES
-        walks: list[tuple[str, _Walk]] = []
+        walks: list[_Walk] = []
         for title in taken:
-            ahead: list[Entry | Finding] = []
+            ahead: list[Packable | Finding] = []
             walk = _walk(history, title)
             while room > 0 and len(title.missing) <= LONG and (step := next(walk, None)):
                 ahead.append(step)
-                room -= len(step.data) if isinstance(step, Entry) else 0
-            walks.append((title.title_number, itertools.chain(ahead, walk)))
+                room -= len(step.data) if isinstance(step, Packable) else 0
+            walks.append(itertools.chain(ahead, walk))
         return walks
 
     waits = history.store.concurrency > 1
-    return in_chunks(
-        titles,
-        read,
-        max(cores(), history.store.concurrency // 2),
-        chunk=1 if waits else None,
-        weigh=lambda title: len(title.missing) * TYPICAL,
+    with _unpacked(history, titles, old, cache) as unpacked:
+        yield from in_chunks(
+            unpacked,
+            read,
+            max(cores(), history.store.concurrency // 2),
+            chunk=1 if waits else None,
+            weigh=lambda title: len(title.missing) * TYPICAL,
+        )
+
+
+# -- In slices, on an executor -------------------------------------------------------------------
+
+
+def _walks_spread(
+    history: History, titles: Iterable[_Listed], old: _Old, jobs: int, executor: Executor
+) -> Iterator[_Walk]:
+    """Yield a walk for each slice of titles; whoever has it reads the packs that it needs."""
+    names = sorted({*old.dissolved, *old.kept}, key=layout.pack_key)
+    run = _Run(history, frozenset(old.kept), PackCache())
+    slices, asked = itertools.tee(
+        cut(titles, names, lambda each: each.title_number, lambda each: len(each.addresses), SLICE)
     )
+    work = partial(_walk_slices, Shared(run))
+    answers = in_chunks(slices, work, jobs, executor=executor, chunk=1)
+    for answer, (listed, packs) in zip(answers, asked, strict=True):
+        _check_answer(answer, listed, packs)
+        mine = _old_of(run, packs)
+        if answer.steps is None:
+            yield from _walks_here(history, listed, mine)
+        else:
+            yield answer.steps
+        old.damaged.extend((*answer.damaged, *mine.damaged))
+        old.findings.extend((*answer.findings, *mine.findings))
 
 
-def _walk(history: History, title: _Unpacked) -> Iterator[Entry | Finding]:
+class _Run(NamedTuple):
+    """What all tasks of a packer need."""
+
+    history: History
+    kept: frozenset[PackName]
+    packs: PackCache
+
+
+class Answer(NamedTuple):
+    """What a slice has to be packed, and which of its packs are damaged."""
+
+    steps: list[Packable | Finding] | None
+    """None if there is too much of it to be sent."""
+    damaged: list[PackName]
+    findings: list[Finding]
+
+
+def _walk_slices(shared: Shared[_Run], slices: list[Slice[_Listed]]) -> list[Answer]:
+    """Walk slices of titles, wherever this runs."""
+    run = shared.value
+    answers = []
+    for titles, names in slices:
+        old = _old_of(run, names)
+        steps: list[Packable | Finding] = []
+        room = SENT_BYTES
+        walks = _walks_here(run.history, titles, old, run.packs)
+        for step in itertools.chain.from_iterable(walks):
+            steps.append(step)
+            room -= len(step.data) if isinstance(step, Packable) else 0
+            if room < 0:
+                break
+        walks.close()
+        answers.append(Answer(steps if room >= 0 else None, old.damaged, old.findings))
+    return answers
+
+
+def _old_of(run: _Run, names: Iterable[PackName]) -> _Old:
+    old = _Old([], [], [], [])
+    for name in names:
+        (old.kept if name in run.kept else old.dissolved).append(name)
+    return old
+
+
+def _check_answer(answer: object, listed: list[_Listed], packs: Collection[PackName]) -> None:
+    """Refuse what is no answer: other entries than were listed, or other packs."""
+    if type(answer) is not Answer:
+        raise refuse(f"it is a {type(answer).__name__}")
+    if not set(answer.damaged) <= set(packs):
+        raise refuse("it calls packs damaged that it was not asked about")
+    places = {each.title_number: place for place, each in enumerate(listed)}
+    before = 0
+    for step in answer.steps or ():
+        if type(step) is Finding and step.severity in get_args(Severity):
+            continue
+        if type(step) is not Packable or step.address not in _addresses(listed, places, step):
+            raise refuse("it packs what the store does not list")
+        if address_of(step.data) != step.address or places[step.title_number] < before:
+            raise refuse(f"its entries of {step.title_number} are not what their addresses say")
+        before = places[step.title_number]
+    if any(type(each) is not Finding or each.severity != "warning" for each in answer.findings):
+        raise refuse("it blames a pack for more than a warning")
+
+
+def _addresses(listed: list[_Listed], places: dict[str, int], step: Packable) -> set[str]:
+    place = places.get(step.title_number)
+    return set() if place is None else listed[place].addresses
+
+
+# -- One title -----------------------------------------------------------------------------------
+
+
+def _walk(history: History, title: _Unpacked) -> Iterator[Packable | Finding]:
     """Walk down from the head until nothing is missing."""
     try:
-        yield from _entries(history, title)
+        for entry in _entries(history, title):
+            yield Packable(title.title_number, entry.address, entry.data)
     except (IntegrityError, TrustError, UnsupportedFormatError) as error:
         yield finding_of(error, layout.head_key(title.title_number))
 
@@ -353,7 +505,9 @@ class _PackWriter:
         self._title_number = ""
 
     def add(self, entry: Packable) -> None:
-        if self._bytes + len(entry.data) > PACK_BYTES:
+        # Packs end between two titles, mostly: each is then read for one slice of them only.
+        continues = self._waiting and entry.title_number == self._waiting[-1].title_number
+        if self._bytes + len(entry.data) > (PACK_BYTES if continues else FULL_BYTES):
             self.flush()
         self._waiting.append(entry)
         self._bytes += len(entry.data)

@@ -19,7 +19,7 @@ import os
 import stat
 from contextlib import ExitStack, contextmanager, suppress
 from itertools import islice
-from typing import TYPE_CHECKING, Self
+from typing import TYPE_CHECKING, Any
 
 from ledger.errors import (
     IntegrityError,
@@ -68,8 +68,8 @@ class FolderStore(Store):
         self.url: str = f"file:{self.path}"
         self._settled: set[str] = set()
 
-    def __reduce__(self) -> tuple[type[Self], tuple[str]]:
-        return type(self), (self.path,)
+    def __reduce__(self) -> tuple[Any, ...]:
+        return _open_there, (type(self), self.path, _number(self.path))
 
     def __repr__(self) -> str:
         return f"FolderStore({self.path!r})"
@@ -322,6 +322,23 @@ class FolderStore(Store):
         if error.errno in DENIED:
             return StoreDenied(message, hint=f"see who owns {self.path}, and its mode")
         return StoreUnavailable(message)
+
+
+def _open_there(kind: type[FolderStore], path: str, number: int) -> FolderStore:
+    """Open a folder in another process, maybe of another machine, which has to see the same one."""
+    if _number(path) != number:
+        raise StoreUnavailable(
+            f"{path} of {os.uname().nodename} is another folder than the one that was opened",
+            hint="all machines have to mount the same folder there",
+        )
+    return kind(path)
+
+
+def _number(path: str) -> int:
+    """What a file system calls a folder, on each machine that mounts it; 0: it is not there."""
+    with suppress(OSError):
+        return os.stat(path).st_ino  # noqa: PTH116
+    return 0
 
 
 def _version(data: bytes) -> str:

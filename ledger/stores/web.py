@@ -20,9 +20,10 @@ import re
 import ssl
 import time
 from contextlib import suppress
+from functools import partial
 from ipaddress import ip_address
 from threading import Lock
-from typing import TYPE_CHECKING, NoReturn
+from typing import TYPE_CHECKING, Any, NoReturn
 from urllib.parse import SplitResult, unquote, urljoin, urlsplit
 from urllib.request import getproxies, proxy_bypass
 
@@ -93,6 +94,11 @@ class WebStore(Store):
         self._tells = False
         """Whether the server says of each answer that it is about an object."""
         self._lock = Lock()
+
+    def __reduce__(self) -> tuple[Any, ...]:
+        if "Authorization" in self._headers:
+            return super().__reduce__()  # a token is told to the server, and to nobody else
+        return partial(type(self), connections=self.concurrency), (self.url,)
 
     def __repr__(self) -> str:
         return f"WebStore({self.url!r})"

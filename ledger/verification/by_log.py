@@ -35,12 +35,13 @@ from ledger.verification.compare import (
     with_log,
 )
 from ledger.verification.leaf_index import Beyond, LeafIndex, Row
+from ledger.verification.many import verify_titles
 from ledger.verification.records import judge_records
 from ledger.verification.replay import rehash
 from ledger.verification.state import LogProgress, VerificationState
 from ledger.verification.trust import MAX_DELAY, drop_disowned, judge_trust, not_logged
 from ledger.verification.unlogged import Waiting
-from ledger.verification.walk import Subject, Verified, verify_titles
+from ledger.verification.walk import Subject, Verified
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Iterator

@@ -15,9 +15,9 @@ from ledger.packs.reader import check_packs
 from ledger.titles.append import names_of
 from ledger.verification.listing import TolerantListing, by_folder
 from ledger.verification.log_objects import check_log, judge_emptiness
-from ledger.verification.prefetch import Wanted, fetch
+from ledger.verification.prefetch import TITLES, Wanted, fetch
 from ledger.verification.trust import trust_findings
-from ledger.verification.walk import TITLES, plan_walk, stray
+from ledger.verification.walk import plan_walk, stray
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Iterator

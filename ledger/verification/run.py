@@ -9,17 +9,12 @@ from typing import TYPE_CHECKING, Any
 from ledger.errors import LedgerError
 from ledger.format import layout
 from ledger.format.report import Finding, Report, Tally
+from ledger.packs.reader import findings_once
 from ledger.verification.listing import TolerantListing
+from ledger.verification.many import verify_titles
 from ledger.verification.state import VerificationState, open_state
 from ledger.verification.trust import MAX_DELAY, trust_findings
-from ledger.verification.walk import (
-    FROM_A_LISTING,
-    FROM_THE_LOG,
-    Known,
-    Subject,
-    Verified,
-    verify_titles,
-)
+from ledger.verification.walk import FROM_A_LISTING, FROM_THE_LOG, Known, Subject, Verified
 
 if TYPE_CHECKING:
     import os
@@ -76,6 +71,8 @@ class Verification:
         self._tally = Tally(history.origin)
         self._max_delay = log_audit.max_delay if log_audit else MAX_DELAY
         self._parts: PartIndex | None = None
+        self._packs: list[Finding] = []
+        """What is wrong with packs, as it is met: maybe in several slices."""
         self._trusted_titles = self._trusted_entries = 0
         self.state_digest: str | None = None
         """The sha256 of the state, once it was written."""
@@ -135,7 +132,7 @@ class Verification:
             jobs=self._jobs,
             executor=self._executor,
             # If most was vouched for, whole packs hold more than what is left to read.
-            packs=self._every and not self._vouched,
+            packs=self._packs if self._every and not self._vouched else None,
         )
 
     def _judge_emptiness(self) -> None:
@@ -183,6 +180,7 @@ class Verification:
     def _end(self, *, interrupted: bool) -> Report:
         with self._lock:
             if self._over is None:
+                self._tally.add(Report(self._tally.origin, findings=findings_once(self._packs)))
                 self._note_state()
                 self._finish_state(interrupted=interrupted)
                 self._over = self._tally.report(interrupted=interrupted)

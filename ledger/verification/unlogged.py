@@ -18,8 +18,9 @@ from ledger.local.parallel import in_chunks
 from ledger.sealing.pending import pending_titles
 from ledger.sealing.reader import LogReader, check_remembered
 from ledger.verification.compare import Expected, OtherLeaves, compare, gather
+from ledger.verification.many import verify_titles
 from ledger.verification.replay import rehash
-from ledger.verification.walk import Known, Subject, verify_titles
+from ledger.verification.walk import Known, Subject
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator

@@ -3,8 +3,6 @@
 from __future__ import annotations
 
 from dataclasses import replace
-from functools import partial
-from itertools import chain
 from typing import TYPE_CHECKING, NamedTuple, TypeAlias
 
 from ledger.errors import LedgerError, NotFoundError
@@ -17,16 +15,11 @@ from ledger.verification.prefetch import Fetched, Near, Wanted, fetch
 from ledger.verification.trust import trust_findings
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterable, Iterator, Mapping
-    from concurrent.futures import Executor
+    from collections.abc import Callable, Iterator, Mapping
     from datetime import datetime
 
     from ledger.format.standing import FindPositions, Judged, Positions, Stand
-    from ledger.stores.base import Store
     from ledger.titles.history import History
-
-TITLES = 16
-"""Titles in a task."""
 
 FROM_A_LISTING = "whether a title is missing: the titles come from the store's own listing"
 FROM_THE_LOG = "titles that the log does not have yet: the store can't be listed"
@@ -82,106 +75,8 @@ class Verified(NamedTuple):
     """With the entries: the versions whose texts they order erased, and the version that does."""
 
 
-_Task: TypeAlias = "tuple[Subject, Wanted]"
-
-
-def verify_titles(
-    history: History,
-    subjects: Iterable[Subject],
-    now: datetime,
-    *,
-    jobs: int = 1,
-    executor: Executor | None = None,
-    packs: bool = False,
-) -> Iterator[Verified]:
-    """Verify the titles, each as a whole, and yield the results in the same order.
-
-    Titles are checked on ``jobs`` threads, while other threads read ahead if the store is remote.
-    With an ``executor``, its tasks do both. ``packs``: read entries from packs too, which pays if
-    most titles are verified, in order.
-    """
-    if packs and _is_packed(history):
-        yield from _verify_packed(history, subjects, now, jobs, executor)
-    else:
-        tasks = ((subject, _wanted(subject)) for subject in subjects)
-        yield from _verify_tasks(history, tasks, now, jobs, executor)
-
-
-def _is_packed(history: History) -> bool:
-    from ledger.packs.reader import pack_names  # noqa: PLC0415 -- slow to load
-
-    try:
-        return next(pack_names(history.store), None) is not None
-    except LedgerError:
-        return True  # the reader of packs will report the error
-
-
-def _verify_packed(
-    history: History,
-    subjects: Iterable[Subject],
-    now: datetime,
-    jobs: int,
-    executor: Executor | None,
-) -> Iterator[Verified]:
-    from ledger.packs.reader import PackReader  # noqa: PLC0415 -- slow to load
-
-    with PackReader(history.store, history.origin) as reader:
-        tasks = ((s, _wanted(s, reader.entries_of(s.title_number))) for s in subjects)
-        for verified in _verify_tasks(history, tasks, now, jobs, executor):
-            findings, reader.findings = reader.findings, []
-            report = verified.report
-            yield (
-                verified._replace(report=replace(report, findings=(*report.findings, *findings)))
-                if findings
-                else verified
-            )
-
-
-def _wanted(subject: Subject, packed: Mapping[str, bytes] | None = None) -> Wanted:
-    version, until = subject.known or (0, None)
-    return Wanted(subject.title_number, packed or {}, until, version)
-
-
-def _verify_tasks(
-    history: History,
-    tasks: Iterable[_Task],
-    now: datetime,
-    jobs: int,
-    executor: Executor | None,
-) -> Iterator[Verified]:
-    store = history.store
-    if executor is not None:
-        work = partial(_bring_and_check, history, now)
-        return in_chunks(tasks, work, jobs, executor=executor, chunk=TITLES)
-    bring = partial(_bring, store)
-    check = partial(_check, history, now)
-    if store.concurrency > 1:
-        brought = in_chunks(tasks, bring, max(2, store.concurrency // 8), chunk=TITLES)
-    else:
-        brought = chain.from_iterable(bring([task]) for task in tasks)
-    return in_chunks(brought, check, jobs, chunk=TITLES)
-
-
-def _bring_and_check(history: History, now: datetime, tasks: list[_Task]) -> list[Verified]:
-    """Verify some titles, all in one task; what it takes can be sent to another process."""
-    return _check(history, now, _bring(history.store, tasks))
-
-
-def _bring(store: Store, tasks: list[_Task]) -> list[tuple[Subject, Fetched]]:
-    if store.concurrency > 1:
-        found = fetch(store, [wanted for _, wanted in tasks])
-    else:
-        found = [Fetched(None, Near(wanted.packed)) for _, wanted in tasks]
-    return [(subject, fetched) for (subject, _), fetched in zip(tasks, found, strict=True)]
-
-
-def _check(
-    history: History, now: datetime, brought: list[tuple[Subject, Fetched]]
-) -> list[Verified]:
-    return [_verify(history, subject, fetched, now) for subject, fetched in brought]
-
-
-def _verify(history: History, subject: Subject, fetched: Fetched, now: datetime) -> Verified:
+def verify_subject(history: History, subject: Subject, fetched: Fetched, now: datetime) -> Verified:
+    """Verify one title of many, of which some was read ahead."""
     title_number, known, listed, expect, logged, noted, entries, positions = subject
     judged: list[Judged] = []
     try:
@@ -207,7 +102,7 @@ def _verify(history: History, subject: Subject, fetched: Fetched, now: datetime)
     if known and lowest and lowest <= known.version:
         # How the entries below stand may be another now, and what they may erase.
         whole = subject._replace(known=None, expect=known.address)
-        return _verify(history, whole, fetched, now)
+        return verify_subject(history, whole, fetched, now)
     if known:
         # What is taken on trust comes first, and is said once for all titles.
         report = replace(report, not_shown=report.not_shown[1:])

@@ -7,12 +7,16 @@ import json
 import tarfile
 from datetime import UTC, datetime
 
+import pytest
+
 from ledger import Ledger, Report, verify_bundle
 from ledger.errors import LedgerError
 from ledger.format.bundle import Header, write_bundle
 from ledger.format.entry import short_form
 from ledger.format.layout import entry_key
+from ledger.local import parallel
 from ledger.testing import ORIGIN, FixedClock, keyring_for, memory_ledger, signer
+from tests.executors import Remote
 from tests.tampering import TITLE, World, address
 
 NOW = FixedClock(datetime(2027, 1, 1, tzinfo=UTC))
@@ -37,9 +41,24 @@ def bundle(ledger: Ledger, titles=None, since=()) -> io.BytesIO:
 
 
 def check(data: io.BytesIO | bytes, **changes) -> Report:
+    """What verifying a bundle says or raises: the same in one thread and with an executor."""
     source = io.BytesIO(data) if isinstance(data, bytes) else data
-    source.seek(0)
-    return verify_bundle(source, **({"keyring": keyring_for(signer()), "clock": NOW} | changes))
+    options = {"keyring": keyring_for(signer()), "clock": NOW} | changes
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(parallel, "CHUNK", 1)
+        said = []
+        for executor in (Remote(), None):
+            source.seek(0)
+            try:
+                report = verify_bundle(source, executor=executor, jobs=2, **options)
+                said.append(report)
+            except LedgerError as error:
+                said.append((type(error), str(error)))
+                if executor is None:
+                    assert said[0] == said[1]
+                    raise
+    assert said[0] == said[1]
+    return report
 
 
 def addresses(ledger: Ledger) -> dict[str, list[str]]:

@@ -14,7 +14,7 @@ from ledger.format import layout
 from ledger.format.layout import PackName
 from ledger.packs import reader as reader_module
 from ledger.packs.format import MAX_PACK, Packable, make_pack, open_pack
-from ledger.packs.reader import PackReader, check_packs, pack_names
+from ledger.packs.reader import PackReader, check_packs, listed_packs, pack_names
 from ledger.stores import FolderStore, MemoryStore
 from ledger.testing import ORIGIN, keyring_for, memory_ledger, signer
 from ledger.titles.history import History
@@ -43,9 +43,11 @@ def of(entries: list[Packable], title: str) -> dict[str, bytes]:
 
 def everything(store, titles, **options) -> tuple[dict[str, dict[str, bytes]], list[str]]:
     """What a reader hands out for these titles, and the slugs of what it found."""
-    with PackReader(store, ORIGIN, **options) as reader:
+    found = []
+    names = options.pop("names", None) or listed_packs(store, found)
+    with PackReader(store, ORIGIN, names, **options) as reader:
         handed = {title: reader.entries_of(title) for title in sorted(titles, key=layout.head_key)}
-        return handed, [finding.slug for finding in reader.findings]
+        return handed, [finding.slug for finding in (*found, *reader.findings)]
 
 
 def findings(store) -> list[tuple[str, str, str]]:
@@ -108,7 +110,7 @@ def test_asked_in_another_order_a_reader_hands_out_less():
     store = MemoryStore()
     put(store, [entry("A", 1)])
     put(store, [entry("B", 1)])
-    with PackReader(store, ORIGIN) as reader:
+    with PackReader(store, ORIGIN, pack_names(store)) as reader:
         assert len(reader.entries_of("B")) == 1
         assert reader.entries_of("A") == {}
 
@@ -130,7 +132,7 @@ def test_few_packs_are_held_however_many_there_are():
     titles = [f"T{number:03}" for number in range(30)]
     for title in titles:
         put(store, [entry(title, 1)])
-    with PackReader(store, ORIGIN) as reader:
+    with PackReader(store, ORIGIN, pack_names(store)) as reader:
         for number, title in enumerate(titles, 1):
             assert len(reader.entries_of(title)) == 1
             assert len(store.read) <= number + 4
@@ -156,7 +158,7 @@ def test_addresses_only():
 def test_the_threads_of_a_reader_end_with_it():
     store = MemoryStore()
     put(store, [entry("A", 1)])
-    reader = PackReader(store, ORIGIN)
+    reader = PackReader(store, ORIGIN, pack_names(store))
     reader.entries_of("A")
     workers = [each for each in threading.enumerate() if each.name.startswith("ledger-packs")]
     assert workers
@@ -249,7 +251,7 @@ def test_a_pack_of_a_later_format_is_not_called_damaged():
     data = b'{"format":2}\n'
     name = PackName("A", "A", len(data), hashlib.sha256(data).hexdigest())
     store.create(layout.pack_key(name), data)
-    with PackReader(store, ORIGIN) as reader:
+    with PackReader(store, ORIGIN, pack_names(store)) as reader:
         assert reader.entries_of("A") == {}
         assert [finding.slug for finding in reader.findings] == ["unread-pack"]
         assert reader.damaged == []
@@ -282,7 +284,10 @@ def test_an_error_that_is_not_ours_is_not_hidden():
 
     inner = MemoryStore()
     put(inner, [entry("A", 1)])
-    with pytest.raises(RuntimeError), PackReader(Broken(inner), ORIGIN) as reader:
+    with (
+        pytest.raises(RuntimeError),
+        PackReader(Broken(inner), ORIGIN, pack_names(inner)) as reader,
+    ):
         reader.entries_of("A")
 
 
@@ -292,7 +297,7 @@ def test_packs_that_nobody_asks_for_are_soon_given_up(monkeypatch):
     for number in range(30):
         put(store, [entry(f"T{number:03}X", number, 1000)])
     monkeypatch.setattr(reader_module, "USELESS_BYTES", 3000)
-    with PackReader(store, ORIGIN) as reader:
+    with PackReader(store, ORIGIN, pack_names(store)) as reader:
         for number in range(40):
             reader.entries_of(f"T{number:03}")
         assert [finding.slug for finding in reader.findings] == ["unread-pack"]

@@ -204,7 +204,7 @@ def test_a_stop_does_not_wait_for_all_titles(
         return get(key)
 
     monkeypatch.setattr(ledger.store, "get", slow)
-    monkeypatch.setattr("ledger.verification.walk.TITLES", 1)
+    monkeypatch.setattr("ledger.verification.many.TITLES", 1)
     indexer.start()
     assert begun.wait(20)
     indexer.stop()

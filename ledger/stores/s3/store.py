@@ -23,6 +23,7 @@ from datetime import UTC, datetime, timedelta
 from email.utils import parsedate_to_datetime
 from functools import partial
 from typing import TYPE_CHECKING, Any, TypeVar
+from urllib.parse import urlsplit
 
 from boto3.session import Session
 from botocore.config import Config
@@ -103,6 +104,12 @@ class S3Store(Store):
         self._readers = Readers(connections)
         self._writers = ThreadPoolExecutor(connections, thread_name_prefix="s3-store")
         self._process: int | None = os.getpid()
+
+    def __reduce__(self) -> tuple[Any, ...]:
+        if not self._own_client:
+            return super().__reduce__()
+        place = _endpoint(self._client)
+        return _open_there, (self._bucket, self._prefix, self.concurrency, place)
 
     def __repr__(self) -> str:
         return f"S3Store({self.url!r})"
@@ -426,6 +433,28 @@ def _connect(connections: int) -> tuple[S3Client, BulkReader]:
     # "Expect: 100-continue" costs a round trip per write, for bodies of a few KB.
     client.meta.events.unregister("before-call.s3", add_expect_header)
     return client, bulk
+
+
+def _open_there(bucket: str, prefix: str, connections: int, endpoint: str) -> S3Store:
+    """Open a bucket in another process, with the credentials that this one has.
+
+    The bucket of the same name at another endpoint would be another one.
+    """
+    store = S3Store(bucket, prefix, connections=connections)
+    here = _endpoint(store._client)  # noqa: SLF001
+    if here != endpoint:
+        store.close()
+        raise StoreUnavailable(
+            f"{store.url} would be read at {here} by a worker, and is at {endpoint}",
+            hint="give the workers the same AWS_ENDPOINT_URL_S3 and AWS_REGION as this process",
+        )
+    return store
+
+
+def _endpoint(client: S3Client) -> str:
+    """Where a client sends its requests, without any credentials."""
+    parts = urlsplit(client.meta.endpoint_url)
+    return f"{parts.scheme}://{parts.netloc.rpartition('@')[2]}{parts.path}".rstrip("/")
 
 
 def _check_client(client: S3Client) -> S3Client:
