@@ -175,7 +175,9 @@ def test_of_a_history_that_does_not_hold_only_what_is_above_the_break_is_told(ti
     key = entry_key(TITLE, title.client.ledger.entry(TITLE, "v1").address)
     store.delete(key)
     page = title.page()
-    assert "Today, 30 November 2026version 2, from 1 January 2026 Verification" in page
+    assert "Today, 30 November 2026version 2, from 1 January 2026 Document" in page
+    assert page.index("NOT as it was signed") < page.index("What is in force")
+    assert "Version 3 of 3 newest recorded" in page
     assert "Takes effect later" not in page
 
 
