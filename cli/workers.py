@@ -109,7 +109,8 @@ def _cluster(ledger: Ledger, address: str, jobs: int | None) -> Iterator[Workers
         from distributed import Client  # noqa: PLC0415 -- an extra, and slow to load
     except ImportError as error:
         raise InvalidError(
-            "--dask needs Dask's scheduler", hint="pip install 'title-ledger[dask]'"
+            "--dask needs Dask's scheduler",
+            hint="in the clone of the source: pip install '.[dask]'",
         ) from error
     # What is lost is done again, or here: no reason to fill the terminal.
     logging.getLogger("distributed").setLevel(logging.CRITICAL)
@@ -140,12 +141,12 @@ def _check_workers(client: Any, address: str) -> int:
     except Exception as error:
         raise UnsupportedFormatError(
             f"a worker of {address} can't do it: {error}",
-            hint=f"on every worker: pip install title-ledger=={__version__}",
+            hint="install the same version on every worker",
         ) from error
     for worker, version in found.items():
         if version != __version__:
             raise UnsupportedFormatError(
                 f"the worker {worker} has title-ledger {version}, and this is {__version__}",
-                hint=f"on every worker: pip install title-ledger=={__version__}",
+                hint="install the same version on every worker",
             )
     return int(sum(client.nthreads().values()))

@@ -191,7 +191,7 @@ def test_what_cannot_be_spread_says_why(bucket, register, two, tmp_path):
         assert "has title-ledger" in shell.fails(14, f"verify {at} {two.address}")
         patch.setitem(sys.modules, "distributed", None)
         said = shell.fails(65, f"verify {at} {two.address}")
-        assert "pip install 'title-ledger[dask]'" in said
+        assert "pip install '.[dask]'" in said
 
 
 def cpu(processes) -> list[float]:

@@ -68,7 +68,7 @@ class Shared(Generic[T]):
                 if self._version != software():
                     raise UnsupportedFormatError(
                         f"a worker has title-ledger {software()}, and this is {self._version}",
-                        hint=f"on every worker: pip install title-ledger=={self._version}",
+                        hint="install the same version on every worker",
                     )
                 # Whoever can change these bytes can change the task, which is code, too.
                 self._value = pickle.loads(self._pickled)  # noqa: S301
