@@ -61,8 +61,9 @@ def test_mypy_is_content_with_the_examples(tmp_path: Path) -> None:
     ran = [file for file in files if file.parent.name == "run"]
     mypy = ("mypy", "--strict", "--cache-dir", str(tmp_path / "cache"))
     checked(*mypy, *ran, cwd=tmp_path)
-    disabled = [f"--disable-error-code={code}" for code in ELSEWHERE]
-    checked(*mypy, *disabled, *sorted(set(files) - set(ran)), cwd=tmp_path)
+    lenient = [f"--disable-error-code={code}" for code in ELSEWHERE]
+    lenient.append("--untyped-calls-exclude=distributed")  # it has no types
+    checked(*mypy, *lenient, *sorted(set(files) - set(ran)), cwd=tmp_path)
 
 
 def test_pyright_is_content_with_the_examples(tmp_path: Path) -> None:
