@@ -393,6 +393,8 @@ def _read_titles(reader: BundleReader, expect: str | None, seen: set[str]) -> It
             address: str | None = address_of(section.head)
             child = section.head
             while address is not None and (data := section.read(address)) is not None:
+                if address in entries:
+                    raise _Unclean  # only the last of several would be judged
                 # The head's own entry comes first, and its parent is the head's.
                 child = data if entries else section.head
                 entries[address] = data

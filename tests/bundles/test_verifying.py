@@ -188,6 +188,18 @@ def test_entries_after_the_root_are_refused():
         memory_ledger(clock=NOW).import_bundle(of_objects(objects))
 
 
+def test_an_entry_that_comes_twice_is_judged_each_time():
+    """Whoever unpacks the bundle has the last one, and others may have the first."""
+    ledger = filled(["TN1"])
+    objects = contents(bundle(ledger))
+    key, root = objects[-1]
+    own = ledger.entry("TN1", "v1").address
+    # It leads to itself, where the true one follows.
+    bad = root.replace(b'"parent":null', b'"parent":"%s"' % own.encode())
+    objects.insert(-1, (key, bad))
+    assert_named_anywhere(check(of_objects(objects)), "address-mismatch")
+
+
 def test_what_lies_below_an_incremental_bundle_is_unchecked():
     ledger = filled()
     full = bundle(ledger)
