@@ -477,12 +477,12 @@ class Arrival:
 
     def flush(self) -> None:
         """Write the entries that were read."""
-        batch, self._batch, self._size = self._batch, [], 0
         try:
-            self.history.store.create_many(batch)
+            self.history.store.create_many(self._batch)
         except PreconditionFailed:
-            for key, data in batch:
+            for key, data in self._batch:
                 self._put(key, data)
+        self._batch, self._size = [], 0  # not sooner: what broke off may be done once more
 
     def _put(self, key: str, data: bytes) -> None:
         """Create an entry, or settle what is there under its address: its other form.

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import io
+from concurrent.futures import CancelledError
 from typing import TYPE_CHECKING
 
 import pytest
@@ -256,6 +257,24 @@ def test_a_title_that_is_appended_to_during_the_import_is_not_overwritten():
     assert copy.head("TN1").document == {"v": "ours"}
     with pytest.raises(Forked):
         copy.import_bundle(bundle(ledger))
+
+
+def test_what_was_broken_off_and_is_done_again_is_written_as_a_whole():
+    """As by a store whose own threads are ended: no head moves onto entries that nobody wrote."""
+
+    class BreakingOff(MemoryStore):
+        broken = 0
+
+        def create_many(self, objects):
+            if not self.broken:
+                self.broken += 1
+                raise CancelledError
+            super().create_many(objects)
+
+    copy = memory_ledger(BreakingOff(), clock=NOW)
+    assert copy.import_bundle(bundle(filled())).moved == 3
+    assert copy.store.broken == 1
+    assert copy.verify_all().entries == 9
 
 
 def test_an_import_needs_no_signer():
