@@ -30,7 +30,7 @@ from ledger.errors import (
     StoreDenied,
     StoreUnavailable,
 )
-from ledger.format.layout import HEAD_NAME, check_deletable, check_key
+from ledger.format.layout import HEAD_NAME, LEDGER_KEY, check_deletable, check_key
 from ledger.local.files import FOLDER, Unnamed, check_outside, close, make_folder, sync
 from ledger.stores.base import Blob, Store, check_listing, is_listed
 
@@ -69,7 +69,7 @@ class FolderStore(Store):
         self._settled: set[str] = set()
 
     def __reduce__(self) -> tuple[Any, ...]:
-        return _open_there, (type(self), self.path, _number(self.path))
+        return _open_there, (type(self), self.path, _numbers(self.path))
 
     def __repr__(self) -> str:
         return f"FolderStore({self.path!r})"
@@ -324,9 +324,9 @@ class FolderStore(Store):
         return StoreUnavailable(message)
 
 
-def _open_there(kind: type[FolderStore], path: str, number: int) -> FolderStore:
+def _open_there(kind: type[FolderStore], path: str, numbers: list[int]) -> FolderStore:
     """Open a folder in another process, maybe of another machine, which has to see the same one."""
-    if _number(path) != number:
+    if _numbers(path) != numbers:
         raise StoreUnavailable(
             f"{path} of {os.uname().nodename} is another folder than the one that was opened",
             hint="all machines have to mount the same folder there",
@@ -334,11 +334,18 @@ def _open_there(kind: type[FolderStore], path: str, number: int) -> FolderStore:
     return kind(path)
 
 
-def _number(path: str) -> int:
-    """What a file system calls a folder, on each machine that mounts it; 0: it is not there."""
+def _numbers(path: str) -> list[int]:
+    """What a file system says of a folder, on each machine that mounts it; none: it isn't there.
+
+    The topmost folders of many file systems have one number. What ledger.json has is its own: no
+    copy of it was last changed at that moment.
+    """
+    numbers = []
     with suppress(OSError):
-        return os.stat(path).st_ino  # noqa: PTH116
-    return 0
+        numbers.append(os.stat(path).st_ino)  # noqa: PTH116
+        identity = os.stat(f"{path}/{LEDGER_KEY}")  # noqa: PTH116
+        numbers += identity.st_ino, identity.st_ctime_ns
+    return numbers
 
 
 def _version(data: bytes) -> str:

@@ -250,6 +250,17 @@ def test_a_folder_of_the_same_name_that_is_another_is_not_read(ledger, tmp_path)
         pickle.loads(sent)
 
 
+def test_a_copy_at_the_top_of_another_file_system_is_not_read(tmp_path):
+    """The topmost folders have the same number there: it is another file that tells."""
+    store = FolderStore(tmp_path / "store")
+    store.create("ledger.json", b"{}")
+    sent = pickle.dumps(store)
+    shutil.copy2(tmp_path / "store/ledger.json", tmp_path / "copy")
+    (tmp_path / "copy").rename(tmp_path / "store/ledger.json")
+    with pytest.raises(StoreUnavailable, match="another folder"):
+        pickle.loads(sent)
+
+
 def test_a_bucket_is_opened_at_the_same_endpoint_without_any_credential(monkeypatch):
     monkeypatch.setenv("AWS_ENDPOINT_URL_S3", "http://127.0.0.1:9000")
     monkeypatch.setenv("AWS_SECRET_ACCESS_KEY", "geheim")
@@ -284,7 +295,7 @@ def test_a_client_of_the_callers_own_and_a_token_stay_here(moto_client):
 def test_the_store_is_opened_once_in_a_process(ledger, monkeypatch):
     opened = []
     monkeypatch.setattr(
-        "ledger.stores.folder._number", lambda path: opened.append(threading.get_ident()) or 1
+        "ledger.stores.folder._numbers", lambda path: opened.append(threading.get_ident()) or [1]
     )
     there = Remote()
     assert ledger.verify_all(executor=there)
