@@ -151,7 +151,9 @@ def _import(
     finish: Callable[[str], Erasure],
     positions: BundlePositions,
 ) -> Imported:
-    from ledger.bundles.log_part import LogImport  # noqa: PLC0415 -- slow to load
+    from concurrent.futures import ThreadPoolExecutor  # noqa: PLC0415 -- slow to load
+
+    from ledger.bundles.log_part import LogImport  # noqa: PLC0415
     from ledger.bundles.trust_part import put_trust  # noqa: PLC0415
 
     start = source.tell()
@@ -168,11 +170,13 @@ def _import(
         put_trust(history.store, accepted)
     moved = unchanged = restored = 0
     erasing: list[str] = []
-    with _reading(history, source) as (reader, against):
+    jobs = max(WRITERS, history.store.concurrency)
+    # Leaving the pool waits for what is being written: after a failure, nothing is any more.
+    with _reading(history, source) as (reader, against), ThreadPoolExecutor(jobs) as pool:
         arrived = _titles(history, reader, now, against, positions, keep=True)
-        jobs = max(WRITERS, history.store.concurrency)
+        move = partial(_move_all, history)
         # The next titles are verified while other threads force these to the disk.
-        for title in in_chunks(arrived, partial(_move_all, history), jobs, chunk=1):
+        for title in in_chunks(arrived, move, jobs, executor=pool, chunk=1):
             restored += len(title.incoming.restored)
             if title.incoming.may_erase:
                 erasing.append(title.head.title_number)

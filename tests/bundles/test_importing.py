@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import io
+import time
 from concurrent.futures import CancelledError
+from threading import Event
 from typing import TYPE_CHECKING
 
 import pytest
@@ -275,6 +277,27 @@ def test_what_was_broken_off_and_is_done_again_is_written_as_a_whole():
     assert copy.import_bundle(bundle(filled())).moved == 3
     assert copy.store.broken == 1
     assert copy.verify_all().entries == 9
+
+
+def test_an_import_that_failed_writes_nothing_more():
+    """Else it would put back a text that is erased next."""
+    begun, written = Event(), []
+
+    class Failing(Wrapper):
+        def called(self, operation, key):
+            if operation == "create" and key == head_key("TN1"):
+                assert begun.wait(10)
+                raise StoreDenied("no")
+            if operation == "create" and key == head_key("TN2"):
+                begun.set()
+                time.sleep(0.2)
+                written.append(key)
+
+    copy = memory_ledger(clock=NOW)
+    failing = Ledger.open(Failing(copy.store), keyring=copy.keyring, clock=NOW)
+    with pytest.raises(StoreDenied):
+        failing.import_bundle(bundle(filled()))
+    assert written == [head_key("TN2")]
 
 
 def test_an_import_needs_no_signer():
