@@ -402,6 +402,7 @@ def test_programs_find_the_names_and_places_in_the_page() -> None:
 def test_a_member_named_by_a_number_is_no_item() -> None:
     document = {"lots": {"1": [{"a": 0}]}}
     assert place("/lots/1/0/a", document).words == ["Lots", "1", "item 1", "A"]
+    assert place(f"/lots/1/{'9' * 5000}", document).words == ["Lots", "1", "9" * 5000]
     assert place("/lots/1/7", document).words == ["Lots", "1", "item 8"]
     assert place("", document).words == ["the whole document"]
 

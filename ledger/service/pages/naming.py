@@ -17,6 +17,7 @@ if TYPE_CHECKING:
 
 _IDENTIFIER = re.compile(r"[A-Za-z][A-Za-z0-9]*(?:[_-][A-Za-z0-9]+)*")
 _WORD = re.compile(r"[A-Z]+(?![a-z])|[A-Z]?[a-z]+|[0-9]+")
+_INDEX = re.compile(r"[0-9]{1,15}")
 _SPELLED = {"id": "ID", "uprn": "UPRN", "url": "URL"}
 MAX_NAME = 100
 MAX_PATH = 3
@@ -94,9 +95,9 @@ def place(pointer: str, document: JSONValue, like: str = "") -> Name:
     at = document
     guides = _parts(like or pointer)
     for part, guide in zip(_parts(pointer), guides, strict=False):
-        if isinstance(at, list) and part.isascii() and part.isdigit():
+        if isinstance(at, list) and _INDEX.fullmatch(part):
             shown.append(f"item {int(part) + 1:,}")
-            at = at[int(guide)] if guide.isdecimal() and int(guide) < len(at) else None
+            at = at[int(guide)] if _INDEX.fullmatch(guide) and int(guide) < len(at) else None
         else:
             shown.append(words(part))
             at = at.get(guide) if isinstance(at, dict) else None
