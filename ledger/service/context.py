@@ -353,8 +353,9 @@ class Context:
     @cached_property
     def for_ever(self) -> str:
         """The Cache-Control header of an answer that never changes."""
-        public = self.settings.public_read or not self.settings.tokens
-        # A shared cache must not keep what only a token may see (RFC 9111, section 3.5).
+        settings = self.settings
+        public = settings.public_read or not (settings.tokens or settings.user_header)
+        # A shared cache must not keep what only some may see (RFC 9111, section 3.5).
         return f"{'public' if public else 'private'}, max-age=31536000, immutable"
 
     @cached_property

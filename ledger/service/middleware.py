@@ -77,6 +77,8 @@ REQUEST_ID = re.compile(r"[A-Za-z0-9._-]{1,64}")
 USER = re.compile(rb"[\x21-\x7e]{1,254}")
 HOST = re.compile(r"(\[[0-9A-Fa-f:.]+\]|[A-Za-z0-9._-]+)(?::[0-9]{1,5})?")
 ABSOLUTE = re.compile(rb"(?i:https?)://(?P<host>[^/?#]*)(?P<path>/[\x21-\x7e]*)?")
+CLIENT = re.compile(r"[A-Za-z0-9._:%-]{1,64}")
+"""What the log calls a client; X-Forwarded-For may say anything, more than one word too."""
 PROBES = {"/healthz", "/readyz"}
 STATIC = ("/static/", "/robots.txt", "/favicon.ico")
 CLIENT_GONE = 499
@@ -236,13 +238,14 @@ def _log(scope: Scope, call: Call, status: int, milliseconds: float) -> None:
         return
     # The raw path: percent-encoded, it can't break a line. No query: it may hold a secret.
     raw: bytes = scope.get("raw_path") or scope["path"].encode("ascii", "backslashreplace")
+    client = (scope.get("client") or ("",))[0]
     fields = {
         "method": scope["method"],
         "path": raw.partition(b"?")[0].decode("latin-1")[:500],
         "status": status,
         "ms": round(milliseconds, 1),
         "request_id": call.request_id,
-        "client": (scope.get("client") or ("",))[0],
+        "client": client if CLIENT.fullmatch(client) else "-",
         "caller": call.caller or "-",
         "title": call.titles or "-",
         "address": call.addresses or "-",

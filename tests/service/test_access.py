@@ -12,11 +12,13 @@ import httpx
 import pytest
 
 from cli.serve.access import read_tokens
-from ledger import InvalidError, Keyring, Ledger, LedgerError
+from ledger import InvalidError, Keyring, Ledger, LedgerError, Log
 from ledger.service import Access, Settings, basic_login, create_app, parse_tokens, reload
 from ledger.service.routes import health
 from ledger.service.tokens import find_token
+from ledger.stores import MemoryStore
 from ledger.testing import memory_ledger, signer
+from tests.sealing.sealers import LOG_KEY, ledger_in
 from tests.service.client import DOCUMENT, HTML, TITLE, Client, problem, serving, shell
 
 if TYPE_CHECKING:
@@ -355,6 +357,28 @@ def test_nobody_but_the_trusted_proxy_says_who_has_signed_in() -> None:
         problem(stranger.get("/titles", headers=headers), 401, "unauthorized")
     unused = Client(trusted_proxies=("127.0.0.1",), tokens=parse_tokens(TOKENS))
     problem(unused.get("/titles", headers=ALICE), 401, "unauthorized")
+
+
+def test_what_a_header_calls_an_address_adds_no_words_to_the_log(
+    caplog: pytest.LogCaptureFixture,
+) -> None:
+    caplog.set_level(logging.INFO, logger="ledger.service.access")
+    client = behind()
+    for said in ("192.0.2.7 - intake TN1\x85\x1b[2K".encode("latin-1"), b"2001:db8::7"):
+        client.get("/titles", headers=[(HEADER, "alice"), (b"X-Forwarded-For", said)])
+    assert [record.__dict__["request"]["client"] for record in caplog.records] == [
+        "-",
+        "2001:db8::7",
+    ]
+
+
+def test_a_shared_cache_keeps_nothing_that_takes_signing_in(tmp_path: Path) -> None:
+    client = behind(ledger=ledger_in(MemoryStore()))
+    client.ledger.append(TITLE, {})
+    Log(client.ledger).seal(LOG_KEY, tmp_path / "memory", genesis=True)
+    answer = client.get("/log/tile/entries/000.p/1", headers=ALICE)
+    assert answer.status_code == 200
+    assert "private" in answer.headers["cache-control"]
 
 
 def test_a_token_counts_more_than_who_has_signed_in() -> None:
