@@ -38,6 +38,7 @@ if TYPE_CHECKING:
     from starlette.types import Scope
 
     from ledger.format.entry import Entry
+    from ledger.format.keyring import Keyring
     from ledger.format.standing import Stand
     from ledger.ledger import Ledger
     from ledger.service.answering import AnsweringStore
@@ -306,16 +307,19 @@ class Context:
     def reload(self) -> Reload:
         """What reads the keyring, the trust files and the tokens again."""
         now = Access(self.ledger.keyring, self.settings.tokens)
-        return Reload(self.ledger.origin, now, self._read_access, self._use)
+        return Reload(self.ledger.origin, now, self._read_access, self._accept, self._use)
 
     def _read_access(self) -> Access:
-        """Read the keyring and the tokens again, and the trust files that the keyring pins."""
-        own = self.ledger.keyring.own
-        access = self.read_access() if self.read_access else Access(own, self.settings.tokens)
+        """Read the keyring and the tokens again."""
+        if self.read_access is not None:
+            return self.read_access()
+        return Access(self.ledger.keyring.own, self.settings.tokens)
+
+    def _accept(self, own: Keyring) -> Keyring:
+        """Read the trust files that a keyring pins."""
         ledger = self.ledger
         known = accepted_by(ledger.keyring, ledger.origin)
-        keyring = accepted_keyring(ledger.store, ledger.origin, access.keyring, known)
-        return access._replace(keyring=keyring)
+        return accepted_keyring(ledger.store, ledger.origin, own, known)
 
     def _use(self, access: Access) -> None:
         self.ledger.history.use_keyring(access.keyring)

@@ -40,16 +40,24 @@ class Reload:
 
     What can't be read, or would open a protected service to all, changes nothing. It is logged,
     and ``problem`` has the slug of the error, ``reason`` its finding, until a later read succeeds.
+    Tokens that could be read count even if ``accept``, which asks the store whose keys count, does
+    not come to an end: whoever can damage the store can't keep a stolen token alive.
     """
 
     def __init__(
-        self, origin: str, now: Access, read: Callable[[], Access], use: Callable[[Access], None]
+        self,
+        origin: str,
+        now: Access,
+        read: Callable[[], Access],
+        accept: Callable[[Keyring], Keyring],
+        use: Callable[[Access], None],
     ) -> None:
         self.access: Access = now
         self.problem: str = ""
         self.reason: str = ""
         self._origin = origin
         self._read = read
+        self._accept = accept
         self._use = use
         self._lock = Lock()
         self._due = monotonic() + SECONDS
@@ -75,18 +83,21 @@ class Reload:
             self._lock.release()
 
     def _reload(self) -> None:
+        before = self.access
         try:
             access = self._read()
-            check_pinned(self._origin, access.keyring, "the service")
-            if self.access.tokens and not access.tokens:
+            if before.tokens and not access.tokens:
                 raise InvalidError("there are no tokens any more")
+            self.access = before._replace(tokens=access.tokens)
+            access = access._replace(keyring=self._accept(access.keyring))
+            check_pinned(self._origin, access.keyring, "the service")
         except LedgerError as error:
             if self.problem != error.slug:
                 logger.warning("not reloaded: %s: %a", error.slug, str(error))
             self.problem, self.reason = error.slug, finding_of(error, "").slug
             return
         self.problem = self.reason = ""
-        if access != self.access:
+        if access != before:
             self.access = access
             self._use(access)
             logger.info("reloaded: %d keys, %d tokens", len(access.keyring), len(access.tokens))

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import pytest
 
-from ledger.service import reload
+from ledger.service import Access, Settings, create_app, parse_tokens, reload
+from ledger.stores.base import Blob
 from ledger.testing import signer
 from tests.service.client import Client, problem
 from tests.trust.people import revoke
@@ -42,6 +43,31 @@ def test_trust_files_that_cannot_be_read_change_nothing(world):
     assert client.post("/titles/TN1", {"n": 1}).status_code == 201
     report = client.get("/titles/TN1/verification").json()
     assert [each["slug"] for each in report["findings"]] == ["trust-not-accepted"]
+
+
+@pytest.mark.parametrize("there", [None, Blob(b"junk", "1")])
+def test_a_token_that_was_taken_away_is_gone_even_if_trust_files_cannot_be_read(
+    world, monkeypatch, there
+):
+    ledger = world.open("bob")
+    old, new = (
+        Access(ledger.keyring.own, parse_tokens(f"intake write {each * 20}")) for each in "on"
+    )
+    now = [old]
+    client = Client(ledger)
+    client.app = create_app(ledger, Settings(tokens=old.tokens), read_access=lambda: now[0])
+
+    def status(token):
+        return client.get("/titles", headers={"Authorization": f"Bearer {token * 20}"}).status_code
+
+    assert (status("o"), status("n")) == (200, 401)
+    read = world.store.get
+    monkeypatch.setattr(
+        world.store, "get", lambda key: there if key.startswith("_trust/") else read(key)
+    )
+    now = [new]
+    assert (status("o"), status("n")) == (401, 200)
+    assert client.get("/readyz").json()["keyring"] == "stale"
 
 
 def test_a_title_whose_head_does_not_stand_takes_nothing_until_it_is_settled(world):
