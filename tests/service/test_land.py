@@ -95,6 +95,14 @@ def test_nothing_that_a_document_can_hold_breaks_the_reader(value: JSONValue) ->
         assert all(map(math.isfinite, sum(geometry.positions(), ())))
 
 
+def test_what_is_nested_too_deeply_is_no_geometry() -> None:
+    value: Any = {"type": "Point", "coordinates": [1, 2]}
+    for _ in range(7):
+        value = {"type": "GeometryCollection", "geometries": [value]}
+    assert read(value)
+    assert read({"type": "Feature", "geometry": value}) is None
+
+
 def _position(limit: float) -> st.SearchStrategy[list[float]]:
     coordinate = st.floats(-limit, limit) | st.sampled_from([0.0, limit, -limit, 5e-324])
     return st.lists(coordinate, min_size=2, max_size=3)

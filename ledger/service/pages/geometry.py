@@ -40,6 +40,8 @@ _WKT_BEGINS = re.compile(
     rf"(?:SRID=([0-9]{{1,6}});)?\s*(?:{'|'.join(WKT_KINDS)})\s*(?:Z|M|ZM)?\s*\(", re.IGNORECASE
 )
 _WKT_TOKEN = re.compile(r"[(),]|[^\s(),]+")
+_NESTING = 8
+"""How deeply geometries are nested. What is deeper is read once more for each level below."""
 _NUMBER = re.compile(r"[-+]?(?:[0-9]+\.?[0-9]*|\.[0-9]+)(?:[eE][-+]?[0-9]+)?")
 _WGS84 = re.compile(r"(?:urn:ogc:def:crs:)?(?:OGC:[0-9.]*:?CRS84|EPSG::?4326)")
 
@@ -105,7 +107,7 @@ def read(value: JSONValue) -> Geometry | None:
             _read_wkt(value, found)
         elif isinstance(value, dict):
             found.crs = _crs(value)
-            _add_object(value, found)
+            _add_object(value, found, _NESTING)
     except _NotGeometry:
         return None
     positions = found.positions()
@@ -133,17 +135,19 @@ def _crs(value: dict[str, JSONValue]) -> str | None:
     return ""
 
 
-def _add_object(value: JSONValue, found: Geometry) -> None:
+def _add_object(value: JSONValue, found: Geometry, nesting: int) -> None:
+    if not nesting:
+        raise _NotGeometry
     match value:
         case {"type": "Feature", "geometry": geometry}:
             if geometry is not None:
-                _add_object(geometry, found)
+                _add_object(geometry, found, nesting - 1)
         case {"type": "GeometryCollection" | "FeatureCollection" as kind}:
             parts = value.get(PARTS[kind])
             if not isinstance(parts, list):
                 raise _NotGeometry
             for part in parts:
-                _add_object(part, found)
+                _add_object(part, found, nesting - 1)
         case {"type": str() as kind, "coordinates": coordinates} if kind in LEVELS:
             found.add(kind, _positions(coordinates, LEVELS[kind]))
         case _:
@@ -175,7 +179,7 @@ def _read_wkt(text: str, found: Geometry) -> None:
         found.crs = f"EPSG:{int(begins[1])}"
         text = text.partition(";")[2]
     tokens = _Tokens(text)
-    tokens.geometry(found, nesting=8)
+    tokens.geometry(found, _NESTING)
     if tokens.next() != "":
         raise _NotGeometry
 
