@@ -498,7 +498,7 @@ def test_an_old_version_is_marked_and_leads_to_the_current_one(case: Case) -> No
 
 def test_an_entry_page_does_not_claim_to_be_the_newest(case: Case) -> None:
     page = check(case.pages.entry(entry=case.root, changes=[], is_head=False))
-    assert "This is not the current entry" in page.text
+    assert "This is not the newest entry" in page.text
 
 
 def test_the_history_shows_old_and_new_side_by_side(case: Case) -> None:

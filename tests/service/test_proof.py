@@ -91,6 +91,8 @@ def test_no_page_calls_a_title_verified_that_was_set_back(shown: Shown) -> None:
     page = shown.client.get(f"/titles/{TITLE}", headers=HTML).text
     assert "in force today" not in page
     assert "not as logged" in page
+    for path in shown.paths:
+        assert 'class="tag now"' not in shown.client.get(path, headers=HTML).text, path
 
 
 def test_an_entry_that_no_chain_has_is_not_called_verified(shown: Shown) -> None:

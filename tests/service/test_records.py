@@ -9,8 +9,10 @@ from typing import TYPE_CHECKING, Any
 import pytest
 
 from ledger import Log
-from ledger.format.layout import head_key
+from ledger.format.layout import LOG_CHECKPOINT, head_key
+from ledger.service.context import Context
 from ledger.service.http.problems import problem_kinds
+from ledger.service.workers import State
 from ledger.stores import MemoryStore
 from ledger.testing import ORIGIN, FixedClock
 from tests.sealing.sealers import LOG_KEY, ledger_in
@@ -124,6 +126,13 @@ def test_there_is_no_official_copy_of_what_does_not_hold(
         text = page(client, f"/titles/{TITLE}/copy{version}", 500)
         assert "there is no official copy" in text
         assert "What can be verified" in text
+    problem(client.get(f"/titles/{TITLE}/blame"), 500, "integrity")  # of what is not the newest
+    # Nor if whoever set the title back has spoilt the log as well.
+    checkpoint = ledger.store.get(LOG_CHECKPOINT)
+    assert checkpoint
+    ledger.store.replace(LOG_CHECKPOINT, b"spoilt", checkpoint.version)
+    assert client.get(f"/titles/{TITLE}/verification").json()["outcome"] == "unchecked"
+    assert "there is no official copy" in page(client, f"/titles/{TITLE}/copy", 500)
 
 
 def test_the_log_s_page_leads_to_titles_and_back(
@@ -142,6 +151,16 @@ def test_the_log_s_page_leads_to_titles_and_back(
     there = client.get(unescape(leaf), headers=HTML).text
     assert '<tr id="leaf-3">' in there
     assert f'href="/titles/{TITLE}/entries/{ledger.head(TITLE).address}"' in there
+
+
+def test_the_log_s_page_names_what_another_process_found(
+    ledger: Ledger, client: Client, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    Log(ledger).seal(LOG_KEY, tmp_path / "memory", genesis=True)
+    assert "Not as logged" not in page(client, "/log")
+    told = [State(), State(worker=2, contradicted=[TITLE])]
+    monkeypatch.setattr(Context, "states", lambda _: told)
+    assert f"Not as logged when they were last read: {TITLE}" in page(client, "/log")
 
 
 def test_the_log_s_page_says_what_it_could_not_read(

@@ -57,10 +57,11 @@ class LogRoutes:
             if found.signed is None:
                 context.check_store()
             sealed = sealer.sealing.sealed_at if sealer else None
+            contradicted = {each: None for state in context.states() for each in state.contradicted}
             page = context.pages(request.scope).log(
                 log=found,
                 sealed_at=format_time(datetime.fromtimestamp(sealed, UTC)) if sealed else None,
-                contradicted=tuple(context.log.contradicted),
+                contradicted=tuple(contradicted),
             )
             return html(request, page)
 

@@ -500,6 +500,8 @@ class TitleRoutes:
 
         def read() -> Response:
             is_page = self._wants_page(request, title_number)
+            if not is_page:  # a page says so in words
+                self._context.log.check_head(title_number)
             found = self._ledger.blame(title_number, path, limit=MAX_CHANGES)
             if is_page:
                 head = self._ledger.head(title_number)
