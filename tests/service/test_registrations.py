@@ -19,7 +19,7 @@ from ledger.tlog.objects import SealedRecord
 from tests.sealing.sealers import Sealer, ledger_in
 from tests.service.client import HTML, Client, problem
 from tests.service.test_pages import check
-from tests.tampering import objects_of
+from tests.tampering import objects_of, without
 from tests.wrappers import Wrapper
 
 if TYPE_CHECKING:
@@ -116,6 +116,27 @@ def test_what_stands_and_what_is_missing_is_said_and_finished() -> None:
     store.full = False
     assert client.post("/registrations", BODY).status_code == 201
     assert client.get(PATH).json()["complete"]
+
+
+@pytest.mark.parametrize("is_gone", [True, False])
+def test_a_part_that_the_log_has_is_not_given_up(tmp_path: Path, is_gone: bool) -> None:
+    store = MemoryStore()
+    ledger = ledger_in(store)
+    before = ledger.append("P3", {"area": 1})
+    parts = [{"title_number": name, "document": {"area": 2}} for name in ("P2", "P3")]
+    body = {"reference": R, "parts": parts}
+    assert Client(ledger).post("/registrations", body).status_code == 201
+    Sealer(tmp_path).seal(store, genesis=True)
+    key = head_key("P3")
+    if is_gone:
+        client = Client(ledger_in(without(store, key)))
+    else:
+        store.replace(key, before.data, store.get(key).version)  # type: ignore[union-attr]
+        client = Client(ledger_in(store))
+    assert client.get(PATH).json()["missing"] == [[2, 2]]
+    status, slug = (409, "head-missing") if is_gone else (500, "integrity")
+    problem(client.post(f"{PATH}/give-up", {}), status, slug)
+    assert client.ledger.head("P2").version == 1
 
 
 def test_what_nobody_registers_is_given_up_as_in_the_shell() -> None:
