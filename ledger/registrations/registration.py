@@ -36,6 +36,8 @@ class Registration:
     """In the order of their parts."""
     passed_over: tuple[Judged, ...] = ()
     """Those that do not stand, and how each stands."""
+    titles: tuple[str, ...] = ()
+    """The titles that the store names for this reference, also if they have no entry with it."""
 
     @property
     def parts(self) -> tuple[Entry, ...]:
@@ -125,7 +127,7 @@ def find_registration(history: History, reference: str, most: int = MAX_TITLES) 
         entries += standing
         passed_over += others
     entries.sort(key=lambda each: (each.part[::-1], each.title_number, each.version))
-    return Registration(reference, tuple(entries), tuple(passed_over))
+    return Registration(reference, tuple(entries), tuple(passed_over), tuple(sorted(lowest)))
 
 
 def _find_in(

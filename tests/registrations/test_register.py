@@ -13,6 +13,7 @@ import pytest
 from ledger import ANY, Draft, Entry, Guards, Ledger, verify_bundle
 from ledger.errors import (
     HeadMoved,
+    IntegrityError,
     InvalidError,
     LedgerError,
     NotFoundError,
@@ -27,7 +28,7 @@ from ledger.registrations.registration import find_registration
 from ledger.stores import MemoryStore
 from ledger.testing import FixedClock, memory_ledger
 from tests.sealing.sealers import Sealer, ledger_in
-from tests.tampering import objects_of
+from tests.tampering import objects_of, without
 from tests.trust.registry import ALICE, BOB, Registry
 from tests.wrappers import Wrapper
 
@@ -494,6 +495,24 @@ def test_giving_up_leaves_a_closed_title_closed(ledger: Ledger) -> None:
     (done,) = ledger.give_up(R)
     assert done.entry.status == "closed"
     assert ledger.registration(R).went_into("P1") == ()
+
+
+@pytest.mark.parametrize("is_gone", [True, False])
+def test_a_part_that_the_log_has_is_not_given_up(tmp_path: Path, is_gone: bool) -> None:
+    store = MemoryStore()
+    ledger = ledger_in(store)
+    before = ledger.append("P3", {"area": 1})
+    ledger.register([Draft(name, {"area": 2}) for name in ("P2", "P3")], reference=R)
+    Sealer(tmp_path).seal(store, genesis=True)
+    if is_gone:
+        store = without(store, head_key("P3"))
+    else:
+        store.replace(head_key("P3"), before.data, store.get(head_key("P3")).version)  # type: ignore[union-attr]
+    late = ledger_in(store)
+    assert late.registration(R).missing == ((2, 2),)
+    with pytest.raises(IntegrityError, match="P3 is behind the log"):
+        late.give_up(R)
+    assert late.head("P2").version == 1
 
 
 def test_there_is_nothing_to_give_up_of_what_never_stood(ledger: Ledger) -> None:

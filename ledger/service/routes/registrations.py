@@ -9,7 +9,6 @@ from fastapi.responses import Response
 from starlette.requests import Request  # noqa: TC002 -- FastAPI reads the annotations
 
 from ledger.errors import ConflictError, NotFoundError, RegistrationIncomplete
-from ledger.format.layout import parse_reference_key, reference_prefix
 from ledger.registrations.registration import Registration, find_registration, registration_json
 from ledger.service.http import headers
 from ledger.service.http.answers import JSON_TYPE, answer, html, to_json
@@ -107,11 +106,9 @@ class RegistrationRoutes:
         def write() -> Response:
             message = parse_giving_up(data)
             history = self._ledger.history
-            titles = {part.title_number for part in find_registration(history, reference).parts}
             # A part that is missing may have been there, in a title that was set back or is lost.
-            keys = history.store.list(reference_prefix(reference))
-            names = filter(None, map(parse_reference_key, keys))
-            for title_number in sorted(titles | {name.title_number for name in names}):
+            titles = find_registration(history, reference).titles
+            for title_number in titles:
                 self._context.log.check_head(title_number)
             try:
                 done = self._ledger.give_up(
