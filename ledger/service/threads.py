@@ -29,7 +29,7 @@ class Turn:
     """A call, from when it is asked for until nobody waits for it any more."""
 
     def __init__(self, timeout: float) -> None:
-        self.is_late = False
+        self.is_late: bool = False
         self._timeout = timeout
         self._writes = False
         self._lock = Lock()
