@@ -14,7 +14,7 @@ that happens elsewhere.
 from __future__ import annotations
 
 import hashlib
-from contextlib import suppress
+from contextlib import closing, suppress
 from dataclasses import replace
 from itertools import count, islice
 from tempfile import TemporaryFile
@@ -325,8 +325,6 @@ class _Pull:
 
     def run(self, list_titles: Callable[[], Iterable[str]], each: Callable[[Report], None]) -> Self:
         """Bring the titles."""
-        from concurrent.futures import ThreadPoolExecutor  # noqa: PLC0415 -- slow to load
-
         history = self._history
         titles: Iterable[tuple[str, LoggedVersions | None]] = self._log.titles()
         if self._log.signed is None:
@@ -335,15 +333,15 @@ class _Pull:
             create_identity(history.store, history.origin)
         accepted = accepted_by(history.keyring, history.origin)
         if accepted is not None:
-            from ledger.bundles.trust_part import put_trust  # noqa: PLC0415
+            from ledger.bundles.trust_part import put_trust  # noqa: PLC0415 -- slow to load
 
             put_trust(history.store, accepted)
         # Within a task heads are read side by side, and so are the entries of a title.
         requests = max(history.store.concurrency, self._source.store.concurrency)
         jobs = max(JOBS, cores(), requests // 2)
-        # Leaving the pool waits for what is being written: after a failure, nothing is any more.
-        with ThreadPoolExecutor(jobs) as pool:
-            for result in in_chunks(titles, self._take_all, jobs, executor=pool, chunk=TITLES):
+        results = in_chunks(titles, self._take_all, jobs, chunk=TITLES, writes=True)
+        with closing(results):  # also if ``each`` fails
+            for result in results:
                 self._count(result)
                 each(result.report)
         return self

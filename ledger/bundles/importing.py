@@ -151,9 +151,7 @@ def _import(
     finish: Callable[[str], Erasure],
     positions: BundlePositions,
 ) -> Imported:
-    from concurrent.futures import ThreadPoolExecutor  # noqa: PLC0415 -- slow to load
-
-    from ledger.bundles.log_part import LogImport  # noqa: PLC0415
+    from ledger.bundles.log_part import LogImport  # noqa: PLC0415 -- slow to load
     from ledger.bundles.trust_part import put_trust  # noqa: PLC0415
 
     start = source.tell()
@@ -170,18 +168,18 @@ def _import(
         put_trust(history.store, accepted)
     moved = unchanged = restored = 0
     erasing: list[str] = []
-    jobs = max(WRITERS, history.store.concurrency)
-    # Leaving the pool waits for what is being written: after a failure, nothing is any more.
-    with _reading(history, source) as (reader, against), ThreadPoolExecutor(jobs) as pool:
+    with _reading(history, source) as (reader, against):
         arrived = _titles(history, reader, now, against, positions, keep=True)
-        move = partial(_move_all, history)
+        jobs = max(WRITERS, history.store.concurrency)
         # The next titles are verified while other threads force these to the disk.
-        for title in in_chunks(arrived, move, jobs, executor=pool, chunk=1):
-            restored += len(title.incoming.restored)
-            if title.incoming.may_erase:
-                erasing.append(title.head.title_number)
-            moved += title.moves
-            unchanged += not title.moves
+        titles = in_chunks(arrived, partial(_move_all, history), jobs, chunk=1, writes=True)
+        with closing(titles):
+            for title in titles:
+                restored += len(title.incoming.restored)
+                if title.incoming.may_erase:
+                    erasing.append(title.head.title_number)
+                moved += title.moves
+                unchanged += not title.moves
         # Every head has moved: the log may claim them.
         log.take(reader, against, keep=True)
     left = tuple(said for title_number in erasing for said in _finish(title_number, finish))

@@ -17,7 +17,7 @@ from typing import TYPE_CHECKING, Any, Generic, TypeVar
 from ledger.errors import UnsupportedFormatError
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterable, Iterator
+    from collections.abc import Callable, Generator, Iterable, Iterator
     from concurrent.futures import Executor, Future
 
 CHUNK = 250
@@ -111,7 +111,8 @@ def in_chunks(
     executor: Executor | None = None,
     chunk: int | None = None,
     weigh: Callable[[T], int] = lambda _: 0,
-) -> Iterator[R]:
+    writes: bool = False,
+) -> Generator[R, None, None]:
     """Yield the results of ``work`` on chunks of the items, in the order of the items.
 
     The calling thread takes the items, and stays at most ``2 * jobs`` chunks ahead of the results.
@@ -121,8 +122,8 @@ def in_chunks(
     job without an executor, run in the calling thread. So does what an executor lost, for example
     because one of its processes was killed. If the executor has processes, ``work``, the items and
     the results must pickle. An answer that is no list is refused; what else is wrong with one is
-    for the caller to see. Closing the generator cancels the work that has not begun, and does not
-    wait for the rest.
+    for the caller to see. Closing the generator, or a failure, cancels the work that has not begun.
+    It waits for the rest only if the work ``writes``: after a failure, nothing is written any more.
     """
     chunks = _cut(items, chunk or CHUNK, weigh)
     first = list(islice(chunks, 2)) if jobs > 1 or executor else []
@@ -146,7 +147,7 @@ def in_chunks(
         for _, future in under_way:
             future.cancel()
         if executor is None:
-            pool.shutdown(wait=not under_way)
+            pool.shutdown(wait=writes or not under_way)
 
 
 def _submit(pool: Executor, work: Callable[[list[T]], list[R]], taken: list[T]) -> Future[list[R]]:
