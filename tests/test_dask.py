@@ -55,7 +55,8 @@ def cluster(folder: Path, workers: int = 2) -> Iterator[Cluster]:
     port = free_port()
     address = f"tcp://127.0.0.1:{port}"
     python = [sys.executable, "-m", "distributed.cli.dask_"]
-    at = ["--host", "127.0.0.1", "--no-dashboard"]
+    # Without an address Dask wants the port 8787, dashboard or not.
+    at = ["--host", "127.0.0.1", "--dashboard-address", "127.0.0.1:0"]
     with ExitStack() as stack:
         # As Dask's own command starts them, which would take a process more.
         scheduler = [*python[:2], f"{python[2]}scheduler", *at, "--port", str(port)]

@@ -207,7 +207,8 @@ def test_a_page_runs_from_top_to_bottom(page: Path, tmp_path: Path) -> None:
         made.mkdir()
     for step, output, code in run(steps(page, scripts), folder, home):
         if not step.may_fail:
-            assert code == 0, f"exit code {code} of:\n{step.shown}\nwhich printed:\n{output}"
+            logs = "\n".join(f"{log.name}:\n{log.read_text()}" for log in folder.glob("*.log"))
+            assert code == 0, f"exit code {code} of:\n{step.shown}\nprinted:\n{output}\n{logs}"
         if step.expected is not None:
             assert matches(step.expected, output), (
                 f"{step.shown}\nprinted:\n{output}\nthe page says:\n{step.expected}"
