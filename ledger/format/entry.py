@@ -202,8 +202,10 @@ def holds_text(data: bytes) -> bool:
     Of an entry whose address was vouched for before, this is all that is left to be seen.
     """
     cut = _cut(data)
-    if cut is None:
-        return False
+    return cut is not None and _holds_text(data, cut)
+
+
+def _holds_text(data: bytes, cut: tuple[int, int]) -> bool:
     match = TEXT_DIGEST.search(data, 0, cut[0])
     rest = data[cut[1] + 1 :]
     return (
@@ -217,7 +219,19 @@ def holds_text(data: bytes) -> bool:
 def is_short(data: bytes) -> bool:
     """Whether stored bytes are a short form: nothing stands in the place of the text."""
     cut = _cut(data)
-    return cut is not None and len(data) == cut[1] + 2
+    return cut is not None and data[cut[1] + 1 :] == b"}"
+
+
+def is_settled_by(address: str, data: bytes) -> bool:
+    """Whether bytes have this address, and are one of the two forms of what it names.
+
+    The address alone leaves open what stands behind the short form: anybody can put another text
+    there. What this lets pass is wrong only if the entry itself is.
+    """
+    cut = _cut(data)
+    if _address(data, cut) != address:
+        return False
+    return cut is None or data[cut[1] + 1 :] == b"}" or _holds_text(data, cut)
 
 
 NOT_AN_ENTRY = 'not an entry: expected {"entry":{…},"signature":"…"} within the first 16,384 bytes'

@@ -17,7 +17,7 @@ from typing import TYPE_CHECKING, NamedTuple
 
 from ledger.errors import MalformedError, UnsupportedFormatError
 from ledger.format import canonical, layout
-from ledger.format.entry import MAX_BYTES, address_of
+from ledger.format.entry import MAX_BYTES, is_settled_by
 from ledger.format.layout import PackName
 
 if TYPE_CHECKING:
@@ -55,7 +55,7 @@ def make_pack(origin: str, entries: Sequence[Packable]) -> tuple[PackName, bytes
 
 
 def open_pack(name: PackName, data: bytes, origin: str) -> dict[str, dict[str, bytes]]:
-    """Return the entries of a pack, by title and address; each has the sha256 in its address.
+    """Return the entries of a pack, by title and address; each is what its address names.
 
     Raises MalformedError if any byte of the pack contradicts its name or its index, or if it is
     another ledger's; UnsupportedFormatError for a later format.
@@ -75,8 +75,9 @@ def open_pack(name: PackName, data: bytes, origin: str) -> dict[str, dict[str, b
         entries = found.setdefault(title, {})
         if address in entries:
             raise MalformedError(f"not a pack: it has {address} twice")
-        if address_of(entry) != address:
-            raise MalformedError(f"not a pack: its bytes for {address} have another address")
+        if not is_settled_by(address, entry):
+            what = "have another address, or another text than it names"
+            raise MalformedError(f"not a pack: its bytes for {address} {what}")
         entries[address] = entry
     if (next(iter(found)), title_number) != (name.first, name.last):
         raise MalformedError("not a pack: its titles are not those in its name")

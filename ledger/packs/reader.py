@@ -137,7 +137,7 @@ class PackReader:
         self._names = iter(())
 
     def entries_of(self, title_number: str) -> dict[str, bytes]:
-        """Return the entries of a title in packs, by address; each has the right sha256.
+        """Return the entries of a title in packs, by address; each is what its address names.
 
         Whether they are signed entries of this title is for the walk to check.
         """

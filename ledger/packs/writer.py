@@ -21,7 +21,7 @@ from ledger.errors import (
 )
 from ledger.format import layout
 from ledger.format.chain import check_link
-from ledger.format.entry import Entry, address_of
+from ledger.format.entry import Entry, is_settled_by
 from ledger.format.report import Finding, Severity, finding_of
 from ledger.local.parallel import Shared, cores, in_chunks, refuse
 from ledger.packs.format import Packable, make_pack, open_pack
@@ -391,7 +391,7 @@ def _check_answer(answer: object, listed: list[_Listed], packs: Collection[PackN
             continue
         if type(step) is not Packable or step.address not in _addresses(listed, places, step):
             raise refuse("it packs what the store does not list")
-        if address_of(step.data) != step.address or places[step.title_number] < before:
+        if not is_settled_by(step.address, step.data) or places[step.title_number] < before:
             raise refuse(f"its entries of {step.title_number} are not what their addresses say")
         before = places[step.title_number]
     if any(type(each) is not Finding or each.severity != "warning" for each in answer.findings):

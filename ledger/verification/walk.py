@@ -258,9 +258,9 @@ def _reader(
             seen.add(address)
         data = near.get(address) if near is not None else None
         if data is not None and near is not None and near.is_packed(address):
-            # A pack may be from before an erasure, or from before a text was brought back. The
-            # bytes above are unchecked, but the walk checks them, and breaks off if they are wrong.
-            data = data if is_short(data) == (version_hint(data) in erased) else None
+            # A pack may be from before an erasure, or from before a text was brought back, and
+            # what orders the erasure may not be allowed to. The entry's own object tells.
+            data = None if is_short(data) or version_hint(data) in erased else data
         if data is None:
             stored = get(key_of(title_number, address))
             if stored is None:

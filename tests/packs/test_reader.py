@@ -217,6 +217,26 @@ def test_a_pack_that_its_maker_made_up_is_of_no_use():
     assert findings(store) == [("warning", "damaged-pack", layout.pack_key(name))]
 
 
+@pytest.mark.parametrize(
+    "rest", [b',"text":{"document":{}}}', b'}{"also":1}', b"]"], ids=["text", "more", "end"]
+)
+def test_nobody_is_accused_of_what_is_wrong_in_a_pack_alone(rest):
+    """The address is that of the short form: whoever writes packs can put any text behind it."""
+    ledger = memory_ledger()
+    for _ in range(2):
+        ledger.append("A", {"owner": "Ada"})
+    short = [each.short for each in ledger.log("A")]
+    name = put(ledger.store, [Packable("A", address(each), each[:-1] + rest) for each in short])
+    report = ledger.verify_all()
+    assert report
+    assert report.entries == 2
+    blamed = ("warning", "damaged-pack", layout.pack_key(name))
+    assert [(f.severity, f.slug, f.object_key) for f in report.findings] == [blamed]
+    assert findings(ledger.store) == [blamed]
+    assert ledger.pack().deleted == 1
+    assert ledger.verify_all().findings == ()
+
+
 def test_a_name_that_claims_too_much_is_not_even_read():
     store = CountingStore(MemoryStore())
     name = PackName("A", "B", MAX_PACK + 1, "0" * 64)

@@ -12,6 +12,7 @@ from ledger.errors import IntegrityError, LedgerError, NotProven
 from ledger.format import layout
 from ledger.format.layout import trust_key
 from ledger.format.mldsa import MLDSAPrivateKey
+from ledger.packs.format import Packable, make_pack
 from ledger.stores import open_store
 from ledger.testing import ORIGIN, signer
 from ledger.tlog import Leaf, sign_checkpoint
@@ -204,6 +205,15 @@ def test_a_registrar_who_may_not_erase_erases_nothing(siege):
     assert_found(siege, "may-not-erase")
     assert_found(siege, "text-missing")
     assert slugs(siege.seal().report) == ["may-not-erase"]
+
+
+def test_no_pack_makes_an_erasure_of_one_who_may_not_erase_look_done(siege):
+    siege.append("TN1")
+    siege.write("TN1", "carol", erases=(1,))
+    first = siege.entry("TN1", 1)
+    name, data = make_pack(ORIGIN, [Packable("TN1", first.address, first.short)])
+    siege.put(layout.pack_key(name), data)
+    assert slugs(siege.open().verify_all()) == ["may-not-erase"]
 
 
 @in_both
