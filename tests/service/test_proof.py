@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 import pytest
 
 from ledger import Ledger, Log
-from ledger.format.layout import head_key
+from ledger.format.layout import LOG_CHECKPOINT, head_key, sealed_key
 from ledger.stores import MemoryStore
 from tests.sealing.sealers import KEYRING, LOG_KEY, REGISTRAR, ledger_in
 from tests.service.client import HTML, TITLE, Client
@@ -93,6 +93,20 @@ def test_no_page_calls_a_title_verified_that_was_set_back(shown: Shown) -> None:
     assert "not as logged" in page
     for path in shown.paths:
         assert 'class="tag now"' not in shown.client.get(path, headers=HTML).text, path
+
+
+@pytest.mark.parametrize("spoilt", [LOG_CHECKPOINT, sealed_key(TITLE)])
+def test_no_page_says_what_is_in_force_if_the_log_can_not_tell(shown: Shown, spoilt: str) -> None:
+    shown.log.seal(LOG_KEY, shown.memory)
+    assert "in force today" in shown.client.get(f"/titles/{TITLE}", headers=HTML).text.lower()
+    _put(shown.ledger.store, head_key(TITLE), shown.entries[1].data)
+    _put(shown.ledger.store, spoilt, b"spoilt")
+    for path in (f"/titles/{TITLE}", f"/titles/{TITLE}?version=1"):
+        page = shown.client.get(path, headers=HTML).text
+        assert shown.verdict(path)[0] == "unchecked"
+        assert "in force" not in page.lower()
+        assert "not current" not in page
+        assert 'class="tag now"' not in page
 
 
 def test_an_entry_that_no_chain_has_is_not_called_verified(shown: Shown) -> None:

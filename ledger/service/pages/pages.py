@@ -252,12 +252,14 @@ class Pages:
     ) -> str:
         """A title as one of its entries has it: ``head``, or an older one, and marked as such.
 
-        The newest version is called current, unless it does not stand or is not in force today.
+        The newest version is called current, unless it does not stand, is not in force today, or
+        may not be the newest.
         """
         head_stand = stands.get(head.address, STANDS)
         is_in_force = law.in_force is not None and law.in_force.address == head.address
         set_back = any(finding.slug == "not-as-logged" for finding in report.findings)
-        is_current = head_stand.stands and (is_in_force or not law.is_known) and not set_back
+        may_be = is_in_force or not (law.is_known or is_newest_unknown(head.title_number, report))
+        is_current = head_stand.stands and may_be
         proved = Proof(shown, report, log).words
         plans = Plans.of(shown.document)
         # A page whose proof fails has to say that first.
@@ -523,6 +525,18 @@ def holds(report: Report) -> bool:
     return all(
         each.severity in {"unchecked", "warning"} or each.slug in FALLEN | BAD_TRUST
         for each in report.findings
+    )
+
+
+def is_newest_unknown(title_number: str, report: Report) -> bool:
+    """Tell whether what failed would show if there are later versions, or whose keys count.
+
+    The log and the trust files do. What is wrong below the head does not.
+    """
+    return any(
+        each.slug == "not-as-logged" or not each.object_key.startswith(f"{title_number}/")
+        for each in report.findings
+        if each.severity != "warning"
     )
 
 

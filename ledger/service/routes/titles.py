@@ -42,7 +42,7 @@ from ledger.service.http.parameters import (
     Version,
 )
 from ledger.service.openapi.routes import BLAME, BUNDLE, DIFF, ENTRIES, ENTRY, TITLE, VERIFICATION
-from ledger.service.pages.pages import MAX_TOLD, Law, holds
+from ledger.service.pages.pages import MAX_TOLD, Law, holds, is_newest_unknown
 from ledger.titles.history import Answer
 
 if TYPE_CHECKING:
@@ -224,8 +224,8 @@ class TitleRoutes:
         head = history[0][0]
         # Down to version 1: the walk was not cut off.
         is_whole = holds(report) and bool(walked) and walked[-1][0].version == 1
-        is_set_back = any(each.slug == "not-as-logged" for each in report.findings)
-        law = self._look_out(law, head, walked if is_whole else [], is_set_back=is_set_back)
+        if not is_newest_unknown(title_number, report):  # else it may be in what is lacking
+            law = self._look_out(law, head, walked if is_whole else [])
         return self._context.pages(request.scope).title(
             shown=shown,
             stand=stand,
@@ -240,7 +240,7 @@ class TitleRoutes:
             origins=self._origins([shown, *(entry for entry, _ in walked)]),
         )
 
-    def _look_out(self, law: Law, head: Entry, walked: list[Judged], *, is_set_back: bool) -> Law:
+    def _look_out(self, law: Law, head: Entry, walked: list[Judged]) -> Law:
         """Add what is in force today, and, of a history that holds, what comes and was corrected.
 
         Of one that does not, what is in force can still be known, from the entries above the break.
@@ -254,8 +254,6 @@ class TitleRoutes:
                 turns=list(islice(turns(standing, today), MAX_TOLD + 1)),
                 corrections=list(islice(corrections(standing), MAX_TOLD + 1)),
             )
-        if is_set_back:
-            return law  # what is in force may be in what is lacking
         with suppress(LedgerError):  # the report names what is wrong
             in_force = self._ledger.history.in_force(head, law.today)
             return law._replace(in_force=in_force, is_known=True)
