@@ -22,20 +22,20 @@ from ledger.format.entry import address_of, parent_hint
 from ledger.format.report import Finding, Report, Severity, Tally, finding_of
 from ledger.format.standing import find_positions as know_none
 from ledger.local.parallel import Shared, in_chunks
-from ledger.registrations.registration import spell_parts
 from ledger.titles.identity import check_pinned, decode_identity
 from ledger.verification.many import check_verified
 from ledger.verification.trust import trust_findings
 from ledger.verification.walk import Subject, Verified
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterable, Iterator
+    from collections.abc import Callable, Iterator
     from concurrent.futures import Executor
     from datetime import datetime
 
     from ledger.bundles.trust_part import BundlePositions
     from ledger.format.keyring import Keyring
     from ledger.format.standing import FindPositions
+    from ledger.verification.parts import PartIndex
 
 NOT_STANDING = frozenset({"key-ended", "may-not-erase", "position-unknown"})
 """Findings of entries that are signed rightly, and may count or not: the walk goes on below."""
@@ -159,7 +159,9 @@ def _reports(
     reader: BundleReader, by: _By, expect: str | None, unseen: list[str], pool: _Pool | None
 ) -> Iterator[Report]:
     """A report for each title in turn, one for the log, and one for the bundle as a whole."""
-    from ledger.bundles.log_part import AgainstLog, carried_report  # noqa: PLC0415 -- slow to load
+    # Slow to load: SQLite is.
+    from ledger.bundles.log_part import AgainstLog, carried_report  # noqa: PLC0415
+    from ledger.verification.parts import PartIndex  # noqa: PLC0415
 
     yield Report(reader.header.origin, findings=trust_findings(by.keyring, by.now))
     for title_number in reader.header.left_out:
@@ -170,35 +172,35 @@ def _reports(
 
     seen: set[str] = set()
     is_empty = True
-    registrations = _Registrations()
-    try:
-        with closing(AgainstLog()) as against:
-            is_plain = reader.header.complete and not by.keyring.has_ends(reader.header.origin)
-            judge = partial(_judge_in_pool, pool) if pool and is_plain else _judge_in_turns
-            for head, (title_number, _, report, trace, _, parts, *_) in judge(
-                reader, by, expect, seen
-            ):
-                is_empty = False
-                registrations.add(parts)
-                if not reader.header.has_log and _lacks_position(report):
-                    unseen.append(NO_LEAVES)
-                against.add_chain(title_number, head, trace)
-                unseen += (said for said in report.not_shown if said != NO_PIN)
-                yield report
-            if reader.header.has_log:
-                report = carried_report(reader, by.keyring, against, by.now)
-                unseen += report.not_shown
-                yield report
-            elif is_empty and by.keyring.keys(reader.header.origin, "log"):
-                yield _nothing(reader.header.origin)
-    except NotABundle:
-        raise
-    except MalformedError as error:
-        yield _not_a_bundle(reader.header.origin, str(error))
-    # Only a bundle of all titles has the log.
-    is_whole = reader.header.has_log and reader.header.complete
-    yield Report(reader.header.origin, findings=tuple(registrations.judge(is_whole=is_whole)))
-    unseen += registrations.not_shown(is_whole=is_whole)
+    with closing(PartIndex(None, by.now)) as registrations:
+        try:
+            with closing(AgainstLog()) as against:
+                is_plain = reader.header.complete and not by.keyring.has_ends(reader.header.origin)
+                judge = partial(_judge_in_pool, pool) if pool and is_plain else _judge_in_turns
+                for head, (title_number, _, report, trace, _, parts, *_) in judge(
+                    reader, by, expect, seen
+                ):
+                    is_empty = False
+                    registrations.add(parts)
+                    if not reader.header.has_log and _lacks_position(report):
+                        unseen.append(NO_LEAVES)
+                    against.add_chain(title_number, head, trace)
+                    unseen += (said for said in report.not_shown if said != NO_PIN)
+                    yield report
+                if reader.header.has_log:
+                    report = carried_report(reader, by.keyring, against, by.now)
+                    unseen += report.not_shown
+                    yield report
+                elif is_empty and by.keyring.keys(reader.header.origin, "log"):
+                    yield _nothing(reader.header.origin)
+        except NotABundle:
+            raise
+        except MalformedError as error:
+            yield _not_a_bundle(reader.header.origin, str(error))
+        # Only a bundle of all titles has the log.
+        is_whole = reader.header.has_log and reader.header.complete
+        found = _judge_parts(registrations, unseen, is_whole=is_whole)
+    yield Report(reader.header.origin, findings=found)
     if expect is not None and expect not in seen:
         message = f"no chain of the bundle leads through the pinned {expect}"
         # Below an incremental bundle it may well be.
@@ -207,44 +209,22 @@ def _reports(
         yield Report(reader.header.origin, findings=(finding,))
 
 
-class _Registrations:
-    """The registrations of which the bundle has some parts, and not all so far."""
-
-    def __init__(self) -> None:
-        self._open: dict[tuple[str, int], dict[int, str]] = {}
-        self._complete: set[tuple[str, int]] = set()
-
-    def add(self, parts: Iterable[SeenPart]) -> None:
-        for each in parts:
-            i, n = each.part
-            if (each.reference, n) in self._complete:
-                continue
-            there = self._open.setdefault((each.reference, n), {})
-            there[i] = layout.entry_key(each.title_number, each.address)
-            if len(there) == n:
-                del self._open[each.reference, n]
-                self._complete.add((each.reference, n))
-
-    def judge(self, *, is_whole: bool) -> Iterator[Finding]:
-        """Report what is incomplete in a bundle that has all titles from their first versions."""
-        for (reference, n), there in self._open.items() if is_whole else ():
-            key = min(there.values())
-            missing = spell_parts((i, n) for i in range(1, n + 1) if i not in there)
-            message = (
-                f"{key}: the registration {reference!a:.80} is incomplete in this bundle: missing"
-                f" {missing}"
-            )
-            yield Finding("unchecked", "registration-incomplete", key, message)
-
-    def not_shown(self, *, is_whole: bool) -> Iterator[str]:
-        """Say what a bundle of some titles can't show."""
-        if self._open and not is_whole:
-            names = ", ".join(sorted({f"{reference!a:.80}" for reference, _ in self._open})[:NAMED])
-            more = " and others" if len(self._open) > NAMED else ""
-            yield (
-                "whether every registration is complete: this bundle lacks other parts of"
-                f" {names}{more} ('ledger registration' asks the store)"
-            )
+def _judge_parts(
+    registrations: PartIndex, unseen: list[str], *, is_whole: bool
+) -> tuple[Finding, ...]:
+    """Report what is wrong with registrations, and say if the bundle may just lack the others."""
+    judged = registrations.judge()  # a bundle of some titles may lack parts of most
+    findings = tuple(each for each in judged if is_whole or each.severity == "warning")
+    lacking = sorted(registrations.incomplete)
+    if is_whole or not lacking:
+        return findings
+    names = ", ".join(f"{reference!a:.80}" for reference in lacking[:NAMED])
+    more = " and others" if len(lacking) > NAMED else ""
+    unseen.append(
+        "whether every registration is complete: this bundle lacks other parts of"
+        f" {names}{more} ('ledger registration' asks the store)"
+    )
+    return findings
 
 
 def _nothing(origin: str) -> Report:

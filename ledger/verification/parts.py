@@ -1,8 +1,9 @@
 """Judge the registrations that a verification met: each part of one asks for the others.
 
 The parts are sorted by registration in a temporary database on the disk, so memory stays flat. Of a
-registration that lacks a part, or has one twice, the others are looked for in the store: they may
-lie below what is taken on trust, or have come to stand since their titles were read.
+registration that lacks a part, or has one twice, the others are looked for in the store, if there
+is one: they may lie below what is taken on trust, or have come to stand since their titles were
+read.
 """
 
 from __future__ import annotations
@@ -17,6 +18,7 @@ from ledger.format import layout, times
 from ledger.format.report import Finding, finding_of
 from ledger.registrations.registration import find_registration, spell_parts
 from ledger.verification.leaf_index import failing
+from ledger.verification.trust import MAX_DELAY
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator
@@ -51,7 +53,12 @@ class _Row(NamedTuple):
 class PartIndex:
     """The parts that were met, in any order, and what is wrong with their registrations."""
 
-    def __init__(self, history: History, now: datetime, max_delay: timedelta) -> None:
+    def __init__(
+        self, history: History | None, now: datetime, max_delay: timedelta = MAX_DELAY
+    ) -> None:
+        """``history``: the store's; None: what is met is a bundle's, and all that there is."""
+        self.incomplete: set[str] = set()
+        """The references of those that ``judge`` found to lack a part."""
         self._history = history
         self._now = now
         self._max_delay = max_delay
@@ -102,7 +109,7 @@ class PartIndex:
         key = layout.entry_key(met[0].title_number, met[0].address)
         titles = {row.title_number for row in met}
         try:
-            found = find_registration(self._history, reference).parts
+            found = find_registration(self._history, reference).parts if self._history else ()
         except LedgerError as error:
             judged |= titles
             yield finding_of(error, key)
@@ -125,6 +132,7 @@ class PartIndex:
         missing = sorted(set(range(1, n + 1)) - {row.i for row in there})
         if missing:
             judged |= titles
+            self.incomplete.add(reference)
             yield self._incomplete(key, there, missing)
         for i, same in groupby(there, lambda row: row.i):
             places = [f"{row.title_number} version {row.version}" for row in same]
@@ -139,9 +147,10 @@ class PartIndex:
         """Report missing parts: they may be on their way, for a time."""
         reference, n = there[0][:2]
         oldest = min(row.recorded_at for row in there)
-        late = self._now - times.parse_time(oldest) > self._max_delay
+        where = "" if self._history else " in this bundle"
+        late = not where and self._now - times.parse_time(oldest) > self._max_delay
         message = (
-            f"{key}: the registration {reference!a:.80} is incomplete: missing"
+            f"{key}: the registration {reference!a:.80} is incomplete{where}: missing"
             f" {spell_parts((i, n) for i in missing)}; it was begun at {oldest}"
         )
         return Finding(

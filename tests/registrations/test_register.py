@@ -552,6 +552,19 @@ def test_a_bundle_of_all_titles_and_the_log_names_what_is_incomplete(tmp_path: P
     assert bundle_report(ledger)
 
 
+@pytest.mark.parametrize("titles", [None, ["A", "B", "C"], ["A", "C"]])
+def test_a_bundle_names_two_entries_of_one_part(titles: list[str] | None) -> None:
+    ledger = ledger_in(MemoryStore())
+    for title, part in (("A", 1), ("B", 2), ("C", 1)):
+        ledger.submit(Draft(title, {"n": 1}, reference=R, part=(part, 2)))
+    report = bundle_report(ledger, titles)
+    assert report
+    assert [(each.severity, each.slug) for each in report.findings] == [
+        ("warning", "registration-conflict")
+    ]
+    assert "part 1 of 2 more than once: A version 1, C version 1" in report.findings[0].message
+
+
 # --- after a theft --------------------------------------------------------------------------------
 
 
