@@ -10,9 +10,9 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 
 import typer
 
-from ledger import InvalidError, Ledger, LedgerError, UnsupportedFormatError, __version__
+from ledger import InvalidError, Ledger, LedgerError, UnsupportedFormatError
 from ledger.errors import StoreUnavailable
-from ledger.local.parallel import cores, software
+from ledger.local.parallel import cores, other_software, software
 from ledger.stores import FolderStore
 
 if TYPE_CHECKING:
@@ -130,7 +130,7 @@ def _cluster(ledger: Ledger, address: str, jobs: int | None) -> Iterator[Workers
 
 
 def _check_workers(client: Any, address: str) -> int:
-    """Return how many threads the workers have; they must have this version of this software."""
+    """Return how many threads the workers have; they must have the very same software."""
     try:
         client.wait_for_workers(1, timeout=PATIENCE)
         found = client.run(software)
@@ -143,10 +143,7 @@ def _check_workers(client: Any, address: str) -> int:
             f"a worker of {address} can't do it: {error}",
             hint="install the same version on every worker",
         ) from error
-    for worker, version in found.items():
-        if version != __version__:
-            raise UnsupportedFormatError(
-                f"the worker {worker} has title-ledger {version}, and this is {__version__}",
-                hint="install the same version on every worker",
-            )
+    for worker, there in found.items():
+        if there != software():
+            raise other_software(f"the worker {worker}", there, software())
     return int(sum(client.nthreads().values()))

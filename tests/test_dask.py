@@ -187,7 +187,7 @@ def test_what_cannot_be_spread_says_why(bucket, register, two, tmp_path):
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr("cli.workers.PATIENCE", 1)
         assert "cannot reach the cluster" in shell.fails(13, f"verify {at} {empty.address}")
-        patch.setattr("cli.workers.__version__", "9.9")
+        patch.setattr("ledger.__version__", "9.9")
         patch.setattr("cli.workers.PATIENCE", 30)
         assert "has title-ledger" in shell.fails(14, f"verify {at} {two.address}")
         patch.setitem(sys.modules, "distributed", None)

@@ -9,7 +9,7 @@ from __future__ import annotations
 import os
 import sys
 from collections import deque
-from functools import lru_cache
+from functools import cache, lru_cache
 from itertools import chain, islice
 from threading import Lock
 from typing import TYPE_CHECKING, Any, Generic, TypeVar
@@ -39,13 +39,13 @@ R = TypeVar("R")
 class Shared(Generic[T]):
     """What every task needs: pickled once, and unpickled once in each process that has a task.
 
-    So a store is opened, and a log searched, once in a process and not in every task. Software of
-    another version refuses it: it may check less.
+    So a store is opened, and a log searched, once in a process and not in every task. Other
+    software refuses it: it may check less.
     """
 
     def __init__(self, value: T) -> None:
         self._name = os.urandom(16)  # nothing is kept from one verification for the next
-        self._version = ""
+        self._software = ""
         self._pickled = b""
         self._value: T | None = value
         self._lock = Lock()
@@ -54,9 +54,9 @@ class Shared(Generic[T]):
         import pickle
 
         with self._lock:
-            self._version = self._version or software()
+            self._software = self._software or software()
             self._pickled = self._pickled or pickle.dumps(self._value)
-        return _arrived, (self._name, self._version, self._pickled)
+        return _arrived, (self._name, self._software, self._pickled)
 
     @property
     def value(self) -> T:
@@ -65,27 +65,45 @@ class Shared(Generic[T]):
 
         with self._lock:
             if self._value is None:
-                if self._version != software():
-                    raise UnsupportedFormatError(
-                        f"a worker has title-ledger {software()}, and this is {self._version}",
-                        hint="install the same version on every worker",
-                    )
+                if self._software != software():
+                    raise other_software("a worker", software(), self._software)
                 # Whoever can change these bytes can change the task, which is code, too.
                 self._value = pickle.loads(self._pickled)  # noqa: S301
             return self._value
 
 
 @lru_cache(maxsize=SHARED)
-def _arrived(name: bytes, version: str, pickled: bytes) -> Shared[Any]:
+def _arrived(name: bytes, software: str, pickled: bytes) -> Shared[Any]:
     shared = Shared(None)
-    shared._name, shared._version, shared._pickled = name, version, pickled  # noqa: SLF001
+    shared._name, shared._software, shared._pickled = name, software, pickled  # noqa: SLF001
     return shared
 
 
 def software() -> str:
-    """Return the version of this software in the process that runs this."""
+    """Name this software as it is where this runs: its version, and a digest of its sources."""
     # Whoever imports this has imported the package, which in turn knows all rooms.
-    return str(vars(sys.modules["ledger"])["__version__"])
+    package = sys.modules["ledger"]
+    return f"{vars(package)['__version__']} (sources {_digest_sources(package.__path__[0])})"
+
+
+@cache
+def _digest_sources(folder: str) -> str:
+    import hashlib
+    from pathlib import Path
+
+    files = {each.relative_to(folder).as_posix(): each for each in Path(folder).rglob("[!.]*.py")}
+    digest = hashlib.sha256()
+    for name in sorted(files):
+        digest.update(f"{name} {hashlib.sha256(files[name].read_bytes()).hexdigest()}\n".encode())
+    return digest.hexdigest()[:16]
+
+
+def other_software(worker: str, there: str, here: str) -> UnsupportedFormatError:
+    """Return the error for a worker that may check less than this software does."""
+    return UnsupportedFormatError(
+        f"{worker} has title-ledger {there}, and this is {here}",
+        hint="install the same version on every worker, from the same commit, and start it again",
+    )
 
 
 def refuse(what: str) -> UnsupportedFormatError:

@@ -19,6 +19,7 @@ from ledger.errors import InvalidError, StoreUnavailable, UnsupportedFormatError
 from ledger.format.layout import PACKS, PackName, pack_key
 from ledger.format.report import Finding, report_json
 from ledger.index import Index
+from ledger.local.parallel import software
 from ledger.packs import writer
 from ledger.packs.reader import FROM_PACKS, pack_names
 from ledger.packs.slices import cut
@@ -223,16 +224,33 @@ def test_only_what_the_store_lists_is_packed(lie, tmp_path):
     assert list(ledger.store.list(PACKS)) == []
 
 
-def test_a_worker_with_another_version_is_refused(ledger):
+@pytest.mark.parametrize(
+    ("name", "other", "said"),
+    [("__version__", "0.0.1", r"0\.0\.1 \("), ("__path__", ["/elsewhere"], r"\S+ \(sources e3b0")],
+)
+def test_a_worker_with_other_software_is_refused(ledger, name, other, said):
     class Older(Remote):
         def submit(self, fn, /, *args, **kwargs):
             task = pickle.loads(pickle.dumps((fn, args)))
             with pytest.MonkeyPatch.context() as patch:
-                patch.setattr(package, "__version__", "0.0.1")
+                patch.setattr(package, name, other)
                 return super().submit(partial(task[0], *task[1]))
 
-    with pytest.raises(UnsupportedFormatError, match=r"a worker has title-ledger 0\.0\.1"):
+    with pytest.raises(UnsupportedFormatError, match=f"a worker has title-ledger {said}"):
         ledger.verify_all(executor=Older())
+
+
+def test_software_is_the_same_only_if_each_of_its_sources_is(tmp_path, monkeypatch):
+    here = software()
+    for number, change in enumerate(["", "# another\n"]):
+        copy = tmp_path / str(number)
+        shutil.copytree(package.__path__[0], copy, ignore=shutil.ignore_patterns("__pycache__"))
+        with (copy / "format" / "entry.py").open("a") as source:
+            source.write(change)
+        (copy / ".#entry.py").symlink_to("nobody@nowhere")  # an editor's
+        with monkeypatch.context() as patch:
+            patch.setattr(package, "__path__", [str(copy)])
+            assert (software() == here) == (not change)
 
 
 # --- what workers open ---------------------------------------------------------------------------
