@@ -141,7 +141,8 @@ def in_chunks(
     because one of its processes was killed. If the executor has processes, ``work``, the items and
     the results must pickle. An answer that is no list is refused; what else is wrong with one is
     for the caller to see. Closing the generator, or a failure, cancels the work that has not begun.
-    It waits for the rest only if the work ``writes``: after a failure, nothing is written any more.
+    It waits for the rest only if the work ``writes`` what must not come late: after a failure,
+    nothing is written any more, however long that takes. Omit it if a late write does no harm.
     """
     chunks = _cut(items, chunk or CHUNK, weigh)
     first = list(islice(chunks, 2)) if jobs > 1 or executor else []

@@ -181,6 +181,9 @@ def publish_records(
 
     Returns the records that were not as the log had them before, as warnings: they are mended now.
     ``mend``: write only those.
+
+    After a failure, a few may still be written: a record only goes forward, by compare-and-swap, so
+    it may come late, and also beside another sealer's.
     """
 
     def write(taken: list[tuple[str, SealedRecord | None]]) -> list[Finding]:
@@ -250,7 +253,10 @@ def clean(store: Store, state: LogState) -> None:
 
 
 def delete_all(store: Store, keys: Iterable[str]) -> int:
-    """Delete objects, side by side if that is faster. Return how many."""
+    """Delete objects, side by side if that is faster. Return how many.
+
+    After a failure, a few may still be deleted: pass only what nobody will need again.
+    """
 
     def delete(taken: list[str]) -> list[str]:
         for key in taken:
