@@ -7,24 +7,21 @@ library reads no environment and so knows no proxy.
 
 from __future__ import annotations
 
-import io
 import ssl
 import time
 from contextlib import closing
-from http.client import HTTPConnection, HTTPException, HTTPResponse, HTTPSConnection
+from http.client import HTTPConnection, HTTPException, HTTPSConnection
 from queue import Empty, SimpleQueue
 from threading import Thread
-from typing import TYPE_CHECKING, NamedTuple, Self, cast
+from typing import TYPE_CHECKING, NamedTuple, Self
 from urllib.parse import urlsplit
 
 from ledger.errors import InvalidError
+from ledger.stores.timed import TimedResponse
 from ledger.tlog.add_checkpoint import MAX_ANSWER_BYTES, Answer
 
 if TYPE_CHECKING:
-    import socket
     from collections.abc import Sequence
-
-    from _typeshed import WriteableBuffer
 
 
 class Target(NamedTuple):
@@ -91,9 +88,9 @@ def _post(to: Target, body: bytes, context: ssl.SSLContext | None, end: float) -
         connection.connect()
         connection.sock.settimeout(_left(end))
         connection.request("POST", to.path, body, {"User-Agent": "title-ledger"})
-        timed = cast("socket.socket", _Timed(connection.sock, end))  # it reads, and no more
-        with closing(HTTPResponse(timed, method="POST")) as response:
-            response.begin()
+        connection.sock.settimeout(_left(end))
+        connection.response_class = TimedResponse
+        with connection.getresponse() as response:
             data = response.read(MAX_ANSWER_BYTES + 1)
             media_type = response.getheader("Content-Type", "")
             return Answer(response.status, media_type, response.getheader("Location", ""), data)
@@ -105,21 +102,3 @@ def _left(end: float) -> float:
     if left <= 0:
         raise TimeoutError
     return left
-
-
-class _Timed(io.RawIOBase):
-    """Reads from a socket until the deadline, however little comes at a time."""
-
-    def __init__(self, sock: socket.socket, end: float) -> None:
-        self._sock = sock
-        self._end = end
-
-    def makefile(self, _mode: str) -> io.BufferedReader:
-        return io.BufferedReader(self)
-
-    def readable(self) -> bool:
-        return True
-
-    def readinto(self, buffer: WriteableBuffer) -> int:
-        self._sock.settimeout(_left(self._end))
-        return self._sock.recv_into(buffer)

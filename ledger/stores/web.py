@@ -28,12 +28,15 @@ from urllib.parse import SplitResult, unquote, urljoin, urlsplit
 from urllib.request import getproxies, proxy_bypass
 
 import urllib3
+from urllib3.connection import HTTPConnection, HTTPSConnection
+from urllib3.connectionpool import HTTPConnectionPool, HTTPSConnectionPool
 from urllib3.exceptions import HTTPError, SSLError
 
 from ledger.errors import IntegrityError, InvalidError, StoreDenied, StoreUnavailable
 from ledger.format.layout import LEDGER_KEY, LOG, check_key
 from ledger.stores.base import OBJECTS_HEADER, Blob, Store
 from ledger.stores.threads import Readers, side_by_side
+from ledger.stores.timed import TimedResponse
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator
@@ -46,7 +49,7 @@ CHUNK = 1 << 16
 WAITS = (0.0, 0.2, 0.8, 2.0, 5.0)  # seconds before each sending, give or take a half
 LONGEST_WAIT = 30.0
 """Seconds that a server may ask to be left alone for (Retry-After)."""
-TIMEOUT = urllib3.Timeout(connect=5, read=20)
+CONNECT = 5.0
 OVERALL = 300.0
 """Seconds for one object: a server may send a byte now and then."""
 REDIRECTS = 5
@@ -62,6 +65,22 @@ class _Again(StoreUnavailable):
     def __init__(self, message: str, wait: float = 0.0) -> None:
         super().__init__(message, hint="try again later")
         self.wait = wait
+
+
+class _Connection(HTTPConnection):
+    response_class = TimedResponse
+
+
+class _SecureConnection(HTTPSConnection):
+    response_class = TimedResponse
+
+
+class _Pool(HTTPConnectionPool):
+    ConnectionCls = _Connection
+
+
+class _SecurePool(HTTPSConnectionPool):
+    ConnectionCls = _SecureConnection
 
 
 class WebStore(Store):
@@ -144,28 +163,31 @@ class WebStore(Store):
             return self._place
 
     def _read(self, place: str, key: str) -> Blob | None:
-        """Ask until there is a clear answer."""
+        """Ask until there is a clear answer, or no time is left."""
         failure: _Again | None = None
+        end = time.monotonic() + OVERALL
         for seconds in WAITS:
             wait = max(seconds, failure.wait if failure else 0.0)
             # Not the same time for all, or those who came together would come together again.
             time.sleep(wait * random.uniform(0.5, 1.5))  # noqa: S311 -- no secret
             try:
-                return self._ask(f"{place}/{key}", key)
+                return self._ask(f"{place}/{key}", key, end)
             except _Again as error:
                 failure = error
+            if time.monotonic() >= end:
+                break
         raise StoreUnavailable(str(failure), hint="try again later") from failure
 
-    def _ask(self, path: str, key: str) -> Blob | None:
-        end = time.monotonic() + OVERALL
+    def _ask(self, path: str, key: str, end: float) -> Blob | None:
         url = self._origin + path
         for _ in range(REDIRECTS):
+            left = max(end - time.monotonic(), 0.01)
             try:
                 answer = self._pool.urlopen(
                     "GET",
                     url,
                     headers=self._headers,
-                    timeout=TIMEOUT,
+                    timeout=urllib3.Timeout(min(CONNECT, left), left),
                     redirect=False,
                     retries=False,
                     preload_content=False,
@@ -175,7 +197,7 @@ class WebStore(Store):
                     if 300 <= answer.status < 400 and answer.headers.get("Location"):
                         url = self._follow(url, answer.headers["Location"])
                         continue
-                    return self._take(answer, key, end)
+                    return self._take(answer, key)
                 finally:
                     _let_go(answer)
             except SSLError as error:
@@ -184,7 +206,11 @@ class WebStore(Store):
                     hint="SSL_CERT_FILE names the authorities to trust, if they are your own",
                 ) from error
             except (HTTPError, OSError) as error:
-                raise _Again(f"cannot read {key} from {self.url}: {_said(error)}") from error
+                if time.monotonic() >= end:
+                    why = f"{self.url}: {key} did not come within {OVERALL:g} s"
+                else:
+                    why = f"cannot read {key} from {self.url}: {_said(error)}"
+                raise _Again(why) from error
         raise StoreUnavailable(f"{self.url} redirects without end, asked for {key}")
 
     def _follow(self, url: str, location: str) -> str:
@@ -198,7 +224,7 @@ class WebStore(Store):
             )
         return target._replace(fragment="").geturl()
 
-    def _take(self, answer: BaseHTTPResponse, key: str, end: float) -> Blob | None:
+    def _take(self, answer: BaseHTTPResponse, key: str) -> Blob | None:
         self._judge_status(answer, key)
         if key == LEDGER_KEY and answer.status == 200:
             self._tells = OBJECTS_HEADER in answer.headers
@@ -206,7 +232,7 @@ class WebStore(Store):
             if self._tells and OBJECTS_HEADER not in answer.headers:
                 raise _Again(f"cannot read {key} from {self.url}: a proxy answered for it (404)")
             return None
-        data = _read_whole(answer, key, end, self.url)
+        data = _read_whole(answer, key, self.url)
         if data.lstrip()[:1] == b"<" and "html" in answer.headers.get("Content-Type", ""):
             raise StoreUnavailable(
                 f"{self.url} answers with a web page, asked for {key}: a login page, or not where"
@@ -256,7 +282,7 @@ class WebStore(Store):
         self.check_writable()
 
 
-def _read_whole(answer: BaseHTTPResponse, key: str, end: float, url: str) -> bytes:
+def _read_whole(answer: BaseHTTPResponse, key: str, url: str) -> bytes:
     """Read an object to its end, and no more than an object may have."""
     if answer.headers.get("Content-Encoding", "identity") != "identity":
         raise StoreUnavailable(f"{url}: {key} is encoded, which was not asked for")
@@ -270,8 +296,6 @@ def _read_whole(answer: BaseHTTPResponse, key: str, end: float, url: str) -> byt
         data += part
         if len(data) > limit:
             raise IntegrityError(f"{key} is larger than {limit} bytes", object_key=key)
-        if time.monotonic() > end:
-            raise _Again(f"{url}: {key} did not come within {OVERALL:g} s")
     if length is not None and length != str(len(data)):
         raise _Again(f"{url}: {key} was cut off after {len(data):,} bytes")
     return bytes(data)
@@ -338,8 +362,13 @@ def _connect(parts: SplitResult, connections: int) -> urllib3.PoolManager:
     host = parts.hostname or ""
     proxy = getproxies().get(parts.scheme)
     if proxy and not proxy_bypass(host) and not _is_this_machine(host):
-        return urllib3.ProxyManager(proxy, maxsize=connections, ssl_context=context)
-    return urllib3.PoolManager(maxsize=connections, ssl_context=context)
+        pool: urllib3.PoolManager = urllib3.ProxyManager(
+            proxy, maxsize=connections, ssl_context=context
+        )
+    else:
+        pool = urllib3.PoolManager(maxsize=connections, ssl_context=context)
+    pool.pool_classes_by_scheme = {"http": _Pool, "https": _SecurePool}
+    return pool
 
 
 def _said(error: Exception) -> str:

@@ -135,6 +135,18 @@ def test_a_server_that_sends_a_byte_now_and_then_is_let_go(monkeypatch, no_waits
         store.close()
 
 
+@pytest.mark.parametrize("head", [b"HTT", b"HTTP/1.1 200 OK\r\nX: "])
+def test_a_server_that_sends_its_head_a_byte_now_and_then_is_let_go(monkeypatch, no_waits, head):
+    monkeypatch.setattr(web_module, "OVERALL", 0.5)
+    with wire(*PLAIN, head, drips=0.1) as server:
+        store, begun = WebStore(server.url), time.monotonic()
+        with pytest.raises(StoreUnavailable, match=r"did not come within 0\.5 s"):
+            store.get(HEAD)
+        assert time.monotonic() - begun < 10
+        assert len(server.requests) == 1 + len(PLAIN)  # the time is for all tries together
+        store.close()
+
+
 def test_a_redirect_within_the_server_is_followed():
     blob, requests = read(*PLAIN, answer(307, Location="/elsewhere"), answer(200, b"{}"))
     assert blob.data == b"{}"
