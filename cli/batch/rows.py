@@ -244,7 +244,7 @@ def _title_of(cells: list[str]) -> str:
 
 
 def _spell(cell: str) -> str:
-    text = unicodedata.normalize("NFC", " ".join(cell.upper().split()))
+    text = unicodedata.normalize("NFC", " ".join(cell.casefold().upper().split()))
     return "".join(
         sign
         if sign.isascii() and sign.isalnum()

@@ -27,7 +27,7 @@ WAIT = 30.0
 ABOUT = "INSERT INTO about VALUES (?, ?, NULL, NULL, NULL, ?, ?)"
 ADD = "INSERT INTO entries VALUES (NULL" + ", ?" * 24 + ")"
 ERASE = """UPDATE entries SET author = NULL, message = NULL, document = NULL, erased_by = ?1,
-    words = trim(title_number || char(10) || reference, char(10))
+    words = casefold(trim(title_number || char(10) || reference, char(10)))
     WHERE title_number = ?2 AND version = ?3 AND erased_by IS NOT ?1"""
 HEAD = """SELECT version, address FROM entries WHERE title_number = ?
     ORDER BY version DESC LIMIT 1"""
@@ -88,6 +88,7 @@ class IndexFile:
         database = sqlite3.connect(
             self.path, timeout=WAIT, isolation_level=None, check_same_thread=False
         )
+        database.create_function("casefold", 1, str.casefold, deterministic=True)
         database.execute("PRAGMA secure_delete = ON")
         database.execute("PRAGMA synchronous = NORMAL")
         return database

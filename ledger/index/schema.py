@@ -10,7 +10,7 @@ from __future__ import annotations
 APPLICATION = 0x7469_6478
 """What marks a SQLite file as an index of ours ("tidx")."""
 
-FORMAT = 1
+FORMAT = 2
 
 TABLES = """
 CREATE TABLE about (

@@ -158,11 +158,14 @@ def _asked(question: Question | None) -> tuple[str | None, str | None]:
 
 
 def words_of(entry: Entry) -> str:
-    """Return what a search finds an entry by: its title number, reference, texts and numbers."""
+    """Return what a search finds an entry by: its title number, reference, texts and numbers.
+
+    Case is folded in full, so that STRASSE finds Straße. SQLite folds letter by letter.
+    """
     words = [entry.title_number, entry.reference]
     if not entry.is_withheld:
         collect_texts(entry.document, words)
-    return "\n".join(filter(None, words))
+    return "\n".join(filter(None, words)).casefold()
 
 
 def collect_texts(value: JSONValue, words: list[str]) -> None:
@@ -201,8 +204,8 @@ def _has_token(text: str) -> bool:
 
 
 def _quoted(text: str) -> str:
-    """Return the text as a phrase, in which nothing is syntax."""
-    return '"' + _storable(text).replace("\0", " ").replace('"', '""') + '"'
+    """Return the text as a phrase, in which nothing is syntax, with its case folded."""
+    return '"' + _storable(text).casefold().replace("\0", " ").replace('"', '""') + '"'
 
 
 def _storable(text: str) -> str:

@@ -228,6 +228,7 @@ def test_several_columns_make_a_title_number() -> None:
     assert found[3].startswith("PO30_5XW-THE_APEX-FIRST_FLOOR_B")
     assert all(len(title) <= 64 for title in found)
     assert titles_of((*long[:3], "ST CROSS BUSINESS PARC"))[0] != found[3]
+    assert set(titles_of(("Straße", "5"), ("STRASSE", "5"), ("STRAẞE", "5"))) == {"STRASSE-5"}
 
 
 cell = st.text(st.sampled_from("aB1 -_.,é"), max_size=5)

@@ -41,6 +41,38 @@ def register(tmp_path_factory: pytest.TempPathFactory) -> tuple[Ledger, Path]:
     return ledger, path
 
 
+@pytest.fixture(scope="module")
+def streets(tmp_path_factory: pytest.TempPathFactory) -> tuple[Ledger, Path]:
+    """Titles with words that differ in case, in ways that the alphabet of English does not."""
+    ledger, path = memory_ledger(), tmp_path_factory.mktemp("index") / "index.sqlite"
+    for number, name in enumerate(
+        ["Straße 5", "STRASSE 5", "Οδος", "ΟΔΟΣ", "İstanbul", "ISTANBUL", "\u0131sparta"], 1
+    ):
+        ledger.append(f"N{number}", {"name": name})
+    update(ledger, path)
+    return ledger, path
+
+
+@pytest.mark.parametrize(
+    ("asked", "expected"),
+    [
+        ("STRASSE", ["N1", "N2"]),
+        ("straße", ["N1", "N2"]),
+        ("STRAẞE 5", ["N1", "N2"]),
+        ("Straß*", ["N1", "N2"]),
+        ("οδος", ["N3", "N4"]),
+        ("ΟΔΟΣ", ["N3", "N4"]),
+        ("istanbul", ["N5", "N6"]),
+        ("İSTANBUL", ["N5", "N6"]),
+        ("\u0131sparta", ["N7"]),
+    ],
+)
+def test_case_is_folded_as_unicode_does_it(
+    streets: tuple[Ledger, Path], asked: str, expected: list[str]
+) -> None:
+    assert [title for title, _ in found(*streets, asked)] == expected
+
+
 @pytest.mark.parametrize(
     ("asked", "expected"),
     [

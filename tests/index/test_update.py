@@ -268,7 +268,7 @@ def test_an_erased_text_leaves_the_file(path: Path, alone: bool) -> None:
     for query in ("quetzalcoatl", "popoc*", "987654321"):
         assert found(ledger, path, query, every_version=True) == []
     row = "SELECT document, author, message, erased_by, words FROM entries WHERE document IS NULL"
-    assert rows(path, row) == [(None, None, None, 4, "TN7")]
+    assert rows(path, row) == [(None, None, None, 4, "tn7")]
     for file in path.parent.iterdir():
         data = file.read_bytes().lower()
         for secret in ("quetzalcoatl", "popocatepetl", "whispered", "xochimilco", "987654321"):
