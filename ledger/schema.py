@@ -16,6 +16,8 @@ from __future__ import annotations
 import re
 from copy import deepcopy
 from fractions import Fraction
+from functools import lru_cache
+from importlib.util import find_spec, module_from_spec
 from typing import TYPE_CHECKING, Any, NamedTuple, Self
 
 from ledger.errors import DoesNotFit, InvalidError, MalformedError
@@ -23,6 +25,7 @@ from ledger.format.canonical import JSONValue, decode, encode, pointer
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
+    from types import ModuleType
 
     from jsonschema import Draft202012Validator, ValidationError
     from referencing import Resource
@@ -83,8 +86,19 @@ MOST = 100
 UNCOUNTED = 10_000
 """How many others are counted: a document of a million wrong items would take a minute."""
 
-DOLLAR = re.compile(r"\\.|\[(?:\\.|[^\]\\])*\]|\$", re.DOTALL)
-"""What is passed over in a pattern, or the sign for the end of the text."""
+ESCAPE = re.compile(r"\\(?:u([0-9A-Fa-f]{4})|.)", re.DOTALL)
+
+LONG_PATTERN = 10_000
+"""Characters of a pattern, at most: RE2 takes seconds to read a million."""
+
+SEARCHING = ("pattern", "patternProperties", "additionalProperties", "unevaluatedProperties")
+"""Keywords that look for patterns."""
+
+
+NO_PATTERN = (
+    "patterns are RE2's, which take no exponential time: without (?=…), (?!…) and \\1, and with at"
+    " most 1,000 repetitions; say with 'not', 'allOf' or 'maxLength' what else you mean"
+)
 
 
 class Fault(NamedTuple):
@@ -106,18 +120,21 @@ class Schema:
         self._name = name
         try:
             import jsonschema  # noqa: PLC0415 -- an extra, and slow to load
+            import re2  # type: ignore[import-untyped]  # noqa: F401, PLC0415
             from jsonschema_specifications import REGISTRY  # type: ignore[import-untyped]  # noqa: PLC0415
             from referencing.jsonschema import DRAFT202012  # noqa: PLC0415
         except ImportError:
             raise InvalidError(
-                f"{name} can't be used: jsonschema is not installed",
-                hint="pip install 'jsonschema>=4.23' rfc3339-validator",
+                f"{name} can't be used: jsonschema or google-re2 is not installed",
+                hint="pip install 'jsonschema>=4.23' google-re2 rfc3339-validator",
             ) from None
         validator = jsonschema.validators.extend(  # type: ignore[no-untyped-call]
             jsonschema.Draft202012Validator,
-            {"multipleOf": _multiple_of, "uniqueItems": _unique_items},
+            {"multipleOf": _multiple_of, "uniqueItems": _unique_items, **_searching()},
         )
-        self._formats = validator.FORMAT_CHECKER
+        self._formats = jsonschema.FormatChecker()
+        regex = (_is_pattern, ValueError)
+        self._formats.checkers = {**validator.FORMAT_CHECKER.checkers, "regex": regex}
         self._keywords = validator.VALIDATORS.keys() | SCHEMAS | LISTS | MAPS | SILENT
         self._best_match = jsonschema.exceptions.best_match
         self._resource = DRAFT202012.create_resource
@@ -127,7 +144,8 @@ class Schema:
         schema = deepcopy(schema)  # for its patterns to be spelled anew
         about = {"registry": REGISTRY, "format_checker": self._formats}
         for error in validator(validator.META_SCHEMA, **about).iter_errors(schema):
-            raise self._error_at(pointer(tuple(error.absolute_path)), _problem(error))
+            hint = NO_PATTERN if error.validator_value == "regex" else ""
+            raise self._error_at(pointer(tuple(error.absolute_path)), _problem(error), hint=hint)
         root = DRAFT202012.create_resource(schema)
         base = root.id() or ""
         # This registry has the metaschemas of JSON Schema, and fetches nothing.
@@ -246,22 +264,77 @@ class Schema:
 
 
 class _Pattern(str):
-    """A pattern of ECMA-262, for which JSON Schema stands, as Python spells it.
-
-    In Python, ``$`` also matches before a newline at the end, and a digit may be of any script.
-    """
+    """A pattern of ECMA-262, for which JSON Schema stands, as RE2 spells it."""
 
     __slots__ = ("_said",)
     _said: str
 
     def __new__(cls, said: str) -> Self:
-        spelled = DOLLAR.sub(lambda found: r"\Z" if found[0] == "$" else found[0], said)
-        pattern = super().__new__(cls, f"(?a:{spelled})")
+        spelled = ESCAPE.sub(lambda found: rf"\x{{{found[1]}}}" if found[1] else found[0], said)
+        pattern = super().__new__(cls, f"(?:{spelled})")
         pattern._said = said
         return pattern
 
     def __repr__(self) -> str:
         return repr(self._said)
+
+
+class _Linear:
+    """What jsonschema needs of ``re``, in time that grows with the text as it does: by RE2.
+
+    ``re`` takes exponential time for some patterns, and stops all threads meanwhile: whoever may
+    post a document could stop the service.
+    """
+
+    @staticmethod
+    def search(pattern: str, text: str) -> object:
+        return _compile(pattern).search(text)
+
+
+@lru_cache(maxsize=1000)
+def _compile(spelled: str) -> Any:
+    return _read_pattern(spelled)
+
+
+def _read_pattern(spelled: str) -> Any:
+    import re2  # noqa: PLC0415 -- an extra
+
+    options = re2.Options()
+    options.log_errors = False
+    return re2.compile(spelled, options)
+
+
+def _is_pattern(value: object) -> bool:
+    import re2  # noqa: PLC0415 -- an extra
+
+    if not isinstance(value, str):
+        return True
+    try:
+        # It may be a stranger's, in a document: so it is not kept.
+        return len(value) <= LONG_PATTERN and bool(_read_pattern(_Pattern(value)))
+    except re2.error:
+        return False
+
+
+def _searching() -> dict[str, Any]:
+    """Return jsonschema's own keywords that look for patterns, with RE2 in the place of ``re``.
+
+    They are in modules that are loaded once more, so that others who use jsonschema see no change.
+    """
+    utils, keywords = _load_again("jsonschema._utils"), _load_again("jsonschema._keywords")
+    for name in ("find_additional_properties", "find_evaluated_property_keys_by_schema"):
+        setattr(keywords, name, getattr(utils, name))
+    return {name: getattr(keywords, name) for name in SEARCHING}
+
+
+def _load_again(name: str) -> ModuleType:
+    spec = find_spec(name)
+    assert spec is not None  # noqa: S101 -- jsonschema was imported
+    assert spec.loader is not None  # noqa: S101
+    module = module_from_spec(spec)
+    spec.loader.exec_module(module)
+    module.re = _Linear  # type: ignore[attr-defined]
+    return module
 
 
 def _spell_patterns(part: dict[str, Any]) -> None:

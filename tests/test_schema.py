@@ -4,8 +4,10 @@ from __future__ import annotations
 
 import socket
 import sys
+import time
 from typing import Any
 
+import jsonschema
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
@@ -101,6 +103,11 @@ BROKEN: dict[str, tuple[Any, str]] = {
     "no object": ([], "its top: a schema is an object"),
     "a type that is none": ({"properties": {"a": {"type": "strin"}}}, "/properties/a/type"),
     "a pattern that is none": ({"properties": {"a": {"pattern": "("}}}, "/properties/a/pattern"),
+    "a pattern with a look-ahead": ({"properties": {"a": {"pattern": "(?!b)"}}}, "/properties/a/"),
+    "a name's pattern with a look-behind": (
+        {"patternProperties": {"(?<=b)": {}}},
+        """/patternProperties: "(?<=b)" is not a 'regex'""",
+    ),
     "an unknown keyword": ({"items": {"requird": []}}, "/items/requird: no keyword"),
     "a keyword of OpenAPI": ({"properties": {"a": {"nullable": True}}}, "/properties/a/nullable"),
     "a keyword of draft 7": ({"dependencies": {}}, "/dependencies: no keyword"),
@@ -132,6 +139,7 @@ BROKEN: dict[str, tuple[Any, str]] = {
     [
         ({"pattern": r"^\d+$"}, "123", ["123\n", "\u0661"]),
         ({"pattern": r"^[$]\$$"}, "$$", ["$$\n", "$"]),
+        ({"pattern": r"^[\u00e4\p{Greek}]\\u00e4$"}, "ä\\u00e4", ["ää", "u\\u00e4"]),
         ({"patternProperties": {"^a$": {}}, "additionalProperties": False}, {"a": 1}, [{"a\n": 1}]),
         ({"multipleOf": 0.01}, 0.07, [0.071]),
         ({"multipleOf": 1e-9}, 2**53 - 1, [2.5e-10]),
@@ -143,7 +151,30 @@ def test_a_keyword_means_what_json_schema_says(keyword: Any, fits: Any, does_not
     assert faults({"a": fits}, {"properties": {"a": keyword}}) == []
     for value in does_not:
         ((_, said),) = faults({"a": value}, {"properties": {"a": keyword}})
-        assert "(?a:" not in said
+        assert "(?:" not in said
+
+
+@pytest.mark.parametrize(
+    "schema",
+    [
+        {"properties": {"a": {"pattern": "^(a+)+$"}}},
+        {"patternProperties": {"^(a+)+$": False}},
+        {"patternProperties": {"^(a+)+$": {}}, "additionalProperties": False},
+        {"allOf": [{"patternProperties": {"^(a+)+$": {}}}], "unevaluatedProperties": False},
+    ],
+)
+def test_no_pattern_takes_exponential_time(schema: Any) -> None:
+    """Python's own regular expressions take it, and no other thread runs meanwhile."""
+    bad = "a" * 26 + "!"
+    begun = time.process_time()
+    faults({"a": bad} if "properties" in schema else {bad: 1}, schema)
+    faults({"a": r"\p{L}" * 100_000}, {"properties": {"a": {"format": "regex"}}})
+    assert time.process_time() - begun < 2
+
+
+def test_others_who_use_jsonschema_have_its_own_patterns() -> None:
+    Schema({})
+    jsonschema.validate("b", {"pattern": "(?!a)b"})
 
 
 def test_a_large_document_takes_no_minutes() -> None:
@@ -192,7 +223,7 @@ def test_a_schema_is_strict_json() -> None:
 
 def test_without_the_extra_it_says_what_to_install(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setitem(sys.modules, "jsonschema", None)
-    with pytest.raises(InvalidError, match="jsonschema is not installed") as told:
+    with pytest.raises(InvalidError, match="jsonschema or google-re2 is not installed") as told:
         Schema(DEED)
     assert told.value.hint.startswith("pip install ")
 
