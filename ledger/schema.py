@@ -18,6 +18,7 @@ from copy import deepcopy
 from fractions import Fraction
 from functools import lru_cache
 from importlib.util import find_spec, module_from_spec
+from threading import local
 from typing import TYPE_CHECKING, Any, NamedTuple, Self
 
 from ledger.errors import DoesNotFit, InvalidError, MalformedError
@@ -86,6 +87,9 @@ MOST = 100
 UNCOUNTED = 10_000
 """How many others are counted: a document of a million wrong items would take a minute."""
 
+MOST_STEPS = 300_000
+"""References that are followed for one document, which takes half a minute."""
+
 ESCAPE = re.compile(r"\\(?:u([0-9A-Fa-f]{4})|.)", re.DOTALL)
 
 LONG_PATTERN = 10_000
@@ -128,9 +132,12 @@ class Schema:
                 f"{name} can't be used: jsonschema or google-re2 is not installed",
                 hint="pip install 'jsonschema>=4.23' google-re2 rfc3339-validator",
             ) from None
+        self._steps = _Steps()
+        follow = jsonschema.Draft202012Validator.VALIDATORS
         validator = jsonschema.validators.extend(  # type: ignore[no-untyped-call]
             jsonschema.Draft202012Validator,
-            {"multipleOf": _multiple_of, "uniqueItems": _unique_items, **_searching()},
+            {"multipleOf": _multiple_of, "uniqueItems": _unique_items, **_searching()}
+            | {name: self._counted(follow[name]) for name in ("$ref", "$dynamicRef")},
         )
         self._formats = jsonschema.FormatChecker()
         regex = (_is_pattern, ValueError)
@@ -172,6 +179,7 @@ class Schema:
         """Raise DoesNotFit, with every fault, unless the document fits."""
         faults: list[Fault] = []
         more = 0
+        self._steps.left = MOST_STEPS
         try:
             for error in self._validator.iter_errors(document):
                 if len(faults) < MOST:
@@ -192,6 +200,25 @@ class Schema:
                 faults=faults,
                 more=more,
             )
+
+    def _counted(self, follow: Any) -> Any:
+        """Return the keyword, which may be followed only so often for one document.
+
+        Without references, the schema's size bounds the time. With alternatives that refer to their
+        whole, it doubles at each level of a document.
+        """
+
+        def counted(*given: Any) -> Any:
+            self._steps.left -= 1
+            if self._steps.left < 0:
+                raise InvalidError(
+                    f"the document takes more than {MOST_STEPS:,} steps to check by {self._name}",
+                    hint="if the schema's alternatives refer to their whole, tell them apart before"
+                    " they do: if, then, else",
+                )
+            return follow(*given)
+
+        return counted
 
     def _fault(self, error: ValidationError) -> Fault:
         place, problem = pointer(tuple(error.absolute_path)), _problem(error)
@@ -261,6 +288,12 @@ class Schema:
 
     def _error_at(self, place: str, problem: str, *, hint: str = "") -> InvalidError:
         return InvalidError(f"{self._name} is broken at {place or 'its top'}: {problem}", hint=hint)
+
+
+class _Steps(local):
+    """How many references may still be followed in this thread."""
+
+    left: int = MOST_STEPS
 
 
 class _Pattern(str):

@@ -12,6 +12,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+import ledger.schema as schema_module
 from ledger import Draft, InvalidError, Ledger, MalformedError
 from ledger.errors import DoesNotFit
 from ledger.schema import MOST, Schema
@@ -170,6 +171,20 @@ def test_no_pattern_takes_exponential_time(schema: Any) -> None:
     faults({"a": bad} if "properties" in schema else {bad: 1}, schema)
     faults({"a": r"\p{L}" * 100_000}, {"properties": {"a": {"format": "regex"}}})
     assert time.process_time() - begun < 2
+
+
+def test_no_depth_takes_exponential_time(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Each kind of node asks for the same of its children."""
+    monkeypatch.setattr(schema_module, "MOST_STEPS", 1000)
+    kinds = [{"properties": {"kind": {"const": kind}, "in": {"$ref": "#"}}} for kind in "ab"]
+    tree = Schema({"oneOf": kinds}, name="tree.json")
+    node: Any = {"kind": "a"}
+    for depth in range(60):
+        node = {"kind": "ab"[depth % 2], "in": node}
+    for _ in range(2):
+        tree.check({"kind": "a", "in": {"kind": "b"}})
+        with pytest.raises(InvalidError, match="more than 1,000 steps to check by tree"):
+            tree.check(node)
 
 
 def test_others_who_use_jsonschema_have_its_own_patterns() -> None:
