@@ -334,6 +334,21 @@ def hanging(monkeypatch: pytest.MonkeyPatch) -> Iterator[tuple[Client, HangingSt
     store.gate.set()
 
 
+def test_a_registration_that_hangs_is_not_given_up(hanging: tuple[Client, HangingStore]) -> None:
+    """It may yet be written, and what gives up a part would stand beside it."""
+    client, store = hanging
+    parts = [{"title_number": name, "document": {}} for name in ("A", "B")]
+    store.hangs = (f"create {head_key('B')}",)
+    body = {"reference": "R", "parts": parts}
+    assert client.post("/registrations", body).status_code == 504
+    assert client.get("/registrations/R").json()["missing"] == [[2, 2]]
+    problem(client.post("/registrations/R/give-up", {}), 503, "busy")
+    store.let_go(client)
+    found = client.post("/registrations/R/give-up", {})
+    assert (found.status_code, found.json()["conflicts"]) == (200, [])
+    assert {each["title_number"] for each in found.json()["entries"]} == {"A", "B"}
+
+
 def test_a_store_that_hangs_is_a_503_in_time_and_takes_no_more_threads_than_places(
     hanging: tuple[Client, HangingStore],
 ) -> None:

@@ -13,7 +13,7 @@ from ledger.registrations.registration import Registration, find_registration, r
 from ledger.service.http import headers
 from ledger.service.http.answers import JSON_TYPE, answer, html, to_json
 from ledger.service.http.bodies import ToRegister, parse_giving_up, parse_registration, read_body
-from ledger.service.http.errors import MatchRequired, RequestError
+from ledger.service.http.errors import Busy, MatchRequired, RequestError
 from ledger.service.http.parameters import MANY_CHANGED, Reference
 from ledger.service.openapi.routes import GIVE_UP, REGISTER, REGISTRATION
 
@@ -30,6 +30,8 @@ class RegistrationRoutes:
     def __init__(self, context: Context) -> None:
         self._context = context
         self._ledger = context.ledger
+        self._under_way: list[str] = []
+        """The references that are being registered, by whoever waits for it, or nobody any more."""
 
     def add_to(self, app: FastAPI) -> None:
         """Add the routes to the application."""
@@ -72,6 +74,7 @@ class RegistrationRoutes:
         for title_number in sorted(titles):
             self._context.log.check_head(title_number)
         metrics = self._context.metrics
+        self._under_way.append(asked.reference)
         try:
             done = self._ledger.register(
                 asked.drafts, reference=asked.reference, parents=asked.parents, guards=guards
@@ -80,6 +83,7 @@ class RegistrationRoutes:
             metrics.conflicted(error.slug)
             raise
         finally:  # some parts may stand
+            self._under_way.remove(asked.reference)
             for title_number in titles:
                 self._context.changed(title_number)
         for each in done:
@@ -105,6 +109,11 @@ class RegistrationRoutes:
 
         def write() -> Response:
             message = parse_giving_up(data)
+            if reference in self._under_way:  # both would stand, as the same part
+                raise Busy(
+                    f"{reference!a:.300} is just being registered: nothing was given up",
+                    hint="try again later, and only if it is incomplete then",
+                )
             history = self._ledger.history
             # A part that is missing may have been there, in a title that was set back or is lost.
             titles = find_registration(history, reference).titles
