@@ -14,7 +14,7 @@ from __future__ import annotations
 import base64
 import hashlib
 import json
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from functools import cache
 from pathlib import Path
 from tempfile import TemporaryDirectory
@@ -168,6 +168,14 @@ def without(store: Store, prefix: str) -> MemoryStore:
 
 def small_world() -> World:
     """Three versions of TITLE and one of OTHER_TITLE."""
+    made = _small_world()
+    clock = FixedClock(made.clock.now)
+    return replace(made, objects=dict(made.objects), entries=list(made.entries), clock=clock)
+
+
+@cache
+def _small_world() -> World:
+    """The one that is copied for every test."""
     clock = FixedClock()
     ledger = memory_ledger(clock=clock)
     entries = []
@@ -265,22 +273,32 @@ def verify_all_from_packs(world: World) -> Report:
 
 def verify_all_from_packs_of_before(world: World) -> Report:
     """The ledger was packed before anybody tampered with it."""
-    before = small_world()
-    packed = before.open()
-    packed.pack()
     store = world.store()
-    for key, data in objects_of(packed.store).items():
-        if key.startswith(PACKS):
-            store.create(key, data)
+    store.create_many(packs_of_before().items())
     return world.open(store).verify_all()
+
+
+@cache
+def packs_of_before() -> dict[str, bytes]:
+    packed = small_world().open()
+    packed.pack()
+    return {key: data for key, data in objects_of(packed.store).items() if key.startswith(PACKS)}
 
 
 def verify_all_again(world: World) -> Report:
     """After an audit of the world as it was, which remembers it."""
     with TemporaryDirectory() as folder:
         state = Path(folder) / "state"
-        assert small_world().open().verify_all(state=state)
+        state.write_bytes(state_of_before())
         return world.open().verify_all(state=state)
+
+
+@cache
+def state_of_before() -> bytes:
+    with TemporaryDirectory() as folder:
+        state = Path(folder) / "state"
+        assert small_world().open().verify_all(state=state)
+        return state.read_bytes()
 
 
 def audit_by_the_log(world: World) -> Report:
@@ -297,8 +315,7 @@ def audit_in_other_processes(world: World) -> Report:
 
 
 def _audit(world: World, store: Store, **options: Any) -> Report:
-    for key, data in log_of_before().items():
-        store.create(key, data)
+    store.create_many(log_of_before().items())
     for key in list(store.list(PENDING)):
         store.delete(key)
     keyring = world.keyring.trust(ORIGIN, LOG_KEY.public_key, role="log")
