@@ -5,8 +5,12 @@ from __future__ import annotations
 import gc
 import os
 import secrets
+import shutil
 import signal
 import sys
+import tempfile
+from functools import cache
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import pytest
@@ -29,6 +33,12 @@ os.environ.pop("PYTHONDONTWRITEBYTECODE", None)
 # tests interrupt may not.
 if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:
     signal.signal(signal.SIGINT, signal.default_int_handler)
+
+# What tests write is gone when they end: to force it to a disk takes longer than most of them do.
+# Docker gives 64 MB of memory for it, which is too little.
+SHM = Path("/dev/shm")
+if SHM.is_dir() and shutil.disk_usage(SHM).free > 4 << 30:
+    tempfile.tempdir = str(SHM)
 
 LONG = {"slow": 900, "ceph": 1800, "faults": 7200}
 """Seconds that a test with one of these marks may take; the others: pyproject.toml."""
@@ -114,17 +124,51 @@ def _environment(tmp_path_factory: pytest.TempPathFactory) -> Iterator[None]:
         yield
 
 
+@pytest.fixture(scope="session", autouse=True)
+def _memory_keeps_its_promises() -> Iterator[None]:
+    """Ledgers are made in memory by the thousand: to try out the store each time takes longest."""
+    from ledger.stores import MemoryStore, probe
+
+    tried = probe.probe
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(
+            probe, "probe", lambda store: [] if type(store) is MemoryStore else tried(store)
+        )
+        yield
+
+
 # --- S3: each server is started when a test first asks for it ------------------------------------
 
 
 @pytest.fixture(scope="session")
-def moto_url(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
+def _botocore() -> Iterator[None]:
+    """Read once what AWS offers: most of the time that it takes to make a client."""
+    from botocore.loaders import JSONFileLoader, Loader
+
+    load, services = JSONFileLoader.load_file, Loader.list_available_services
+
+    @cache
+    def loaded(path: str) -> Any:
+        return load(JSONFileLoader(), path)
+
+    @cache
+    def available(type_name: str) -> Any:
+        return services(Loader(), type_name=type_name)
+
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(JSONFileLoader, "load_file", lambda _, path: loaded(path))
+        patch.setattr(Loader, "list_available_services", lambda _, type_name: available(type_name))
+        yield
+
+
+@pytest.fixture(scope="session")
+def moto_url(tmp_path_factory: pytest.TempPathFactory, _botocore: None) -> Iterator[str]:
     with servers.moto(tmp_path_factory.mktemp("moto") / "log") as url:
         yield url
 
 
 @pytest.fixture(scope="session")
-def ministack_url(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
+def ministack_url(tmp_path_factory: pytest.TempPathFactory, _botocore: None) -> Iterator[str]:
     with servers.ministack(tmp_path_factory.mktemp("ministack") / "log") as url:
         yield url
 

@@ -150,6 +150,7 @@ def test_a_worker_is_killed_in_the_middle_and_the_report_is_the_same_to_the_byte
             time.sleep(0.1)
 
 
+@pytest.mark.slow
 def test_the_shell_spreads_what_it_verifies_indexes_and_packs(register, bucket, two, tmp_path):
     shell = Shell.make(tmp_path / "here")
     shell.config.mkdir(parents=True)
@@ -172,6 +173,7 @@ def test_the_shell_spreads_what_it_verifies_indexes_and_packs(register, bucket, 
     assert shell(f"verify --json --store {bucket} {dask}").json["entries"] == 80
 
 
+@pytest.mark.slow
 def test_what_cannot_be_spread_says_why(bucket, register, two, tmp_path):
     shell = Shell.make(tmp_path / "here")
     shell.config.mkdir(parents=True)

@@ -12,6 +12,7 @@ from collections import UserDict
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import suppress
 from datetime import UTC, date, datetime, timedelta, timezone
+from functools import cache
 from io import BytesIO, StringIO
 from pathlib import Path
 from types import MappingProxyType
@@ -369,11 +370,24 @@ CALLED = {"change", "check", "clock", "each", "left_out", "random_bytes", "stop"
 NUMBERS = {"connections", "executor", "jobs", "options", "timeout"}
 
 
+@cache
+def two_versions() -> tuple[dict[str, bytes], bytes]:
+    """The objects of a small ledger, and its bundle."""
+    ledger = memory_ledger()
+    ledger.append("TN1", {})
+    ledger.append("TN1", {"a": 1})
+    ledger.export(bundle := BytesIO())
+    return objects_of(ledger.store), bundle.getvalue()
+
+
+def small_ledger() -> Ledger:
+    store = MemoryStore()
+    store.create_many(two_versions()[0].items())
+    return Ledger.open(store, keyring=KEYRING, signer=KEY)
+
+
 def good_for(ledger: Ledger) -> dict[str, object]:
     """One good value for every parameter that has to be given."""
-    bundle = BytesIO()
-    ledger.export(bundle)
-    bundle.seek(0)
     return {
         "draft": Draft("TN1", {}),
         "drafts": [Draft("TN1", {}), Draft("TN2", {})],
@@ -397,7 +411,7 @@ def good_for(ledger: Ledger) -> dict[str, object]:
         "reference": "r",
         "seed": bytes(32),
         "signer": KEY,
-        "source": bundle,
+        "source": BytesIO(two_versions()[1]),
         "store": ledger.store,
         "title_number": "TN1",
         "uri": "none",
@@ -431,15 +445,11 @@ def good_for(ledger: Ledger) -> dict[str, object]:
 def test_a_wrong_type_never_fails_inside(tmp_path, monkeypatch, call):
     """Whatever is given for any parameter, it works, or the error is one of ours."""
     monkeypatch.chdir(tmp_path)
-    made = memory_ledger()
-    made.append("TN1", {})
-    for wanted in inspect.signature(call(made)).parameters.values():
+    for wanted in inspect.signature(call(small_ledger())).parameters.values():
         if wanted.name in CALLED | NUMBERS:
             continue
         for wrong in WRONG:
-            ledger = memory_ledger()
-            ledger.append("TN1", {})
-            ledger.append("TN1", {"a": 1})
+            ledger = small_ledger()
             method, good = call(ledger), good_for(ledger)
             needed = inspect.signature(method).parameters.values()
             given = {each.name: good[each.name] for each in needed if each.default is each.empty}

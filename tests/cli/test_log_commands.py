@@ -34,10 +34,15 @@ def begin(shell: Shell) -> Shell:
     return shell
 
 
+@pytest.fixture(scope="session")
+def log_made(title_made: Shell, tmp_path_factory: pytest.TempPathFactory) -> Shell:
+    return begin(title_made.copied_to(tmp_path_factory.mktemp("log") / "made"))
+
+
 @pytest.fixture
-def logged(title: Shell) -> Shell:
+def logged(log_made: Shell, tmp_path: Path) -> Shell:
     """A shell whose title's three versions are in the log."""
-    return begin(title)
+    return log_made.copied_to(tmp_path / "work")
 
 
 def memory(shell: Shell) -> Path:

@@ -115,9 +115,11 @@ def test_usage_errors_are_short(bare: Shell, line: str, words: str) -> None:
 
 
 def test_without_a_command_it_shows_what_there_is(bare: Shell) -> None:
-    assert all(f"\n  {name} " in bare.fails(2, "") for name in COMMANDS)
+    said = bare.fails(2, "")
+    assert all(f"\n  {name} " in said for name in COMMANDS)
     for group, (_, below) in GROUPS.items():
-        assert all(f"\n  {name} " in bare.fails(2, group) for name in below)
+        said = bare.fails(2, group)
+        assert all(f"\n  {name} " in said for name in below)
 
 
 @pytest.mark.parametrize("name", ALL)
@@ -159,8 +161,8 @@ def test_habits_from_elsewhere_work(title: Shell, habit: str, meant: str) -> Non
 def test_what_other_programs_call_a_command_is_named(bare: Shell) -> None:
     for name, ours in SYNONYMS.items():
         assert name not in {*COMMANDS, *GROUPS}
+        assert ours in COMMANDS
         assert f"here that is 'ledger {ours}'" in bare.fails(2, name)
-        assert bare(f"{ours} --help").out
 
 
 def test_version(bare: Shell) -> None:
@@ -400,7 +402,7 @@ def test_a_bundle_is_never_written_to_a_terminal(title: Shell) -> None:
 # -- What was not checked --------------------------------------------------------------------------
 
 
-@given(st.lists(st.text("ab: \n", max_size=90)))
+@given(st.lists(st.text("ab: \n", max_size=90), max_size=8))
 def test_what_was_not_checked_is_one_short_line_that_counts_all_of_it(items: list[str]) -> None:
     report = Report(ORIGIN, not_shown=tuple(items))
     short = list(not_checked_lines(report, verbose=False))

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from functools import cache
 from pathlib import Path
 from typing import Any
 
@@ -21,6 +22,7 @@ SECTIONS = {
 COMMON = SECTIONS["For all commands"]
 
 
+@cache
 def commands() -> dict[str, Any]:
     """Every command by the words that one types."""
     top: dict[str, Any] = get_command(make_app([])).commands  # type: ignore[attr-defined]

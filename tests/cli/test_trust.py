@@ -58,6 +58,22 @@ def ceremony_made(title_made: Shell, tmp_path_factory: pytest.TempPathFactory) -
     return shell
 
 
+@pytest.fixture(scope="session")
+def proposal_made(ceremony_made: Shell, tmp_path_factory: pytest.TempPathFactory) -> Shell:
+    shell = ceremony_made.copied_to(tmp_path_factory.mktemp("proposal") / "made")
+    shell(f"trust init -o next.json {HOLDERS} -q")
+    return shell
+
+
+@pytest.fixture(scope="session")
+def pin_made(proposal_made: Shell, tmp_path_factory: pytest.TempPathFactory) -> Shell:
+    shell = proposal_made.copied_to(tmp_path_factory.mktemp("pin") / "made")
+    sign(shell, ADA, BEN)
+    shell("trust publish next.json -q")
+    shell("trust pin next.json -q")
+    return shell
+
+
 @pytest.fixture
 def logged(ceremony_made: Shell, tmp_path: Path) -> Shell:
     """A shell with a title in the log, and the keys of three holders."""
@@ -65,19 +81,15 @@ def logged(ceremony_made: Shell, tmp_path: Path) -> Shell:
 
 
 @pytest.fixture
-def proposed(logged: Shell) -> Shell:
+def proposed(proposal_made: Shell, tmp_path: Path) -> Shell:
     """The same with a first trust file that waits for signatures."""
-    logged(f"trust init -o next.json {HOLDERS} -q")
-    return logged
+    return proposal_made.copied_to(tmp_path / "work")
 
 
 @pytest.fixture
-def pinned(proposed: Shell) -> Shell:
+def pinned(pin_made: Shell, tmp_path: Path) -> Shell:
     """The same with the first trust file published and pinned."""
-    sign(proposed, ADA, BEN)
-    proposed("trust publish next.json -q")
-    proposed("trust pin next.json -q")
-    return proposed
+    return pin_made.copied_to(tmp_path / "work")
 
 
 # -- Keys of holders -------------------------------------------------------------------------------

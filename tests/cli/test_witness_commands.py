@@ -31,8 +31,14 @@ CITY, BANK = "city.example/witness", "bank.example/witness"
 
 
 @pytest.fixture
-def logged(title: Shell) -> Shell:
+def logged(witnesses_made: Shell, tmp_path: Path) -> Shell:
     """A shell whose title's three versions are in the log, and that has keys of two witnesses."""
+    return witnesses_made.copied_to(tmp_path / "work")
+
+
+@pytest.fixture(scope="session")
+def witnesses_made(title_made: Shell, tmp_path_factory: pytest.TempPathFactory) -> Shell:
+    title = title_made.copied_to(tmp_path_factory.mktemp("witnesses") / "made")
     title("key generate --for log -q")
     title("seal --genesis -q")
     title(f"key generate --for witness --name {CITY} --key city.pem -q")

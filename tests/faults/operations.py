@@ -39,13 +39,14 @@ def fail_each(
     fault: Fault,
     make_store: Callable[[Path], Store] = in_memory,
     *,
+    first: int = 0,
     stride: int = 1,
 ) -> Tally:
-    """Let every operation of some work (or every ``stride``-th) fail in its turn."""
+    """Let every operation of some work (or, from the first, every ``stride``-th) fail in turn."""
     tally = Tally(NAME)
     # Between tries of a swap it waits, for a server to come back; this one doesn't.
     with mock.patch("time.sleep"):
-        for number in count(0, stride):
+        for number in count(first, stride):
             with tempfile.TemporaryDirectory(prefix="title-ledger-", dir=FAST) as folder:
                 store = make_store(Path(folder))
                 if not _fail_one(tally, work_type(store, Path(folder)), fault, number):

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from itertools import product
+
 import pytest
 
 from ledger.errors import OutcomeUnknown, StoreUnavailable
@@ -13,9 +15,17 @@ SOME = {"Append": 2, "AppendMany": 7, "Recover": 5, "Import": 17, "Seal": 17}
 """Every so-many-th operation of each; ``-m faults`` tries more."""
 
 
-@pytest.mark.parametrize("second", SECOND, ids=repr)
-@pytest.mark.parametrize("first", FIRST, ids=repr)
-@pytest.mark.parametrize("work", WORKS, ids=lambda work: work.__name__)
+def _in_turn(work, first, second):
+    """Every second failure comes after one of the first ones; after the others it is slow."""
+    turn = FIRST.index(first) == SECOND.index(second) % len(FIRST)
+    name = f"{work.__name__}-{first}-{second}"
+    return pytest.param(work, first, second, id=name, marks=[] if turn else pytest.mark.slow)
+
+
+PAIRS = [_in_turn(*each) for each in product(WORKS, FIRST, SECOND)]
+
+
+@pytest.mark.parametrize(("work", "first", "second"), PAIRS)
 def test_a_repeat_that_fails_too_leaves_the_old_or_the_new_and_can_be_repeated(work, first, second):
     some = SOME[work.__name__]
     fail_twice(work, first, second, stride=some, again=some).assert_sound()

@@ -61,7 +61,10 @@ REST = b"".join(entry.data for entry in ENTRIES)
 @law
 @given(
     st.dictionaries(
-        title_numbers, st.sets(st.binary(min_size=1, max_size=50), min_size=1), min_size=1
+        title_numbers,
+        st.sets(st.binary(min_size=1, max_size=50), min_size=1, max_size=3),
+        min_size=1,
+        max_size=5,
     )
 )
 def test_what_is_packed_comes_out(contents):

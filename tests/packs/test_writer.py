@@ -21,7 +21,14 @@ from ledger.packs.writer import LAYERS, PACK_BYTES
 from ledger.stores import FolderStore, MemoryStore
 from ledger.testing import ORIGIN, FixedClock, keyring_for, memory_ledger, signer
 from tests.format.test_layout import title_numbers
-from tests.tampering import OTHER_ORIGIN, OTHER_TITLE, SCENARIOS, small_world, without
+from tests.tampering import (
+    OTHER_ORIGIN,
+    OTHER_TITLE,
+    SCENARIOS,
+    packs_of_before,
+    small_world,
+    without,
+)
 from tests.wrappers import CountingStore, CrashError, CrashingStore, FailingStore, Wrapper
 
 law = settings(deadline=None, max_examples=25)
@@ -225,9 +232,7 @@ def test_packs_that_are_made_of_a_tampered_store_hide_nothing(scenario):
 def test_packs_that_are_older_than_the_tampering_hide_only_what_lies_under_its_own_name(scenario):
     """Where one hides something, the report says that it can, and ``fsck`` finds it."""
     world = small_world()
-    packing = world.open()
-    packing.pack()
-    world.objects.update({key: packing.store.get(key).data for key in pack_keys(packing.store)})
+    world.objects |= packs_of_before()
     scenario.change(world)
     ledger = world.open()
     report = ledger.verify_all()

@@ -708,7 +708,13 @@ LARGE: dict[str, JSONValue] = {
 }
 
 
-@pytest.mark.parametrize("name", LARGE)
+@pytest.mark.parametrize(
+    "name",
+    [
+        pytest.param(name, marks=[pytest.mark.slow] if name == "many deep lists" else [])
+        for name in LARGE
+    ],
+)
 def test_no_document_makes_a_page_that_is_many_times_as_large(name: str) -> None:
     client = Client()
     for number in range(3):

@@ -13,7 +13,7 @@ if TYPE_CHECKING:
 
 
 @pytest.fixture
-def store_at(monkeypatch: pytest.MonkeyPatch) -> Callable[..., S3Store]:
+def store_at(monkeypatch: pytest.MonkeyPatch, _botocore: None) -> Callable[..., S3Store]:
     """Make a store on the server of a URL, as a user would who set the endpoint."""
     from ledger.stores.s3 import store as s3
 

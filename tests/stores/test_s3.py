@@ -52,9 +52,10 @@ class TestS3Store(StoreContract):
         super().test_a_listing_is_longer_than_a_page(store)
 
 
+@pytest.mark.slow
 @pytest.mark.xdist_group("moto")
 class TestS3StoreUnderAPrefix(StoreContract):
-    """One server is enough: the prefix is our own doing."""
+    """One server is enough: the prefix is our own doing. ``TestBulkReading`` has one, too."""
 
     @pytest.mark.slow
     def test_a_listing_is_longer_than_a_page(self, store):

@@ -141,7 +141,7 @@ def test_what_is_held_has_a_limit(monkeypatch):
     assert reads <= VERSIONS + 10  # an entry has some 700 bytes
 
 
-@settings(deadline=None, max_examples=40, phases=[Phase.generate])
+@settings(deadline=None, max_examples=12, phases=[Phase.generate])
 @given(st.data())
 def test_whatever_the_store_holds_and_lists_the_answer_is_that_of_plain_reading(data):
     objects = dict(OBJECTS)

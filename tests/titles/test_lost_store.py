@@ -57,21 +57,27 @@ def test_an_emptied_folder_never_reads_as_a_ledger_without_titles(
     assert "see whether the disk is mounted" in caught.value.hint
 
 
-@pytest.mark.parametrize("read", READINGS.values(), ids=READINGS)
 @pytest.mark.parametrize("deleted", [False, True])
 def test_an_emptied_or_deleted_bucket_never_reads_as_a_ledger_without_titles(
-    s3_client, s3_bucket, read: Callable[[Ledger], object], deleted: bool
+    s3_client, s3_bucket, deleted: bool
 ) -> None:
-    with filled(S3Store(s3_bucket, client=s3_client)) as ledger:
+    """Whichever is the first reading of those who opened it before."""
+    with filled(S3Store(s3_bucket, client=s3_client)) as made:
+        ledgers = [Ledger.open(made.store, keyring=KEYRING, signer=KEY) for _ in READINGS]
         page = s3_client.list_objects_v2(Bucket=s3_bucket)
         for each in page["Contents"]:
             s3_client.delete_object(Bucket=s3_bucket, Key=each["Key"])
         if deleted:
             s3_client.delete_bucket(Bucket=s3_bucket)
-        with pytest.raises(StoreUnavailable):
-            read(ledger)
+        told = {}
+        for (name, read), ledger in zip(READINGS.items(), ledgers, strict=True):
+            try:
+                told[name] = read(ledger)
+            except StoreUnavailable:
+                told[name] = "unavailable"
         if deleted:  # the fixture deletes it
             s3_client.create_bucket(Bucket=s3_bucket)
+    assert told == dict.fromkeys(READINGS, "unavailable")
 
 
 @pytest.mark.parametrize("pin", [None, "81be04aa" * 8])
