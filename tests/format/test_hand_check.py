@@ -137,13 +137,14 @@ def test_the_chain_passes_with_a_pin_and_without(folder):
 # --- what does not -------------------------------------------------------------------------------
 
 
+@pytest.mark.parametrize("step", [149, pytest.param(53, marks=pytest.mark.slow)])
 @pytest.mark.parametrize("withheld", [False, True])
-def test_a_changed_byte_fails_wherever_it_is(folder, withheld):
+def test_a_changed_byte_fails_wherever_it_is(folder, withheld, step):
     file = folder.file(3)
     data = folder.entries[2].short if withheld else folder.entries[2].data
     file.write_bytes(data)
     assert folder.check_entry(file)
-    for position in range(0, len(data), 53):
+    for position in range(0, len(data), step):
         changed = data[:position] + bytes([data[position] ^ 1]) + data[position + 1 :]
         file.write_bytes(changed)
         assert not folder.check_entry(file), f"byte {position} (under the old name)"
@@ -249,17 +250,18 @@ def test_a_rollback_passes_without_a_pin_and_fails_with_one(folder):
     assert not folder.check_chain(folder.entries[3].address)
 
 
-@pytest.mark.parametrize(
-    "change",
-    [{"recorded_at": recorded(0)}, {"version": 7}, {"title_number": "TN2"}, {"parent": "0" * 64}],
-)
-def test_a_link_that_is_wrong_fails(folder, change):
+def test_a_link_that_is_wrong_fails(folder):
     head = folder.entries[3]
     right = {"version": 5, "parent": head.address, "recorded_at": recorded(5)}
     folder.put(entry(**right), head=True)
     assert folder.check_chain()
-    folder.put(entry(**(right | change)), head=True)
-    assert not folder.check_chain()
+    wrong = [
+        *({"recorded_at": recorded(0)}, {"version": 7}),
+        *({"title_number": "TN2"}, {"parent": "0" * 64}),
+    ]
+    for change in wrong:
+        folder.put(entry(**(right | change)), head=True)
+        assert not folder.check_chain(), change
 
 
 def test_the_lone_address_is_that_of_the_one_line_on_the_page(folder):
