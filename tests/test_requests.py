@@ -118,7 +118,7 @@ def counts(moto_url) -> Iterator[Counted]:
         yield counts
 
 
-@pytest.fixture(params=["obstore", "boto3"])
+@pytest.fixture(params=["obstore", pytest.param("boto3", marks=pytest.mark.slow)])
 def ledger(request, counts, moto_client, monkeypatch) -> Iterator[Ledger]:
     """A ledger in a bucket, read in bulk through obstore, or with nothing but boto3."""
     if request.param == "boto3":
