@@ -65,7 +65,9 @@ def bring(source: io.BytesIO, store: Store | None = None) -> tuple[Ledger, tuple
 # --- there and back ------------------------------------------------------------------------------
 
 
-@pytest.mark.parametrize("count", [0, 1, 255, 256, 257, 600])
+@pytest.mark.parametrize(
+    "count", [0, 1, 256, 257, *(pytest.param(n, marks=pytest.mark.slow) for n in (255, 600))]
+)
 def test_an_imported_ledger_has_the_same_log_and_goes_on_with_it(count, sealer, tmp_path):
     titles = ledger_in(MemoryStore())
     grow(titles, count)

@@ -313,7 +313,7 @@ def run(ledger: Ledger, pairs: Iterable[tuple[str, str]]) -> None:
 
 
 @given(contents, st.lists(st.integers(0, 12), max_size=3))
-@settings(max_examples=60, deadline=None)
+@settings(max_examples=20, deadline=None)
 def test_however_often_it_was_begun_the_chains_are_the_lines_in_order(
     pairs: list[tuple[str, str]], breaks: list[int]
 ) -> None:

@@ -240,7 +240,7 @@ def spelled(key: tuple[str, ...]) -> tuple[str, ...]:
 
 
 @given(keys, keys)
-@settings(max_examples=300, deadline=None)
+@settings(max_examples=100, deadline=None)
 def test_other_cells_make_another_title_number(one: tuple[str, str], two: tuple[str, str]) -> None:
     if not any(map(str.strip, one)) or not any(map(str.strip, two)):
         return

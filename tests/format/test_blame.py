@@ -12,7 +12,7 @@ from ledger.stores import MemoryStore
 from ledger.testing import memory_ledger
 from tests.wrappers import CountingStore
 
-law = settings(deadline=None, max_examples=40)
+law = settings(deadline=None, max_examples=20)
 
 TITLE = "TN1"
 values = st.one_of(st.integers(0, 2), st.booleans(), st.just({}), st.just([]), st.just("a"))

@@ -50,7 +50,7 @@ def tree() -> logs.Log:
     return logs.Log(SIZES)
 
 
-@settings(max_examples=200, deadline=None)
+@settings(max_examples=60, deadline=None)
 @given(st.data())
 def test_any_part_of_the_log_is_what_the_log_has_or_an_error(tree: logs.Log, data) -> None:
     size = data.draw(st.sampled_from(SIZES))

@@ -30,7 +30,7 @@ from tests.trust.people import (
 )
 from tests.trust.test_file import FILES, ONE, base64_of
 
-law = settings(deadline=None, max_examples=200)
+law = settings(deadline=None, max_examples=80)
 
 SOMEBODY = [signer(f"somebody {number}").public_key for number in range(6)]
 
