@@ -321,9 +321,9 @@ def test_completion(bare: Shell, shell_name: str) -> None:
     ("words", "offered"),
     [
         ("ledger log TN", TITLE),
-        ("ledger verify T", TITLE),
+        pytest.param("ledger verify T", TITLE, marks=pytest.mark.slow),
         (f"ledger show {TITLE} v", "v3\nv2\nv1"),
-        (f"ledger diff {TITLE} v1 H", "HEAD"),
+        pytest.param(f"ledger diff {TITLE} v1 H", "HEAD", marks=pytest.mark.slow),
         ("ledger log --store nowhere T", ""),
     ],
 )

@@ -184,7 +184,7 @@ def test_processes_end_with_their_parent_even_if_it_is_killed():
     wait_for_their_end([int(process) for process in out.split()])
 
 
-@pytest.mark.parametrize("seconds", [0, 0.1, 0.4])
+@pytest.mark.parametrize("seconds", [0, 0.1, pytest.param(0.4, marks=pytest.mark.slow)])
 def test_ctrl_c_is_heard_by_the_parent_only(seconds):
     """At whatever moment it comes: while the processes start, or later."""
     code = f"""{START}
@@ -204,7 +204,9 @@ except KeyboardInterrupt:
     assert (child.returncode, out, err) == (0, b"heard\n", b"")
 
 
-@pytest.mark.parametrize("how", ["stdin", "module", "script"])
+@pytest.mark.parametrize(
+    "how", ["script", *(pytest.param(how, marks=pytest.mark.slow) for how in ("stdin", "module"))]
+)
 def test_processes_start_however_python_was_started_and_do_not_run_it_again(how, tmp_path):
     code = "print('once')\n" + START + "print(os.getpid() in {each[1] for each in answers})"
     (tmp_path / "script.py").write_text(code)
