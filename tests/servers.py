@@ -6,6 +6,7 @@ Run as a script it is the moto server: ``python tests/servers.py PORT``.
 from __future__ import annotations
 
 import os
+import secrets
 import shutil
 import socket
 import subprocess
@@ -24,13 +25,20 @@ CREDENTIALS = {
     "AWS_SECRET_ACCESS_KEY": "test",
     "AWS_DEFAULT_REGION": "us-east-1",
 }
-PATIENCE = 30  # seconds for a server to answer; it takes one or two
+PATIENCE = 60  # seconds for a server to answer; it takes one or two
 
 
 def free_port() -> int:
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        return int(probe.getsockname()[1])
+    """A port that nobody listens on.
+
+    It lies below those that systems give to outgoing connections, of which one could take it before
+    the server does that it is for.
+    """
+    while True:
+        port = 10_000 + secrets.randbelow(20_000)
+        with suppress(OSError), socket.socket() as probe:
+            probe.bind(("127.0.0.1", port))
+            return port
 
 
 def client_of(endpoint: str, **credentials: str) -> Any:

@@ -26,7 +26,7 @@ if TYPE_CHECKING:
 
 TITLE = "TN1234567"
 ORIGIN = "example.org/titles"
-PATIENCE = 30
+PATIENCE = 60
 
 
 @dataclass(frozen=True)

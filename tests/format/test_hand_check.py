@@ -91,7 +91,7 @@ class Folder:
 
     def run(self, script: str, *arguments: str, shell: str = "sh") -> Any:
         command = [*shell.split(), str(self.folder / script), *arguments]
-        return subprocess.run(command, capture_output=True, text=True, timeout=60, check=False)
+        return subprocess.run(command, capture_output=True, text=True, timeout=300, check=False)
 
     def put(self, data: bytes, *, head: bool = False) -> Path:
         """Store bytes under the address that is theirs."""
@@ -111,7 +111,7 @@ def folder(tmp_path: Path) -> Folder:
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize("shell", ["sh", "dash", "bash --posix", "busybox sh"])
+@pytest.mark.parametrize("shell", ["dash", "bash --posix", "busybox sh"])
 def test_a_chain_of_thirty_naughty_entries_holds_in_every_shell(shell, tmp_path):
     """Each naughty entry stands in it once in its long form, and once in its short one."""
     if shutil.which(shell.split()[0]) is None:

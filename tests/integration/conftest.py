@@ -28,7 +28,7 @@ def cluster(tmp_path_factory: pytest.TempPathFactory) -> Iterator[ceph.Ceph]:
     try:
         ceph.check_machine()
         ceph.install(folder)
-        with ceph.running(folder, _free_port()) as up:
+        with ceph.running(folder, free_port()) as up:
             print(f"\n{up.version}")
             yield up
     except ceph.CannotRunError as why:
@@ -36,13 +36,6 @@ def cluster(tmp_path_factory: pytest.TempPathFactory) -> Iterator[ceph.Ceph]:
     finally:
         if not KEPT_IN:
             shutil.rmtree(folder, ignore_errors=True)
-
-
-def _free_port() -> int:
-    """A free port, with room below it for the monitor's."""
-    while (port := free_port()) < 2000:
-        pass
-    return port
 
 
 @pytest.fixture(scope="session")

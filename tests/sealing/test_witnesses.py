@@ -41,7 +41,7 @@ if TYPE_CHECKING:
     from ledger.stores.base import Blob
 
 LOG_VKEY = NoteKey(ORIGIN, LOG_KEY.public_key).vkey
-QUICK = 0.3
+QUICK = 1
 """Seconds that witnesses have in these tests if they are to fail."""
 
 

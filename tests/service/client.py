@@ -21,6 +21,7 @@ from cli.app import run
 from ledger import Keyring
 from ledger.service import Settings, create_app
 from ledger.testing import memory_ledger
+from tests.servers import PATIENCE
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -173,7 +174,7 @@ def serving(
 
 
 def _wait_until_it_answers(server: Server) -> None:
-    deadline = time.monotonic() + 20
+    deadline = time.monotonic() + PATIENCE
     while time.monotonic() < deadline:
         try:
             httpx.get(f"{server.url}/healthz")

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import base64
 import math
-import shutil
 from contextlib import contextmanager
 from itertools import pairwise
 from typing import TYPE_CHECKING, Any
@@ -16,6 +15,7 @@ from ledger import Ledger, Log
 from ledger.testing import ORIGIN, FixedClock, memory_ledger
 from tests.sealing.sealers import KEYRING, LOG_KEY, REGISTRAR
 from tests.service.client import listening
+from tests.verifier.page import needs_browser, start
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -24,24 +24,11 @@ if TYPE_CHECKING:
     from selenium.webdriver import Chrome
     from selenium.webdriver.remote.webelement import WebElement
 
-CHROMIUM, DRIVER = shutil.which("chromium"), shutil.which("chromedriver")
-
-pytestmark = [pytest.mark.slow, pytest.mark.xdist_group("browser")]
+pytestmark = [needs_browser, pytest.mark.slow, pytest.mark.xdist_group("browser")]
 
 TITLE, TAMPERED = "TN1234567", "TN666"
 SCRIPT = "12 Mill Lane <script>alert(1)</script>"
 DESKTOP, PHONE = 1280, 390
-
-FLAGS = (
-    "--headless",
-    "--no-sandbox",
-    "--disable-gpu",
-    "--disable-quic",
-    "--no-first-run",
-    "--disable-background-networking",
-    "--disable-component-update",
-    "--disable-sync",
-)
 
 # The contrast of every element that has text of its own with what is behind it (WCAG 2.2, 1.4.3).
 CONTRAST = """
@@ -134,19 +121,7 @@ def _change_a_byte(file: Path) -> None:
 
 @pytest.fixture(scope="module")
 def chrome(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Chrome]:
-    from selenium import webdriver
-
-    assert CHROMIUM, "needs Chromium (Debian: chromium)"
-    assert DRIVER, "needs Chromium's driver (Debian: chromium-driver)"
-    options = webdriver.ChromeOptions()
-    options.binary_location = CHROMIUM
-    options.set_capability("goog:loggingPrefs", {"browser": "ALL"})
-    for flag in FLAGS:
-        options.add_argument(flag)
-    options.add_argument(f"--user-data-dir={tmp_path_factory.mktemp('chromium')}")
-    service = webdriver.ChromeService(DRIVER)
-    with webdriver.Chrome(options=options, service=service) as driver:
-        yield driver
+    yield from start(tmp_path_factory.mktemp("chromium"))
 
 
 class Person:

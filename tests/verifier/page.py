@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 import pytest
 
 from ledger import Finding, Report
+from tests.servers import free_port
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator, Mapping
@@ -163,15 +164,20 @@ class Page:
         return _said(self.run(VERIFY_OBJECTS, encoded, title_number, origin, keys, moment, expect))
 
 
-def start(profile: Path) -> Iterator[Chrome]:
-    """A browser that can reach nothing: its proxy is a port that nobody listens on."""
+OFFLINE = "--proxy-server=127.0.0.1:1"
+"""Lets a browser reach nothing: its proxy is a port that nobody listens on."""
+
+
+def start(profile: Path, *flags: str) -> Iterator[Chrome]:
+    """A browser with these flags, as new."""
     webdriver = pytest.importorskip("selenium.webdriver")
     options = webdriver.ChromeOptions()
     options.binary_location = CHROMIUM
     options.set_capability("goog:loggingPrefs", {"browser": "ALL"})
-    for flag in (*FLAGS, f"--user-data-dir={profile}", "--proxy-server=127.0.0.1:1"):
+    for flag in (*FLAGS, f"--user-data-dir={profile}", *flags):
         options.add_argument(flag)
-    with webdriver.Chrome(options=options, service=webdriver.ChromeService(DRIVER)) as driver:
+    service = webdriver.ChromeService(DRIVER, port=free_port())
+    with webdriver.Chrome(options=options, service=service) as driver:
         driver.set_script_timeout(300)
         yield driver
 
