@@ -34,7 +34,7 @@ if TYPE_CHECKING:
 
 PAGE = ROOT / "docs" / "how-to" / "subscribe.md"
 # More of them: LEDGER_TEST_KILLS=100 pytest -m slow --timeout 900 tests/test_subscribers.py
-KILLS = int(os.environ.get("LEDGER_TEST_KILLS", "12"))
+KILLS = int(os.environ.get("LEDGER_TEST_KILLS", "6"))
 LIMIT = 100
 IN_USE = 11
 """The exit code while a command of one that was killed is still running."""

@@ -109,10 +109,10 @@ def test_every_changed_cut_or_added_byte_of_a_bundle_is_refused(step):
     refused = 0
     for position in range(0, len(data), step):
         changed = data[:position] + bytes([data[position] ^ 0x01]) + data[position + 1 :]
-        cases = [changed, data[:position]]
+        cases = [changed]
         if position % 8 == 0:
             flipped = bytes([data[position] ^ 0x20])
-            cases += [data[:position] + b" " + data[position:]]
+            cases += [data[:position], data[:position] + b" " + data[position:]]
             cases += [data[:position] + flipped + data[position + 1 :]]
         for case in cases:
             assert not _held(case), position
@@ -121,7 +121,7 @@ def test_every_changed_cut_or_added_byte_of_a_bundle_is_refused(step):
             with pytest.raises(LedgerError):
                 target.import_bundle(io.BytesIO(changed))
     assert objects_of(target.store) == before
-    assert refused > 2 * len(data) // step
+    assert refused > len(data) // step
     assert check(data)
 
 

@@ -55,8 +55,8 @@ def race(store: Store, rounds: int, writers: int = WRITERS, *, name: str = NAME)
 
 
 @part(NAME)
-def many_races() -> Iterator[Tally]:
+def many_races(rounds: int = 500) -> Iterator[Tally]:
     with tempfile.TemporaryDirectory(prefix="title-ledger-") as folder:
-        total = race(MemoryStore(), 500)
-        total.add(race(FolderStore(Path(folder)), 200))
+        total = race(MemoryStore(), rounds)
+        total.add(race(FolderStore(Path(folder)), rounds * 2 // 5))
         yield total

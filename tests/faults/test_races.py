@@ -59,7 +59,10 @@ def test_a_store_that_ignores_conditions_is_found_out() -> None:
     assert race(Careless(MemoryStore()), 2).doubled == 2
 
 
-@pytest.mark.slow
-def test_hundreds_of_races_have_one_winner_each() -> None:
-    (tally,) = many_races()
-    tally.assert_sound(at_least=700)
+@pytest.mark.parametrize(
+    "rounds",
+    [pytest.param(150, marks=pytest.mark.slow), pytest.param(500, marks=pytest.mark.faults)],
+)
+def test_hundreds_of_races_have_one_winner_each(rounds: int) -> None:
+    (tally,) = many_races(rounds)
+    tally.assert_sound(at_least=rounds * 7 // 5)

@@ -2,7 +2,7 @@
 
 The sequence is that of the RFC's test data (cyberphone/json-canonicalization, testdata/README.md):
 edge cases, 2,000 of the smallest normal numbers, then what sha256 of sha256 of … gives.
-``LEDGER_ES6_LINES=10000000`` runs the ten million; 1,000,000 run as a slow test.
+``LEDGER_ES6_LINES=10000000`` runs the ten million, or as many as it says; CI runs 100,000.
 """
 
 from __future__ import annotations
@@ -76,8 +76,8 @@ def test_ten_thousand_numbers_have_the_published_checksum() -> None:
 
 
 @pytest.mark.slow
-def test_a_million_numbers_have_the_published_checksum() -> None:
-    check(1_000_000)
+def test_a_hundred_thousand_numbers_have_the_published_checksum() -> None:
+    check(100_000)
 
 
 @pytest.mark.skipif(not WANTED, reason="LEDGER_ES6_LINES says how many")

@@ -38,7 +38,7 @@ VECTORS = HERE.parent / "vectors" / "format-1.json"
 TYPE = PAYLOAD_TYPE.decode()
 KEY_ID = ALICE.public_key.key_id
 KEY = SSlibKey(KEY_ID, "ed25519", "ed25519", {"public": ALICE.public_key.raw.hex()})
-law = settings(deadline=None, max_examples=2_000)
+law = settings(deadline=None, max_examples=500)
 
 
 class Npm:

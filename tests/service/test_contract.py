@@ -133,14 +133,17 @@ CHECKS = (
 )
 
 
-@pytest.mark.slow
-def test_every_operation_answers_as_described(tmp_path: Path) -> None:
-    """Requests that keep to the description, and requests that break it, 200 an operation."""
+@pytest.mark.parametrize(
+    "examples",
+    [pytest.param(25, marks=pytest.mark.slow), pytest.param(1000, marks=pytest.mark.faults)],
+)
+def test_every_operation_answers_as_described(tmp_path: Path, examples: int) -> None:
+    """Requests that keep to the description, and requests that break it, so many an operation."""
     with listening(make_client().app) as url:
         done = subprocess.run(
             [
                 *(sys.executable, "-m", "schemathesis.cli", "run", f"{url}/openapi.json"),
-                *("--url", url, "--checks", ",".join(CHECKS), "--max-examples", "200"),
+                *("--url", url, "--checks", ",".join(CHECKS), "--max-examples", str(examples)),
                 *("--phases", "examples,coverage,fuzzing", "--seed", "1"),
                 *("--suppress-health-check", "all", "--warnings", "off"),
                 *("--report", "json", "--report-json-path", str(tmp_path / "report.json")),
@@ -148,7 +151,7 @@ def test_every_operation_answers_as_described(tmp_path: Path) -> None:
             cwd=tmp_path,
             capture_output=True,
             text=True,
-            timeout=900,
+            timeout=3600,
             check=False,
         )
     assert done.returncode == 0, done.stdout[-20_000:] + done.stderr
