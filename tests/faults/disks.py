@@ -106,10 +106,10 @@ def fill(
 
 
 def fill_each(
-    made: Shell, folder: Path, name: str, what: str, *, memory: bool = False
+    made: Shell, folder: Path, name: str, what: str, *, memory: bool = False, step: int = 1
 ) -> Iterator[Tally]:
-    """Leave room for nothing, for one, for two, …, until there is enough."""
-    for room in count():
+    """Leave room for nothing, for one, for two, …, until there is enough; or in larger steps."""
+    for room in count(step=step):
         place = folder / f"{name} {room} {what} {memory}"
         one = fill(made, place, name, what, room, memory=memory)
         yield one

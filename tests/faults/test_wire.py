@@ -53,9 +53,9 @@ def test_an_append_survives_every_broken_request(run: Striking, fault: Between) 
 def test_every_work_survives_a_request_that_breaks_in_any_way(
     run: Striking, work: type[Work], fault: Between
 ) -> None:
-    """Each fault at one or two of its requests; ``-m faults`` tries each at each."""
+    """Each fault at one of its requests; ``-m faults`` tries each at each."""
     if (work, fault) != (Verify, altered):
-        run(work, fault, start=FAULTS.index(fault) % 5, step=11, most=2).assert_sound(at_least=0)
+        run(work, fault, start=FAULTS.index(fault) % 5, most=1).assert_sound(at_least=0)
 
 
 @pytest.mark.parametrize(

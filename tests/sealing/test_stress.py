@@ -147,25 +147,16 @@ def s3_url(moto_url, moto_client, monkeypatch):
     return f"s3://{bucket}"
 
 
-on_a_server = pytest.mark.xdist_group("moto")
-
-
 def test_writers_and_two_sealers_at_once_in_a_folder(threads, folder_url, tmp_path):
     check(threads, folder_url, tmp_path, 10)
 
 
 @pytest.mark.slow
-@on_a_server
-def test_writers_and_two_sealers_at_once_on_a_server(threads, s3_url, tmp_path):
-    check(threads, s3_url, tmp_path, 2)
-
-
-@pytest.mark.slow
 def test_processes_that_write_and_two_that_seal_in_a_folder(processes, folder_url, tmp_path):
-    check(processes, folder_url, tmp_path, 150)
+    check(processes, folder_url, tmp_path, 75)
 
 
 @pytest.mark.slow
-@on_a_server
+@pytest.mark.xdist_group("moto")
 def test_processes_that_write_and_two_that_seal_on_a_server(processes, s3_url, tmp_path):
-    check(processes, s3_url, tmp_path, 20)
+    check(processes, s3_url, tmp_path, 12)
