@@ -16,7 +16,6 @@ from __future__ import annotations
 import hashlib
 import re
 from binascii import a2b_base64, b2a_base64
-from contextlib import suppress
 from itertools import pairwise
 from typing import TYPE_CHECKING, Annotated, Any, TypeAlias
 
@@ -74,7 +73,7 @@ SIGNATURE = b',"signature":"'
 END = b"}" + SIGNATURE
 """What ends P."""
 TEXT = b',"text":'
-DOCUMENT = b',"document":'
+DOCUMENT = b',"document":{'
 MESSAGE = b',"message":"'
 P_AT = len(START) - 1
 """Where P begins."""
@@ -342,9 +341,9 @@ class Entry(msgspec.Struct, frozen=True, gc=False):
                 f"the text of {self.title_number} version {self.version} is withheld",
                 hint=f"'ledger log {self.title_number}' says what became of it",
             )
-        # No text has a quote that is not escaped: these are the first name and the last.
-        text = self.text_bytes
-        return text[text.index(DOCUMENT) + len(DOCUMENT) : text.rindex(MESSAGE)]
+        # P has no object, and no text a quote that is not escaped.
+        start = self.data.index(DOCUMENT, P_AT) + len(DOCUMENT) - 1
+        return self.data[start : self.data.rindex(MESSAGE)]
 
     @property
     def document(self) -> dict[str, JSONValue]:
@@ -438,7 +437,7 @@ class Entry(msgspec.Struct, frozen=True, gc=False):
             version=parent.version + 1 if parent else 1,
             voids=tuple(voids),
         )
-        return _signed(signer, members, text, text_bytes)
+        return _signed(signer, members, text, text_bytes, parent)
 
     @classmethod
     def unverified(cls, data: bytes) -> Entry:
@@ -516,18 +515,21 @@ class Entry(msgspec.Struct, frozen=True, gc=False):
         return entry
 
 
-def _signed(signer: Signer, members: _Payload, text: _Text, text_bytes: bytes) -> Entry:
+def _signed(
+    signer: Signer, members: _Payload, text: _Text, text_bytes: bytes, parent: Entry | None
+) -> Entry:
     """Check and sign P, and put the entry together."""
-    from ledger.format.signing import sign_with  # noqa: PLC0415 -- slow to load, for writers only
+    import ledger.format.signing as private  # noqa: PLC0415 -- slow to load, for writers only
 
     if members.kind not in KINDS:
         raise InvalidError(f"not a kind of entry: {members.kind!a:.40} ({', '.join(KINDS)})")
     if members.status not in STATUSES:
         raise InvalidError(f"not a status: {members.status!a:.40} ({' or '.join(STATUSES)})")
-    _check_members(members)
+    ledger, title_number = (parent.ledger, parent.title_number) if parent else (None, None)
+    _check_members(members, ledger, title_number, members.text)
     payload = _encode_members(members)
     _check_size(payload)
-    signature = b2a_base64(sign_with(signer, signed_bytes(payload)), newline=False)
+    signature = b2a_base64(private.sign_with(signer, signed_bytes(payload)), newline=False)
     short = b'{"entry":%b,"signature":"%b"}' % (payload, signature)
     data = b"%b%b%b}" % (short[:-1], TEXT, text_bytes)
     if len(data) > MAX_BYTES:
@@ -867,12 +869,17 @@ def check_reference(reference: object) -> None:
 
 def _encode_members(members: _Payload) -> bytes:
     """Spell members that were checked."""
-    values = msgspec.structs.asdict(members)
-    if members.version <= canonical.MAX_INTEGER and EXACT.issuperset(map(type, values.values())):
-        with suppress(UnicodeEncodeError):
+    values = msgspec.structs.astuple(members)
+    if members.version <= canonical.MAX_INTEGER and EXACT.issuperset(map(type, values)):
+        try:
             return canonical.spell(members)
+        except UnicodeEncodeError:
+            pass
     return canonical.encode(  # it names what is wrong
-        {name: list(each) if type(each) is tuple else each for name, each in values.items()}
+        {
+            name: list(each) if type(each) is tuple else each
+            for name, each in msgspec.structs.asdict(members).items()
+        }
     )
 
 
@@ -883,11 +890,10 @@ EXACT: set[type[object]] = {*PLAIN, tuple}
 
 
 def _encode_text(text: _Text, document: bytes) -> bytes:
-    members: dict[str, Any] = {"author": text.author, "message": text.message, "salt": text.salt}
     try:
-        return canonical.spell(members | {"document": msgspec.Raw(document)})
+        return canonical.spell(msgspec.structs.replace(text, document=msgspec.Raw(document)))
     except UnicodeEncodeError:
-        canonical.encode(members)  # names the place
+        canonical.encode({"author": text.author, "message": text.message})  # names the place
         raise
 
 

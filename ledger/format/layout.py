@@ -67,7 +67,7 @@ REFERENCE_NAME = re.compile(rf"{REFERENCES}([0-9a-f]{{{FAN}}})/([0-9a-f]{{{64 - 
 TRUST_NAME = re.compile(rf"{TRUST}([1-9][0-9]{{0,15}})\.json")
 PACK_NAME = re.compile(rf"{PACKS}({TITLE_NUMBER.pattern})/{MOVE}")
 # No empty, hidden or climbing part; what remains is safe on every disk and in every bucket.
-KEY = re.compile(r"[A-Za-z0-9_][A-Za-z0-9_.-]*(/[A-Za-z0-9_][A-Za-z0-9_.-]*){0,7}")
+KEY = re.compile(r"[A-Za-z0-9_][A-Za-z0-9_.-]*(?:/[A-Za-z0-9_][A-Za-z0-9_.-]*){0,7}")
 
 
 class PackName(NamedTuple):

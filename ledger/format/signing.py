@@ -23,6 +23,7 @@ from cryptography.hazmat.primitives.serialization import (
     load_pem_private_key,
     load_ssh_private_key,
 )
+from nacl._sodium import ffi, lib  # type: ignore[import-not-found]
 
 from ledger.errors import InvalidError, KeyUnavailable, MalformedError
 from ledger.format.given import check_given
@@ -91,7 +92,12 @@ class PrivateKey:
 
     def sign(self, data: bytes) -> bytes:
         """The 64 bytes of the signature over the data (RFC 8032, section 5.1.6)."""
-        return nacl.bindings.crypto_sign(data, self._secret)[: nacl.bindings.crypto_sign_BYTES]
+        size = nacl.bindings.crypto_sign_BYTES
+        signed = ffi.new("unsigned char[]", size + len(data))
+        # nacl.bindings.crypto_sign would copy all of it once more.
+        if lib.crypto_sign(signed, ffi.NULL, data, len(data), self._secret) != 0:
+            raise KeyUnavailable("libsodium could not sign")
+        return bytes(ffi.buffer(signed, size))
 
     def pem(self, passphrase: bytes | str | None = None) -> bytes:
         """The PKCS#8 PEM, encrypted if there is a passphrase."""

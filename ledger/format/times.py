@@ -119,6 +119,9 @@ def format_time(moment: datetime) -> str:
         moment = moment.astimezone(UTC)
     except OverflowError:
         raise InvalidError(f"a time that UTC has no year for: {moment}") from None
+    if moment.microsecond and type(moment) is datetime:
+        text: str = msgspec.to_builtins(moment)  # the same, in a sixth of the time
+        return text
     return moment.isoformat(timespec="microseconds").removesuffix("+00:00") + "Z"
 
 

@@ -57,6 +57,7 @@ sly = st.one_of(
         [
             '},"signature":"',
             '{"entry":{"a":1},"signature":"AA=="}',
+            ',"document":{"a":1},"message":"',
             f'{{"parent":"{HEX}","version":7}}',
             f'{{"parent":"{HEX}',
             '"}\x7f\\"\\',

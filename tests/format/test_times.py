@@ -220,6 +220,20 @@ def test_a_recorded_time_has_no_other_spelling(text):
     assert not is_recorded_time(text)
 
 
+@pytest.mark.parametrize("microseconds", [0, 1, 999_999])
+def test_a_subclass_of_datetime_is_written_alike(microseconds):
+    """Clocks of other libraries return some."""
+
+    class Moment(datetime):
+        pass
+
+    parts = 2026, 1, 1, 12, 0, 0, microseconds
+    offset = timezone(timedelta(hours=1))
+    expected = f"2026-01-01T11:00:00.{microseconds:06}Z"
+    for kind in (Moment, datetime):
+        assert format_time(kind(*parts, tzinfo=offset)) == expected
+
+
 def test_a_datetime_without_an_offset_is_refused():
     with pytest.raises(InvalidError, match="without an offset"):
         format_time(datetime(2026, 1, 1))  # noqa: DTZ001
