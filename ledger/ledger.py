@@ -24,7 +24,7 @@ from ledger.local.files import Named, reading, writing
 from ledger.sealing.positions import LogPositions
 from ledger.stores import EXPECTED, Store, open_store
 from ledger.stores.base import ClosedStore
-from ledger.titles.draft import ANY, Anything, Appended, Draft, Guards
+from ledger.titles.draft import ANY, Anything, Appended, Draft, Guards, Pen
 from ledger.titles.history import Answer, History
 from ledger.titles.identity import (
     check_pinned,
@@ -47,7 +47,6 @@ if TYPE_CHECKING:
     from ledger.packs.writer import Packed
     from ledger.registrations.registration import Registration
     from ledger.sealing.reader import LogReader
-    from ledger.titles.append import Pen
     from ledger.titles.batch import Outcome
     from ledger.titles.erase import Edit, Erasure
     from ledger.titles.settle import Fallen
@@ -270,9 +269,11 @@ class Ledger:
         guards: Guards = Guards(),  # noqa: B008 -- frozen
     ) -> Appended:
         """Do what ``append`` does, and tell whether the entry was there already."""
-        from ledger.titles.append import append
+        import ledger.titles.append as titles  # in half the time of "from"
 
-        return append(self.history, self._pen(), draft, parent=_parent(parent), guards=guards)
+        return titles.append(
+            self.history, self._pen(), draft, parent=_parent(parent), guards=guards
+        )
 
     def append_many(
         self,
@@ -615,9 +616,7 @@ class Ledger:
         return pack(self.history, rebuild=rebuild, each=each, jobs=jobs, executor=executor)
 
     def _pen(self) -> Pen:
-        from ledger.titles.append import Pen
-
-        self.store.check_writable()
+        self._store.check_writable()
         if self._signer is None:
             raise KeyUnavailable(
                 "no key to sign with", hint="open the ledger with a signer; see 'ledger key list'"
@@ -631,10 +630,10 @@ class Ledger:
                 f" ledger key trust new.pub --origin {self.origin}",
             )
 
-        def logged(title_number: str) -> Leaf | None:  # asked for few titles, and slow to load
-            return self._log().claimed_leaf(title_number)
+        return Pen(self._signer, self.clock, self._random_bytes, self._logged, self._check)
 
-        return Pen(self._signer, self.clock, self._random_bytes, logged, self._check)
+    def _logged(self, title_number: str) -> Leaf | None:  # asked for few titles, and slow to load
+        return self._log().claimed_leaf(title_number)
 
     def _log(self) -> LogReader:
         from ledger.sealing.reader import LogReader

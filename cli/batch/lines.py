@@ -11,10 +11,11 @@ import io
 import os
 from array import array
 from collections import Counter
-from dataclasses import replace
 from functools import partial
 from itertools import pairwise
 from typing import TYPE_CHECKING, Any, BinaryIO, NamedTuple, TypeAlias
+
+import msgspec
 
 from cli.batch.records import (
     BEGINNING,
@@ -183,7 +184,9 @@ class Lines:
             raise InvalidError(f"another line gives {title_number!a:.80} another parent")
 
     def _named(self, draft: Draft, digest: bytes, occurrence: int) -> Draft:
-        return replace(draft, reference=f"{self._prefix}:{digest.hex()}:{occurrence}")
+        return msgspec.structs.replace(
+            draft, reference=f"{self._prefix}:{digest.hex()}:{occurrence}"
+        )
 
 
 class _Occurrences:

@@ -26,6 +26,8 @@ from dataclasses import dataclass, replace
 from itertools import groupby
 from typing import TYPE_CHECKING
 
+import msgspec
+
 from ledger.errors import (
     HeadMoved,
     IntegrityError,
@@ -42,8 +44,8 @@ from ledger.format.layout import head_key
 from ledger.local.parallel import in_chunks
 from ledger.registrations.registration import find_registration, spell_parts
 from ledger.stores.base import Blob
-from ledger.titles.append import RACES, Pen, append, make_durable, prepare, store_entries, swap_head
-from ledger.titles.draft import ANY, Anything, Appended, Draft, Guards
+from ledger.titles.append import RACES, append, make_durable, prepare, store_entries, swap_head
+from ledger.titles.draft import ANY, Anything, Appended, Draft, Guards, Pen
 from ledger.titles.history import Head, History, Tip
 
 if TYPE_CHECKING:
@@ -130,7 +132,7 @@ def _number(drafts: Iterable[Draft], reference: str) -> list[Draft]:
                 hint="leave both out: the registration gives them",
             )
     return [
-        replace(draft, reference=reference, part=(i, len(found)))
+        msgspec.structs.replace(draft, reference=reference, part=(i, len(found)))
         for i, draft in enumerate(found, 1)
     ]
 

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import random
 import time
-from typing import TYPE_CHECKING, NamedTuple
+from typing import TYPE_CHECKING
 
 import msgspec
 
@@ -37,17 +37,14 @@ from ledger.format.given import check_given
 from ledger.format.law import place
 from ledger.format.times import CLOCK_SKEW
 from ledger.stores.swap import swap
-from ledger.titles.draft import ANY, Anything, Appended, Draft, Guards
+from ledger.titles.draft import ANY, Anything, Appended, Draft, Guards, Pen
 from ledger.titles.history import Head, History, Tip, not_standing
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Container, Sequence
+    from collections.abc import Container, Sequence
     from datetime import datetime
 
-    from ledger.format.canonical import JSONValue
-    from ledger.format.keys import Signer
     from ledger.stores.base import Blob
-    from ledger.tlog.objects import Leaf
 
 RACES = 50
 """How often an append starts again after losing a race."""
@@ -55,18 +52,6 @@ RACES = 50
 _HOW_TO_SETTLE = (
     "see 'ledger log {}'; with a --reference, the same append can be sent again without harm"
 )
-
-
-class Pen(NamedTuple):
-    """What it takes to write: a key, a clock, a source of randomness, and somebody who knows."""
-
-    signer: Signer
-    clock: Callable[[], datetime]
-    random_bytes: Callable[[int], bytes]
-    logged: Callable[[str], Leaf | None]
-    """Answers the newest version of a title that the log has, if the store says that it has any."""
-    check: Callable[[JSONValue], None] | None = None
-    """Raises InvalidError for a document that may not be registered."""
 
 
 def append(
@@ -247,12 +232,12 @@ def _sign(  # noqa: PLR0917 -- one caller, above
 
 def _check_lists(history: History, entry: Entry, parent: Entry | None) -> None:
     """Refuse an entry that would not stand itself, or that settles what needs no settling."""
-    standing = history.standing(entry.title_number)
-    named = tuple(sorted({*entry.confirms, *entry.voids}))
+    judge = history.judge(entry.title_number)
+    named = entry.confirms or entry.voids
+    if named:
+        named = tuple(sorted({*entry.confirms, *entry.voids}))
     # As if it voided all that it names: then the verdict on each tells whether that one counts.
-    stand = standing.take(
-        msgspec.structs.replace(entry, confirms=(), voids=named) if named else entry
-    )
+    stand = judge(msgspec.structs.replace(entry, confirms=(), voids=named) if named else entry)
     if stand.reason == "needs-trust":
         raise InvalidError(
             f"cannot append to {entry.title_number}: only a ledger whose trust files you follow"
@@ -270,7 +255,7 @@ def _check_lists(history: History, entry: Entry, parent: Entry | None) -> None:
     if parent is None or not named:
         return
     for each, _ in history.walk_short(parent):
-        stand = standing.take(each)
+        stand = judge(each)
         if each.version in named and not stand.is_void:
             if stand.stands is None:
                 raise not_standing(each, stand)

@@ -18,8 +18,8 @@ from ledger.format import canonical, layout
 from ledger.format.entry import MAX_BYTES, OPEN, Entry
 from ledger.format.given import check_given
 from ledger.format.signing import PrivateKey
-from ledger.titles.append import Pen, append
-from ledger.titles.draft import Appended, Draft, Guards
+from ledger.titles.append import append
+from ledger.titles.draft import Appended, Draft, Guards, Pen
 from ledger.titles.history import History, Tip
 
 if TYPE_CHECKING:

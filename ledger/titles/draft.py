@@ -7,11 +7,19 @@ from dataclasses import dataclass
 from enum import Enum
 from typing import TYPE_CHECKING, Final, NamedTuple
 
+import msgspec
+
 from ledger.errors import InvalidError
 from ledger.format.entry import KINDS, Entry
 
 if TYPE_CHECKING:
+    from collections.abc import Callable
+    from datetime import datetime
+
+    from ledger.format.canonical import JSONValue
+    from ledger.format.keys import Signer
     from ledger.format.times import Question
+    from ledger.tlog.objects import Leaf
 
 
 class Anything(Enum):
@@ -37,8 +45,19 @@ class Appended(NamedTuple):
     """
 
 
-@dataclass(frozen=True, slots=True)
-class Draft:
+class Pen(msgspec.Struct, frozen=True):
+    """What it takes to write: a key, a clock, a source of randomness, and somebody who knows."""
+
+    signer: Signer
+    clock: Callable[[], datetime]
+    random_bytes: Callable[[int], bytes]
+    logged: Callable[[str], Leaf | None]
+    """Answers the newest version of a title that the log has, if the store says that it has any."""
+    check: Callable[[JSONValue], None] | None = None
+    """Raises InvalidError for a document that may not be registered."""
+
+
+class Draft(msgspec.Struct, frozen=True):
     """A version to be registered, before it has a place in a chain."""
 
     title_number: str
@@ -62,9 +81,9 @@ class Draft:
 
     def __post_init__(self) -> None:
         given: object = self.document
-        if isinstance(given, Mapping) and type(given) is not dict:
+        if type(given) is not dict and isinstance(given, Mapping):
             # Read it once: what is checked has to be what is signed.
-            object.__setattr__(self, "document", dict(given))
+            msgspec.structs.force_setattr(self, "document", dict(given))
 
 
 @dataclass(frozen=True, slots=True)

@@ -14,8 +14,8 @@ from ledger.format.entry import Entry, address_of
 from ledger.format.given import check_versions
 from ledger.format.law import restated
 from ledger.stores.swap import update
-from ledger.titles.append import RACES, Pen, append
-from ledger.titles.draft import Appended, Draft, Guards
+from ledger.titles.append import RACES, append
+from ledger.titles.draft import Appended, Draft, Guards, Pen
 from ledger.titles.history import History, check_address, missing_entry, missing_text
 
 if TYPE_CHECKING:

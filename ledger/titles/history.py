@@ -10,6 +10,8 @@ from contextlib import suppress
 from itertools import chain, dropwhile, islice
 from typing import TYPE_CHECKING, NamedTuple, Protocol, TypeAlias
 
+import msgspec
+
 from ledger.errors import (
     Erased,
     IntegrityError,
@@ -24,7 +26,7 @@ from ledger.format.chain import check_link
 from ledger.format.entry import Entry, address_of, short_form
 from ledger.format.law import covers, find_in_law, in_law, is_known
 from ledger.format.revision import Revision, parse_revision
-from ledger.format.standing import FindPositions, Judged, Positions, Stand, Standing
+from ledger.format.standing import FindPositions, Judge, Judged, Positions, Stand, Standing
 from ledger.format.times import Question, as_bound
 from ledger.local.parallel import in_chunks
 from ledger.titles.ahead import Ahead
@@ -58,7 +60,7 @@ class Answer(NamedTuple):
     """Whether the question is about the future: what is appended by then may change the answer."""
 
 
-class Head(NamedTuple):
+class Head(msgspec.Struct, frozen=True, gc=False):
     """A title's newest entry, and the version of ``head.json`` to replace it by."""
 
     entry: Entry
@@ -217,13 +219,17 @@ class History:
         if self.keyring.has_ends(self.origin):
             self._positions(self, "0", 0, search=True)
 
+    def judge(self, title_number: str, find_positions: FindPositions | None = None) -> Judge:
+        """What says how each entry of a chain stands, from its head down; see ``standing``."""
+        find = find_positions or self.find_positions(title_number)
+        return self.keyring.judge(self.origin, find)
+
     def standing(self, title_number: str, find_positions: FindPositions | None = None) -> Standing:
         """What follows a chain of the title from its head down.
 
         ``find_positions`` knows more than the store's log.
         """
-        find = find_positions or self.find_positions(title_number)
-        return Standing(self.keyring.judge(self.origin, find))
+        return Standing(self.judge(title_number, find_positions))
 
     def walk(self, head: Entry, read: Read | None = None) -> Iterator[Entry]:
         """The head and all before it, newest first, one read each.
@@ -254,7 +260,7 @@ class History:
 
     def check_stands(self, head: Entry) -> None:
         """Check that a head stands; raises NotStanding, with the slug of the finding."""
-        stand = self.standing(head.title_number).take(head)
+        stand = self.judge(head.title_number)(head)
         if not stand.stands:
             raise not_standing(head, stand)
 
@@ -346,7 +352,7 @@ class History:
         return None
 
     def _stands(self, head: Entry) -> bool:
-        return self.standing(head.title_number).take(head).stands is True
+        return self.judge(head.title_number)(head).stands is True
 
     def with_status(self, titles: Iterable[str], status: str) -> Iterator[str]:
         """Those of the titles whose newest entry that stands has this status."""

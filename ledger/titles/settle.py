@@ -16,8 +16,8 @@ from ledger.format import layout
 from ledger.format.entry import CLOSED, OPEN, Entry
 from ledger.format.given import check_versions
 from ledger.format.law import restated
-from ledger.titles.append import RACES, Pen, append
-from ledger.titles.draft import Appended, Draft, Guards
+from ledger.titles.append import RACES, append
+from ledger.titles.draft import Appended, Draft, Guards, Pen
 from ledger.titles.history import History, missing_text, not_standing
 from ledger.titles.trust_files import accepted_by
 

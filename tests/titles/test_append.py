@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-import dataclasses
 import secrets
 from concurrent.futures import ThreadPoolExecutor
 from datetime import UTC, datetime, timedelta, timezone
 from decimal import Decimal
 from threading import Barrier
 
+import msgspec
 import pytest
 
 from ledger import ANY, Draft, Entry, Guards, Ledger
@@ -397,18 +397,18 @@ def test_what_a_repeat_has_to_have_in_common(ledger, change, words):
     first = ledger.submit(REPEATED)
     assert ledger.submit(REPEATED)[:2] == (first.entry, True)
     with pytest.raises(ReferenceConflict, match=f"with another {words}"):
-        ledger.submit(dataclasses.replace(REPEATED, **change))
+        ledger.submit(msgspec.structs.replace(REPEATED, **change))
 
 
 def test_a_repeat_may_have_another_author_and_message(ledger):
     first = ledger.submit(REPEATED).entry
-    other = dataclasses.replace(REPEATED, author="Di", message="again", status="open")
+    other = msgspec.structs.replace(REPEATED, author="Di", message="again", status="open")
     assert ledger.submit(other)[:2] == (first, True)
 
 
 def test_another_part_of_the_same_registration_is_no_repeat(ledger):
     ledger.submit(REPEATED)
-    second = ledger.submit(dataclasses.replace(REPEATED, part=(2, 2), document={"b": 1}))
+    second = ledger.submit(msgspec.structs.replace(REPEATED, part=(2, 2), document={"b": 1}))
     assert (second.entry.version, second.repeated) == (2, False)
 
 
@@ -419,7 +419,7 @@ def test_other_erased_versions_are_no_repeat(ledger):
     assert not ledger.submit(order).repeated
     assert ledger.submit(order).repeated
     with pytest.raises(ReferenceConflict, match="with another list of erased versions"):
-        ledger.submit(dataclasses.replace(order, erases=(1, 2)))
+        ledger.submit(msgspec.structs.replace(order, erases=(1, 2)))
 
 
 def test_a_repeat_of_what_was_erased_is_a_conflict_for_nothing_can_be_compared(ledger):

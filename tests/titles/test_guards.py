@@ -10,8 +10,8 @@ import pytest
 from ledger.errors import ClockAhead, ReferenceConflict, StoreUnavailable
 from ledger.stores import MemoryStore
 from ledger.testing import FixedClock, memory_ledger, signer
-from ledger.titles.append import Pen, append
-from ledger.titles.draft import Draft, Guards
+from ledger.titles.append import append
+from ledger.titles.draft import Draft, Guards, Pen
 from ledger.titles.history import Tip
 
 TITLE = "TN1"
