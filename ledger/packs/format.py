@@ -13,6 +13,7 @@ from __future__ import annotations
 
 import hashlib
 import re
+from collections.abc import Mapping
 from typing import TYPE_CHECKING, NamedTuple
 
 from ledger.errors import MalformedError, UnsupportedFormatError
@@ -44,6 +45,27 @@ class Packable(NamedTuple):
     data: bytes
 
 
+class OpenPack(Mapping[str, dict[str, bytes]]):
+    """The entries of a pack, by title and address: held in one piece, and cut out when asked for.
+
+    Thousands of small pieces would leave holes in memory, which other threads can't use.
+    """
+
+    def __init__(self, data: bytes, places: dict[str, dict[str, slice]]) -> None:
+        self._data = data
+        self._places = places
+
+    def __getitem__(self, title_number: str) -> dict[str, bytes]:
+        places = self._places[title_number]
+        return {address: self._data[place] for address, place in places.items()}
+
+    def __iter__(self) -> Iterator[str]:
+        return iter(self._places)
+
+    def __len__(self) -> int:
+        return len(self._places)
+
+
 def make_pack(origin: str, entries: Sequence[Packable]) -> tuple[PackName, bytes]:
     """Make the pack of these entries: at least one, in the order of their titles' keys."""
     items = [[entry.title_number, entry.address, len(entry.data)] for entry in entries]
@@ -54,8 +76,8 @@ def make_pack(origin: str, entries: Sequence[Packable]) -> tuple[PackName, bytes
     return PackName(first, last, len(data), digest), data
 
 
-def open_pack(name: PackName, data: bytes, origin: str) -> dict[str, dict[str, bytes]]:
-    """Return the entries of a pack, by title and address; each is what its address names.
+def open_pack(name: PackName, data: bytes, origin: str) -> OpenPack:
+    """Return the entries of a pack; each is what its address names.
 
     Raises MalformedError if any byte of the pack contradicts its name or its index, or if it is
     another ledger's; UnsupportedFormatError for a later format.
@@ -66,22 +88,22 @@ def open_pack(name: PackName, data: bytes, origin: str) -> dict[str, dict[str, b
         raise MalformedError("not the pack that it was: its sha256 is not the one in its name")
     start = data.find(b"\n") + 1
     items = _decode_index(data[: max(start - 1, 0)], origin)
-    found: dict[str, dict[str, bytes]] = {}
+    found: dict[str, dict[str, slice]] = {}
     title_number = ""
-    for title, address, entry in _cut(items, memoryview(data)[start:]):
+    for title, address, place in _cut(items, start, len(data)):
         if title != title_number and layout.head_key(title) <= layout.head_key(title_number):
             raise MalformedError("not a pack: its titles are in another order than their keys")
         title_number = title
         entries = found.setdefault(title, {})
         if address in entries:
             raise MalformedError(f"not a pack: it has {address} twice")
-        if not is_settled_by(address, entry):
+        if not is_settled_by(address, data[place]):
             what = "have another address, or another text than it names"
             raise MalformedError(f"not a pack: its bytes for {address} {what}")
-        entries[address] = entry
+        entries[address] = place
     if (next(iter(found)), title_number) != (name.first, name.last):
         raise MalformedError("not a pack: its titles are not those in its name")
-    return found
+    return OpenPack(data, found)
 
 
 def _decode_index(line: bytes, origin: str) -> list[tuple[str, str, int]]:
@@ -102,18 +124,19 @@ def _decode_index(line: bytes, origin: str) -> list[tuple[str, str, int]]:
     ]
 
 
-def _cut(items: list[tuple[str, str, int]], rest: memoryview) -> Iterator[tuple[str, str, bytes]]:
-    """Yield the title, address and bytes of each item of an index.
+def _cut(
+    items: list[tuple[str, str, int]], place: int, end: int
+) -> Iterator[tuple[str, str, slice]]:
+    """Yield the title and address of each item of an index, and where its bytes are.
 
     Each length is compared with what is left, and the bytes must end with the last item.
     """
-    place = 0
     for title_number, address, length in items:
         if not layout.is_title_number(title_number) or length > MAX_BYTES:
             raise MalformedError("not a pack: an item of its index names no entry")
-        if length > len(rest) - place:
+        if length > end - place:
             raise MalformedError("not a pack: it ends before its last entry")
-        yield title_number, address, bytes(rest[place : place + length])
+        yield title_number, address, slice(place, place + length)
         place += length
-    if place != len(rest):
+    if place != end:
         raise MalformedError("not a pack: bytes after its last entry")

@@ -7,10 +7,11 @@ which is slower and never wrong. ``docs/decisions/0013-packs.md`` explains the d
 from __future__ import annotations
 
 from collections import deque
+from collections.abc import Mapping
 from concurrent.futures import Future, ThreadPoolExecutor
 from itertools import islice
 from threading import Lock
-from typing import TYPE_CHECKING, NamedTuple, Self
+from typing import TYPE_CHECKING, Self, TypeAlias
 
 from ledger.errors import IntegrityError, LedgerError, MalformedError
 from ledger.format import layout
@@ -25,8 +26,11 @@ if TYPE_CHECKING:
     from ledger.stores.base import Store
     from ledger.titles.history import History
 
-AHEAD = 2
-"""Packs read ahead of the one that is needed."""
+AHEAD = 1
+"""Packs read ahead of the one that is needed: to check its entries takes longer than to read it."""
+
+SIDE_BY_SIDE = 2
+"""Packs read at once if nothing else is done with them."""
 
 USELESS_BYTES = 64 << 20
 """Bytes of packs that nobody asked for, beyond as many as were handed out, that end all reading."""
@@ -39,19 +43,24 @@ FROM_PACKS = (
     " (fsck reads them all)"
 )
 
-Entries = dict[str, dict[str, bytes]]
+Entries: TypeAlias = Mapping[str, dict[str, bytes]]
 """Bytes by address, by title."""
 
 
-class _Held(NamedTuple):
-    """A pack in memory, without the entries that were handed out."""
+class _Held:
+    """A pack in memory."""
 
-    name: PackName
-    entries: Entries
+    def __init__(self, name: PackName, entries: Entries) -> None:
+        self.name = name
+        self.left = name.size
+        """Bytes that were not handed out, with those of the index."""
+        self._entries = entries
 
-    def size(self) -> int:
-        """Bytes that were not handed out."""
-        return sum(len(data) for found in self.entries.values() for data in found.values())
+    def hand_out(self, title_number: str) -> dict[str, bytes]:
+        """Return what it has of a title."""
+        found = self._entries.get(title_number, {})
+        self.left -= sum(map(len, found.values()))
+        return found
 
 
 class PackCache:
@@ -70,14 +79,13 @@ class PackCache:
     def get(self, name: PackName) -> Entries | None:
         """Return what a pack holds, if it is here."""
         with self._lock:
-            entries = self._entries.get(name)
-            return entries and dict(entries)  # a reader takes out what it hands out
+            return self._entries.get(name)
 
     def keep(self, name: PackName, entries: Entries) -> None:
         """Keep a pack, and let go of those that were kept first."""
         with self._lock:
             self._entries.pop(name, None)
-            self._entries[name] = dict(entries)
+            self._entries[name] = entries
             while sum(each.size for each in self._entries) > HELD_BYTES:
                 del self._entries[next(iter(self._entries))]
 
@@ -144,7 +152,7 @@ class PackReader:
         self._place = layout.head_key(title_number)
         for held in self._held:
             if not self._goes_on(held.name):
-                self._waste(held.size())
+                self._waste(held.left)
         self._held = [held for held in self._held if self._goes_on(held.name)]
         self._read_ahead()
         while self._ahead and layout.head_key(self._ahead[0][0].first) <= self._place:
@@ -156,7 +164,7 @@ class PackReader:
                 self._waste(name.size)
         found: dict[str, bytes] = {}
         for held in self._held:
-            found.update(held.entries.pop(title_number, {}))
+            found.update(held.hand_out(title_number))
         self._useful += sum(map(len, found.values()))
         return found
 
@@ -266,7 +274,7 @@ def check_packs(history: History) -> Iterator[Report]:
         return [Report(history.origin, findings=_check_key(history, key)) for key in keys]
 
     try:
-        yield from in_chunks(history.store.list(layout.PACKS), check, AHEAD, chunk=1)
+        yield from in_chunks(history.store.list(layout.PACKS), check, SIDE_BY_SIDE, chunk=1)
     except LedgerError as error:
         yield Report(history.origin, findings=(_finding(layout.PACKS, error),))
 

@@ -30,7 +30,7 @@ from ledger.packs.slices import Slice, cut
 from ledger.titles.history import History, missing_text
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Collection, Generator, Iterable, Iterator
+    from collections.abc import Callable, Collection, Generator, Iterable, Iterator, Mapping
     from concurrent.futures import Executor
 
     from ledger.format.layout import PackName
@@ -149,7 +149,7 @@ def expel(history: History, title_number: str, entries: Iterable[Entry]) -> tupl
         place = layout.head_key(title_number)
         return name is not None and layout.head_key(name.first) <= place <= _last(name)
 
-    def holds(found: dict[str, dict[str, bytes]]) -> bool:
+    def holds(found: Mapping[str, dict[str, bytes]]) -> bool:
         packed = found.get(title_number, {})
         return any(packed.get(address, data) != data for address, data in erased.items())
 
