@@ -186,6 +186,14 @@ def test_a_reference_is_one_list_and_one_more_put_beside_the_others(ledger, coun
     assert asked[5:] == [("PUT", HEAD)]
 
 
+def test_a_batch_that_begins_a_title_looks_for_none_of_its_references(ledger, counts):
+    drafts = [Draft(TITLE, {"v": n}, reference=f"APP-{n}") for n in range(4)]
+    asked = counts.during(lambda: list(ledger.append_many(drafts)))
+    listed = [key for method, key in asked if method == "LIST"]
+    assert listed == [f"{TITLE}/", pending_prefix(TITLE)]  # is it new?
+    assert Counter(key for method, key in asked if method == "GET")[HEAD] == 1
+
+
 def test_what_is_left_out_as_unchanged_is_one_get_whatever_its_reference(ledger, counts):
     ledger.append(TITLE, {"v": 1}, reference="April:1")
     again = Draft(TITLE, {"v": 1}, reference="May:1")

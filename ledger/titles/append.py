@@ -170,7 +170,7 @@ def prepare(  # noqa: PLR0917 -- two callers, next to it
     # A reference that only an older version could have need not be looked for if nothing is
     # written: that would be a listing for each title of a full extract.
     if not (skips and head is not None and head.entry.reference != draft.reference):
-        repeated = _find_repeated(history, head, draft)
+        repeated = _find_repeated(history, tip, draft)
         if repeated:
             return Appended(repeated, repeated=True)
     _check_parent(draft.title_number, head, parent)
@@ -383,12 +383,13 @@ def _short(address: str | None) -> str:
     return address[:8] if address else "nothing"
 
 
-def _find_repeated(history: History, head: Head | None, draft: Draft) -> Entry | None:
+def _find_repeated(history: History, tip: Tip, draft: Draft) -> Entry | None:
     """The entry that an earlier try of the same append left, by its reference and part.
 
     A repeat asks for the same in every member but ``author`` and ``message``.
     """
-    if head is None or not draft.reference:
+    head = tip.head()
+    if head is None or not draft.reference or tip.lacks(draft.reference, draft.part):
         return None
     entry = history.find_reference(head.entry, draft.reference, draft.part)
     if entry is None:

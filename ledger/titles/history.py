@@ -534,8 +534,8 @@ class History:
 class Tip:
     """The head of one title, kept from one append to the next so that it need not be read again.
 
-    If somebody else has appended in between, the swap of the head fails. Throw it away after any
-    error.
+    Of a title that it saw begin, it knows all references as well. If somebody else has appended in
+    between, the swap of the head fails. Throw it away after any error.
     """
 
     def __init__(self, history: History, title_number: str) -> None:
@@ -547,13 +547,19 @@ class Tip:
         """Read the head anew: somebody else moved it."""
         self._head: Head | None = None
         self._is_read = False
+        self._references: set[tuple[str, tuple[int, int]]] | None = None
 
     def head(self) -> Head | None:
         """The head, or None if the title has none."""
         if not self._is_read:
             self._head = self._history.find_head(self._title_number)
             self._is_read = True
+            self._references = set() if self._head is None else None
         return self._head
+
+    def lacks(self, reference: str, part: tuple[int, int]) -> bool:
+        """Whether it is known that no entry below the head has them, so that none need be found."""
+        return self._references is not None and (reference, part) not in self._references
 
     def grow(self, entry: Entry, head: Blob) -> None:
         """Put the entry on top; ``head`` is what the store has for a head since it moved."""
@@ -561,6 +567,10 @@ class Tip:
             self.forget()
             return
         self._head = Head(entry, head.version)
+        if self._references is not None:
+            self._references.add((entry.reference, entry.part))
+            if len(self._references) > MAX_NAMES:
+                self._references = None
 
 
 def not_standing(entry: Entry, stand: Stand) -> TrustError:

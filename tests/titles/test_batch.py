@@ -9,7 +9,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from ledger import Draft, Ledger
+from ledger import Appended, Draft, Ledger
 from ledger.errors import (
     IntegrityError,
     InvalidError,
@@ -22,7 +22,7 @@ from ledger.errors import (
     Skipped,
     StoreUnavailable,
 )
-from ledger.format.layout import entry_key, head_key
+from ledger.format.layout import entry_key, head_key, pending_prefix, reference_prefix
 from ledger.stores import FolderStore, MemoryStore
 from ledger.testing import FixedClock, keyring_for, memory_ledger, signer
 from ledger.titles.batch import WINDOW, WINDOW_BYTES, check_draft
@@ -312,6 +312,17 @@ def test_the_head_of_a_title_is_read_once_and_references_are_listed():
     }
 
 
+def test_of_a_title_that_the_batch_began_it_knows_the_references():
+    store = CountingStore(MemoryStore())
+    ledger = memory_ledger(store)
+    drafts = [draft("TN1", n, f"case {n}") for n in range(20)]
+    done: list[Appended] = []
+    calls = store.during(lambda: done.extend(appended(ledger, [*drafts, drafts[7]])))
+    assert [each.repeated for each in done] == [False] * 20 + [True]
+    listed = [key for operation, key in calls if operation == "list"]
+    assert listed == ["TN1/", pending_prefix("TN1"), f"{reference_prefix('case 7')}TN1."]
+
+
 def test_without_references_nothing_but_the_head_is_read():
     store = CountingStore(MemoryStore())
     ledger = memory_ledger(store)
@@ -338,7 +349,9 @@ def test_a_head_that_moved_in_between_is_read_again():
     assert other.verify("TN1")
 
 
-def test_a_draft_that_another_writer_was_faster_with_is_there_already():
+@pytest.mark.parametrize("begun", [False, True])
+def test_a_draft_that_another_writer_was_faster_with_is_there_already(begun):
+    """Whether the batch began the title, so that it knows its references, or not."""
     store = MemoryStore()
     clock = FixedClock()
     clock.forward(seconds=1)  # else both would make the same entry
@@ -352,9 +365,11 @@ def test_a_draft_that_another_writer_was_faster_with_is_there_already():
                 self.raced = True
                 other.append("TN1", {"n": 1}, reference="case 1")
 
-    done = appended(reopened(Racing(store)), [draft("TN1", n, f"case {n}") for n in range(3)])
-    assert [each.repeated for each in done] == [False, True, False]
-    assert chain(other, "TN1") == [0, 1, 2]
+    if not begun:
+        other.append("TN1", {"n": 0}, reference="case 0")
+    done = appended(reopened(Racing(store)), [draft("TN1", n, f"case {n}") for n in range(4)])
+    assert [each.repeated for each in done] == [not begun, True, False, False]
+    assert chain(other, "TN1") == [0, 1, 2, 3]
 
 
 # --- how many at once ----------------------------------------------------------------------------
