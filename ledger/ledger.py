@@ -670,9 +670,11 @@ class Ledger:
         and by the end of one. ``limit``: at most so many, the newest. ``reverse``: the oldest of
         these first, once all of them are read.
         """
-        entries = self.history.log(title_number, revision)
+        most = _check_limit(limit)
+        many = 1 if most is None or since is not None else most
+        entries = self.history.log(title_number, revision, many=many)
         within = recorded_within(entries, lambda entry: entry, since, until)
-        chosen = islice(within, _check_limit(limit))
+        chosen = islice(within, most)
         return reversed(list(chosen)) if reverse else chosen
 
     def at(

@@ -153,7 +153,9 @@ def log(
         else:
             title_number, revision = find_title(ledger, title_number, revision)
             head = ledger.head(title_number)
-            entries = ledger.history.judged_log(title_number, revision, head)
+            most = head.version if limit is None else limit + form.has_changes
+            many = 1 if first else most
+            entries = ledger.history.judged_log(title_number, revision, head, many)
             steps = _with_parents(entries) if form.has_changes else ((e, None) for e in entries)
             # Times never go back along a chain.
             recent = takewhile(lambda step: step[0][0].recorded_at >= first, steps)

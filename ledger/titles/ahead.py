@@ -25,6 +25,9 @@ SOON = 3
 LEAST = 8
 """Entries from which on reading ahead is worth a listing."""
 
+MANY = 16
+"""Entries from which on, if they are sure to be asked for, reading ahead begins at once."""
+
 PAGE = 1000
 """Keys in a page of a listing: as many entries are read one by one as it would take pages."""
 
@@ -36,10 +39,11 @@ MOST_BYTES = 8 << 20
 
 
 class Ahead:
-    """What one walk of a title is going to ask for."""
+    """What one walk of a title is going to ask for: ``many`` entries at least, if that is known."""
 
-    def __init__(self, store: Store, start: Entry) -> None:
+    def __init__(self, store: Store, start: Entry, many: int = 1) -> None:
         self._store = store
+        self._many = min(many, start.version) if many >= MANY else 0
         self._title_number = start.title_number
         self._passed = {start.address}
         """Entries that need not be read any more, and whose keys may still be listed."""
@@ -54,7 +58,8 @@ class Ahead:
     def take(self, address: str, version: int) -> bytes | None:
         """The bytes of the entry that is next; None: the walk reads it for itself."""
         self._walked += 1
-        if self._keys is None and self._walked > max(SOON, version // PAGE) and version >= LEAST:
+        sure = max(self._walked, self._many)
+        if self._keys is None and sure > max(SOON, version // PAGE) and version >= LEAST:
             self._keys = self._list(version)
         while self._keys and address not in self._held:
             if not self._read_one() and not self._begin():
@@ -82,7 +87,7 @@ class Ahead:
 
     def _begin(self) -> bool:
         """Begin to read some more side by side; False if there is nothing to be read."""
-        many = FACTOR * self._walked - self._unused
+        many = max(FACTOR * self._walked, self._many - self._walked) - self._unused
         keys = list(islice(self._keys or (), many)) if many >= LEAST else []
         self._unused += len(keys)
         self._reading = self._store.get_many(keys) if keys else iter(())

@@ -240,12 +240,17 @@ class History:
         """
         return (entry for entry, _ in self._walk(head, self.standing(head.title_number), read))
 
-    def judged(self, head: Entry, above: Entry | None = None) -> Iterator[tuple[Entry, Stand]]:
-        """Walk as ``walk`` does, and say how each entry stands, with an entry above the head."""
+    def judged(
+        self, head: Entry, above: Entry | None = None, many: int = 1
+    ) -> Iterator[tuple[Entry, Stand]]:
+        """Walk as ``walk`` does, and say how each entry stands, with an entry above the head.
+
+        ``many``: how many will be asked for at least, so that they are read side by side at once.
+        """
         standing = self.standing(head.title_number)
         if above is not None:
             standing.take(above)
-        return self._walk(head, standing)
+        return self._walk(head, standing, many=many)
 
     def standing_entries(self, head: Entry, above: Entry | None = None) -> Iterator[Entry]:
         """The entries that stand, newest first.
@@ -286,10 +291,10 @@ class History:
             child, address = entry, entry.parent
 
     def _walk(
-        self, start: Entry, standing: Standing, read: Read | None = None
+        self, start: Entry, standing: Standing, read: Read | None = None, many: int = 1
     ) -> Iterator[tuple[Entry, Stand]]:
         if read is None and self.store.concurrency > 1 and self.store.is_listable:
-            read = Ahead(self.store, start).take
+            read = Ahead(self.store, start, many).take
         entry: Entry | None = start
         while entry is not None:
             if entry.version in standing.erased:
@@ -445,13 +450,24 @@ class History:
         return next(self.log(title_number, revision, head))
 
     def log(
-        self, title_number: str, revision: str | Entry | Revision, head: Entry | None = None
+        self,
+        title_number: str,
+        revision: str | Entry | Revision,
+        head: Entry | None = None,
+        many: int = 1,
     ) -> Iterator[Entry]:
-        """The entry that a revision names and all before it, newest first."""
-        return (entry for entry, _ in self.judged_log(title_number, revision, head))
+        """The entry that a revision names and all before it, newest first.
+
+        ``many``: how many will be asked for at least, so that they are read side by side at once.
+        """
+        return (entry for entry, _ in self.judged_log(title_number, revision, head, many))
 
     def judged_log(
-        self, title_number: str, revision: str | Entry | Revision, head: Entry | None = None
+        self,
+        title_number: str,
+        revision: str | Entry | Revision,
+        head: Entry | None = None,
+        many: int = 1,
     ) -> Iterator[Judged]:
         """Do what ``log`` does, and say how each entry stands, seen from the head."""
         layout.check_title_number(title_number)
@@ -459,9 +475,9 @@ class History:
             revision = parse_revision(revision)
         if revision.prefix is not None:
             named = self.entry(title_number, self._complete(title_number, revision.prefix))
-            entries = self._down_from(named, head)
+            entries = self._down_from(named, head, many)
         else:
-            entries = self._base(title_number, revision, head)
+            entries = self._base(title_number, revision, head, many)
         first = next(entries)
         if revision.back >= first[0].version:
             back = "" if revision.back == 1 else f"{revision.back} "
@@ -471,9 +487,12 @@ class History:
             )
         return islice(chain([first], entries), revision.back, None)
 
-    def _base(self, title_number: str, revision: Revision, head: Entry | None) -> Iterator[Judged]:
+    def _base(
+        self, title_number: str, revision: Revision, head: Entry | None, many: int
+    ) -> Iterator[Judged]:
         head = head or self.head(title_number)
-        entries = self.judged(head)
+        version = revision.version or head.version
+        entries = self.judged(head, many=head.version - version + revision.back + many)
         if revision.time is not None:
             known = as_bound(revision.time)
             entries = dropwhile(lambda each: not is_known(each[0], known), entries)
@@ -481,17 +500,17 @@ class History:
             if first is None:
                 raise NotFoundError(f"no entry of {title_number} was recorded by {revision.time}")
             return chain([first], entries)
-        version = revision.version or head.version
         if version > head.version:
             raise NotFoundError(
                 f"{title_number} has no version {version}; its head is {head.version}"
             )
         return dropwhile(lambda each: each[0].version > version, entries)
 
-    def _down_from(self, start: Entry, head: Entry | None) -> Iterator[Judged]:
+    def _down_from(self, start: Entry, head: Entry | None, many: int) -> Iterator[Judged]:
         """Walk from an entry, of the chain or not, with what the chain erases left out."""
         head = head or self.head(start.title_number)
-        entries = dropwhile(lambda each: each[0].version > start.version, self.judged(head))
+        walked = self.judged(head, many=head.version - start.version + many)
+        entries = dropwhile(lambda each: each[0].version > start.version, walked)
         first = next(entries, None)
         if first is not None and first[0].address == start.address:
             return chain([first], entries)

@@ -14,6 +14,9 @@ import pytest
 from boto3.session import Session
 from botocore.config import Config
 from botocore.stub import Stubber
+from botocore.utils import parse_timestamp
+from hypothesis import given
+from hypothesis import strategies as st
 
 from ledger.errors import (
     IntegrityError,
@@ -27,11 +30,15 @@ from ledger.errors import (
 )
 from ledger.stores.contract import StoreContract
 from ledger.stores.s3 import store as s3_module
-from ledger.stores.s3.store import S3Store, make_client
+from ledger.stores.s3.store import S3Store, make_client, parse_time
 from tests.servers import free_port
 from tests.stores.wire import DROP, STALL, answer, error, wire
 
 HEAD = "TN1/head.json"
+FORMS = [
+    *("%Y-%m-%dT%H:%M:%S.000Z", "%Y-%m-%dT%H:%M:%S+05:30", "%Y-%m-%dT%H:%M:%S", "%Y-%m-%d"),
+    *("%a, %d %b %Y %H:%M:%S GMT", "%a, %d %b %Y %H:%M:%S -0000", "1767225600.5"),
+]
 ETAG = '"0123456789abcdef0123456789abcdef"'
 DONE = answer(200, ETag=ETAG)
 THERE = error(412, "PreconditionFailed")
@@ -393,6 +400,20 @@ def test_a_listing_that_cannot_go_on_is_unavailable_not_short(store_at):
 
 
 # --- the client ----------------------------------------------------------------------------------
+
+
+@given(st.datetimes(datetime(1000, 1, 1)), st.sampled_from(FORMS))  # noqa: DTZ001
+def test_times_are_parsed_as_botocore_does(time, form):
+    text = time.strftime(form)
+    assert parse_time(text) == parse_timestamp(text)
+
+
+@pytest.mark.parametrize("text", ["", "yesterday", "2026-13-01T00:00:00Z", "Thu, 99 Jan 2026"])
+def test_what_is_no_time_is_none_to_either(text):
+    for parse in (parse_time, parse_timestamp):
+        with pytest.raises(ValueError, match="timestamp"):
+            parse(text)
+    assert parse_time(1767225600) == parse_timestamp(1767225600)
 
 
 def test_a_client_that_repeats_requests_is_refused():

@@ -86,6 +86,17 @@ def test_a_walk_lists_the_title_once_and_reads_each_entry_once():
     assert read(store) == (VERSIONS, VERSIONS, 1)
 
 
+def test_as_many_as_are_asked_for_are_read_at_once():
+    """All that is waited for one after another: the head, the listing, and what it names."""
+    store = Bucket(OBJECTS, lambda: [head_key(TITLE), *NEWEST])
+    many = ahead.MANY
+    ledger = opened(store)
+    asked = store.during(lambda: list(ledger.log(TITLE, limit=many)))
+    assert asked[0] == ("get", head_key(TITLE))
+    assert asked[1][0] == "list"
+    assert asked[2:] == [("get", key) for key in NEWEST[1:many]]
+
+
 @pytest.mark.parametrize("limit", [1, 2, 4])
 def test_a_short_walk_lists_nothing_and_reads_what_it_shows(limit):
     store = Bucket(OBJECTS, lambda: NEWEST)
@@ -109,7 +120,7 @@ def test_a_bad_guess_costs_few_reads_and_brings_the_same(order):
         "gone": ["no key", *(key.replace(TITLE, "TN2") for key in NEWEST)],
     }
     store = Bucket(OBJECTS, lambda: orders[order])
-    for limit in (5, 10, VERSIONS):
+    for limit in (5, 10, 20, VERSIONS):
         shown, reads, lists = read(store, limit)
         assert (shown, lists) == (limit, 1)
         assert reads <= limit * (1 + ahead.FACTOR)

@@ -381,7 +381,8 @@ class TitleRoutes:
         """Yield each entry with the one before it; holds two at a time."""
         child: Judged | None = None
         try:
-            for judged in islice(self._ledger.history.judged_log(title_number, start), limit):
+            walked = self._ledger.history.judged_log(title_number, start, many=limit)
+            for judged in islice(walked, limit):
                 if child is not None:
                     yield child, judged[0]
                 child = judged
