@@ -36,8 +36,8 @@ PAGE = 1000  # keys that a LIST answers with
 TITLES = 26_000_000
 REGISTRATIONS = 20_000
 """What a registry of this size registers in a day."""
-PACKED = 4000
-"""Entries in a pack of 8 MiB."""
+PACKED = 750
+"""Entries in a pack of 2 MiB."""
 PACKS = "_packs/"
 LATENCY = 0.02
 """Seconds that S3 takes for a request, mostly."""

@@ -35,7 +35,7 @@ SIDE_BY_SIDE = 2
 USELESS_BYTES = 64 << 20
 """Bytes of packs that nobody asked for, beyond as many as were handed out, that end all reading."""
 
-HELD_BYTES = 128 << 20
+HELD_BYTES = 32 << 20
 """Bytes of packs held at once. Packers keep the packs that overlap below it."""
 
 FROM_PACKS = (
@@ -81,9 +81,11 @@ class PackCache:
         with self._lock:
             return self._entries.get(name)
 
-    def keep(self, name: PackName, entries: Entries) -> None:
-        """Keep a pack, and let go of those that were kept first."""
+    def keep(self, name: PackName, entries: Entries, until: str) -> None:
+        """Keep a pack, and let go of those that end by ``until``, a key, and of the first kept."""
         with self._lock:
+            for each in [each for each in self._entries if layout.head_key(each.last) <= until]:
+                del self._entries[each]
             self._entries.pop(name, None)
             self._entries[name] = entries
             while sum(each.size for each in self._entries) > HELD_BYTES:
@@ -210,7 +212,7 @@ class PackReader:
         if self._addresses_only:
             entries = {title: dict.fromkeys(found, b"") for title, found in entries.items()}
         if self._cache and layout.head_key(name.last) > self._until:
-            self._cache.keep(name, entries)
+            self._cache.keep(name, entries, self._until)
         return entries
 
 

@@ -17,9 +17,6 @@ if TYPE_CHECKING:
 
     from ledger.format.layout import PackName
 
-LEAST = 16
-"""Titles of a slice, at least: many packs may end in a row."""
-
 MAX_PACKS = 1000
 """Packs of a slice, at most. The entries in others are read from their own objects."""
 
@@ -40,7 +37,7 @@ def cut(
     weigh: Callable[[T], int],
     most: int,
 ) -> Iterator[Slice[T]]:
-    """Yield the items in slices that weigh ``most``, or less if a pack ends.
+    """Yield the items in slices that weigh ``most``, or at least half of it if a pack ends.
 
     ``items`` and ``names`` come in the order of the (first) titles' keys; of items in another
     order, a slice may lack packs.
@@ -61,13 +58,11 @@ def cut(
 
     for item in items:
         here = layout.head_key(title_of(item))
-        ended = len(taken) >= LEAST and bisect_left(ends, here) != end
-        if taken and (ended or weight >= most):
+        ended = bisect_left(ends, here) != end
+        if weight >= most or (ended and 2 * weight >= most):
             yield finish()
             taken, weight = [], 0
-        place = here
-        if not taken:
-            end = bisect_left(ends, place)
+        place, end = here, bisect_left(ends, here)
         taken.append(item)
         weight += weigh(item)
     if taken:

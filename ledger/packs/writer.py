@@ -36,14 +36,14 @@ if TYPE_CHECKING:
     from ledger.format.layout import PackName
     from ledger.stores.base import Store
 
-PACK_BYTES = 8 << 20
-"""Bytes of entries in a pack: what a bucket delivers in a tenth of a second."""
+PACK_BYTES = 2 << 20
+"""Bytes of entries in a pack: a reader holds a few, and one takes longer to check than to read."""
 
 FULL_BYTES = PACK_BYTES * 15 // 16
 """Bytes from which on a pack is not begun upon another title."""
 
 SLICE = 4_000
-"""Entries in the titles that are handed to an executor at once: about a pack."""
+"""Entries in the titles that are handed to an executor at once: some packs."""
 
 SENT_BYTES = 64 << 20
 """Bytes of entries that are sent by whoever walked them; of more, the titles are walked here."""

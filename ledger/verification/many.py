@@ -36,8 +36,8 @@ and back."""
 REMOTE = 256
 """The same, if reading means waiting: a slice begins and ends with little under way."""
 
-PACKED = 4096
-"""The same, if they are in packs: a slice should be no smaller than what a pack holds."""
+PACKED = 1024
+"""The same, if they are in packs: the first and the last are read for two slices."""
 
 WITH_ENTRIES = 4
 """For how many titles one counts whose entries are wanted: all of a slice are in memory."""

@@ -5,6 +5,7 @@ from __future__ import annotations
 import hashlib
 import threading
 import tracemalloc
+from itertools import pairwise
 
 import pytest
 from hypothesis import given, settings
@@ -15,7 +16,7 @@ from ledger.format import layout
 from ledger.format.layout import PackName
 from ledger.packs import reader as reader_module
 from ledger.packs.format import MAX_PACK, Packable, make_pack, open_pack
-from ledger.packs.reader import PackReader, check_packs, listed_packs, pack_names
+from ledger.packs.reader import PackCache, PackReader, check_packs, listed_packs, pack_names
 from ledger.stores import FolderStore, MemoryStore
 from ledger.testing import ORIGIN, keyring_for, memory_ledger, signer
 from ledger.titles.history import History
@@ -164,6 +165,24 @@ def test_few_packs_are_held_however_many_there_are():
     kept = [number for number in range(20) if handed[f"B{number:02}"]]
     assert 0 < len(kept) <= 8
     assert len(handed["A"]) == 15 * len(kept)
+
+
+def test_a_cache_keeps_what_goes_on_for_the_next_reader_and_nothing_that_ended():
+    store = CountingStore(MemoryStore())
+    titles = [f"T{number:03}" for number in range(20)]
+    wide = put(store, [entry("T000", 0), entry("T019", 0)])
+    pairs = [put(store, [entry(a, 1), entry(b, 2)]) for a, b in pairwise(titles)]
+    cache = PackCache()
+
+    def read() -> None:
+        for title in titles:  # each is the last one of its reader
+            names = [name for name in pack_names(store) if name.first <= title <= name.last]
+            with PackReader(store, ORIGIN, names, cache=cache, until=title) as reader:
+                reader.entries_of(title)
+
+    gets = [key for call, key in store.during(read) if call == "get"]
+    assert sorted(gets) == sorted(map(layout.pack_key, [wide, *pairs]))  # each once
+    assert [name for name in (wide, *pairs) if cache.get(name)] == [wide, pairs[-1]]
 
 
 def test_addresses_only():

@@ -110,9 +110,15 @@ def test_slices_end_where_packs_do():
     titles = [f"T{number:03}" for number in range(100)]
     names = [PackName(f"T{a:03}", f"T{a + 39:03}", 1, "") for a in (0, 40)]
     wide = PackName("T000", "T099", 1, "")
-    slices = list(cut(titles, [names[0], wide, names[1]], str, lambda _: 1, 1000))
-    assert [title for each in slices for title in each.items] == titles
-    assert [(len(each.items), len(each.packs)) for each in slices] == [(40, 2), (40, 2), (20, 1)]
+    for most, sizes in {
+        50: [(40, 2), (40, 2), (20, 1)],
+        30: [(30, 2), (30, 3), (20, 2), (20, 1)],  # one that ends in the first half is read on
+        100: [(80, 3), (20, 1)],
+        1000: [(100, 3)],
+    }.items():
+        slices = list(cut(titles, [names[0], wide, names[1]], str, lambda _: 1, most))
+        assert [title for each in slices for title in each.items] == titles
+        assert [(len(each.items), len(each.packs)) for each in slices] == sizes
 
 
 # --- what is lost, and what is no answer ---------------------------------------------------------
