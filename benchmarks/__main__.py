@@ -35,6 +35,7 @@ BENCHMARKS = {
     "git": Benchmark("git", Size(600, 3), "git with SSH-signed commits"),
     "scale": Benchmark("scale", Size(100_000, 1), "a life in the shell: flat, whatever the size?"),
     "audit": Benchmark("audit", Size(500_000, 3), "many titles in a folder, against both cores"),
+    "spread": Benchmark("spread", Size(10_000, 3), "Dask: two workers against one"),
     "log": Benchmark("log", Size(10_000, 3), "sealing, receipts, and what they ask of S3"),
     "latency": Benchmark("latency", Size(1000, 3), "S3 that is 50 ms away"),
     "copies": Benchmark("copies", Size(10_000, 3), "a copy over HTTP that is 20 ms away"),
