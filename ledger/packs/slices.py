@@ -46,7 +46,7 @@ def cut(
     ends = sorted(layout.head_key(name.last) for name in waiting)
     begun: list[PackName] = []
     taken: list[T] = []
-    weight, end, place = 0, 0, ""
+    weight, ended, place = 0, 0, ""
 
     def finish() -> Slice[T]:
         nonlocal begun
@@ -58,11 +58,11 @@ def cut(
 
     for item in items:
         here = layout.head_key(title_of(item))
-        ended = bisect_left(ends, here) != end
-        if weight >= most or (ended and 2 * weight >= most):
+        passed = bisect_left(ends, here)
+        if weight >= most or (passed != ended and 2 * weight >= most):
             yield finish()
             taken, weight = [], 0
-        place, end = here, bisect_left(ends, here)
+        place, ended = here, passed
         taken.append(item)
         weight += weigh(item)
     if taken:
