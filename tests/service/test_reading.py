@@ -17,6 +17,16 @@ PATH = f"/titles/{TITLE}"
 
 @pytest.fixture
 def client() -> Client:
+    return make_client()
+
+
+@pytest.fixture(scope="module")
+def reader() -> Client:
+    """The same for all tests that only read."""
+    return make_client()
+
+
+def make_client() -> Client:
     """A title with three versions, a day apart."""
     clock = FixedClock()
     client = Client(memory_ledger(clock=clock))
@@ -62,14 +72,14 @@ def test_a_version_by_its_number_and_by_a_moment(client: Client) -> None:
         ("version=1&version=2", 400),
     ],
 )
-def test_a_version_that_cannot_be_had(client: Client, query: str, status: int) -> None:
-    assert client.get(f"{PATH}?{query}").status_code == status
+def test_a_version_that_cannot_be_had(reader: Client, query: str, status: int) -> None:
+    assert reader.get(f"{PATH}?{query}").status_code == status
 
 
 @pytest.mark.parametrize(
     "path", ["", "/entries", "/diff", "/verification", "/bundle", "/entries/abcd"]
 )
-def test_no_route_takes_what_is_no_title_number(client: Client, path: str) -> None:
+def test_no_route_takes_what_is_no_title_number(reader: Client, path: str) -> None:
     for name in (
         "tn1",
         "TN1.json",
@@ -82,8 +92,8 @@ def test_no_route_takes_what_is_no_title_number(client: Client, path: str) -> No
         "T1.",
         "%C3%A4",
     ):
-        problem(client.get(f"/titles/{name}{path}"), 422, "invalid")
-    problem(client.get(f"/titles/TN404{path}"), 404, "not-found")
+        problem(reader.get(f"/titles/{name}{path}"), 422, "invalid")
+    problem(reader.get(f"/titles/TN404{path}"), 404, "not-found")
 
 
 # -- Tags ----------------------------------------------------------------------------------------
@@ -400,8 +410,8 @@ def test_paths_that_are_not_there(client: Client, path: str) -> None:
         ("/titles?limit=x", 422),
     ],
 )
-def test_a_browser_gets_pages(client: Client, path: str, status: int) -> None:
-    answer = client.get(path, headers=HTML)
+def test_a_browser_gets_pages(reader: Client, path: str, status: int) -> None:
+    answer = reader.get(path, headers=HTML)
     assert answer.status_code == status
     assert answer.headers["content-type"] == "text/html; charset=utf-8"
     assert "default-src 'none'" in answer.headers["content-security-policy"]
@@ -433,14 +443,14 @@ def test_an_entry_has_a_page_too(client: Client) -> None:
         (";;;,,/,q=", False),
     ],
 )
-def test_negotiation(client: Client, accept: str, html: bool) -> None:
-    answer = client.get("/titles", headers={"Accept": accept})
+def test_negotiation(reader: Client, accept: str, html: bool) -> None:
+    answer = reader.get("/titles", headers={"Accept": accept})
     assert answer.headers["content-type"].startswith("text/html" if html else "application/json")
 
 
-def test_no_page_needs_anything_from_elsewhere(client: Client) -> None:
+def test_no_page_needs_anything_from_elsewhere(reader: Client) -> None:
     for path in ("/titles", PATH, "/docs"):
-        page = client.get(path, headers=HTML).text
+        page = reader.get(path, headers=HTML).text
         for attribute in ('src="http', "src='http", 'href="http', "@import", "url("):
             assert attribute not in page, path
 

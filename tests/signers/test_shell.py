@@ -7,16 +7,16 @@ from typing import TYPE_CHECKING
 import pytest
 
 from ledger.testing import signer
-from tests.cli.shell import ORIGIN
+from tests.cli.shell import ORIGIN, Shell
 from tests.signers.devices import SCRIPT, need, program
 
 if TYPE_CHECKING:
     from pathlib import Path
 
-    from tests.cli.shell import Shell
     from tests.signers.devices import Device
 
 CITY = "city.example/witness"
+ROLES = ("registrar", "log", "witness")
 BAD = {
     "wrong": "openssl rand 64",
     "short": "openssl rand 63",
@@ -27,10 +27,19 @@ BAD = {
 
 
 @pytest.fixture
-def sealed(bare: Shell) -> Shell:
+def sealed(sealed_made: Shell, tmp_path: Path) -> Shell:
     """A shell whose three keys are in programs, of which a log is begun."""
+    shell = sealed_made.copied_to(tmp_path / "work")
+    for role in ROLES:
+        shell.environment[variable(role)] = mend(shell, role)
+    return shell
+
+
+@pytest.fixture(scope="session")
+def sealed_made(tmp_path_factory: pytest.TempPathFactory) -> Shell:
     need("openssl")
-    for role in ("registrar", "log", "witness"):
+    bare = Shell.make(tmp_path_factory.mktemp("sealed") / "made")
+    for role in ROLES:
         (bare.folder / f"{role}.key").write_bytes(signer(role).pem())
         bare.environment[variable(role)] = mend(bare, role)
     bare(f"init --origin {ORIGIN}")
