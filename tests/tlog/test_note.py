@@ -14,7 +14,7 @@ from ledger.testing import signer
 from ledger.tlog import NoteKey, WitnessKey, add_signatures, open_note, sign_note
 from ledger.tlog.note import Signature, encode_base64, parse_unverified
 
-law = settings(deadline=None, max_examples=80)
+law = settings(deadline=None, max_examples=200)
 
 ALICE, BOB = signer("alice"), signer("bob")
 ALICE_KEY = NoteKey("example.org/alice", ALICE.public_key)
