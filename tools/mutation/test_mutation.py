@@ -18,6 +18,9 @@ if TYPE_CHECKING:
 pytestmark = pytest.mark.slow
 
 OBJECTS = (ROOT / "ledger" / "tlog" / "objects.py").read_text()
+LIMIT = 300
+"""Seconds for tests that take four: an unchanged module may not fail for a busy machine."""
+
 VERSION = 'raise MalformedError(f"not a version: {version!a:.40}")'
 
 
@@ -28,7 +31,7 @@ def survives(module: str, source: str, tests: Sequence[str], seconds: float) -> 
 
 
 def test_a_module_is_as_it_was_before_it_is_changed() -> None:
-    assert survives("tlog/objects", OBJECTS, TARGETS["tlog/objects"], 60)
+    assert survives("tlog/objects", OBJECTS, TARGETS["tlog/objects"], LIMIT)
 
 
 def test_a_check_that_is_left_out_is_noticed() -> None:
@@ -43,12 +46,12 @@ def test_a_check_that_is_left_out_is_noticed() -> None:
     changed = mutated(mutant, OBJECTS)
     assert VERSION in OBJECTS
     assert "not a version: " not in changed
-    assert not survives("tlog/objects", changed, TARGETS["tlog/objects"], 60)
+    assert not survives("tlog/objects", changed, TARGETS["tlog/objects"], LIMIT)
 
 
 def test_a_change_that_no_test_looks_at_is_not_noticed() -> None:
     changed = OBJECTS.replace("not a version: ", "no version: ")
-    assert survives("tlog/objects", changed, ["format/test_times.py"], 60)
+    assert survives("tlog/objects", changed, ["format/test_times.py"], LIMIT)
 
 
 def test_a_check_is_loosened_in_every_way() -> None:
