@@ -111,8 +111,8 @@ class Wrapper(Store):
         self.returned("purge", prefix)
         return left
 
-    def make_durable(self, key: str) -> None:
-        self.inner.make_durable(key)
+    def make_durable(self, *keys: str) -> None:
+        self.inner.make_durable(*keys)
 
 
 class CountingStore(Wrapper):

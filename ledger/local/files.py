@@ -71,14 +71,20 @@ class Unnamed:
     def rename(self, name: str) -> None:
         """Give the file its name, in place of whatever has it. A link there is not followed."""
         os.rename(self._name, name, src_dir_fd=self._folder, dst_dir_fd=self._folder)
+        self._name = ""
+
+    def discard(self) -> None:
+        """Close the file and delete its temporary name, if it still has that."""
+        close(self.descriptor)
+        if self._name:
+            with suppress(OSError):
+                os.unlink(self._name, dir_fd=self._folder)
 
     def __enter__(self) -> Self:
         return self
 
     def __exit__(self, *_: object) -> None:
-        close(self.descriptor)
-        with suppress(OSError):  # after a rename there is no such name
-            os.unlink(self._name, dir_fd=self._folder)
+        self.discard()
 
 
 class NewFile:
@@ -305,8 +311,10 @@ def close(descriptor: int) -> None:
     What counts was forced to the disk before. An error raised here would deny a write that
     has happened.
     """
-    with suppress(OSError):
+    try:  # noqa: SIM105 -- for each file of each append, at a fraction of what "suppress" takes
         os.close(descriptor)
+    except OSError:
+        pass
 
 
 def make_folder(path: str, mode: int = 0o777) -> None:

@@ -15,7 +15,7 @@ if TYPE_CHECKING:
 MOST_BYTES = 8 << 20
 """Bytes that are kept for one answer. What comes after these is read as often as it is needed."""
 
-WRITES = {"create", "create_many", "replace", "delete", "purge"}
+WRITES = {"create", "create_many", "replace", "swap_many", "delete", "purge"}
 
 
 class AnsweringStore:

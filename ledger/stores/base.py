@@ -4,12 +4,12 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any, NamedTuple, Protocol, TypeAlias
 
-from ledger.errors import InvalidError, StoreUnavailable
+from ledger.errors import InvalidError, LedgerError, StoreUnavailable
 from ledger.format.layout import KEY
 
 if TYPE_CHECKING:
     import os
-    from collections.abc import Callable, Iterable, Iterator
+    from collections.abc import Callable, Iterable, Iterator, Sequence
     from datetime import datetime
 
 
@@ -26,6 +26,15 @@ class Blob(NamedTuple):
 
     data: bytes
     version: str
+
+
+class Swap(NamedTuple):
+    """An object that is to be replaced if it has still a version, or created."""
+
+    key: str
+    data: bytes
+    expected: str | None
+    """The version to be replaced; None: there must be no object, or one with the same bytes."""
 
 
 IsUnwanted: TypeAlias = "Callable[[str, Callable[[], bytes]], bool]"
@@ -52,6 +61,9 @@ class Store(Protocol):
 
     concurrency: int = 1
     """Reads that are worth having under way at once: 1 if a read does not wait for a network."""
+
+    together: int = 1
+    """Appends that are worth being written at once, by ``swap_many``."""
 
     is_listable: bool = True
     """Whether ``list`` answers. If not, titles are found by the log."""
@@ -123,7 +135,19 @@ class Store(Protocol):
         for key, data in objects:
             self.create(key, data)
 
-    def make_durable(self, key: str) -> None:  # noqa: ARG002 -- for stores that have to
+    def swap_many(
+        self, objects: Iterable[tuple[str, bytes]], swaps: Sequence[Swap]
+    ) -> Sequence[str | LedgerError]:
+        """Create the objects, then ``replace`` or ``create`` what each swap says.
+
+        No swap happens before all the objects are there, durably. If that fails, no swap happens,
+        and the first failure is raised. Then each swap has an outcome of its own, in their order:
+        the new version, or the error that the call for this one object would raise.
+        """
+        self.create_many(objects)
+        return [swap_one(self, each) for each in swaps]
+
+    def make_durable(self, *keys: str) -> None:  # noqa: ARG002 -- for stores that have to
         """Make durable what ``get`` answers, whoever wrote it. Raise NotDurable if that fails.
 
         The writer may have been stopped after the object became visible and before it became
@@ -150,6 +174,15 @@ class Store(Protocol):
     def close(self) -> None:
         """Let go of what the store holds open; nothing, for most."""
         return
+
+
+def swap_one(store: Store, swap: Swap) -> str | LedgerError:
+    """Do one swap; return the new version, or why it was not done."""
+    key, data, expected = swap
+    try:
+        return store.create(key, data) if expected is None else store.replace(key, data, expected)
+    except LedgerError as error:
+        return error
 
 
 class ClosedStore(Store):

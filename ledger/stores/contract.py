@@ -24,6 +24,7 @@ from threading import Barrier
 from typing import TYPE_CHECKING
 
 from ledger.errors import InvalidError, OutcomeUnknown, PreconditionFailed
+from ledger.stores.base import Swap
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
@@ -301,11 +302,49 @@ class StoreContract:
             store.create_many((f"A/{number}", b"theirs") for number in range(9))
         assert _data(store, "A/5") == b"mine"
 
+    def test_of_many_swaps_each_has_an_outcome_of_its_own(self, store: Store) -> None:
+        """The objects are there by then."""
+        version = store.create("A/1", b"1")
+        taken = store.create("A/2", b"1")
+        swaps = [
+            Swap("A/1", b"2", version),
+            Swap("A/2", b"2", None),
+            Swap("A/3", b"2", None),
+            Swap("A/4", b"2", version),
+            Swap("B/5", b"2", version),
+            Swap("A/2", b"1", None),
+            Swap("C/6", b"2", None),
+        ]
+        outcomes = store.swap_many([("A/new", b"x"), (MARKER, b"")], swaps)
+        done = [0, 2, 5, 6]
+        for number, (swap, outcome) in enumerate(zip(swaps, outcomes, strict=True)):
+            if number in done:
+                assert store.get(swap.key) == (swap.data, outcome)
+            else:
+                assert isinstance(outcome, PreconditionFailed), outcome
+        assert store.get("A/2") == (b"1", taken)
+        assert [store.get(key) for key in ("A/4", "B/5")] == [None, None]
+        assert (_data(store, "A/new"), _data(store, MARKER)) == (b"x", b"")
+        store.swap_many([("A/newer", b"x")], [])
+        assert _data(store, "A/newer") == b"x"
+
+    def test_no_swap_is_done_if_the_objects_before_cannot_be_created(self, store: Store) -> None:
+        """A head never points at what is not there."""
+        version = store.create("A/1", b"1")
+        store.create("A/new", b"mine")
+        swaps = [Swap("A/1", b"2", version), Swap("A/2", b"2", None)]
+        with _raises(PreconditionFailed):
+            store.swap_many([("A/new", b"theirs")], swaps)
+        assert store.get("A/1") == (b"1", version)
+        assert store.get("A/2") is None
+
     def test_making_durable_changes_nothing_that_can_be_read(self, store: Store) -> None:
         """It says nothing of an object that is not there, either."""
         version = store.create(HEAD, b"x")
         for key in (HEAD, "A/missing", "B/missing"):
             store.make_durable(key)
+        store.make_durable("B/missing", HEAD, "A/missing")
+        store.make_durable()
         assert store.get(HEAD) == (b"x", version)
         assert list(store.list()) == [HEAD]
 
@@ -322,9 +361,13 @@ class StoreContract:
                 lambda key: store.delete(f"_probe/{key}"),
                 lambda key: list(store.get_many([key])),
                 lambda key: store.create_many([(key, b"x")]),
+                lambda key: store.swap_many([(key, b"x")], []),
             ):
                 with _raises(InvalidError, f"for {key!r}"):
                     call(key)
+            for expected in (None, "version"):
+                (outcome,) = store.swap_many([], [Swap(key, b"x", expected)])
+                assert isinstance(outcome, InvalidError), key
         assert list(store.list()) == []
 
     def test_a_listing_of_what_begins_no_key_is_refused_at_once(self, store: Store) -> None:

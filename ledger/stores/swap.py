@@ -38,7 +38,7 @@ from ledger.errors import (
     PreconditionFailed,
     StoreUnavailable,
 )
-from ledger.stores.base import Blob, Store
+from ledger.stores.base import Blob, Store, Swap, swap_one
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -61,6 +61,7 @@ def swap(
     *,
     unknown: Callable[[LedgerError], OutcomeUnknown],
     is_built_on_ours: Callable[[bytes], bool] = lambda _: False,
+    sent: str | LedgerError | None = None,
 ) -> Blob | None:
     """Put ``data`` in the place of the ``expected`` version; None as that expects no object.
 
@@ -68,11 +69,13 @@ def swap(
     ``is_built_on_ours`` says of its bytes that ours came before it. Return None if another writer
     was first. Raise what the store raises if nothing happened, NotDurable, or, if nobody can tell,
     the error that ``unknown`` makes of the reason: only the caller knows what was at stake.
+
+    ``sent``: what came of the first send, if it was one of ``Store.swap_many``.
     """
     unclear: LedgerError | None = None
     for attempt in range(SENDS):
         try:
-            return Blob(data, _send(store, key, data, expected))
+            return Blob(data, _send(store, Swap(key, data, expected), sent))
         except PreconditionFailed:
             pass
         except NotDurable:
@@ -88,16 +91,19 @@ def swap(
             return found
         if (found.version if found else None) != expected:
             return None
+        sent = None
         time.sleep(PAUSE * attempt)
     if unclear is None:
         raise StoreUnavailable(f"{key}: the store refuses the version that it gave itself")
     raise unknown(unclear) from unclear
 
 
-def _send(store: Store, key: str, data: bytes, expected: str | None) -> str:
-    if expected is None:
-        return store.create(key, data)
-    return store.replace(key, data, expected)
+def _send(store: Store, swap: Swap, sent: str | LedgerError | None) -> str:
+    """Send it, or take what came of that already."""
+    outcome = swap_one(store, swap) if sent is None else sent
+    if isinstance(outcome, LedgerError):
+        raise outcome
+    return outcome
 
 
 def _read_back(  # noqa: PLR0917 -- one caller, next to it

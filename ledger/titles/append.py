@@ -9,7 +9,8 @@ from __future__ import annotations
 
 import random
 import time
-from typing import TYPE_CHECKING
+from contextlib import contextmanager
+from typing import TYPE_CHECKING, NamedTuple
 
 import msgspec
 
@@ -36,12 +37,13 @@ from ledger.format.entry import CLOSED, OPEN, Entry
 from ledger.format.given import check_given
 from ledger.format.law import place
 from ledger.format.times import CLOCK_SKEW
+from ledger.stores.base import Swap
 from ledger.stores.swap import swap
 from ledger.titles.draft import ANY, Anything, Appended, Draft, Guards, Pen
 from ledger.titles.history import Head, History, Tip, not_standing
 
 if TYPE_CHECKING:
-    from collections.abc import Container, Sequence
+    from collections.abc import Callable, Container, Iterable, Iterator, Sequence
     from datetime import datetime
 
     from ledger.stores.base import Blob
@@ -70,26 +72,14 @@ def append(
     head need not stand, as the draft says what becomes of it, and its bounds are those of a version
     that was registered before. Only ``settle`` may say so.
     """
-    _check_types(draft, guards)
+    check_types(draft, guards)
     tip = tip or Tip(history, draft.title_number)
     if guards.skip_unchanged:
         tip.forget()  # where nothing is written, no swap tells that somebody else moved the head
     for attempt in range(RACES):
         prepared = prepare(history, pen, draft, parent, guards, tip, settles=settles)
-        entry = prepared.entry
-        if prepared.repeated:
-            make_durable(history, entry)
+        if write(history, prepared, tip, guards):
             return prepared
-        if prepared.unchanged and guards.skip_unchanged:
-            history.store.make_durable(layout.head_key(draft.title_number))
-            return prepared
-        head = tip.head()
-        now = move_head(history, entry, head.version if head else None)
-        if now:
-            tip.grow(entry, now)
-            history.remember(entry)
-            return prepared
-        tip.forget()
         # Even with a parent given: the entry that was first may be another try of this append.
         time.sleep(random.uniform(0, 0.002 * min(2**attempt, 64)))  # noqa: S311 -- no secret
     raise HeadMoved(
@@ -98,7 +88,27 @@ def append(
     )
 
 
-def _check_types(draft: object, guards: object) -> None:
+def write(history: History, prepared: Appended, tip: Tip, guards: Guards) -> bool:
+    """Write what was prepared, or make it durable if it is there; False: another was first."""
+    entry = prepared.entry
+    if is_new(prepared, guards):
+        move = move_of(entry, tip)
+        (sent,) = send_heads(history, [move], entry.title_number)
+        return finish_move(history, move, tip, sent)
+    if prepared.repeated:
+        make_durable(history, entry)
+    else:
+        history.store.make_durable(layout.head_key(entry.title_number))
+    return True
+
+
+def is_new(prepared: Appended, guards: Guards) -> bool:
+    """Whether it is to be written, as the title has nothing that stands for it."""
+    return not (prepared.repeated or (prepared.unchanged and guards.skip_unchanged))
+
+
+def check_types(draft: object, guards: object) -> None:
+    """Refuse what is no draft, and what is no guards."""
     check_given(draft, Draft, "a Draft")
     check_given(guards, Guards, "Guards")
 
@@ -115,12 +125,17 @@ def make_durable(history: History, entry: Entry) -> None:
     except PreconditionFailed as error:
         raise _other_bytes(history, entry, error) from error
     except (OutcomeUnknown, StoreError) as error:
-        raise OutcomeUnknown(
-            f"{entry.title_number} has it, as version {entry.version} ({entry.address}), but it is"
-            f" unknown whether a crash would undo that: {error}",
-            hint=_HOW_TO_SETTLE.format(entry.title_number),
-            address=entry.address,
-        ) from error
+        raise in_doubt(entry, error) from error
+
+
+def in_doubt(entry: Entry, why: LedgerError) -> OutcomeUnknown:
+    """Return the error of an entry that is in the chain, but may not be durable."""
+    return OutcomeUnknown(
+        f"{entry.title_number} has it, as version {entry.version} ({entry.address}), but it is"
+        f" unknown whether a crash would undo that: {why}",
+        hint=_HOW_TO_SETTLE.format(entry.title_number),
+        address=entry.address,
+    )
 
 
 def _other_bytes(history: History, entry: Entry, why: LedgerError) -> IntegrityError:
@@ -143,7 +158,7 @@ def preview(
     guards: Guards = Guards(),  # noqa: B008 -- frozen
 ) -> Appended:
     """Return what ``append`` would return now, or raise what it would raise. Write nothing."""
-    _check_types(draft, guards)
+    check_types(draft, guards)
     tip = Tip(history, draft.title_number)
     return prepare(history, pen, draft, parent, guards, tip)
 
@@ -480,23 +495,33 @@ def check_new(
             )
 
 
-def store_entries(
-    history: History, entries: Sequence[Entry], what: str, *, is_logged: bool = False
-) -> None:
+def store_entries(history: History, entries: Sequence[Entry], what: str) -> None:
     """Store entries of different titles, and their names: that comes before any head moves.
 
     ``what`` is named if it fails: nothing was appended to it.
     """
-    objects = [each for entry in entries for each in objects_of(entry, is_logged)]
+    with _storing(history, entries, what):
+        history.store.create_many(each for entry in entries for each in objects_of(entry))
+
+
+@contextmanager
+def _storing(history: History, entries: Sequence[Entry], what: str) -> Iterator[None]:
     try:
-        history.store.create_many(objects)
+        yield
     except PreconditionFailed as error:
+        if not entries:
+            raise
         raise _other_bytes(history, _find_other(history, entries), error) from error
     except OutcomeUnknown as error:
-        # Without a head that points at them, an entry and a marker are nothing yet.
-        raise StoreUnavailable(
-            f"nothing was appended to {what}: {error}", hint=error.hint
-        ) from error
+        raise not_stored(what, error) from error
+
+
+def not_stored(what: str, why: LedgerError) -> StoreUnavailable:
+    """Return the error of entries of which nobody knows whether they are stored, durably.
+
+    Without a head that points at them, an entry and a marker are nothing yet.
+    """
+    return StoreUnavailable(f"nothing was appended to {what}: {why}", hint=why.hint)
 
 
 def _find_other(history: History, entries: Sequence[Entry]) -> Entry:
@@ -523,8 +548,55 @@ def objects_of(entry: Entry, is_logged: bool = False) -> list[tuple[str, bytes]]
     return [(key, entry.data), *names_of(entry)[1 if is_logged else 0 :]]
 
 
+class Move(NamedTuple):
+    """A move of a title's head to an entry."""
+
+    entry: Entry
+    expected: str | None
+    """The version of the head that it takes the place of; None: there is none yet."""
+    is_logged: bool = False
+    """A log has the entry already, so no marker tells a sealer of it."""
+
+
+def move_of(entry: Entry, tip: Tip) -> Move:
+    """The move to an entry that was prepared on top of a tip."""
+    head = tip.head()
+    return Move(entry, head.version if head else None)
+
+
+def send_heads(
+    history: History, moves: Sequence[Move], what: str, before: Iterable[tuple[str, bytes]] = ()
+) -> Sequence[str | LedgerError]:
+    """Store the entries of different titles and their names, then send each head to the store.
+
+    ``what`` is named if it fails before a head was sent: nothing was appended to it. Else return
+    what ``Store.swap_many`` does, for ``swap_head`` to settle. ``before``: objects that are to be
+    there as well by then.
+    """
+    objects = dict(before)
+    for entry, _, is_logged in moves:
+        objects.update(objects_of(entry, is_logged))
+    heads = [
+        Swap(layout.head_key(entry.title_number), entry.data, expected)
+        for entry, expected, _ in moves
+    ]
+    with _storing(history, [move.entry for move in moves], what):
+        return history.store.swap_many(objects.items(), heads)
+
+
+def finish_move(history: History, move: Move, tip: Tip, sent: str | LedgerError) -> bool:
+    """Settle a head that was sent; False: another writer was first. Raises as ``append``."""
+    now = swap_head(history, move.entry, move.expected, sent)
+    if now:
+        tip.grow(move.entry, now)
+        history.remember(move.entry)
+    else:
+        tip.forget()
+    return now is not None
+
+
 def move_head(
-    history: History, entry: Entry, expected: str | None, *, is_logged: bool = False
+    history: History, entry: Entry, expected: str | None, is_logged: bool = False
 ) -> Blob | None:
     """Store the entry and swap the head to it, if the head is still the ``expected`` version.
 
@@ -534,12 +606,50 @@ def move_head(
     if another writer was first: this entry is in no chain. Raise StoreError if nothing happened,
     OutcomeUnknown if nobody can tell.
     """
-    store_entries(history, [entry], entry.title_number, is_logged=is_logged)
-    return swap_head(history, entry, expected)
+    (sent,) = send_heads(history, [Move(entry, expected, is_logged)], entry.title_number)
+    return swap_head(history, entry, expected, sent)
 
 
-def swap_head(history: History, entry: Entry, expected: str | None) -> Blob | None:
-    """Do the second half of ``move_head``, once the entry and its marker are stored."""
+def move_heads(
+    history: History,
+    moves: Sequence[Move],
+    before: Iterable[tuple[str, bytes]] = (),
+    write_before: Callable[[], object] = lambda: None,
+) -> Iterator[Blob | None]:
+    """Do what ``move_head`` does, for different titles that are written together; in their order.
+
+    All are written before the first is yielded; what one raises ends it. ``before``: objects that
+    have to be there first. If they can't be created, ``write_before`` has to see to them.
+    """
+    sent: Sequence[str | LedgerError | None] = [None] * len(moves)
+    try:
+        sent = send_heads(history, moves, "these titles", before)
+    except LedgerError as error:
+        if find_doubt(error):
+            raise
+        write_before()
+    for move, each in zip(moves, sent, strict=True):
+        if each is None:
+            yield move_head(history, *move)
+        else:
+            yield swap_head(history, move.entry, move.expected, each)
+
+
+def find_doubt(error: LedgerError) -> NotDurable | None:
+    """Return why what failed for several titles together must not be tried for each of them.
+
+    A disk that failed to force names may say yes the next time, without having written them.
+    """
+    return next((e for e in (error, error.__cause__) if isinstance(e, NotDurable)), None)
+
+
+def swap_head(
+    history: History, entry: Entry, expected: str | None, sent: str | LedgerError | None = None
+) -> Blob | None:
+    """Do the second half of ``move_head``, once the entry and its marker are stored.
+
+    ``sent``: what came of the head, if it was sent already.
+    """
     title_number, address = entry.title_number, entry.address
     key = layout.head_key(title_number)
 
@@ -562,6 +672,7 @@ def swap_head(history: History, entry: Entry, expected: str | None) -> Blob | No
             expected,
             unknown=unknown,
             is_built_on_ours=is_built_on_ours,
+            sent=sent,
         )
     except NotDurable as error:
         raise unknown(error) from error

@@ -1,5 +1,6 @@
 """Many appends at once: titles side by side, the versions of one title in the order given.
 
+If the store says that this is worth it, the drafts of several titles are written together.
 Only the appends themselves run in other threads. The thread that iterates over the outcomes decides
 what is taken, started and handed out. So nothing needs a lock, and to stop iterating stops it.
 """
@@ -9,24 +10,40 @@ from __future__ import annotations
 from collections import deque
 from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass, field
-from functools import cache
+from functools import cache, partial
 from queue import SimpleQueue
 from typing import TYPE_CHECKING, NamedTuple, TypeAlias
 
-from ledger.errors import LedgerError, Skipped
+from ledger.errors import LedgerError, NotDurable, Skipped
 from ledger.format import canonical, layout
 from ledger.format.entry import MAX_BYTES, OPEN, Entry
 from ledger.format.given import check_given
 from ledger.format.signing import PrivateKey
-from ledger.titles.append import append
-from ledger.titles.draft import Appended, Draft, Guards, Pen
+from ledger.titles.append import (
+    Move,
+    append,
+    check_types,
+    find_doubt,
+    finish_move,
+    in_doubt,
+    is_new,
+    move_of,
+    not_stored,
+    prepare,
+    send_heads,
+    write,
+)
+from ledger.titles.draft import ANY, Appended, Draft, Guards, Pen
 from ledger.titles.history import History, Tip
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Iterator
 
 WRITERS = 16
-"""Threads, at least: a disk forces many files at once as fast as a few."""
+"""Threads, at least, if each draft is appended by itself."""
+
+GROUPS = 4
+"""Threads, if drafts are written together: some are prepared while others wait for the disk."""
 
 WINDOW = 1024
 """Drafts that may be taken before the oldest of them is done."""
@@ -55,6 +72,8 @@ class Failed(NamedTuple):
     """Which draft of the batch it is, from 1 on."""
 
 
+_Todo: TypeAlias = tuple[Draft, Tip]
+
 Outcome: TypeAlias = Done | Failed
 """What became of one draft. Of ``appended`` and ``error`` one is None: a type checker knows it."""
 
@@ -68,18 +87,80 @@ def append_many(
     stop: Callable[[], bool] = lambda: False,
 ) -> Iterator[Outcome]:
     """Append the drafts, and yield the outcomes in their order; see ``Ledger.append_many``."""
+    together = history.store.together
+    writers = GROUPS if together > 1 else max(WRITERS, history.store.concurrency)
     # Leaving the pool waits for what is being written; more than that was never handed to it.
-    with ThreadPoolExecutor(
-        max(WRITERS, history.store.concurrency), thread_name_prefix="ledger-append"
-    ) as pool:
+    with ThreadPoolExecutor(writers, thread_name_prefix="ledger-append") as pool:
         window = _Window(
-            start=lambda draft, tip: pool.submit(
-                append, history, pen, draft, guards=guards, tip=tip
-            ),
+            start=lambda todo: pool.submit(append_together, history, pen, todo, guards),
             open_tip=lambda title_number: Tip(history, title_number),
-            writers=max(WRITERS, history.store.concurrency),
+            writers=writers,
+            together=together,
         )
         yield from window.run(iter(drafts), stop)
+
+
+def append_together(
+    history: History, pen: Pen, todo: list[_Todo], guards: Guards
+) -> list[Appended | LedgerError]:
+    """Append drafts of different titles, and write them together; each has its own outcome."""
+    if len(todo) == 1:
+        ((draft, tip),) = todo
+        return [_outcome(partial(append, history, pen, draft, guards=guards, tip=tip))]
+    outcomes = [_outcome(partial(_prepare, history, pen, *each, guards)) for each in todo]
+    prepared = {n: each for n, each in enumerate(outcomes) if isinstance(each, Appended)}
+    moves = {
+        n: move_of(each.entry, todo[n][1]) for n, each in prepared.items() if is_new(each, guards)
+    }
+    there = [each for n, each in prepared.items() if n not in moves]
+    sent = _send(history, moves, there)
+
+    def finish(n: int) -> Appended:
+        (draft, tip), each = todo[n], prepared[n]
+        if isinstance(sent, NotDurable):
+            raise not_stored(draft.title_number, sent) if n in moves else in_doubt(each.entry, sent)
+        if sent is None:
+            done = write(history, each, tip, guards)
+        else:
+            done = n not in moves or finish_move(history, moves[n], tip, sent[n])
+        return each if done else append(history, pen, draft, guards=guards, tip=tip)
+
+    for n in prepared:
+        outcomes[n] = _outcome(partial(finish, n))
+    return outcomes
+
+
+def _prepare(history: History, pen: Pen, draft: Draft, tip: Tip, guards: Guards) -> Appended:
+    check_types(draft, guards)
+    if guards.skip_unchanged:
+        tip.forget()
+    return prepare(history, pen, draft, ANY, guards, tip)
+
+
+def _send(
+    history: History, moves: dict[int, Move], there: list[Appended]
+) -> dict[int, str | LedgerError] | NotDurable | None:
+    """Write all that the moves need and send the heads; make durable what is ``there`` already.
+
+    None: it failed before a head was sent. Written by itself, each draft tells what is wrong. But
+    after NotDurable nothing is tried again.
+    """
+    entries = [each.entry for each in there if each.repeated]
+    repeated = [(layout.entry_key(each.title_number, each.address), each.data) for each in entries]
+    heads = [layout.head_key(each.entry.title_number) for each in there if not each.repeated]
+    try:
+        history.store.make_durable(*heads)
+        sent = send_heads(history, list(moves.values()), "these titles", repeated)
+    except LedgerError as error:
+        return find_doubt(error)
+    return dict(zip(moves, sent, strict=True))
+
+
+def _outcome(work: Callable[[], Appended]) -> Appended | LedgerError:
+    try:
+        return work()
+    except LedgerError as error:
+        return error
 
 
 def check_draft(draft: Draft) -> None:
@@ -135,20 +216,22 @@ class _Window:
 
     def __init__(
         self,
-        start: Callable[[Draft, Tip], Future[Appended]],
+        start: Callable[[list[_Todo]], Future[list[Appended | LedgerError]]],
         open_tip: Callable[[str], Tip],
         writers: int,
+        together: int,
     ) -> None:
         self._start = start
         self._open_tip = open_tip
         self._writers = writers
+        self._together = together
         self._taken = 0
         self._weight = 0
         self._slots: deque[_Slot] = deque()
         self._titles: dict[str, _TitleQueue] = {}
         self._ready: deque[_TitleQueue] = deque()
-        self._under_way: dict[Future[Appended], _Slot] = {}
-        self._done: SimpleQueue[Future[Appended]] = SimpleQueue()
+        self._under_way: dict[Future[list[Appended | LedgerError]], list[_Slot]] = {}
+        self._done: SimpleQueue[Future[list[Appended | LedgerError]]] = SimpleQueue()
         # Which draft of a title failed. It grows with the failures, and with nothing else.
         self._failed: dict[str, int] = {}
 
@@ -206,25 +289,27 @@ class _Window:
 
     def _start_ready(self) -> None:
         while self._ready and len(self._under_way) < self._writers:
-            title = self._ready.popleft()
-            slot = title.waiting.popleft()
-            future = self._start(slot.draft, title.tip)
-            self._under_way[future] = slot
+            titles = [self._ready.popleft() for _ in range(min(self._together, len(self._ready)))]
+            slots = [title.waiting.popleft() for title in titles]
+            future = self._start(
+                [(slot.draft, title.tip) for slot, title in zip(slots, titles, strict=True)]
+            )
+            self._under_way[future] = slots
             future.add_done_callback(self._done.put)
 
     def _collect(self) -> None:
-        """Wait for one append to be done, and let its title go on."""
+        """Wait for some appends to be done, and let their titles go on."""
         future = self._done.get()
-        slot = self._under_way.pop(future)
-        draft = slot.draft
-        try:
-            slot.outcome = Done(draft, future.result(), None, slot.number)
-        except LedgerError as error:
-            slot.outcome = Failed(draft, None, error, slot.number)
-            self._failed[draft.title_number] = slot.number
-        title = self._titles[draft.title_number]
-        title.busy = False
-        self._go_on(title)
+        for slot, outcome in zip(self._under_way.pop(future), future.result(), strict=True):
+            draft = slot.draft
+            if isinstance(outcome, LedgerError):
+                slot.outcome = Failed(draft, None, outcome, slot.number)
+                self._failed[draft.title_number] = slot.number
+            else:
+                slot.outcome = Done(draft, outcome, None, slot.number)
+            title = self._titles[draft.title_number]
+            title.busy = False
+            self._go_on(title)
 
     def _release(self) -> Iterator[Outcome]:
         """Hand out what is done, up to the first that isn't."""

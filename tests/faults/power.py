@@ -20,6 +20,7 @@ from tests.faults.works import (
     Append,
     AppendMany,
     AppendSealed,
+    AppendTogether,
     Begin,
     Export,
     First,
@@ -42,7 +43,7 @@ if TYPE_CHECKING:
 
 NAME = "power cuts, on a model of a disk"
 WORKS: list[type[Work]] = [
-    *(First, Append, AppendMany, Import, Recover, Pack, Rebuild),
+    *(First, Append, AppendMany, AppendTogether, Import, Recover, Pack, Rebuild),
     *(Seal, Begin, AppendSealed, Export, Key),
 ]
 # A recovery that finds the head mended says so with an error: it acknowledges nothing.

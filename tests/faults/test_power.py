@@ -15,6 +15,7 @@ from tests.faults.works import (
     Append,
     AppendMany,
     AppendSealed,
+    AppendTogether,
     Begin,
     Export,
     First,
@@ -29,7 +30,8 @@ pytestmark = pytest.mark.skipif(
     sys.platform != "linux", reason="which folder a descriptor is of, only Linux tells"
 )
 
-SOME = {Append: 2, Import: 17, AppendMany: 7, Seal: 17, Begin: 19, AppendSealed: 23}
+SOME = {Append: 2, Import: 17, AppendMany: 7, AppendTogether: 5, Seal: 17, Begin: 19}
+SOME[AppendSealed] = 23
 """Of the longer ones, every so-many-th call; ``-m faults`` tries each."""
 closely = pytest.mark.parametrize("closely", [1, pytest.param(3, marks=pytest.mark.slow)])
 
@@ -42,7 +44,11 @@ def test_a_power_cut_leaves_the_old_or_the_new_and_all_that_was_acknowledged(wor
 
 
 @closely
-@pytest.mark.parametrize("work", [First, Append, Pack], ids=lambda work: work.__name__)
+@pytest.mark.parametrize(
+    "work",
+    [First, Append, Pack, pytest.param(AppendTogether, marks=pytest.mark.slow)],
+    ids=lambda work: work.__name__,
+)
 def test_what_is_acknowledged_to_whoever_repeats_it_after_a_kill_survives_a_power_cut(
     work, closely
 ):
@@ -68,21 +74,21 @@ def test_what_is_sealed_after_a_kill_survives_a_power_cut():
 class NeverSettled(FolderStore):
     """Forgets to force names to the disk."""
 
-    def _settle(self, key, folder):
-        return
+    def _settle(self, folders):
+        return {}
 
 
 class NothingAbove(FolderStore):
     """Forgets to force the names of folders to the disk that others made."""
 
-    def _to_settle(self, folders, name, begun):
+    def _to_settle(self, folder, name, begun):
         return iter(())
 
 
 class NeverDurable(FolderStore):
     """Forgets to force to the disk what others wrote."""
 
-    def make_durable(self, key):
+    def make_durable(self, *keys):
         return
 
 

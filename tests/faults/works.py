@@ -16,7 +16,9 @@ from ledger.errors import ConflictError, LedgerError, NotFoundError, StoreError
 from ledger.format.layout import LEDGER_KEY, head_key
 from ledger.stores import MemoryStore
 from ledger.testing import ORIGIN, FixedClock, keyring_for
-from ledger.titles.draft import Draft
+from ledger.titles.batch import append_together
+from ledger.titles.draft import Draft, Guards
+from ledger.titles.history import Tip
 from ledger.titles.identity import encode_identity
 from tests.faults.tally import Chains, Tally, chains, check_chains, check_verifies, is_prefix
 from tests.sealing.sealers import (
@@ -208,6 +210,32 @@ class AppendMany(Work):
                 self.nothing_happened.setdefault(draft.title_number, []).append(number)
             failure = failure or outcome.error
         if failure is not None:
+            raise failure
+
+
+class AppendTogether(AppendMany):
+    """The same, as a batch writes drafts of different titles that are there at once."""
+
+    def run(self, store: Store) -> None:
+        ledger = opened(store)
+        tips = {title: Tip(ledger.history, title) for title in self.after}
+        failures: dict[str, LedgerError] = {}
+        for numbers in ({"A": 2, "B": 3, "C": 1}, {"A": 3, "C": 2}):
+            todo = [
+                (Draft(title, {"n": number}, reference=f"case {number}"), tips[title])
+                for title, number in numbers.items()
+                if title not in failures
+            ]
+            outcomes = append_together(ledger.history, ledger._pen(), todo, Guards())
+            for (draft, _), outcome in zip(todo, outcomes, strict=True):
+                title, number = draft.title_number, draft.document["n"]
+                if not isinstance(outcome, LedgerError):
+                    self.acknowledged.setdefault(title, []).append(number)
+                    continue
+                failures[title] = outcome
+                if isinstance(outcome, StoreError | ConflictError):
+                    self.nothing_happened.setdefault(title, []).append(number)
+        for failure in failures.values():
             raise failure
 
 
@@ -613,6 +641,7 @@ class Init(Work):
 WORKS: list[type[Work]] = [
     Append,
     AppendMany,
+    AppendTogether,
     Register,
     Import,
     Clone,

@@ -5,6 +5,7 @@ from __future__ import annotations
 import errno
 import os
 import shutil
+import signal
 import stat
 import subprocess
 import sys
@@ -23,7 +24,9 @@ from ledger.errors import (
     StoreUnavailable,
 )
 from ledger.stores import FolderStore
+from ledger.stores.base import Swap
 from ledger.stores.contract import StoreContract
+from ledger.stores.folder import TOGETHER
 
 HEAD = "TN1/head.json"
 REPOSITORY = Path(__file__).parents[2]
@@ -161,7 +164,7 @@ def test_a_listing_opens_only_folders_it_can_need(store, monkeypatch):
     opened = []
     items = FolderStore._items
     monkeypatch.setattr(
-        FolderStore, "_items", lambda self, folder: opened.append(folder) or items(self, folder)
+        FolderStore, "_items", lambda self, *of: opened.append(of[0]) or items(self, *of)
     )
     assert list(store.list("B", after="BA/a")) == ["BA/head.json"]
     assert opened == ["", "BA/"]
@@ -255,27 +258,105 @@ def test_a_head_has_its_name_only_once_that_of_its_folder_is_on_the_disk(store, 
     store.replace(HEAD, b"y", version)
     assert steps == ["sync file", "rename", "sync folder"]
     steps.clear()
-    store.create("TN2/head.json", b"x")  # here the root is forced too: it has a new folder
-    assert steps == ["sync folder", "sync file", "sync folder", "link", "sync folder"]
+    store.create("TN2/head.json", b"x")  # its folder is new, and forced no sooner than it has to be
+    assert steps == ["sync file", "sync folder", "link", "sync folder"]
 
 
 def test_objects_created_together_are_forced_to_the_disk_together(store, root, monkeypatch):
     """First all files, then all names: a journal writes the second of each with the first."""
     steps = recorded(monkeypatch)
     store.create_many([("TN1/a.json", b"a"), ("_pending/b", b"")])
-    made = ["sync folder"] * 2
-    # And the root, once: another process may have made _pending, and been stopped before that.
-    assert steps == [
-        *made,
-        *["sync file"] * 2,
-        "sync folder",
-        *["link"] * 2,
-        *["sync folder"] * 2,
-    ]
+    # And the root, once, as both folders are new.
+    assert steps == [*["sync file"] * 2, "sync folder", *["link"] * 2, *["sync folder"] * 2]
     assert files(root) == {"TN1/a.json": b"a", "_pending/b": b""}
     steps.clear()
     store.create_many([("TN1/c.json", b"c"), ("_pending/d", b"")])
     assert steps == [*["sync file"] * 2, *["link"] * 2, *["sync folder"] * 2]
+
+
+def test_a_swap_comes_once_what_it_needs_is_on_the_disk_by_name(store, monkeypatch):
+    """Its bytes are forced with those of the others: a journal waits for the disk once less."""
+    version = store.create(HEAD, b"1")
+    store.create("_pending/a", b"")
+    steps = recorded(monkeypatch)
+    (new,) = store.swap_many(
+        [("TN1/2.json", b"2"), ("_pending/b", b"")], [Swap(HEAD, b"2", version)]
+    )
+    assert steps == [
+        *["sync file"] * 3,
+        *["link"] * 2,
+        *["sync folder"] * 2,
+        "rename",
+        "sync folder",
+    ]
+    assert store.get(HEAD) == (b"2", new)
+
+
+def swaps(store, titles) -> list[Swap]:
+    return [Swap(f"TN{n}/head.json", b"2", store.create(f"TN{n}/head.json", b"1")) for n in titles]
+
+
+def test_of_swaps_done_together_one_that_may_not_survive_says_so(store, root, monkeypatch):
+    moves = swaps(store, range(20))
+    fail_to_sync(monkeypatch, root / "TN7")
+    outcomes = store.swap_many([("_pending/a", b"")], moves)
+    assert [n for n, outcome in enumerate(outcomes) if not isinstance(outcome, str)] == [7]
+    assert isinstance(outcomes[7], NotDurable)
+    assert {store.get(move.key).data for move in moves} == {b"2"}
+
+
+def test_of_swaps_done_together_one_that_fails_leaves_the_others_done(store, monkeypatch):
+    moves = swaps(store, range(20))
+    rename = os.rename
+    named = []
+
+    def failing(*arguments, **options):
+        named.append(arguments)
+        if len(named) == 8:
+            raise OSError(errno.EIO, "Input/output error")
+        rename(*arguments, **options)
+
+    monkeypatch.setattr(os, "rename", failing)
+    outcomes = store.swap_many([], moves)
+    assert [n for n, outcome in enumerate(outcomes) if not isinstance(outcome, str)] == [7]
+    assert isinstance(outcomes[7], StoreUnavailable)
+    assert store.get(moves[7].key).data == b"1"
+
+
+def test_before_all_bytes_are_on_the_disk_no_swap_is_done(store, root, monkeypatch):
+    moves = swaps(store, range(20))
+    before = files(root)
+    fail_to_sync(monkeypatch)
+    with pytest.raises(StoreUnavailable, match="Input/output error"):
+        store.swap_many([("TN1/new.json", b"x")], moves)
+    assert files(root) == before
+
+
+def test_more_swaps_than_are_done_at_once_each_have_an_outcome(store, root):
+    moves = swaps(store, range(2 * TOGETHER))
+    shutil.rmtree(root / f"TN{TOGETHER}")
+    (root / f"TN{TOGETHER}").write_bytes(b"")
+    outcomes = store.swap_many([("TN1/new.json", b"x")], moves)
+    assert [n for n, outcome in enumerate(outcomes) if not isinstance(outcome, str)] == [TOGETHER]
+    assert isinstance(outcomes[TOGETHER], IntegrityError)
+    assert store.get(moves[-1].key).data == b"2"
+
+
+@pytest.mark.skipif(not hasattr(os, "fork"), reason="there is no fork")
+@pytest.mark.filterwarnings("ignore:This process:DeprecationWarning")
+def test_many_are_written_after_a_fork_too(store):
+    """The threads that force files to the disk are not in the child."""
+    store.create_many((f"TN1/{n}.json", b"x") for n in range(20))
+    child = os.fork()
+    if not child:
+        try:
+            signal.alarm(20)
+            store.create_many((f"TN2/{n}.json", b"x") for n in range(20))
+            os._exit(0)
+        finally:
+            os._exit(1)
+    assert os.waitpid(child, 0)[1] == 0
+    assert len(list(store.list("TN2/"))) == 20
 
 
 def test_of_objects_created_together_a_failing_one_leaves_nothing_unfinished(store, root):

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import errno
+import os
 from collections import Counter
 from threading import Event, Lock, Thread
 
@@ -9,11 +11,12 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from ledger import Appended, Draft, Ledger
+from ledger import Appended, Draft, Guards, Ledger
 from ledger.errors import (
     IntegrityError,
     InvalidError,
     KeyUnavailable,
+    LedgerError,
     MalformedError,
     NotDurable,
     NotFoundError,
@@ -25,7 +28,8 @@ from ledger.errors import (
 from ledger.format.layout import entry_key, head_key, pending_prefix, reference_prefix
 from ledger.stores import FolderStore, MemoryStore
 from ledger.testing import FixedClock, keyring_for, memory_ledger, signer
-from ledger.titles.batch import WINDOW, WINDOW_BYTES, check_draft
+from ledger.titles.batch import WINDOW, WINDOW_BYTES, append_together, check_draft
+from ledger.titles.history import Tip
 from tests.wrappers import CountingStore, CrashError, CrashingStore, FailingStore, Wrapper
 
 PATIENCE = 30
@@ -508,3 +512,98 @@ def test_stopped_every_outcome_still_says_which_draft_it_is_of():
     outcomes = list(reopened(Slow(store)).append_many(taking(), stop=stop))
     assert [outcome.draft for outcome in outcomes] == [drafts[o.number - 1] for o in outcomes]
     assert [outcome.number for outcome in outcomes] == [1, 4, 5]  # 2 and 3 were never begun
+
+
+# --- written together ----------------------------------------------------------------------------
+
+
+def written_together(ledger: Ledger, drafts) -> list[object]:
+    """What becomes of drafts that are there at once: of an appended one, its version."""
+    todo = [(each, Tip(ledger.history, each.title_number)) for each in drafts]
+    outcomes = append_together(ledger.history, ledger._pen(), todo, Guards())
+    return [each if isinstance(each, LedgerError) else each.entry.version for each in outcomes]
+
+
+def many(n: int, reference: str = "") -> list[Draft]:
+    return [draft(f"TN{title}", n, reference) for title in range(10)]
+
+
+def test_of_drafts_written_together_one_that_loses_a_race_is_appended_on_top():
+    store = MemoryStore()
+    ledger = memory_ledger(store)
+    appended(ledger, many(1))
+    sent = []
+
+    class Raced(Wrapper):
+        def swap_many(self, objects, swaps):
+            sent.append(len(swaps))
+            if len(sent) == 1:
+                reopened(store).append("TN7", {"n": 7})
+            return super().swap_many(objects, swaps)
+
+    assert written_together(reopened(Raced(store)), many(2)) == [2] * 7 + [3] + [2] * 2
+    assert sent == [10, 1]
+    assert chain(ledger, "TN7") == [1, 7, 2]
+    assert all(chain(ledger, f"TN{n}") == [1, 2] for n in range(10) if n != 7)
+    assert ledger.verify_all()
+
+
+@pytest.mark.parametrize("after", [False, True])
+def test_of_drafts_written_together_one_that_is_unclear_is_settled(after):
+    """It is the head of the third: nobody else's is touched, and no entry is written twice."""
+    store = MemoryStore()
+    ledger = memory_ledger(store)
+    appended(ledger, many(1))
+    lossy = FailingStore(store, 3, after=after, operations=("replace",))
+    assert written_together(reopened(lossy), many(2)) == [2] * 10
+    assert lossy.failed
+    assert all(chain(ledger, f"TN{n}") == [1, 2] for n in range(10))
+    assert len([key for key in store.list() if key.endswith(".json")]) == 3 * 10 + 1
+
+
+def test_of_drafts_written_together_only_the_one_that_is_wrong_fails():
+    """What is found wrong before or while it is written."""
+    store = MemoryStore()
+    ledger = memory_ledger(store)
+
+    class Full(Wrapper):
+        def called(self, operation, key):
+            if operation == "create" and key.startswith("TN7/"):
+                raise StoreUnavailable("no room")
+
+    drafts = [*many(1), Draft("TN10", {"sha256": "mine"}), draft("tn11", 1)]
+    outcomes = written_together(reopened(Full(store)), drafts)
+    wrong = [7, 10, 11]
+    assert [n for n, each in enumerate(outcomes) if each != 1] == wrong
+    assert [type(outcomes[n]) for n in wrong] == [StoreUnavailable, InvalidError, InvalidError]
+    assert ledger.verify_all().titles == 9
+    assert len(list(store.list("TN"))) == 18  # entries and heads
+
+
+def test_what_a_disk_failed_to_force_is_acknowledged_to_nobody_and_not_tried_again(
+    monkeypatch, tmp_path
+):
+    """A disk may say yes the second time, without having written it."""
+    store = FolderStore(tmp_path / "store")
+    ledger = memory_ledger(store)
+    appended(ledger, many(1, "first"))
+    bad, sync, asked = (tmp_path / "store" / "TN7").stat().st_ino, os.fsync, []
+
+    def fsync(descriptor: int) -> None:
+        if os.fstat(descriptor).st_ino == bad:
+            asked.append(descriptor)
+            raise OSError(errno.EIO, "Input/output error")
+        sync(descriptor)
+
+    monkeypatch.setattr(os, "fsync", fsync)
+    drafts = [*many(2)[:-1], draft("TN9", 1, "first")]  # the last is there already
+    *new, last = written_together(ledger, drafts)
+    assert len(asked) == 1
+    for each, error in zip(drafts, new, strict=False):
+        assert isinstance(error, StoreUnavailable)
+        assert f"nothing was appended to {each.title_number}" in str(error)
+    assert isinstance(last, OutcomeUnknown)
+    monkeypatch.undo()
+    assert [chain(ledger, f"TN{n}") for n in range(10)] == [[1]] * 10
+    assert written_together(ledger, [*many(2)[:-1], drafts[-1]]) == [2] * 9 + [1]
+    assert ledger.verify_all()

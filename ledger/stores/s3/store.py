@@ -42,14 +42,14 @@ from ledger.errors import (
     StoreUnsafe,
 )
 from ledger.format.layout import check_deletable, check_key
-from ledger.stores.base import Blob, IsUnwanted, Store, check_listing, is_listed
+from ledger.stores.base import Blob, IsUnwanted, Store, Swap, check_listing, is_listed, swap_one
 from ledger.stores.s3.bulk import BulkReader
 from ledger.stores.s3.errors import FOREIGN, explain, is_missing_object
 from ledger.stores.s3.redact import Unlogged, hide_credentials
 from ledger.stores.threads import Readers, side_by_side
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterable, Iterator, Mapping
+    from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 
     from mypy_boto3_s3.client import S3Client
 
@@ -192,6 +192,16 @@ class S3Store(Store):
         submit, most = self._writers.submit, self.concurrency
         for _ in side_by_side(submit, lambda it: self.create(*it), objects, most, finish=True):
             pass
+
+    def swap_many(
+        self, objects: Iterable[tuple[str, bytes]], swaps: Sequence[Swap]
+    ) -> Sequence[str | LedgerError]:
+        """Create the objects side by side, and then do the swaps so."""
+        self.create_many(objects)
+        if len(swaps) == 1:
+            return [swap_one(self, swaps[0])]
+        submit, most = self._writers.submit, self.concurrency
+        return list(side_by_side(submit, partial(swap_one, self), swaps, most, finish=True))
 
     def purge(self, prefix: str, is_unwanted: IsUnwanted) -> tuple[str, ...]:
         """Delete the unwanted of the versions that a bucket with versioning keeps below a prefix.
