@@ -14,7 +14,7 @@ that happens elsewhere.
 from __future__ import annotations
 
 import hashlib
-from contextlib import closing, suppress
+from contextlib import closing
 from dataclasses import replace
 from itertools import count, islice
 from tempfile import TemporaryFile
@@ -35,7 +35,7 @@ from ledger.format import layout
 from ledger.format.entry import Entry, address_of
 from ledger.format.report import Finding, Report, finding_of
 from ledger.local.parallel import cores, in_chunks
-from ledger.titles.append import check_new, move_head, objects_of
+from ledger.titles.append import Move, check_new, move_heads
 from ledger.titles.history import Head, History, missing_entry
 from ledger.titles.identity import create_identity
 from ledger.titles.trust_files import accepted_by
@@ -412,32 +412,16 @@ class _Pull:
             else self._take(title_number, new, there[title_number], heads)
             for title_number, new in taken
         ]
-        moves = [result.move for result in results if result.move]
-        together = self._write_together(moves)
-        return [self._finish_move(result, together=together) for result in results]
+        moves = [Move(*result.move[:3]) for result in results if result.move]
+        moved = move_heads(self._history, moves)
+        return [
+            self._finish_move(result, result.move, next(moved)) if result.move else result
+            for result in results
+        ]
 
-    def _write_together(self, moves: list[_Move]) -> bool:
-        """Write the entries, then the new heads, of several titles: a disk forces them at once.
-
-        False: something failed, and each title has to be moved by itself, which settles it.
-        """
-        store = self._history.store
-        with suppress(LedgerError):
-            store.create_many(
-                each for move in moves for each in objects_of(move.entry, move.is_logged)
-            )
-            new = [move.entry for move in moves if move.expected is None]
-            store.create_many((layout.head_key(each.title_number), each.data) for each in new)
-            return True
-        return False
-
-    def _finish_move(self, result: _Result, *, together: bool) -> _Result:
-        move = result.move
-        if move is None:
-            return result
-        entry, history = move.entry, self._history
-        is_done = together and move.expected is None
-        if not is_done and not move_head(history, entry, move.expected, is_logged=move.is_logged):
+    def _finish_move(self, result: _Result, move: _Move, now: Blob | None) -> _Result:
+        entry = move.entry
+        if now is None:
             raise HeadMoved(
                 f"{entry.title_number} was appended to in the copy during the pull",
                 hint="pull again: what is there already stays as it is",

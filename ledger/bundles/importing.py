@@ -28,7 +28,7 @@ from ledger.format.chain import verify_chain
 from ledger.format.entry import Entry, address_of, is_short, short_form, version_hint
 from ledger.local.parallel import in_chunks
 from ledger.stores.swap import update
-from ledger.titles.append import check_new, move_head, names_of
+from ledger.titles.append import Move, check_new, move_heads, names_of
 from ledger.titles.history import Head, History, missing_entry, not_standing
 from ledger.titles.identity import create_identity
 from ledger.titles.trust_files import accept, accepted_by, trust_objects
@@ -50,8 +50,11 @@ BATCH = 64
 BATCH_BYTES = 1 << 20
 """Their bytes, at which they are created before there are so many."""
 
-WRITERS = 16
-"""Titles that are written side by side, at least: a disk forces many as fast as a few."""
+TITLES = 16
+"""Titles that are written together, at most."""
+
+JOBS = 4
+"""Groups of them at once, if the store does not wait for a network."""
 
 
 class Imported(NamedTuple):
@@ -170,9 +173,15 @@ def _import(
     erasing: list[str] = []
     with _reading(history, source) as (reader, against):
         arrived = _titles(history, reader, now, against, positions, keep=True)
-        jobs = max(WRITERS, history.store.concurrency)
-        # The next titles are verified while other threads force these to the disk.
-        titles = in_chunks(arrived, partial(_move_all, history), jobs, chunk=1, writes=True)
+        titles = in_chunks(
+            # The next titles are verified while other threads force these to the disk.
+            arrived,
+            partial(_move_all, history),
+            max(JOBS, history.store.concurrency // 8),
+            chunk=TITLES,
+            weigh=lambda title: title.incoming.size,
+            writes=True,
+        )
         with closing(titles):
             for title in titles:
                 restored += len(title.incoming.restored)
@@ -253,12 +262,22 @@ def _titles(
 
 def _move_all(history: History, arrived: list[_Arrived]) -> list[_Arrived]:
     """Write what is left of the titles' entries, then move their heads."""
-    for title in arrived:
-        head, target, incoming = title
-        incoming.flush()
-        if title.moves and not move_head(history, head, target.version if target else None):
+    waiting = [each for title in arrived for each in title.incoming.waiting]
+
+    def write_each() -> None:
+        for title in arrived:
+            title.incoming.flush()
+
+    moves = [
+        Move(title.head, title.target.version if title.target else None)
+        for title in arrived
+        if title.moves
+    ]
+    moved = move_heads(history, moves, waiting, write_each)
+    for move, now in zip(moves, moved, strict=True):
+        if now is None:
             raise HeadMoved(
-                f"{head.title_number} was appended to during the import",
+                f"{move.entry.title_number} was appended to during the import",
                 hint="import again: what is there already stays as it is",
             )
     return arrived
@@ -411,8 +430,10 @@ class Arrival:
         self.erased_above: set[str] = set()
         """The keys of short forms that only the store's own, longer chain explains."""
         self._keep = keep
-        self._batch: list[tuple[str, bytes]] = []
-        self._size = 0
+        self.waiting: list[tuple[str, bytes]] = []
+        """Objects of entries that were read, and are still to be written."""
+        self.size: int = 0
+        """Bytes of their entries."""
         self.find_positions: FindPositions = either(
             find_positions, history.find_positions(section.title_number)
         )
@@ -445,12 +466,12 @@ class Arrival:
         self._note(data, key)
         if self._keep and address_of(data) == address:
             short = short_form(data)
-            self._batch.append(
+            self.waiting.append(
                 (key, short if version_hint(data) in self._standing.erased else data)
             )
-            self._batch += names_of(Entry.unverified(short))[1:]  # no marker: no head moves to it
-            self._size += len(data)
-            if len(self._batch) >= BATCH or self._size >= BATCH_BYTES:
+            self.waiting += names_of(Entry.unverified(short))[1:]  # no marker: no head moves to it
+            self.size += len(data)
+            if len(self.waiting) >= BATCH or self.size >= BATCH_BYTES:
                 self.flush()
         return data
 
@@ -480,11 +501,11 @@ class Arrival:
     def flush(self) -> None:
         """Write the entries that were read."""
         try:
-            self.history.store.create_many(self._batch)
+            self.history.store.create_many(self.waiting)
         except PreconditionFailed:
-            for key, data in self._batch:
+            for key, data in self.waiting:
                 self._put(key, data)
-        self._batch, self._size = [], 0  # not sooner: what broke off may be done once more
+        self.waiting, self.size = [], 0  # not sooner: what broke off may be done once more
 
     def _put(self, key: str, data: bytes) -> None:
         """Create an entry, or settle what is there under its address: its other form.
