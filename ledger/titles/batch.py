@@ -244,6 +244,7 @@ class _Window:
                 return
             while not self._done.empty():
                 self._collect()
+            self._start_ready()  # all may be done: what is waited for below has to be under way
             if more and len(self._slots) < WINDOW and self._weight < WINDOW_BYTES:
                 try:
                     more = self._take(drafts)

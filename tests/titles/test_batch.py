@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import errno
 import os
+import time
 from collections import Counter
 from threading import Event, Lock, Thread
 
@@ -28,6 +29,7 @@ from ledger.errors import (
 from ledger.format.layout import entry_key, head_key, pending_prefix, reference_prefix
 from ledger.stores import FolderStore, MemoryStore
 from ledger.testing import FixedClock, keyring_for, memory_ledger, signer
+from ledger.titles import batch
 from ledger.titles.batch import WINDOW, WINDOW_BYTES, append_together, check_draft
 from ledger.titles.history import Tip
 from tests.wrappers import CountingStore, CrashError, CrashingStore, FailingStore, Wrapper
@@ -374,6 +376,16 @@ def test_a_draft_that_another_writer_was_faster_with_is_there_already(begun):
     done = appended(reopened(Racing(store)), [draft("TN1", n, f"case {n}") for n in range(4)])
     assert [each.repeated for each in done] == [not begun, True, False, False]
     assert chain(other, "TN1") == [0, 1, 2, 3]
+
+
+@pytest.mark.timeout(30)
+def test_it_goes_on_if_all_that_was_under_way_is_done_before_anybody_looks(monkeypatch):
+    """The oldest draft without an outcome may still wait for a writer then."""
+    monkeypatch.setattr(batch, "WRITERS", 1)
+    ledger = memory_ledger()
+    drafts = [draft("TN1", 1), draft("TN1", 2), draft("TN2", 1)]
+    outcomes = list(ledger.append_many(drafts, stop=lambda: bool(time.sleep(0.1))))
+    assert [outcome.error for outcome in outcomes] == [None] * 3
 
 
 # --- how many at once ----------------------------------------------------------------------------
