@@ -9,11 +9,11 @@ from __future__ import annotations
 import json
 import sqlite3
 from abc import ABC, abstractmethod
-from dataclasses import replace
 from datetime import UTC, datetime, time
 from typing import TYPE_CHECKING, Any, NamedTuple
 from unittest import mock
 
+import msgspec
 import pytest
 
 from cli.config import Config
@@ -250,7 +250,7 @@ class InPython(Way):
         if len(drafts) > 1:
             self.ledger.register(drafts, reference=step.reference)
         else:
-            self.ledger.submit(replace(drafts[0], reference=step.reference))
+            self.ledger.submit(msgspec.structs.replace(drafts[0], reference=step.reference))
 
     def refusal(self, step: Step) -> str:
         with pytest.raises(LedgerError) as caught:
