@@ -126,6 +126,7 @@ class Schema:
             import jsonschema  # noqa: PLC0415 -- an extra, and slow to load
             import re2  # type: ignore[import-untyped]  # noqa: F401, PLC0415
             from jsonschema_specifications import REGISTRY  # type: ignore[import-untyped]  # noqa: PLC0415
+            from referencing import Registry  # noqa: PLC0415
             from referencing.jsonschema import DRAFT202012  # noqa: PLC0415
         except ImportError:
             raise InvalidError(
@@ -150,13 +151,12 @@ class Schema:
         self._check_dialect(schema, "")
         schema = deepcopy(schema)  # for its patterns to be spelled anew
         about = {"registry": REGISTRY, "format_checker": self._formats}
-        for error in validator(validator.META_SCHEMA, **about).iter_errors(schema):
-            hint = NO_PATTERN if error.validator_value == "regex" else ""
-            raise self._error_at(pointer(tuple(error.absolute_path)), _problem(error), hint=hint)
+        self._is_schema = validator(validator.META_SCHEMA, **about)
+        self._check_form(schema, "")
         root = DRAFT202012.create_resource(schema)
         base = root.id() or ""
-        # This registry has the metaschemas of JSON Schema, and fetches nothing.
-        registry = REGISTRY.with_resource(base, root)
+        # It fetches nothing. It lacks the metaschemas, too: they are not ours to respell.
+        registry: Registry[Any] = Registry().with_resource(base, root)
         self._check_parts(registry.resolver(base), root)
         self._validator: Draft202012Validator = validator(
             schema, registry=registry, format_checker=self._formats
@@ -234,13 +234,19 @@ class Schema:
         """Look at every schema in the schema, and at all that these refer to."""
         seen: set[int] = set()
         parts = [("", root.contents, resolver)]
-        while parts:
-            place, part, resolver = parts.pop()
-            if not isinstance(part, dict) or id(part) in seen:
+        referred: list[tuple[str, Any, Resolver[Any]]] = []
+        while parts or referred:
+            is_checked = bool(parts)  # or it may lie where nobody expects a schema
+            place, part, resolver = (parts or referred).pop()
+            if id(part) in seen:
+                continue
+            if not is_checked:
+                self._check_form(part, place)
+            if not isinstance(part, dict):
                 continue
             seen.add(id(part))
             self._check_keywords(part, place)
-            parts += [
+            referred += [
                 self._follow(resolver, part[keyword], f"{place}/{keyword}")
                 for keyword in sorted({"$ref", "$dynamicRef"} & part.keys())
             ]
@@ -248,6 +254,13 @@ class Schema:
                 inside = resolver.in_subresource(self._resource(child))
                 parts.append((place + pointer(path), child, inside))
             _spell_patterns(part)
+
+    def _check_form(self, part: JSONValue, place: str) -> None:
+        """Look at it by the metaschema."""
+        for error in self._is_schema.iter_errors(part):
+            hint = NO_PATTERN if error.validator_value == "regex" else ""
+            where = place + pointer(tuple(error.absolute_path))
+            raise self._error_at(where, _problem(error), hint=hint)
 
     def _check_keywords(self, part: dict[str, Any], place: str) -> None:
         self._check_dialect(part, place)
@@ -340,7 +353,7 @@ def _read_pattern(spelled: str) -> Any:
 def _is_pattern(value: object) -> bool:
     import re2  # noqa: PLC0415 -- an extra
 
-    if not isinstance(value, str):
+    if type(value) is not str:  # no text, or a pattern that was read before
         return True
     try:
         # It may be a stranger's, in a document: so it is not kept.
@@ -355,9 +368,18 @@ def _searching() -> dict[str, Any]:
     They are in modules that are loaded once more, so that others who use jsonschema see no change.
     """
     utils, keywords = _load_again("jsonschema._utils"), _load_again("jsonschema._keywords")
-    for name in ("find_additional_properties", "find_evaluated_property_keys_by_schema"):
-        setattr(keywords, name, getattr(utils, name))
+    name = "find_evaluated_property_keys_by_schema"
+    setattr(keywords, name, getattr(utils, name))
+    keywords.find_additional_properties = _find_additional  # type: ignore[attr-defined]
     return {name: getattr(keywords, name) for name in SEARCHING}
+
+
+def _find_additional(instance: dict[str, Any], schema: dict[str, Any]) -> Iterator[str]:
+    """Yield what is no property, and matches no pattern: all in one could be too large for RE2."""
+    patterns = schema.get("patternProperties", ())
+    for name in instance.keys() - schema.get("properties", {}).keys():
+        if not any(_Linear.search(pattern, name) for pattern in patterns):
+            yield name
 
 
 def _load_again(name: str) -> ModuleType:

@@ -5,12 +5,15 @@ from __future__ import annotations
 import socket
 import sys
 import time
+from contextlib import suppress
+from copy import deepcopy
 from typing import Any
 
 import jsonschema
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from jsonschema_specifications import REGISTRY  # type: ignore[import-untyped]
 
 import ledger.schema as schema_module
 from ledger import Draft, InvalidError, Ledger, MalformedError
@@ -100,6 +103,7 @@ def test_a_constant_fits_itself_and_nothing_else(value: Any) -> None:
 
 # -- Schemas that are no good --------------------------------------------------------------------
 
+META = "https://json-schema.org/draft/2020-12/meta"
 BROKEN: dict[str, tuple[Any, str]] = {
     "no object": ([], "its top: a schema is an object"),
     "a type that is none": ({"properties": {"a": {"type": "strin"}}}, "/properties/a/type"),
@@ -127,6 +131,12 @@ BROKEN: dict[str, tuple[Any, str]] = {
         {"properties": {"a": {"$ref": "#/x-mine/a"}}, "x-mine": {"a": {"requird": []}}},
         "/requird: no keyword",
     ),
+    "a pattern that is none, where nobody expects a schema": (
+        {"properties": {"a": {"$ref": "#/x-mine/a"}}, "x-mine": {"a": {"not": {"pattern": "("}}}},
+        "/properties/a/$ref/not/pattern",
+    ),
+    "a number for a schema": ({"$ref": "#/x-mine", "x-mine": 5}, "/$ref: 5 is not of type"),
+    "JSON Schema's own": ({"$ref": f"{META}/core#/$defs/anchorString"}, "nothing is fetched"),
     "a circle": ({"$ref": "#"}, "refers to itself without end"),
     "a circle of two": (
         {"allOf": [{"$ref": "#/$defs/a"}], "$defs": {"a": {"$ref": "#"}}},
@@ -142,6 +152,14 @@ BROKEN: dict[str, tuple[Any, str]] = {
         ({"pattern": r"^[$]\$$"}, "$$", ["$$\n", "$"]),
         ({"pattern": r"^[\u00e4\p{Greek}]\\u00e4$"}, "ä\\u00e4", ["ää", "u\\u00e4"]),
         ({"patternProperties": {"^a$": {}}, "additionalProperties": False}, {"a": 1}, [{"a\n": 1}]),
+        (
+            {
+                "patternProperties": {rf"^\p{{L}}{{1,200}}{n}$": {} for n in range(60)},
+                "additionalProperties": False,
+            },
+            {"ä59": 1},
+            [{"ä60": 1}],
+        ),
         ({"multipleOf": 0.01}, 0.07, [0.071]),
         ({"multipleOf": 1e-9}, 2**53 - 1, [2.5e-10]),
         ({"uniqueItems": True}, [1, True, "1", [], {"a": 1, "b": 2}], [[1, 1.0], [{}, {}]]),
@@ -188,7 +206,11 @@ def test_no_depth_takes_exponential_time(monkeypatch: pytest.MonkeyPatch) -> Non
 
 
 def test_others_who_use_jsonschema_have_its_own_patterns() -> None:
-    Schema({})
+    own = deepcopy(REGISTRY.contents(f"{META}/core"))
+    Schema({"pattern": "b"})
+    with suppress(InvalidError):
+        Schema({"$ref": f"{META}/core#/$defs/anchorString"})
+    assert REGISTRY.contents(f"{META}/core") == own
     jsonschema.validate("b", {"pattern": "(?!a)b"})
 
 
