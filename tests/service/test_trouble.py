@@ -350,6 +350,23 @@ def test_a_registration_that_hangs_is_not_given_up(hanging: tuple[Client, Hangin
     assert {each["title_number"] for each in found.json()["entries"]} == {"A", "B"}
 
 
+def test_what_is_just_being_given_up_is_not_registered(
+    hanging: tuple[Client, HangingStore],
+) -> None:
+    client, store = hanging
+    drafts = [Draft("A", {}, reference="R", part=(1, 2))]
+    assert [each.error for each in client.ledger.append_many(drafts)] == [None]
+    store.hangs = (f"replace {head_key('A')}",)
+    assert client.post("/registrations/R/give-up", {}).status_code == 504
+    parts = [{"title_number": name, "document": {}} for name in ("A", "B")]
+    body = {"reference": "R", "parts": parts}
+    problem(client.post("/registrations", body), 503, "busy")
+    store.let_go(client)
+    problem(client.post("/registrations", body), 409, "reference-conflict")
+    found = client.get("/registrations/R").json()
+    assert (found["missing"], found["conflicts"]) == ([], [])
+
+
 def test_a_store_that_hangs_is_a_503_in_time_and_takes_no_more_threads_than_places(
     hanging: tuple[Client, HangingStore],
 ) -> None:

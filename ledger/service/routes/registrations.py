@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from contextlib import contextmanager
+from threading import Lock
 from typing import TYPE_CHECKING
 from urllib.parse import quote
 
@@ -18,6 +20,8 @@ from ledger.service.http.parameters import MANY_CHANGED, Reference
 from ledger.service.openapi.routes import GIVE_UP, REGISTER, REGISTRATION
 
 if TYPE_CHECKING:
+    from collections.abc import Iterator
+
     from fastapi import FastAPI
 
     from ledger.service.context import Context
@@ -30,8 +34,9 @@ class RegistrationRoutes:
     def __init__(self, context: Context) -> None:
         self._context = context
         self._ledger = context.ledger
-        self._under_way: list[str] = []
-        """The references that are being registered, by whoever waits for it, or nobody any more."""
+        self._under_way: list[tuple[str, str]] = []
+        """What is being done with which references, by whoever waits for it, or nobody any more."""
+        self._lock = Lock()
 
     def add_to(self, app: FastAPI) -> None:
         """Add the routes to the application."""
@@ -74,16 +79,15 @@ class RegistrationRoutes:
         for title_number in sorted(titles):
             self._context.log.check_head(title_number)
         metrics = self._context.metrics
-        self._under_way.append(asked.reference)
         try:
-            done = self._ledger.register(
-                asked.drafts, reference=asked.reference, parents=asked.parents, guards=guards
-            )
+            with self._one_of_both("registered", asked.reference):
+                done = self._ledger.register(
+                    asked.drafts, reference=asked.reference, parents=asked.parents, guards=guards
+                )
         except (ConflictError, RegistrationIncomplete) as error:
             metrics.conflicted(error.slug)
             raise
         finally:  # some parts may stand
-            self._under_way.remove(asked.reference)
             for title_number in titles:
                 self._context.changed(title_number)
         for each in done:
@@ -109,20 +113,16 @@ class RegistrationRoutes:
 
         def write() -> Response:
             message = parse_giving_up(data)
-            if reference in self._under_way:  # both would stand, as the same part
-                raise Busy(
-                    f"{reference!a:.300} is just being registered: nothing was given up",
-                    hint="try again later, and only if it is incomplete then",
-                )
             history = self._ledger.history
             # A part that is missing may have been there, in a title that was set back or is lost.
             titles = find_registration(history, reference).titles
             for title_number in titles:
                 self._context.log.check_head(title_number)
             try:
-                done = self._ledger.give_up(
-                    reference, message=message, author=author, guards=guards
-                )
+                with self._one_of_both("given up", reference):
+                    done = self._ledger.give_up(
+                        reference, message=message, author=author, guards=guards
+                    )
             finally:
                 for title_number in titles:
                     self._context.changed(title_number)
@@ -133,6 +133,22 @@ class RegistrationRoutes:
             return self._answer(request, found, is_new=bool(done))
 
         return await self._context.run("give-up", write)
+
+    @contextmanager
+    def _one_of_both(self, done: str, reference: str) -> Iterator[None]:
+        """Refuse to register and to give up at once: both would stand, as the same part."""
+        with self._lock:
+            for other, each in self._under_way:
+                if each == reference and other != done:
+                    raise Busy(
+                        f"{reference!a:.300} is just being {other}: nothing was {done}",
+                        hint="try again later, and only if it is incomplete then",
+                    )
+            self._under_way.append((done, reference))
+        try:
+            yield
+        finally:
+            self._under_way.remove((done, reference))
 
     async def registration(self, request: Request, reference: Reference) -> Response:
         """What an application changed: its entries, of all titles, and what is missing."""
