@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from enum import Enum
 from typing import TYPE_CHECKING, Final, NamedTuple
@@ -11,6 +11,7 @@ import msgspec
 
 from ledger.errors import InvalidError
 from ledger.format.entry import KINDS, Entry
+from ledger.format.given import check_given
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -84,6 +85,13 @@ class Draft(msgspec.Struct, frozen=True):
         if type(given) is not dict and isinstance(given, Mapping):
             # Read it once: what is checked has to be what is signed.
             msgspec.structs.force_setattr(self, "document", dict(given))
+        if type(self.erases) is type(self.part) is type(self.confirms) is type(self.voids) is tuple:
+            return
+        # Else a list would differ from the entry's own tuple, and a repeat be no repeat.
+        for name in ("erases", "part", "confirms", "voids"):
+            numbers = getattr(self, name)
+            check_given(numbers, Iterable, f"a tuple of numbers as {name}")
+            msgspec.structs.force_setattr(self, name, tuple(numbers))
 
 
 @dataclass(frozen=True, slots=True)

@@ -412,6 +412,20 @@ def test_another_part_of_the_same_registration_is_no_repeat(ledger):
     assert (second.entry.version, second.repeated) == (2, False)
 
 
+@pytest.mark.parametrize("members", [{"part": [1, 2]}, {"erases": [1]}, {"erases": iter([1])}])
+def test_a_repeat_is_one_whatever_its_numbers_come_in(ledger, members):
+    ledger.append(TITLE, {"n": 1})
+    draft = Draft(TITLE, {"n": 2}, reference="R", **members)
+    assert [ledger.submit(draft).repeated for _ in range(2)] == [False, True]
+    assert ledger.head(TITLE).version == 2
+
+
+def test_a_draft_with_what_is_no_list_of_numbers_is_refused():
+    for name in ("part", "erases", "confirms", "voids"):
+        with pytest.raises(InvalidError, match=f"expected a tuple of numbers as {name}, not a int"):
+            Draft(TITLE, {}, **{name: 5})
+
+
 def test_other_erased_versions_are_no_repeat(ledger):
     for version in range(3):
         ledger.append(TITLE, {"v": version})
