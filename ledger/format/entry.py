@@ -905,9 +905,9 @@ def _as_text(text: object) -> _Text:
 
 def _check_text(text: _Text, title_number: str) -> None:
     """Check T's own rules; raises MalformedError."""
-    if text.author != "":
+    if text.author or type(text.author) is not str:
         _check_length("author", text.author, MAX_AUTHOR)
-    if text.message != "":
+    if text.message or type(text.message) is not str:
         _check_length("message", text.message, MAX_MESSAGE)
     if not layout.is_address(text.salt):
         raise MalformedError("the salt is not 32 bytes in 64 lower-case hex digits")

@@ -56,6 +56,12 @@ TITLE = "TN1"
 HEAD = head_key(TITLE)
 
 
+class OwnText(str):
+    """A text that JSON would not keep as what it is."""
+
+    __slots__ = ()
+
+
 @pytest.fixture
 def store() -> CountingStore:
     return CountingStore(MemoryStore())
@@ -260,6 +266,8 @@ def test_a_refused_append_writes_nothing(store, ledger):
         lambda: ledger.append("tn1", {}),
         lambda: ledger.append(TITLE, {}, effective_at="tomorrow"),
         lambda: ledger.append(TITLE, {}, message="\ud800"),
+        lambda: ledger.append(TITLE, {}, author=OwnText("")),
+        lambda: ledger.append(TITLE, {}, message=OwnText("")),
     ):
         with pytest.raises(LedgerError):
             call()
