@@ -171,20 +171,19 @@ import ledger.service.server
 from ledger.stores.folder import FolderStore
 
 ledger.service.server.GRACE_SECONDS = 0.5
-create, close = FolderStore.create, FolderStore.close
+swap_many, close = FolderStore.swap_many, FolderStore.close
 
-def slow_create(store, key, data):
-    if key.endswith("/head.json"):
-        time.sleep(3)
-    created = create(store, key, data)
-    print("wrote", key, file=sys.stderr)
-    return created
+def slow_swap(store, objects, swaps):
+    time.sleep(3)
+    swapped = swap_many(store, objects, swaps)
+    print("wrote", swaps[0].key, file=sys.stderr)
+    return swapped
 
 def noted_close(store):
     print("closed", file=sys.stderr)
     close(store)
 
-FolderStore.create, FolderStore.close = slow_create, noted_close
+FolderStore.swap_many, FolderStore.close = slow_swap, noted_close
 """
 
 
