@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any, NamedTuple, Protocol, TypeAlias
 
-from ledger.errors import InvalidError, LedgerError, StoreUnavailable
+from ledger.errors import InvalidError, LedgerError, NotDurable, StoreUnavailable
 from ledger.format.layout import KEY
 
 if TYPE_CHECKING:
@@ -183,6 +183,14 @@ def swap_one(store: Store, swap: Swap) -> str | LedgerError:
         return store.create(key, data) if expected is None else store.replace(key, data, expected)
     except LedgerError as error:
         return error
+
+
+def find_doubt(error: LedgerError) -> NotDurable | None:
+    """Return why what failed for several objects together must not be tried for each of them.
+
+    A disk that failed to force names may say yes the next time, without having written them.
+    """
+    return next((e for e in (error, error.__cause__) if isinstance(e, NotDurable)), None)
 
 
 class ClosedStore(Store):

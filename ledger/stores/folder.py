@@ -33,7 +33,7 @@ from ledger.errors import (
 )
 from ledger.format.layout import HEAD_NAME, LEDGER_KEY, check_deletable, check_key
 from ledger.local.files import FOLDER, Unnamed, check_outside, close, make_folder, sync
-from ledger.stores.base import Blob, Store, Swap, check_listing, is_listed, swap_one
+from ledger.stores.base import Blob, Store, Swap, check_listing, find_doubt, is_listed, swap_one
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator, Sequence
@@ -130,11 +130,14 @@ class FolderStore(Store):
         while some := list(islice(todo, TOGETHER)):
             try:
                 outcomes += self._write(before, some)
-            except NotDurable:
-                raise  # the disk may say yes when it is asked again, without having written it
-            except LedgerError:
-                self.create_many(before)
-                outcomes += [swap_one(self, each) for each in some]
+            except LedgerError as error:
+                if not find_doubt(error):
+                    self.create_many(before)
+                    outcomes += [swap_one(self, each) for each in some]
+                elif outcomes:
+                    outcomes += [error] * len(some)
+                else:
+                    raise
             before = []
         return outcomes
 
@@ -408,10 +411,13 @@ class _Together:
 
     def force(self) -> None:
         """Force the files to the disk, and the folders above that may not be there by name."""
-        waiting = {file.unnamed.descriptor: file.key for file in self._files} | self._above
-        for key, error in zip(waiting.values(), _force(list(waiting)), strict=True):
-            if error:
-                raise self._store._failure("write", key, error) from error  # noqa: SLF001
+        files = {file.unnamed.descriptor: file.key for file in self._files}
+        waiting = files | self._above
+        failed = {it: e for it, e in zip(waiting, _force(list(waiting)), strict=True) if e}
+        for it in sorted(failed, key=files.__contains__):  # a folder's error must not be missed
+            key, error = waiting[it], failed[it]
+            why = error if it in files else NotDurable(f"the folder of {key} may not last")
+            raise self._store._failure("write", key, error) from why  # noqa: SLF001
 
     def folder(self, path: str) -> int:
         """Open a folder, once, following no link; OSError as it comes."""

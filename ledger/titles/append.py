@@ -37,7 +37,7 @@ from ledger.format.entry import CLOSED, OPEN, Entry
 from ledger.format.given import check_given
 from ledger.format.law import place
 from ledger.format.times import CLOCK_SKEW
-from ledger.stores.base import Swap
+from ledger.stores.base import Swap, find_doubt
 from ledger.stores.swap import swap
 from ledger.titles.draft import ANY, Anything, Appended, Draft, Guards, Pen
 from ledger.titles.history import Head, History, Tip, not_standing
@@ -633,14 +633,6 @@ def move_heads(
             yield move_head(history, *move)
         else:
             yield swap_head(history, move.entry, move.expected, each)
-
-
-def find_doubt(error: LedgerError) -> NotDurable | None:
-    """Return why what failed for several titles together must not be tried for each of them.
-
-    A disk that failed to force names may say yes the next time, without having written them.
-    """
-    return next((e for e in (error, error.__cause__) if isinstance(e, NotDurable)), None)
 
 
 def swap_head(

@@ -19,11 +19,11 @@ from ledger.format import canonical, layout
 from ledger.format.entry import MAX_BYTES, OPEN, Entry
 from ledger.format.given import check_given
 from ledger.format.signing import PrivateKey
+from ledger.stores.base import find_doubt
 from ledger.titles.append import (
     Move,
     append,
     check_types,
-    find_doubt,
     finish_move,
     in_doubt,
     is_new,

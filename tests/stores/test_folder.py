@@ -24,7 +24,7 @@ from ledger.errors import (
     StoreUnavailable,
 )
 from ledger.stores import FolderStore
-from ledger.stores.base import Swap
+from ledger.stores.base import Swap, find_doubt
 from ledger.stores.contract import StoreContract
 from ledger.stores.folder import TOGETHER
 
@@ -330,6 +330,46 @@ def test_before_all_bytes_are_on_the_disk_no_swap_is_done(store, root, monkeypat
     with pytest.raises(StoreUnavailable, match="Input/output error"):
         store.swap_many([("TN1/new.json", b"x")], moves)
     assert files(root) == before
+
+
+def fail_once_to_sync(monkeypatch, folder) -> None:
+    """Fail to force this folder to the disk, and each file before that; say yes from then on."""
+    sync = os.fsync
+    failed = []
+
+    def fsync(descriptor: int) -> None:
+        status = os.fstat(descriptor)
+        is_folder = status.st_ino == folder.stat().st_ino
+        if not failed and (is_folder or stat.S_ISREG(status.st_mode)):
+            failed.extend([is_folder] * is_folder)
+            raise OSError(errno.EIO, "Input/output error")
+        sync(descriptor)
+
+    monkeypatch.setattr(os, "fsync", fsync)
+
+
+def test_a_folder_that_may_not_be_on_the_disk_gets_no_head_by_asking_again(
+    store, root, monkeypatch
+):
+    store.create("TN1/first.json", b"")
+    before = files(root)
+    fail_once_to_sync(monkeypatch, root)
+    with pytest.raises(StoreUnavailable, match="Input/output error") as caught:
+        store.swap_many([("TN2/new.json", b"x")], [Swap("TN2/head.json", b"x", None)])
+    assert find_doubt(caught.value)
+    assert files(root) == before
+
+
+def test_after_some_swaps_are_done_a_folder_that_may_not_last_is_the_outcome_of_the_others(
+    store, root, monkeypatch
+):
+    moves = swaps(store, range(TOGETHER))
+    new = [Swap(f"NEW{n}/head.json", b"x", None) for n in range(2)]
+    fail_to_sync(monkeypatch, root)
+    outcomes = store.swap_many([], [*moves, *new])
+    assert all(isinstance(outcome, str) for outcome in outcomes[:TOGETHER])
+    assert all(isinstance(outcome, StoreUnavailable) for outcome in outcomes[TOGETHER:])
+    assert [store.get(each.key) for each in new] == [None, None]
 
 
 def test_more_swaps_than_are_done_at_once_each_have_an_outcome(store, root):
