@@ -16,6 +16,7 @@ import errno
 import fcntl
 import hashlib
 import os
+import resource
 import stat
 from contextlib import contextmanager, suppress
 from functools import lru_cache
@@ -108,7 +109,8 @@ class FolderStore(Store):
     def create_many(self, objects: Iterable[tuple[str, bytes]]) -> None:
         """Create all the objects; what is forced to the disk together takes hardly more time."""
         todo = iter(objects)
-        while some := list(islice(todo, TOGETHER)):
+        most = _most()
+        while some := list(islice(todo, most)):
             self._write(some)
 
     def replace(self, key: str, data: bytes, expected: str) -> str:
@@ -122,12 +124,12 @@ class FolderStore(Store):
         self, objects: Iterable[tuple[str, bytes]], swaps: Sequence[Swap]
     ) -> list[str | LedgerError]:
         """Create the objects, then do the swaps; all their files are forced to the disk at once."""
-        before = list(objects)
-        if not swaps or len(before) + len(swaps) > TOGETHER:
+        before, most = list(objects), _most()
+        if not swaps or len(before) + len(swaps) > most:
             self.create_many(before)
             before = []
         todo, outcomes = iter(swaps), list[str | LedgerError]()
-        while some := list(islice(todo, TOGETHER)):
+        while some := list(islice(todo, most)):
             try:
                 outcomes += self._write(before, some)
             except LedgerError as error:
@@ -485,6 +487,15 @@ def _forcers(process: int) -> ThreadPoolExecutor:  # noqa: ARG001 -- a fork leav
     from concurrent.futures import ThreadPoolExecutor  # noqa: PLC0415 -- slow to load
 
     return ThreadPoolExecutor(2 * LANES, thread_name_prefix="ledger-force")
+
+
+def _most() -> int:
+    """How many files to write at once, so that several threads may do so.
+
+    Each of them is open, and so is its folder. macOS lets a program open 256 unless it asks.
+    """
+    limit, _ = resource.getrlimit(resource.RLIMIT_NOFILE)
+    return min(TOGETHER, max(ALONE // 2, (limit - 64) // 10)) if limit >= 0 else TOGETHER
 
 
 def _missing(key: str) -> PreconditionFailed:

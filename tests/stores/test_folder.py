@@ -4,13 +4,15 @@ from __future__ import annotations
 
 import errno
 import os
+import resource
 import shutil
 import signal
 import stat
 import subprocess
 import sys
 import tempfile
-from concurrent.futures import ProcessPoolExecutor
+import time
+from concurrent.futures import ProcessPoolExecutor, ThreadPoolExecutor
 from multiprocessing import get_context
 from pathlib import Path
 
@@ -19,6 +21,7 @@ import pytest
 from ledger.errors import (
     IntegrityError,
     InvalidError,
+    LedgerError,
     NotDurable,
     PreconditionFailed,
     StoreUnavailable,
@@ -380,6 +383,40 @@ def test_more_swaps_than_are_done_at_once_each_have_an_outcome(store, root):
     assert [n for n, outcome in enumerate(outcomes) if not isinstance(outcome, str)] == [TOGETHER]
     assert isinstance(outcomes[TOGETHER], IntegrityError)
     assert store.get(moves[-1].key).data == b"2"
+
+
+@pytest.fixture
+def few_files():
+    """The soft limit of macOS; most of Linux have 1024."""
+    limits = resource.getrlimit(resource.RLIMIT_NOFILE)
+    resource.setrlimit(resource.RLIMIT_NOFILE, (256, limits[1]))
+    yield
+    resource.setrlimit(resource.RLIMIT_NOFILE, limits)
+
+
+@pytest.mark.usefixtures("few_files")
+def test_several_threads_write_many_titles_together_where_few_files_may_be_open(store, monkeypatch):
+    """On a slow disk, all files of a group are open while it is asked to force them."""
+    sync = os.fsync
+
+    def slow(descriptor: int) -> None:
+        time.sleep(0.01)
+        sync(descriptor)
+
+    monkeypatch.setattr(os, "fsync", slow)
+
+    def write(group: str) -> list[str | LedgerError]:
+        titles = [f"{group}{n}" for n in range(16)]
+        folders = [f"_pending/{title}" for title in titles] + [f"_n/{title}" for title in titles]
+        objects = [(f"{folder}/new", b"") for folder in [*titles, *folders]]
+        return store.swap_many(
+            objects, [Swap(f"{title}/head.json", b"x", None) for title in titles]
+        )
+
+    with ThreadPoolExecutor(4) as pool:
+        outcomes = [each for some in pool.map(write, "ABCD") for each in some]
+    assert [each for each in outcomes if not isinstance(each, str)] == []
+    assert len(list(store.list())) == 4 * 64
 
 
 @pytest.mark.skipif(not hasattr(os, "fork"), reason="there is no fork")
