@@ -459,14 +459,19 @@ def _force(descriptors: list[int]) -> list[OSError | None]:
     """
     if len(descriptors) <= ALONE:
         return _force_some(descriptors)
-    from concurrent.futures import wait  # noqa: PLC0415 -- slow to load
+    from concurrent.futures import Future, wait  # noqa: PLC0415 -- slow to load
 
-    errors: list[OSError | None] = [None] * len(descriptors)
-    pool, lanes = _forcers(os.getpid()), min(LANES, len(descriptors))
-    futures = [pool.submit(_force_some, descriptors[lane::lanes]) for lane in range(lanes)]
+    lanes = [descriptors[lane::LANES] for lane in range(LANES)]
+    futures: list[Future[list[OSError | None]]] = []
+    with suppress(RuntimeError):  # no thread is to be had, as when the main thread is at its end
+        for lane in lanes:
+            future = _forcers(os.getpid()).submit(_force_some, lane)
+            futures.append(future)
+    rest = [_force_some(lane) for lane in lanes[len(futures) :]]
     wait(futures)  # whatever becomes of one, no descriptor may be closed under another
-    for lane, future in enumerate(futures):
-        errors[lane::lanes] = future.result()
+    errors: list[OSError | None] = [None] * len(descriptors)
+    for n, found in enumerate([*(future.result() for future in futures), *rest]):
+        errors[n::LANES] = found
     return errors
 
 

@@ -385,6 +385,27 @@ def test_more_swaps_than_are_done_at_once_each_have_an_outcome(store, root):
     assert store.get(moves[-1].key).data == b"2"
 
 
+AFTER_THE_MAIN_THREAD = """
+import sys, threading, time
+from ledger.stores import FolderStore
+def write():
+    threading.main_thread().join()
+    time.sleep(0.05)
+    FolderStore(sys.argv[1]).create_many((f"TN{n}/new.json", b"x") for n in range(20))
+threading.Thread(target=write).start()
+"""
+
+
+def test_a_thread_that_goes_on_after_the_main_one_can_write_many_files(store, root):
+    """No thread can be started by then to force them side by side."""
+    code = [sys.executable, "-c", AFTER_THE_MAIN_THREAD, str(root)]
+    done = subprocess.run(
+        code, check=False, cwd=REPOSITORY, timeout=60, capture_output=True, text=True
+    )
+    assert (done.returncode, done.stderr) == (0, "")
+    assert len(list(store.list())) == 20
+
+
 @pytest.fixture
 def few_files():
     """The soft limit of macOS; most of Linux have 1024."""
