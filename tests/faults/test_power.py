@@ -133,7 +133,7 @@ def test_a_ledgers_own_folder_that_is_not_forced_to_the_disk_is_found_missing(
 
 @pytest.mark.slow
 def test_a_log_ahead_of_heads_that_are_not_on_the_disk_is_found_out():
-    assert cut_each(AppendSealed, NeverDurable, behind=True, stride=7).torn
+    assert cut_each(AppendSealed, NeverDurable, behind=True, stride=2).torn
 
 
 @pytest.mark.slow
