@@ -509,6 +509,11 @@ def says(data: bytes) -> Callable[[socket.socket], None]:
     def serve(connection: socket.socket) -> None:
         connection.recv(1 << 16)
         connection.sendall(data)
+        connection.shutdown(socket.SHUT_WR)
+        connection.settimeout(5)
+        with suppress(OSError):
+            while connection.recv(1 << 16):  # what is left unread would reset the connection
+                pass
 
     return serve
 
