@@ -84,13 +84,10 @@ class Pulled(NamedTuple):
     """Whether the source showed no log: then nobody can tell whether it left titles out."""
 
 
-class _Move(NamedTuple):
-    """A head that is to be moved, to an entry that was verified."""
+class _Todo(NamedTuple):
+    """What is still to be done for a title, whose entries were verified."""
 
-    entry: Entry
-    expected: str | None
-    """The version of the head that is there; None: there is none."""
-    is_logged: bool
+    move: Move
     logged: int | None
     """The version to which the log has the title; None: there is no log."""
     may_erase: bool
@@ -103,8 +100,7 @@ class _Result(NamedTuple):
     moved: bool = False
     unlogged: bool = False
     not_erased: tuple[str, ...] = ()
-    move: _Move | None = None
-    """What is still to be done."""
+    todo: _Todo | None = None
 
 
 def pull(
@@ -412,21 +408,21 @@ class _Pull:
             else self._take(title_number, new, there[title_number], heads)
             for title_number, new in taken
         ]
-        moves = [Move(*result.move[:3]) for result in results if result.move]
+        moves = [result.todo.move for result in results if result.todo]
         moved = move_heads(self._history, moves)
         return [
-            self._finish_move(result, result.move, next(moved)) if result.move else result
+            self._finish_move(result, result.todo, next(moved)) if result.todo else result
             for result in results
         ]
 
-    def _finish_move(self, result: _Result, move: _Move, now: Blob | None) -> _Result:
-        entry = move.entry
+    def _finish_move(self, result: _Result, todo: _Todo, now: Blob | None) -> _Result:
+        title_number = todo.move.entry.title_number
         if now is None:
             raise HeadMoved(
-                f"{entry.title_number} was appended to in the copy during the pull",
+                f"{title_number} was appended to in the copy during the pull",
                 hint="pull again: what is there already stays as it is",
             )
-        left = self._erase(entry.title_number, move.logged) if move.may_erase else ()
+        left = self._erase(title_number, todo.logged) if todo.may_erase else ()
         return result._replace(not_erased=left)
 
     def _take(
@@ -505,9 +501,9 @@ class _Pull:
         # No marker is needed of what the log has: the copy's gets the leaf at the end.
         is_logged = logged is not None and entry.version <= logged
         expected = there.version if there else None
-        move = _Move(entry, expected, is_logged, logged, arrival.may_erase)
+        todo = _Todo(Move(entry, expected, is_logged), logged, arrival.may_erase)
         report = Report(self._history.origin, titles=1, entries=entries)
-        return _Result(report, moved=True, unlogged=bool(above), move=move)
+        return _Result(report, moved=True, unlogged=bool(above), todo=todo)
 
     def _above(self, title_number: str, data: bytes, new: LoggedVersions) -> tuple[Entry, ...]:
         """What the source's chain has above the log, which has to be in it; the newest first."""
