@@ -375,7 +375,7 @@ def _searching() -> dict[str, Any]:
 
 
 def _find_additional(instance: dict[str, Any], schema: dict[str, Any]) -> Iterator[str]:
-    """Yield what is no property, and matches no pattern: all in one could be too large for RE2."""
+    """Yield names outside the properties and patterns, which joined may be too large for RE2."""
     patterns = schema.get("patternProperties", ())
     for name in instance.keys() - schema.get("properties", {}).keys():
         if not any(_Linear.search(pattern, name) for pattern in patterns):

@@ -520,8 +520,8 @@ def _open_there(kind: type[FolderStore], path: str, numbers: list[int]) -> Folde
 def _numbers(path: str) -> list[int]:
     """What a file system says of a folder, on each machine that mounts it; none: it isn't there.
 
-    The topmost folders of many file systems have one number. What ledger.json has is its own: no
-    copy of it was last changed at that moment.
+    The root folders of many file systems have the same number. So the number of ledger.json is
+    compared as well, and when it last changed: a copy of it was not changed at the same moment.
     """
     numbers = []
     with suppress(OSError):

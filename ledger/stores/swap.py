@@ -70,7 +70,7 @@ def swap(
     was first. Raise what the store raises if nothing happened, NotDurable, or, if nobody can tell,
     the error that ``unknown`` makes of the reason: only the caller knows what was at stake.
 
-    ``sent``: what came of the first send, if it was one of ``Store.swap_many``.
+    ``sent``: the outcome of the first attempt, if ``Store.swap_many`` has made it already.
     """
     unclear: LedgerError | None = None
     for attempt in range(SENDS):
@@ -99,7 +99,7 @@ def swap(
 
 
 def _send(store: Store, swap: Swap, sent: str | LedgerError | None) -> str:
-    """Send it, or take what came of that already."""
+    """Send it, unless it was sent already, and return the new version or raise the error."""
     outcome = swap_one(store, swap) if sent is None else sent
     if isinstance(outcome, LedgerError):
         raise outcome

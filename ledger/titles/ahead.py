@@ -39,7 +39,7 @@ MOST_BYTES = 8 << 20
 
 
 class Ahead:
-    """What one walk of a title is going to ask for: ``many`` entries at least, if that is known."""
+    """Reads ahead for one walk of a title, which asks for at least ``many`` entries."""
 
     def __init__(self, store: Store, start: Entry, many: int = 1) -> None:
         self._store = store

@@ -108,7 +108,7 @@ def is_new(prepared: Appended, guards: Guards) -> bool:
 
 
 def check_types(draft: object, guards: object) -> None:
-    """Refuse what is no draft, and what is no guards."""
+    """Raise InvalidError unless the two are a Draft and Guards."""
     check_given(draft, Draft, "a Draft")
     check_given(guards, Guards, "Guards")
 
@@ -640,7 +640,7 @@ def swap_head(
 ) -> Blob | None:
     """Do the second half of ``move_head``, once the entry and its marker are stored.
 
-    ``sent``: what came of the head, if it was sent already.
+    ``sent``: the outcome, if the head was sent already.
     """
     title_number, address = entry.title_number, entry.address
     key = layout.head_key(title_number)
