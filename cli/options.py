@@ -143,7 +143,6 @@ QuietOption = Annotated[bool, typer.Option("--quiet", "-q", help="Print errors o
 VerboseOption = Annotated[
     bool, typer.Option("--verbose", "-v", help="Explain all that was not checked.")
 ]
-DebugOption = Annotated[bool, typer.Option("--debug", help="Show a traceback with each error.")]
 
 # Those of what is appended.
 MessageOption = Annotated[

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+from functools import wraps
 from importlib import import_module
-from typing import TYPE_CHECKING, Annotated
+from inspect import Parameter, signature
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
@@ -77,6 +79,9 @@ GROUPS = {
 }
 """The commands that have commands of their own: what helps, and these."""
 
+DebugOption = Annotated[bool, typer.Option("--debug", help="Show a traceback with each error.")]
+"""What every command has, and none reads: ``cli.app`` does, as one may fail before it runs."""
+
 HELP = {"help_option_names": ["-h", "--help"]}
 """What typer takes for a wish for help, down to the last command."""
 
@@ -112,9 +117,20 @@ def _make_group(what: str, commands: dict[str, str]) -> typer.Typer:
 
 
 def _load(place: str) -> Callable[..., int | None]:
+    """Load the function of a command, and give it ``--debug``."""
     module, _, function = place.partition(":")
     command: Callable[..., int | None] = getattr(import_module(f"cli.commands.{module}"), function)
-    return command
+
+    @wraps(command)
+    def run(*, debug: bool, **given: Any) -> int | None:  # noqa: ARG001 -- cli.app reads it
+        return command(**given)
+
+    taken = signature(command, eval_str=True)
+    debug = Parameter("debug", Parameter.KEYWORD_ONLY, default=False, annotation=DebugOption)
+    run.__signature__ = taken.replace(  # type: ignore[attr-defined]
+        parameters=[*taken.parameters.values(), debug]
+    )
+    return run
 
 
 def _show_version(wanted: bool) -> None:

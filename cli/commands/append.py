@@ -20,7 +20,6 @@ from cli.options import (
     BeginsOption,
     ClampOption,
     ConnectionsOption,
-    DebugOption,
     DryRunOption,
     EndsOption,
     JsonOption,
@@ -178,7 +177,6 @@ def append(
     connections: ConnectionsOption = None,
     as_json: JsonOption = False,
     quiet: QuietOption = False,
-    debug: DebugOption = False,
 ) -> int:
     """Register a new version of a title.
 

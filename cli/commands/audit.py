@@ -16,7 +16,6 @@ from cli.keys import load_witness
 from cli.options import (
     ConnectionsOption,
     DaskOption,
-    DebugOption,
     JobsOption,
     JsonOption,
     KeyOption,
@@ -123,7 +122,6 @@ def audit(
     as_json: JsonOption = False,
     quiet: QuietOption = False,
     verbose: VerboseOption = False,
-    debug: DebugOption = False,
 ) -> int:
     """Verify all titles, and compare them with the log.
 

@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from cli.options import DebugOption, JsonOption, QuietOption, StoreOption, TitleArgument
+from cli.options import JsonOption, QuietOption, StoreOption, TitleArgument
 from cli.session import find_title, open_ledger
 from cli.terminal.output import cut, pager, print_json, signer_name, style
 from cli.terminal.text import isolated, json_text, printable
@@ -30,7 +30,6 @@ def blame(
     store: StoreOption = None,
     as_json: JsonOption = False,
     quiet: QuietOption = False,
-    debug: DebugOption = False,
 ) -> None:
     """Show which version set each field, when, and who signed it.
 

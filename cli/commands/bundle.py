@@ -7,7 +7,7 @@ from typing import Annotated
 
 import typer
 
-from cli.options import ConnectionsOption, DebugOption, JsonOption, QuietOption, StoreOption
+from cli.options import ConnectionsOption, JsonOption, QuietOption, StoreOption
 from cli.session import open_ledger
 from cli.terminal.output import print_json, working
 from cli.terminal.text import printable
@@ -21,7 +21,6 @@ def strip(
     connections: ConnectionsOption = None,
     as_json: JsonOption = False,
     quiet: QuietOption = False,
-    debug: DebugOption = False,
 ) -> None:
     """Write an old bundle again, without the texts that the store's titles order erased.
 

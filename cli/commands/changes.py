@@ -14,14 +14,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from cli.bookmark import BookmarkFile
-from cli.options import (
-    ConnectionsOption,
-    DebugOption,
-    JsonOption,
-    QuietOption,
-    StoreOption,
-    parse_duration,
-)
+from cli.options import ConnectionsOption, JsonOption, QuietOption, StoreOption, parse_duration
 from cli.session import open_ledger
 from cli.terminal.output import note, print_json, stand_mark, style
 from cli.terminal.progress import HEED, stopped_by
@@ -76,7 +69,6 @@ def changes(
     connections: ConnectionsOption = None,
     as_json: JsonOption = False,
     quiet: QuietOption = False,
-    debug: DebugOption = False,
 ) -> None:
     """Print the changes of all titles, in the order of the log.
 

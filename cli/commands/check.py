@@ -10,7 +10,7 @@ import typer
 
 from cli.config import load_config
 from cli.inputs import read_input
-from cli.options import DebugOption, JsonOption, OriginOption, QuietOption, VerboseOption
+from cli.options import JsonOption, OriginOption, QuietOption, VerboseOption
 from cli.reports import EXIT_CODES, note_ambiguity
 from cli.terminal.output import counted, not_checked_lines, print_json, report_lines, style
 from cli.trust_copies import TrustOption, accept_copies
@@ -64,7 +64,6 @@ def check(
     as_json: JsonOption = False,
     quiet: QuietOption = False,
     verbose: VerboseOption = False,
-    debug: DebugOption = False,
 ) -> int:
     """Check offline what a receipt proves of an entry.
 

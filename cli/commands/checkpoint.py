@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from cli.options import ConnectionsOption, DebugOption, JsonOption, QuietOption, StoreOption
+from cli.options import ConnectionsOption, JsonOption, QuietOption, StoreOption
 from cli.reports import EXIT_CODES
 from cli.session import open_ledger
 from cli.terminal.output import finding_lines, print_json, whole_output
@@ -40,7 +40,6 @@ def checkpoint(
     connections: ConnectionsOption = None,
     as_json: JsonOption = False,
     quiet: QuietOption = False,
-    debug: DebugOption = False,
 ) -> int:
     """Print the signed checkpoint of the log.
 

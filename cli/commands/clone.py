@@ -9,7 +9,7 @@ import typer
 
 from cli.config import Config, load_config
 from cli.copies import bring
-from cli.options import ConnectionsOption, DebugOption, JsonOption, OriginOption, QuietOption
+from cli.options import ConnectionsOption, JsonOption, OriginOption, QuietOption
 from cli.terminal.text import printable
 from cli.trust_files import check_pin, find_file, read_keys
 from ledger import Store, TrustError
@@ -54,7 +54,6 @@ def clone(
     connections: ConnectionsOption = None,
     as_json: JsonOption = False,
     quiet: QuietOption = False,
-    debug: DebugOption = False,
 ) -> int:
     """Make a copy of a ledger, and verify all of it on the way in.
 

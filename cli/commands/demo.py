@@ -12,7 +12,7 @@ from typing import Annotated
 
 import typer
 
-from cli.options import DebugOption, JsonOption, QuietOption
+from cli.options import JsonOption, QuietOption
 from cli.terminal.output import print_json, style
 from ledger import InvalidError, Keyring, Ledger
 
@@ -34,7 +34,6 @@ def demo(
     *,
     as_json: JsonOption = False,
     quiet: QuietOption = False,
-    debug: DebugOption = False,
 ) -> None:
     """Show what a ledger does, in a folder of its own.
 

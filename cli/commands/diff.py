@@ -7,7 +7,6 @@ from typing import Annotated
 import typer
 
 from cli.options import (
-    DebugOption,
     JsonOption,
     QuietOption,
     StoreOption,
@@ -43,7 +42,6 @@ def diff(
     store: StoreOption = None,
     as_json: JsonOption = False,
     quiet: QuietOption = False,
-    debug: DebugOption = False,
 ) -> int:
     """Show what changed between two versions of a title.
 

@@ -8,7 +8,7 @@ import typer
 
 from cli.checkup import Check, Examination, as_json
 from cli.config import load_config
-from cli.options import DebugOption, JsonOption, KeyOption, QuietOption, StoreOption
+from cli.options import JsonOption, KeyOption, QuietOption, StoreOption
 from cli.terminal.output import print_json, style, working
 from cli.terminal.text import printable
 
@@ -34,7 +34,6 @@ def doctor(
     key: KeyOption = None,
     as_json_: JsonOption = False,
     quiet: QuietOption = False,
-    debug: DebugOption = False,
 ) -> int:
     """Check the store, the clock, your keys, and the log.
 

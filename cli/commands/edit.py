@@ -20,7 +20,6 @@ from cli.inputs import read_document
 from cli.options import (
     AuthorOption,
     BeginsOption,
-    DebugOption,
     DryRunOption,
     EndsOption,
     JsonOption,
@@ -59,7 +58,6 @@ def edit(
     key: KeyOption = None,
     as_json: JsonOption = False,
     quiet: QuietOption = False,
-    debug: DebugOption = False,
 ) -> None:
     """Change the document in law in your editor, and register it.
 
@@ -98,7 +96,6 @@ def revert(
     key: KeyOption = None,
     as_json: JsonOption = False,
     quiet: QuietOption = False,
-    debug: DebugOption = False,
 ) -> None:
     """Register the document of an older version again.
 

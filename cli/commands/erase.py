@@ -11,7 +11,6 @@ from cli.edits import apply_removals, apply_settings
 from cli.options import (
     ClampOption,
     ConnectionsOption,
-    DebugOption,
     JsonOption,
     KeyOption,
     QuietOption,
@@ -73,7 +72,6 @@ def erase(
     connections: ConnectionsOption = None,
     as_json: JsonOption = False,
     quiet: QuietOption = False,
-    debug: DebugOption = False,
 ) -> int:
     """Erase the texts of versions, by an order.
 

@@ -9,14 +9,7 @@ from typing import TYPE_CHECKING, Annotated, BinaryIO
 
 import typer
 
-from cli.options import (
-    ConnectionsOption,
-    DebugOption,
-    JsonOption,
-    QuietOption,
-    StoreOption,
-    TitlesArgument,
-)
+from cli.options import ConnectionsOption, JsonOption, QuietOption, StoreOption, TitlesArgument
 from cli.reports import EXIT_CODES
 from cli.session import open_ledger
 from cli.terminal.output import counted, print_json, whole_output, working
@@ -49,7 +42,6 @@ def export(
     connections: ConnectionsOption = None,
     as_json: JsonOption = False,
     quiet: QuietOption = False,
-    debug: DebugOption = False,
 ) -> int:
     """Write the histories of titles to one file, a bundle.
 

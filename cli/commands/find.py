@@ -9,14 +9,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from cli.config import load_config
-from cli.options import (
-    DebugOption,
-    EffectiveOption,
-    JsonOption,
-    QuietOption,
-    RecordedOption,
-    StoreOption,
-)
+from cli.options import EffectiveOption, JsonOption, QuietOption, RecordedOption, StoreOption
 from cli.session import open_ledger
 from cli.terminal.output import note, pager, print_json
 from cli.terminal.text import printable
@@ -67,7 +60,6 @@ def find(
     store: StoreOption = None,
     as_json: JsonOption = False,
     quiet: QuietOption = False,
-    debug: DebugOption = False,
 ) -> None:
     """Find titles by names, addresses, words and references.
 

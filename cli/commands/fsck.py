@@ -9,14 +9,7 @@ from typing import Annotated
 import typer
 
 from cli.config import load_config
-from cli.options import (
-    ConnectionsOption,
-    DebugOption,
-    JsonOption,
-    QuietOption,
-    StoreOption,
-    VerboseOption,
-)
+from cli.options import ConnectionsOption, JsonOption, QuietOption, StoreOption, VerboseOption
 from cli.reports import note_ambiguity, print_report, report_of, was_interrupted
 from cli.session import open_ledger
 from cli.terminal.progress import heeding, verifying
@@ -41,7 +34,6 @@ def fsck(
     as_json: JsonOption = False,
     quiet: QuietOption = False,
     verbose: VerboseOption = False,
-    debug: DebugOption = False,
 ) -> int:
     """Check every object in the store.
 

@@ -10,7 +10,7 @@ import typer
 
 from cli.config import load_config
 from cli.inputs import spooled
-from cli.options import ConnectionsOption, DebugOption, JsonOption, QuietOption, StoreOption
+from cli.options import ConnectionsOption, JsonOption, QuietOption, StoreOption
 from cli.session import in_steps, open_ledger
 from cli.terminal.output import counted, print_json, working
 from cli.terminal.text import printable
@@ -30,7 +30,6 @@ def import_(
     connections: ConnectionsOption = None,
     as_json: JsonOption = False,
     quiet: QuietOption = False,
-    debug: DebugOption = False,
 ) -> int:
     """Import the titles of a bundle into the store.
 

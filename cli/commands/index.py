@@ -12,7 +12,6 @@ from cli.config import load_config
 from cli.options import (
     ConnectionsOption,
     DaskOption,
-    DebugOption,
     JobsOption,
     JsonOption,
     QuietOption,
@@ -38,7 +37,6 @@ def index(
     as_json: JsonOption = False,
     quiet: QuietOption = False,
     verbose: VerboseOption = False,
-    debug: DebugOption = False,
 ) -> int:
     """Make a SQLite file of all verified entries, or update it.
 

@@ -12,7 +12,7 @@ import typer
 
 from cli.config import FOUND, Config, load_config, make_own_folder
 from cli.keys import own_key
-from cli.options import DebugOption, JsonOption, KeyOption, QuietOption, StoreOption
+from cli.options import JsonOption, KeyOption, QuietOption, StoreOption
 from cli.terminal.output import print_json
 from cli.terminal.text import printable
 from ledger import InvalidError, Keyring, Ledger, LedgerError, Signer, Store, create_key
@@ -42,7 +42,6 @@ def init(
     key: KeyOption = None,
     as_json: JsonOption = False,
     quiet: QuietOption = False,
-    debug: DebugOption = False,
 ) -> None:
     """Make a ledger, and a key for you if you have none.
 

@@ -12,7 +12,7 @@ import typer
 from cli.config import KEYS, Config, KeyFor, load_config, make_own_folder
 from cli.inputs import read_input
 from cli.keys import load_witness, new_name_file, own_key, own_keys, write_witness
-from cli.options import DebugOption, JsonOption, KeyOption, QuietOption
+from cli.options import JsonOption, KeyOption, QuietOption
 from cli.terminal.output import print_json
 from cli.terminal.text import printable
 from ledger import InvalidError, Keyring, MalformedError, TrustError, create_key, create_keys
@@ -61,7 +61,6 @@ def generate(
     ] = False,
     as_json: JsonOption = False,
     quiet: QuietOption = False,
-    debug: DebugOption = False,
 ) -> None:
     """Make a private key: yours, the log's, a witness's or a holder's.
 
@@ -151,7 +150,6 @@ def show(
     key: KeyOption = None,
     as_json: JsonOption = False,
     quiet: QuietOption = False,
-    debug: DebugOption = False,
 ) -> None:
     """Print your public key, or that of another role, as PEM.
 
@@ -225,9 +223,7 @@ def _own_origin(config: Config, given: str | None) -> str:
     return check_origin(origin)
 
 
-def list_(
-    *, as_json: JsonOption = False, quiet: QuietOption = False, debug: DebugOption = False
-) -> None:
+def list_(*, as_json: JsonOption = False, quiet: QuietOption = False) -> None:
     """List the trusted keys, and the pinned trust files.
 
     They are in the order of ledgers and roles. If a trust file of a ledger is pinned, it says whose
@@ -270,7 +266,6 @@ def trust(
     ] = None,
     as_json: JsonOption = False,
     quiet: QuietOption = False,
-    debug: DebugOption = False,
 ) -> None:
     """Trust a public key for a ledger.
 
@@ -316,7 +311,6 @@ def untrust(
     ] = None,
     as_json: JsonOption = False,
     quiet: QuietOption = False,
-    debug: DebugOption = False,
 ) -> None:
     """Stop trusting a key.
 

@@ -10,7 +10,6 @@ from typing import TYPE_CHECKING, Annotated, TypeAlias
 import typer
 
 from cli.options import (
-    DebugOption,
     JsonOption,
     QuietOption,
     RevisionArgument,
@@ -113,7 +112,6 @@ def log(
     store: StoreOption = None,
     as_json: JsonOption = False,
     quiet: QuietOption = False,
-    debug: DebugOption = False,
 ) -> None:
     """Show the history of a title, or of all titles, newest first.
 

@@ -9,7 +9,6 @@ import typer
 from cli.options import (
     ConnectionsOption,
     DaskOption,
-    DebugOption,
     JobsOption,
     JsonOption,
     QuietOption,
@@ -37,7 +36,6 @@ def pack(
     connections: ConnectionsOption = None,
     as_json: JsonOption = False,
     quiet: QuietOption = False,
-    debug: DebugOption = False,
 ) -> int:
     """Copy entries that are in no pack into packs.
 

@@ -10,7 +10,6 @@ import typer
 
 from cli.options import (
     ConnectionsOption,
-    DebugOption,
     JsonOption,
     QuietOption,
     RevisionArgument,
@@ -41,7 +40,6 @@ def prove(
     connections: ConnectionsOption = None,
     as_json: JsonOption = False,
     quiet: QuietOption = False,
-    debug: DebugOption = False,
 ) -> None:
     """Write a receipt, which proves that an entry is in the log.
 

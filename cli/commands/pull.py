@@ -8,7 +8,7 @@ import typer
 
 from cli.config import load_config
 from cli.copies import bring
-from cli.options import ConnectionsOption, DebugOption, JsonOption, QuietOption, StoreOption
+from cli.options import ConnectionsOption, JsonOption, QuietOption, StoreOption
 from ledger import InvalidError
 from ledger.titles.identity import read_origin
 
@@ -23,7 +23,6 @@ def pull(
     connections: ConnectionsOption = None,
     as_json: JsonOption = False,
     quiet: QuietOption = False,
-    debug: DebugOption = False,
 ) -> int:
     """Bring what is new in its source into a copy.
 

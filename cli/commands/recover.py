@@ -6,14 +6,7 @@ from typing import Annotated
 
 import typer
 
-from cli.options import (
-    DebugOption,
-    ExpectOption,
-    JsonOption,
-    QuietOption,
-    StoreOption,
-    TitleArgument,
-)
+from cli.options import ExpectOption, JsonOption, QuietOption, StoreOption, TitleArgument
 from cli.session import open_ledger
 from cli.terminal.output import print_json
 from ledger.format.entry import entry_json
@@ -33,7 +26,6 @@ def recover(
     store: StoreOption = None,
     as_json: JsonOption = False,
     quiet: QuietOption = False,
-    debug: DebugOption = False,
 ) -> None:
     """Restore the head of a title from the entries that are left.
 

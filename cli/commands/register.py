@@ -14,7 +14,6 @@ from cli.options import (
     AuthorOption,
     ClampOption,
     ConnectionsOption,
-    DebugOption,
     DryRunOption,
     JsonOption,
     KeyOption,
@@ -74,7 +73,6 @@ def register(
     connections: ConnectionsOption = None,
     as_json: JsonOption = False,
     quiet: QuietOption = False,
-    debug: DebugOption = False,
 ) -> int:
     """Register new versions of several titles as one.
 
@@ -165,7 +163,6 @@ def registration(
     connections: ConnectionsOption = None,
     as_json: JsonOption = False,
     quiet: QuietOption = False,
-    debug: DebugOption = False,
 ) -> int:
     """Show what an application changed, and what is missing.
 

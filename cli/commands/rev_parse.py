@@ -4,14 +4,7 @@ from __future__ import annotations
 
 import typer
 
-from cli.options import (
-    DebugOption,
-    JsonOption,
-    QuietOption,
-    RevisionArgument,
-    StoreOption,
-    TitleArgument,
-)
+from cli.options import JsonOption, QuietOption, RevisionArgument, StoreOption, TitleArgument
 from cli.session import find_title, open_ledger
 from cli.terminal.output import print_json
 
@@ -23,7 +16,6 @@ def rev_parse(
     store: StoreOption = None,
     as_json: JsonOption = False,
     quiet: QuietOption = False,
-    debug: DebugOption = False,
 ) -> None:
     """Print the full address of a version.
 

@@ -10,14 +10,7 @@ import typer
 
 from cli.config import load_config
 from cli.keys import log_signers, memory_file
-from cli.options import (
-    ConnectionsOption,
-    DebugOption,
-    JobsOption,
-    JsonOption,
-    QuietOption,
-    StoreOption,
-)
+from cli.options import ConnectionsOption, JobsOption, JsonOption, QuietOption, StoreOption
 from cli.reports import EXIT_CODES
 from cli.session import check_place, in_steps, open_ledger
 from cli.terminal.output import counted, finding_lines, print_json, working
@@ -67,7 +60,6 @@ def seal(
     connections: ConnectionsOption = None,
     as_json: JsonOption = False,
     quiet: QuietOption = False,
-    debug: DebugOption = False,
 ) -> int:
     """Add new entries to the transparency log.
 

@@ -13,7 +13,6 @@ import typer
 from cli.config import Config, load_config
 from cli.keys import is_missing, log_signers, memory_file, own_key, reread
 from cli.options import (
-    DebugOption,
     JsonOption,
     KeyOption,
     QuietOption,
@@ -182,7 +181,6 @@ def serve(
     key: KeyOption = None,
     as_json: JsonOption = False,
     quiet: QuietOption = False,
-    debug: DebugOption = False,
 ) -> None:
     """Serve the ledger over HTTP: an API, and pages.
 

@@ -13,7 +13,6 @@ from cli.edits import apply_settings
 from cli.options import (
     ClampOption,
     ConnectionsOption,
-    DebugOption,
     JobsOption,
     JsonOption,
     KeyOption,
@@ -117,7 +116,6 @@ def settle(
     jobs: JobsOption = None,
     as_json: JsonOption = False,
     quiet: QuietOption = False,
-    debug: DebugOption = False,
 ) -> int:
     """Settle what no longer stands because of a key.
 

@@ -7,7 +7,6 @@ from typing import Annotated
 import typer
 
 from cli.options import (
-    DebugOption,
     EffectiveOption,
     JsonOption,
     QuietOption,
@@ -36,7 +35,6 @@ def show(
     store: StoreOption = None,
     as_json: JsonOption = False,
     quiet: QuietOption = False,
-    debug: DebugOption = False,
 ) -> None:
     """Show one version of a title with its document.
 
@@ -113,9 +111,8 @@ def cat(
         typer.Option("--short", help="Leave out the text: what the address is the sha256 of."),
     ] = False,
     store: StoreOption = None,
-    as_json: JsonOption = False,
+    as_json: JsonOption = False,  # noqa: ARG001 -- every command takes it
     quiet: QuietOption = False,
-    debug: DebugOption = False,
 ) -> None:
     """Write the exact bytes of an entry.
 

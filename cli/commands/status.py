@@ -11,7 +11,7 @@ import typer
 
 from cli.config import Config, load_config
 from cli.keys import shown_key
-from cli.options import DebugOption, JsonOption, KeyOption, QuietOption, StoreOption
+from cli.options import JsonOption, KeyOption, QuietOption, StoreOption
 from cli.session import check_place, count_registrars
 from cli.terminal.output import print_json
 from cli.terminal.text import printable
@@ -36,7 +36,6 @@ def status(
     key: KeyOption = None,
     as_json: JsonOption = False,
     quiet: QuietOption = False,
-    debug: DebugOption = False,
 ) -> None:
     """Show which store, ledger, key and log are in use.
 

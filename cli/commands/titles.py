@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from cli.options import DebugOption, JsonOption, QuietOption, StoreOption, complete_title
+from cli.options import JsonOption, QuietOption, StoreOption, complete_title
 from cli.session import open_ledger
 from cli.terminal.output import cut, pager, print_json, style
 from cli.terminal.text import printable
@@ -56,7 +56,6 @@ def titles(
     store: StoreOption = None,
     as_json: JsonOption = False,
     quiet: QuietOption = False,
-    debug: DebugOption = False,
 ) -> None:
     """List the title numbers in order.
 

@@ -13,7 +13,7 @@ import typer
 
 from cli.config import load_config
 from cli.keys import own_keys
-from cli.options import DebugOption, JsonOption, QuietOption, StoreOption
+from cli.options import JsonOption, QuietOption, StoreOption
 from cli.reports import EXIT_CODES
 from cli.terminal.output import counted, finding_lines, note, print_json
 from cli.trust_files import (
@@ -125,7 +125,6 @@ def init(
     store: StoreOption = None,
     as_json: JsonOption = False,
     quiet: QuietOption = False,
-    debug: DebugOption = False,
 ) -> None:
     """Propose the first trust file of a ledger.
 
@@ -203,7 +202,6 @@ def propose(
     store: StoreOption = None,
     as_json: JsonOption = False,
     quiet: QuietOption = False,
-    debug: DebugOption = False,
 ) -> None:
     """Propose the next trust file of a ledger.
 
@@ -308,7 +306,6 @@ def show(
     ] = None,
     as_json: JsonOption = False,
     quiet: QuietOption = False,
-    debug: DebugOption = False,
 ) -> None:
     """Say what a trust file changes.
 
@@ -363,7 +360,6 @@ def sign(
     ] = None,
     as_json: JsonOption = False,
     quiet: QuietOption = False,
-    debug: DebugOption = False,
 ) -> None:
     """Sign a trust file as one of its holders, offline.
 
@@ -471,7 +467,6 @@ def publish(
     store: StoreOption = None,
     as_json: JsonOption = False,
     quiet: QuietOption = False,
-    debug: DebugOption = False,
 ) -> int:
     """Publish a trust file that enough holders have signed.
 
@@ -539,7 +534,6 @@ def pin(
     store: StoreOption = None,
     as_json: JsonOption = False,
     quiet: QuietOption = False,
-    debug: DebugOption = False,
 ) -> None:
     """Pin a trust file, for it to say whose keys count.
 
@@ -579,7 +573,6 @@ def log(
     store: StoreOption = None,
     as_json: JsonOption = False,
     quiet: QuietOption = False,
-    debug: DebugOption = False,
 ) -> int:
     """List the trust files of a ledger, and what each changed.
 

@@ -5,14 +5,13 @@ from __future__ import annotations
 import sys
 from importlib.resources import files
 
-from cli.options import DebugOption, JsonOption, QuietOption
+from cli.options import JsonOption, QuietOption
 
 
 def verifier(
     *,
-    as_json: JsonOption = False,
+    as_json: JsonOption = False,  # noqa: ARG001 -- every command takes it
     quiet: QuietOption = False,
-    debug: DebugOption = False,
 ) -> None:
     """Write a page that verifies files in a browser.
 

@@ -15,7 +15,6 @@ from cli.inputs import cannot_read, sha256_of
 from cli.options import (
     ConnectionsOption,
     DaskOption,
-    DebugOption,
     ExpectOption,
     JobsOption,
     JsonOption,
@@ -125,7 +124,6 @@ def verify(
     as_json: JsonOption = False,
     quiet: QuietOption = False,
     verbose: VerboseOption = False,
-    debug: DebugOption = False,
 ) -> int:
     """Verify titles, or all of them, from head to root.
 
