@@ -9,30 +9,12 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
+from cli import options
 from cli.appended import register
 from cli.batch.outcomes import Shown
 from cli.config import load_config
 from cli.edits import apply_edits
 from cli.inputs import read_document
-from cli.options import (
-    AsDocumentOption,
-    AuthorOption,
-    BeginsOption,
-    ClampOption,
-    ConnectionsOption,
-    DryRunOption,
-    EndsOption,
-    JsonOption,
-    KeyOption,
-    KindOption,
-    MessageOption,
-    QuietOption,
-    ReferenceOption,
-    SchemaOption,
-    StoreOption,
-    SupersedeOption,
-    TrustClockOption,
-)
 from cli.receipts import waiting
 from cli.session import find_base, open_ledger
 from ledger import ANY, Entry, IntegrityError, Ledger, NotFoundError
@@ -152,31 +134,31 @@ def append(
     settings: SetOption = None,
     removals: UnsetOption = None,
     merge: MergeOption = None,
-    message: MessageOption = "",
-    reference: ReferenceOption = "",
-    author: AuthorOption = None,
-    effective: BeginsOption = None,
-    effective_until: EndsOption = None,
-    kind: KindOption = KINDS[0],
+    message: options.MessageOption = "",
+    reference: options.ReferenceOption = "",
+    author: options.AuthorOption = None,
+    effective: options.BeginsOption = None,
+    effective_until: options.EndsOption = None,
+    kind: options.KindOption = KINDS[0],
     close: CloseOption = False,
     reopen: ReopenOption = False,
     parent: ParentOption = None,
     new: NewOption = False,
     skip_unchanged: SkipOption = False,
-    as_document: AsDocumentOption = False,
-    schema: SchemaOption = None,
-    supersede_later: SupersedeOption = False,
-    clamp_time: ClampOption = False,
-    trust_clock: TrustClockOption = False,
+    as_document: options.AsDocumentOption = False,
+    schema: options.SchemaOption = None,
+    supersede_later: options.SupersedeOption = False,
+    clamp_time: options.ClampOption = False,
+    trust_clock: options.TrustClockOption = False,
     wait_receipt: WaitOption = None,
     timeout: TimeoutOption = None,
     verify: VerifyOption = False,
-    dry_run: DryRunOption = False,
-    store: StoreOption = None,
-    key: KeyOption = None,
-    connections: ConnectionsOption = None,
-    as_json: JsonOption = False,
-    quiet: QuietOption = False,
+    dry_run: options.DryRunOption = False,
+    store: options.StoreOption = None,
+    key: options.KeyOption = None,
+    connections: options.ConnectionsOption = None,
+    as_json: options.JsonOption = False,
+    quiet: options.QuietOption = False,
 ) -> int:
     """Register a new version of a title.
 

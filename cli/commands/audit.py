@@ -10,22 +10,10 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
+from cli import options
 from cli.config import load_config
 from cli.inputs import cannot_read, sha256_of
 from cli.keys import load_witness
-from cli.options import (
-    ConnectionsOption,
-    DaskOption,
-    JobsOption,
-    JsonOption,
-    KeyOption,
-    OriginOption,
-    QuietOption,
-    ReportOption,
-    StoreOption,
-    VerboseOption,
-    parse_duration,
-)
 from cli.reports import (
     Evidence,
     keys_of,
@@ -111,17 +99,17 @@ def audit(
             "--bundle", metavar="FILE", help="Audit a bundle offline, by the log that it carries."
         ),
     ] = None,
-    key: KeyOption = None,
+    key: options.KeyOption = None,
     trust: TrustOption = None,
-    report_file: ReportOption = None,
-    origin: OriginOption = None,
-    jobs: JobsOption = None,
-    dask: DaskOption = None,
-    connections: ConnectionsOption = None,
-    store: StoreOption = None,
-    as_json: JsonOption = False,
-    quiet: QuietOption = False,
-    verbose: VerboseOption = False,
+    report_file: options.ReportOption = None,
+    origin: options.OriginOption = None,
+    jobs: options.JobsOption = None,
+    dask: options.DaskOption = None,
+    connections: options.ConnectionsOption = None,
+    store: options.StoreOption = None,
+    as_json: options.JsonOption = False,
+    quiet: options.QuietOption = False,
+    verbose: options.VerboseOption = False,
 ) -> int:
     """Verify all titles, and compare them with the log.
 
@@ -152,7 +140,7 @@ def audit(
         raise typer.BadParameter("--trust needs --bundle: a store has its own trust files")
     asked = Asked(
         state=state,
-        max_delay=timedelta(seconds=parse_duration(max_delay)),
+        max_delay=timedelta(seconds=options.parse_duration(max_delay)),
         policy=read_policy(witness) if witness is not None else None,
         origin=origin,
         loose=loose,

@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from cli.options import JsonOption, QuietOption, StoreOption, TitleArgument
+from cli import options
 from cli.session import find_title, open_ledger
 from cli.terminal.output import cut, pager, print_json, signer_name, style
 from cli.terminal.text import isolated, json_text, printable
@@ -22,14 +22,14 @@ LONG = 40
 
 
 def blame(
-    title_number: TitleArgument,
+    title_number: options.TitleArgument,
     path: Annotated[
         str, typer.Argument(metavar="PATH", help="Only what is at this JSON pointer.")
     ] = "",
     *,
-    store: StoreOption = None,
-    as_json: JsonOption = False,
-    quiet: QuietOption = False,
+    store: options.StoreOption = None,
+    as_json: options.JsonOption = False,
+    quiet: options.QuietOption = False,
 ) -> None:
     """Show which version set each field, when, and who signed it.
 

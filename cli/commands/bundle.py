@@ -7,7 +7,7 @@ from typing import Annotated
 
 import typer
 
-from cli.options import ConnectionsOption, JsonOption, QuietOption, StoreOption
+from cli import options
 from cli.session import open_ledger
 from cli.terminal.output import print_json, working
 from cli.terminal.text import printable
@@ -17,10 +17,10 @@ def strip(
     old: Annotated[Path, typer.Argument(metavar="OLD", help="A bundle from before.")],
     new: Annotated[Path, typer.Argument(metavar="NEW", help="The new bundle.")],
     *,
-    store: StoreOption = None,
-    connections: ConnectionsOption = None,
-    as_json: JsonOption = False,
-    quiet: QuietOption = False,
+    store: options.StoreOption = None,
+    connections: options.ConnectionsOption = None,
+    as_json: options.JsonOption = False,
+    quiet: options.QuietOption = False,
 ) -> None:
     """Write an old bundle again, without the texts that the store's titles order erased.
 

@@ -13,8 +13,8 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
+from cli import options
 from cli.bookmark import BookmarkFile
-from cli.options import ConnectionsOption, JsonOption, QuietOption, StoreOption, parse_duration
 from cli.session import open_ledger
 from cli.terminal.output import note, print_json, stand_mark, style
 from cli.terminal.progress import HEED, stopped_by
@@ -65,10 +65,10 @@ def changes(
         Path | None,
         typer.Option("--state", metavar="FILE", help="Keep in FILE which leaf is done, and resume"),
     ] = None,
-    store: StoreOption = None,
-    connections: ConnectionsOption = None,
-    as_json: JsonOption = False,
-    quiet: QuietOption = False,
+    store: options.StoreOption = None,
+    connections: options.ConnectionsOption = None,
+    as_json: options.JsonOption = False,
+    quiet: options.QuietOption = False,
 ) -> None:
     """Print the changes of all titles, in the order of the log.
 
@@ -81,7 +81,7 @@ def changes(
         raise typer.BadParameter("--every needs --follow")
     if command is not None and as_json:
         raise typer.BadParameter("--exec gives the JSON to the command: leave --json out")
-    pause = parse_duration(every or EVERY)
+    pause = options.parse_duration(every or EVERY)
     with ExitStack() as stack:
         stopped = stack.enter_context(stopped_by(signal.SIGINT, signal.SIGTERM))
         ledger = stack.enter_context(open_ledger(store, connections=connections))

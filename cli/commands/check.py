@@ -8,9 +8,9 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
+from cli import options
 from cli.config import load_config
 from cli.inputs import read_input
-from cli.options import JsonOption, OriginOption, QuietOption, VerboseOption
 from cli.reports import EXIT_CODES, note_ambiguity
 from cli.terminal.output import counted, not_checked_lines, print_json, report_lines, style
 from cli.trust_copies import TrustOption, accept_copies
@@ -59,11 +59,11 @@ def check(
         ),
     ] = None,
     trust: TrustOption = None,
-    origin: OriginOption = None,
+    origin: options.OriginOption = None,
     witness: WitnessOption = None,
-    as_json: JsonOption = False,
-    quiet: QuietOption = False,
-    verbose: VerboseOption = False,
+    as_json: options.JsonOption = False,
+    quiet: options.QuietOption = False,
+    verbose: options.VerboseOption = False,
 ) -> int:
     """Check offline what a receipt proves of an entry.
 

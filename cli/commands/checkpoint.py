@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from cli.options import ConnectionsOption, JsonOption, QuietOption, StoreOption
+from cli import options
 from cli.reports import EXIT_CODES
 from cli.session import open_ledger
 from cli.terminal.output import finding_lines, print_json, whole_output
@@ -36,10 +36,10 @@ def checkpoint(
             "--add-cosignatures", metavar="FILE", help="Add a witness's cosignature and publish it."
         ),
     ] = None,
-    store: StoreOption = None,
-    connections: ConnectionsOption = None,
-    as_json: JsonOption = False,
-    quiet: QuietOption = False,
+    store: options.StoreOption = None,
+    connections: options.ConnectionsOption = None,
+    as_json: options.JsonOption = False,
+    quiet: options.QuietOption = False,
 ) -> int:
     """Print the signed checkpoint of the log.
 

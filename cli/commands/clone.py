@@ -7,9 +7,9 @@ from typing import Annotated
 
 import typer
 
+from cli import options
 from cli.config import Config, load_config
 from cli.copies import bring
-from cli.options import ConnectionsOption, JsonOption, OriginOption, QuietOption
 from cli.terminal.text import printable
 from cli.trust_files import check_pin, find_file, read_keys
 from ledger import Store, TrustError
@@ -50,10 +50,10 @@ def clone(
             help="Trust these public keys as those of the ledger's log first. Repeat it.",
         ),
     ] = None,
-    origin: OriginOption = None,
-    connections: ConnectionsOption = None,
-    as_json: JsonOption = False,
-    quiet: QuietOption = False,
+    origin: options.OriginOption = None,
+    connections: options.ConnectionsOption = None,
+    as_json: options.JsonOption = False,
+    quiet: options.QuietOption = False,
 ) -> int:
     """Make a copy of a ledger, and verify all of it on the way in.
 

@@ -12,7 +12,7 @@ from typing import Annotated
 
 import typer
 
-from cli.options import JsonOption, QuietOption
+from cli import options
 from cli.terminal.output import print_json, style
 from ledger import InvalidError, Keyring, Ledger
 
@@ -32,8 +32,8 @@ def demo(
         typer.Argument(metavar="FOLDER", help="A new folder to use; default: a temporary one."),
     ] = None,
     *,
-    as_json: JsonOption = False,
-    quiet: QuietOption = False,
+    as_json: options.JsonOption = False,
+    quiet: options.QuietOption = False,
 ) -> None:
     """Show what a ledger does, in a folder of its own.
 

@@ -6,14 +6,7 @@ from typing import Annotated
 
 import typer
 
-from cli.options import (
-    JsonOption,
-    QuietOption,
-    StoreOption,
-    TitleArgument,
-    WordsOption,
-    complete_revision,
-)
+from cli import options
 from cli.session import open_ledger
 from cli.terminal.changes import change_lines
 from cli.terminal.output import pager, print_json, until_closed
@@ -25,23 +18,27 @@ DIFFERENT = 1
 
 
 def diff(
-    title_number: TitleArgument,
+    title_number: options.TitleArgument,
     old: Annotated[
         str,
-        typer.Argument(metavar="A", help="The older revision.", autocompletion=complete_revision),
+        typer.Argument(
+            metavar="A", help="The older revision.", autocompletion=options.complete_revision
+        ),
     ] = "HEAD~1",
     new: Annotated[
         str,
-        typer.Argument(metavar="B", help="The newer revision.", autocompletion=complete_revision),
+        typer.Argument(
+            metavar="B", help="The newer revision.", autocompletion=options.complete_revision
+        ),
     ] = "HEAD",
     *,
     exit_code: Annotated[
         bool, typer.Option("--exit-code", help="Exit with 1 if there are differences.")
     ] = False,
-    word_diff: WordsOption = False,
-    store: StoreOption = None,
-    as_json: JsonOption = False,
-    quiet: QuietOption = False,
+    word_diff: options.WordsOption = False,
+    store: options.StoreOption = None,
+    as_json: options.JsonOption = False,
+    quiet: options.QuietOption = False,
 ) -> int:
     """Show what changed between two versions of a title.
 

@@ -6,9 +6,9 @@ from typing import Annotated
 
 import typer
 
+from cli import options
 from cli.checkup import Check, Examination, as_json
 from cli.config import load_config
-from cli.options import JsonOption, KeyOption, QuietOption, StoreOption
 from cli.terminal.output import print_json, style, working
 from cli.terminal.text import printable
 
@@ -30,10 +30,10 @@ def doctor(
     read_only: Annotated[
         bool, typer.Option("--read-only", help="Write nothing, so don't test conditional writes.")
     ] = False,
-    store: StoreOption = None,
-    key: KeyOption = None,
-    as_json_: JsonOption = False,
-    quiet: QuietOption = False,
+    store: options.StoreOption = None,
+    key: options.KeyOption = None,
+    as_json_: options.JsonOption = False,
+    quiet: options.QuietOption = False,
 ) -> int:
     """Check the store, the clock, your keys, and the log.
 

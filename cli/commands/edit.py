@@ -13,26 +13,11 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
+from cli import options
 from cli.appended import register
 from cli.batch.outcomes import Shown
 from cli.config import load_config
 from cli.inputs import read_document
-from cli.options import (
-    AuthorOption,
-    BeginsOption,
-    DryRunOption,
-    EndsOption,
-    JsonOption,
-    KeyOption,
-    KindOption,
-    MessageOption,
-    QuietOption,
-    ReferenceOption,
-    SchemaOption,
-    StoreOption,
-    TitleArgument,
-    complete_revision,
-)
 from cli.session import find_base, open_ledger
 from cli.terminal.output import document_lines
 from ledger import Draft, Entry, InvalidError, LedgerError
@@ -44,20 +29,20 @@ if TYPE_CHECKING:
 
 
 def edit(
-    title_number: TitleArgument,
+    title_number: options.TitleArgument,
     *,
-    message: MessageOption = "",
-    reference: ReferenceOption = "",
-    author: AuthorOption = None,
-    effective: BeginsOption = None,
-    effective_until: EndsOption = None,
-    kind: KindOption = KINDS[0],
-    schema: SchemaOption = None,
-    dry_run: DryRunOption = False,
-    store: StoreOption = None,
-    key: KeyOption = None,
-    as_json: JsonOption = False,
-    quiet: QuietOption = False,
+    message: options.MessageOption = "",
+    reference: options.ReferenceOption = "",
+    author: options.AuthorOption = None,
+    effective: options.BeginsOption = None,
+    effective_until: options.EndsOption = None,
+    kind: options.KindOption = KINDS[0],
+    schema: options.SchemaOption = None,
+    dry_run: options.DryRunOption = False,
+    store: options.StoreOption = None,
+    key: options.KeyOption = None,
+    as_json: options.JsonOption = False,
+    quiet: options.QuietOption = False,
 ) -> None:
     """Change the document in law in your editor, and register it.
 
@@ -76,26 +61,28 @@ def edit(
 
 
 def revert(
-    title_number: TitleArgument,
+    title_number: options.TitleArgument,
     revision: Annotated[
         str,
         typer.Argument(
-            metavar="REV", help="The version to go back to.", autocompletion=complete_revision
+            metavar="REV",
+            help="The version to go back to.",
+            autocompletion=options.complete_revision,
         ),
     ],
     *,
-    message: MessageOption = "",
-    reference: ReferenceOption = "",
-    author: AuthorOption = None,
-    effective: BeginsOption = None,
-    effective_until: EndsOption = None,
-    kind: KindOption = KINDS[0],
-    schema: SchemaOption = None,
-    dry_run: DryRunOption = False,
-    store: StoreOption = None,
-    key: KeyOption = None,
-    as_json: JsonOption = False,
-    quiet: QuietOption = False,
+    message: options.MessageOption = "",
+    reference: options.ReferenceOption = "",
+    author: options.AuthorOption = None,
+    effective: options.BeginsOption = None,
+    effective_until: options.EndsOption = None,
+    kind: options.KindOption = KINDS[0],
+    schema: options.SchemaOption = None,
+    dry_run: options.DryRunOption = False,
+    store: options.StoreOption = None,
+    key: options.KeyOption = None,
+    as_json: options.JsonOption = False,
+    quiet: options.QuietOption = False,
 ) -> None:
     """Register the document of an older version again.
 

@@ -7,16 +7,8 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
+from cli import options
 from cli.edits import apply_removals, apply_settings
-from cli.options import (
-    ClampOption,
-    ConnectionsOption,
-    JsonOption,
-    KeyOption,
-    QuietOption,
-    StoreOption,
-    TitleArgument,
-)
 from cli.session import in_steps, open_ledger
 from cli.terminal.output import print_json, working
 from cli.terminal.text import printable
@@ -35,7 +27,7 @@ HERE_ONLY = (
 
 
 def erase(
-    title_number: TitleArgument,
+    title_number: options.TitleArgument,
     versions: Annotated[
         list[int] | None,
         typer.Argument(metavar="VERSION", min=1, help="The versions to erase: 1, 2, 3."),
@@ -66,12 +58,12 @@ def erase(
         bool,
         typer.Option("--lost", help="Erase a text that is gone, and of which there is no copy."),
     ] = False,
-    clamp_time: ClampOption = False,
-    store: StoreOption = None,
-    key: KeyOption = None,
-    connections: ConnectionsOption = None,
-    as_json: JsonOption = False,
-    quiet: QuietOption = False,
+    clamp_time: options.ClampOption = False,
+    store: options.StoreOption = None,
+    key: options.KeyOption = None,
+    connections: options.ConnectionsOption = None,
+    as_json: options.JsonOption = False,
+    quiet: options.QuietOption = False,
 ) -> int:
     """Erase the texts of versions, by an order.
 

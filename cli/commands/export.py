@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Annotated, BinaryIO
 
 import typer
 
-from cli.options import ConnectionsOption, JsonOption, QuietOption, StoreOption, TitlesArgument
+from cli import options
 from cli.reports import EXIT_CODES
 from cli.session import open_ledger
 from cli.terminal.output import counted, print_json, whole_output, working
@@ -24,7 +24,7 @@ if TYPE_CHECKING:
 
 def export(
     file: Annotated[str, typer.Argument(metavar="FILE", help="The new bundle; - is stdout.")],
-    title_numbers: TitlesArgument = None,
+    title_numbers: options.TitlesArgument = None,
     *,
     since: Annotated[
         list[Path] | None,
@@ -38,10 +38,10 @@ def export(
         bool,
         typer.Option("--keep-going", help="Leave out titles that do not hold, and name them."),
     ] = False,
-    store: StoreOption = None,
-    connections: ConnectionsOption = None,
-    as_json: JsonOption = False,
-    quiet: QuietOption = False,
+    store: options.StoreOption = None,
+    connections: options.ConnectionsOption = None,
+    as_json: options.JsonOption = False,
+    quiet: options.QuietOption = False,
 ) -> int:
     """Write the histories of titles to one file, a bundle.
 

@@ -8,8 +8,8 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
+from cli import options
 from cli.config import load_config
-from cli.options import EffectiveOption, JsonOption, QuietOption, RecordedOption, StoreOption
 from cli.session import open_ledger
 from cli.terminal.output import note, pager, print_json
 from cli.terminal.text import printable
@@ -44,8 +44,8 @@ def find(
             help="With this value there; * is any member or item: /proprietors/*/name=Ada.",
         ),
     ] = "",
-    effective: EffectiveOption = None,
-    recorded: RecordedOption = None,
+    effective: options.EffectiveOption = None,
+    recorded: options.RecordedOption = None,
     every_version: Annotated[
         bool,
         typer.Option("--every-version", help="Search all versions, not the newest of each title."),
@@ -57,9 +57,9 @@ def find(
         Path | None,
         typer.Option("--index", metavar="FILE", help="The index to search (LEDGER_INDEX)."),
     ] = None,
-    store: StoreOption = None,
-    as_json: JsonOption = False,
-    quiet: QuietOption = False,
+    store: options.StoreOption = None,
+    as_json: options.JsonOption = False,
+    quiet: options.QuietOption = False,
 ) -> None:
     """Find titles by names, addresses, words and references.
 

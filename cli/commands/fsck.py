@@ -8,8 +8,8 @@ from typing import Annotated
 
 import typer
 
+from cli import options
 from cli.config import load_config
-from cli.options import ConnectionsOption, JsonOption, QuietOption, StoreOption, VerboseOption
 from cli.reports import note_ambiguity, print_report, report_of, was_interrupted
 from cli.session import open_ledger
 from cli.terminal.progress import heeding, verifying
@@ -29,11 +29,11 @@ def fsck(
             help="Delete the entries this old that lost a race: they hold texts, too.",
         ),
     ] = None,
-    store: StoreOption = None,
-    connections: ConnectionsOption = None,
-    as_json: JsonOption = False,
-    quiet: QuietOption = False,
-    verbose: VerboseOption = False,
+    store: options.StoreOption = None,
+    connections: options.ConnectionsOption = None,
+    as_json: options.JsonOption = False,
+    quiet: options.QuietOption = False,
+    verbose: options.VerboseOption = False,
 ) -> int:
     """Check every object in the store.
 

@@ -8,9 +8,9 @@ from typing import Annotated, BinaryIO
 
 import typer
 
+from cli import options
 from cli.config import load_config
 from cli.inputs import spooled
-from cli.options import ConnectionsOption, JsonOption, QuietOption, StoreOption
 from cli.session import in_steps, open_ledger
 from cli.terminal.output import counted, print_json, working
 from cli.terminal.text import printable
@@ -26,10 +26,10 @@ UNFINISHED = 3
 def import_(
     file: Annotated[str, typer.Argument(metavar="FILE", help="A bundle; - is stdin.")],
     *,
-    store: StoreOption = None,
-    connections: ConnectionsOption = None,
-    as_json: JsonOption = False,
-    quiet: QuietOption = False,
+    store: options.StoreOption = None,
+    connections: options.ConnectionsOption = None,
+    as_json: options.JsonOption = False,
+    quiet: options.QuietOption = False,
 ) -> int:
     """Import the titles of a bundle into the store.
 

@@ -8,16 +8,8 @@ from typing import Annotated, Any
 
 import typer
 
+from cli import options
 from cli.config import load_config
-from cli.options import (
-    ConnectionsOption,
-    DaskOption,
-    JobsOption,
-    JsonOption,
-    QuietOption,
-    StoreOption,
-    VerboseOption,
-)
 from cli.reports import print_report
 from cli.session import open_ledger
 from cli.terminal.progress import heeding, verifying
@@ -30,13 +22,13 @@ def index(
         typer.Argument(metavar="FILE", help="The index; default: LEDGER_INDEX, or one of yours."),
     ] = None,
     *,
-    jobs: JobsOption = None,
-    dask: DaskOption = None,
-    connections: ConnectionsOption = None,
-    store: StoreOption = None,
-    as_json: JsonOption = False,
-    quiet: QuietOption = False,
-    verbose: VerboseOption = False,
+    jobs: options.JobsOption = None,
+    dask: options.DaskOption = None,
+    connections: options.ConnectionsOption = None,
+    store: options.StoreOption = None,
+    as_json: options.JsonOption = False,
+    quiet: options.QuietOption = False,
+    verbose: options.VerboseOption = False,
 ) -> int:
     """Make a SQLite file of all verified entries, or update it.
 

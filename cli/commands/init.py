@@ -10,9 +10,9 @@ from typing import Annotated
 
 import typer
 
+from cli import options
 from cli.config import FOUND, Config, load_config, make_own_folder
 from cli.keys import own_key
-from cli.options import JsonOption, KeyOption, QuietOption, StoreOption
 from cli.terminal.output import print_json
 from cli.terminal.text import printable
 from ledger import InvalidError, Keyring, Ledger, LedgerError, Signer, Store, create_key
@@ -38,10 +38,10 @@ def init(
             " terminal, asked for if it is not given.",
         ),
     ] = None,
-    store: StoreOption = None,
-    key: KeyOption = None,
-    as_json: JsonOption = False,
-    quiet: QuietOption = False,
+    store: options.StoreOption = None,
+    key: options.KeyOption = None,
+    as_json: options.JsonOption = False,
+    quiet: options.QuietOption = False,
 ) -> None:
     """Make a ledger, and a key for you if you have none.
 

@@ -9,10 +9,10 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
+from cli import options
 from cli.config import KEYS, Config, KeyFor, load_config, make_own_folder
 from cli.inputs import read_input
 from cli.keys import load_witness, new_name_file, own_key, own_keys, write_witness
-from cli.options import JsonOption, KeyOption, QuietOption
 from cli.terminal.output import print_json
 from cli.terminal.text import printable
 from ledger import InvalidError, Keyring, MalformedError, TrustError, create_key, create_keys
@@ -55,12 +55,12 @@ def generate(
             "--name", metavar="NAME", help="The witness's name, such as example.com/witness."
         ),
     ] = None,
-    key: KeyOption = None,
+    key: options.KeyOption = None,
     encrypt: Annotated[
         bool, typer.Option("--encrypt", help="Ask for a passphrase (or LEDGER_PASSPHRASE_FILE).")
     ] = False,
-    as_json: JsonOption = False,
-    quiet: QuietOption = False,
+    as_json: options.JsonOption = False,
+    quiet: options.QuietOption = False,
 ) -> None:
     """Make a private key: yours, the log's, a witness's or a holder's.
 
@@ -147,9 +147,9 @@ def show(
         str | None,
         typer.Option("--name", metavar="NAME", help="The witness's name; default: in its file."),
     ] = None,
-    key: KeyOption = None,
-    as_json: JsonOption = False,
-    quiet: QuietOption = False,
+    key: options.KeyOption = None,
+    as_json: options.JsonOption = False,
+    quiet: options.QuietOption = False,
 ) -> None:
     """Print your public key, or that of another role, as PEM.
 
@@ -223,7 +223,7 @@ def _own_origin(config: Config, given: str | None) -> str:
     return check_origin(origin)
 
 
-def list_(*, as_json: JsonOption = False, quiet: QuietOption = False) -> None:
+def list_(*, as_json: options.JsonOption = False, quiet: options.QuietOption = False) -> None:
     """List the trusted keys, and the pinned trust files.
 
     They are in the order of ledgers and roles. If a trust file of a ledger is pinned, it says whose
@@ -264,8 +264,8 @@ def trust(
             help="The key id its owner told you; refuse another key. Once for each key.",
         ),
     ] = None,
-    as_json: JsonOption = False,
-    quiet: QuietOption = False,
+    as_json: options.JsonOption = False,
+    quiet: options.QuietOption = False,
 ) -> None:
     """Trust a public key for a ledger.
 
@@ -309,8 +309,8 @@ def untrust(
         str | None,
         typer.Option("--origin", metavar="NAME", help="Only for this ledger; default: for all."),
     ] = None,
-    as_json: JsonOption = False,
-    quiet: QuietOption = False,
+    as_json: options.JsonOption = False,
+    quiet: options.QuietOption = False,
 ) -> None:
     """Stop trusting a key.
 

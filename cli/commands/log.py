@@ -9,14 +9,7 @@ from typing import TYPE_CHECKING, Annotated, TypeAlias
 
 import typer
 
-from cli.options import (
-    JsonOption,
-    QuietOption,
-    RevisionArgument,
-    StoreOption,
-    WordsOption,
-    complete_title,
-)
+from cli import options
 from cli.session import find_title, note_in_force, open_ledger
 from cli.terminal.changes import change_lines
 from cli.terminal.formats import check_format, format_entry
@@ -62,10 +55,10 @@ def log(
         typer.Argument(
             metavar="TITLE",
             help="A title number; without it, all titles.",
-            autocompletion=complete_title,
+            autocompletion=options.complete_title,
         ),
     ] = None,
-    revision: RevisionArgument = "HEAD",
+    revision: options.RevisionArgument = "HEAD",
     *,
     oneline: Annotated[bool, typer.Option("--oneline", help="Print one line per entry.")] = False,
     template: Annotated[
@@ -108,10 +101,10 @@ def log(
             help="Without TITLE: find the entries by the log, the index or the titles.",
         ),
     ] = None,
-    word_diff: WordsOption = False,
-    store: StoreOption = None,
-    as_json: JsonOption = False,
-    quiet: QuietOption = False,
+    word_diff: options.WordsOption = False,
+    store: options.StoreOption = None,
+    as_json: options.JsonOption = False,
+    quiet: options.QuietOption = False,
 ) -> None:
     """Show the history of a title, or of all titles, newest first.
 

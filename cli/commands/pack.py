@@ -6,14 +6,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from cli.options import (
-    ConnectionsOption,
-    DaskOption,
-    JobsOption,
-    JsonOption,
-    QuietOption,
-    StoreOption,
-)
+from cli import options
 from cli.reports import EXIT_CODES
 from cli.session import in_steps, open_ledger
 from cli.terminal.output import counted, counting, finding_lines, print_json
@@ -30,12 +23,12 @@ def pack(
     rebuild: Annotated[
         bool, typer.Option("--rebuild", help="Make all packs again, and delete the old ones.")
     ] = False,
-    store: StoreOption = None,
-    jobs: JobsOption = None,
-    dask: DaskOption = None,
-    connections: ConnectionsOption = None,
-    as_json: JsonOption = False,
-    quiet: QuietOption = False,
+    store: options.StoreOption = None,
+    jobs: options.JobsOption = None,
+    dask: options.DaskOption = None,
+    connections: options.ConnectionsOption = None,
+    as_json: options.JsonOption = False,
+    quiet: options.QuietOption = False,
 ) -> int:
     """Copy entries that are in no pack into packs.
 

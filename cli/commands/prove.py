@@ -8,14 +8,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from cli.options import (
-    ConnectionsOption,
-    JsonOption,
-    QuietOption,
-    RevisionArgument,
-    StoreOption,
-    TitleArgument,
-)
+from cli import options
 from cli.session import find_title, open_ledger
 from cli.terminal.output import print_json, whole_output
 from cli.terminal.text import printable
@@ -27,8 +20,8 @@ if TYPE_CHECKING:
 
 
 def prove(
-    title_number: TitleArgument,
-    revision: RevisionArgument = "HEAD",
+    title_number: options.TitleArgument,
+    revision: options.RevisionArgument = "HEAD",
     *,
     output: Annotated[
         Path | None,
@@ -36,10 +29,10 @@ def prove(
             "--output", "-o", metavar="FILE", help="Write to this new file; default: stdout."
         ),
     ] = None,
-    store: StoreOption = None,
-    connections: ConnectionsOption = None,
-    as_json: JsonOption = False,
-    quiet: QuietOption = False,
+    store: options.StoreOption = None,
+    connections: options.ConnectionsOption = None,
+    as_json: options.JsonOption = False,
+    quiet: options.QuietOption = False,
 ) -> None:
     """Write a receipt, which proves that an entry is in the log.
 

@@ -6,9 +6,9 @@ from typing import Annotated
 
 import typer
 
+from cli import options
 from cli.config import load_config
 from cli.copies import bring
-from cli.options import ConnectionsOption, JsonOption, QuietOption, StoreOption
 from ledger import InvalidError
 from ledger.titles.identity import read_origin
 
@@ -19,10 +19,10 @@ def pull(
         typer.Argument(metavar="SOURCE", help="Where to pull from; default: the clone's source."),
     ] = None,
     *,
-    store: StoreOption = None,
-    connections: ConnectionsOption = None,
-    as_json: JsonOption = False,
-    quiet: QuietOption = False,
+    store: options.StoreOption = None,
+    connections: options.ConnectionsOption = None,
+    as_json: options.JsonOption = False,
+    quiet: options.QuietOption = False,
 ) -> int:
     """Bring what is new in its source into a copy.
 

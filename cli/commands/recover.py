@@ -6,7 +6,7 @@ from typing import Annotated
 
 import typer
 
-from cli.options import ExpectOption, JsonOption, QuietOption, StoreOption, TitleArgument
+from cli import options
 from cli.session import open_ledger
 from cli.terminal.output import print_json
 from ledger.format.entry import entry_json
@@ -14,7 +14,7 @@ from ledger.format.layout import check_address
 
 
 def recover(
-    title_number: TitleArgument,
+    title_number: options.TitleArgument,
     *,
     to: Annotated[
         str | None,
@@ -22,10 +22,10 @@ def recover(
             "--to", metavar="ADDRESS", help="The entry to use, if several could be the newest."
         ),
     ] = None,
-    expect: ExpectOption = None,
-    store: StoreOption = None,
-    as_json: JsonOption = False,
-    quiet: QuietOption = False,
+    expect: options.ExpectOption = None,
+    store: options.StoreOption = None,
+    as_json: options.JsonOption = False,
+    quiet: options.QuietOption = False,
 ) -> None:
     """Restore the head of a title from the entries that are left.
 

@@ -7,23 +7,9 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
+from cli import options
 from cli.batch.run import open_lines
 from cli.config import load_config
-from cli.options import (
-    AsDocumentOption,
-    AuthorOption,
-    ClampOption,
-    ConnectionsOption,
-    DryRunOption,
-    JsonOption,
-    KeyOption,
-    MessageOption,
-    QuietOption,
-    SchemaOption,
-    StoreOption,
-    SupersedeOption,
-    TrustClockOption,
-)
 from cli.session import in_steps, open_ledger
 from cli.terminal.output import counted, note, pager, print_json, stand_mark
 from cli.terminal.text import printable
@@ -60,19 +46,19 @@ def register(
             help="Complete this registration without the parts that are missing.",
         ),
     ] = "",
-    message: MessageOption = "",
-    author: AuthorOption = None,
-    as_document: AsDocumentOption = False,
-    schema: SchemaOption = None,
-    supersede_later: SupersedeOption = False,
-    clamp_time: ClampOption = False,
-    trust_clock: TrustClockOption = False,
-    dry_run: DryRunOption = False,
-    store: StoreOption = None,
-    key: KeyOption = None,
-    connections: ConnectionsOption = None,
-    as_json: JsonOption = False,
-    quiet: QuietOption = False,
+    message: options.MessageOption = "",
+    author: options.AuthorOption = None,
+    as_document: options.AsDocumentOption = False,
+    schema: options.SchemaOption = None,
+    supersede_later: options.SupersedeOption = False,
+    clamp_time: options.ClampOption = False,
+    trust_clock: options.TrustClockOption = False,
+    dry_run: options.DryRunOption = False,
+    store: options.StoreOption = None,
+    key: options.KeyOption = None,
+    connections: options.ConnectionsOption = None,
+    as_json: options.JsonOption = False,
+    quiet: options.QuietOption = False,
 ) -> int:
     """Register new versions of several titles as one.
 
@@ -159,10 +145,10 @@ def _part(entry: Entry) -> str:
 def registration(
     reference: ReferenceArgument,
     *,
-    store: StoreOption = None,
-    connections: ConnectionsOption = None,
-    as_json: JsonOption = False,
-    quiet: QuietOption = False,
+    store: options.StoreOption = None,
+    connections: options.ConnectionsOption = None,
+    as_json: options.JsonOption = False,
+    quiet: options.QuietOption = False,
 ) -> int:
     """Show what an application changed, and what is missing.
 

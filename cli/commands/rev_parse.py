@@ -4,18 +4,18 @@ from __future__ import annotations
 
 import typer
 
-from cli.options import JsonOption, QuietOption, RevisionArgument, StoreOption, TitleArgument
+from cli import options
 from cli.session import find_title, open_ledger
 from cli.terminal.output import print_json
 
 
 def rev_parse(
-    title_number: TitleArgument,
-    revision: RevisionArgument = "HEAD",
+    title_number: options.TitleArgument,
+    revision: options.RevisionArgument = "HEAD",
     *,
-    store: StoreOption = None,
-    as_json: JsonOption = False,
-    quiet: QuietOption = False,
+    store: options.StoreOption = None,
+    as_json: options.JsonOption = False,
+    quiet: options.QuietOption = False,
 ) -> None:
     """Print the full address of a version.
 

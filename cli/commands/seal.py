@@ -8,9 +8,9 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
+from cli import options
 from cli.config import load_config
 from cli.keys import log_signers, memory_file
-from cli.options import ConnectionsOption, JobsOption, JsonOption, QuietOption, StoreOption
 from cli.reports import EXIT_CODES
 from cli.session import check_place, in_steps, open_ledger
 from cli.terminal.output import counted, finding_lines, print_json, working
@@ -55,11 +55,11 @@ def seal(
             "--witness", metavar="POLICY", help="Ask the witnesses in this policy to cosign."
         ),
     ] = None,
-    jobs: JobsOption = None,
-    store: StoreOption = None,
-    connections: ConnectionsOption = None,
-    as_json: JsonOption = False,
-    quiet: QuietOption = False,
+    jobs: options.JobsOption = None,
+    store: options.StoreOption = None,
+    connections: options.ConnectionsOption = None,
+    as_json: options.JsonOption = False,
+    quiet: options.QuietOption = False,
 ) -> int:
     """Add new entries to the transparency log.
 

@@ -10,16 +10,9 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
+from cli import options
 from cli.config import Config, load_config
 from cli.keys import is_missing, log_signers, memory_file, own_key, reread
-from cli.options import (
-    JsonOption,
-    KeyOption,
-    QuietOption,
-    SchemaOption,
-    StoreOption,
-    parse_duration,
-)
 from cli.serve.access import CannotServeError, hosts_to_answer_to, is_loopback, listen, read_tokens
 from cli.serve.logs import LogFormat, configure_log
 from cli.serve.workers import Crew
@@ -175,12 +168,12 @@ def serve(
     seal_memory: SealMemoryOption = None,
     witness: SealWitnessOption = None,
     index: IndexOption = None,
-    schema: SchemaOption = None,
+    schema: options.SchemaOption = None,
     log_format: LogFormatOption = LogFormat.TEXT,
-    store: StoreOption = None,
-    key: KeyOption = None,
-    as_json: JsonOption = False,
-    quiet: QuietOption = False,
+    store: options.StoreOption = None,
+    key: options.KeyOption = None,
+    as_json: options.JsonOption = False,
+    quiet: options.QuietOption = False,
 ) -> None:
     """Serve the ledger over HTTP: an API, and pages.
 
@@ -208,7 +201,7 @@ def serve(
         user_header=user_header,
         require_match=require_match,
         max_body=max_body,
-        timeout=parse_duration(timeout),
+        timeout=options.parse_duration(timeout),
         cors_origins=tuple(cors_origin or ()),
         presign_seconds=presign,
     )
@@ -278,7 +271,7 @@ def _open_to_all(place: str) -> CannotServeError:
 
 def _seconds_between_seals(every: str | None, *others: object) -> float | None:
     if every is not None:
-        return parse_duration(every)
+        return options.parse_duration(every)
     if any(other is not None for other in others):
         raise typer.BadParameter("--log-key, --seal-memory and --witness need --seal-every")
     return None

@@ -8,17 +8,9 @@ from typing import TYPE_CHECKING, Annotated, Any, NamedTuple
 
 import typer
 
+from cli import options
 from cli.config import load_config
 from cli.edits import apply_settings
-from cli.options import (
-    ClampOption,
-    ConnectionsOption,
-    JobsOption,
-    JsonOption,
-    KeyOption,
-    QuietOption,
-    StoreOption,
-)
 from cli.reports import EXIT_CODES
 from cli.session import in_steps, open_ledger
 from cli.terminal.output import counted, counting, finding_lines, print_json, signer_name
@@ -109,13 +101,13 @@ def settle(
         bool,
         typer.Option("--lost", help="Go on if the newest text is gone, and there is no copy."),
     ] = False,
-    clamp_time: ClampOption = False,
-    store: StoreOption = None,
-    key: KeyOption = None,
-    connections: ConnectionsOption = None,
-    jobs: JobsOption = None,
-    as_json: JsonOption = False,
-    quiet: QuietOption = False,
+    clamp_time: options.ClampOption = False,
+    store: options.StoreOption = None,
+    key: options.KeyOption = None,
+    connections: options.ConnectionsOption = None,
+    jobs: options.JobsOption = None,
+    as_json: options.JsonOption = False,
+    quiet: options.QuietOption = False,
 ) -> int:
     """Settle what no longer stands because of a key.
 

@@ -6,15 +6,7 @@ from typing import Annotated
 
 import typer
 
-from cli.options import (
-    EffectiveOption,
-    JsonOption,
-    QuietOption,
-    RecordedOption,
-    RevisionArgument,
-    StoreOption,
-    TitleArgument,
-)
+from cli import options
 from cli.session import find_entry, find_judged, note_in_force, open_ledger
 from cli.terminal.output import document_lines, entry_lines, note, pager, print_json, whole_output
 from ledger import Entry, Ledger, LedgerError
@@ -24,17 +16,17 @@ from ledger.registrations.registration import role_of
 
 
 def show(
-    title_number: TitleArgument,
-    revision: RevisionArgument = "HEAD",
+    title_number: options.TitleArgument,
+    revision: options.RevisionArgument = "HEAD",
     *,
-    effective: EffectiveOption = None,
-    recorded: RecordedOption = None,
+    effective: options.EffectiveOption = None,
+    recorded: options.RecordedOption = None,
     document: Annotated[
         bool, typer.Option("--document", help="Only the document, as 'ledger append' takes it.")
     ] = False,
-    store: StoreOption = None,
-    as_json: JsonOption = False,
-    quiet: QuietOption = False,
+    store: options.StoreOption = None,
+    as_json: options.JsonOption = False,
+    quiet: options.QuietOption = False,
 ) -> None:
     """Show one version of a title with its document.
 
@@ -101,18 +93,18 @@ def _closing(ledger: Ledger, entry: Entry) -> Entry:
 
 
 def cat(
-    title_number: TitleArgument,
-    revision: RevisionArgument = "HEAD",
+    title_number: options.TitleArgument,
+    revision: options.RevisionArgument = "HEAD",
     *,
-    effective: EffectiveOption = None,
-    recorded: RecordedOption = None,
+    effective: options.EffectiveOption = None,
+    recorded: options.RecordedOption = None,
     short: Annotated[
         bool,
         typer.Option("--short", help="Leave out the text: what the address is the sha256 of."),
     ] = False,
-    store: StoreOption = None,
-    as_json: JsonOption = False,  # noqa: ARG001 -- every command takes it
-    quiet: QuietOption = False,
+    store: options.StoreOption = None,
+    as_json: options.JsonOption = False,  # noqa: ARG001 -- every command takes it
+    quiet: options.QuietOption = False,
 ) -> None:
     """Write the exact bytes of an entry.
 

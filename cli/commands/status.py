@@ -9,9 +9,9 @@ from typing import Annotated, Any
 
 import typer
 
+from cli import options
 from cli.config import Config, load_config
 from cli.keys import shown_key
-from cli.options import JsonOption, KeyOption, QuietOption, StoreOption
 from cli.session import check_place, count_registrars
 from cli.terminal.output import print_json
 from cli.terminal.text import printable
@@ -32,10 +32,10 @@ def status(
         bool,
         typer.Option("--count", help="Count the titles, entries and bytes: list the whole store."),
     ] = False,
-    store: StoreOption = None,
-    key: KeyOption = None,
-    as_json: JsonOption = False,
-    quiet: QuietOption = False,
+    store: options.StoreOption = None,
+    key: options.KeyOption = None,
+    as_json: options.JsonOption = False,
+    quiet: options.QuietOption = False,
 ) -> None:
     """Show which store, ledger, key and log are in use.
 

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from cli.options import JsonOption, QuietOption, StoreOption, complete_title
+from cli import options
 from cli.session import open_ledger
 from cli.terminal.output import cut, pager, print_json, style
 from cli.terminal.text import printable
@@ -32,7 +32,7 @@ def titles(
         typer.Argument(
             metavar="PATTERN",
             help="Only titles that fit, as 'TN12*': * is anything, ? one character.",
-            autocompletion=complete_title,
+            autocompletion=options.complete_title,
         ),
     ] = None,
     *,
@@ -53,9 +53,9 @@ def titles(
     closed: Annotated[
         bool, typer.Option("--closed", help="List only titles that are closed.")
     ] = False,
-    store: StoreOption = None,
-    as_json: JsonOption = False,
-    quiet: QuietOption = False,
+    store: options.StoreOption = None,
+    as_json: options.JsonOption = False,
+    quiet: options.QuietOption = False,
 ) -> None:
     """List the title numbers in order.
 

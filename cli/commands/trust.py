@@ -11,9 +11,9 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
+from cli import options
 from cli.config import load_config
 from cli.keys import own_keys
-from cli.options import JsonOption, QuietOption, StoreOption
 from cli.reports import EXIT_CODES
 from cli.terminal.output import counted, finding_lines, note, print_json
 from cli.trust_files import (
@@ -122,9 +122,9 @@ def init(
             "--continues", help="The holders before are lost: go on without their signatures."
         ),
     ] = False,
-    store: StoreOption = None,
-    as_json: JsonOption = False,
-    quiet: QuietOption = False,
+    store: options.StoreOption = None,
+    as_json: options.JsonOption = False,
+    quiet: options.QuietOption = False,
 ) -> None:
     """Propose the first trust file of a ledger.
 
@@ -199,9 +199,9 @@ def propose(
             "--disown", metavar="N", help="Take the place of version N, which pins a forked log."
         ),
     ] = None,
-    store: StoreOption = None,
-    as_json: JsonOption = False,
-    quiet: QuietOption = False,
+    store: options.StoreOption = None,
+    as_json: options.JsonOption = False,
+    quiet: options.QuietOption = False,
 ) -> None:
     """Propose the next trust file of a ledger.
 
@@ -304,8 +304,8 @@ def show(
             "--store", metavar="STORE", help="Also tell which entries in this store stop counting."
         ),
     ] = None,
-    as_json: JsonOption = False,
-    quiet: QuietOption = False,
+    as_json: options.JsonOption = False,
+    quiet: options.QuietOption = False,
 ) -> None:
     """Say what a trust file changes.
 
@@ -358,8 +358,8 @@ def sign(
             "--store", metavar="STORE", help="A ledger whose log leads to your checkpoint."
         ),
     ] = None,
-    as_json: JsonOption = False,
-    quiet: QuietOption = False,
+    as_json: options.JsonOption = False,
+    quiet: options.QuietOption = False,
 ) -> None:
     """Sign a trust file as one of its holders, offline.
 
@@ -464,9 +464,9 @@ def publish(
         list[Path], typer.Argument(metavar="NEXT...", help="The proposal, signed; or copies of it.")
     ],
     *,
-    store: StoreOption = None,
-    as_json: JsonOption = False,
-    quiet: QuietOption = False,
+    store: options.StoreOption = None,
+    as_json: options.JsonOption = False,
+    quiet: options.QuietOption = False,
 ) -> int:
     """Publish a trust file that enough holders have signed.
 
@@ -531,9 +531,9 @@ def pin(
             "--disown", metavar="N", help="A version whose pin was of a forked log. Repeat it."
         ),
     ] = None,
-    store: StoreOption = None,
-    as_json: JsonOption = False,
-    quiet: QuietOption = False,
+    store: options.StoreOption = None,
+    as_json: options.JsonOption = False,
+    quiet: options.QuietOption = False,
 ) -> None:
     """Pin a trust file, for it to say whose keys count.
 
@@ -570,9 +570,9 @@ def pin(
 
 def log(
     *,
-    store: StoreOption = None,
-    as_json: JsonOption = False,
-    quiet: QuietOption = False,
+    store: options.StoreOption = None,
+    as_json: options.JsonOption = False,
+    quiet: options.QuietOption = False,
 ) -> int:
     """List the trust files of a ledger, and what each changed.
 

@@ -5,13 +5,13 @@ from __future__ import annotations
 import sys
 from importlib.resources import files
 
-from cli.options import JsonOption, QuietOption
+from cli import options
 
 
 def verifier(
     *,
-    as_json: JsonOption = False,  # noqa: ARG001 -- every command takes it
-    quiet: QuietOption = False,
+    as_json: options.JsonOption = False,  # noqa: ARG001 -- every command takes it
+    quiet: options.QuietOption = False,
 ) -> None:
     """Write a page that verifies files in a browser.
 

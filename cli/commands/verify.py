@@ -10,21 +10,9 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
+from cli import options
 from cli.config import load_config
 from cli.inputs import cannot_read, sha256_of
-from cli.options import (
-    ConnectionsOption,
-    DaskOption,
-    ExpectOption,
-    JobsOption,
-    JsonOption,
-    OriginOption,
-    QuietOption,
-    ReportOption,
-    StoreOption,
-    TitlesArgument,
-    VerboseOption,
-)
 from cli.reports import (
     Evidence,
     keys_of,
@@ -75,9 +63,9 @@ class Asked:
 
 
 def verify(
-    title_numbers: TitlesArgument = None,
+    title_numbers: options.TitlesArgument = None,
     *,
-    expect: ExpectOption = None,
+    expect: options.ExpectOption = None,
     since: Annotated[
         str | None,
         typer.Option(
@@ -114,16 +102,16 @@ def verify(
         Path | None, typer.Option("--bundle", metavar="FILE", help="Verify a bundle offline.")
     ] = None,
     trust: TrustOption = None,
-    report_file: ReportOption = None,
-    origin: OriginOption = None,
+    report_file: options.ReportOption = None,
+    origin: options.OriginOption = None,
     witness: WitnessOption = None,
-    jobs: JobsOption = None,
-    dask: DaskOption = None,
-    connections: ConnectionsOption = None,
-    store: StoreOption = None,
-    as_json: JsonOption = False,
-    quiet: QuietOption = False,
-    verbose: VerboseOption = False,
+    jobs: options.JobsOption = None,
+    dask: options.DaskOption = None,
+    connections: options.ConnectionsOption = None,
+    store: options.StoreOption = None,
+    as_json: options.JsonOption = False,
+    quiet: options.QuietOption = False,
+    verbose: options.VerboseOption = False,
 ) -> int:
     """Verify titles, or all of them, from head to root.
 
