@@ -20,16 +20,16 @@ from ledger.service.http.answers import JSON_TYPE, answer, html, to_json
 from ledger.service.http.errors import NotReady, UnknownPath
 from ledger.service.http.problems import problem_kinds
 from ledger.service.openapi.routes import DOCS, HEALTHZ, METRICS, OPENAPI, READYZ
+from ledger.service.routes.group import Routes, route
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Coroutine
-
-    from fastapi import FastAPI
+    from collections.abc import Callable
 
     from ledger.service.context import Context
     from ledger.service.metrics import LogFigures
     from ledger.service.workers import State
 
+UNDESCRIBED = {"include_in_schema": False}
 STATIC = Path(__file__).parents[1] / "pages" / "static"
 ROBOTS = b"User-agent: *\nDisallow: /\n"
 PROBE_SECONDS = 1.0
@@ -40,11 +40,11 @@ FIGURES_SECONDS = 15.0
 logger: logging.Logger = logging.getLogger("ledger.service")
 
 
-class HealthRoutes:
+class HealthRoutes(Routes):
     """The routes for those who run the service, and for those who write clients."""
 
     def __init__(self, context: Context, contract: Callable[[str], dict[str, Any]]) -> None:
-        self._context = context
+        super().__init__(context)
         self._probing = Lock()
         self._probed_until = 0.0
         self._probed: LedgerError | None = None
@@ -66,24 +66,7 @@ class HealthRoutes:
         self._docs = docs
         self._files = {file.name: file.read_bytes() for file in STATIC.iterdir() if file.is_file()}
 
-    def add_to(self, app: FastAPI) -> None:
-        """Add the routes to the application."""
-        for path, endpoint, contract in (
-            ("/healthz", self.healthz, HEALTHZ),
-            ("/readyz", self.readyz, READYZ),
-            ("/metrics", self.metrics, METRICS),
-            ("/openapi.json", self.openapi, OPENAPI),
-            ("/docs", self.docs, DOCS),
-        ):
-            app.add_api_route(path, endpoint, methods=["GET"], **contract)
-        files: dict[str, Callable[..., Coroutine[Any, Any, Response]]] = {
-            "/static/{name}": self.static,
-            "/robots.txt": self.robots,
-            "/favicon.ico": self.favicon,
-        }
-        for path, file in files.items():
-            app.add_api_route(path, file, methods=["GET"], include_in_schema=False)
-
+    @route("/healthz", HEALTHZ)
     async def healthz(self) -> Response:
         """Whether the process answers. It touches nothing else."""
         found = self._background(self._context.states())
@@ -99,6 +82,7 @@ class HealthRoutes:
                 found["indexing"] = each.indexing
         return found
 
+    @route("/readyz", READYZ)
     async def readyz(self) -> Response:
         """Whether the ledger can be read, or could a moment ago."""
         async with self._probing:  # requests that come meanwhile get the same answer
@@ -121,6 +105,7 @@ class HealthRoutes:
             return error
         return None
 
+    @route("/metrics", METRICS)
     async def metrics(self) -> Response:
         """Counters and timings, for Prometheus."""
         metrics = self._context.metrics
@@ -137,24 +122,29 @@ class HealthRoutes:
             logger.warning("cannot measure the log: %s: %a", error.slug, str(error))
             return None
 
+    @route("/openapi.json", OPENAPI)
     async def openapi(self, request: Request) -> Response:
         """The description of the API, for programs."""
         base = self._context.base_path(request.scope)
         return answer(request, self._described(base), negotiated=False)
 
+    @route("/docs", DOCS)
     async def docs(self, request: Request) -> Response:
         """The description of the API, for people."""
         base = self._context.settings.public_url or request.scope.get("root_path", "")
         return html(request, self._docs(base))
 
+    @route("/robots.txt", UNDESCRIBED)
     async def robots(self, request: Request) -> Response:
         """Ask search engines to stay away: titles name people."""
         return answer(request, ROBOTS, media_type="text/plain", negotiated=False)
 
+    @route("/favicon.ico", UNDESCRIBED)
     async def favicon(self, request: Request) -> Response:
         """The icon, where programs look for it that read no page."""
         return RedirectResponse(self._context.url(request.scope, "/static/icon.svg"), 307)
 
+    @route("/static/{name}", UNDESCRIBED)
     async def static(self, request: Request, name: str, v: str = "") -> Response:  # noqa: ARG002 -- not to be refused as unknown
         """A stylesheet or a picture. ``v`` is its hash, so that each version has its own URL."""
         if name not in self._files:

@@ -23,10 +23,9 @@ from ledger.service.http.parameters import (
     Search,
 )
 from ledger.service.openapi.routes import ROOT, TITLES
+from ledger.service.routes.group import Routes, route
 
 if TYPE_CHECKING:
-    from fastapi import FastAPI
-
     from ledger.index import Coverage, Found, Index
     from ledger.service.context import Context
 
@@ -46,11 +45,11 @@ class Presigner(Protocol):
         ...
 
 
-class ListingRoutes:
+class ListingRoutes(Routes):
     """The routes ``/`` and ``/titles``."""
 
     def __init__(self, context: Context) -> None:
-        self._context = context
+        super().__init__(context)
         store, seconds = context.ledger.store, context.settings.presign_seconds
         self._presigner = store if isinstance(store, Presigner) and seconds else None
         self._seconds = seconds or 0
@@ -59,15 +58,12 @@ class ListingRoutes:
                 f"{store.url} has no presigned URLs", hint="leave --presign out: only S3 has them"
             )
 
-    def add_to(self, app: FastAPI) -> None:
-        """Add the routes to the application."""
-        app.add_api_route("/", self.root, methods=["GET"], **ROOT)
-        app.add_api_route("/titles", self.titles, methods=["GET"], **TITLES)
-
+    @route("/", ROOT)
     async def root(self, request: Request) -> Response:
         """Redirects to the list of titles."""
         return RedirectResponse(self._context.url(request.scope, "/titles"), 307)
 
+    @route("/titles", TITLES)
     async def titles(
         self,
         request: Request,

@@ -18,64 +18,46 @@ from ledger.service.http.answers import answer, html
 from ledger.service.http.errors import UnknownPath
 from ledger.service.http.parameters import TilePath, TitleNumber, Version  # noqa: TC001 -- FastAPI reads the annotations
 from ledger.service.openapi.routes import CHECKPOINT, LOG, RECEIPT, TILE
+from ledger.service.routes.group import Routes, reading, route
 from ledger.tlog.tiles import ENTRIES, HEIGHT, WIDTH, Tile, check_tile, decode_entries, parse_tile
 
 if TYPE_CHECKING:
-    from fastapi import FastAPI
-
     from ledger.service.context import Context
 
 TEXT_TYPE = "text/plain; charset=utf-8"
 TILE_TYPE = "application/octet-stream"
 
 
-class LogRoutes:
+class LogRoutes(Routes):
     """The routes below ``/log``, and that of a title's receipt."""
 
     def __init__(self, context: Context) -> None:
-        self._context = context
-        ledger = context.ledger
-        self._ledger = ledger
+        super().__init__(context)
         self._size = 0  # the largest that was seen: a log only grows
 
-    def add_to(self, app: FastAPI) -> None:
-        """Add the routes to the application."""
-        for path, endpoint, contract in (
-            ("/log", self.log, LOG),
-            ("/log/checkpoint", self.checkpoint, CHECKPOINT),
-            ("/log/tile/{path:path}", self.tile, TILE),
-            ("/titles/{title_number}/receipt", self.receipt, RECEIPT),
-        ):
-            app.add_api_route(path, endpoint, methods=["GET"], **contract)
-
-    async def log(self, request: Request) -> Response:
+    @reading("/log", LOG, "log")
+    def log(self, request: Request) -> Response:
         """The transparency log, for people: its size, its witnesses, what waits, what is new."""
+        context, sealer = self._context, self._context.sealer
+        found = context.log.overview(sealer.policy if sealer else None, self._ledger.clock())
+        if found.signed is None:
+            context.check_store()
+        sealed = sealer.sealing.sealed_at if sealer else None
+        contradicted = {each: None for state in context.states() for each in state.contradicted}
+        page = context.pages(request.scope).log(
+            log=found,
+            sealed_at=format_time(datetime.fromtimestamp(sealed, UTC)) if sealed else None,
+            contradicted=tuple(contradicted),
+        )
+        return html(request, page)
 
-        def read() -> Response:
-            context, sealer = self._context, self._context.sealer
-            found = context.log.overview(sealer.policy if sealer else None, self._ledger.clock())
-            if found.signed is None:
-                context.check_store()
-            sealed = sealer.sealing.sealed_at if sealer else None
-            contradicted = {each: None for state in context.states() for each in state.contradicted}
-            page = context.pages(request.scope).log(
-                log=found,
-                sealed_at=format_time(datetime.fromtimestamp(sealed, UTC)) if sealed else None,
-                contradicted=tuple(contradicted),
-            )
-            return html(request, page)
-
-        return await self._context.run("log", read)
-
-    async def checkpoint(self, request: Request) -> Response:
+    @reading("/log/checkpoint", CHECKPOINT, "log-checkpoint")
+    def checkpoint(self, request: Request) -> Response:
         """The signed checkpoint of the transparency log: its size and its root."""
+        note = self._context.log.checkpoint().note
+        return answer(request, note, media_type=TEXT_TYPE, negotiated=False)
 
-        def read() -> Response:
-            note = self._context.log.checkpoint().note
-            return answer(request, note, media_type=TEXT_TYPE, negotiated=False)
-
-        return await self._context.run("log-checkpoint", read)
-
+    @route("/log/tile/{path:path}", TILE)
     async def tile(self, request: Request, path: TilePath) -> Response:
         """A tile of the transparency log: up to 256 hashes or leaves."""
         try:
@@ -110,25 +92,22 @@ class LogRoutes:
         _check_shape(tile, data)
         return data
 
-    async def receipt(
+    @reading("/titles/{title_number}/receipt", RECEIPT, "receipt")
+    def receipt(
         self, request: Request, title_number: TitleNumber, version: Version = None
     ) -> Response:
         """The proof that a version is in the transparency log, to check offline."""
-
-        def read() -> Response:
-            self._context.read_ahead(title_number, whole=version is not None)
-            entry = self._ledger.entry(title_number, f"v{version}" if version else "HEAD")
-            receipt = self._context.log.receipt(entry)
-            name = f"{title_number}.v{entry.version}.receipt"
-            named = {
-                "Ledger-Address": entry.address,
-                "Content-Disposition": f'attachment; filename="{name}"',
-            }
-            return answer(
-                request, receipt.encode(), media_type=TEXT_TYPE, headers=named, negotiated=False
-            )
-
-        return await self._context.run("receipt", read, title_number)
+        self._context.read_ahead(title_number, whole=version is not None)
+        entry = self._ledger.entry(title_number, f"v{version}" if version else "HEAD")
+        receipt = self._context.log.receipt(entry)
+        name = f"{title_number}.v{entry.version}.receipt"
+        named = {
+            "Ledger-Address": entry.address,
+            "Content-Disposition": f'attachment; filename="{name}"',
+        }
+        return answer(
+            request, receipt.encode(), media_type=TEXT_TYPE, headers=named, negotiated=False
+        )
 
 
 def _check_shape(tile: Tile, data: bytes) -> None:

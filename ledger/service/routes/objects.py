@@ -18,12 +18,11 @@ from ledger.service.http.answers import answer
 from ledger.service.http.errors import UnknownPath
 from ledger.service.http.parameters import ObjectKey  # noqa: TC001 -- FastAPI reads the annotations
 from ledger.service.openapi.routes import OBJECT
+from ledger.service.routes.group import Routes, route
 from ledger.stores.base import OBJECTS_HEADER
 from ledger.tlog.tiles import parse_tile
 
 if TYPE_CHECKING:
-    from fastapi import FastAPI
-
     from ledger.service.context import Context
 
 TOLD = (OBJECTS_HEADER, "1")
@@ -32,18 +31,14 @@ REMEMBERED = 1024
 """Heads of which it is remembered what they erase."""
 
 
-class ObjectRoutes:
+class ObjectRoutes(Routes):
     """The route ``/objects/{key}``."""
 
     def __init__(self, context: Context) -> None:
-        self._context = context
-        self._ledger = context.ledger
+        super().__init__(context)
         self._erased = lru_cache(maxsize=REMEMBERED)(self._find_erased)
 
-    def add_to(self, app: FastAPI) -> None:
-        """Add the route to the application."""
-        app.add_api_route("/objects/{key:path}", self.object, methods=["GET"], **OBJECT)
-
+    @route("/objects/{key:path}", OBJECT)
     async def object(self, request: Request, key: ObjectKey) -> Response:
         """The exact bytes of one object of the ledger, without an erased text."""
         missing = UnknownPath(

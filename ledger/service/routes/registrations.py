@@ -18,37 +18,25 @@ from ledger.service.http.bodies import ToRegister, parse_giving_up, parse_regist
 from ledger.service.http.errors import Busy, MatchRequired, RequestError
 from ledger.service.http.parameters import MANY_CHANGED, Reference
 from ledger.service.openapi.routes import GIVE_UP, REGISTER, REGISTRATION
+from ledger.service.routes.group import Routes, reading, route
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
-
-    from fastapi import FastAPI
 
     from ledger.service.context import Context
     from ledger.titles.draft import Guards
 
 
-class RegistrationRoutes:
+class RegistrationRoutes(Routes):
     """The routes ``/registrations`` and ``/registrations/{reference}``."""
 
     def __init__(self, context: Context) -> None:
-        self._context = context
-        self._ledger = context.ledger
+        super().__init__(context)
         self._under_way: list[tuple[str, str]] = []
         """What is being done with which references, by whoever waits for it, or nobody any more."""
         self._lock = Lock()
 
-    def add_to(self, app: FastAPI) -> None:
-        """Add the routes to the application."""
-        app.add_api_route("/registrations", self.register, methods=["POST"], **REGISTER)
-        # A reference may have slashes, and a server decodes them before it looks for a route.
-        app.add_api_route(
-            "/registrations/{reference:path}/give-up", self.give_up, methods=["POST"], **GIVE_UP
-        )
-        app.add_api_route(
-            "/registrations/{reference:path}", self.registration, methods=["GET"], **REGISTRATION
-        )
-
+    @route("/registrations", REGISTER, "POST")
     async def register(self, request: Request) -> Response:
         """Register new versions of several titles as one. Repeat it to finish what was begun."""
         guards = headers.guards(request)
@@ -105,6 +93,8 @@ class RegistrationRoutes:
         status = 201 if is_new else 200
         return Response(to_json(registration_json(found)), status, named, JSON_TYPE)
 
+    # A reference may have slashes, and a server decodes them before it looks for a route.
+    @route("/registrations/{reference:path}/give-up", GIVE_UP, "POST")
     async def give_up(self, request: Request, reference: Reference) -> Response:
         """Complete a registration without the parts that are missing: a rectification for each."""
         guards = headers.guards(request)
@@ -150,20 +140,17 @@ class RegistrationRoutes:
         finally:
             self._under_way.remove((done, reference))
 
-    async def registration(self, request: Request, reference: Reference) -> Response:
+    @reading("/registrations/{reference:path}", REGISTRATION, "registration")
+    def registration(self, request: Request, reference: Reference) -> Response:
         """What an application changed: its entries, of all titles, and what is missing."""
-
-        def read() -> Response:
-            found = find_registration(self._ledger.history, reference, MANY_CHANGED)
-            if not found.entries and not found.passed_over:
-                raise NotFoundError(
-                    f"no entry has the reference {reference!a:.300}",
-                    hint="a reference is compared as it is written",
-                )
-            unlogged = self._context.log.lacks(found.entries)
-            if self._context.wants_html(request.scope):
-                page = self._context.pages(request.scope).registration(found, unlogged)
-                return html(request, page)
-            return answer(request, to_json(registration_json(found, unlogged)))
-
-        return await self._context.run("registration", read)
+        found = find_registration(self._ledger.history, reference, MANY_CHANGED)
+        if not found.entries and not found.passed_over:
+            raise NotFoundError(
+                f"no entry has the reference {reference!a:.300}",
+                hint="a reference is compared as it is written",
+            )
+        unlogged = self._context.log.lacks(found.entries)
+        if self._context.wants_html(request.scope):
+            page = self._context.pages(request.scope).registration(found, unlogged)
+            return html(request, page)
+        return answer(request, to_json(registration_json(found, unlogged)))

@@ -43,15 +43,13 @@ from ledger.service.http.parameters import (
 )
 from ledger.service.openapi.routes import BLAME, BUNDLE, DIFF, ENTRIES, ENTRY, TITLE, VERIFICATION
 from ledger.service.pages.pages import MAX_TOLD, Law, holds, is_newest_unknown
+from ledger.service.routes.group import Routes, reading
 from ledger.titles.history import Answer
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator, Iterator, Sequence
 
-    from fastapi import FastAPI
-
     from ledger.format.canonical import JSONValue
-    from ledger.service.context import Context
 
     Document = dict[str, JSONValue] | None
     """None: its text is erased."""
@@ -113,27 +111,11 @@ def _document(entry: Entry) -> Document:
     return None if entry.is_withheld else entry.document
 
 
-class TitleRoutes:
+class TitleRoutes(Routes):
     """The routes below ``/titles/{title_number}`` that only read."""
 
-    def __init__(self, context: Context) -> None:
-        self._context = context
-        self._ledger = context.ledger
-
-    def add_to(self, app: FastAPI) -> None:
-        """Add the routes to the application."""
-        for path, endpoint, contract in (
-            ("", self.title, TITLE),
-            ("/entries", self.entries, ENTRIES),
-            ("/entries/{address}", self.entry, ENTRY),
-            ("/diff", self.diff, DIFF),
-            ("/blame", self.blame, BLAME),
-            ("/verification", self.verification, VERIFICATION),
-            ("/bundle", self.bundle, BUNDLE),
-        ):
-            app.add_api_route(PATH + path, endpoint, methods=["GET"], **contract)
-
-    async def title(
+    @reading(PATH, TITLE, "title")
+    def title(
         self,
         request: Request,
         title_number: TitleNumber,
@@ -142,31 +124,27 @@ class TitleRoutes:
         recorded: Recorded = None,
     ) -> Response:
         """One version of a title: the newest, a numbered one, or the one in law on a day."""
-
-        def read() -> Response:
-            days = {"effective": effective, "recorded": recorded}
-            asked = {name: day for name, day in days.items() if day is not None}
-            page = self._wants_page(request, title_number)
-            self._context.read_ahead(title_number)
-            found, stand = self._find(title_number, version, asked)
-            entry = found.entry
-            if page:
-                law = Law(self._ledger.clock(), asked, found)
-                return html(request, self._title_page(request, stand, law))
-            if version is None:  # a page says so in words
-                self._context.log.check_head(title_number, None if asked else entry)
-            named = {"Ledger-Address": entry.address, **_standing(stand)}
-            if stand.stands is not False:  # else it holds on no day
-                named |= _effective(entry) | {"Ledger-Status": entry.status}
-            if found.passed_over:
-                named["Ledger-Passed-Over"] = _passed_over(found.passed_over)
-            if found.is_future:
-                named["Ledger-Future"] = "yes"
-            if not asked and version is None:
-                named |= self._link(request, entry)
-            return answer(request, representation(entry), tag=entry.address, headers=named)
-
-        return await self._context.run("title", read, title_number)
+        days = {"effective": effective, "recorded": recorded}
+        asked = {name: day for name, day in days.items() if day is not None}
+        page = self._wants_page(request, title_number)
+        self._context.read_ahead(title_number)
+        found, stand = self._find(title_number, version, asked)
+        entry = found.entry
+        if page:
+            law = Law(self._ledger.clock(), asked, found)
+            return html(request, self._title_page(request, stand, law))
+        if version is None:  # a page says so in words
+            self._context.log.check_head(title_number, None if asked else entry)
+        named = {"Ledger-Address": entry.address, **_standing(stand)}
+        if stand.stands is not False:  # else it holds on no day
+            named |= _effective(entry) | {"Ledger-Status": entry.status}
+        if found.passed_over:
+            named["Ledger-Passed-Over"] = _passed_over(found.passed_over)
+        if found.is_future:
+            named["Ledger-Future"] = "yes"
+        if not asked and version is None:
+            named |= self._link(request, entry)
+        return answer(request, representation(entry), tag=entry.address, headers=named)
 
     def _wants_page(self, request: Request, title_number: str) -> bool:
         """Tell whether the client prefers a page: it takes all that its verification does."""
@@ -272,7 +250,8 @@ class TitleRoutes:
                 found[reference] = find_registration(self._ledger.history, reference, MANY_CHANGED)
         return found
 
-    async def entries(
+    @reading(PATH + "/entries", ENTRIES, "entries")
+    def entries(
         self,
         request: Request,
         title_number: TitleNumber,
@@ -284,42 +263,38 @@ class TitleRoutes:
 
         With path, only the versions that changed what is there, or may have.
         """
-
-        def read() -> Response:
-            page = self._wants_page(request, title_number)
-            history, older, orders, stands = self._history(
-                title_number, start or "HEAD", limit, page=page, field=path
+        page = self._wants_page(request, title_number)
+        history, older, orders, stands = self._history(
+            title_number, start or "HEAD", limit, page=page, field=path
+        )
+        url = self._older(request, title_number, older, limit, path)
+        if page:
+            head = self._ledger.head(title_number)
+            shown_page = self._context.pages(request.scope).entries(
+                title_number=title_number,
+                history=history,
+                stands=stands,
+                orders=orders,
+                older_url=url,
+                log=self._context.log.of([each for each, _ in history]),
+                proof=self._context.prove(*([each for each, _ in history] or [head])),
+                field=path,
+                fields=[] if head.is_withheld else list(head.document),
             )
-            url = self._older(request, title_number, older, limit, path)
-            if page:
-                head = self._ledger.head(title_number)
-                shown_page = self._context.pages(request.scope).entries(
-                    title_number=title_number,
-                    history=history,
-                    stands=stands,
-                    orders=orders,
-                    older_url=url,
-                    log=self._context.log.of([each for each, _ in history]),
-                    proof=self._context.prove(*([each for each, _ in history] or [head])),
-                    field=path,
-                    fields=[] if head.is_withheld else list(head.document),
-                )
-                return html(request, shown_page)
-            shown = [
-                {
-                    **entry_json(entry, self._ledger.keyring),
-                    **stand_members(stands[entry.address]),
-                    "erased": _erased(entry, orders),
-                    "changes": None
-                    if differing is None
-                    else [change_json(change) for change in differing],
-                }
-                for entry, differing in history
-            ]
-            body = to_json({"title_number": title_number, "entries": shown})
-            return answer(request, body, headers={"Link": f'<{url}>; rel="next"'} if url else {})
-
-        return await self._context.run("entries", read, title_number)
+            return html(request, shown_page)
+        shown = [
+            {
+                **entry_json(entry, self._ledger.keyring),
+                **stand_members(stands[entry.address]),
+                "erased": _erased(entry, orders),
+                "changes": None
+                if differing is None
+                else [change_json(change) for change in differing],
+            }
+            for entry, differing in history
+        ]
+        body = to_json({"title_number": title_number, "entries": shown})
+        return answer(request, body, headers={"Link": f'<{url}>; rel="next"'} if url else {})
 
     def _history(
         self,
@@ -406,7 +381,8 @@ class TitleRoutes:
         query: dict[str, str | int] = {"from": address, "limit": limit}
         return self._context.url(request.scope, path, **query, **({"path": field} if field else {}))
 
-    async def entry(
+    @reading(PATH + "/entries/{address}", ENTRY, "entry")
+    def entry(
         self,
         request: Request,
         title_number: TitleNumber,
@@ -414,26 +390,22 @@ class TitleRoutes:
         raw: Raw = None,
     ) -> Response:
         """The exact bytes of an entry, without its text if that is erased."""
-
-        def read() -> Response:
-            if not PREFIX.fullmatch(address):
-                raise InvalidError(
-                    f"not an address: {address!a:.80}", hint="4 to 64 lower-case hex digits"
-                )
-            page = raw is None and self._wants_page(request, title_number)
-            entry, stand = self._judged(title_number, address)
-            if not is_address(address):
-                path = f"/titles/{title_number}/entries/{entry.address}"
-                return RedirectResponse(self._context.url(request.scope, path), 307)
-            if page:
-                return html(request, self._entry_page(request, entry))
-            # A tag of its own: whoever has the text must not hear that nothing has changed.
-            tag = f"{entry.address}-short" if entry.is_withheld else entry.address
-            file = f'attachment; filename="{title_number}.v{entry.version}.json"'
-            headers = {"Content-Disposition": file} if raw else {}
-            return answer(request, entry.data, tag=tag, headers=headers | _standing(stand))
-
-        return await self._context.run("entry", read, title_number)
+        if not PREFIX.fullmatch(address):
+            raise InvalidError(
+                f"not an address: {address!a:.80}", hint="4 to 64 lower-case hex digits"
+            )
+        page = raw is None and self._wants_page(request, title_number)
+        entry, stand = self._judged(title_number, address)
+        if not is_address(address):
+            path = f"/titles/{title_number}/entries/{entry.address}"
+            return RedirectResponse(self._context.url(request.scope, path), 307)
+        if page:
+            return html(request, self._entry_page(request, entry))
+        # A tag of its own: whoever has the text must not hear that nothing has changed.
+        tag = f"{entry.address}-short" if entry.is_withheld else entry.address
+        file = f'attachment; filename="{title_number}.v{entry.version}.json"'
+        headers = {"Content-Disposition": file} if raw else {}
+        return answer(request, entry.data, tag=tag, headers=headers | _standing(stand))
 
     def _judged(self, title_number: str, revision: str) -> Judged:
         """An entry, and how it stands."""
@@ -453,7 +425,8 @@ class TitleRoutes:
             proof=self._context.prove(entry),
         )
 
-    async def diff(
+    @reading(PATH + "/diff", DIFF, "diff")
+    def diff(
         self,
         request: Request,
         title_number: TitleNumber,
@@ -461,116 +434,99 @@ class TitleRoutes:
         new: NewRevision = "HEAD",
     ) -> Response:
         """What changed between two revisions of a title."""
+        is_page = self._wants_page(request, title_number)
+        head = self._ledger.head(title_number).address
+        before, old_stand = self._judged(title_number, _revision(old, head))
+        after, new_stand = self._judged(title_number, _revision(new, head))
+        differing, orders = None, {}
+        if before.is_withheld or after.is_withheld:
+            orders = self._orders(title_number, min(before.version, after.version))
+        else:
+            differing = changes(before.document, after.document, limit=MAX_CHANGES)
+        if is_page:
+            page = self._context.pages(request.scope).diff(
+                old=before,
+                new=after,
+                changes=differing,
+                stands={before.address: old_stand, after.address: new_stand},
+                orders=orders,
+                proof=self._context.prove(*sorted((before, after), key=_version, reverse=True)),
+            )
+            return html(request, page)
+        shown = {
+            "title_number": title_number,
+            "from": _named(before, orders) | stand_members(old_stand),
+            "to": _named(after, orders) | stand_members(new_stand),
+            "changes": None if differing is None else list(map(change_json, differing)),
+        }
+        return answer(request, to_json(shown))
 
-        def read() -> Response:
-            is_page = self._wants_page(request, title_number)
-            head = self._ledger.head(title_number).address
-            before, old_stand = self._judged(title_number, _revision(old, head))
-            after, new_stand = self._judged(title_number, _revision(new, head))
-            differing, orders = None, {}
-            if before.is_withheld or after.is_withheld:
-                orders = self._orders(title_number, min(before.version, after.version))
-            else:
-                differing = changes(before.document, after.document, limit=MAX_CHANGES)
-            if is_page:
-                page = self._context.pages(request.scope).diff(
-                    old=before,
-                    new=after,
-                    changes=differing,
-                    stands={before.address: old_stand, after.address: new_stand},
-                    orders=orders,
-                    proof=self._context.prove(*sorted((before, after), key=_version, reverse=True)),
-                )
-                return html(request, page)
-            shown = {
-                "title_number": title_number,
-                "from": _named(before, orders) | stand_members(old_stand),
-                "to": _named(after, orders) | stand_members(new_stand),
-                "changes": None if differing is None else list(map(change_json, differing)),
-            }
-            return answer(request, to_json(shown))
-
-        return await self._context.run("diff", read, title_number)
-
-    async def blame(
-        self, request: Request, title_number: TitleNumber, path: Pointer = ""
-    ) -> Response:
+    @reading(PATH + "/blame", BLAME, "blame")
+    def blame(self, request: Request, title_number: TitleNumber, path: Pointer = "") -> Response:
         """Which version gave each field of the newest document its value."""
+        is_page = self._wants_page(request, title_number)
+        if not is_page:  # a page says so in words
+            self._context.log.check_head(title_number)
+        found = self._ledger.blame(title_number, path, limit=MAX_CHANGES)
+        if is_page:
+            head = self._ledger.head(title_number)
+            page = self._context.pages(request.scope).blame(
+                found=found,
+                field=path,
+                proof=self._context.prove(head, *(each.entry for each in found)),
+            )
+            return html(request, page)
+        entries = {each.entry.version: each.entry for each in found}
+        shown = {
+            "title_number": title_number,
+            "fields": [
+                {
+                    "path": each.path,
+                    "value": each.value,
+                    "version": each.entry.version,
+                    "or_before": each.or_before,
+                }
+                for each in found
+            ],
+            "entries": [
+                entry_json(entries[version], self._ledger.keyring)
+                for version in sorted(entries, reverse=True)
+            ],
+        }
+        return answer(request, to_json(shown))
 
-        def read() -> Response:
-            is_page = self._wants_page(request, title_number)
-            if not is_page:  # a page says so in words
-                self._context.log.check_head(title_number)
-            found = self._ledger.blame(title_number, path, limit=MAX_CHANGES)
-            if is_page:
-                head = self._ledger.head(title_number)
-                page = self._context.pages(request.scope).blame(
-                    found=found,
-                    field=path,
-                    proof=self._context.prove(head, *(each.entry for each in found)),
-                )
-                return html(request, page)
-            entries = {each.entry.version: each.entry for each in found}
-            shown = {
-                "title_number": title_number,
-                "fields": [
-                    {
-                        "path": each.path,
-                        "value": each.value,
-                        "version": each.entry.version,
-                        "or_before": each.or_before,
-                    }
-                    for each in found
-                ],
-                "entries": [
-                    entry_json(entries[version], self._ledger.keyring)
-                    for version in sorted(entries, reverse=True)
-                ],
-            }
-            return answer(request, to_json(shown))
-
-        return await self._context.run("blame", read, title_number)
-
-    async def verification(
+    @reading(PATH + "/verification", VERIFICATION, "verification")
+    def verification(
         self, request: Request, title_number: TitleNumber, expect: Expect = None
     ) -> Response:
         """The report of a verification, made now. The status is 200 whatever it says."""
+        report = self._context.verify(title_number, expect)
+        headers = {"Vary": "Accept", "Cache-Control": "no-store"}
+        if self._context.wants_html(request.scope):
+            page = self._context.pages(request.scope).verification(
+                title_number=title_number,
+                report=report,
+                pin=expect,
+            )
+            return Response(page, headers=headers, media_type="text/html")
+        shown = {"title_number": title_number, "expect": expect}
+        body = to_json(shown | report_json(report))
+        return Response(body, headers=headers, media_type="application/json")
 
-        def read() -> Response:
-            report = self._context.verify(title_number, expect)
-            headers = {"Vary": "Accept", "Cache-Control": "no-store"}
-            if self._context.wants_html(request.scope):
-                page = self._context.pages(request.scope).verification(
-                    title_number=title_number,
-                    report=report,
-                    pin=expect,
-                )
-                return Response(page, headers=headers, media_type="text/html")
-            shown = {"title_number": title_number, "expect": expect}
-            body = to_json(shown | report_json(report))
-            return Response(body, headers=headers, media_type="application/json")
-
-        return await self._context.run("verification", read, title_number)
-
-    async def bundle(self, title_number: TitleNumber) -> Response:
+    @reading(PATH + "/bundle", BUNDLE, "bundle")
+    def bundle(self, title_number: TitleNumber) -> Response:
         """The title with all its history, as a file to verify offline."""
-
-        def read() -> tuple[BinaryIO, int]:
-            # Complete before the first byte is sent, so that a broken history is an error.
-            with ExitStack() as undo:
-                out = cast("BinaryIO", undo.enter_context(SpooledTemporaryFile(IN_MEMORY)))
-                self._ledger.export(out, [title_number])
-                size = out.tell()
-                out.seek(0)
-                undo.pop_all()  # _chunks closes it
-            return out, size
-
-        out, size = await self._context.run("bundle", read, title_number)
-        headers = {
-            "Content-Disposition": f'attachment; filename="{title_number}.bundle"',
-            "Content-Length": str(size),
-            "Cache-Control": "no-store",
-        }
+        # Complete before the first byte is sent, so that a broken history is an error.
+        with ExitStack() as undo:
+            out = cast("BinaryIO", undo.enter_context(SpooledTemporaryFile(IN_MEMORY)))
+            self._ledger.export(out, [title_number])
+            headers = {
+                "Content-Disposition": f'attachment; filename="{title_number}.bundle"',
+                "Content-Length": str(out.tell()),
+                "Cache-Control": "no-store",
+            }
+            out.seek(0)
+            undo.pop_all()  # _chunks closes it
         return StreamingResponse(_chunks(out), media_type=BUNDLE_TYPE, headers=headers)
 
 

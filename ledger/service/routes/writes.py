@@ -17,36 +17,23 @@ from ledger.service.http.conditions import Conditions, expected_parent
 from ledger.service.http.errors import MatchRequired, WriteRefused
 from ledger.service.http.parameters import SkipUnchanged, TitleNumber  # noqa: TC001 -- FastAPI reads the annotations
 from ledger.service.openapi.routes import APPEND, APPEND_ANY, ERASE
+from ledger.service.routes.group import Routes, route
 from ledger.titles.draft import ANY, Appended, Draft, Guards
 
 if TYPE_CHECKING:
-    from fastapi import FastAPI
-
-    from ledger.service.context import Context
     from ledger.service.metrics import WriteOutcome
     from ledger.titles.erase import Erasure
 
 
-class WriteRoutes:
+class WriteRoutes(Routes):
     """The routes that write."""
 
-    def __init__(self, context: Context) -> None:
-        self._context = context
-        self._ledger = context.ledger
-
-    def add_to(self, app: FastAPI) -> None:
-        """Add the routes to the application."""
-        for path, endpoint, contract in (
-            ("/titles", self.append_any, APPEND_ANY),
-            ("/titles/{title_number}", self.append, APPEND),
-            ("/titles/{title_number}/erasures", self.erase, ERASE),
-        ):
-            app.add_api_route(path, endpoint, methods=["POST"], **contract)
-
+    @route("/titles", APPEND_ANY, "POST")
     async def append_any(self, request: Request, skip_unchanged: SkipUnchanged = None) -> Response:
         """Register a new version of the title that the document names."""
         return await self._append(request, None, skip_unchanged)
 
+    @route("/titles/{title_number}", APPEND, "POST")
     async def append(
         self, request: Request, title_number: TitleNumber, skip_unchanged: SkipUnchanged = None
     ) -> Response:
@@ -117,6 +104,7 @@ class WriteRoutes:
             history.find_reference(head.entry, draft.reference, draft.part)
         )
 
+    @route("/titles/{title_number}/erasures", ERASE, "POST")
     async def erase(self, request: Request, title_number: TitleNumber) -> Response:
         """Order the texts of versions erased, and erase what can be by now. Repeat it to go on."""
         guards = headers.guards(request)
