@@ -304,8 +304,8 @@ class Problems:
             members["verification"] = self._context.url(scope, path)
         if self._context.wants_html(scope):
             names = ("status", "title", "detail", "slug", "hint")
-            body = self._context.pages(scope).problem(
-                **{name: members[name] for name in names}, damaged=title_number
+            body = self._context.pages(scope).render(
+                "problem.html", **{name: members[name] for name in names}, damaged=title_number
             )
             answer = Response(body, members["status"], media_type="text/html")
         else:

@@ -26,6 +26,7 @@ from ledger.format.blame import blame
 from ledger.format.diff import changes
 from ledger.format.law import Correction, Turn
 from ledger.format.layout import entry_key
+from ledger.format.standing import STANDS
 from ledger.sealing.feed import LoggedChange
 from ledger.service.log_view import LogOverview, LogSummary
 from ledger.service.pages import filters
@@ -38,6 +39,8 @@ from tests.sealing.sealers import LOG_KEY, ledger_in
 from tests.service.client import HTML, Client
 
 if TYPE_CHECKING:
+    from collections.abc import Sequence
+
     from ledger import Change, Entry, Ledger
     from ledger.format.canonical import JSONValue
 
@@ -225,6 +228,47 @@ class Case:
             report=self.report if report is None else report,
         )
 
+    def entry(
+        self, entry: Entry, differing: Sequence[Change] = (), pages: Pages | None = None
+    ) -> str:
+        return (pages or self.pages).render(
+            "entry.html",
+            title_number=TITLE,
+            entry=entry,
+            stand=STANDS,
+            changes=differing,
+            orders={},
+            is_head=entry is self.head,
+            proof=self.proof,
+        )
+
+    def diff(self, old: Entry, new: Entry, differing: list[Change]) -> str:
+        return self.pages.render(
+            "diff.html",
+            title_number=TITLE,
+            old=old,
+            new=new,
+            changes=differing,
+            stands={},
+            orders={},
+            proof=self.proof,
+        )
+
+    def titles(self, *titles: str, query: str = "", next_url: str | None = None) -> str:
+        return self.pages.render(
+            "titles.html",
+            titles=titles,
+            query=query,
+            next_url=next_url,
+            searches=False,
+            index=None,
+            why={},
+        )
+
+    def verification(self, report: Report, pin: str | None = None) -> str:
+        values = {"title_number": TITLE, "report": report, "pin": pin}
+        return self.pages.render("verification.html", **values)
+
     def all(self) -> dict[str, str]:
         """Every kind of page."""
         pages, text = self.pages, self.text
@@ -242,26 +286,31 @@ class Case:
             "components": {"schemas": {"Problem": {"description": text}}},
         }
         return {
-            "titles": pages.titles(
-                titles=[TITLE], query=text, next_url=f"{self.base}/titles?after=A"
-            ),
-            "no titles": pages.titles(titles=[], query="", next_url=None),
+            "titles": self.titles(TITLE, query=text, next_url=f"{self.base}/titles?after=A"),
+            "no titles": self.titles(),
             "title": self.title(),
             "old": self.title(self.root),
             "tampered": self.title(report=odd),
             "entries": pages.entries(title_number=TITLE, history=self.history[:2], older_url=older),
-            "entry": pages.entry(entry=self.head, changes=self.history[0][1], is_head=True),
-            "root": pages.entry(entry=self.root, changes=self.history[2][1], is_head=False),
-            "diff": pages.diff(old=self.root, new=self.head, changes=self.history[0][1]),
-            "same": pages.diff(old=self.head, new=self.head, changes=[]),
-            "backwards": pages.diff(old=self.head, new=self.root, changes=self.history[0][1]),
-            "verification": pages.verification(title_number=TITLE, report=odd, pin=text),
-            "problem": pages.problem(status=404, title=text, detail=text, slug=text, hint=text),
+            "entry": self.entry(self.head, self.history[0][1]),
+            "root": self.entry(self.root, self.history[2][1]),
+            "diff": self.diff(self.root, self.head, self.history[0][1]),
+            "same": self.diff(self.head, self.head, []),
+            "backwards": self.diff(self.head, self.root, self.history[0][1]),
+            "verification": self.verification(odd, text),
+            "problem": pages.render(
+                "problem.html",
+                **dict.fromkeys(("title", "detail", "slug", "hint"), text),
+                status=404,
+                damaged=None,
+            ),
             "docs": pages.docs(openapi=openapi),
             "blame": pages.blame(
                 found=blame([e for e, _ in self.history]), field=text, proof=self.proof
             ),
-            "copy": pages.copy(
+            "copy": pages.render(
+                "copy.html",
+                title_number=TITLE,
                 shown=self.head,
                 head=self.head,
                 in_force=None,
@@ -275,7 +324,12 @@ class Case:
                 size=3,
                 next_url=f"{self.base}/changes?after=1&limit=1",
             ),
-            "log": pages.log(log=LogOverview(problem=text), sealed_at=None, contradicted=(TITLE,)),
+            "log": pages.render(
+                "log.html",
+                log=LogOverview(problem=text),
+                sealed_at=None,
+                contradicted=(TITLE,),
+            ),
             "field": pages.entries(
                 title_number=TITLE,
                 history=[],
@@ -284,8 +338,10 @@ class Case:
                 field=f"/{text}",
                 fields=[f"{text} 1"],
             ),
-            "registration": pages.registration(
-                Registration(text, (structs.replace(self.root, part=(1, 3)),))
+            "registration": pages.render(
+                "registration.html",
+                found=Registration(text, (structs.replace(self.root, part=(1, 3)),)),
+                unlogged=None,
             ),
         }
 
@@ -395,7 +451,7 @@ def test_many_changes_lead_to_the_comparison() -> None:
     case = Case()
     source = case.pages.entries(title_number=TITLE, history=history_of(entries), older_url=None)
     assert "28 more fields" in check(source).text
-    whole = case.pages.diff(old=entries[1], new=entries[0], changes=history_of(entries)[0][1])
+    whole = case.diff(entries[1], entries[0], history_of(entries)[0][1])
     assert "/f39" in [found["value"] for found in check(whole).all("data")]
 
 
@@ -439,7 +495,7 @@ def test_the_verdict_is_the_report_s(
     report = _report(case, *severities)
     for source in (
         case.title(report=report),
-        case.pages.verification(title_number=TITLE, report=report, pin=None),
+        case.verification(report),
     ):
         page = check(source)
         assert page.classes() & {"verified", "unchecked", "tampered"} >= {state}
@@ -455,18 +511,18 @@ def test_the_verdict_is_the_report_s(
 def test_nothing_checked_is_not_verified(case: Case) -> None:
     report = Report(ORIGIN, findings=(Finding("warning", "unfinished-append", "TN1", "why"),))
     assert report  # true for the library: nothing failed
-    source = case.pages.verification(title_number=TITLE, report=report, pin=None)
+    source = case.verification(report)
     assert "verdict verified" not in source
     assert "Nothing was verified" in check(source).text
 
 
 def test_a_pin_is_in_the_chain_only_if_it_was_verified(case: Case) -> None:
     pin = case.root.address
-    good = case.pages.verification(title_number=TITLE, report=case.report, pin=pin)
+    good = case.verification(case.report, pin)
     assert "The entry you noted is in the chain" in check(good).text
     for severity in ("tampering", "unchecked"):
         report = _report(case, severity)
-        bad = case.pages.verification(title_number=TITLE, report=report, pin=pin)
+        bad = case.verification(report, pin)
         assert "you noted is in the chain" not in check(bad).text
 
 
@@ -497,7 +553,7 @@ def test_an_old_version_is_marked_and_leads_to_the_current_one(case: Case) -> No
 
 
 def test_an_entry_page_does_not_claim_to_be_the_newest(case: Case) -> None:
-    page = check(case.pages.entry(entry=case.root, changes=[], is_head=False))
+    page = check(case.entry(case.root))
     assert "This is not the newest entry" in page.text
 
 
@@ -534,13 +590,13 @@ def test_where_the_walk_breaks_off_nothing_is_said_to_have_changed(case: Case) -
 
 def test_an_unnamed_key_is_shown_by_its_id(case: Case) -> None:
     pages = Pages(origin=ORIGIN, keyring=Keyring(), base="")
-    page = check(pages.entry(entry=case.root, changes=[], is_head=False))
+    page = check(case.entry(case.root, pages=pages))
     assert case.root.key in page.text
     assert "a key without a name" in page.text
 
 
 def test_the_search_keeps_what_was_asked(case: Case) -> None:
-    page = check(case.pages.titles(titles=[], query='TN"1', next_url=None))
+    page = check(case.titles(query='TN"1'))
     assert [found["value"] for found in page.all("input")] == ['TN"1']
     assert "No title begins with that." in page.text
 
@@ -581,7 +637,7 @@ def _run(commands: str, folder: Path, **environment: str) -> str:
 @needs_tools
 def test_the_commands_for_one_entry_run(tmp_path: Path) -> None:
     case = _serve_as_files(tmp_path)
-    source = case.pages.entry(entry=case.middle, changes=[], is_head=False)
+    source = case.entry(case.middle)
     (commands,) = Page(source).commands()
     printed = _run(commands, tmp_path)
     assert "short: OK" in printed
@@ -684,7 +740,7 @@ def test_absent_is_not_null(case: Case) -> None:
     from ledger import Change
 
     found = [Change("/a", ABSENT, None), Change("/b", None, ABSENT), Change("/c", "", "null")]
-    source = case.pages.diff(old=case.root, new=case.head, changes=found)
+    source = case.diff(case.root, case.head, found)
     assert source.count('<span class="lit">absent</span>') == 2
     assert source.count('<span class="lit">null</span>') == 2
     assert '<span class="lit">empty text</span>' in source

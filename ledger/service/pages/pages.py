@@ -42,10 +42,8 @@ if TYPE_CHECKING:
     from ledger.format.keyring import Keyring
     from ledger.format.law import Correction, Turn
     from ledger.format.report import Finding, Report
-    from ledger.index import Coverage
     from ledger.sealing.feed import LoggedChange
     from ledger.service.http.problems import ProblemKind
-    from ledger.service.log_view import LogOverview
     from ledger.titles.history import Answer
     from ledger.trust.chain import Trust
 
@@ -211,30 +209,6 @@ class Pages:
             "trust_root": trust.root if trust else None,
         }
 
-    def titles(
-        self,
-        *,
-        titles: list[str],
-        query: str,
-        next_url: str | None,
-        searches: bool = False,
-        index: Coverage | None = None,
-        why: Mapping[str, Sequence[str]] = MappingProxyType({}),
-    ) -> str:
-        """The list of titles, with a search by how a number begins, or by all words (searches).
-
-        ``why``: the values that a title was found by.
-        """
-        return self._render(
-            "titles.html",
-            titles=titles,
-            query=query,
-            next_url=next_url,
-            searches=searches,
-            index=index,
-            why=why,
-        )
-
     def title(
         self,
         *,
@@ -265,7 +239,7 @@ class Pages:
         # A page whose proof fails has to say that first.
         is_sound = proved.outcome == "verified" and stand.stands
         summed_up = summary(plans.document) if is_sound else None
-        return self._render(
+        return self.render(
             "title.html",
             title_number=head.title_number,
             shown=shown,
@@ -303,7 +277,7 @@ class Pages:
         fields: Sequence[str] = (),
     ) -> str:
         """A page of the history, newest first: of ``field``, if it is one, or of all ``fields``."""
-        return self._render(
+        return self.render(
             "entries.html",
             title_number=title_number,
             history=history,
@@ -319,54 +293,10 @@ class Pages:
             ],
         )
 
-    def entry(
-        self,
-        *,
-        entry: Entry,
-        changes: list[Change] | None,
-        is_head: bool,
-        stand: Stand = STANDS,
-        orders: Orders = NO_ORDERS,
-        proof: Proof | None = None,
-    ) -> str:
-        """One entry, with what it changed and how to check it by hand."""
-        return self._render(
-            "entry.html",
-            title_number=entry.title_number,
-            entry=entry,
-            stand=stand,
-            changes=changes,
-            orders=orders,
-            is_head=is_head,
-            proof=proof,
-        )
-
-    def diff(
-        self,
-        *,
-        old: Entry,
-        new: Entry,
-        changes: list[Change] | None,
-        stands: Mapping[str, Stand] = NO_STANDS,
-        orders: Orders = NO_ORDERS,
-        proof: Proof | None = None,
-    ) -> str:
-        """Two entries side by side; ``changes`` is None if a text is erased."""
-        return self._render(
-            "diff.html",
-            title_number=new.title_number,
-            old=old,
-            new=new,
-            changes=changes,
-            stands=stands,
-            orders=orders,
-            proof=proof,
-        )
-
     def blame(self, *, found: Sequence[Blame], field: str, proof: Proof) -> str:
         """The fields of the newest document, and the version that gave each its value."""
         document = proof.entry.document
-        return self._render(
+        return self.render(
             "blame.html",
             title_number=proof.entry.title_number,
             found=[(each, _outside_lists(document, each.path)) for each in found[:MAX_FIELDS]],
@@ -375,55 +305,12 @@ class Pages:
             proof=proof,
         )
 
-    def copy(
-        self,
-        *,
-        shown: Entry,
-        head: Entry,
-        in_force: Entry | None,
-        is_known: bool,
-        issued_at: str,
-        proof: Proof,
-    ) -> str:
-        """A version to print, with all that is needed to check the paper later."""
-        return self._render(
-            "copy.html",
-            title_number=shown.title_number,
-            shown=shown,
-            head=head,
-            in_force=in_force,
-            is_known=is_known,
-            issued_at=issued_at,
-            proof=proof,
-        )
-
-    def verification(self, *, title_number: str, report: Report, pin: str | None) -> str:
-        """What a verification found and can't show."""
-        return self._render(
-            "verification.html",
-            title_number=title_number,
-            report=report,
-            words=words_of(report),
-            pin=pin,
-        )
-
-    def registration(self, found: Registration, unlogged: Sequence[Entry] | None = None) -> str:
-        """What an application changed, of all titles, and what is missing, or not in the log.
-
-        ``unlogged`` is None if there is no log.
-        """
-        return self._render("registration.html", found=found, unlogged=unlogged)
-
-    def log(self, *, log: LogOverview, sealed_at: str | None, contradicted: Sequence[str]) -> str:
-        """The log as a whole. ``contradicted``: titles that were not as logged when last read."""
-        return self._render("log.html", log=log, sealed_at=sealed_at, contradicted=contradicted)
-
     def changes(
         self, changes: Sequence[LoggedChange], *, limit: int, size: int, next_url: str | None
     ) -> str:
         """Leaves of the log, which has ``size`` of them, in its order."""
         first = changes[0].index if changes else size
-        return self._render(
+        return self.render(
             "changes.html", changes=changes, first=first, limit=limit, size=size, next_url=next_url
         )
 
@@ -433,32 +320,11 @@ class Pages:
             (key, trust.end_of(key.key_id))
             for key in sorted(trust.listed.values(), key=lambda key: (key.role, key.key_id))
         ]
-        return self._render("trust.html", shown=shown, keys=keys, found=findings)
-
-    def problem(
-        self,
-        *,
-        status: int,
-        title: str,
-        detail: str,
-        slug: str,
-        hint: str,
-        damaged: str | None = None,
-    ) -> str:
-        """What went wrong, and what to do next; ``damaged`` is the title to verify, if it is."""
-        return self._render(
-            "problem.html",
-            status=status,
-            title=title,
-            detail=detail,
-            slug=slug,
-            hint=hint,
-            damaged=damaged,
-        )
+        return self.render("trust.html", shown=shown, keys=keys, found=findings)
 
     def docs(self, *, openapi: dict[str, Any], problems: Sequence[ProblemKind] = ()) -> str:
         """The description of the API, for people, and what each kind of problem means."""
-        return self._render(
+        return self.render(
             "docs.html",
             info=openapi.get("info", {}),
             operations=list(operations(openapi)),
@@ -466,7 +332,8 @@ class Pages:
             problems=problems,
         )
 
-    def _render(self, template: str, **values: object) -> str:
+    def render(self, template: str, **values: object) -> str:
+        """Render a template with the values that it names."""
         values["room"] = filters.Room()
         return _environment().get_template(template).render(self._shared | values)
 
@@ -510,6 +377,7 @@ def _environment() -> Environment:
         what_to_do=WHAT_TO_DO,
         plans_of=Plans.of,
         role_of=role_of,
+        words_of=words_of,
         spell_parts=spell_parts,
     )
     environment.filters["too_large"] = filters.TooLarge

@@ -43,7 +43,9 @@ class CopyRoutes(Routes):
         is_known = False
         with suppress(LedgerError):  # nobody can tell what is in force: the copy says so
             in_force, is_known = history.in_force(head, now), True
-        page = self._context.pages(request.scope).copy(
+        page = self._context.pages(request.scope).render(
+            "copy.html",
+            title_number=title_number,
             shown=entry,
             head=head,
             in_force=in_force,

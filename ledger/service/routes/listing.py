@@ -151,13 +151,12 @@ class ListingRoutes(Routes):
         why: dict[str, list[str]],
     ) -> Response:
         if self._context.wants_html(request.scope):
-            pages = self._context.pages(request.scope)
-            searches = self._index is not None
-            shown = pages.titles(
+            shown = self._context.pages(request.scope).render(
+                "titles.html",
                 titles=listed,
                 query=text,
                 next_url=url,
-                searches=searches,
+                searches=self._index is not None,
                 index=coverage,
                 why=why,
             )

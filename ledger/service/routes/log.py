@@ -44,7 +44,8 @@ class LogRoutes(Routes):
             context.check_store()
         sealed = sealer.sealing.sealed_at if sealer else None
         contradicted = {each: None for state in context.states() for each in state.contradicted}
-        page = context.pages(request.scope).log(
+        page = context.pages(request.scope).render(
+            "log.html",
             log=found,
             sealed_at=format_time(datetime.fromtimestamp(sealed, UTC)) if sealed else None,
             contradicted=tuple(contradicted),

@@ -151,6 +151,8 @@ class RegistrationRoutes(Routes):
             )
         unlogged = self._context.log.lacks(found.entries)
         if self._context.wants_html(request.scope):
-            page = self._context.pages(request.scope).registration(found, unlogged)
+            page = self._context.pages(request.scope).render(
+                "registration.html", found=found, unlogged=unlogged
+            )
             return html(request, page)
         return answer(request, to_json(registration_json(found, unlogged)))

@@ -416,7 +416,9 @@ class TitleRoutes(Routes):
             entry.title_number, entry.address, 1, page=True
         )
         head = self._ledger.head(entry.title_number)
-        return self._context.pages(request.scope).entry(
+        return self._context.pages(request.scope).render(
+            "entry.html",
+            title_number=entry.title_number,
             entry=entry,
             stand=stands[entry.address],
             changes=differing,
@@ -444,7 +446,9 @@ class TitleRoutes(Routes):
         else:
             differing = changes(before.document, after.document, limit=MAX_CHANGES)
         if is_page:
-            page = self._context.pages(request.scope).diff(
+            page = self._context.pages(request.scope).render(
+                "diff.html",
+                title_number=title_number,
                 old=before,
                 new=after,
                 changes=differing,
@@ -503,10 +507,8 @@ class TitleRoutes(Routes):
         report = self._context.verify(title_number, expect)
         headers = {"Vary": "Accept", "Cache-Control": "no-store"}
         if self._context.wants_html(request.scope):
-            page = self._context.pages(request.scope).verification(
-                title_number=title_number,
-                report=report,
-                pin=expect,
+            page = self._context.pages(request.scope).render(
+                "verification.html", title_number=title_number, report=report, pin=expect
             )
             return Response(page, headers=headers, media_type="text/html")
         shown = {"title_number": title_number, "expect": expect}
