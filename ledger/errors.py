@@ -50,44 +50,6 @@ from typing import TYPE_CHECKING, ClassVar
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
 
-__all__ = [
-    "ClockAhead",
-    "ClockBehind",
-    "ConflictError",
-    "DoesNotFit",
-    "Erased",
-    "Forked",
-    "HeadMissing",
-    "HeadMoved",
-    "IntegrityError",
-    "InvalidError",
-    "KeyUnavailable",
-    "LedgerError",
-    "LedgerExists",
-    "LibraryUnsafe",
-    "MalformedError",
-    "NotABundle",
-    "NotDurable",
-    "NotFoundError",
-    "NotInLaw",
-    "NotProven",
-    "NotStanding",
-    "OriginNotPinned",
-    "OutcomeUnknown",
-    "PreconditionFailed",
-    "ReferenceConflict",
-    "RegistrationIncomplete",
-    "Skipped",
-    "StoreDenied",
-    "StoreError",
-    "StoreUnavailable",
-    "StoreUnsafe",
-    "Supersedes",
-    "TitleClosed",
-    "TrustError",
-    "UnsupportedFormatError",
-]
-
 
 class LedgerError(Exception):
     """The base of every error here: ``str(error)`` says what and why, ``hint`` what next."""

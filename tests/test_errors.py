@@ -10,7 +10,9 @@ import pytest
 from ledger import errors
 from ledger.errors import LedgerError
 
-CLASSES = [getattr(errors, name) for name in errors.__all__]
+CLASSES = [
+    each for each in vars(errors).values() if getattr(each, "__module__", "") == errors.__name__
+]
 
 # The exit code and HTTP status of every class.
 TABLE = {
@@ -68,12 +70,6 @@ EVIDENCE = {
 
 def test_every_error_has_its_exit_code_and_status_and_no_other_class_exists():
     assert {cls.__name__: (cls.exit_code, cls.http_status) for cls in CLASSES} == TABLE
-    defined = {
-        name
-        for name, value in vars(errors).items()
-        if isinstance(value, type) and issubclass(value, Exception)
-    }
-    assert defined == set(errors.__all__)
 
 
 def test_every_error_has_a_slug_of_its_own():
@@ -91,9 +87,9 @@ def test_the_hierarchy_is_drawn_in_the_docstring_as_it_is():
     drawn: list[tuple[int, str]] = []
     for line in (errors.__doc__ or "").splitlines():
         name = line.strip().partition(" ")[0]
-        if line.startswith("    ") and name in errors.__all__:
+        if line.startswith("    ") and name in TABLE:
             drawn.append((len(line) - len(line.lstrip()), name))
-    assert sorted(name for _, name in drawn) == sorted(errors.__all__)
+    assert sorted(name for _, name in drawn) == sorted(TABLE)
     parents = {drawn[0][0]: "Exception"}
     for indent, name in drawn:
         assert getattr(errors, name).__base__.__name__ == parents[indent]

@@ -12,24 +12,6 @@ from ledger.errors import HeadMoved, LedgerError
 if TYPE_CHECKING:
     from ledger.format.entry import Entry
 
-__all__ = [
-    "Busy",
-    "Forbidden",
-    "HeadTooLarge",
-    "MatchRequired",
-    "MethodNotAllowed",
-    "NotReady",
-    "NotSealed",
-    "RequestError",
-    "TimedOut",
-    "TooLarge",
-    "Unauthorized",
-    "UnknownHost",
-    "UnknownPath",
-    "UnsupportedMediaType",
-    "WriteRefused",
-]
-
 Headers = tuple[tuple[str, str], ...]
 
 
