@@ -14,218 +14,135 @@ from importlib import import_module
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
-    from ledger.bundles.copying import Pulled
-    from ledger.bundles.importing import Imported
-    from ledger.errors import (
-        ConflictError,
-        Erased,
-        HeadMissing,
-        HeadMoved,
-        IntegrityError,
-        InvalidError,
-        LedgerError,
-        MalformedError,
-        NotFoundError,
-        NotInLaw,
-        NotStanding,
-        OutcomeUnknown,
-        ReferenceConflict,
-        StoreError,
-        TrustError,
-        UnsupportedFormatError,
-    )
-    from ledger.format.blame import Blame
-    from ledger.format.diff import ABSENT, Change
-    from ledger.format.entry import Entry
-    from ledger.format.keyring import Keyring
-    from ledger.format.keys import PublicKey, Signer
-    from ledger.format.report import Finding, Report
-    from ledger.format.signing import PrivateKey
-    from ledger.format.standing import Stand
-    from ledger.ledger import Ledger
-    from ledger.local.keyfile import create_key, create_keys, load_key, load_keys
-    from ledger.local.processes import Processes
-    from ledger.log import Log, Pending
-    from ledger.offline import Proven, accept, audit_bundle, check_entry, verify_bundle
-    from ledger.packs.writer import Packed
-    from ledger.registrations.registration import Registration
-    from ledger.sealing.ceremony import Ceremony, PublishedTrust
-    from ledger.sealing.feed import LoggedChange
-    from ledger.sealing.seal import Sealed
-    from ledger.sealing.witnesses import Cosigned, Witnesses
-    from ledger.signers import open_signer, open_signers
-    from ledger.stores import Store, open_store
-    from ledger.titles.batch import Outcome
-    from ledger.titles.draft import ANY, Appended, Draft, Guards
-    from ledger.titles.erase import Erasure
-    from ledger.titles.history import Answer
-    from ledger.titles.settle import Fallen
-    from ledger.tlog.checkpoint import SignedCheckpoint
-    from ledger.tlog.objects import Leaf
-    from ledger.tlog.receipt import Receipt
-    from ledger.trust.chain import Trust
-    from ledger.trust.changes import TrustChanges
-    from ledger.trust.file import TrustFile
-    from ledger.trust.proposal import Proposal
-    from ledger.verification.run import Verification
+    from ledger.bundles.copying import Pulled as Pulled
+    from ledger.bundles.importing import Imported as Imported
+    from ledger.errors import ConflictError as ConflictError
+    from ledger.errors import Erased as Erased
+    from ledger.errors import HeadMissing as HeadMissing
+    from ledger.errors import HeadMoved as HeadMoved
+    from ledger.errors import IntegrityError as IntegrityError
+    from ledger.errors import InvalidError as InvalidError
+    from ledger.errors import LedgerError as LedgerError
+    from ledger.errors import MalformedError as MalformedError
+    from ledger.errors import NotFoundError as NotFoundError
+    from ledger.errors import NotInLaw as NotInLaw
+    from ledger.errors import NotStanding as NotStanding
+    from ledger.errors import OutcomeUnknown as OutcomeUnknown
+    from ledger.errors import ReferenceConflict as ReferenceConflict
+    from ledger.errors import StoreError as StoreError
+    from ledger.errors import TrustError as TrustError
+    from ledger.errors import UnsupportedFormatError as UnsupportedFormatError
+    from ledger.format.blame import Blame as Blame
+    from ledger.format.diff import ABSENT as ABSENT
+    from ledger.format.diff import Change as Change
+    from ledger.format.entry import Entry as Entry
+    from ledger.format.keyring import Keyring as Keyring
+    from ledger.format.keys import PublicKey as PublicKey
+    from ledger.format.keys import Signer as Signer
+    from ledger.format.report import Finding as Finding
+    from ledger.format.report import Report as Report
+    from ledger.format.signing import PrivateKey as PrivateKey
+    from ledger.format.standing import Stand as Stand
+    from ledger.ledger import Ledger as Ledger
+    from ledger.local.keyfile import create_key as create_key
+    from ledger.local.keyfile import create_keys as create_keys
+    from ledger.local.keyfile import load_key as load_key
+    from ledger.local.keyfile import load_keys as load_keys
+    from ledger.local.processes import Processes as Processes
+    from ledger.log import Log as Log
+    from ledger.log import Pending as Pending
+    from ledger.offline import Proven as Proven
+    from ledger.offline import accept as accept
+    from ledger.offline import audit_bundle as audit_bundle
+    from ledger.offline import check_entry as check_entry
+    from ledger.offline import verify_bundle as verify_bundle
+    from ledger.packs.writer import Packed as Packed
+    from ledger.registrations.registration import Registration as Registration
+    from ledger.sealing.ceremony import Ceremony as Ceremony
+    from ledger.sealing.ceremony import PublishedTrust as PublishedTrust
+    from ledger.sealing.feed import LoggedChange as LoggedChange
+    from ledger.sealing.seal import Sealed as Sealed
+    from ledger.sealing.witnesses import Cosigned as Cosigned
+    from ledger.sealing.witnesses import Witnesses as Witnesses
+    from ledger.signers import open_signer as open_signer
+    from ledger.signers import open_signers as open_signers
+    from ledger.stores import Store as Store
+    from ledger.stores import open_store as open_store
+    from ledger.titles.batch import Outcome as Outcome
+    from ledger.titles.draft import ANY as ANY
+    from ledger.titles.draft import Appended as Appended
+    from ledger.titles.draft import Draft as Draft
+    from ledger.titles.draft import Guards as Guards
+    from ledger.titles.erase import Erasure as Erasure
+    from ledger.titles.history import Answer as Answer
+    from ledger.titles.settle import Fallen as Fallen
+    from ledger.tlog.checkpoint import SignedCheckpoint as SignedCheckpoint
+    from ledger.tlog.objects import Leaf as Leaf
+    from ledger.tlog.receipt import Receipt as Receipt
+    from ledger.trust.chain import Trust as Trust
+    from ledger.trust.changes import TrustChanges as TrustChanges
+    from ledger.trust.file import TrustFile as TrustFile
+    from ledger.trust.proposal import Proposal as Proposal
+    from ledger.verification.run import Verification as Verification
 
 __version__ = "0.1.0"
 
-__all__ = [
-    "ABSENT",
-    "ANY",
-    "Answer",
-    "Appended",
-    "Blame",
-    "Ceremony",
-    "Change",
-    "ConflictError",
-    "Cosigned",
-    "Draft",
-    "Entry",
-    "Erased",
-    "Erasure",
-    "Fallen",
-    "Finding",
-    "Guards",
-    "HeadMissing",
-    "HeadMoved",
-    "Imported",
-    "IntegrityError",
-    "InvalidError",
-    "Keyring",
-    "Leaf",
-    "Ledger",
-    "LedgerError",
-    "Log",
-    "LoggedChange",
-    "MalformedError",
-    "NotFoundError",
-    "NotInLaw",
-    "NotStanding",
-    "Outcome",
-    "OutcomeUnknown",
-    "Packed",
-    "Pending",
-    "PrivateKey",
-    "Processes",
-    "Proposal",
-    "Proven",
-    "PublicKey",
-    "PublishedTrust",
-    "Pulled",
-    "Receipt",
-    "ReferenceConflict",
-    "Registration",
-    "Report",
-    "Sealed",
-    "SignedCheckpoint",
-    "Signer",
-    "Stand",
-    "Store",
-    "StoreError",
-    "Trust",
-    "TrustChanges",
-    "TrustError",
-    "TrustFile",
-    "UnsupportedFormatError",
-    "Verification",
-    "Witnesses",
-    "accept",
-    "audit_bundle",
-    "check_entry",
-    "create_key",
-    "create_keys",
-    "load_key",
-    "load_keys",
-    "open_signer",
-    "open_signers",
-    "open_store",
-    "verify_bundle",
-]
-
-_HOMES = {
-    "ABSENT": "ledger.format.diff",
-    "ANY": "ledger.titles.draft",
-    "Answer": "ledger.titles.history",
-    "Appended": "ledger.titles.draft",
-    "Blame": "ledger.format.blame",
-    "Ceremony": "ledger.sealing.ceremony",
-    "Change": "ledger.format.diff",
-    "ConflictError": "ledger.errors",
-    "Cosigned": "ledger.sealing.witnesses",
-    "Draft": "ledger.titles.draft",
-    "Entry": "ledger.format.entry",
-    "Erased": "ledger.errors",
-    "Erasure": "ledger.titles.erase",
-    "Fallen": "ledger.titles.settle",
-    "Finding": "ledger.format.report",
-    "Guards": "ledger.titles.draft",
-    "HeadMissing": "ledger.errors",
-    "HeadMoved": "ledger.errors",
-    "Imported": "ledger.bundles.importing",
-    "IntegrityError": "ledger.errors",
-    "InvalidError": "ledger.errors",
-    "Keyring": "ledger.format.keyring",
-    "Leaf": "ledger.tlog.objects",
-    "Ledger": "ledger.ledger",
-    "LedgerError": "ledger.errors",
-    "Log": "ledger.log",
-    "LoggedChange": "ledger.sealing.feed",
-    "MalformedError": "ledger.errors",
-    "NotFoundError": "ledger.errors",
-    "NotInLaw": "ledger.errors",
-    "NotStanding": "ledger.errors",
-    "Outcome": "ledger.titles.batch",
-    "OutcomeUnknown": "ledger.errors",
-    "Packed": "ledger.packs.writer",
-    "Pending": "ledger.log",
-    "PrivateKey": "ledger.format.signing",
-    "Processes": "ledger.local.processes",
-    "Proposal": "ledger.trust.proposal",
-    "Proven": "ledger.offline",
-    "PublicKey": "ledger.format.keys",
-    "PublishedTrust": "ledger.sealing.ceremony",
-    "Pulled": "ledger.bundles.copying",
-    "Receipt": "ledger.tlog.receipt",
-    "ReferenceConflict": "ledger.errors",
-    "Registration": "ledger.registrations.registration",
-    "Report": "ledger.format.report",
-    "Sealed": "ledger.sealing.seal",
-    "SignedCheckpoint": "ledger.tlog.checkpoint",
-    "Signer": "ledger.format.keys",
-    "Stand": "ledger.format.standing",
-    "Store": "ledger.stores",
-    "StoreError": "ledger.errors",
-    "Trust": "ledger.trust.chain",
-    "TrustChanges": "ledger.trust.changes",
-    "TrustError": "ledger.errors",
-    "TrustFile": "ledger.trust.file",
-    "UnsupportedFormatError": "ledger.errors",
-    "Verification": "ledger.verification.run",
-    "Witnesses": "ledger.sealing.witnesses",
-    "accept": "ledger.offline",
-    "audit_bundle": "ledger.offline",
-    "check_entry": "ledger.offline",
-    "create_key": "ledger.local.keyfile",
-    "create_keys": "ledger.local.keyfile",
-    "load_key": "ledger.local.keyfile",
-    "load_keys": "ledger.local.keyfile",
-    "open_signer": "ledger.signers",
-    "open_signers": "ledger.signers",
-    "open_store": "ledger.stores",
-    "verify_bundle": "ledger.offline",
+_NAMES = {
+    "bundles.copying": ["Pulled"],
+    "bundles.importing": ["Imported"],
+    "errors": [
+        *("ConflictError", "Erased", "HeadMissing", "HeadMoved", "IntegrityError", "InvalidError"),
+        *("LedgerError", "MalformedError", "NotFoundError", "NotInLaw", "NotStanding"),
+        *("OutcomeUnknown", "ReferenceConflict", "StoreError", "TrustError"),
+        "UnsupportedFormatError",
+    ],
+    "format.blame": ["Blame"],
+    "format.diff": ["ABSENT", "Change"],
+    "format.entry": ["Entry"],
+    "format.keyring": ["Keyring"],
+    "format.keys": ["PublicKey", "Signer"],
+    "format.report": ["Finding", "Report"],
+    "format.signing": ["PrivateKey"],
+    "format.standing": ["Stand"],
+    "ledger": ["Ledger"],
+    "local.keyfile": ["create_key", "create_keys", "load_key", "load_keys"],
+    "local.processes": ["Processes"],
+    "log": ["Log", "Pending"],
+    "offline": ["Proven", "accept", "audit_bundle", "check_entry", "verify_bundle"],
+    "packs.writer": ["Packed"],
+    "registrations.registration": ["Registration"],
+    "sealing.ceremony": ["Ceremony", "PublishedTrust"],
+    "sealing.feed": ["LoggedChange"],
+    "sealing.seal": ["Sealed"],
+    "sealing.witnesses": ["Cosigned", "Witnesses"],
+    "signers": ["open_signer", "open_signers"],
+    "stores": ["Store", "open_store"],
+    "titles.batch": ["Outcome"],
+    "titles.draft": ["ANY", "Appended", "Draft", "Guards"],
+    "titles.erase": ["Erasure"],
+    "titles.history": ["Answer"],
+    "titles.settle": ["Fallen"],
+    "tlog.checkpoint": ["SignedCheckpoint"],
+    "tlog.objects": ["Leaf"],
+    "tlog.receipt": ["Receipt"],
+    "trust.chain": ["Trust"],
+    "trust.changes": ["TrustChanges"],
+    "trust.file": ["TrustFile"],
+    "trust.proposal": ["Proposal"],
+    "verification.run": ["Verification"],
 }
-"""The modules of the names above. Each is loaded when one of its names is first used."""
+"""The names, by their modules. Each module is loaded when one of its names is first used."""
 
-_ROOMS = {home.split(".")[1] for home in _HOMES.values()}
+_HOMES = {name: home for home, names in _NAMES.items() for name in names}
+_ROOMS = {home.split(".")[0] for home in _NAMES}
 
 if not TYPE_CHECKING:  # type checkers see the imports, and so they find a name that is not there
+    __all__ = sorted(_HOMES)  # noqa: PLE0605 -- it is a list
 
     def __getattr__(name: str) -> object:
         """Load a name on its first use: what a program doesn't use costs it no time."""
         if name in _HOMES:
-            found = getattr(import_module(_HOMES[name]), name)
+            found = getattr(import_module(f"{__name__}.{_HOMES[name]}"), name)
         elif name in _ROOMS:
             found = import_module(f"{__name__}.{name}")
         else:
