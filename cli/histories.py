@@ -21,9 +21,6 @@ from ledger.sealing.pending import pending_titles
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Iterator
 
-SOURCES = ("log", "index", "titles")
-"""What the entries may be found by."""
-
 MOST = 1_000
 """Moves that wait to be sealed, of which more are not looked at."""
 
@@ -56,9 +53,9 @@ def read_all(
 ) -> tuple[Iterator[Judged], Callable[[], None]]:
     """Return the entries of all titles, the newest first, and what says what is not among them.
 
-    ``source``: one of SOURCES. By default the log if there is one that the keyring has a key of, or
-    else the index, or else the titles. The first entry that does not hold raises, after those
-    before it.
+    ``source``: ``log``, ``index`` or ``titles``; by default the log if there is one that the
+    keyring has a key of, or else the index, or else the titles. The first entry that does not hold
+    raises, after those before it.
     """
     index = Index(ledger, load_config().index(ledger.origin))
     if source in {"", "log"}:

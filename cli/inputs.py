@@ -14,6 +14,7 @@ from ledger import InvalidError, MalformedError, NotFoundError
 from ledger.errors import StoreUnavailable
 from ledger.format.canonical import decode
 from ledger.format.entry import MAX_BYTES
+from ledger.format.pem import VerifyingKey, read_public_keys
 from ledger.titles.draft import check_own_document
 
 if TYPE_CHECKING:
@@ -62,6 +63,21 @@ def read_document(file: str, *, as_document: bool = False) -> dict[str, Any]:
     if not as_document:
         check_own_document(document)
     return document
+
+
+def read_keys(file: str | Path) -> tuple[VerifyingKey, ...]:
+    """Read a file of public keys; raises NotFoundError or MalformedError."""
+    with naming(file):
+        return read_public_keys(read_input(file))
+
+
+@contextmanager
+def naming(file: str | Path) -> Iterator[None]:
+    """Put the name of a file before what is wrong with it."""
+    try:
+        yield
+    except MalformedError as error:
+        raise MalformedError(f"{file}: {error}", hint=error.hint) from error
 
 
 @contextmanager

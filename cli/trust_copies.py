@@ -8,8 +8,8 @@ from typing import TYPE_CHECKING, Annotated, BinaryIO
 
 import typer
 
-from cli.inputs import cannot_read
-from ledger import Keyring, LedgerError, MalformedError
+from cli.inputs import cannot_read, naming
+from ledger import Keyring, LedgerError
 from ledger.errors import OriginNotPinned
 from ledger.format.layout import MAX_TRUST_FILE, TRUST, trust_key
 from ledger.local.files import reading
@@ -92,7 +92,5 @@ def _read_folder(folder: Path) -> dict[int, bytes]:
 def _version_of(path: Path, data: bytes) -> int:
     from ledger.trust import TrustFile  # noqa: PLC0415 -- slow to load
 
-    try:
+    with naming(path):
         return TrustFile.decode(data).version
-    except MalformedError as error:
-        raise MalformedError(f"{path}: {error}", hint=error.hint) from error

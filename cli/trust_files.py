@@ -9,13 +9,12 @@ from typing import TYPE_CHECKING
 import typer
 
 from cli.config import load_config
-from cli.inputs import read_input
+from cli.inputs import naming, read_input, read_keys
 from cli.terminal.text import printable
 from cli.witnesses import read_checkpoint
 from ledger import InvalidError, LedgerError, MalformedError, NotFoundError, TrustError
 from ledger.format.keyring import ALGORITHMS, Root
 from ledger.format.layout import is_address
-from ledger.format.pem import VerifyingKey, read_public_keys
 from ledger.sealing.ceremony import Ceremony
 from ledger.titles.identity import check_pinned, read_origin
 from ledger.titles.trust_files import trust_objects
@@ -29,6 +28,7 @@ from ledger.trust.proposal import MAX_BYTES, Proposal
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Sequence
 
+    from ledger.format.pem import VerifyingKey
     from ledger.stores import Store
     from ledger.trust.file import TrustRole
 
@@ -55,10 +55,8 @@ def read_trust_file(path: Path) -> TrustFile | Proposal:
     """Read a trust file or a proposal; raises NotFoundError or MalformedError."""
     data = read_input(path, MAX_BYTES + 1)
     is_proposal = data.startswith(b'{"before":')
-    try:
+    with naming(path):
         return Proposal.decode(data) if is_proposal else TrustFile.decode(data)
-    except MalformedError as error:
-        raise MalformedError(f"{path}: {error}", hint=error.hint) from error
 
 
 def file_of(found: TrustFile | Proposal) -> TrustFile:
@@ -120,12 +118,10 @@ def read_proposal(path: Path) -> Proposal:
 
 def read_seen(path: Path, origin: str, log_keys: Iterable[VerifyingKey]) -> Checkpoint:
     """Read a checkpoint that somebody kept, which one of these keys of the log signed."""
-    try:
+    with naming(path):
         return open_checkpoint(
             read_checkpoint(path), origin=origin, log_keys=log_keys, any_algorithm=True
         ).checkpoint
-    except MalformedError as error:
-        raise MalformedError(f"{path}: {error}", hint=error.hint) from error
 
 
 # -- Options ---------------------------------------------------------------------------------------
@@ -157,14 +153,6 @@ def read_trust_key(
                 f"{rest}: a {role}'s key is {' or '.join(known_to)}, and not {key.algorithm}"
             )
     return [TrustKey(key, name, role, erase) for key in keys]
-
-
-def read_keys(file: str) -> tuple[VerifyingKey, ...]:
-    """Read a file of public keys; raises NotFoundError or MalformedError."""
-    try:
-        return read_public_keys(read_input(file))
-    except MalformedError as error:
-        raise MalformedError(f"{file}: {error}", hint=error.hint) from error
 
 
 def read_position(text: str, ceremony: Ceremony) -> int:

@@ -8,9 +8,9 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from cli.config import load_config
-from cli.inputs import read_input
+from cli.inputs import naming, read_input
 from cli.terminal.text import printable
-from ledger import Keyring, Ledger, LedgerError, MalformedError, Report
+from ledger import Keyring, Ledger, LedgerError, Report
 from ledger.errors import OriginNotPinned
 from ledger.format.layout import LOG_CHECKPOINT
 from ledger.format.report import finding_of
@@ -40,11 +40,9 @@ def read_policy(path: Path, keyring: Keyring | None = None) -> WitnessPolicy:
     """
     from ledger.tlog import WitnessPolicy  # noqa: PLC0415
 
-    try:
+    with naming(path):
         policy = WitnessPolicy.parse(read_input(path, MAX_BYTES))
         policy.check_roles(load_config().keyring() if keyring is None else keyring)
-    except MalformedError as error:
-        raise MalformedError(f"{path}: {error}", hint=error.hint) from error
     return policy
 
 

@@ -10,8 +10,9 @@ import typer
 from cli import options
 from cli.config import Config, load_config
 from cli.copies import bring
+from cli.inputs import read_keys
 from cli.terminal.text import printable
-from cli.trust_files import check_pin, find_file, read_keys
+from cli.trust_files import check_pin, find_file
 from ledger import Store, TrustError
 from ledger.format.keyring import Role, Root
 from ledger.titles.identity import read_origin

@@ -11,13 +11,12 @@ import typer
 
 from cli import options
 from cli.config import KEYS, Config, KeyFor, load_config, make_own_folder
-from cli.inputs import read_input
+from cli.inputs import read_keys
 from cli.keys import load_witness, new_name_file, own_key, own_keys, write_witness
 from cli.terminal.output import print_json
 from cli.terminal.text import printable
-from ledger import InvalidError, Keyring, MalformedError, TrustError, create_key, create_keys
+from ledger import InvalidError, Keyring, TrustError, create_key, create_keys
 from ledger.format.keyring import ROLES, Role, check_origin
-from ledger.format.pem import VerifyingKey, read_public_keys
 from ledger.signers import key_file
 from ledger.tlog import log_key, witness_key
 
@@ -25,6 +24,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterable
 
     from ledger.format.mldsa import ParameterSet
+    from ledger.format.pem import VerifyingKey
 
 REGISTRAR: Role = "registrar"
 LOG: Role = "log"
@@ -274,10 +274,7 @@ def trust(
     """
     if role not in ROLES:
         raise InvalidError(f"not a role: {role!a:.40} (one of {', '.join(ROLES)})")
-    try:
-        public = read_public_keys(read_input(file))
-    except MalformedError as error:
-        raise MalformedError(f"{file}: {error}", hint=error.hint) from error
+    public = read_keys(file)
     ids = [key.key_id for key in public]
     if fingerprint and sorted(fingerprint) != sorted(ids):
         raise TrustError(

@@ -70,10 +70,6 @@ class Geometry:
         rings = [ring for area in self.areas for ring in area]
         return [*(each for run in (*rings, *self.lines) for each in run), *self.points]
 
-    def corners(self) -> int:
-        """Count the positions that were given."""
-        return len(self.positions()) - sum(map(len, self.areas))
-
     def add(self, kind: str, found: JSONValue) -> None:
         """Add a simple geometry, whose positions have been read."""
         each = [found] if kind in {"Point", "LineString", "Polygon"} else found
