@@ -20,6 +20,7 @@ import signal
 import socket
 import sys
 import tempfile
+from bisect import bisect
 from contextlib import contextmanager, suppress
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
@@ -63,15 +64,23 @@ def canned(folder: Path, title_number: str) -> Iterator[str]:
             for file in (folder / title_number).iterdir()
         }
         keys = sorted(versions)
-        for number, first in enumerate(range(0, len(keys), PAGE)):
-            page = keys[first : first + PAGE]
-            (work / "pages" / f"{number}").write_text(listing(page, versions, number + 1))
+        # Where a client begins that asks for some pages side by side.
+        parts = len(keys) // PAGE + 1
+        cuts = [f"{0x10000 * part // parts:04x}" for part in range(1, parts)]
+        starts = {cut: bisect(keys, f"{title_number}/{cut}") for cut in cuts}
+        for start in (0, *starts.values()):
+            for first in range(start, len(keys), PAGE):
+                (work / "pages" / f"{first}").write_text(listing(keys, first, versions))
         (work / "pages" / "missing").write_text("<Error><Code>NoSuchKey</Code></Error>")
+        begins = (
+            f" if ($args ~ start-after=[^&]*{cut}) {{ set $page {first}; }}"
+            for cut, first in starts.items()
+        )
         rules = (
             "error_page 404 /pages/missing; "
             f"location /{BUCKET}/ {{ alias {folder}/; }}"
             f"location = /{BUCKET} {{ set $page 0;"
-            " if ($args ~ continuation-token=([0-9]+)) { set $page $1; }"
+            f"{''.join(begins)} if ($args ~ continuation-token=([0-9]+)) {{ set $page $1; }}"
             " rewrite ^ /pages/$page last; }"
             f"location /pages/ {{ default_type application/xml; alias {work}/pages/; }}"
         )
@@ -79,20 +88,22 @@ def canned(folder: Path, title_number: str) -> Iterator[str]:
             yield url
 
 
-def listing(page: list[str], versions: dict[str, int], following: int) -> str:
+def listing(keys: list[str], first: int, versions: dict[str, int]) -> str:
     """A page of a listing, as S3 gives it."""
-    is_cut = following * PAGE < len(versions)
+    following = first + PAGE
+    is_cut = following < len(keys)
     start = datetime(2026, 1, 1, tzinfo=UTC)
-    keys = (
+    page = (
         f"<Contents><Key>{key}</Key><LastModified>"
         f"{start + timedelta(minutes=versions[key]):%Y-%m-%dT%H:%M:%S.000Z}</LastModified>"
-        "</Contents>"
-        for key in page
+        f'<ETag>"{versions[key]:032x}"</ETag><Size>3072</Size>'
+        "<StorageClass>STANDARD</StorageClass></Contents>"
+        for key in keys[first:following]
     )
     token = f"<NextContinuationToken>{following}</NextContinuationToken>" if is_cut else ""
     return (
         '<ListBucketResult xmlns="http://s3.amazonaws.com/doc/2006-03-01/">'
-        f"<IsTruncated>{'true' if is_cut else 'false'}</IsTruncated>{token}{''.join(keys)}"
+        f"<IsTruncated>{'true' if is_cut else 'false'}</IsTruncated>{token}{''.join(page)}"
         "</ListBucketResult>"
     )
 

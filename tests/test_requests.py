@@ -30,6 +30,7 @@ from ledger.format.layout import (
     reference_key,
     reference_prefix,
     sealed_key,
+    trust_key,
 )
 from ledger.stores.s3.store import S3Store
 from ledger.testing import FixedClock, keyring_for, memory_ledger, signer
@@ -246,6 +247,16 @@ def test_a_bundle_reads_each_head_and_each_entry_once(ledger, counts, tmp_path):
     heads = [head_key(title_number) for title_number in ("TN1", "TN2", "TN20")]
     assert read == Counter([*heads, *keys])
     assert Counter(key for method, key in asked if method == "LIST") == Counter(["", "TN20/"])
+
+
+def test_a_bundle_of_a_title_asks_once_for_a_trust_file_and_then_as_a_verification(
+    ledger, counts, tmp_path
+):
+    appended(ledger, 20)
+    verified = counts.during(lambda: ledger.verify(TITLE))
+    asked = counts.during(lambda: ledger.export(tmp_path / "one.tar", [TITLE]))
+    assert asked[0] == ("GET", trust_key(1))
+    assert Counter(asked[1:]) == Counter(verified)
 
 
 def test_five_before_the_head_is_six_gets(ledger, counts):

@@ -8,7 +8,7 @@ from threading import local
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterable, Iterator, Mapping
+    from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 
     from ledger.stores.base import Blob, Store
 
@@ -83,13 +83,13 @@ class AnsweringStore:
         known = self._known
         return self.store.get_many(keys) if known is None else self._get_many(keys, known)
 
-    def list_newest(self, prefix: str) -> Iterable[str]:
+    def list_newest(self, prefix: str, about: int) -> Iterable[Sequence[str]]:
         """The keys that the store listed first."""
         known = self._known
         if known is None:
-            return self.store.list_newest(prefix)
+            return self.store.list_newest(prefix, about)
         if prefix not in known.listed:
-            known.listed[prefix] = tuple(self.store.list_newest(prefix))
+            known.listed[prefix] = tuple(self.store.list_newest(prefix, about))
         return known.listed[prefix]
 
     def _get_many(self, keys: Iterable[str], known: _Known) -> Iterator[tuple[str, Blob | None]]:
@@ -115,7 +115,7 @@ class _Known(dict[str, "Blob | None"]):
 
     def __init__(self) -> None:
         super().__init__()
-        self.listed: dict[str, tuple[str, ...]] = {}
+        self.listed: dict[str, tuple[Sequence[str], ...]] = {}
 
     def keep(self, key: str, blob: Blob | None) -> None:
         size = len(blob.data) if blob else 0

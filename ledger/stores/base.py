@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from itertools import islice
 from typing import TYPE_CHECKING, Any, NamedTuple, Protocol, TypeAlias
 
 from ledger.errors import InvalidError, LedgerError, NotDurable, StoreUnavailable
@@ -16,6 +17,9 @@ if TYPE_CHECKING:
 # The bytes of a key are all printable ASCII, so str sorts as bytes do; "0" can begin, continue and
 # end a part, so a text is the start of a key exactly if the text and a "0" are one.
 FILLER = "0"
+
+MOST_KEYS = 1_000_000
+"""Keys that are held at once, to sort them: more than the versions of any title."""
 
 OBJECTS_HEADER = "Ledger-Objects"
 """The header by which a service tells that an answer is about an object, a 404 too."""
@@ -103,12 +107,13 @@ class Store(Protocol):
         """
         ...
 
-    def list_newest(self, prefix: str) -> Iterable[str]:
-        """The keys that ``list`` gives, those first that were written last, if the store can tell.
+    def list_newest(self, prefix: str, about: int) -> Iterable[Sequence[str]]:
+        """The keys that ``list`` gives, in groups, that which was written last first.
 
-        It is a guess, and decides nothing. Of a flood of keys, some may be left out.
+        A group's keys were written at one time, as far as the store can tell. ``about``: how many
+        keys are expected; of many more, some may be left out. It is a guess, and decides nothing.
         """
-        return self.list(prefix)
+        return [list(islice(self.list(prefix), most_listed(about)))]
 
     def delete(self, key: str) -> None:
         """Delete an object that ``layout.check_deletable`` lets go; success if there is none.
@@ -183,6 +188,11 @@ def swap_one(store: Store, swap: Swap) -> str | LedgerError:
         return store.create(key, data) if expected is None else store.replace(key, data, expected)
     except LedgerError as error:
         return error
+
+
+def most_listed(about: int) -> int:
+    """How many keys to list of a title that has about so many: some lost a race, or are a flood."""
+    return min(2 * about + 1000, MOST_KEYS)
 
 
 def find_doubt(error: LedgerError) -> NotDurable | None:

@@ -2,19 +2,23 @@
 
 What is read ahead is a guess: that the keys of a title which were written last are those of its
 newest entries. The walk checks every entry, whatever brought it, and reads for itself what did not
-come. So a bad guess, such as in a bucket that was copied, costs requests; it decides nothing.
+come. So a bad guess costs requests; it decides nothing.
+
+A bucket tells times in whole seconds. Entries of one second, such as a title's that was loaded or
+copied, come in any order: they are read all together, or not ahead at all. A part of them would
+hardly hold the one that is next.
 """
 
 from __future__ import annotations
 
-from itertools import islice
+from collections import deque
 from typing import TYPE_CHECKING
 
 from ledger.errors import LedgerError
 from ledger.format import layout
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Iterator, Sequence
 
     from ledger.format.entry import Entry
     from ledger.stores.base import Blob, Store
@@ -32,7 +36,10 @@ PAGE = 1000
 """Keys in a page of a listing: as many entries are read one by one as it would take pages."""
 
 FACTOR = 4
-"""How many entries may be read for each that was walked: at most so many were read in vain."""
+"""How many entries are read for each that was walked."""
+
+MOST = 8
+"""How many may be, to read a second's all: at most so many were read in vain."""
 
 MOST_BYTES = 8 << 20
 """Bytes held. With more, the guess is bad, and the walk goes on alone."""
@@ -48,7 +55,8 @@ class Ahead:
         self._passed = {start.address}
         """Entries that need not be read any more, and whose keys may still be listed."""
         self._walked = 0
-        self._keys: Iterator[str] | None = None
+        self._groups: deque[Sequence[str]] | None = None
+        """Keys that were not asked for, those first that were written last."""
         self._reading: Iterator[tuple[str, Blob | None]] = iter(())
         self._held: dict[str, bytes] = {}
         self._bytes = 0
@@ -59,9 +67,9 @@ class Ahead:
         """The bytes of the entry that is next; None: the walk reads it for itself."""
         self._walked += 1
         sure = max(self._walked, self._many)
-        if self._keys is None and sure > max(SOON, version // PAGE) and version >= LEAST:
-            self._keys = self._list(version)
-        while self._keys and address not in self._held:
+        if self._groups is None and sure > max(SOON, version // PAGE) and version >= LEAST:
+            self._groups = self._list(version)
+        while self._groups is not None and address not in self._held:
             if not self._read_one() and not self._begin():
                 break
         data = self._held.pop(address, None)
@@ -72,14 +80,11 @@ class Ahead:
             self._unused -= 1
         return data
 
-    def _list(self, version: int) -> Iterator[str]:
+    def _list(self, version: int) -> deque[Sequence[str]]:
         try:
-            # Twice as many as the chain has: some lost a race. A flood of others ends here.
-            most = 2 * version + PAGE
-            keys = [*islice(self._store.list_newest(f"{self._title_number}/"), most)]
+            return deque(self._store.list_newest(f"{self._title_number}/", version))
         except LedgerError:  # the walk goes on without
-            return iter(())
-        return filter(self._is_new, keys)
+            return deque()
 
     def _is_new(self, key: str) -> bool:
         parsed = layout.parse_entry_key(key)
@@ -88,7 +93,11 @@ class Ahead:
     def _begin(self) -> bool:
         """Begin to read some more side by side; False if there is nothing to be read."""
         many = max(FACTOR * self._walked, self._many - self._walked) - self._unused
-        keys = list(islice(self._keys or (), many)) if many >= LEAST else []
+        most = MOST * max(self._walked, self._many) - self._unused
+        groups = self._groups or deque()
+        keys: list[str] = []
+        while groups and LEAST <= many > len(keys) and len(keys) + len(groups[0]) <= most:
+            keys += filter(self._is_new, groups.popleft())
         self._unused += len(keys)
         self._reading = self._store.get_many(keys) if keys else iter(())
         return bool(keys)
@@ -109,4 +118,4 @@ class Ahead:
         return bool(key)
 
     def _stop(self) -> None:
-        self._keys, self._reading = iter(()), iter(())
+        self._groups, self._reading = deque(), iter(())

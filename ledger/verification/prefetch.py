@@ -7,6 +7,7 @@ whatever is missing and ignores extras, so errors are dropped here: the walk wil
 from __future__ import annotations
 
 from contextlib import suppress
+from itertools import chain
 from typing import IO, TYPE_CHECKING, NamedTuple
 
 from ledger.errors import LedgerError, StoreUnavailable
@@ -143,16 +144,17 @@ def fetch(store: Store, wanted: list[Wanted]) -> list[Fetched]:
             versions = version_hint(head.data)
             lacking = versions - title.version - len(title.packed)
             if store.is_listable and lacking >= LONG and lacking >= versions / 2:
-                _fetch_listed(store, title.title_number, near)
+                _fetch_listed(store, title.title_number, versions, near)
             else:
                 walks.append(_Walk(title, near, head.data))
     _fetch_parents(store, walks)
     return fetched
 
 
-def _fetch_listed(store: Store, title_number: str, near: Near) -> None:
+def _fetch_listed(store: Store, title_number: str, versions: int, near: Near) -> None:
     with suppress(LedgerError):
-        keys = filter(layout.parse_entry_key, store.list_newest(f"{title_number}/"))
+        listed = chain.from_iterable(store.list_newest(f"{title_number}/", versions))
+        keys = filter(layout.parse_entry_key, listed)
         for key, blob in store.get_many(keys):
             parsed = layout.parse_entry_key(key)
             if blob is not None and parsed is not None and parsed[1] not in near:

@@ -196,6 +196,60 @@ def test_a_key_that_is_none_is_refused(store_at, way):
         assert not server.requests
 
 
+# --- what a title's keys are, and when they were written -----------------------------------------
+
+
+def page(*written: tuple[str, int], size: str = "<Size>1</Size>") -> bytes:
+    """A listing of keys, each with the second in which it was written."""
+    contents = "".join(
+        f"<Contents><Key>{key}</Key><LastModified>2026-11-23T10:00:{second:02}.000Z</LastModified>"
+        f"<ETag>{ETAG}</ETag>{size}</Contents>"
+        for key, second in written
+    )
+    listed = f"<ListBucketResult><IsTruncated>false</IsTruncated>{contents}</ListBucketResult>"
+    return answer(200, listed.encode())
+
+
+def test_keys_are_in_groups_by_the_second_they_were_written_in(store_at, way):
+    written = page(("A/", 9), ("A/1", 1), ("A/2", 7), ("A/3", 1), ("A/a b", 8), ("A/x/1", 3))
+    with reading(store_at, written) as (store, server):
+        assert store.list_newest("A/", 3) == [["A/2"], ["A/x/1"], ["A/1", "A/3"]]
+        assert ways(server) == [way]
+    with reading(store_at, page()) as (store, _):
+        assert store.list_newest("A/", 3) == []
+
+
+def test_the_pages_of_a_long_title_are_asked_for_side_by_side(store_at):
+    keys = [f"A/{number:x}" for number in range(16)]
+    with reading(store_at, page(*((key, 1) for key in keys))) as (store, server):
+        assert store.list_newest("A/", 2500) == [keys]
+        assert ways(server) == [OBSTORE] * 3
+        begins = [re.findall("start-after=A%2F([^&]*)", each.path) for each in server.requests]
+        assert sorted(begins) == [[], ["5555"], ["aaaa"]]
+
+
+def test_a_hint_of_any_size_asks_for_few_pages(store_at):
+    with reading(store_at, page(("A/1", 1))) as (store, server):
+        assert store.list_newest("A/", 10**30) == [["A/1"]]
+        assert len(server.requests) == s3_module.PAGES
+
+
+def test_what_only_boto3_can_list_is_listed_by_it_from_then_on(store_at, caplog):
+    with reading(store_at, page(("A/1", 1), size="")) as (store, server):
+        for _ in range(5):
+            assert store.list_newest("A/", 3) == [["A/1"]]
+        assert ways(server) == [OBSTORE, BOTO3] * 3 + [BOTO3] * 2
+        assert caplog.messages == ["boto3 lists alone: obstore: GenericError"]
+
+
+def test_a_listing_that_is_refused_is_told_as_boto3_does(store_at, way):
+    with (
+        reading(store_at, error(403, "AccessDenied")) as (store, _),
+        pytest.raises(StoreDenied, match="cannot list"),
+    ):
+        store.list_newest("A/", 3)
+
+
 # --- what is not wanted any more -----------------------------------------------------------------
 
 

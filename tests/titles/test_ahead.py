@@ -14,6 +14,7 @@ from ledger import Ledger, LedgerError
 from ledger.errors import StoreUnavailable
 from ledger.format.layout import entry_key, head_key
 from ledger.stores import MemoryStore
+from ledger.stores.base import most_listed
 from ledger.testing import FixedClock, memory_ledger
 from ledger.titles import ahead
 from tests.tampering import objects_of
@@ -34,17 +35,25 @@ class Bucket(CountingStore):
     concurrency = 32
 
     def __init__(
-        self, objects: dict[str, bytes], newest: Callable[[], list[str]], *, broken: bool = False
+        self,
+        objects: dict[str, bytes],
+        newest: Callable[[], list[str]],
+        *,
+        together: int = 1,
+        broken: bool = False,
     ) -> None:
+        """``together``: how many keys were written at one time, as far as the store can tell."""
         inner = MemoryStore()
         inner.create_many(objects.items())
         super().__init__(inner)
         self.newest = newest
+        self.together = together
         self.broken = broken
 
-    def list_newest(self, prefix: str) -> list[str]:
+    def list_newest(self, prefix: str, about: int) -> list[list[str]]:
         self.called("list", prefix)
-        return self.newest()
+        keys = self.newest()[: most_listed(about)]
+        return [keys[at : at + self.together] for at in range(0, len(keys), self.together)]
 
     def get_many(self, keys: Iterable[str]) -> Iterator[tuple[str, Blob | None]]:
         for number, key in enumerate(keys):
@@ -126,11 +135,23 @@ def test_a_bad_guess_costs_few_reads_and_brings_the_same(order):
         assert reads <= limit * (1 + ahead.FACTOR)
 
 
+def test_what_was_written_in_one_second_is_read_together_or_not_at_all():
+    """The head, the listing, and all of that second; or the parents, one by one."""
+    shuffled = random.Random(2).sample(NEWEST, VERSIONS)
+    few = Bucket(OBJECTS, lambda: shuffled, together=VERSIONS)
+    shown, reads, lists = read(few, ahead.MANY)
+    assert (shown, lists) == (ahead.MANY, 1)
+    assert ahead.MANY < reads <= VERSIONS  # some of the rest, and none twice
+    others = [entry_key(TITLE, f"{number:064x}") for number in range(ahead.MOST * ahead.MANY)]
+    many = Bucket(OBJECTS, lambda: [*shuffled, *others], together=VERSIONS + len(others))
+    assert read(many, ahead.MANY) == (ahead.MANY, ahead.MANY, 1)
+
+
 def test_a_flood_of_keys_is_not_listed_to_its_end():
     flood = [entry_key(TITLE, f"{number:064x}") for number in range(10**6)]
     shown, reads, lists = read(Bucket(OBJECTS, lambda: flood))
     assert (shown, lists) == (VERSIONS, 1)
-    assert reads <= VERSIONS * (1 + ahead.FACTOR)
+    assert reads <= VERSIONS * (1 + ahead.MOST)
 
 
 @pytest.mark.parametrize("fails", ["list", "get_many"])
@@ -167,7 +188,8 @@ def test_whatever_the_store_holds_and_lists_the_answer_is_that_of_plain_reading(
     broken = data.draw(st.booleans())
     plain = MemoryStore()
     plain.create_many(objects.items())
-    far = Bucket(objects, lambda: guess, broken=broken)
+    together = data.draw(st.integers(1, VERSIONS))
+    far = Bucket(objects, lambda: guess, together=together, broken=broken)
     works: list[Callable[[Ledger], object]] = [
         lambda ledger: list(ledger.log(TITLE)),
         lambda ledger: ledger.entry(TITLE, "v20"),

@@ -32,8 +32,12 @@ SIGNED = re.compile(r"AWS4-HMAC-SHA256 Credential=[^ ,]*/([a-z0-9-]+)/s3/aws4_re
 # What is escaped in a path is signed in one way by some, and in another by others.
 PLAIN_PATH = re.compile(r"[A-Za-z0-9_./-]*")
 
+PAGE = 1000
+"""Keys in a page of a listing."""
+
 MISSES = 3
-"""So many readings in a row that boto3 could do and this could not close the short cut."""
+"""So many readings in a row that boto3 could do and this could not close the short cut; so many
+listings that this could not do close it for listings."""
 
 CREDENTIALS_LAST = timedelta(minutes=6)
 """obstore asks again five minutes before the end: every minute, so as to see what was refreshed."""
@@ -47,6 +51,17 @@ class Place(NamedTuple):
     url: str
     """What stands before the slash and the key of an object."""
     region: str
+
+
+class Part(NamedTuple):
+    """What is to be listed."""
+
+    prefix: str
+    after: str
+    until: str
+    """The last key there may be; "": any."""
+    most: int
+    """Keys after which no further page is asked for."""
 
 
 class BulkReader:
@@ -68,6 +83,7 @@ class BulkReader:
         self._place: Place | None = None
         self._store: Obstore | None = None
         self._misses = 0
+        self._list_misses = 0
         self._lock = Lock()
         client.meta.events.register("before-send.s3.GetObject", self._note)
 
@@ -88,6 +104,34 @@ class BulkReader:
             return None
         self._misses = 0
         return Blob(data, version)
+
+    def list(self, part: Part) -> dict[str, datetime] | None:
+        """Tell when each key was written, or None if that is for boto3 to say."""
+        # obstore lists folders, and no other prefix.
+        is_folder = part.prefix.endswith("/") and PLAIN_PATH.fullmatch(part.prefix)
+        store = self._open() if is_folder and self._list_misses < MISSES else None
+        if store is None:
+            return None
+        import obstore  # noqa: PLC0415 -- it is there: the store is made of it
+
+        after, until = part.after or None, part.until
+        written: dict[str, datetime] = {}
+        try:
+            for page in obstore.list(store, part.prefix, offset=after, chunk_size=PAGE):
+                written |= {each["path"]: each["last_modified"] for each in page}
+                if len(written) >= part.most or (until and page[-1]["path"] > until):
+                    break
+        except Exception as error:  # noqa: BLE001 -- whatever it is: boto3 is asked, and tells
+            self._list_misses += 1
+            if self._list_misses == MISSES:
+                logger.info("boto3 lists alone: obstore: %s", type(error).__name__)
+            return None
+        self._list_misses = 0
+        return {
+            key: time
+            for key, time in written.items()
+            if key.startswith(part.prefix) and (not until or key <= until)
+        }
 
     def learn(self, key: str) -> None:
         """Hear that boto3 has just read this object."""

@@ -22,6 +22,7 @@ from contextlib import closing, suppress
 from datetime import UTC, datetime, timedelta
 from email.utils import parsedate_to_datetime
 from functools import partial
+from itertools import groupby, pairwise
 from typing import TYPE_CHECKING, Any, TypeVar
 from urllib.parse import urlsplit
 
@@ -42,8 +43,17 @@ from ledger.errors import (
     StoreUnsafe,
 )
 from ledger.format.layout import check_deletable, check_key
-from ledger.stores.base import Blob, IsUnwanted, Store, Swap, check_listing, is_listed, swap_one
-from ledger.stores.s3.bulk import BulkReader
+from ledger.stores.base import (
+    Blob,
+    IsUnwanted,
+    Store,
+    Swap,
+    check_listing,
+    is_listed,
+    most_listed,
+    swap_one,
+)
+from ledger.stores.s3.bulk import PAGE, BulkReader, Part
 from ledger.stores.s3.errors import FOREIGN, explain, is_missing_object
 from ledger.stores.s3.redact import Unlogged, hide_credentials
 from ledger.stores.threads import Readers, side_by_side
@@ -55,8 +65,8 @@ if TYPE_CHECKING:
 
 LIMIT = 64 << 20  # far above any object of ours: whatever is larger was put there by others
 WAITS = (0.0, 0.2, 0.8, 2.0)  # seconds before each sending, give or take a half
-MOST_KEYS = 1_000_000
-"""Keys that are held at once, to sort them: more than the versions of any title."""
+PAGES = 16
+"""Pages of a listing that are asked for at once."""
 NEVER = datetime.min.replace(tzinfo=UTC)
 CONNECT_TIMEOUT = 5
 READ_TIMEOUT = 20
@@ -163,17 +173,39 @@ class S3Store(Store):
         check_listing(prefix, after, delimiter)
         return self._list(prefix, after, delimiter)
 
-    def list_newest(self, prefix: str) -> Iterable[str]:
+    def list_newest(self, prefix: str, about: int) -> Iterable[Sequence[str]]:
         """The keys that ``list`` gives, by the times at which the server says they were written."""
         self._check_open()
         check_listing(prefix, "", "")
+        most = most_listed(about)
+        written = self._list_side_by_side(prefix, about, most) if self._bulk else None
+        if written is None:
+            written = {}
+            for page in self._pages(prefix):
+                told = {each["Key"]: each.get("LastModified") for each in page.get("Contents", ())}
+                items = self._items(page)
+                written |= {item: told.get(self._prefix + item) or NEVER for item in items}
+                if len(written) >= most:
+                    break
+        newest = sorted(written, key=written.__getitem__, reverse=True)
+        return [list(group) for _, group in groupby(newest, key=written.__getitem__)]
+
+    def _list_side_by_side(self, prefix: str, about: int, most: int) -> dict[str, datetime] | None:
+        """List through the short cut, some pages at once: the addresses of entries are spread."""
+        start = self._prefix + prefix
+        pages = min(about // PAGE + 1, PAGES)
+        after = ["", *(f"{start}{0x10000 * page // pages:04x}" for page in range(1, pages)), ""]
+        parts = [Part(start, *between, most // pages) for between in pairwise(after)]
         written: dict[str, datetime] = {}
-        for page in self._pages(prefix):
-            told = {each["Key"]: each.get("LastModified") for each in page.get("Contents", ())}
-            written |= {item: told.get(self._prefix + item) or NEVER for item in self._items(page)}
-            if len(written) >= MOST_KEYS:
-                break
-        return sorted(written, key=written.__getitem__, reverse=True)
+        for listed in side_by_side(self._readers.submit, self._list_part, parts, pages):
+            if listed is None:
+                return None
+            written |= listed
+        keys = ((key.removeprefix(self._prefix), time) for key, time in written.items())
+        return {key: time for key, time in keys if is_listed(key)}
+
+    def _list_part(self, part: Part) -> dict[str, datetime] | None:
+        return self._bulk.list(part) if self._bulk else None
 
     def delete(self, key: str) -> None:
         """Delete an object that ``check_deletable`` lets go; others are an InvalidError."""
