@@ -19,7 +19,7 @@ from benchmarks import local_s3, worlds
 from benchmarks.harness import Table, duration, number
 from ledger import Draft, Ledger, Log
 from ledger.format.layout import LOG_STATE, PENDING
-from ledger.stores import MemoryStore, open_store
+from ledger.stores import CONNECTIONS, MemoryStore, open_store
 from ledger.testing import ORIGIN
 from tests.wrappers import Wrapper
 
@@ -41,8 +41,6 @@ PACKED = 750
 PACKS = "_packs/"
 LATENCY = 0.02
 """Seconds that S3 takes for a request, mostly."""
-CONNECTIONS = 32
-"""Requests that a worker has under way, if nobody says otherwise."""
 WORKERS = (1, 16, 64)
 BY_ONE = {"sealing it", "packing it, once", "a clone, of the source"}
 """What one process does."""
@@ -80,7 +78,7 @@ KINDS = {
 class PricedStore(Wrapper):
     """Counts what would be sent to S3, packs aside: they hold so few entries here."""
 
-    concurrency = 32  # so that it is read as a bucket is
+    concurrency = CONNECTIONS  # so that it is read as a bucket is
 
     def __init__(self) -> None:
         super().__init__(MemoryStore())

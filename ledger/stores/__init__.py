@@ -7,7 +7,7 @@ import re
 
 from ledger.errors import InvalidError
 from ledger.format.given import check_given
-from ledger.stores.base import Blob, Store
+from ledger.stores.base import CONNECTIONS, Blob, Store
 from ledger.stores.folder import FolderStore
 from ledger.stores.memory import MemoryStore
 
@@ -21,7 +21,6 @@ __all__ = [
     "open_store",
 ]
 
-CONNECTIONS = 32
 MAX_CONNECTIONS = 1000
 # Two letters or more: "C:\titles" is nobody's scheme.
 SCHEME = re.compile(r"([A-Za-z][A-Za-z0-9+.-]+):(.*)", re.DOTALL)

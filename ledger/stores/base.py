@@ -18,6 +18,9 @@ if TYPE_CHECKING:
 # end a part, so a text is the start of a key exactly if the text and a "0" are one.
 FILLER = "0"
 
+CONNECTIONS = 64
+"""Requests to a server that are under way at once, if nobody says otherwise."""
+
 MOST_KEYS = 1_000_000
 """Keys that are held at once, to sort them: more than the versions of any title."""
 

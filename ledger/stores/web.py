@@ -34,7 +34,7 @@ from urllib3.exceptions import HTTPError, SSLError
 
 from ledger.errors import IntegrityError, InvalidError, StoreDenied, StoreUnavailable
 from ledger.format.layout import LEDGER_KEY, LOG, check_key
-from ledger.stores.base import OBJECTS_HEADER, Blob, Store
+from ledger.stores.base import CONNECTIONS, OBJECTS_HEADER, Blob, Store
 from ledger.stores.threads import Readers, side_by_side
 from ledger.stores.timed import TimedResponse
 
@@ -92,7 +92,9 @@ class WebStore(Store):
 
     is_listable = False
 
-    def __init__(self, url: str, *, token: str | None = None, connections: int = 32) -> None:
+    def __init__(
+        self, url: str, *, token: str | None = None, connections: int = CONNECTIONS
+    ) -> None:
         parts = _parse(url)
         host = f"[{parts.hostname}]" if ":" in (parts.hostname or "") else parts.hostname
         port = f":{parts.port}" if parts.port else ""

@@ -316,7 +316,7 @@ def connections(shell: Shell, flag: int | None = None, **environment: str) -> in
 
 
 def test_how_many_connections_is_said_by_option_variable_or_file(bare: Shell) -> None:
-    assert connections(bare) == 32
+    assert connections(bare) == 64
     user_file(bare, "connections = 5\n")
     assert connections(bare) == 5
     assert connections(bare, LEDGER_CONNECTIONS="") == 5

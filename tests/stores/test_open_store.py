@@ -146,7 +146,7 @@ def test_boto3_is_imported_only_for_a_bucket():
 
 
 def test_a_bucket_has_as_many_connections_as_are_asked_for():
-    assert open_store("s3://bucket").concurrency == 32
+    assert open_store("s3://bucket").concurrency == 64
     assert open_store("s3://bucket", connections=5).concurrency == 5
     assert open_store("x", connections=5).concurrency == open_store("x").concurrency
 

@@ -44,6 +44,7 @@ from ledger.errors import (
 )
 from ledger.format.layout import check_deletable, check_key
 from ledger.stores.base import (
+    CONNECTIONS,
     Blob,
     IsUnwanted,
     Store,
@@ -95,7 +96,7 @@ class S3Store(Store):
         prefix: str = "",
         *,
         client: S3Client | None = None,
-        connections: int = 32,
+        connections: int = CONNECTIONS,
     ) -> None:
         self._bucket = _check_bucket(bucket)
         self._prefix = _check_prefix(prefix)
@@ -450,7 +451,7 @@ def _date_of(answer: Mapping[str, Any]) -> datetime | None:
     return said_at if said_at.tzinfo else said_at.replace(tzinfo=UTC)
 
 
-def make_client(connections: int = 32) -> S3Client:
+def make_client(connections: int = CONNECTIONS) -> S3Client:
     """A client of the standard AWS configuration, set up as ``S3Store`` needs it."""
     return _connect(connections)[0]
 
