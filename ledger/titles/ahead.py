@@ -52,6 +52,7 @@ class Ahead:
         self._store = store
         self._many = min(many, start.version) if many >= MANY else 0
         self._title_number = start.title_number
+        self._about = start.version + 1  # keys, with that of the head
         self._passed = {start.address}
         """Entries that need not be read any more, and whose keys may still be listed."""
         self._walked = 0
@@ -68,7 +69,7 @@ class Ahead:
         self._walked += 1
         sure = max(self._walked, self._many)
         if self._groups is None and sure > max(SOON, version // PAGE) and version >= LEAST:
-            self._groups = self._list(version)
+            self._groups = self._list()
         while self._groups is not None and address not in self._held:
             if not self._read_one() and not self._begin():
                 break
@@ -80,9 +81,9 @@ class Ahead:
             self._unused -= 1
         return data
 
-    def _list(self, version: int) -> deque[Sequence[str]]:
+    def _list(self) -> deque[Sequence[str]]:
         try:
-            return deque(self._store.list_newest(f"{self._title_number}/", version))
+            return deque(self._store.list_newest(f"{self._title_number}/", self._about))
         except LedgerError:  # the walk goes on without
             return deque()
 

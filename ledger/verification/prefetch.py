@@ -153,7 +153,7 @@ def fetch(store: Store, wanted: list[Wanted]) -> list[Fetched]:
 
 def _fetch_listed(store: Store, title_number: str, versions: int, near: Near) -> None:
     with suppress(LedgerError):
-        listed = chain.from_iterable(store.list_newest(f"{title_number}/", versions))
+        listed = chain.from_iterable(store.list_newest(f"{title_number}/", versions + 1))
         keys = filter(layout.parse_entry_key, listed)
         for key, blob in store.get_many(keys):
             parsed = layout.parse_entry_key(key)

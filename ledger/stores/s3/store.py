@@ -194,7 +194,7 @@ class S3Store(Store):
     def _list_side_by_side(self, prefix: str, about: int, most: int) -> dict[str, datetime] | None:
         """List through the short cut, some pages at once: the addresses of entries are spread."""
         start = self._prefix + prefix
-        pages = min(about // PAGE + 1, PAGES)
+        pages = min(-(-about // PAGE) or 1, PAGES)
         after = ["", *(f"{start}{0x10000 * page // pages:04x}" for page in range(1, pages)), ""]
         parts = [Part(start, *between, most // pages) for between in pairwise(after)]
         written: dict[str, datetime] = {}
