@@ -50,7 +50,7 @@ class Settings:
     presign_seconds: int | None = None
     """List titles as presigned S3 URLs that are valid for so long. Each of them is a credential."""
     concurrency: int = 32
-    """How many calls may use the store at once. An ``S3Store`` has 64 connections."""
+    """How many calls may use the store at once; each may have many of its requests under way."""
     patience: float = 5.0
     """How many seconds a request waits for its turn before it is refused."""
     timeout: float = 30.0

@@ -39,7 +39,7 @@ FACTOR = 4
 """How many entries are read for each that was walked."""
 
 MOST = 8
-"""How many may be, to read a second's all: at most so many were read in vain."""
+"""How many may be, if all of a second are read: at most so many were read in vain."""
 
 MOST_BYTES = 8 << 20
 """Bytes held. With more, the guess is bad, and the walk goes on alone."""

@@ -151,14 +151,14 @@ def _reader(store: Store, first: int = 1) -> ReadFile:
     """
     found: dict[int, bytes | None] = {}
 
-    def read_one(version: int) -> bytes | None:
+    def read(version: int) -> bytes | None:
         if version not in found:
             more = min(len(found), AHEAD) or first
             keys = [layout.trust_key(each) for each in range(version, version + more)]
             # A single one is mostly not there, for which ``get_many`` may ask a bucket twice.
-            read = store.get_many(keys) if more > 1 else [(keys[0], store.get(keys[0]))]
-            for each, (_, blob) in enumerate(read, version):
+            blobs = store.get_many(keys) if more > 1 else [(keys[0], store.get(keys[0]))]
+            for each, (_, blob) in enumerate(blobs, version):
                 found[each] = blob.data if blob else None
         return found[version]
 
-    return read_one
+    return read

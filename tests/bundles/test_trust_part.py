@@ -22,6 +22,7 @@ from tests.tampering import objects_of
 from tests.trust.people import ADA, listed, log_key, root_of, signed
 from tests.trust.registry import ALICE, ALICE_ID, BOB, CAROL, ERIN, Registry, retire, rob, settle
 from tests.trust.world import SEALER, slugs
+from tests.wrappers import Operation, Wrapper
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -407,6 +408,29 @@ def test_a_gap_in_the_trust_files_is_not_exported(retired: Registry) -> None:
     ledger = Ledger.open(store, keyring=Keyring(roots=[root_of(retired.files[1])]))
     with pytest.raises(IntegrityError, match=r"_trust/1\.json: missing"):
         bundle(retired, ledger=ledger)
+
+
+def test_a_trust_file_that_comes_meanwhile_is_in_the_bundle(retired: Registry) -> None:
+    """It was not there when the files were read, and is when the reader follows them."""
+    objects = objects_of(retired.store)
+    key = "_trust/2.json"
+    late = objects.pop(key)
+    seen = 0
+
+    class Growing(Wrapper):
+        def called(self, operation: Operation, asked: str) -> None:
+            nonlocal seen
+            seen += (operation, asked) == ("get", key)
+            if seen == 2:
+                self.inner.create(key, late)
+
+    store = MemoryStore()
+    store.create_many(list(objects.items()))
+    ledger = Ledger.open(Growing(store), keyring=Keyring(roots=[root_of(retired.files[0])]))
+    seen = 0
+    source = bundle(retired, "TN1", ledger=ledger)
+    assert names(source)[:4] == ["bundle.json", "ledger.json", "_trust/1.json", key]
+    assert verdict(verify(retired, source)) == ("verified", [])
 
 
 def test_a_file_that_is_no_trust_file_by_its_size_ends_them(retired: Registry) -> None:

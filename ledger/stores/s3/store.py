@@ -192,7 +192,7 @@ class S3Store(Store):
         return [list(group) for _, group in groupby(newest, key=written.__getitem__)]
 
     def _list_side_by_side(self, prefix: str, about: int, most: int) -> dict[str, datetime] | None:
-        """List through the short cut, some pages at once: the addresses of entries are spread."""
+        """List through the short cut, some pages at once: addresses are evenly spread."""
         start = self._prefix + prefix
         pages = min(-(-about // PAGE) or 1, PAGES)
         after = ["", *(f"{start}{0x10000 * page // pages:04x}" for page in range(1, pages)), ""]
@@ -202,8 +202,8 @@ class S3Store(Store):
             if listed is None:
                 return None
             written |= listed
-        keys = ((key.removeprefix(self._prefix), time) for key, time in written.items())
-        return {key: time for key, time in keys if is_listed(key)}
+        items = ((key.removeprefix(self._prefix), when) for key, when in written.items())
+        return {item: when for item, when in items if is_listed(item)}
 
     def _list_part(self, part: Part) -> dict[str, datetime] | None:
         return self._bulk.list(part) if self._bulk else None
