@@ -18,7 +18,7 @@ from threading import Lock
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Callable, Iterator
 
 CREDENTIALS = {
     "AWS_ACCESS_KEY_ID": "test",
@@ -31,11 +31,12 @@ PATIENCE = 60  # seconds for a server to answer; it takes one or two
 def free_port() -> int:
     """A port that nobody listens on.
 
-    It lies below those that systems give to outgoing connections, of which one could take it before
-    the server does that it is for.
+    It lies below those that systems give to outgoing connections, and among those of this worker of
+    pytest's: neither one of the former nor another test takes it before the server that it is for.
     """
+    worker = int(os.environ.get("PYTEST_XDIST_WORKER", "gw0")[2:]) % 10
     while True:
-        port = 10_000 + secrets.randbelow(20_000)
+        port = 10_000 + 2_000 * worker + secrets.randbelow(2_000)
         with suppress(OSError), socket.socket() as probe:
             probe.bind(("127.0.0.1", port))
             return port
@@ -52,6 +53,14 @@ def client_of(endpoint: str, **credentials: str) -> Any:
         for name, value in credentials.items():
             environment.setenv(name, value)
         return make_client()
+
+
+def wait_until(holds: Callable[[], object], seconds: float = PATIENCE) -> None:
+    """Wait for what is to come about, and no longer than this."""
+    deadline = time.monotonic() + seconds
+    while not holds():
+        assert time.monotonic() < deadline, "it never came to be"
+        time.sleep(0.01)
 
 
 @contextmanager

@@ -33,6 +33,8 @@ if TYPE_CHECKING:
 TITLE = "TN1234567"
 DOCUMENT = {"address": "1 low street", "title_number": TITLE}
 DIGEST = "78f08a9bb7e01441832a50e9dc9938ccae6bf5359c6efa2312fa4aa652a8747d"
+# httpx gives an answer 5 seconds, which a server that others slow down may need for its first one.
+vars(httpx._config.DEFAULT_TIMEOUT_CONFIG).update(httpx.Timeout(PATIENCE).as_dict())
 HTML = {"Accept": "text/html,application/xhtml+xml,application/xml;q=0.9,*/*;q=0.8"}
 
 

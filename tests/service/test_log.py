@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import html
 import re
-import time
 from threading import Event
 from typing import TYPE_CHECKING, Any
 
@@ -39,6 +38,7 @@ from ledger.tlog import (
 )
 from ledger.tlog.objects import SealedRecord
 from tests.sealing.sealers import KEYRING, LOG_KEY, REGISTRAR, assert_sealed, ledger_in
+from tests.servers import wait_until
 from tests.service.client import HTML, TITLE, Client, problem, serving, shell
 from tests.tampering import objects_of
 from tests.witnesses import Answer, Witness, served
@@ -580,13 +580,6 @@ def test_metrics_are_there_while_the_store_is_not(tmp_path: Path) -> None:
 # -- Sealing while it runs -----------------------------------------------------------------------
 
 
-def wait_for(what: Any, seconds: float = 20) -> None:
-    deadline = time.monotonic() + seconds
-    while not what():
-        assert time.monotonic() < deadline, "it never came to be"
-        time.sleep(0.01)
-
-
 def test_a_sealer_seals_what_is_appended_until_it_is_stopped(world: World) -> None:
     sealer = Sealer(world.ledger, LOG_KEY, world.memory, every=0.01)
     client = Client.__new__(Client)
@@ -595,8 +588,8 @@ def test_a_sealer_seals_what_is_appended_until_it_is_stopped(world: World) -> No
     sealer.start()
     for size in (1, 2):
         world.append()
-        wait_for(lambda size=size: world.log.checkpoint().checkpoint.size == size)
-    wait_for(lambda: client.get("/healthz").json()["sealing"] == "ok")
+        wait_until(lambda size=size: world.log.checkpoint().checkpoint.size == size)
+    wait_until(lambda: client.get("/healthz").json()["sealing"] == "ok")
     assert client.get("/readyz").json()["sealing"] == "ok"
     assert figure(client, "ledger_log_sealed_timestamp_seconds")
     assert figure(client, "ledger_log_seal_failures_total") == 0
@@ -617,13 +610,13 @@ def test_what_fails_is_shown_and_tried_again(
     ledger.append(TITLE, {})
     store.down = True
     sealer.start()
-    wait_for(lambda: sealer.sealing.failures > 2)
+    wait_until(lambda: sealer.sealing.failures > 2)
     assert (sealer.sealing.state, sealer.sealing.problem) == ("failing", "store-unavailable")
     assert [r.message for r in caplog.records if "not sealed" in r.message] == [
         "not sealed: store-unavailable: 'the store is down'"
     ]
     store.down = False
-    wait_for(lambda: sealer.sealing.state == "ok")
+    wait_until(lambda: sealer.sealing.state == "ok")
     sealer.stop()
     assert_sealed(ledger)
 
@@ -636,10 +629,10 @@ def test_a_title_that_does_not_hold_is_reported_once_and_the_rest_is_sealed(
     world.append("GOOD")
     sealer = Sealer(world.ledger, LOG_KEY, world.memory, every=0.01)
     sealer.start()
-    wait_for(lambda: len(sealer.sealing.findings) == 1)
+    wait_until(lambda: len(sealer.sealing.findings) == 1)
     for title in ("GOOD2", "GOOD3"):
         world.append(title)
-        wait_for(lambda title=title: world.log.newest_of(title) is not None)
+        wait_until(lambda title=title: world.log.newest_of(title) is not None)
     sealer.stop()
     assert sealer.sealing.state == "ok"
     assert len([r for r in caplog.records if "left out of the log" in r.message]) == 1
@@ -678,18 +671,18 @@ def test_a_sealer_has_each_checkpoint_cosigned(
         sealer.start()
         for size in (1, 2, 3):
             world.append()
-            wait_for(lambda size=size: city.seen.get(ORIGIN, (0,))[0] == size)
-            wait_for(lambda: world.log.checkpoint(witnesses=policy.witnesses).cosignatures)
+            wait_until(lambda size=size: city.seen.get(ORIGIN, (0,))[0] == size)
+            wait_until(lambda: world.log.checkpoint(witnesses=policy.witnesses).cosignatures)
         assert b"old 1" in city.asked
         assert figure(client, "ledger_log_witnessed") == 1
         broken.set()
         world.append()
-        wait_for(lambda: sealer.sealing.witnessed is False)
+        wait_until(lambda: sealer.sealing.witnessed is False)
         assert sealer.sealing.state == "ok"
         assert figure(client, "ledger_log_witnessed") == 0
         asked = len(city.asked)
         broken.clear()
-        wait_for(lambda: sealer.sealing.witnessed is True)
+        wait_until(lambda: sealer.sealing.witnessed is True)
         sealer.stop()
     assert len(city.asked) == asked + 1
     said = [r.message for r in caplog.records if "cosigned" in r.message]
@@ -713,7 +706,7 @@ def test_a_sealer_outlives_a_defect_of_asking(
     sealer.start()
     for size in (1, 2):
         world.append()
-        wait_for(lambda size=size: world.log.checkpoint().checkpoint.size == size)
+        wait_until(lambda size=size: world.log.checkpoint().checkpoint.size == size)
     sealer.stop()
     assert sealer.sealing.witnessed is False
     assert "not cosigned: unexpected" in caplog.text
@@ -736,7 +729,7 @@ def test_a_service_that_gets_a_second_key_of_the_log_signs_with_it(tmp_path: Pat
         Sealer(ledger, LOG_KEY, memory)
     sealer = Sealer(ledger, [LOG_KEY, later], memory, every=0.01)
     sealer.start()
-    wait_for(lambda: sealer.sealing.state == "ok")
+    wait_until(lambda: sealer.sealing.state == "ok")
     sealer.stop()
     assert Log(ledger).checkpoint().signed_by == (LOG_KEY.public_key, later.public_key)
 
@@ -781,8 +774,8 @@ def serve_and_seal(folder: str, sealed_home: Path, policy: Path) -> None:
     with serving(folder, sealed_home, *options, **environment) as server:
         url = f"{server.url}/titles/{TITLE}"
         assert httpx.post(url, json={"address": "1 low street"}).status_code == 201
-        wait_for(lambda: httpx.get(f"{url}/receipt").status_code == 200)
-        wait_for(lambda: "city.example/w" in httpx.get(f"{server.url}/log/checkpoint").text)
+        wait_until(lambda: httpx.get(f"{url}/receipt").status_code == 200)
+        wait_until(lambda: "city.example/w" in httpx.get(f"{server.url}/log/checkpoint").text)
         assert httpx.get(f"{server.url}/healthz").json()["sealing"] == "ok"
         page = httpx.get(f"{server.url}/log", headers=HTML).text
         assert re.search(r"<dt>Witnesses</dt><dd>\s*<bdi class=.text.>city</bdi>, <time", page)
@@ -813,7 +806,7 @@ def test_a_stop_waits_for_the_seal_that_is_under_way(folder: str, sealed_home: P
         folder, sealed_home, "--seal-every", "0.05s", before=SLOW_SEAL, **environment
     ) as server:
         httpx.post(f"{server.url}/titles/{TITLE}", json={"address": "1 low street"})
-        wait_for(lambda: "publishing" in server.log.read_text())
+        wait_until(lambda: "publishing" in server.log.read_text())
         assert server.stop() == 0
         assert "published" in server.log.read_text()
 
@@ -830,7 +823,7 @@ def test_a_seal_that_takes_too_long_is_left_to_the_next(folder: str, sealed_home
         folder, sealed_home, "--seal-every", "0.05s", before=NO_PATIENCE, **environment
     ) as server:
         httpx.post(f"{server.url}/titles/{TITLE}", json={"address": "1 low street"})
-        wait_for(lambda: "publishing" in server.log.read_text())
+        wait_until(lambda: "publishing" in server.log.read_text())
         assert server.stop() == 0
         assert "stopped in the middle of a seal" in server.log.read_text()
     done = shell("seal", **sealing_environment(sealed_home, folder))

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import re
 import threading
-import time
 from typing import TYPE_CHECKING, Any
 
 import pytest
@@ -14,12 +13,13 @@ from ledger.errors import StoreUnavailable
 from ledger.service import Indexer
 from ledger.stores import MemoryStore
 from ledger.testing import FixedClock, keyring_for, memory_ledger, signer
+from tests.servers import wait_until
 from tests.service.client import HTML, Client, problem
 from tests.service.test_pages import check
 from tests.wrappers import FailingStore
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator
+    from collections.abc import Iterator
     from pathlib import Path
 
     from ledger import Ledger
@@ -54,13 +54,6 @@ def titles(client: Client, **asked: Any) -> list[str]:
     answer = client.get("/titles", params=asked)
     assert answer.status_code == 200, answer.text
     return [url.rpartition("/")[2] for url in answer.json()["titles"]]
-
-
-def until(true: Callable[[], bool]) -> None:
-    end = time.monotonic() + 20
-    while not true():
-        assert time.monotonic() < end
-        time.sleep(0.01)
 
 
 def test_words_names_addresses_references_and_numbers(client: Client) -> None:
@@ -122,13 +115,13 @@ def test_the_page_searches_the_same(client: Client) -> None:
 def test_what_is_written_is_found_soon(ledger: Ledger, indexer: Indexer, client: Client) -> None:
     indexer.start()
     assert client.post("/titles/TN9", {"owner": "Zoe"}).status_code == 201
-    until(lambda: titles(client, q="zoe") == ["TN9"])
+    wait_until(lambda: titles(client, q="zoe") == ["TN9"])
     ledger.append("TN8", {"owner": "Zoe"})  # another writer, of whom it hears nothing
-    until(lambda: titles(client, q="zoe") == ["TN8", "TN9"])
+    wait_until(lambda: titles(client, q="zoe") == ["TN8", "TN9"])
     client.post("/titles/TN9", {"owner": "Max"})
     order = {"versions": [1], "reference": "ORDER 1", "message": "by order"}
     assert client.post("/titles/TN9/erasures", order).status_code == 200
-    until(lambda: titles(client, q="zoe", recorded="2030-01-01") == ["TN8"])
+    wait_until(lambda: titles(client, q="zoe", recorded="2030-01-01") == ["TN8"])
     indexer.stop()
     data = indexer.index.path.read_bytes()
     assert data.count(b"Zoe") == 1  # the document of TN8
@@ -182,9 +175,9 @@ def test_trouble_is_logged_once_and_ends_by_itself(
         "TN2/head.json", head.data.replace(b'"part":[1,1]', b'"part":[1,2]'), head.version
     )
     indexer.start()
-    until(lambda: "indexed again" in caplog.text)
-    until(lambda: titles(client, q="ada") == ["TN1"])
-    until(lambda: client.get("/titles?q=ada").json()["index"]["left_out"] == 1)
+    wait_until(lambda: "indexed again" in caplog.text)
+    wait_until(lambda: titles(client, q="ada") == ["TN1"])
+    wait_until(lambda: client.get("/titles?q=ada").json()["index"]["left_out"] == 1)
     indexer.stop()
     assert caplog.text.count("not indexed: store-unavailable") == 1
     assert caplog.text.count("left out of the index: bad-signature") == 1
@@ -201,7 +194,7 @@ def test_a_stop_does_not_wait_for_all_titles(
     def slow(key: str) -> Any:
         if key.startswith("TN2/"):
             begun.set()
-            until(lambda: indexer._stopping)
+            wait_until(lambda: indexer._stopping)
         return get(key)
 
     monkeypatch.setattr(ledger.store, "get", slow)

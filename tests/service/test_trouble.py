@@ -6,6 +6,7 @@ import asyncio
 import logging
 import threading
 import time
+from contextlib import suppress
 from typing import TYPE_CHECKING, Any
 
 import httpx
@@ -253,9 +254,9 @@ class SlowStore(Wrapper):
 
 
 def test_a_slow_store_does_not_stop_the_service(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(app, "PROBE_TIMEOUT", 0.3)
+    monkeypatch.setattr(app, "PROBE_TIMEOUT", 1)
     store = SlowStore()
-    client = Client(memory_ledger(store), concurrency=3, patience=0.3)
+    client = Client(memory_ledger(store), concurrency=3, patience=1)
     client.ledger.append(TITLE, {})
 
     async def scene() -> None:
@@ -278,9 +279,10 @@ def test_a_slow_store_does_not_stop_the_service(monkeypatch: pytest.MonkeyPatch)
     asyncio.run(scene())
 
 
-def test_many_probes_are_one_call_of_the_store() -> None:
+def test_many_probes_are_one_call_of_the_store(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(health, "PROBE_SECONDS", 600)
     store = SlowStore()
-    client = Client(memory_ledger(store), concurrency=2, patience=0.3)
+    client = Client(memory_ledger(store), concurrency=2)
     client.ledger.append(TITLE, {})
 
     async def scene() -> None:
@@ -301,8 +303,23 @@ def test_many_probes_are_one_call_of_the_store() -> None:
     asyncio.run(scene())
 
 
+class Leaping(asyncio.SelectorEventLoop):
+    """Its time leaps to when nobody waits any more, and however slow a machine is, not before."""
+
+    ahead = 0.0
+
+    def time(self) -> float:
+        return super().time() + self.ahead
+
+    def leap(self) -> None:
+        self.ahead += 60
+
+
 class HangingStore(Wrapper):
     """From some moment on, a read, or a swap of a head, does not come back until it is let go."""
+
+    loop: Leaping
+    """In which somebody waits for it."""
 
     def __init__(self) -> None:
         super().__init__(MemoryStore())
@@ -314,6 +331,8 @@ class HangingStore(Wrapper):
     def called(self, operation: str, key: str) -> None:
         if f"{operation} {key}".startswith(self.hangs or "\0"):
             self.hanging += 1
+            with suppress(RuntimeError):  # nobody waits any more
+                self.loop.call_soon_threadsafe(self.loop.leap)
             assert self.gate.wait(20)
 
     def let_go(self, client: Client) -> None:
@@ -325,11 +344,24 @@ class HangingStore(Wrapper):
             time.sleep(0.01)
 
 
+class HangingClient(Client):
+    """Calls a service that gives up at once what hangs, and nothing else."""
+
+    def __init__(self, store: HangingStore, **settings: Any) -> None:
+        super().__init__(memory_ledger(store), **settings)
+        self.store = store
+
+    def request(self, method: str, path: str, **options: Any) -> httpx.Response:
+        self.store.loop = Leaping()
+        with asyncio.Runner(loop_factory=lambda: self.store.loop) as runner:
+            return runner.run(self.later(method, path, **options))
+
+
 @pytest.fixture
 def hanging(monkeypatch: pytest.MonkeyPatch) -> Iterator[tuple[Client, HangingStore]]:
     monkeypatch.setattr(app, "PROBE_PATIENCE", 0.1)
     store = HangingStore()
-    client = Client(memory_ledger(store), concurrency=3, patience=0.1, timeout=0.3)
+    client = HangingClient(store, concurrency=3)
     client.post(PATH, DOCUMENT)
     yield client, store
     store.gate.set()
@@ -368,8 +400,9 @@ def test_what_is_just_being_given_up_is_not_registered(
 
 
 def test_a_store_that_hangs_is_a_503_in_time_and_takes_no_more_threads_than_places(
-    hanging: tuple[Client, HangingStore],
+    hanging: tuple[Client, HangingStore], monkeypatch: pytest.MonkeyPatch
 ) -> None:
+    monkeypatch.setattr(health, "PROBE_SECONDS", 0)
     client, store = hanging
     store.hangs = ("",)
     threads = threading.active_count()
@@ -381,6 +414,8 @@ def test_a_store_that_hangs_is_a_503_in_time_and_takes_no_more_threads_than_plac
         slugs.append(answer.json()["slug"])
         problem(answer, 503, slugs[-1])
         assert answer.headers["retry-after"] == "5"
+        if len(slugs) == 3:  # no place is left, nor will be
+            monkeypatch.setattr(client.app.state.context.threads, "_patience", 0.1)
     assert slugs[:3] == ["timed-out"] * 3
     assert set(slugs[3:]) == {"busy"}
     problem(client.post(PATH, {"n": 2}), 503, "busy")
