@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import time
-from threading import Lock
+from threading import Barrier, Lock, current_thread
 
 import pytest
 
@@ -15,7 +15,7 @@ from ledger.errors import (
     StoreUnsafe,
 )
 from ledger.stores import Blob, FolderStore, MemoryStore
-from ledger.stores.probe import probe
+from ledger.stores.probe import THREADS, probe
 
 
 class IgnoresConditions(MemoryStore):
@@ -45,11 +45,20 @@ class RefusesItsVersions(MemoryStore):
 
 
 class ChecksThenWrites(MemoryStore):
-    """As a bucket with versions on Ceph is: right for one writer, wrong for two at once."""
+    """As a bucket with versions on Ceph is: right for one writer, wrong for several at once."""
+
+    def __init__(self):
+        super().__init__()
+        self.meeting = Barrier(THREADS)
+
+    def meet(self):
+        """Let nobody write before everybody has checked."""
+        if current_thread().name.startswith("probe"):
+            self.meeting.wait(60)
 
     def create(self, key, data):
         there = self.get(key)
-        time.sleep(0.002)
+        self.meet()
         if there is None:
             self.delete(key)
         return super().create(key, data)
@@ -58,7 +67,7 @@ class ChecksThenWrites(MemoryStore):
         there = self.get(key)
         if there.version != expected:
             raise PreconditionFailed(key)
-        time.sleep(0.002)
+        self.meet()
         return super().replace(key, data, self.get(key).version)
 
 
