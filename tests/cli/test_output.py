@@ -8,7 +8,6 @@ import re
 import signal
 import subprocess
 import sys
-import time
 import unicodedata
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
@@ -266,7 +265,9 @@ def test_an_encoding_that_lacks_the_characters(shell: Shell) -> None:
 
 def test_an_interrupt(shell: Shell) -> None:
     process = shell.popen("import -", stdin=-1, stdout=-1, stderr=-1)
-    time.sleep(2)  # it waits for its input then; before, it has to end in the same way
+    assert process.stdin is not None
+    process.stdin.write(bytes(1 << 17))  # more than a pipe holds: who has taken it waits for more
+    process.stdin.flush()
     process.send_signal(signal.SIGINT)
     out, err = process.communicate(timeout=30)
     assert (process.returncode, out, err) == (130, b"", b"ledger: error: interrupted\n")

@@ -490,12 +490,14 @@ def workers_of(process: subprocess.Popen[bytes]) -> list[int]:
     """The processes that verify, once all have started."""
     deadline = time.monotonic() + PATIENCE
     while process.poll() is None and time.monotonic() < deadline:
-        found = [
-            int(child)
-            for task in Path(f"/proc/{process.pid}/task").iterdir()
-            for child in (task / "children").read_text().split()
-            if b"spawn_main" in Path(f"/proc/{child}/cmdline").read_bytes()
-        ]
+        found = []
+        with suppress(OSError):  # a thread or a process that has just ended
+            found = [
+                int(child)
+                for task in Path(f"/proc/{process.pid}/task").iterdir()
+                for child in (task / "children").read_text().split()
+                if b"spawn_main" in Path(f"/proc/{child}/cmdline").read_bytes()
+            ]
         if len(found) == 2:
             return found
         time.sleep(0.01)
