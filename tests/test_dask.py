@@ -183,7 +183,7 @@ def test_what_cannot_be_spread_says_why(bucket, register, two, tmp_path):
     assert "single TITLE" in shell.fails(2, f"verify TN001 {at} {two.address}")
     assert "--dask" in shell.fails(2, f"verify --bundle x --dask {two.address}")
     with cluster(tmp_path, workers=0) as empty, pytest.MonkeyPatch.context() as patch:
-        patch.setattr("cli.workers.PATIENCE", 3)
+        patch.setattr("cli.workers.PATIENCE", 8)
         said = shell.fails(13, f"verify {at} {empty.address}")
         assert f"start one: dask worker {empty.address}" in said
     with pytest.MonkeyPatch.context() as patch:

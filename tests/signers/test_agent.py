@@ -129,7 +129,8 @@ def test_no_answer_is_an_internal_error(answer):
 
 def test_an_agent_that_hangs_is_given_up():
     with Odd(string(IDENTITIES)) as odd:
-        found = opened(odd, timeout=0.2)
+        found = opened(odd)
+        found._timeout = 0.2
         with pytest.raises(KeyUnavailable, match=r"not answered within 0\.2 seconds"):
             found.sign(b"data")
 

@@ -179,8 +179,10 @@ def test_an_object_too_large_to_be_ours_is_not_read(store_at, way, monkeypatch):
 
 def test_a_server_that_stalls_is_unavailable(store_at, way, monkeypatch):
     monkeypatch.setattr(s3_module, "READ_TIMEOUT", 0.1)
-    with reading(store_at, STALL) as (store, _), pytest.raises(StoreUnavailable, match="timeout"):
-        list(store.get_many(KEYS[:1]))
+    with reading(store_at, found()) as (store, server):
+        server.stalls_at = KEYS[0]
+        with pytest.raises(StoreUnavailable, match="timeout"):
+            list(store.get_many(KEYS[:1]))
 
 
 def test_a_server_that_has_gone_is_unavailable(store_at, way):
@@ -274,7 +276,7 @@ def test_the_threads_of_a_closed_store_end(store_at, way):
     with reading(store_at, found(), connections=4) as (store, _):
         list(store.get_many(KEYS))
         mine = set(readers()) - before
-        assert len(mine) == 4
+        assert 1 <= len(mine) <= 4  # one is started when none of the others is idle
         store.close()
         for thread in mine:
             thread.join(30)
