@@ -14,6 +14,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import pytest
+from hypothesis import HealthCheck, settings
 
 from tests import servers
 
@@ -23,6 +24,12 @@ if TYPE_CHECKING:
     from ledger.stores.s3.store import S3Store
 
 pytest.register_assert_rewrite("ledger.stores.contract")
+
+# How long an example takes is a matter of what else the machine does.
+settings.register_profile(
+    "unhurried", settings.default, deadline=None, suppress_health_check=[HealthCheck.too_slow]
+)
+settings.load_profile("unhurried")
 
 # Python keeps what it compiles, whatever the environment says: else every worker would compile
 # every test again, and every process that a test starts the whole package.

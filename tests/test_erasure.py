@@ -196,7 +196,7 @@ def test_a_copy_that_a_lock_keeps_is_named_and_holds_the_name_there_alone(
     ledger = ledger_in(KeepingStore())
     fill(ledger)
     bucket = make_bucket(s3)
-    until = datetime.now(UTC) + RETENTION
+    days = [datetime.now(UTC)]
     s3.put_object_lock_configuration(
         Bucket=bucket,
         ObjectLockConfiguration={
@@ -208,6 +208,8 @@ def test_a_copy_that_a_lock_keeps_is_named_and_holds_the_name_there_alone(
     worm = ledger_in(place.store)
     worm.import_bundle(io.BytesIO(exported(ledger)))
     worm.pack()
+    days.append(datetime.now(UTC))  # it may be the next by now
+    until = [f"Object Lock keeps it until {day + RETENTION:%Y-%m-%d}" for day in days]
     assert ledger.erase(TITLE, [1, 3], change=forget, **ORDER).is_done
     after = exported(ledger)
     for _ in range(2):  # what is left is said again for as long as it is left
@@ -215,7 +217,7 @@ def test_a_copy_that_a_lock_keeps_is_named_and_holds_the_name_there_alone(
         found = place.grep()
         assert len(left) == len(found) == 4
         assert all(any(key in each for each in left) for key in found)
-        assert sum(f"Object Lock keeps it until {until:%Y-%m-%d}" in each for each in left) >= 3
+        assert sum(any(text in each for text in until) for each in left) >= 3
     # Only older versions have the name. (MiniStack keeps the pack: it refuses a delete marker.)
     assert all(key.startswith(layout.PACKS) for key in holding(place.store, NAME))
     assert worm.verify_all()
