@@ -125,10 +125,10 @@ def test_a_pinned_trust_file_says_whose_keys_count(pinned: Shell) -> None:
 
 
 def test_a_first_file_from_the_proposal_to_the_pin(logged: Shell) -> None:
-    said = logged(f"trust init -o next.json {HOLDERS} --next 2027-12-01").lines
+    said = logged(f"trust init -o next.json {HOLDERS} --next 2999-12-01").lines
     assert said[0] == f"version 1 of the trust files of {ORIGIN}"
     assert "signed by 0 of its own 3 holders (2 must): nobody yet" in said
-    assert "  A successor is due on 2027-12-01." in said
+    assert "  A successor is due on 2999-12-01." in said
     file = read(logged).file
     assert said[1] == f"sha256 {file.digest}"
     assert sorted(key.role for key in file.keys) == ["log", "log", "registrar"]
@@ -157,7 +157,7 @@ def test_the_next_file(pinned: Shell) -> None:
     pinned("seal -q")
     pinned("key generate --key bob.pem -q")
     (pinned.folder / "bob.pub").write_bytes(pinned("key show --key bob.pem -q").data)
-    proposal = propose(pinned, "--eraser bob=bob.pub --next 2028-01-01")
+    proposal = propose(pinned, "--eraser bob=bob.pub --next 2999-12-02")
     assert [proof.size for proof in proposal.proofs] == [3]
     shown = pinned("trust show next.json").lines
     assert "signed by 2 of the 3 of version 1 (2 must): ada, ben" in shown
@@ -279,7 +279,7 @@ def test_only_a_holder_signs(proposed: Shell) -> None:
 
 def test_a_holder_signs_only_what_follows_the_pin(pinned: Shell) -> None:
     first = (pinned.folder / "next.json").read_bytes()
-    proposal = propose(pinned, "--next 2028-01-01")
+    proposal = propose(pinned, "--next 2999-12-02")
     other = pinned.keyring().pin(Root(ORIGIN, "0" * 64, 1))
     (pinned.config / "keyring.json").write_bytes(other.encode())
     line = "trust sign next.json --key cleo.pem"
@@ -291,7 +291,7 @@ def test_a_holder_signs_only_what_follows_the_pin(pinned: Shell) -> None:
 
 
 def test_a_stranger_to_the_ledger_signs_by_the_digest(pinned: Shell) -> None:
-    propose(pinned, "--next 2028-01-01")
+    propose(pinned, "--next 2999-12-02")
     (pinned.config / "keyring.json").unlink()
     done = pinned("trust sign next.json --key cleo.pem", **PASSPHRASE)
     assert f"with your own copy: {stored(pinned, 1).digest}" in done.err
@@ -302,7 +302,7 @@ def test_a_stranger_to_the_ledger_signs_by_the_digest(pinned: Shell) -> None:
 
 def test_a_trust_file_is_shown_against_a_copy(pinned: Shell) -> None:
     (pinned.folder / "old.json").write_bytes((pinned.store / "_trust/1.json").read_bytes())
-    propose(pinned, "--next 2028-01-01")
+    propose(pinned, "--next 2999-12-02")
     pinned("trust publish next.json -q")
     (pinned.folder / "new.json").write_bytes((pinned.store / "_trust/2.json").read_bytes())
     shown = pinned("trust show new.json --against old.json")
@@ -361,7 +361,7 @@ def test_a_key_with_an_entry_that_waits_is_not_dropped(pinned: Shell) -> None:
 
 
 def test_junk_in_its_place_is_replaced_and_named(pinned: Shell) -> None:
-    propose(pinned, "--next 2028-01-01")
+    propose(pinned, "--next 2999-12-02")
     (pinned.store / "_trust/2.json").write_bytes(b"junk")
     said = pinned("trust log", code=20).err
     assert "trust-not-accepted" in said
@@ -393,13 +393,13 @@ def test_who_pinned_a_fork_takes_the_true_file_by_disowning_it(
     for shell, title in ((pinned, "TN2"), (deceived, "TN666")):
         shell(f"append {title} --new --set a=b -q")
         shell("seal -q")
-    fork = propose(deceived, "--next 2028-01-01").file.digest
+    fork = propose(deceived, "--next 2999-12-02").file.digest
     deceived("trust publish next.json -q")
     deceived(f"trust pin --replace {fork} -q")
     (pinned.folder / "seen").write_bytes(pinned("checkpoint").data)  # of a clean audit
     (pinned.store / "_trust/2.json").write_bytes((deceived.store / "_trust/2.json").read_bytes())
-    pinned.fails(20, "trust propose -o true.json --next 2029-01-01")
-    pinned("trust propose -o true.json --next 2029-01-01 --disown 2 -q")
+    pinned.fails(20, "trust propose -o true.json --next 2999-12-03")
+    pinned("trust propose -o true.json --next 2999-12-03 --disown 2 -q")
     for name in (ADA, BEN):
         pinned(f"trust sign true.json --key {name}.pem --seen seen -q", **PASSPHRASE)
     true = read(pinned, "true.json").file.digest

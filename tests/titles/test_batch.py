@@ -32,6 +32,7 @@ from ledger.testing import FixedClock, keyring_for, memory_ledger, signer
 from ledger.titles import batch
 from ledger.titles.batch import WINDOW, WINDOW_BYTES, append_together, check_draft
 from ledger.titles.history import Tip
+from tests.servers import wait_until
 from tests.wrappers import CountingStore, CrashError, CrashingStore, FailingStore, Wrapper
 
 PATIENCE = 30
@@ -477,6 +478,7 @@ def test_closing_waits_for_what_is_being_written_and_begins_nothing_more():
     assert next(outcomes).draft.title_number == "TN1"
     closing = Thread(target=close)
     closing.start()
+    wait_until(lambda: outcomes.gi_running)
     closing.join(0.2)  # time to be wrong
     go_on.set()
     closing.join(PATIENCE)
