@@ -96,7 +96,14 @@ def _race(
             return data, error
         return data, None
 
-    results = list(pool.map(run, range(THREADS)))
+    try:
+        results = list(pool.map(run, range(THREADS)))
+    except RuntimeError as error:
+        start.abort()  # or the threads that there are would wait for ever
+        raise StoreUnavailable(
+            f"cannot try whether {store.url} keeps its promises: {error}",
+            hint=f"this takes {THREADS} threads: allow this program more of them",
+        ) from error
     won = [data for data, error in results if error is None]
     # A loser may get a server's error instead of a refusal (Ceph 18); it may as well have won.
     in_doubt = [data for data, error in results if isinstance(error, OutcomeUnknown)]

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import time
-from threading import Barrier, Lock, current_thread
+from threading import Barrier, Lock, Thread, current_thread
 
 import pytest
 
@@ -182,3 +182,19 @@ def test_probes_of_one_store_do_not_meet():
     store = MayNotDelete()
     probe(store)
     probe(store)
+
+
+def test_threads_that_cannot_start_end_it(monkeypatch):
+    """Those that could start don't wait for them for ever; nothing of the probe is left."""
+    starts, start = iter(range(THREADS // 2)), Thread.start
+
+    def start_some(thread):
+        if thread.name.startswith("probe") and next(starts, None) is None:
+            raise RuntimeError("can't start new thread")
+        start(thread)
+
+    monkeypatch.setattr(Thread, "start", start_some)
+    store = MemoryStore()
+    with pytest.raises(StoreUnavailable, match="can't start new thread"):
+        probe(store)
+    assert not list(store.list())
