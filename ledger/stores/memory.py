@@ -49,10 +49,9 @@ class MemoryStore(Store):
 
     def replace(self, key: str, data: bytes, expected: str) -> str:
         """Replace the object if its version is ``expected``, else raise PreconditionFailed."""
-        check_key(key)
         new = self._blob(data)
         with self._lock:
-            there = self._objects.get(key)
+            there = self._objects.get(key) or self._objects.get(check_key(key))
             if there is None or there.version != expected:
                 raise PreconditionFailed(f"{key} is not the version that was to be replaced")
             self._objects[key] = new

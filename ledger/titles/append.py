@@ -9,8 +9,7 @@ from __future__ import annotations
 
 import random
 import time
-from contextlib import contextmanager
-from typing import TYPE_CHECKING, NamedTuple
+from typing import TYPE_CHECKING, NamedTuple, NoReturn
 
 import msgspec
 
@@ -500,20 +499,20 @@ def store_entries(history: History, entries: Sequence[Entry], what: str) -> None
 
     ``what`` is named if it fails: nothing was appended to it.
     """
-    with _storing(history, entries, what):
-        history.store.create_many(each for entry in entries for each in objects_of(entry))
-
-
-@contextmanager
-def _storing(history: History, entries: Sequence[Entry], what: str) -> Iterator[None]:
     try:
-        yield
-    except PreconditionFailed as error:
-        if not entries:
-            raise
-        raise _other_bytes(history, _find_other(history, entries), error) from error
-    except OutcomeUnknown as error:
-        raise not_stored(what, error) from error
+        history.store.create_many(each for entry in entries for each in objects_of(entry))
+    except (PreconditionFailed, OutcomeUnknown) as error:
+        _raise_not_stored(history, entries, what, error)
+
+
+def _raise_not_stored(
+    history: History, entries: Sequence[Entry], what: str, why: LedgerError
+) -> NoReturn:
+    if isinstance(why, OutcomeUnknown):
+        raise not_stored(what, why) from why
+    if not entries:
+        raise why
+    raise _other_bytes(history, _find_other(history, entries), why) from why
 
 
 def not_stored(what: str, why: LedgerError) -> StoreUnavailable:
@@ -580,8 +579,10 @@ def send_heads(
         Swap(layout.head_key(entry.title_number), entry.data, expected)
         for entry, expected, _ in moves
     ]
-    with _storing(history, [move.entry for move in moves], what):
+    try:
         return history.store.swap_many(objects.items(), heads)
+    except (PreconditionFailed, OutcomeUnknown) as error:
+        _raise_not_stored(history, [move.entry for move in moves], what, error)
 
 
 def finish_move(history: History, move: Move, tip: Tip, sent: str | LedgerError) -> bool:
