@@ -9,11 +9,13 @@ import subprocess
 import sys
 import time
 from contextlib import contextmanager, redirect_stderr, redirect_stdout
+from dataclasses import replace
 from io import BytesIO, StringIO, TextIOWrapper
 from threading import Thread
 from typing import TYPE_CHECKING, Any
 from unittest import mock
 
+import fastapi
 import httpx
 import uvicorn
 
@@ -24,7 +26,7 @@ from ledger.testing import memory_ledger
 from tests.servers import PATIENCE
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Callable, Iterator
     from pathlib import Path
 
     from ledger import Ledger
@@ -36,6 +38,27 @@ DIGEST = "78f08a9bb7e01441832a50e9dc9938ccae6bf5359c6efa2312fa4aa652a8747d"
 # httpx gives an answer 5 seconds, which a server that others slow down may need for its first one.
 vars(httpx._config.DEFAULT_TIMEOUT_CONFIG).update(httpx.Timeout(PATIENCE).as_dict())
 HTML = {"Accept": "text/html,application/xhtml+xml,application/xml;q=0.9,*/*;q=0.8"}
+
+
+def _read_signatures_once() -> None:
+    """Let FastAPI read what an endpoint takes for the first application only.
+
+    It takes nearly as long over that as all else that a test of one request does.
+    """
+    read, known = fastapi.routing.get_dependant, {}
+
+    def remembered(*, path: str, call: Callable[..., Any], **named: Any) -> Any:
+        key = (path, getattr(call, "__func__", call), repr(named))
+        if key not in known:
+            known[key] = replace(read(path=path, call=call, **named), call=None)
+        found = known[key]
+        return replace(found, call=call, dependencies=[*found.dependencies])
+
+    fastapi.routing.get_dependant = remembered
+    fastapi.dependencies.utils.get_dependant = remembered
+
+
+_read_signatures_once()
 
 
 class Client:

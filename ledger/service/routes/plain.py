@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from inspect import signature
 from typing import TYPE_CHECKING, Any
 
 from fastapi.routing import APIRoute
@@ -20,7 +19,8 @@ class PlainRoute(APIRoute):
     """
 
     def __init__(self, *arguments: Any, **named: Any) -> None:
-        super().__init__(*arguments, **named)
+        # Every endpoint answers with a Response; None spares FastAPI to look that up.
+        super().__init__(*arguments, **named | {"response_model": None})
         reads = self.dependant
         self._is_plain = (
             all(
@@ -30,7 +30,7 @@ class PlainRoute(APIRoute):
             and not any(field.field_info.is_required() for field in reads.query_params)
             and not (reads.header_params or reads.cookie_params or reads.body_params)
         )
-        self._takes_request = "request" in signature(self.endpoint).parameters
+        self._takes_request = reads.request_param_name is not None
 
     async def handle(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Answer a request."""
