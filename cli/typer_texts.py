@@ -7,10 +7,18 @@ other values, and everything in versions that work differently.
 
 from __future__ import annotations
 
+from functools import cache
 from typing import TYPE_CHECKING, Any
+
+from typer import main
 
 if TYPE_CHECKING:
     from collections.abc import Callable
+
+# typer evaluates the annotations of a command twice, and each time takes longer than over the rest.
+_READ = "get_params_from_function"
+if hasattr(main, _READ):
+    setattr(main, _READ, cache(getattr(main, _READ)))
 
 
 def keep_texts(command: Any) -> None:
