@@ -223,6 +223,8 @@ def s3_bucket(s3_client: Any) -> Iterator[str]:
     name = f"test-{secrets.token_hex(8)}"
     s3_client.create_bucket(Bucket=name)
     yield name
+    if s3_client.meta.endpoint_url != GIVEN_SERVER:
+        return  # it is gone with the server
     while found := s3_client.list_objects_v2(Bucket=name).get("Contents"):
         keys = [{"Key": each["Key"]} for each in found]
         s3_client.delete_objects(Bucket=name, Delete={"Objects": keys, "Quiet": True})

@@ -117,7 +117,7 @@ def _wait_until_it_listens(server: subprocess.Popen[bytes], port: int, log: Path
 def serve_moto(port: int) -> None:
     """Serve moto's S3, with conditional writes made atomic: of itself, moto's are not."""
     from moto.s3.responses import S3Response
-    from moto.server import DomainDispatcherApplication, create_backend_app
+    from moto.server import create_backend_app
     from werkzeug.serving import WSGIRequestHandler, run_simple
 
     one_at_a_time, answer = Lock(), S3Response.key_response
@@ -129,8 +129,8 @@ def serve_moto(port: int) -> None:
     S3Response.key_response = key_response  # type: ignore[method-assign, assignment]
     # Without it every request opens a connection of its own, and waits for it.
     WSGIRequestHandler.protocol_version = "HTTP/1.1"
-    application = DomainDispatcherApplication(create_backend_app)
-    run_simple("127.0.0.1", port, application, threaded=True)
+    # Not for every service: which one a request is for takes longer to find out than to answer.
+    run_simple("127.0.0.1", port, create_backend_app("s3"), threaded=True)
 
 
 PROGRAMS = "/usr/sbin:/usr/bin:/usr/local/sbin:/usr/local/bin"

@@ -40,7 +40,7 @@ PATHS = {"PYTHONPATH": str(Path(__file__).parents[1])}
 TITLES = [f"TN{number:03}" for number in range(60)]
 PATIENCE = 60
 
-pytestmark = [pytest.mark.xdist_group("dask"), pytest.mark.timeout(600)]
+pytestmark = [pytest.mark.xdist_group("moto"), pytest.mark.timeout(600)]
 
 
 class Cluster(NamedTuple):

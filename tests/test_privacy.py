@@ -3,11 +3,13 @@
 Errors name places in documents, and so the names of members: these are no secrets here.
 
 Real processes, with everything that Python can log switched on: our own loggers, boto3's, urllib3's
-and uvicorn's, and a traceback with every error.
+and uvicorn's, and a traceback with every error. Where it is only the documents that differ, this
+process runs the commands, and logs as much.
 """
 
 from __future__ import annotations
 
+import logging
 import os
 import subprocess
 import sys
@@ -19,6 +21,7 @@ import pytest
 
 from ledger.stores import open_store
 from ledger.stores.s3.store import make_client
+from tests.cli.shell import Shell
 from tests.service.client import serving
 
 if TYPE_CHECKING:
@@ -116,6 +119,15 @@ class Told:
         assert not any(line in self.said for line in keys)
 
 
+class ToldHere(Told):
+    """Runs them in this process, whose logs are for the test to add."""
+
+    def __call__(self, *words: str, code: int = 0, stdin: str = "", **environment: str) -> None:
+        shell = Shell(self.folder, self.folder)
+        given = self.environment | environment
+        self.said += shell("", *words, stdin=stdin.encode(), code=code, **given).err
+
+
 @pytest.fixture(params=["folder", pytest.param("bucket", marks=pytest.mark.slow)])
 def told(request: pytest.FixtureRequest, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Told:
     """Commands on a folder or, with credentials that are secret, on a bucket."""
@@ -187,8 +199,11 @@ def test_a_service_tells_no_secret_whatever_it_is_asked(told: Told) -> None:
     told.check()
 
 
-def test_no_value_of_a_document_is_told_by_the_command_that_refuses_it(tmp_path: Path) -> None:
-    told = Told(tmp_path, str(tmp_path / "titles"))
+def test_no_value_of_a_document_is_told_by_the_command_that_refuses_it(
+    tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    caplog.set_level(logging.NOTSET)
+    told = ToldHere(tmp_path, str(tmp_path / "titles"))
     told("init", "--origin", "example.org/titles")
     named = [each for each in REFUSED if each not in MISNAMED]
     lines = [each.replace("{", '{"title_number": "TN1", ', 1) for each in named]
@@ -197,11 +212,12 @@ def test_no_value_of_a_document_is_told_by_the_command_that_refuses_it(tmp_path:
         given = "\n".join(lines[start : start + 20])
         told("append", "--batch", "-", "--debug", code=65, stdin=given)
     assert told.said.count("error: line ") == len(lines)
-    for document in REFUSED[::4]:
+    for document in REFUSED:
         told("append", "TN1", "-", "--debug", code=65, stdin=document)
     for setting in (f"a:={DIGITS}e400", 'a:={"SECRET"', "title_number=SECRET", "/a/b=SECRET"):
         told("append", "TN1", "--new", "--set", setting, "--debug", code=65)
     told("append", "TN1", "--new", "--set", "=SECRET", "--debug", code=2)
+    told.said += caplog.text
     told.check()
 
 

@@ -34,7 +34,14 @@ def called(paths: list[Path]) -> Iterator[tuple[str, str]]:
     for path in paths:
         for node in ast.walk(tree(path)):
             if isinstance(node, ast.Call):
-                yield f"{path.relative_to(ROOT)}:{node.lineno}", ast.unparse(node.func)
+                yield f"{path.relative_to(ROOT)}:{node.lineno}", dotted(node.func)
+
+
+def dotted(node: ast.expr) -> str:
+    """A name as it is spelled; of what is no name, only what follows it."""
+    if isinstance(node, ast.Attribute):
+        return f"{dotted(node.value)}.{node.attr}"
+    return node.id if isinstance(node, ast.Name) else ""
 
 
 # --- the pure core -------------------------------------------------------------------------------

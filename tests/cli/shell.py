@@ -13,9 +13,13 @@ import sys
 import time
 from contextlib import chdir, redirect_stderr, redirect_stdout
 from dataclasses import dataclass
+from functools import cache
 from typing import TYPE_CHECKING, Any
 from unittest import mock
 
+import typer
+
+from cli import commands, typer_texts
 from cli.app import run
 from ledger import Keyring, Ledger, load_key
 from ledger.testing import FixedClock
@@ -27,6 +31,18 @@ if TYPE_CHECKING:
 TITLE = "TN1234567"
 ORIGIN = "example.org/titles"
 PATIENCE = 60
+
+
+def _prepare_once() -> None:
+    """Let typer make each command once, not for each line: it takes as long as most of them do."""
+    make = commands.make_app
+    made = cache(lambda first: make([first]))
+    commands.make_app = lambda arguments: made(arguments[0] if arguments else "")
+    typer.main.get_command = cache(typer.main.get_command)
+    typer_texts.keep_texts = cache(typer_texts.keep_texts)
+
+
+_prepare_once()
 
 
 @dataclass(frozen=True)

@@ -27,7 +27,7 @@ from tests.faults.wire_works import SECOND, WORKS, AppendVersion, Striking, Veri
 if TYPE_CHECKING:
     from tests.faults.proxy import Between
 
-pytestmark = pytest.mark.xdist_group("wire")
+pytestmark = pytest.mark.xdist_group("moto")
 
 
 @pytest.fixture(scope="module")

@@ -10,6 +10,7 @@ import sys
 import time
 from contextlib import contextmanager, redirect_stderr, redirect_stdout
 from dataclasses import replace
+from functools import cache
 from io import BytesIO, StringIO, TextIOWrapper
 from threading import Thread
 from typing import TYPE_CHECKING, Any
@@ -40,11 +41,13 @@ vars(httpx._config.DEFAULT_TIMEOUT_CONFIG).update(httpx.Timeout(PATIENCE).as_dic
 HTML = {"Accept": "text/html,application/xhtml+xml,application/xml;q=0.9,*/*;q=0.8"}
 
 
-def _read_signatures_once() -> None:
-    """Let FastAPI read what an endpoint takes for the first application only.
+def _prepare_once() -> None:
+    """Let FastAPI read what an endpoint takes for the first application only, and httpx its CAs.
 
-    It takes nearly as long over that as all else that a test of one request does.
+    Each takes longer over that than all else does in a test of one request.
     """
+    default = httpx._transports.default
+    default.create_ssl_context = cache(default.create_ssl_context)
     read, known = fastapi.routing.get_dependant, {}
 
     def remembered(*, path: str, call: Callable[..., Any], **named: Any) -> Any:
@@ -58,7 +61,7 @@ def _read_signatures_once() -> None:
     fastapi.dependencies.utils.get_dependant = remembered
 
 
-_read_signatures_once()
+_prepare_once()
 
 
 class Client:

@@ -300,6 +300,7 @@ def test_a_bucket_is_opened_at_the_same_endpoint_without_any_credential(monkeypa
         each.close()
 
 
+@pytest.mark.xdist_group("moto")
 def test_a_client_of_the_callers_own_and_a_token_stay_here(moto_client):
     from ledger.stores.s3.store import S3Store
 
