@@ -27,9 +27,13 @@ def tests(session: nox.Session) -> None:
 
 @nox.session
 def slow(session: nox.Session) -> None:
-    """Run the tests that take minutes. They need Debian's packages, too: see ``.ci/run``."""
+    """Run the tests that take minutes, and the laws with all their examples.
+
+    They need Debian's packages, too: see ``.ci/run``.
+    """
     session.install("-e", ".[slow]")
-    session.run("pytest", "-m", "slow", *session.posargs)
+    which = "slow or hypothesis and not (faults or ceph)"
+    session.run("pytest", "-m", which, *session.posargs, env={"LEDGER_TEST_THOROUGH": "1"})
 
 
 @nox.session

@@ -13,6 +13,7 @@ from ledger import Entry, InvalidError, Ledger, LedgerError, load_key
 from ledger.testing import FixedClock
 from ledger.titles.draft import Draft, Guards
 from tests.cli.shell import Shell
+from tests.laws import examples
 from tests.service.client import Client
 
 if TYPE_CHECKING:
@@ -80,7 +81,7 @@ def world(tmp_path_factory: pytest.TempPathFactory) -> World:
     return World(tmp_path_factory.mktemp("alike") / "work")
 
 
-@settings(deadline=None, max_examples=15, suppress_health_check=[HealthCheck.too_slow])
+@settings(deadline=None, max_examples=examples(15), suppress_health_check=[HealthCheck.too_slow])
 @given(
     st.lists(versions, min_size=1, max_size=5),
     st.sets(st.integers(1, 5), max_size=2),

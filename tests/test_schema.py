@@ -20,6 +20,7 @@ from ledger import Draft, InvalidError, Ledger, MalformedError
 from ledger.errors import DoesNotFit
 from ledger.schema import MOST, Schema
 from ledger.testing import ORIGIN, keyring_for, memory_ledger, signer
+from tests.laws import examples
 from tests.service.client import Client, problem
 
 DEED = {
@@ -94,7 +95,7 @@ json_values = st.recursive(
 
 
 @given(json_values)
-@settings(max_examples=60, deadline=None)
+@settings(max_examples=examples(60), deadline=None)
 def test_a_constant_fits_itself_and_nothing_else(value: Any) -> None:
     exact, other = {"const": value}, {"not": {"const": value}}
     assert faults(value, exact) == []

@@ -22,6 +22,7 @@ from ledger import Guards, InvalidError, Ledger, load_key
 from ledger.testing import memory_ledger
 from ledger.titles.batch import WINDOW
 from tests.cli.shell import PATIENCE, Shell
+from tests.laws import examples
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
@@ -314,7 +315,7 @@ def run(ledger: Ledger, pairs: Iterable[tuple[str, str]]) -> None:
 
 
 @given(contents, st.lists(st.integers(0, 12), max_size=3))
-@settings(max_examples=20, deadline=None)
+@settings(max_examples=examples(20), deadline=None)
 def test_however_often_it_was_begun_the_chains_are_the_lines_in_order(
     pairs: list[tuple[str, str]], breaks: list[int]
 ) -> None:

@@ -17,6 +17,7 @@ from cli.batch.records import LONGEST, Place
 from cli.batch.rows import Columns
 from ledger import InvalidError, MalformedError
 from ledger.format.layout import is_title_number
+from tests.laws import examples
 
 if TYPE_CHECKING:
     from tests.cli.shell import Shell
@@ -240,7 +241,7 @@ def spelled(key: tuple[str, ...]) -> tuple[str, ...]:
 
 
 @given(keys, keys)
-@settings(max_examples=40, deadline=None)
+@settings(max_examples=examples(40), deadline=None)
 def test_other_cells_make_another_title_number(one: tuple[str, str], two: tuple[str, str]) -> None:
     if not any(map(str.strip, one)) or not any(map(str.strip, two)):
         return
@@ -311,7 +312,7 @@ def test_a_bad_array_is_refused(name: str) -> None:
     st.sampled_from([None, 0, 3]),
     st.integers(1, 9),
 )
-@settings(max_examples=40, deadline=None)
+@settings(max_examples=examples(40), deadline=None)
 def test_an_array_is_read_in_pieces_of_any_size(
     items: list[dict[str, Any]], indent: int | None, size: int
 ) -> None:

@@ -10,9 +10,10 @@ from ledger import InvalidError, Ledger, NotFoundError
 from ledger.format.canonical import encode
 from ledger.stores import MemoryStore
 from ledger.testing import memory_ledger
+from tests.laws import examples
 from tests.wrappers import CountingStore
 
-law = settings(deadline=None, max_examples=20)
+law = settings(deadline=None, max_examples=examples(20))
 
 TITLE = "TN1"
 values = st.one_of(st.integers(0, 2), st.booleans(), st.just({}), st.just([]), st.just("a"))

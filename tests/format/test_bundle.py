@@ -16,8 +16,9 @@ from ledger.format.entry import MAX_BYTES
 from ledger.format.layout import entry_key, head_key
 from ledger.testing import ORIGIN
 from ledger.titles.identity import encode_identity
+from tests.laws import examples
 
-law = settings(deadline=None, max_examples=60)
+law = settings(deadline=None, max_examples=examples(60))
 
 ADDRESSES = [f"{number:064x}" for number in range(4)]
 START = [

@@ -22,8 +22,9 @@ from ledger.format import canonical
 from ledger.format.canonical import MAX_INTEGER, decode, encode, load, pointer
 from tests import corpora
 from tests.format import json_test_suite
+from tests.laws import examples
 
-law = settings(deadline=None, max_examples=100)
+law = settings(deadline=None, max_examples=examples(100))
 
 # What RFC 8785 orders, escapes and prints in ways of its own.
 ODD_TEXTS = [

@@ -16,11 +16,12 @@ from ledger.format.layout import entry_key, head_key
 from ledger.testing import ORIGIN, keyring_for, signer
 from tests.format import by_hand
 from tests.format.by_hand import ALICE, SALT, TITLE
+from tests.laws import examples
 
 if TYPE_CHECKING:
     from ledger import Report
 
-law = settings(deadline=None, max_examples=150)
+law = settings(deadline=None, max_examples=examples(150))
 
 HEAD = head_key(TITLE)
 NOW = datetime(2026, 12, 1, tzinfo=UTC)

@@ -12,8 +12,9 @@ from ledger import ABSENT, Change
 from ledger.errors import InvalidError
 from ledger.format.canonical import MAX_INTEGER, encode
 from ledger.format.diff import changes
+from tests.laws import examples
 
-law = settings(deadline=None, max_examples=50)
+law = settings(deadline=None, max_examples=examples(50))
 
 values = st.recursive(
     st.none()

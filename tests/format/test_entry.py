@@ -43,8 +43,9 @@ from tests.format import by_hand
 from tests.format.by_hand import ABSENT, ALICE, NOW, SALT, TITLE, nested, pae, spell, wrap
 from tests.format.refused import MALFORMED, MALFORMED_TEXTS
 from tests.format.test_diff import documents
+from tests.laws import examples
 
-law = settings(deadline=None, max_examples=100)
+law = settings(deadline=None, max_examples=examples(100))
 
 KEYRING = keyring_for(ALICE)
 EVE = signer("eve")

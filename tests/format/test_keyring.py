@@ -21,8 +21,9 @@ from ledger.errors import (
 from ledger.format.keyring import ROLES, TrustedKey, check_origin
 from ledger.testing import ORIGIN, signer
 from tests.format.test_keys import SMALL_ORDER, SPKI_PREFIX, _pem
+from tests.laws import examples
 
-law = settings(deadline=None, max_examples=50)
+law = settings(deadline=None, max_examples=examples(50))
 
 ALICE, BOB = signer("alice").public_key, signer("bob").public_key
 OTHER = "example.org/other"

@@ -30,11 +30,12 @@ from ledger.errors import InvalidError, KeyUnavailable, LedgerError, LibraryUnsa
 from ledger.format.keys import SPKI_PREFIX, check_library
 from ledger.testing import signer
 from tests import corpora
+from tests.laws import examples
 
 if TYPE_CHECKING:
     from collections.abc import Callable
 
-law = settings(deadline=None, max_examples=50)
+law = settings(deadline=None, max_examples=examples(50))
 
 SEED = bytes(range(32))
 PASSPHRASE = b"correct horse battery staple"

@@ -24,11 +24,12 @@ from ledger.format.law import (
 from ledger.format.times import parse_bound
 from ledger.testing import ORIGIN
 from tests.format.by_hand import ALICE, SALT, TITLE
+from tests.laws import examples
 
 if TYPE_CHECKING:
     from ledger.format.times import Bound
 
-law = settings(deadline=None, max_examples=200)
+law = settings(deadline=None, max_examples=examples(200))
 
 SPRING = "2026-04-01T10:00:00.000000Z"
 

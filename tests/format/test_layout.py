@@ -32,8 +32,9 @@ from ledger.format.layout import (
     reference_key,
     reference_prefix,
 )
+from tests.laws import examples
 
-law = settings(deadline=None, max_examples=100)
+law = settings(deadline=None, max_examples=examples(100))
 
 ADDRESS = "0123456789abcdef" * 4
 

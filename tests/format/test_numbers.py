@@ -15,10 +15,11 @@ from hypothesis import strategies as st
 from ledger.errors import InvalidError, MalformedError
 from ledger.format import canonical
 from tests.format import make_vectors
+from tests.laws import examples
 
 VECTORS: dict[str, Any] = json.loads(make_vectors.FILE.read_bytes())["numbers"]
 
-law = settings(deadline=None, max_examples=300)
+law = settings(deadline=None, max_examples=examples(300))
 
 digits = st.text("0123456789", min_size=1, max_size=25)
 tokens = st.builds(

@@ -27,6 +27,7 @@ from tests.format.by_hand import ALICE
 from tests.format.test_canonical import values
 from tests.format.test_diff import documents
 from tests.format.test_entry import references, sign, sly
+from tests.laws import examples
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -38,7 +39,7 @@ VECTORS = HERE.parent / "vectors" / "format-1.json"
 TYPE = PAYLOAD_TYPE.decode()
 KEY_ID = ALICE.public_key.key_id
 KEY = SSlibKey(KEY_ID, "ed25519", "ed25519", {"public": ALICE.public_key.raw.hex()})
-law = settings(deadline=None, max_examples=500)
+law = settings(deadline=None, max_examples=examples(500))
 
 
 class Npm:

@@ -18,6 +18,7 @@ from ledger.testing import ORIGIN, keyring_for
 from tests.format.by_hand import ALICE, TITLE, entry, members, nested, sealed, spell, text, wrap
 from tests.format.refused import MALFORMED, MALFORMED_TEXTS
 from tests.fuzz.noise import noise
+from tests.laws import examples
 
 KEYRING = keyring_for(ALICE)
 HEX = "0123456789abcdef" * 4
@@ -73,7 +74,7 @@ def exact_verdict(data: bytes) -> Any:
         return verdict(data)
 
 
-@settings(deadline=None, max_examples=20)
+@settings(deadline=None, max_examples=examples(20))
 @given(st.integers(0, 2**32), st.sampled_from(["object", "text", "payload", "withheld"]))
 def test_the_fast_way_and_the_exact_one_agree_on_bytes_that_were_changed(seed, changed):
     """Where P or T was changed, they are signed again: so more than the signature is judged."""

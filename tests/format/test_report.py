@@ -11,8 +11,9 @@ from hypothesis import strategies as st
 from ledger import Finding, Report
 from ledger.errors import IntegrityError
 from ledger.format.report import finding_of
+from tests.laws import examples
 
-law = settings(deadline=None, max_examples=100)
+law = settings(deadline=None, max_examples=examples(100))
 
 ORIGIN = "example.org/titles"
 

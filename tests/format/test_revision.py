@@ -10,8 +10,9 @@ from hypothesis import strategies as st
 
 from ledger.errors import InvalidError
 from ledger.format.revision import Revision, parse_revision
+from tests.laws import examples
 
-law = settings(deadline=None, max_examples=100)
+law = settings(deadline=None, max_examples=examples(100))
 
 NEW_YEAR = datetime(2026, 1, 1, tzinfo=UTC)
 

@@ -10,8 +10,9 @@ from hypothesis import strategies as st
 
 from ledger.errors import InvalidError
 from ledger.format.times import Bound, format_time, is_recorded_time, parse_bound, parse_time
+from tests.laws import examples
 
-law = settings(deadline=None, max_examples=100)
+law = settings(deadline=None, max_examples=examples(100))
 
 offsets = st.integers(-1439, 1439).map(lambda minutes: timezone(timedelta(minutes=minutes)))
 moments = st.datetimes(

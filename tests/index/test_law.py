@@ -18,6 +18,7 @@ from ledger.format.times import as_bound, format_time, parse_bound
 from ledger.index import Index
 from ledger.testing import ORIGIN, memory_ledger, signer
 from tests.index.helpers import found, rows, update
+from tests.laws import examples
 from tests.trust.registry import Registry, rob, settle
 
 if TYPE_CHECKING:
@@ -108,7 +109,7 @@ AND date(recorded_at) <= :known GROUP BY title_number ORDER BY title_number
 
 @settings(
     deadline=None,
-    max_examples=25,
+    max_examples=examples(25),
     suppress_health_check=[HealthCheck.function_scoped_fixture, HealthCheck.too_slow],
 )
 @given(histories, questions)

@@ -13,6 +13,7 @@ from ledger import InvalidError
 from ledger.index import Index
 from ledger.testing import memory_ledger
 from tests.index.helpers import found, rows, update
+from tests.laws import examples
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -182,7 +183,9 @@ texts = st.text(max_size=30) | st.text("\"*()^-+:{}'\\ \0aNOT", max_size=20)
 
 
 @settings(
-    deadline=None, max_examples=100, suppress_health_check=[HealthCheck.function_scoped_fixture]
+    deadline=None,
+    max_examples=examples(100),
+    suppress_health_check=[HealthCheck.function_scoped_fixture],
 )
 @given(texts, texts)
 def test_no_text_is_syntax(register: tuple[Ledger, Path], text: str, value: str) -> None:
@@ -200,7 +203,9 @@ documents = st.dictionaries(
 
 
 @settings(
-    deadline=None, max_examples=15, suppress_health_check=[HealthCheck.function_scoped_fixture]
+    deadline=None,
+    max_examples=examples(15),
+    suppress_health_check=[HealthCheck.function_scoped_fixture],
 )
 @given(st.lists(st.lists(documents, min_size=1, max_size=2), max_size=4), words, words)
 def test_the_results_are_those_of_reading_everything(

@@ -15,9 +15,10 @@ from ledger.format.layout import PackName, head_key, pack_key, parse_pack_key
 from ledger.packs.format import MAX_PACK, Packable, make_pack, open_pack
 from ledger.testing import ORIGIN
 from tests.format.test_layout import title_numbers
+from tests.laws import examples
 from tests.tampering import address
 
-law = settings(deadline=None, max_examples=100)
+law = settings(deadline=None, max_examples=examples(100))
 
 ENTRIES = [
     Packable(title, address(data), data)

@@ -21,10 +21,11 @@ from ledger.stores import FolderStore, MemoryStore
 from ledger.testing import ORIGIN, keyring_for, memory_ledger, signer
 from ledger.titles.history import History
 from tests.format.test_layout import title_numbers
+from tests.laws import examples
 from tests.tampering import address
 from tests.wrappers import CountingStore, FailingStore, Wrapper
 
-law = settings(deadline=None, max_examples=60)
+law = settings(deadline=None, max_examples=examples(60))
 
 
 def entry(title: str, number: int, size: int = 20) -> Packable:

@@ -21,6 +21,7 @@ from ledger.packs.writer import LAYERS, PACK_BYTES
 from ledger.stores import FolderStore, MemoryStore
 from ledger.testing import ORIGIN, FixedClock, keyring_for, memory_ledger, signer
 from tests.format.test_layout import title_numbers
+from tests.laws import examples
 from tests.tampering import (
     OTHER_ORIGIN,
     OTHER_TITLE,
@@ -31,7 +32,7 @@ from tests.tampering import (
 )
 from tests.wrappers import CountingStore, CrashError, CrashingStore, FailingStore, Wrapper
 
-law = settings(deadline=None, max_examples=25)
+law = settings(deadline=None, max_examples=examples(25))
 
 LARGE = {"text": "x" * (PACK_BYTES // 14)}
 

@@ -15,6 +15,7 @@ from ledger.stores import MemoryStore
 from ledger.testing import ORIGIN, signer
 from ledger.tlog import Checkpoint, Leaf
 from ledger.tlog.objects import OtherLeaf, TrustLeaf
+from tests.laws import examples
 from tests.sealing import logs
 from tests.sealing.sealers import LOG_KEY, ledger_in, log_in
 from tests.trust.people import listed, log_key, revoke
@@ -50,7 +51,7 @@ def tree() -> logs.Log:
     return logs.Log(SIZES)
 
 
-@settings(max_examples=60, deadline=None)
+@settings(max_examples=examples(60), deadline=None)
 @given(st.data())
 def test_any_part_of_the_log_is_what_the_log_has_or_an_error(tree: logs.Log, data) -> None:
     size = data.draw(st.sampled_from(SIZES))

@@ -32,6 +32,7 @@ from ledger.testing import FixedClock, keyring_for, memory_ledger, signer
 from ledger.titles import batch
 from ledger.titles.batch import WINDOW, WINDOW_BYTES, append_together, check_draft
 from ledger.titles.history import Tip
+from tests.laws import examples
 from tests.servers import wait_until
 from tests.wrappers import CountingStore, CrashError, CrashingStore, FailingStore, Wrapper
 
@@ -77,7 +78,7 @@ def appended(ledger: Ledger, drafts) -> list[object]:
 
 
 @given(st.lists(st.tuples(st.sampled_from(["TN1", "TN2", "TN3", "TN4"]), st.integers(0, 3))))
-@settings(max_examples=50, deadline=None)
+@settings(max_examples=examples(50), deadline=None)
 def test_the_chains_are_the_drafts_and_the_outcomes_come_in_their_order(pairs):
     ledger = memory_ledger()
     drafts = [draft(*pair) for pair in pairs]

@@ -14,10 +14,11 @@ from ledger.errors import Erased, IntegrityError, InvalidError, NotFoundError, N
 from ledger.format.layout import entry_key, head_key
 from ledger.stores import MemoryStore
 from ledger.testing import FixedClock, keyring_for, memory_ledger, signer
+from tests.laws import examples
 from tests.tampering import address, members, signed, small_world
 from tests.wrappers import CountingStore
 
-law = settings(deadline=None, max_examples=60)
+law = settings(deadline=None, max_examples=examples(60))
 
 TITLE = "TN1"
 START = datetime(2026, 11, 23, 10, tzinfo=UTC)

@@ -25,8 +25,9 @@ from ledger.tlog import (
     sign_note,
 )
 from ledger.tlog.note import Signature, encode_base64, parse_unverified
+from tests.laws import examples
 
-law = settings(deadline=None, max_examples=200)
+law = settings(deadline=None, max_examples=examples(200))
 
 ROOT = hashlib.sha256(b"root").digest()
 LOG, OLD_LOG, WITNESS, OTHER = map(signer, ["log", "old log", "witness", "other witness"])

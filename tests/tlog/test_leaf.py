@@ -10,8 +10,9 @@ from hypothesis import strategies as st
 
 from ledger.errors import LedgerError, MalformedError, UnsupportedFormatError
 from ledger.tlog import Leaf
+from tests.laws import examples
 
-law = settings(deadline=None, max_examples=100)
+law = settings(deadline=None, max_examples=examples(100))
 
 ADDRESS = "81be04aa" * 8
 LEAF = Leaf("TN1234567", 3, ADDRESS)

@@ -25,9 +25,10 @@ from ledger.tlog import (
 )
 from ledger.tlog.merkle import MAX_SIZE, hash_pair, root_of
 from tests import corpora
+from tests.laws import examples
 from tests.tlog import reference
 
-law = settings(deadline=None, max_examples=100)
+law = settings(deadline=None, max_examples=examples(100))
 
 SMALL = 33  # a power of two and one more: every shape of right edge
 LEAVES = reference.leaves(SMALL)

@@ -37,6 +37,7 @@ from ledger.tlog import (
     witness_key,
 )
 from ledger.tlog.note import Signature, parse_unverified
+from tests.laws import examples
 
 if TYPE_CHECKING:
     from ledger.format.pem import VerifyingKey
@@ -157,7 +158,7 @@ def test_only_a_checkpoint_is_signed() -> None:
         opened(under(extended, PQ_LINE), PQ.public_key)
 
 
-@settings(deadline=None, max_examples=60)
+@settings(deadline=None, max_examples=examples(60))
 @given(st.integers(0, 8 + 2420 - 1), st.integers(1, 255))
 def test_no_byte_of_a_line_can_be_changed(place: int, change: int) -> None:
     body = bytearray(PQ_LINE.body)

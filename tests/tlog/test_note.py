@@ -13,8 +13,9 @@ from ledger.errors import IntegrityError, InvalidError, LedgerError, MalformedEr
 from ledger.testing import signer
 from ledger.tlog import NoteKey, WitnessKey, add_signatures, open_note, sign_note
 from ledger.tlog.note import Signature, encode_base64, parse_unverified
+from tests.laws import examples
 
-law = settings(deadline=None, max_examples=200)
+law = settings(deadline=None, max_examples=examples(200))
 
 ALICE, BOB = signer("alice"), signer("bob")
 ALICE_KEY = NoteKey("example.org/alice", ALICE.public_key)

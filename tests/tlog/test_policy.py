@@ -21,8 +21,9 @@ from ledger.tlog import (
     open_checkpoint,
     sign_checkpoint,
 )
+from tests.laws import examples
 
-law = settings(deadline=None, max_examples=100)
+law = settings(deadline=None, max_examples=examples(100))
 
 LOG = signer("log")
 LOG_KEY = NoteKey(ORIGIN, LOG.public_key)

@@ -23,9 +23,10 @@ from ledger.tlog import (
     sign_checkpoint,
 )
 from ledger.tlog.note import encode_base64
+from tests.laws import examples
 from tests.sealing.logs import Log, leaf
 
-law = settings(deadline=None, max_examples=200)
+law = settings(deadline=None, max_examples=examples(200))
 
 LOG, WITNESS = signer("log"), signer("witness")
 WITNESS_KEY = WitnessKey("witness.example/w1", WITNESS.public_key)

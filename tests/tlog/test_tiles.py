@@ -30,10 +30,11 @@ from ledger.tlog import (
     unfinished_tiles,
 )
 from ledger.tlog.tiles import encode_entries
+from tests.laws import examples
 from tests.sealing.logs import Log, leaf
 from tests.tlog.reference import root
 
-law = settings(deadline=None, max_examples=100)
+law = settings(deadline=None, max_examples=examples(100))
 
 tiles = st.builds(
     Tile,

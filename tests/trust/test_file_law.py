@@ -16,6 +16,7 @@ from ledger.format import canonical
 from ledger.testing import signer
 from ledger.trust.chain import assemble
 from ledger.trust.file import HolderSignature, TrustFile
+from tests.laws import examples
 from tests.trust.people import (
     BOB,
     LOG,
@@ -30,7 +31,7 @@ from tests.trust.people import (
 )
 from tests.trust.test_file import FILES, ONE, base64_of
 
-law = settings(deadline=None, max_examples=80)
+law = settings(deadline=None, max_examples=examples(80))
 
 SOMEBODY = [signer(f"somebody {number}").public_key for number in range(6)]
 

@@ -16,6 +16,7 @@ from hypothesis import strategies as st
 
 from ledger.format.standing import Positions
 from ledger.trust.standing import ChainJudge
+from tests.laws import examples
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -185,13 +186,13 @@ def check_no_log_contradicts(case: Case) -> None:
                 assert stand.reason == "position-unknown", where
 
 
-@settings(max_examples=300, deadline=None)
+@settings(max_examples=examples(300), deadline=None)
 @given(cases())
 def test_no_log_that_there_may_be_contradicts_a_certain_verdict(case: Case) -> None:
     check_no_log_contradicts(case)
 
 
-@settings(max_examples=300, deadline=None)
+@settings(max_examples=examples(300), deadline=None)
 @given(cases())
 def test_who_knows_the_log_knows_all(case: Case) -> None:
     knowing = Case(case.chain, case.ends, case.erasers, case.known, SIZE)
@@ -203,7 +204,7 @@ def test_who_knows_the_log_knows_all(case: Case) -> None:
         assert stand.reason != "position-unknown"
 
 
-@settings(max_examples=300, deadline=None)
+@settings(max_examples=examples(300), deadline=None)
 @given(cases(), st.integers(0, SIZE))
 def test_who_learns_more_of_the_log_takes_no_verdict_back(case: Case, searched: int) -> None:
     """Here the log has no more leaves of the title than are known."""
