@@ -42,7 +42,7 @@ PACK_BYTES = 2 << 20
 FULL_BYTES = PACK_BYTES * 15 // 16
 """Bytes from which on a pack is not begun upon another title."""
 
-SLICE = 4_000
+SLICE = 2_000
 """Entries in the titles that are handed to an executor at once: some packs."""
 
 SENT_BYTES = 64 << 20
