@@ -54,6 +54,8 @@ def reading(path: str, contract: dict[str, Any], name: str) -> Callable[[Endpoin
 
         # Its annotations are names in the module that it comes from.
         endpoint.__signature__ = signature(read, eval_str=True)  # type: ignore[attr-defined]
+        # Some versions of FastAPI look there whether to await what it returns.
+        del endpoint.__wrapped__
         return route(path, contract)(endpoint)
 
     return mark
