@@ -1,7 +1,8 @@
-"""Threads that read, and for which nobody waits: a reading that is not wanted any more is let go.
+"""Threads for which nobody waits: a reading that is not wanted any more is let go.
 
 The threads of ``concurrent.futures`` are waited for at the end of a program, which after Ctrl-C
-would go on for as long as a server hangs. These are not.
+would go on for as long as a server hangs. These are not; who writes waits for the results. And what
+could not be submitted, for want of threads, is never done: ``concurrent.futures`` may do it later.
 """
 
 from __future__ import annotations
@@ -13,6 +14,8 @@ from concurrent.futures import Future, wait
 from queue import SimpleQueue
 from threading import Event, Lock, Semaphore, Thread
 from typing import TYPE_CHECKING, Any, TypeAlias, TypeVar
+
+from ledger.errors import StoreUnavailable
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Iterator
@@ -47,18 +50,28 @@ class Readers:
         self._finish = weakref.finalize(self, _finish, self._tasks, self._threads)
 
     def submit(self, call: Callable[[T], R], item: T) -> Future[R]:
-        """Have a thread call it."""
+        """Have a thread call it; raises StoreUnavailable, and then none ever does."""
         future: Future[R] = Future()
         with self._lock:
             if not self._finish.alive:
-                raise RuntimeError("the store is closed")
-            self._tasks.put((future, call, item))
+                raise StoreUnavailable("the store was closed", hint="open the store again")
             if not self._idle.acquire(blocking=False) and len(self._threads) < self._most:
-                given = (self._tasks, self._idle)
-                thread = Thread(target=_work, args=given, name="store-reader", daemon=True)
-                self._threads.append(thread)
-                thread.start()
+                self._start()
+            self._tasks.put((future, call, item))
         return future
+
+    def _start(self) -> None:
+        given = (self._tasks, self._idle)
+        thread = Thread(target=_work, args=given, name="store-reader", daemon=True)
+        try:
+            thread.start()
+        except RuntimeError as error:  # no thread is to be had: those that there are do it
+            if not self._threads:
+                raise StoreUnavailable(
+                    f"no thread can use the store: {error}", hint="allow this program more threads"
+                ) from error
+        else:
+            self._threads.append(thread)
 
     def close(self) -> None:
         """Let the threads end, each after what it is reading; nobody waits for that."""

@@ -6,6 +6,7 @@ import hashlib
 import os
 import secrets
 import signal
+import threading
 import time
 from contextlib import suppress
 from datetime import UTC, datetime, timedelta
@@ -28,6 +29,7 @@ from ledger.errors import (
     StoreUnavailable,
     StoreUnsafe,
 )
+from ledger.stores.base import Swap
 from ledger.stores.contract import StoreContract
 from ledger.stores.s3 import store as s3_module
 from ledger.stores.s3.store import S3Store, make_client, parse_time
@@ -391,6 +393,34 @@ def test_after_a_failure_no_creation_is_under_way(store_at):
         sent = len(server.requests)
         store.close()
         assert len(server.requests) == sent <= 8
+
+
+@pytest.mark.parametrize("allowed", [0, 1])
+def test_where_no_more_threads_can_start_no_swap_is_done_that_is_not_told(
+    store_at, monkeypatch, allowed
+):
+    start, started = threading.Thread.start, []
+
+    def start_some(thread: threading.Thread) -> None:
+        if thread.name.startswith(("store-", "s3-")):
+            if len(started) == allowed:
+                raise RuntimeError("can't start new thread")
+            started.append(thread)
+        start(thread)
+
+    swaps = [Swap(f"A{number}/head.json", b"x", None) for number in range(5)]
+    with wire(answer(200, ETag=ETAG)) as server:
+        store = store_at(server.url)
+        monkeypatch.setattr(threading.Thread, "start", start_some)
+        done = store.swap_many([], swaps)
+        monkeypatch.undo()
+        if allowed:
+            assert done == [ETAG] * 5
+        else:
+            assert all(isinstance(each, StoreUnavailable) for each in done)
+            store.create_many([("A/1", b"x")])
+            assert [each.path for each in server.requests] == ["/bucket/A/1"]
+        store.close()
 
 
 def test_a_listing_that_cannot_go_on_is_unavailable_not_short(store_at):

@@ -244,6 +244,18 @@ def test_what_only_boto3_can_list_is_listed_by_it_from_then_on(store_at, caplog)
         assert caplog.messages == ["boto3 lists alone: obstore: GenericError"]
 
 
+def test_a_time_without_its_zone_is_in_utc(store_at, way):
+    told = page(("A/1", 1), ("A/2", 2), ("A/3", 3)).replace(b"02.000Z", b"02.0000")
+    with reading(store_at, told) as (store, _):
+        assert store.list_newest("A/", 3) == [["A/3"], ["A/2"], ["A/1"]]
+
+
+def test_a_time_beyond_all_calendars_is_no_listing(store_at, way):
+    told = page(("A/1", 1)).replace(b"2026-11-23T10:00:01.000Z", b"1e30".ljust(24))
+    with reading(store_at, told) as (store, _), pytest.raises(StoreUnavailable, match="list"):
+        store.list_newest("A/", 3)
+
+
 def test_a_listing_that_is_refused_is_told_as_boto3_does(store_at, way):
     with (
         reading(store_at, error(403, "AccessDenied")) as (store, _),
@@ -303,6 +315,38 @@ def test_a_closed_store_reads_no_more(store_at, way):
         store.close()
         with pytest.raises(StoreUnavailable, match="was closed"):
             list(store.get_many(KEYS))
+
+
+def test_a_store_that_is_closed_meanwhile_reads_no_more(store_at, way):
+    with reading(store_at, found(), connections=2) as (store, _):
+        answers = store.get_many(KEYS)
+        next(answers)
+        store.close()
+        with pytest.raises(StoreUnavailable, match="closed"):
+            list(answers)
+
+
+@pytest.mark.parametrize("allowed", [0, 1])
+def test_where_no_more_threads_can_start_those_there_are_read(store_at, way, monkeypatch, allowed):
+    start, started = threading.Thread.start, []
+
+    def start_some(thread: threading.Thread) -> None:
+        if thread.name == "store-reader":
+            if len(started) == allowed:
+                raise RuntimeError("can't start new thread")
+            started.append(thread)
+        start(thread)
+
+    monkeypatch.setattr(threading.Thread, "start", start_some)
+    with reading(store_at, found()) as (store, server):
+        if allowed:
+            assert [key for key, _ in store.get_many(KEYS)] == KEYS
+            return
+        with pytest.raises(StoreUnavailable, match="can't start new thread"):
+            list(store.get_many(KEYS))
+        monkeypatch.undo()
+        assert [key for key, _ in store.get_many(KEYS[1:])] == KEYS[1:]
+        assert not any(request.path.endswith(KEYS[0]) for request in server.requests)
 
 
 INTERRUPTED = """

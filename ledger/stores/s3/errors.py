@@ -25,7 +25,9 @@ from ledger.errors import (
 FOREIGN = (
     *(boto.BotoCoreError, boto.ClientError, HTTPError, OSError),
     ValueError,  # for an endpoint that is no address
-    RecursionError,  # for a server that redirects every request: botocore follows without end
+    # For a server that redirects every request: botocore follows without end (RecursionError). And
+    # for one that tells a time beyond all calendars.
+    RuntimeError,
 )
 """Everything that botocore lets out."""
 

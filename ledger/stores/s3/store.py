@@ -17,7 +17,7 @@ import os
 import random
 import re
 import time
-from concurrent.futures import ThreadPoolExecutor
+from concurrent.futures import Future
 from contextlib import closing, suppress
 from datetime import UTC, datetime, timedelta
 from email.utils import parsedate_to_datetime
@@ -114,7 +114,7 @@ class S3Store(Store):
         """What time the server said it was, and when that was on this machine's monotonic clock."""
         # The threads of both are made as they are needed.
         self._readers = Readers(connections)
-        self._writers = ThreadPoolExecutor(connections, thread_name_prefix="s3-store")
+        self._writers = Readers(connections)
         self._process: int | None = os.getpid()
 
     def __reduce__(self) -> tuple[Any, ...]:
@@ -132,7 +132,7 @@ class S3Store(Store):
             return  # they are another process's
         self._process = None
         self._readers.close()
-        self._writers.shutdown(cancel_futures=True)
+        self._writers.close()
         if self._own_client:
             self._client.close()
 
@@ -185,7 +185,7 @@ class S3Store(Store):
             for page in self._pages(prefix):
                 told = {each["Key"]: each.get("LastModified") for each in page.get("Contents", ())}
                 items = self._items(page)
-                written |= {item: told.get(self._prefix + item) or NEVER for item in items}
+                written |= {item: _in_utc(told.get(self._prefix + item) or NEVER) for item in items}
                 if len(written) >= most:
                     break
         newest = sorted(written, key=written.__getitem__, reverse=True)
@@ -233,8 +233,18 @@ class S3Store(Store):
         self.create_many(objects)
         if len(swaps) == 1:
             return [swap_one(self, swaps[0])]
-        submit, most = self._writers.submit, self.concurrency
-        return list(side_by_side(submit, partial(swap_one, self), swaps, most, finish=True))
+        swap, most = partial(swap_one, self), self.concurrency
+        return list(side_by_side(self._submit_swap, swap, swaps, most, finish=True))
+
+    def _submit_swap(
+        self, call: Callable[[Swap], str | LedgerError], swap: Swap
+    ) -> Future[str | LedgerError]:
+        try:
+            return self._writers.submit(call, swap)
+        except StoreUnavailable as error:  # this one is not sent; others may have been
+            unsent: Future[str | LedgerError] = Future()
+            unsent.set_result(error)
+            return unsent
 
     def purge(self, prefix: str, is_unwanted: IsUnwanted) -> tuple[str, ...]:
         """Delete the unwanted of the versions that a bucket with versioning keeps below a prefix.
@@ -448,6 +458,11 @@ def _date_of(answer: Mapping[str, Any]) -> datetime | None:
         said_at = parsedate_to_datetime(answer["ResponseMetadata"]["HTTPHeaders"]["date"])
     except (LookupError, ValueError):
         return None
+    return _in_utc(said_at)
+
+
+def _in_utc(said_at: datetime) -> datetime:
+    """The time that a server told; in UTC, if it left out its zone."""
     return said_at if said_at.tzinfo else said_at.replace(tzinfo=UTC)
 
 
