@@ -13,6 +13,7 @@ import nacl.bindings
 
 from benchmarks import worlds
 from benchmarks.harness import Case, Claim, claims_table, take_turns, times_table
+from ledger import Processes
 from ledger.local.parallel import cores
 
 if TYPE_CHECKING:
@@ -23,7 +24,8 @@ if TYPE_CHECKING:
 SAMPLE = 20_000
 """How many signatures are checked by themselves: they are all alike."""
 
-ALONE, AUDIT = "the signatures alone, on all cores", "ledger.verify_all"
+ALONE = "the signatures alone, on all cores"
+THREADS, PROCESSES = "ledger.verify_all, in threads", "ledger.verify_all, in processes"
 
 
 def run(size: Size) -> Iterator[Table]:
@@ -35,17 +37,22 @@ def run(size: Size) -> Iterator[Table]:
         inputs = [worlds.signature_of(each).joined for each in islice(entries, SAMPLE)]
         count = titles * worlds.VERSIONS
 
-        def audit() -> None:
+        def in_threads() -> None:
             worlds.check(ledger.verify_all(), count)
+
+        def in_processes() -> None:
+            with Processes(cores()) as executor:
+                worlds.check(ledger.verify_all(executor=executor), count)
 
         cases = [
             Case(ALONE, len(inputs), lambda: on_all_cores(inputs)),
-            Case(AUDIT, count, audit),
+            Case(THREADS, count, in_threads),
+            Case(PROCESSES, count, in_processes),
         ]
         times = take_turns(cases, size.rounds)
     what = f"{titles:,} titles of {worlds.VERSIONS} versions in a folder, warm"
     yield times_table(what, times)
-    claims = [Claim(AUDIT, ALONE, at_most=1.5)]
+    claims = [Claim(THREADS, ALONE), Claim(PROCESSES, ALONE, at_most=1.4)]
     yield claims_table("An audit against its signatures", times, claims)
 
 
