@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from contextlib import closing, suppress
 from functools import partial
-from itertools import tee
 from typing import TYPE_CHECKING, BinaryIO, NamedTuple
 
 from ledger.errors import (
@@ -21,7 +20,7 @@ from ledger.format.chain import NO_PIN, ReadEntry, SeenPart, verify_chain
 from ledger.format.entry import address_of, parent_hint
 from ledger.format.report import Finding, Report, Severity, Tally, finding_of
 from ledger.format.standing import find_positions as know_none
-from ledger.local.parallel import Shared, in_chunks
+from ledger.local.parallel import Shared, in_chunks, twice
 from ledger.titles.identity import check_pinned, decode_identity
 from ledger.verification.many import check_verified
 from ledger.verification.trust import trust_findings
@@ -351,7 +350,7 @@ def _judge_in_pool(
     """Do the same, and read the titles ahead; raises _Unclean for any that does not just hold."""
     origin = reader.header.origin
     work = partial(_judge_titles, Shared((origin, by.keyring, by.now)))
-    titles, asked = tee(_read_titles(reader, expect, seen))
+    titles, asked = twice(_read_titles(reader, expect, seen))
     found = in_chunks(titles, work, pool.jobs, executor=pool.executor, weigh=_weigh)
     for verified, title in zip(found, asked, strict=True):
         check_verified(verified, Subject(title.title_number), origin)

@@ -121,6 +121,29 @@ def cores() -> int:
     return os.cpu_count() or 1
 
 
+def twice(items: Iterable[T]) -> tuple[Iterator[T], Iterator[T]]:
+    """Give each item to two readers, and hold only what one of them has and the other has not.
+
+    ``itertools.tee`` holds 57 items more, and these may be slices of thousands of titles.
+    """
+    source = iter(items)
+
+    def read(mine: deque[T], others: deque[T]) -> Iterator[T]:
+        while True:
+            if not mine:
+                try:
+                    item = next(source)
+                except StopIteration:
+                    return
+                others.append(item)
+                mine.append(item)
+                del item
+            yield mine.popleft()
+
+    ahead, behind = deque[T](), deque[T]()
+    return read(ahead, behind), read(behind, ahead)
+
+
 def in_chunks(
     items: Iterable[T],
     work: Callable[[list[T]], list[R]],

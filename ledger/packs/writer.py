@@ -23,7 +23,7 @@ from ledger.format import layout
 from ledger.format.chain import check_link
 from ledger.format.entry import Entry, is_settled_by
 from ledger.format.report import Finding, Severity, finding_of
-from ledger.local.parallel import Shared, cores, in_chunks, refuse
+from ledger.local.parallel import Shared, cores, in_chunks, refuse, twice
 from ledger.packs.format import Packable, make_pack, open_pack
 from ledger.packs.reader import PackCache, PackReader, findings_once, pack_names
 from ledger.packs.slices import Slice, cut
@@ -319,7 +319,7 @@ def _walks_spread(
     """Yield a walk for each slice of titles; whoever has it reads the packs that it needs."""
     names = sorted({*old.dissolved, *old.kept}, key=layout.pack_key)
     run = _Run(history, frozenset(old.kept), PackCache())
-    slices, asked = itertools.tee(
+    slices, asked = twice(
         cut(titles, names, lambda each: each.title_number, lambda each: len(each.addresses), SLICE)
     )
     work = partial(_walk_slices, Shared(run))

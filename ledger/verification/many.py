@@ -15,7 +15,7 @@ from ledger.format.chain import SeenPart
 from ledger.format.entry import Entry
 from ledger.format.layout import is_address
 from ledger.format.report import Finding, Report, Severity
-from ledger.local.parallel import Shared, in_chunks, refuse
+from ledger.local.parallel import Shared, in_chunks, refuse, twice
 from ledger.packs.reader import PackCache, PackReader, listed_packs
 from ledger.packs.slices import Slice, cut
 from ledger.verification.prefetch import TITLES, Fetched, Wanted, fetch_each
@@ -82,7 +82,7 @@ def verify_titles(
         yield from _verify_here(run, subjects, names, wrong, jobs)
         return
     most = PACKED if names else REMOTE if history.store.concurrency > 1 else SLICE
-    slices, asked = tee(cut(subjects, names, _title_of, _weigh, most))
+    slices, asked = twice(cut(subjects, names, _title_of, _weigh, most))
     work = partial(_verify_slices, Shared(run))
     answers = in_chunks(slices, work, jobs, executor=executor, chunk=1)
     for answer, (items, _) in zip(answers, asked, strict=True):

@@ -7,18 +7,22 @@ import signal
 import subprocess
 import sys
 import time
+import weakref
 from concurrent.futures import Future, ProcessPoolExecutor, ThreadPoolExecutor
 from contextlib import contextmanager, suppress
 from functools import partial
+from itertools import islice
 from multiprocessing import get_context
 from pathlib import Path
 from threading import Event
 
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 
 from ledger.errors import InvalidError
 from ledger.format.layout import check_title_number
-from ledger.local.parallel import in_chunks
+from ledger.local.parallel import in_chunks, twice
 from ledger.local.processes import Processes
 from ledger.stores import FolderStore, MemoryStore
 
@@ -214,3 +218,29 @@ def test_processes_start_however_python_was_started_and_do_not_run_it_again(how,
     with running(argument, path=tmp_path) as child:
         out, err = child.communicate(code.encode(), timeout=60)
     assert (child.returncode, out, err) == (0, b"once\nFalse\n", b"")
+
+
+@given(st.lists(st.booleans(), max_size=30), st.integers(0, 20))
+def test_two_readers_get_the_same_items_whoever_is_ahead(turns, count):
+    readers = twice(iter(range(count)))
+    got: tuple[list[int], list[int]] = ([], [])
+    for turn in [*turns, *[False] * count, *[True] * count]:
+        got[turn].extend(islice(readers[turn], 1))
+    assert got == ([*range(count)],) * 2
+
+
+def test_what_both_have_read_is_let_go():
+    class Large:
+        pass
+
+    made: list[weakref.ref[Large]] = []
+
+    def items():
+        for _ in range(10):
+            item = Large()
+            made.append(weakref.ref(item))
+            yield item
+
+    ahead, behind = twice(items())
+    for _ in zip(ahead, behind, strict=True):
+        assert sum(each() is not None for each in made) <= 2
