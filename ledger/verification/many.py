@@ -8,7 +8,6 @@ finds, if it has the form of an answer to what was asked.
 from __future__ import annotations
 
 from functools import partial
-from itertools import tee
 from typing import TYPE_CHECKING, Any, NamedTuple, get_args
 
 from ledger.format.chain import SeenPart
@@ -119,7 +118,7 @@ def _verify_here(
     store = run.history.store
     until = subjects[-1].title_number if isinstance(subjects, list) else None
     with PackReader(store, run.history.origin, names, cache=run.packs, until=until) as reader:
-        asked, subjects = tee(subjects)
+        asked, subjects = twice(subjects)
         wanted = (_wanted(each, reader.entries_of(each.title_number)) for each in asked)
         fetched = (each for _, each in fetch_each(store, wanted))
         brought = zip(subjects, fetched, strict=False)

@@ -6,7 +6,6 @@ store can make one, so it excuses a head for a limited time.
 
 from __future__ import annotations
 
-from itertools import tee
 from typing import TYPE_CHECKING
 
 from ledger.errors import LedgerError
@@ -14,7 +13,7 @@ from ledger.format import canonical, layout, times
 from ledger.format.entry import Entry
 from ledger.format.ordered import join
 from ledger.format.report import Finding, finding_of
-from ledger.local.parallel import in_chunks
+from ledger.local.parallel import in_chunks, twice
 from ledger.sealing.pending import pending_titles
 from ledger.sealing.reader import LogReader, check_remembered
 from ledger.verification.compare import Expected, OtherLeaves, compare, gather
@@ -101,7 +100,7 @@ class Waiting:
 
     def _with_own_markers(self) -> Iterator[Beyond]:
         """Yield the heads that have markers, of a store that can't list any others."""
-        beyond, named = tee(self._index.beyond())
+        beyond, named = twice(self._index.beyond())
         keys = (layout.pending_key(each.title_number, *each[1:3]) for each in named)
         for found, (_, blob) in zip(beyond, self._history.store.get_many(keys), strict=True):
             if blob is not None:
