@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, TypeVar
 
 from ledger.errors import LedgerError, OutcomeUnknown
 from ledger.service.http.errors import Busy, TimedOut
-from ledger.stores.threads import Readers
+from ledger.stores.threads import DaemonThreads
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -75,7 +75,7 @@ class Threads:
     """
 
     def __init__(self, places: int, patience: float, timeout: float, metrics: Metrics) -> None:
-        self._readers = Readers(places)  # its threads don't keep the process from ending
+        self._readers = DaemonThreads(places)  # its threads don't keep the process from ending
         self._patience = min(patience, timeout)
         self._timeout = timeout
         self._metrics = metrics

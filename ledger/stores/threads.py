@@ -37,7 +37,7 @@ _under_way: set[Future[Any]] = set()
 _ending = Event()
 
 
-class Readers:
+class DaemonThreads:
     """At most ``most`` threads, each started when it is needed."""
 
     def __init__(self, most: int) -> None:

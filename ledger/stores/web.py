@@ -35,7 +35,7 @@ from urllib3.exceptions import HTTPError, SSLError
 from ledger.errors import IntegrityError, InvalidError, StoreDenied, StoreUnavailable
 from ledger.format.layout import LEDGER_KEY, LOG, check_key
 from ledger.stores.base import CONNECTIONS, OBJECTS_HEADER, Blob, Store
-from ledger.stores.threads import Readers, side_by_side
+from ledger.stores.threads import DaemonThreads, side_by_side
 from ledger.stores.timed import TimedResponse
 
 if TYPE_CHECKING:
@@ -108,7 +108,7 @@ class WebStore(Store):
             **_credentials(parts, token),
         }
         self._pool = _connect(parts, connections)
-        self._readers = Readers(connections)
+        self._readers = DaemonThreads(connections)
         self._process: int | None = os.getpid()
         self._place: str | None = None
         """Where the objects are, below the origin, once ``ledger.json`` was found there."""

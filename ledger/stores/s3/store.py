@@ -57,7 +57,7 @@ from ledger.stores.base import (
 from ledger.stores.s3.bulk import PAGE, BulkReader, Part
 from ledger.stores.s3.errors import FOREIGN, explain, is_missing_object
 from ledger.stores.s3.redact import Unlogged, hide_credentials
-from ledger.stores.threads import Readers, side_by_side
+from ledger.stores.threads import DaemonThreads, side_by_side
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
@@ -113,8 +113,8 @@ class S3Store(Store):
         self._told: tuple[datetime | None, float] = (None, 0.0)
         """What time the server said it was, and when that was on this machine's monotonic clock."""
         # The threads of both are made as they are needed.
-        self._readers = Readers(connections)
-        self._writers = Readers(connections)
+        self._readers = DaemonThreads(connections)
+        self._writers = DaemonThreads(connections)
         self._process: int | None = os.getpid()
 
     def __reduce__(self) -> tuple[Any, ...]:
