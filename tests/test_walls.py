@@ -38,7 +38,7 @@ def called(paths: list[Path]) -> Iterator[tuple[str, str]]:
 
 
 def dotted(node: ast.expr) -> str:
-    """A name as it is spelled; of what is no name, only what follows it."""
+    """The dotted name of a node; if it starts with something else, what follows that."""
     if isinstance(node, ast.Attribute):
         return f"{dotted(node.value)}.{node.attr}"
     return node.id if isinstance(node, ast.Name) else ""
