@@ -3,23 +3,35 @@
 from __future__ import annotations
 
 import multiprocessing
+import resource
 import tempfile
 import time
 from itertools import islice
 from pathlib import Path
+from statistics import median
 from typing import TYPE_CHECKING
 
 import nacl.bindings
 
 from benchmarks import worlds
-from benchmarks.harness import Case, Claim, claims_table, take_turns, times_table
+from benchmarks.harness import (
+    Case,
+    Claim,
+    Table,
+    claims_table,
+    duration,
+    number,
+    take_turns,
+    times_table,
+)
 from ledger import Processes
 from ledger.local.parallel import cores
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Callable, Iterator
 
-    from benchmarks.harness import Size, Table
+    from benchmarks.harness import Size
+    from ledger import Ledger
 
 SAMPLE = 20_000
 """How many signatures are checked by themselves: they are all alike."""
@@ -50,10 +62,61 @@ def run(size: Size) -> Iterator[Table]:
             Case(PROCESSES, count, in_processes),
         ]
         times = take_turns(cases, size.rounds)
+        serial: dict[str, Callable[[], tuple[float, float]]] = {
+            "in threads": lambda: with_the_lock(ledger, inputs, count),
+            "in processes": lambda: in_this_process(in_processes, count),
+        }
+        rows = [
+            (name, *map(median, zip(*(measure() for _ in range(size.rounds)), strict=True)))
+            for name, measure in serial.items()
+        ]
     what = f"{titles:,} titles of {worlds.VERSIONS} versions in a folder, warm"
     yield times_table(what, times)
     claims = [Claim(THREADS, ALONE), Claim(PROCESSES, ALONE, at_most=1.4)]
     yield claims_table("An audit against its signatures", times, claims)
+    yield Table(
+        "What of it is done one after another, however many cores there are",
+        ("", "processor time of an entry", "of it one after another", "share", "cores kept busy"),
+        [
+            (name, duration(whole), duration(alone), f"{alone / whole:.1%}", number(whole / alone))
+            for name, whole, alone in rows
+        ],
+    )
+
+
+def with_the_lock(ledger: Ledger, inputs: list[bytes], count: int) -> tuple[float, float]:
+    """Measure an entry's processor time, and what of it no other thread of Python can run beside.
+
+    That is all but the check of the signature, which lets the interpreter's lock go.
+    """
+    whole = processor(lambda: worlds.check(ledger.verify_all(jobs=1), count)) / count
+    signature = processor(lambda: check_signatures(inputs)) / len(inputs)
+    return whole, whole - signature
+
+
+def in_this_process(verify: Callable[[], None], count: int) -> tuple[float, float]:
+    """Measure an entry's processor time in all processes, and in the one that asks the others."""
+    before = ended()
+    alone = processor(verify) / count
+    return alone + (ended() - before) / count, alone
+
+
+def processor(work: Callable[[], None]) -> float:
+    """Return the seconds of processor time of this process."""
+    start = time.process_time()
+    work()
+    return time.process_time() - start
+
+
+def ended() -> float:
+    """Return the seconds of processor time of the processes that were started here and ended."""
+    used = resource.getrusage(resource.RUSAGE_CHILDREN)
+    return used.ru_utime + used.ru_stime
+
+
+def check_signatures(inputs: list[bytes]) -> None:
+    for joined in inputs:
+        nacl.bindings.crypto_sign_open(joined, worlds.KEY.public_key.raw)
 
 
 def on_all_cores(inputs: list[bytes]) -> float:
@@ -63,8 +126,7 @@ def on_all_cores(inputs: list[bytes]) -> float:
 
     def check(mine: list[bytes]) -> None:
         ready.wait()
-        for joined in mine:
-            nacl.bindings.crypto_sign_open(joined, worlds.KEY.public_key.raw)
+        check_signatures(mine)
         done.wait()
 
     shares = [inputs[number :: cores()] for number in range(cores())]
