@@ -93,9 +93,14 @@ def pytest_collection() -> Generator[None, object, object]:
 
 @pytest.hookimpl(trylast=True)
 def pytest_runtest_teardown(item: pytest.Item, nextitem: pytest.Item | None) -> None:
-    """Let no module leave its clients, and their sockets, for another's time."""
+    """Let no module leave its clients, and their sockets, for another's time.
+
+    What is left then, such as modules and caches, is not looked through again: it becomes so much
+    that this would take longer than most tests.
+    """
     if nextitem is None or nextitem.path != item.path:
         gc.collect()
+        gc.freeze()
 
 
 @pytest.hookimpl(wrapper=True)
