@@ -36,7 +36,7 @@ from tests.format.by_hand import ORDER, pae, sealed, wrap
 from tests.sealing.sealers import LOG_KEY, Sealer
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Callable, Iterable
 
     from ledger import Store
     from ledger.format.entry import Entry
@@ -363,6 +363,19 @@ class Scenario(NamedTuple):
 
 
 SCENARIOS: list[Scenario] = []
+
+
+def for_each(scenarios: Iterable[Scenario], check: Callable[[Scenario], None]) -> None:
+    """Check every scenario, and name all that fail, in one test: a hundred cost more than that."""
+    failed: list[BaseException] = []
+    for each in scenarios:
+        try:
+            check(each)
+        except (Exception, pytest.fail.Exception) as error:  # noqa: BLE001 - raised below
+            error.add_note(f"where {each.name.replace('_', ' ')}")
+            failed.append(error)
+    if failed:
+        raise BaseExceptionGroup("some tampering is not dealt with", failed)
 
 
 def scenario(

@@ -35,6 +35,7 @@ from tests.tampering import (
     SCENARIOS,
     address,
     assert_named,
+    for_each,
     members,
     objects_of,
     signed,
@@ -132,30 +133,35 @@ def _held(data: bytes) -> bool:
         return False
 
 
-@pytest.mark.parametrize("scenario", SCENARIOS, ids=lambda scenario: scenario.name)
-def test_tampering_inside_a_bundle_is_found_and_named(scenario):
-    if scenario.slug in {"head-missing", "entry-missing", "address-mismatch"}:
-        pytest.skip("a matter of names in a store")
-    world = small_world()
-    named = scenario.change(world)
-    if scenario.name == "the_object_is_empty" or b"x" * 1000 in world.objects[named]:
-        pytest.skip("not even a member of a bundle")
-    report = check(bundled(world), keyring=world.keyring, expect=world.pin)
-    if scenario.needs_pin:
-        assert_named_anywhere(report, "pin-missing")
-    else:
-        assert_named(report, scenario.slug, named, scenario.severity)
-    if not scenario.needs_pin and scenario.slug != "needs-trust":
-        target = Ledger.create(
-            MemoryStore(),
-            origin=ORIGIN,
-            keyring=world.keyring.trust(ORIGIN, signer("z").public_key),
-        )
-        before = objects_of(target.store)
-        with pytest.raises((IntegrityError, TrustError, UnsupportedFormatError)) as caught:
-            target.import_bundle(bundled(world))
-        assert caught.value.reason == scenario.slug
-        assert objects_of(target.store) == before
+def test_tampering_inside_a_bundle_is_found_and_named():
+    checked = []
+
+    def check_it(scenario):
+        world = small_world()
+        named = scenario.change(world)
+        if scenario.name == "the_object_is_empty" or b"x" * 1000 in world.objects[named]:
+            return  # not even a member of a bundle
+        checked.append(scenario)
+        report = check(bundled(world), keyring=world.keyring, expect=world.pin)
+        if scenario.needs_pin:
+            assert_named_anywhere(report, "pin-missing")
+        else:
+            assert_named(report, scenario.slug, named, scenario.severity)
+        if not scenario.needs_pin and scenario.slug != "needs-trust":
+            target = Ledger.create(
+                MemoryStore(),
+                origin=ORIGIN,
+                keyring=world.keyring.trust(ORIGIN, signer("z").public_key),
+            )
+            before = objects_of(target.store)
+            with pytest.raises((IntegrityError, TrustError, UnsupportedFormatError)) as caught:
+                target.import_bundle(bundled(world))
+            assert caught.value.reason == scenario.slug
+            assert objects_of(target.store) == before
+
+    names = {"head-missing", "entry-missing", "address-mismatch"}  # a matter of names in a store
+    for_each((each for each in SCENARIOS if each.slug not in names), check_it)
+    assert len(checked) > 100
 
 
 def test_an_entry_of_a_kind_to_come_is_unchecked_and_not_imported():
