@@ -14,6 +14,9 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import pytest
+
+os.environ["HYPOTHESIS_NO_PLUGINS"] = "1"  # it would load Trio, because it is installed
+
 from hypothesis import HealthCheck, settings
 
 from tests import servers

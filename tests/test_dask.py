@@ -14,6 +14,7 @@ import subprocess
 import sys
 import time
 from contextlib import ExitStack, contextmanager
+from importlib.util import find_spec
 from pathlib import Path
 from typing import TYPE_CHECKING, NamedTuple
 
@@ -33,8 +34,10 @@ from tests.tampering import objects_of
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
-distributed = pytest.importorskip("distributed", reason="needs the extra dask")
-psutil = pytest.importorskip("psutil", reason="needs the extra dask")
+    import distributed
+
+if find_spec("distributed") is None:
+    pytest.skip("needs the extra dask", allow_module_level=True)
 
 PATHS = {"PYTHONPATH": str(Path(__file__).parents[1])}
 TITLES = [f"TN{number:03}" for number in range(60)]
@@ -80,6 +83,8 @@ def cluster(folder: Path, workers: int = 2) -> Iterator[Cluster]:
 
 @contextmanager
 def connected(to: Cluster) -> Iterator[distributed.Client]:
+    import distributed  # slow to load, and not needed by all workers
+
     client = distributed.Client(to.address, timeout=PATIENCE, set_as_default=False)
     try:
         client.wait_for_workers(len(to.workers), timeout=PATIENCE)
