@@ -65,7 +65,7 @@ def device(request: pytest.FixtureRequest) -> Device:
 
 
 @pytest.fixture
-def kms() -> Iterator[OddKMS]:
+def kms(_botocore: None) -> Iterator[OddKMS]:
     with devices.odd_kms() as server:
         yield server
 

@@ -58,7 +58,8 @@ def run(*words: str | Path, **options: Any) -> bytes:
 
 def openssh_key(path: Path, passphrase: str = "", kind: str = "ed25519") -> Path:
     need("ssh-keygen")
-    run("ssh-keygen", "-q", "-t", kind, "-N", passphrase, "-C", "of the tests", "-f", path)
+    how = ("-q", "-a", "1", "-t", kind, "-N", passphrase)  # -a 1: derived in a moment, not a second
+    run("ssh-keygen", *how, "-C", "of the tests", "-f", path)
     return path
 
 

@@ -31,11 +31,11 @@ def test_it_appends_seals_and_cosigns(device: Device, tmp_path: Path) -> None:
     keyring = keyring.trust(ORIGIN, log_key.public_key, role="log")
     store = MemoryStore()
     with Ledger.create(store, origin=ORIGIN, keyring=keyring, signer=registrar) as ledger:
-        done = ledger.append_many(Draft(f"TN{number}", {"n": number}) for number in range(20))
+        done = ledger.append_many(Draft(f"TN{number}", {"n": number}) for number in range(6))
         assert all(outcome.appended for outcome in done)
         log = Log(ledger)
         sealed = log.seal(log_key, tmp_path / "memory", genesis=True)
-        assert sealed.leaves == 20
+        assert sealed.leaves == 6
         assert ledger.verify_all()
         witness = WitnessKey(CITY, city.public_key)
         note = log.cosign(sealed.signed.note, [(witness, city)])
@@ -47,7 +47,7 @@ def test_it_appends_seals_and_cosigns(device: Device, tmp_path: Path) -> None:
 
 def test_it_signs_from_many_threads(device: Device) -> None:
     signer = open_signer(device.uris["log"], **device.options)
-    inputs = [b"%d" % number for number in range(30)]
+    inputs = [b"%d" % number for number in range(12)]
     with ThreadPoolExecutor(8) as pool:
         signatures = list(pool.map(lambda data: sign_with(signer, data), inputs))
     assert all(map(signer.public_key.verify, signatures, inputs))
