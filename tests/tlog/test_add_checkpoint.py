@@ -17,6 +17,7 @@ from ledger.tlog import (
     witness_key,
 )
 from ledger.tlog.add_checkpoint import Answer, Reply, encode_request, own_note, read_answer
+from tests.laws import examples
 
 ORIGIN = "example.com/behind-the-sofa"
 LOG, CITY = signer("log"), signer("city")
@@ -96,7 +97,7 @@ bodies = st.one_of(
 )
 
 
-@settings(deadline=None)
+@settings(deadline=None, max_examples=examples(100))
 @given(statuses, types, st.text(), bodies)
 def test_any_answer_is_read_and_only_right_signatures_are_taken(status, media_type, place, body):
     reply = read_answer(Answer(status, media_type, place, body), SIGNED, [KEY])

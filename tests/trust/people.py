@@ -37,11 +37,14 @@ class Person(NamedTuple):
         return Holder(self.name, tuple(sorted(keys, key=lambda key: key.key_id)))
 
     def sign(self, file: TrustFile) -> list[HolderSignature]:
-        data = file.signed_bytes
-        return [
-            HolderSignature(key.public_key.key_id, key.sign(data))
-            for key in (self.ed25519, self.mldsa)
-        ]
+        return _signatures(self, file.signed_bytes)
+
+
+@cache
+def _signatures(by: Person, data: bytes) -> list[HolderSignature]:
+    """Sign once what many tests begin with."""
+    keys = (by.ed25519, by.mldsa)
+    return [HolderSignature(key.public_key.key_id, key.sign(data)) for key in keys]
 
 
 @cache

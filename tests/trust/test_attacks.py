@@ -26,7 +26,8 @@ NEW_LOG = signer("log 2")
 YEAR = timedelta(days=365)
 
 
-in_both = pytest.mark.parametrize("siege", ["memory", "folder"], indirect=True)
+STORES = ["memory", pytest.param("folder", marks=pytest.mark.slow)]
+in_both = pytest.mark.parametrize("siege", STORES, indirect=True)
 
 
 @pytest.fixture
@@ -63,7 +64,7 @@ def assert_found(siege, slug, title="TN1"):
 # --- a registrar's key ----------------------------------------------------------------------------
 
 
-@in_both
+@pytest.mark.parametrize("siege", ["memory", "folder"], indirect=True)
 @pytest.mark.parametrize("is_logged", [True, False])
 def test_a_revoked_key_that_back_dates_its_entry_does_not_count(siege, is_logged):
     siege.append("TN1")

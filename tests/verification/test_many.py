@@ -285,6 +285,7 @@ def test_a_copy_at_the_top_of_another_file_system_is_not_read(tmp_path):
         pickle.loads(sent)
 
 
+@pytest.mark.usefixtures("_botocore")
 def test_a_bucket_is_opened_at_the_same_endpoint_without_any_credential(monkeypatch):
     monkeypatch.setenv("AWS_ENDPOINT_URL_S3", "http://127.0.0.1:9000")
     monkeypatch.setenv("AWS_SECRET_ACCESS_KEY", "geheim")

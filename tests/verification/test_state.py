@@ -28,6 +28,7 @@ from ledger.stores import MemoryStore
 from ledger.testing import ORIGIN, FixedClock, keyring_for, memory_ledger, signer
 from ledger.verification.state import VerificationState
 from ledger.verification.walk import Known, Subject
+from tests.laws import examples
 from tests.tampering import (
     HEAD,
     OTHER_ORIGIN,
@@ -630,7 +631,7 @@ def audit_by(state, outcomes):
     state.close()
 
 
-@settings(deadline=None)
+@settings(max_examples=examples(100))
 @given(first=KNOWN, second=KNOWN, listed=st.sets(NUMBERS), tampered=st.sets(NUMBERS))
 def test_a_state_is_what_was_last_said_of_each_title(
     tmp_path_factory, first, second, listed, tampered
