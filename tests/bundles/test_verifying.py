@@ -98,7 +98,7 @@ def test_a_pin_may_be_in_any_chain_of_the_bundle(version):
     assert_named_anywhere(check(bundle(ledger, ["TN1"]), expect=pin), "pin-missing")
 
 
-@pytest.mark.parametrize("step", [37, pytest.param(1, marks=pytest.mark.slow)])
+@pytest.mark.parametrize("step", [61, pytest.param(1, marks=pytest.mark.slow)])
 def test_every_changed_cut_or_added_byte_of_a_bundle_is_refused(step):
     clock = FixedClock()
     ledger = memory_ledger(clock=clock)
