@@ -25,6 +25,7 @@ from ledger import Keyring
 from ledger.service import Settings, create_app
 from ledger.testing import memory_ledger
 from tests.servers import PATIENCE
+from tests.service.process import Process
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
@@ -115,7 +116,7 @@ def tag(address: str) -> str:
 class Server:
     """A ``ledger serve`` that runs."""
 
-    def __init__(self, process: subprocess.Popen[bytes], url: str, log: Path) -> None:
+    def __init__(self, process: Process | subprocess.Popen[bytes], url: str, log: Path) -> None:
         self.process = process
         self.url = url
         self.log = log
@@ -124,12 +125,9 @@ class Server:
     def port(self) -> int:
         return int(self.url.rpartition(":")[2])
 
-    def stop(self, signal: int | None = None) -> int:
+    def stop(self) -> int:
         """Stop it as an init system would, and return its exit code."""
-        if signal is None:
-            self.process.terminate()
-        else:
-            self.process.send_signal(signal)
+        self.process.terminate()
         return self.process.wait(30)
 
 
@@ -164,10 +162,6 @@ def shell(*arguments: str, **environment: str) -> subprocess.CompletedProcess[st
     return subprocess.CompletedProcess(arguments, code, said, err.getvalue())
 
 
-def _environment(more: dict[str, str]) -> dict[str, str]:
-    return os.environ | more
-
-
 @contextmanager
 def serving(
     store: str,
@@ -179,15 +173,21 @@ def serving(
 ) -> Iterator[Server]:
     """``ledger serve`` on a free port, until the end of the block, which runs ``before`` first."""
     log = home / log_name
+    log.write_bytes(b"")
     code = f"{before}\nfrom cli.app import main; main()"
-    command = [sys.executable, "-c", code, "serve", "--port", "0", "--json", *options]
-    with log.open("wb") as stderr:
-        process = subprocess.Popen(
-            command,
-            env=_environment({"LEDGER_STORE": store, "XDG_CONFIG_HOME": str(home), **environment}),
-            stdout=subprocess.PIPE,
-            stderr=stderr,
-        )
+    command = ["serve", "--port", "0", "--json", *options]
+    environment = {"LEDGER_STORE": store, "XDG_CONFIG_HOME": str(home), **environment}
+    process: Process | subprocess.Popen[bytes]
+    if "--workers" in options:  # they may not have loaded everything before they are forked
+        with log.open("wb") as stderr:
+            process = subprocess.Popen(
+                [sys.executable, "-c", code, *command],
+                env=os.environ | environment,
+                stdout=subprocess.PIPE,
+                stderr=stderr,
+            )
+    else:
+        process = Process(code, command, os.environ | environment, log)
     assert process.stdout is not None
     try:
         line = process.stdout.readline()
