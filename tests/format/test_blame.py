@@ -111,11 +111,11 @@ def test_what_an_erased_text_hides_may_have_been_set_before():
     assert found == {"/a": (3, True), "/b": (3, True)}
 
 
-def test_each_of_a_thousand_versions_is_read_once():
+def test_each_of_many_versions_is_read_once():
     store = CountingStore(MemoryStore())
     ledger = memory_ledger(store)
-    for n in range(1000):
+    for n in range(100):
         ledger.append(TITLE, {"first": 0, "n": n, "list": [n, 0]})
-    assert blamed(ledger) == {"/first": 1, "/n": 1000, "/list/0": 1000, "/list/1": 1}
-    assert store.reads(lambda: blamed(ledger)) == 1000
+    assert blamed(ledger) == {"/first": 1, "/n": 100, "/list/0": 100, "/list/1": 1}
+    assert store.reads(lambda: blamed(ledger)) == 100
     assert store.reads(lambda: blamed(ledger, "/n")) == 2

@@ -5,11 +5,14 @@ from __future__ import annotations
 from itertools import groupby
 
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from ledger import IntegrityError
 from ledger.format.ordered import in_order, join, sort_key
+from tests.laws import examples
+
+law = settings(deadline=None, max_examples=examples(100))
 
 titles = st.text("A-_019", min_size=1, max_size=3).filter(lambda text: text[0] not in "-_")
 sources = st.dictionaries(titles, st.integers()).map(
@@ -21,6 +24,7 @@ def swapped(joined):
     return [(title, right, left) for title, left, right in joined]
 
 
+@law
 @given(sources, sources)
 def test_a_join_has_every_title_once_with_the_items_of_both(left, right):
     joined = list(join(left, right))
@@ -29,17 +33,20 @@ def test_a_join_has_every_title_once_with_the_items_of_both(left, right):
     assert joined == [(title, dict(left).get(title), dict(right).get(title)) for title in named]
 
 
+@law
 @given(sources, sources)
 def test_a_join_is_the_same_from_either_side(left, right):
     assert swapped(join(left, right)) == list(join(right, left))
 
 
+@law
 @given(sources)
 def test_a_join_with_nothing_changes_nothing(source):
     assert [(title, item) for title, item, _ in join(source, [])] == source
     assert list(join(source, source)) == [(title, item, item) for title, item in source]
 
 
+@law
 @given(sources, sources, sources)
 def test_joins_nest(one, two, three):
     both = ((title, items) for title, *items in join(one, two))
@@ -48,6 +55,7 @@ def test_joins_nest(one, two, three):
     ]
 
 
+@law
 @given(sources, sources)
 def test_a_group_can_be_used_before_the_next_one_is_read(left, right):
     rows = [(title, count) for title, _ in left for count in range(2)]
@@ -56,6 +64,7 @@ def test_a_group_can_be_used_before_the_next_one_is_read(left, right):
         assert [row[1] for row in group or ()] == ([0, 1] if title in dict(left) else [])
 
 
+@law
 @given(sources.filter(lambda source: len(source) > 1), sources, st.randoms())
 def test_titles_out_of_order_are_refused_on_either_side(source, other, random):
     mixed = [*source, random.choice(source)]
@@ -77,6 +86,7 @@ def test_titles_are_sorted_as_their_keys_are_listed():
     assert sorted(["A", "A1", "A-1", "B", "A_"], key=sort_key) == ["A-1", "A", "A1", "A_", "B"]
 
 
+@law
 @given(titles, titles)
 def test_the_order_of_titles_is_that_of_their_keys(one, other):
     keys = [f"{title}/head.json" for title in (one, other)]

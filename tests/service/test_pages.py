@@ -35,6 +35,7 @@ from ledger.service.pages.proof import Proof
 from ledger.stores import MemoryStore
 from ledger.testing import ORIGIN, FixedClock, memory_ledger, signer
 from ledger.tlog.objects import leaf_of
+from tests.laws import examples
 from tests.sealing.sealers import LOG_KEY, ledger_in
 from tests.service.client import HTML, Client
 
@@ -388,8 +389,8 @@ def test_every_link_begins_with_the_base() -> None:
 
 def test_every_link_of_the_service_leads_somewhere(tmp_path: Path) -> None:
     ledger = ledger_in(MemoryStore())
-    for number in ("TN1", "TN2", "TN3"):
-        for price in range(3):
+    for number, versions in (("TN1", 3), ("TN3", 1)):
+        for price in range(versions):
             ledger.append(number, {"price": price})
     split = [Draft("TN3", {}, status="closed"), Draft("TN4", {}), Draft("TN5", {})]
     ledger.register(split, reference="A/7 \N{SNOWMAN}?#%2F../")
@@ -679,7 +680,7 @@ def test_without_a_public_address_the_commands_name_the_default_one(case: Case) 
 
 
 @given(st.text())
-@settings(deadline=None)
+@settings(deadline=None, max_examples=examples(100))
 def test_any_text_is_shown_with_nothing_hidden(text: str) -> None:
     marked = str(filters.text(text))
     plain = html.unescape(re.sub(r"<[^>]*>", "", marked))
