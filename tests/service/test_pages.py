@@ -360,7 +360,15 @@ def case() -> Case:
 # -- Whatever a store holds --------------------------------------------------------------------
 
 
-@pytest.mark.parametrize("text", ["plain", *HOSTILE], ids=ascii)
+@pytest.mark.parametrize(
+    "text",
+    [
+        "plain",
+        *("".join(HOSTILE[at::4]) for at in range(4)),
+        *(pytest.param(each, marks=pytest.mark.slow) for each in HOSTILE),
+    ],
+    ids=ascii,
+)
 def test_every_page_shows_any_text_as_text(text: str) -> None:
     case = Case(text)
     seen = str(filters.visible(text.replace("\n", "")))

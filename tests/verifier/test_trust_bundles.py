@@ -480,7 +480,8 @@ def test_a_leaf_by_a_thief_of_the_log_s_key_is_disowned(page: Page, registry: Re
 # -- Twenty years ----------------------------------------------------------------------------------
 
 
-def test_a_register_of_twenty_years_from_64_hex_digits(page: Page) -> None:
+@pytest.mark.parametrize("count", [2, pytest.param(4, marks=pytest.mark.slow)])
+def test_a_register_of_twenty_years_from_64_hex_digits(page: Page, count: int) -> None:
     with tarfile.open(ARCHIVE) as tar:
         objects = {each.name: file.read() for each in tar if (file := tar.extractfile(each))}
     told = json.loads(FACTS.read_text())
@@ -497,8 +498,8 @@ def test_a_register_of_twenty_years_from_64_hex_digits(page: Page) -> None:
         changed(whole, **{seventh: None}),
         changed(whole, **{last: bytes(forged)}),
         changed(whole, **{last: None}),
-    ]
+    ][:count]
     said = page.verify_files([(each, None) for each in files], keyring, now=READ_IN)
     expected = [verify_bundle(io.BytesIO(each), keyring=keyring, clock=clock) for each in files]
     assert [_facts(each) for each in said] == [_facts(each) for each in expected]
-    assert [each.outcome == "verified" for each in expected] == [True, False, False, False]
+    assert [each.outcome == "verified" for each in expected] == [True, False, False, False][:count]
