@@ -9,11 +9,32 @@ from typing import TYPE_CHECKING
 
 import pytest
 
+from ledger.stores import FolderStore, probe
 from tests.cli.shell import ORIGIN, TITLE, Shell
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Callable, Iterator
     from pathlib import Path
+
+    from ledger.stores import Store
+
+
+@pytest.fixture(scope="package", autouse=True)
+def _folders_are_tried_once() -> Iterator[None]:
+    """All folders of the tests are in one file system: to try out each takes longest."""
+    tried = probe.probe
+    found: list[str] | None = None
+
+    def once(store: Store) -> list[str]:
+        nonlocal found
+        if type(store) is not FolderStore:
+            return tried(store)
+        found = tried(store) if found is None else found
+        return found
+
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(probe, "probe", once)
+        yield
 
 
 @pytest.fixture

@@ -11,10 +11,11 @@ import shutil
 import subprocess
 import sys
 import time
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import chdir, redirect_stderr, redirect_stdout
 from dataclasses import dataclass
 from functools import cache
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, TextIO
 from unittest import mock
 
 import typer
@@ -37,7 +38,13 @@ def _prepare_once() -> None:
     """Let typer make each command once, not for each line: it takes as long as most of them do."""
     make = commands.make_app
     made = cache(lambda first: make([first]))
-    commands.make_app = lambda arguments: made(arguments[0] if arguments else "")
+    alone = {*commands.COMMANDS, *commands.GROUPS, "--version"}
+
+    def make_app(arguments: list[str]) -> typer.Typer:
+        first = arguments[0] if arguments else ""
+        return made(first if first in alone else "")
+
+    commands.make_app = make_app
     typer.main.get_command = cache(typer.main.get_command)
     typer_texts.keep_texts = cache(typer_texts.keep_texts)
 
@@ -104,23 +111,63 @@ class Shell:
     ) -> Result:
         """Run ``ledger LINE WORDS…`` in this process; the exit code has to be ``code``, if any."""
         out, err = io.TextIOWrapper(io.BytesIO(), "utf-8"), io.StringIO()
-        with (
-            chdir(self.folder),
-            mock.patch.dict(os.environ, self.environment | environment),
-            mock.patch("sys.stdin", io.TextIOWrapper(io.BytesIO(stdin), "utf-8")),
-            redirect_stdout(out),
-            redirect_stderr(err),
-        ):
-            got = run([*shlex.split(line), *words])
+        given = io.TextIOWrapper(io.BytesIO(stdin), "utf-8")
+        got = self._run([*shlex.split(line), *words], given, out, err, environment)
         out.flush()
         result = Result(got, out.buffer.getvalue(), err.getvalue())  # type: ignore[attr-defined]
         said = f"ledger {line} ended with {got}:\n{result.out}\n{result.err}"
         assert code is None or got == code, said
         return result
 
+    def _run(
+        self, words: list[str], given: TextIO, out: TextIO, err: TextIO, more: dict[str, str]
+    ) -> int:
+        with (
+            chdir(self.folder),
+            mock.patch.dict(os.environ, self.environment | more),
+            mock.patch("sys.stdin", given),
+            redirect_stdout(out),
+            redirect_stderr(err),
+        ):
+            try:
+                return run(words)
+            except SystemExit as ended:  # how typer ends a completion
+                return int(ended.code or 0)
+
     def fails(self, code: int, line: str, *words: str, **options: Any) -> str:
         """Run a command that has to fail with this code, and return what it says."""
         return self(line, *words, code=code, **options).err
+
+    # -- In this process, on something real ----------------------------------------------------
+
+    def unread(self, line: str) -> Result:
+        """Run a command whose stdout is a pipe from which nobody reads any more."""
+        reading, writing = os.pipe()
+        os.close(reading)
+        err = io.StringIO()
+        with os.fdopen(writing, "w") as out:
+            code = self._run(shlex.split(line), io.StringIO(), out, err, {})
+        return Result(code, b"", err.getvalue())
+
+    def encoded(self, encoding: str, line: str) -> str:
+        """What a command prints whose stdout has this encoding."""
+        out = io.TextIOWrapper(io.BytesIO(), encoding)
+        assert not self._run(shlex.split(line), io.StringIO(), out, io.StringIO(), {})
+        out.seek(0)
+        return out.read()
+
+    def on_terminal(self, line: str, **environment: str) -> Result:
+        """Run a command that asks for nothing on a terminal of 80 columns."""
+        ours, theirs = os.openpty()
+        size = {"COLUMNS": "80", "LINES": "24", "TERM": "xterm", "PAGER": ""}
+        with ThreadPoolExecutor(1) as pool:
+            seen = pool.submit(_read_all, ours)
+            with os.fdopen(theirs, "r+b", buffering=0) as tty:
+                given, out, err = (io.TextIOWrapper(tty, write_through=True) for _ in range(3))
+                code = self._run(shlex.split(line), given, out, err, size | environment)
+                for stream in (given, out, err):
+                    stream.detach()
+            return Result(code, seen.result(PATIENCE).replace(b"\r\n", b"\n"), "")
 
     # -- Real processes ------------------------------------------------------------------------
 
@@ -208,3 +255,17 @@ class Shell:
         """The addresses of a title, oldest first."""
         found = self(f"log {title_number} --oneline --reverse --json").objects
         return [entry["address"] for entry in found]
+
+
+def _read_all(terminal: int) -> bytes:
+    """What is shown on a terminal until its other side is closed."""
+    seen = b""
+    with os.fdopen(terminal, "rb", buffering=0) as ours:
+        while True:
+            try:
+                chunk = ours.read(1 << 16)
+            except OSError:  # how Linux says that the other side has gone
+                return seen
+            if not chunk:
+                return seen
+            seen += chunk
