@@ -14,9 +14,8 @@ import subprocess
 import sys
 import time
 from contextlib import ExitStack, contextmanager
-from importlib.util import find_spec
 from pathlib import Path
-from typing import TYPE_CHECKING, NamedTuple
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 import pytest
 
@@ -24,7 +23,7 @@ from ledger import Ledger, Log
 from ledger.format.layout import PACKS
 from ledger.format.report import report_json
 from ledger.packs import writer
-from ledger.stores import MemoryStore, open_store
+from ledger.stores import FolderStore, MemoryStore, open_store
 from ledger.verification import many
 from tests.cli.shell import Shell
 from tests.sealing.sealers import KEYRING, Sealer, ledger_in
@@ -36,14 +35,18 @@ if TYPE_CHECKING:
 
     import distributed
 
-if find_spec("distributed") is None:
-    pytest.skip("needs the extra dask", allow_module_level=True)
-
 PATHS = {"PYTHONPATH": str(Path(__file__).parents[1])}
 TITLES = [f"TN{number:03}" for number in range(60)]
 PATIENCE = 60
 
 pytestmark = [pytest.mark.xdist_group("moto"), pytest.mark.timeout(600)]
+
+
+@pytest.fixture(scope="module")
+def dask() -> Any:
+    """Dask, whose import takes longer than all other tests need to be collected."""
+    pytest.importorskip("psutil", reason="needs the extra dask")
+    return pytest.importorskip("distributed", reason="needs the extra dask")
 
 
 class Cluster(NamedTuple):
@@ -119,7 +122,7 @@ def register(bucket, tmp_path_factory) -> Ledger:
 
 
 @pytest.fixture(scope="module")
-def two(bucket, tmp_path_factory) -> Iterator[Cluster]:
+def two(dask, bucket, tmp_path_factory) -> Iterator[Cluster]:
     with cluster(tmp_path_factory.mktemp("cluster")) as started:
         yield started
 
@@ -131,8 +134,9 @@ def _small_slices(monkeypatch):
     monkeypatch.setattr(writer, "SLICE", 4)
 
 
+@pytest.mark.slow
 def test_a_worker_is_killed_in_the_middle_and_the_report_is_the_same_to_the_byte(
-    register, tmp_path
+    dask, register, tmp_path
 ):
     alone = json.dumps(report_json(Log(register).audit().run()))
     assert json.loads(alone)["outcome"] == "verified"
@@ -153,6 +157,35 @@ def test_a_worker_is_killed_in_the_middle_and_the_report_is_the_same_to_the_byte
         while len(client.scheduler_info()["workers"]) != 1:
             assert time.monotonic() < deadline
             time.sleep(0.1)
+
+
+def test_a_cluster_in_this_process_gives_the_report_of_none(dask, tmp_path):
+    ledger = ledger_in(FolderStore(tmp_path / "titles"))
+    for title_number in TITLES[:12]:
+        ledger.append(title_number, {"v": 1})
+    Sealer(tmp_path / "sealer").seal(ledger.store, genesis=True)
+    local = dask.LocalCluster(
+        n_workers=2, threads_per_worker=1, processes=False, dashboard_address=None
+    )
+    with local, dask.Client(local, set_as_default=False) as client:
+        executor = client.get_executor(pure=False)
+        spread = Log(ledger).audit(executor=executor, jobs=2).run()
+    assert spread == Log(ledger).audit().run()
+    assert spread.outcome == "verified"
+
+
+@pytest.mark.parametrize(
+    ("line", "said"),
+    [
+        ("verify --dask localhost", "tcp://HOST:PORT"),
+        ("verify TN001 --dask tcp://127.0.0.1:1", "single TITLE"),
+        ("verify --bundle x --dask tcp://127.0.0.1:1", "--dask"),
+    ],
+)
+def test_what_cannot_be_spread_is_a_wrong_command_line(tmp_path, line, said):
+    shell = Shell.make(tmp_path / "here")
+    shell("init --origin example.org/titles")
+    assert said in shell.fails(2, line)
 
 
 @pytest.mark.slow
@@ -184,9 +217,6 @@ def test_what_cannot_be_spread_says_why(bucket, register, two, tmp_path):
     shell.config.mkdir(parents=True)
     (shell.config / "keyring.json").write_bytes(KEYRING.encode())
     at = f"--store {bucket} --dask"
-    assert "tcp://HOST:PORT" in shell.fails(2, f"verify {at} localhost")
-    assert "single TITLE" in shell.fails(2, f"verify TN001 {at} {two.address}")
-    assert "--dask" in shell.fails(2, f"verify --bundle x --dask {two.address}")
     with cluster(tmp_path, workers=0) as empty, pytest.MonkeyPatch.context() as patch:
         patch.setattr("cli.workers.PATIENCE", 8)
         said = shell.fails(13, f"verify {at} {empty.address}")
@@ -204,7 +234,7 @@ def test_what_cannot_be_spread_says_why(bucket, register, two, tmp_path):
 
 @pytest.mark.slow
 def test_one_worker_and_two_give_the_report_of_none(
-    ministack_url, ministack_client, tmp_path, monkeypatch
+    dask, ministack_url, ministack_client, tmp_path, monkeypatch
 ):
     monkeypatch.setenv("AWS_ENDPOINT_URL_S3", ministack_url)
     monkeypatch.setattr(many, "REMOTE", 50)

@@ -187,7 +187,7 @@ def with_something_to_run() -> list[Path]:
 
 
 # The other pages are run at length: each of their commands is a process.
-QUICK = {"README.md", "docs/tutorial.md", "docs/how-to/embed.md"}
+QUICK = {"README.md"}
 
 
 @pytest.mark.parametrize(

@@ -68,11 +68,14 @@ def on_s3(client: Any, bucket: str) -> Place:
     return Place(S3Store(bucket, client=client), lambda: grep_bucket(client, bucket))
 
 
+SERVERS = [
+    pytest.param("moto", marks=pytest.mark.xdist_group("moto")),
+    pytest.param("ministack", marks=[pytest.mark.slow, pytest.mark.xdist_group("ministack")]),
+]
 KINDS = [
     "memory",
     "folder",
-    pytest.param("moto", marks=pytest.mark.xdist_group("moto")),
-    pytest.param("ministack", marks=[pytest.mark.slow, pytest.mark.xdist_group("ministack")]),
+    *(pytest.param(*each.values, marks=[*each.marks, pytest.mark.slow]) for each in SERVERS),
 ]
 
 
@@ -188,7 +191,7 @@ def test_an_erasure_from_the_order_to_the_audit(place: Place, tmp_path: Path) ->
     assert place.grep() == []
 
 
-@pytest.mark.parametrize("server", KINDS[2:])
+@pytest.mark.parametrize("server", SERVERS)
 def test_a_copy_that_a_lock_keeps_is_named_and_holds_the_name_there_alone(
     server: str, request: pytest.FixtureRequest
 ) -> None:

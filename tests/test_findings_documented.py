@@ -6,13 +6,18 @@ import ast
 import re
 from typing import TYPE_CHECKING
 
+import pytest
+
 from ledger import errors
 from ledger.format.standing import WHY
 from tests.test_docs import ROOT
+from tests.test_walls import nodes
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
     from pathlib import Path
+
+pytestmark = pytest.mark.xdist_group("walls")  # which parse the same files
 
 PAGE = ROOT / "docs" / "reference" / "findings.md"
 # Where the slug is in a call's arguments.
@@ -69,7 +74,7 @@ def of_table(node: ast.AnnAssign) -> Iterator[str]:
 
 
 def slugs(path: Path) -> Iterator[str]:
-    for node in ast.walk(ast.parse(path.read_text())):
+    for node in nodes(path):
         if isinstance(node, ast.Call):
             yield from of_call(node)
         elif isinstance(node, ast.FunctionDef):

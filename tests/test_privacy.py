@@ -2,9 +2,9 @@
 
 Errors name places in documents, and so the names of members: these are no secrets here.
 
-Real processes, with everything that Python can log switched on: our own loggers, boto3's, urllib3's
-and uvicorn's, and a traceback with every error. Where it is only the documents that differ, this
-process runs the commands, and logs as much.
+Everything that Python can log is switched on: our own loggers, boto3's, urllib3's and uvicorn's, and
+a traceback with every error. This process runs the commands by default, and the slow tests run them
+as processes, on a bucket as well.
 """
 
 from __future__ import annotations
@@ -120,17 +120,36 @@ class Told:
 
 
 class ToldHere(Told):
-    """Runs them in this process, whose logs are for the test to add."""
+    """Runs them in this process, and logs as much."""
+
+    def __init__(self, folder: Path, store: str, logs: pytest.LogCaptureFixture) -> None:
+        super().__init__(folder, store)
+        logs.set_level(logging.NOTSET)
+        self.logs = logs
 
     def __call__(self, *words: str, code: int = 0, stdin: str = "", **environment: str) -> None:
         shell = Shell(self.folder, self.folder)
         given = self.environment | environment
         self.said += shell("", *words, stdin=stdin.encode(), code=code, **given).err
 
+    def check(self) -> None:
+        self.said += self.logs.text
+        super().check()
 
-@pytest.fixture(params=["folder", pytest.param("bucket", marks=pytest.mark.slow)])
-def told(request: pytest.FixtureRequest, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Told:
+
+SLOW = [pytest.param(name, marks=pytest.mark.slow) for name in ("folder", "bucket")]
+
+
+@pytest.fixture(params=["folder here", *SLOW])
+def told(
+    request: pytest.FixtureRequest,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    caplog: pytest.LogCaptureFixture,
+) -> Told:
     """Commands on a folder or, with credentials that are secret, on a bucket."""
+    if request.param == "folder here":
+        return ToldHere(tmp_path, str(tmp_path / "titles"), caplog)
     if request.param == "folder":
         return Told(tmp_path, str(tmp_path / "titles"))
     url = request.getfixturevalue("moto_url")
@@ -202,8 +221,7 @@ def test_a_service_tells_no_secret_whatever_it_is_asked(told: Told) -> None:
 def test_no_value_of_a_document_is_told_by_the_command_that_refuses_it(
     tmp_path: Path, caplog: pytest.LogCaptureFixture
 ) -> None:
-    caplog.set_level(logging.NOTSET)
-    told = ToldHere(tmp_path, str(tmp_path / "titles"))
+    told = ToldHere(tmp_path, str(tmp_path / "titles"), caplog)
     told("init", "--origin", "example.org/titles")
     named = [each for each in REFUSED if each not in MISNAMED]
     lines = [each.replace("{", '{"title_number": "TN1", ', 1) for each in named]
@@ -217,7 +235,6 @@ def test_no_value_of_a_document_is_told_by_the_command_that_refuses_it(
     for setting in (f"a:={DIGITS}e400", 'a:={"SECRET"', "title_number=SECRET", "/a/b=SECRET"):
         told("append", "TN1", "--new", "--set", setting, "--debug", code=65)
     told("append", "TN1", "--new", "--set", "=SECRET", "--debug", code=2)
-    told.said += caplog.text
     told.check()
 
 

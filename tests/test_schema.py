@@ -153,13 +153,13 @@ BROKEN: dict[str, tuple[Any, str]] = {
         ({"pattern": r"^[$]\$$"}, "$$", ["$$\n", "$"]),
         ({"pattern": r"^[\u00e4\p{Greek}]\\u00e4$"}, "ä\\u00e4", ["ää", "u\\u00e4"]),
         ({"patternProperties": {"^a$": {}}, "additionalProperties": False}, {"a": 1}, [{"a\n": 1}]),
-        (
+        (  # joined, they are too large for RE2
             {
-                "patternProperties": {rf"^\p{{L}}{{1,200}}{n}$": {} for n in range(60)},
+                "patternProperties": {rf"^(abcdefghij){{1,1000}}{n}$": {} for n in range(60)},
                 "additionalProperties": False,
             },
-            {"ä59": 1},
-            [{"ä60": 1}],
+            {"abcdefghij59": 1},
+            [{"abcdefghij60": 1}],
         ),
         ({"multipleOf": 0.01}, 0.07, [0.071]),
         ({"multipleOf": 1e-9}, 2**53 - 1, [2.5e-10]),

@@ -10,13 +10,14 @@ from tests.faults.machines import FolderMachine, MemoryMachine, S3Machine, many_
 
 
 def test_in_memory_the_ledger_is_what_the_model_says_whatever_happens() -> None:
-    run(MemoryMachine, 15)
+    run(MemoryMachine, 8)
 
 
 def test_in_a_folder_the_ledger_is_what_the_model_says_whatever_happens() -> None:
-    run(FolderMachine, 6)
+    run(FolderMachine, 3)
 
 
+@pytest.mark.slow
 @pytest.mark.xdist_group("moto")
 def test_in_s3_the_ledger_is_what_the_model_says_whatever_happens(
     moto_client: Any, monkeypatch: pytest.MonkeyPatch

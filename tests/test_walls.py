@@ -12,6 +12,8 @@ from functools import cache
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+import pytest
+
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
@@ -24,15 +26,19 @@ PURE = [path for path in LEDGER if path.parent.name in {"format", "tlog", "trust
 LONGEST_FUNCTION = 60
 
 
+pytestmark = pytest.mark.xdist_group("walls")
+
+
 @cache
-def tree(path: Path) -> ast.Module:
-    return ast.parse(path.read_text(), str(path))
+def nodes(path: Path) -> list[ast.AST]:
+    """All that a module consists of, itself first."""
+    return list(ast.walk(ast.parse(path.read_text(), str(path))))
 
 
 def called(paths: list[Path]) -> Iterator[tuple[str, str]]:
     """Every call as it is spelled: ``open``, ``datetime.now``; and where it is."""
     for path in paths:
-        for node in ast.walk(tree(path)):
+        for node in nodes(path):
             if isinstance(node, ast.Call):
                 yield f"{path.relative_to(ROOT)}:{node.lineno}", dotted(node.func)
 
@@ -74,7 +80,7 @@ def test_only_the_shell_reads_the_environment():
     found = [
         f"{path}:{node.lineno}: {node.value.id}.{node.attr}"
         for path in LEDGER
-        for node in ast.walk(tree(path))
+        for node in nodes(path)
         if isinstance(node, ast.Attribute) and isinstance(node.value, ast.Name)
     ]
     shells = ("os.environ", "os.environb", "os.getenv", "sys.argv")
@@ -108,7 +114,7 @@ def test_the_testing_helpers_load_without_pytest():
 def test_functions_are_short():
     long = []
     for path in LEDGER + CLI:
-        for node in ast.walk(tree(path)):
+        for node in nodes(path):
             if isinstance(node, ast.FunctionDef | ast.AsyncFunctionDef):
                 # The parameters of a command are a table of its options: only its body counts.
                 start = node.body[0].lineno if path in CLI else node.lineno
@@ -119,4 +125,4 @@ def test_functions_are_short():
 
 
 def test_every_module_says_what_it_is():
-    assert not [path for path in LEDGER if not ast.get_docstring(tree(path))], "a docstring"
+    assert not [path for path in LEDGER if not ast.get_docstring(nodes(path)[0])], "a docstring"

@@ -267,7 +267,7 @@ def test_what_cannot_be_recorded_ends_it(sealed: Shell) -> None:
         follower.close()
 
 
-@pytest.mark.parametrize("ignoring", [False, True])
+@pytest.mark.parametrize("ignoring", [False, pytest.param(True, marks=pytest.mark.slow)])
 def test_ctrl_c_ends_it_and_where_that_is_ignored_sigterm_does(
     sealed: Shell, ignoring: bool
 ) -> None:

@@ -31,10 +31,10 @@ def logged(title: Shell) -> Shell:
     return title
 
 
-@pytest.fixture
-def registry(tmp_path: Path) -> Registry:
-    """Alice's key was stolen and revoked, and what her thief wrote is settled."""
-    registry = Registry(FolderStore(tmp_path / "registry"), tmp_path)
+@pytest.fixture(scope="session")
+def settled_made(tmp_path_factory: pytest.TempPathFactory) -> Registry:
+    folder = tmp_path_factory.mktemp("settled")
+    registry = Registry(FolderStore(folder / "registry"), folder)
     registry.write("TN1", ALICE)
     registry.write("TN2")
     registry.seal()
@@ -46,6 +46,12 @@ def registry(tmp_path: Path) -> Registry:
     registry.ledger().settle("TN1", voids=[2])
     registry.seal()
     return registry
+
+
+@pytest.fixture
+def registry(settled_made: Registry, tmp_path: Path) -> Registry:
+    """Alice's key was stolen and revoked, and what her thief wrote is settled."""
+    return settled_made.copied_to(tmp_path)
 
 
 @pytest.fixture

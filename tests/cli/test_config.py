@@ -217,15 +217,21 @@ def test_a_project_file_where_everybody_may_put_one_is_refused(
 # -- What is remembered of a store ---------------------------------------------------------------
 
 
-@pytest.fixture
-def replaced(bare: Shell) -> Shell:
-    """The ledgers a, b and c; ./here held a, and b's store was put in its place."""
+@pytest.fixture(scope="session")
+def replaced_made(tmp_path_factory: pytest.TempPathFactory) -> Shell:
+    made = Shell.make(tmp_path_factory.mktemp("replaced") / "made")
     for name in "abc":
-        bare(f"init {name} --origin example.org/{name}")
-    bare("init here --origin example.org/a")
-    shutil.rmtree(bare.folder / "here")
-    shutil.copytree(bare.folder / "b", bare.folder / "here")
-    return bare
+        made(f"init {name} --origin example.org/{name}")
+    made("init here --origin example.org/a")
+    shutil.rmtree(made.folder / "here")
+    shutil.copytree(made.folder / "b", made.folder / "here")
+    return made
+
+
+@pytest.fixture
+def replaced(replaced_made: Shell, tmp_path: Path) -> Shell:
+    """The ledgers a, b and c; ./here held a, and b's store was put in its place."""
+    return replaced_made.copied_to(tmp_path / "work")
 
 
 @pytest.mark.parametrize(

@@ -2,11 +2,16 @@
 
 from __future__ import annotations
 
-from typing import Any
+from typing import TYPE_CHECKING, Any
+
+import pytest
 
 from cli.config import KEYS
 from tests.cli.shell import ORIGIN, Shell
 from tests.servers import free_port
+
+if TYPE_CHECKING:
+    from pathlib import Path
 
 LOG_FILES = ("_log/state", "_log/checkpoint")
 
@@ -113,17 +118,31 @@ def test_a_sealer_that_has_lost_its_memory_is_warned(title: Shell) -> None:
     assert check(title, "log key", code=12)["outcome"] == "problem"
 
 
-def seal_twice(shell: Shell) -> dict[str, bytes]:
-    """Begin a log and go on with it; what was in the store in between."""
+@pytest.fixture(scope="session")
+def made_twice(
+    title_made: Shell, tmp_path_factory: pytest.TempPathFactory
+) -> tuple[Shell, dict[str, bytes]]:
+    """A shell that began a log and went on with it; what was in the store in between."""
+    shell = title_made.copied_to(tmp_path_factory.mktemp("sealed-twice") / "made")
     shell("key generate --for log")
     shell("seal --genesis")
-    before = {path: (shell.store / path).read_bytes() for path in shell.listing()}
+    before = shell.listing()
     shell("append TN1234567 --set a=b")
     shell("seal")
     shell("append TN1234567 --set a=c")
     shell("seal")
     assert check(shell, "log memory")["outcome"] == "ok"
-    return before
+    return shell, before
+
+
+@pytest.fixture
+def sealed(made_twice: tuple[Shell, dict[str, bytes]], tmp_path: Path) -> Shell:
+    return made_twice[0].copied_to(tmp_path / "work")
+
+
+@pytest.fixture
+def before(made_twice: tuple[Shell, dict[str, bytes]]) -> dict[str, bytes]:
+    return made_twice[1]
 
 
 def set_back(shell: Shell, objects: dict[str, bytes]) -> None:
@@ -134,55 +153,54 @@ def set_back(shell: Shell, objects: dict[str, bytes]) -> None:
         (shell.store / name).write_bytes(data)
 
 
-def test_a_log_that_was_set_back_is_a_problem_where_its_sealer_remembers(title: Shell) -> None:
-    before = seal_twice(title)
-    set_back(title, {key: data for key, data in before.items() if key in LOG_FILES})
-    assert check(title, "log", code=20)["outcome"] == "ok"  # what is there holds together
-    found = check(title, "log memory", code=20)
+def test_a_log_that_was_set_back_is_a_problem_where_its_sealer_remembers(
+    sealed: Shell, before: dict[str, bytes]
+) -> None:
+    set_back(sealed, {key: data for key, data in before.items() if key in LOG_FILES})
+    assert check(sealed, "log", code=20)["outcome"] == "ok"  # what is there holds together
+    found = check(sealed, "log memory", code=20)
     assert found["outcome"] == "problem"
     assert "the log has 3 leaves, but a checkpoint of 5 leaves" in found["message"]
-    assert "the log has 3 leaves" in title.fails(20, "seal")
-    (title.config / KEYS["log"][1]).unlink()  # as where it is in a device
-    assert check(title, "log memory", code=20)["outcome"] == "problem"
+    assert "the log has 3 leaves" in sealed.fails(20, "seal")
+    (sealed.config / KEYS["log"][1]).unlink()  # as where it is in a device
+    assert check(sealed, "log memory", code=20)["outcome"] == "problem"
 
 
-def test_a_log_that_is_gone_is_a_problem_where_its_sealer_remembers(title: Shell) -> None:
-    seal_twice(title)
-    set_back(title, {})
-    assert check(title, "log memory", code=20)["outcome"] == "problem"
+def test_a_log_that_is_gone_is_a_problem_where_its_sealer_remembers(sealed: Shell) -> None:
+    set_back(sealed, {})
+    assert check(sealed, "log memory", code=20)["outcome"] == "problem"
 
 
-def test_a_checkpoint_that_was_set_back_alone_is_a_problem(title: Shell) -> None:
-    before = seal_twice(title)
+def test_a_checkpoint_that_was_set_back_alone_is_a_problem(
+    sealed: Shell, before: dict[str, bytes]
+) -> None:
     key = "_log/checkpoint"
-    (title.store / key).unlink()
-    (title.store / key).write_bytes(before[key])
-    found = check(title, "log memory", code=20)
+    (sealed.store / key).unlink()
+    (sealed.store / key).write_bytes(before[key])
+    found = check(sealed, "log memory", code=20)
     assert found["outcome"] == "problem"
     assert "3 leaves, and had 5" in found["message"]
 
 
-def test_a_seal_that_was_cut_off_is_a_warning_and_the_next_one_mends_it(title: Shell) -> None:
-    seal_twice(title)
-    key = title.store / "_log" / "checkpoint"
+def test_a_seal_that_was_cut_off_is_a_warning_and_the_next_one_mends_it(sealed: Shell) -> None:
+    key = sealed.store / "_log" / "checkpoint"
     earlier = key.read_bytes()
-    title("append TN1234567 --set a=d")
-    title("seal")
+    sealed("append TN1234567 --set a=d")
+    sealed("seal")
     key.unlink()
     key.write_bytes(earlier)
-    assert check(title, "log memory")["outcome"] == "warning"
-    title("seal")
-    assert check(title, "log memory")["outcome"] == "ok"
+    assert check(sealed, "log memory")["outcome"] == "warning"
+    sealed("seal")
+    assert check(sealed, "log memory")["outcome"] == "ok"
 
 
-def test_a_log_that_another_sealer_went_on_with_is_in_order(title: Shell) -> None:
-    seal_twice(title)
-    (memory,) = (title.home / ".local/state/title-ledger").glob("*.json")
+def test_a_log_that_another_sealer_went_on_with_is_in_order(sealed: Shell) -> None:
+    (memory,) = (sealed.home / ".local/state/title-ledger").glob("*.json")
     earlier = memory.read_bytes()
-    title("append TN1234567 --set a=d")
-    title("seal")
+    sealed("append TN1234567 --set a=d")
+    sealed("seal")
     memory.write_bytes(earlier)
-    assert check(title, "log memory")["outcome"] == "ok"
+    assert check(sealed, "log memory")["outcome"] == "ok"
 
 
 def test_a_damaged_log_is_a_problem(title: Shell) -> None:

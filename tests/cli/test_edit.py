@@ -66,7 +66,7 @@ def test_what_cannot_be_registered_is_kept(
     assert words in said
     [kept] = tmp_path.glob(f"{TITLE}-*.json")
     kept.write_text('{"a": "right now"}')
-    title.bash(said.partition("once it is right: ")[2].strip())
+    title(said.partition("once it is right: ledger ")[2].strip())
     assert document(title) == {"a": "right now"}
 
 

@@ -154,7 +154,10 @@ def test_a_key_that_does_not_count(shell: Shell) -> None:
     said = shell.fails(12, f"{APPEND} --new --key other.pem")
     assert f"is not a registrar of {ORIGIN}" in said
     how = said.partition("if it is to sign there: ")[2].strip().replace("FILE", "other.pem")
-    shell.bash(how.replace(", then ", " && "))
+    show, trust = (each.removeprefix("ledger ") for each in how.split(", then "))
+    line, _, file = show.partition(" > ")
+    (shell.folder / file).write_bytes(shell(line).data)
+    shell(trust)
     shell(f"{APPEND} --new --key other.pem")
 
 
@@ -231,7 +234,6 @@ def test_a_passphrase_that_is_typed(locked: Shell) -> None:
     assert "Passphrase for " in result.out
     assert "sesame" not in result.out
     assert f"{TITLE} version 1 is " in result.out
-    assert "wrong passphrase" in locked.terminal(APPEND, "open barley").out
 
 
 def test_a_new_passphrase_is_typed_twice(bare: Shell) -> None:

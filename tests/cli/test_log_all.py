@@ -9,9 +9,10 @@ import pytest
 
 from cli.histories import Asked, read_all
 from cli.terminal.formats import FIELDS, LETTERS
-from ledger import Ledger
-from ledger.stores import FolderStore
+from ledger import Draft
+from ledger.stores import MemoryStore
 from tests.cli.shell import TITLE, Shell
+from tests.sealing.sealers import Sealer, ledger_in
 from tests.wrappers import CountingStore
 
 if TYPE_CHECKING:
@@ -177,19 +178,15 @@ def test_a_text_is_not_shown_once_it_is_ordered_erased(two: Shell, source: str) 
 # -- What it reads ---------------------------------------------------------------------------------
 
 
-def test_the_newest_of_a_long_log_are_few_reads(two: Shell) -> None:
-    two("key generate --for log")
-    (two.folder / "many.jsonl").write_text(
-        "".join(f'{{"title_number":"M{n}","document":{{"n":{n}}}}}\n' for n in range(600))
-    )
-    two("append --batch many.jsonl")
-    two("seal --genesis")
-    counting = CountingStore(FolderStore(two.store))
-    with Ledger.open(counting, keyring=two.keyring()) as ledger:
-        calls = counting.during(lambda: next(read_all(ledger, Asked(lambda _: True), "log")[0]))
-        assert len(calls) < 300  # those of the last tile, and what proves it
-        rest = counting.during(lambda: list(read_all(ledger, Asked(lambda _: True), "log")[0]))
-        assert len(rest) < 605 + 60
+def test_the_newest_of_a_long_log_are_few_reads(tmp_path: Path) -> None:
+    counting = CountingStore(MemoryStore())
+    ledger = ledger_in(counting)
+    list(ledger.append_many(Draft(f"M{n}", {"n": n}) for n in range(600)))
+    Sealer(tmp_path).seal(counting, genesis=True)
+    calls = counting.during(lambda: next(read_all(ledger, Asked(lambda _: True), "log")[0]))
+    assert len(calls) < 300  # those of the last tile, and what proves it
+    rest = counting.during(lambda: list(read_all(ledger, Asked(lambda _: True), "log")[0]))
+    assert len(rest) < 600 + 60
 
 
 # -- Titles and status -----------------------------------------------------------------------------

@@ -20,7 +20,8 @@ from ledger.tlog.checkpoint import Checkpoint, sign_checkpoint
 from ledger.tlog.merkle import hash_leaf
 from ledger.tlog.note import encode_base64, parse_unverified
 from ledger.tlog.objects import leaf_of
-from tests.cli.shell import ORIGIN, TITLE, Shell
+from tests.cli.shell import ORIGIN, PATIENCE, TITLE, Shell
+from tests.servers import wait_until
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -345,10 +346,12 @@ def test_check_needs_two_files_that_can_be_read(logged: Shell) -> None:
 
 
 def test_an_append_waits_until_it_is_in_the_log(logged: Shell) -> None:
+    head = logged.store / TITLE / "head.json"
+    before = head.read_bytes()
     waiting = logged.popen(f"append {TITLE} --set a=b --wait-receipt r")
-    while waiting.poll() is None:
-        logged("seal -q")
-    assert waiting.returncode == 0
+    wait_until(lambda: head.read_bytes() != before)
+    logged("seal -q")
+    assert waiting.wait(PATIENCE) == 0
     (logged.folder / "entry.json").write_bytes(logged(f"cat {TITLE}").data)
     assert logged("check r --entry entry.json --json").json["version"] == 4
 

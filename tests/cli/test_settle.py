@@ -18,10 +18,10 @@ if TYPE_CHECKING:
 KEY = ALICE_ID[:16]
 
 
-@pytest.fixture
-def registry(tmp_path: Path) -> Registry:
-    """TN1: 3 (honest, logged) and 4 (pending) fell; TN2: 2 fell; TN3: all of it; TN4: nothing."""
-    registry = Registry(FolderStore(tmp_path / "work" / "ledger-data"), tmp_path)
+@pytest.fixture(scope="session")
+def registry_made(tmp_path_factory: pytest.TempPathFactory) -> Registry:
+    folder = tmp_path_factory.mktemp("registry")
+    registry = Registry(FolderStore(folder / "work" / "ledger-data"), folder)
     for title, key in (("TN1", BOB), ("TN1", ALICE), ("TN2", BOB), ("TN4", BOB)):
         registry.write(title, key)
     registry.seal()
@@ -33,6 +33,12 @@ def registry(tmp_path: Path) -> Registry:
     registry.write("TN3", ALICE)
     registry.revoke(ALICE, good)
     return registry
+
+
+@pytest.fixture
+def registry(registry_made: Registry, tmp_path: Path) -> Registry:
+    """TN1: 3 (honest, logged) and 4 (pending) fell; TN2: 2 fell; TN3: all of it; TN4: nothing."""
+    return registry_made.copied_to(tmp_path)
 
 
 @pytest.fixture

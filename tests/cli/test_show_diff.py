@@ -258,7 +258,7 @@ def test_text_from_right_to_left_is_kept_to_itself_on_a_terminal(shell: Shell) -
     shell(f"append {TITLE} --new --set owner=שלום")
     shell(f"append {TITLE} --set owner=עולם")
     assert '"שלום" -> "עולם"' in shell(f"diff {TITLE}").out
-    shown = shell.terminal(f"diff {TITLE}", PAGER="", NO_COLOR="1").out
+    shown = shell.on_terminal(f"diff {TITLE}", NO_COLOR="1").out
     assert '\u2068"שלום"\u2069 -> \u2068"עולם"\u2069' in shown
 
 

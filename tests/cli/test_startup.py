@@ -4,11 +4,16 @@ from __future__ import annotations
 
 import subprocess
 import sys
+from functools import cache
+from typing import TYPE_CHECKING
 
 import pytest
 
 import ledger
 from tests.cli.shell import TITLE, Shell
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
 
 CHECK = """
 import sys
@@ -39,48 +44,67 @@ WRITERS = {
 """What writes, signs, or works through many titles."""
 
 
-def loaded(shell: Shell, line: str) -> set[str]:
-    process = subprocess.run(
-        [sys.executable, "-c", CHECK, *line.split()],
-        cwd=shell.folder,
-        env={"PATH": "/usr/bin:/bin", **shell.environment},
-        capture_output=True,
-        text=True,
-        check=True,
-        timeout=60,
-    )
-    return set(process.stderr.split())
+pytestmark = pytest.mark.xdist_group("startup")
+
+
+@pytest.fixture(scope="session")
+def loaded(
+    title_made: Shell, tmp_path_factory: pytest.TempPathFactory
+) -> Callable[[str], set[str]]:
+    """What a command line loads in a process of its own."""
+    shell = title_made.copied_to(tmp_path_factory.mktemp("startup") / "made")
+
+    @cache
+    def names(line: str) -> set[str]:
+        process = subprocess.run(
+            [sys.executable, "-c", CHECK, *line.split()],
+            cwd=shell.folder,
+            env={"PATH": "/usr/bin:/bin", **shell.environment},
+            capture_output=True,
+            text=True,
+            check=True,
+            timeout=60,
+        )
+        return set(process.stderr.split())
+
+    return names
 
 
 @pytest.mark.parametrize(
     "line", [f"log {TITLE}", f"show {TITLE}", f"append {TITLE} --set a=b", "verify"]
 )
-def test_on_a_folder_neither_boto3_nor_rich_nor_the_log(title: Shell, line: str) -> None:
-    names = loaded(title, line)
+def test_on_a_folder_neither_boto3_nor_rich_nor_the_log(
+    loaded: Callable[[str], set[str]], line: str
+) -> None:
+    names = loaded(line)
     assert "ledger.stores.folder" in names
     assert not names & OPTIONAL
     assert not [name for name in names if name.startswith("ledger.tlog")]
 
 
 @pytest.mark.parametrize("line", [f"log {TITLE}", f"show {TITLE}"])
-def test_whoever_reads_does_not_wait_for_what_writes(title: Shell, line: str) -> None:
-    assert not loaded(title, line) & WRITERS
+def test_whoever_reads_does_not_wait_for_what_writes(
+    loaded: Callable[[str], set[str]], line: str
+) -> None:
+    assert not loaded(line) & WRITERS
 
 
-def test_whoever_verifies_a_title_does_not_wait_for_bundles_packs_and_samples(title: Shell) -> None:
+def test_whoever_verifies_a_title_does_not_wait_for_bundles_packs_and_samples(
+    loaded: Callable[[str], set[str]],
+) -> None:
     needed = {"ledger.verification"}
-    assert not loaded(title, f"verify {TITLE}") & (WRITERS - needed)
+    assert not loaded(f"verify {TITLE}") & (WRITERS - needed)
 
 
-def test_the_version_needs_no_ledger(bare: Shell) -> None:
-    names = loaded(bare, "--version")
+def test_the_version_needs_no_ledger(loaded: Callable[[str], set[str]]) -> None:
+    names = loaded("--version")
     assert {"typer", "ledger"} <= names
     assert not [name for name in names if name.startswith(("ledger.", "cli.commands."))]
     assert not names & OPTIONAL
 
 
-def test_a_command_loads_no_other(title: Shell) -> None:
-    names = {name for name in loaded(title, f"log {TITLE}") if name.startswith("cli.commands.")}
+def test_a_command_loads_no_other(loaded: Callable[[str], set[str]]) -> None:
+    names = {name for name in loaded(f"log {TITLE}") if name.startswith("cli.commands.")}
     assert names == {"cli.commands.log"}
 
 

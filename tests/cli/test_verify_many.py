@@ -30,12 +30,18 @@ if TYPE_CHECKING:
     from collections.abc import Iterator
 
 
-@pytest.fixture
-def titles(title: Shell) -> Shell:
-    """A shell whose ledger has TN1234567 in three versions, and TN2 to TN5 in one."""
+@pytest.fixture(scope="session")
+def titles_made(title_made: Shell, tmp_path_factory: pytest.TempPathFactory) -> Shell:
+    made = title_made.copied_to(tmp_path_factory.mktemp("titles") / "made")
     for number in range(2, 6):
-        title(f"append TN{number} --new --set a=b")
-    return title
+        made(f"append TN{number} --new --set a=b")
+    return made
+
+
+@pytest.fixture
+def titles(titles_made: Shell, tmp_path: Path) -> Shell:
+    """A shell whose ledger has TN1234567 in three versions, and TN2 to TN5 in one."""
+    return titles_made.copied_to(tmp_path / "work")
 
 
 def set_back(shell: Shell) -> None:
@@ -198,8 +204,9 @@ def test_a_sample_can_be_drawn_again(titles: Shell) -> None:
 
 
 def test_a_sample_is_drawn_with_sha256sum_as_well(titles: Shell) -> None:
+    listed = " ".join(titles("titles").lines)
     by_hand = titles.bash(
-        'for title in $(ledger titles); do printf "dice %s" $title | sha256sum | tr -d "\\n";'
+        f'for title in {listed}; do printf "dice %s" $title | sha256sum | tr -d "\\n";'
         " echo $title; done | sort | head -3 | sed 's/.*-//' | sort"
     ).lines
     titles("verify --sample 3 --seed dice --report report.json")
@@ -249,8 +256,8 @@ def test_a_number_of_threads_changes_nothing(titles: Shell) -> None:
 
 
 def test_what_is_left_is_shown_on_a_terminal(titles: Shell) -> None:
-    assert "of 2 titles" in titles.terminal("verify TN2 TN3").out
-    assert "\x1b" not in titles.terminal("verify TN2 TN3 --quiet").out
+    assert "of 2 titles" in titles.on_terminal("verify TN2 TN3").out
+    assert "\x1b" not in titles.on_terminal("verify TN2 TN3 --quiet").out
 
 
 def test_the_time_left_is_that_of_the_titles_left() -> None:
@@ -278,6 +285,7 @@ def test_what_goes_wrong_in_the_background_is_raised_in_front() -> None:
 
 COUNT = 200
 HANGING = 190
+MADE: dict[tuple[str, int], dict[str, bytes]] = {}
 
 
 class Bucket(ThreadingHTTPServer):
@@ -348,16 +356,25 @@ class _Reader(BaseHTTPRequestHandler):
         return f"<ListBucketResult>{''.join(parts)}</ListBucketResult>".encode()
 
 
+def objects_of(shell: Shell, count: int) -> dict[str, bytes]:
+    """The objects of a ledger of so many titles, by the key of somebody."""
+    key = load_key(shell.config / "key.pem")
+    if (key.public_key.key_id, count) in MADE:
+        return dict(MADE[key.public_key.key_id, count])
+    store = MemoryStore()
+    keyring = shell.keyring()
+    with Ledger.create(store, origin=ORIGIN, keyring=keyring, signer=key) as ledger:
+        for number in range(count):
+            ledger.append(f"TN{number:0{len(str(count - 1))}}", {"n": number})
+    objects = {name: blob.data for name in store.list() if (blob := store.get(name))}
+    MADE[key.public_key.key_id, count] = objects
+    return dict(objects)
+
+
 @contextmanager
 def hanging_bucket(shell: Shell) -> Iterator[Bucket]:
     """A ledger of COUNT titles in a bucket that never gives the head of one of the last."""
-    store = MemoryStore()
-    keyring, key = shell.keyring(), load_key(shell.config / "key.pem")
-    with Ledger.create(store, origin=ORIGIN, keyring=keyring, signer=key) as ledger:
-        for number in range(COUNT):
-            ledger.append(f"TN{number:03}", {"n": number})
-    objects = {name: blob.data for name in store.list() if (blob := store.get(name))}
-    server = Bucket(objects, f"TN{HANGING:03}/head.json")
+    server = Bucket(objects_of(shell, COUNT), f"TN{HANGING:03}/head.json")
     thread = Thread(target=server.serve_forever)
     thread.start()
     try:
@@ -471,18 +488,13 @@ def test_tampering_that_was_found_outlives_a_listing_that_breaks_off(
 # -- In other processes --------------------------------------------------------------------------
 
 
-@pytest.fixture
-def thousand(shell: Shell) -> Shell:
+@pytest.fixture(scope="module")
+def thousand(ledger_made: Shell, tmp_path_factory: pytest.TempPathFactory) -> Shell:
     """A shell whose ledger has so many titles in a folder that processes verify them."""
-    store = MemoryStore()
-    keyring, key = shell.keyring(), load_key(shell.config / "key.pem")
-    with Ledger.create(store, origin=ORIGIN, keyring=keyring, signer=key) as ledger:
-        for number in range(1_000):
-            ledger.append(f"TN{number:04}", {"n": number})
-    for name, blob in store.get_many(list(store.list())):  # not by its store: nothing need last
-        if blob is not None:
-            (shell.store / name).parent.mkdir(parents=True, exist_ok=True)
-            (shell.store / name).write_bytes(blob.data)
+    shell = ledger_made.copied_to(tmp_path_factory.mktemp("thousand") / "made")
+    for name, data in objects_of(shell, 1_000).items():  # not by its store: nothing need last
+        (shell.store / name).parent.mkdir(parents=True, exist_ok=True)
+        (shell.store / name).write_bytes(data)
     return shell
 
 
@@ -504,17 +516,27 @@ def workers_of(process: subprocess.Popen[bytes]) -> list[int]:
     raise AssertionError("it started no processes")
 
 
+@pytest.mark.xdist_group("thousand")
 def test_processes_verify_many_titles_in_a_folder_and_find_what_is_wrong(thousand: Shell) -> None:
+    head = thousand.store / "TN500" / "head.json"
+    good = head.read_bytes()
+    head.write_bytes(b"{}")
     process = thousand.popen("verify --jobs 2", stdout=subprocess.PIPE, stderr=subprocess.PIPE)
-    assert workers_of(process)
-    out, err = process.communicate(timeout=PATIENCE)
-    assert (process.returncode, err) == (0, b"")
-    assert b"1000 titles" in out.replace(b",", b"")
-    (thousand.store / "TN0500" / "head.json").write_bytes(b"{}")
-    assert "TN0500/head.json" in thousand("verify --jobs 2", code=20).out
+    try:
+        assert workers_of(process)
+        out, err = process.communicate(timeout=PATIENCE)
+    finally:
+        process.kill()
+        head.write_bytes(good)
+    assert (process.returncode, err) == (20, b"")
+    assert b"tampering: malformed-entry: TN500/head.json" in out
+    assert b"sound: 999 entries" in out
 
 
-@pytest.mark.parametrize("command", ["verify", "verify --state memory"])
+@pytest.mark.xdist_group("thousand")
+@pytest.mark.parametrize(
+    "command", ["verify", pytest.param("verify --state memory", marks=pytest.mark.slow)]
+)
 def test_a_ctrl_c_ends_the_processes_without_a_word_of_theirs(thousand: Shell, command) -> None:
     process = thousand.popen(
         f"{command} --jobs 2",

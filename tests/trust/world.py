@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+import os
+import shutil
+from copy import copy, deepcopy
 from dataclasses import replace
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Self
 
 from ledger import Keyring, Ledger, Log
 from ledger.format.layout import trust_key
-from ledger.stores import MemoryStore
+from ledger.stores import FolderStore, MemoryStore
 from ledger.testing import ORIGIN, FixedClock, FixedRandom, signer
 from ledger.titles.append import append
 from ledger.titles.draft import Draft
@@ -72,6 +75,17 @@ class World:
         self.seal(log_keys, genesis=True)
         self.publish()
         self.keyring = Keyring(roots=[root_of(self.files[0])])
+
+    def copied_to(self, folder: Path) -> Self:
+        """The same in another folder, which holds its store as well."""
+        assert isinstance(self.store, FolderStore)
+        shutil.copytree(self.folder, folder, dirs_exist_ok=True)
+        world = copy(self)
+        world.folder = folder
+        world.store = FolderStore(folder / os.path.relpath(self.store.path, self.folder))
+        world.clock, world.random = deepcopy((self.clock, self.random))
+        world.files = [*self.files]
+        return world
 
     # -- Trust files ---------------------------------------------------------------------------
 
