@@ -2,9 +2,9 @@
 
 Errors name places in documents, and so the names of members: these are no secrets here.
 
-Everything that Python can log is switched on: our own loggers, boto3's, urllib3's and uvicorn's, and
-a traceback with every error. This process runs the commands by default, and the slow tests run them
-as processes, on a bucket as well.
+Everything that Python can log is switched on: our own loggers, boto3's, urllib3's and uvicorn's,
+and a traceback with every error. This process runs the commands by default, and the slow tests run
+them as processes, on a bucket as well.
 """
 
 from __future__ import annotations

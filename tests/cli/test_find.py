@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 import pytest
 
 from tests.cli.shell import TITLE, Shell
-from tests.cli.test_startup import loaded
+from tests.cli.test_startup import loaded_in
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -111,7 +111,7 @@ def test_with_a_log_it_says_which_leaf_it_is_of(title: Shell) -> None:
 
 def test_finding_loads_neither_boto3_nor_rich(title: Shell) -> None:
     title("index")
-    assert not loaded(title, "find grace") & {"boto3", "rich", "pydantic"}
+    assert not loaded_in(title, "find grace") & {"boto3", "rich", "pydantic"}
 
 
 @pytest.mark.slow

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import subprocess
 import sys
-from functools import cache
+from functools import cache, partial
 from typing import TYPE_CHECKING
 
 import pytest
@@ -47,27 +47,28 @@ WRITERS = {
 pytestmark = pytest.mark.xdist_group("startup")
 
 
+def loaded_in(shell: Shell, line: str) -> set[str]:
+    """What a command line loads in a process of its own."""
+    process = subprocess.run(
+        [sys.executable, "-c", CHECK, *line.split()],
+        cwd=shell.folder,
+        env={"PATH": "/usr/bin:/bin", **shell.environment},
+        capture_output=True,
+        text=True,
+        check=True,
+        timeout=60,
+    )
+    return set(process.stderr.split())
+
+
 @pytest.fixture(scope="session")
 def loaded(
     title_made: Shell, tmp_path_factory: pytest.TempPathFactory
 ) -> Callable[[str], set[str]]:
-    """What a command line loads in a process of its own."""
+    """The same, once for each line, in a ledger with a title."""
     shell = title_made.copied_to(tmp_path_factory.mktemp("startup") / "made")
 
-    @cache
-    def names(line: str) -> set[str]:
-        process = subprocess.run(
-            [sys.executable, "-c", CHECK, *line.split()],
-            cwd=shell.folder,
-            env={"PATH": "/usr/bin:/bin", **shell.environment},
-            capture_output=True,
-            text=True,
-            check=True,
-            timeout=60,
-        )
-        return set(process.stderr.split())
-
-    return names
+    return cache(partial(loaded_in, shell))
 
 
 @pytest.mark.parametrize(
