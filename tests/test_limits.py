@@ -11,7 +11,9 @@ FILES = sorted(path for folder in ("tests", "tools") for path in (ROOT / folder)
 RUN = ("run", "call", "check_call", "check_output")
 WAIT = ("wait", "join", "communicate")
 # What has nothing like it need not be parsed: most of the time that this takes.
-LIKELY = re.compile(rf"\.({'|'.join(WAIT)})\(\s*(\)|\w+\s*=|\*)|\bsubprocess\.({'|'.join(RUN)})\b")
+LIKELY = re.compile(
+    rf"\.({'|'.join(WAIT)})\(\s*(\)|\w+\s*=|[*#])|\bsubprocess\.({'|'.join(RUN)})\b"
+)
 
 
 def test_every_wait_has_a_limit() -> None:

@@ -284,6 +284,7 @@ def test_ctrl_c_ends_it_and_where_that_is_ignored_sigterm_does(
         follower.close()
 
 
+@pytest.mark.slow
 def test_a_log_that_is_set_back_under_a_follower_ends_it(sealed: Shell) -> None:
     shutil.copytree(sealed.store / "_log", sealed.folder / "before")
     add(sealed, "TN5")

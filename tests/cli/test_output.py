@@ -17,7 +17,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from cli.commands import COMMANDS, GROUPS
@@ -27,6 +27,7 @@ from cli.terminal.progress import verifying
 from cli.terminal.text import json_text, printable
 from ledger import Report
 from tests.cli.shell import ORIGIN, PATIENCE, TITLE, Shell
+from tests.laws import examples
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -354,6 +355,7 @@ def test_titles_and_revisions_complete(title: Shell, words: str, offered: str) -
     assert title("", **environment).out.strip() == offered
 
 
+@pytest.mark.slow
 def test_the_completion_script(bare: Shell) -> None:
     done = bare.bash("ledger --show-completion; true")
     assert "_LEDGER_COMPLETE=complete_bash" in done.out
@@ -408,6 +410,7 @@ def test_a_bundle_is_never_written_to_a_terminal(title: Shell) -> None:
 
 
 @given(st.lists(st.text("ab: \n", max_size=90), max_size=8))
+@settings(max_examples=examples(100))
 def test_what_was_not_checked_is_one_short_line_that_counts_all_of_it(items: list[str]) -> None:
     report = Report(ORIGIN, not_shown=tuple(items))
     short = list(not_checked_lines(report, verbose=False))

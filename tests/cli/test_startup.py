@@ -72,7 +72,13 @@ def loaded(
 
 
 @pytest.mark.parametrize(
-    "line", [f"log {TITLE}", f"show {TITLE}", f"append {TITLE} --set a=b", "verify"]
+    "line",
+    [
+        f"log {TITLE}",
+        pytest.param(f"show {TITLE}", marks=pytest.mark.slow),
+        f"append {TITLE} --set a=b",
+        "verify",
+    ],
 )
 def test_on_a_folder_neither_boto3_nor_rich_nor_the_log(
     loaded: Callable[[str], set[str]], line: str
@@ -83,7 +89,9 @@ def test_on_a_folder_neither_boto3_nor_rich_nor_the_log(
     assert not [name for name in names if name.startswith("ledger.tlog")]
 
 
-@pytest.mark.parametrize("line", [f"log {TITLE}", f"show {TITLE}"])
+@pytest.mark.parametrize(
+    "line", [f"log {TITLE}", pytest.param(f"show {TITLE}", marks=pytest.mark.slow)]
+)
 def test_whoever_reads_does_not_wait_for_what_writes(
     loaded: Callable[[str], set[str]], line: str
 ) -> None:

@@ -414,7 +414,9 @@ def test_a_ctrl_c_ends_packing_at_once(shell: Shell) -> None:
 # -- A listing that breaks off -------------------------------------------------------------------
 
 
-@pytest.mark.parametrize("line", ["verify --report report.json", "fsck"])
+@pytest.mark.parametrize(
+    "line", ["verify --report report.json", pytest.param("fsck", marks=pytest.mark.slow)]
+)
 def test_tampering_that_was_found_outlives_a_listing_that_breaks_off(
     shell: Shell, line: str
 ) -> None:
