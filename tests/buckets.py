@@ -79,7 +79,9 @@ class Bucket(ThreadingHTTPServer):
     def listing(self, query: dict[str, str]) -> Answer:
         prefix, after = query.get("prefix", ""), query.get("continuation-token", "")
         found = {
-            prefix + inner.partition("/")[0] + "/" if "delimiter" in query and "/" in inner else key
+            prefix + inner.partition("/")[0] + "/"
+            if query.get("delimiter") and "/" in inner
+            else key
             for key in tuple(self.objects)
             if key.startswith(prefix)
             for inner in (key.removeprefix(prefix),)
