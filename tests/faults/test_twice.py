@@ -11,7 +11,7 @@ from tests.faults.stores import CRASH_AFTER, REFUSED, UNKNOWN_AND_DONE
 from tests.faults.twice import FIRST, SECOND, WORKS, every_pair, fail_twice
 from tests.faults.works import Append, opened
 
-SOME = {"Append": 2, "AppendMany": 7, "Recover": 5, "Import": 17, "Seal": 17}
+SOME = {"Append": 3, "AppendMany": 8, "Recover": 5, "Import": 19, "Seal": 19}
 """Every so-many-th operation of each; ``-m faults`` tries more."""
 
 
@@ -67,5 +67,5 @@ class Hasty(Append):
     ("work", "kind", "second"), [(Denying, "unclear", REFUSED), (Hasty, "doubled", CRASH_AFTER)]
 )
 def test_a_writer_that_breaks_a_promise_when_repeating_is_found_out(work, kind, second):
-    tally = fail_twice(work, UNKNOWN_AND_DONE, second)
+    tally = fail_twice(work, UNKNOWN_AND_DONE, second, stride=2, again=2)
     assert getattr(tally, kind), tally

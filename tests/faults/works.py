@@ -6,8 +6,11 @@ Every document is ``{"n": …}``, another one each time, so that a chain is told
 from __future__ import annotations
 
 import io
+import tempfile
 from copy import copy, deepcopy
-from typing import TYPE_CHECKING, ClassVar
+from functools import cache
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, ClassVar, NamedTuple
 
 from cli.commands.export import new_file
 from cli.config import make_own_folder
@@ -33,10 +36,9 @@ from tests.sealing.sealers import (
     log_in,
     logged,
 )
-from tests.wrappers import holding
+from tests.wrappers import KeepingStore, holding
 
 if TYPE_CHECKING:
-    from pathlib import Path
     from typing import Self
 
     from ledger import Pulled
@@ -77,10 +79,21 @@ class Work:
         self.acknowledged: Chains = {}
         self.nothing_happened: Chains = {}
         """Of what was refused with an error that says so."""
-        self.prepare()
+        if isinstance(store, MemoryStore):
+            self.take(_prepared(type(self)))
+        else:
+            self.prepare()
 
     def prepare(self) -> None:
         fill(begin(self.store), self.before)
+
+    def take(self, made: Prepared) -> None:
+        """Be as another that was prepared: to prepare each takes as long as what it is tried for."""
+        for key, data in made.objects.items():
+            self.store.create(key, data)
+        if isinstance(self.store, KeepingStore):
+            self.store.older = list(made.older)
+        vars(self).update(made.noted)
 
     def run(self, store: Store) -> None:
         """Do it; raises LedgerError where it failed."""
@@ -133,6 +146,31 @@ class Work:
         found = chains(ledger)
         check_chains(tally, found, lambda title, ns: ns == done.get(title), done, where)
         check_verifies(tally, ledger, where)
+
+
+class Prepared(NamedTuple):
+    """What a work has prepared, once for all of its type that have their store in memory."""
+
+    objects: dict[str, bytes]
+    older: list[tuple[str, bytes]]
+    noted: dict[str, Any]
+    """What it has noted of itself beside the store; no work changes it."""
+    memories: dict[str, bytes]
+    """Files that it has made in its folder."""
+
+
+@cache
+def _prepared(work_type: type[Work]) -> Prepared:
+    work = work_type.__new__(work_type)
+    with tempfile.TemporaryDirectory(prefix="title-ledger-") as folder:
+        store = work.store = KeepingStore()
+        work.folder = Path(folder)
+        work.prepare()
+        memories = {path.name: path.read_bytes() for path in work.folder.iterdir()}
+    there = store.get_many(list(store.list()))
+    objects = {key: blob.data for key, blob in there if blob}
+    noted = {name: of for name, of in vars(work).items() if name not in {"store", "folder"}}
+    return Prepared(objects, store.older, noted, memories)
 
 
 class Append(Work):
@@ -492,6 +530,18 @@ class Seal(Work):
         ledger.append("A", {"n": 2})
         ledger.append("A", {"n": 3})
         ledger.append("C", {"n": 1})
+        self.store = self.recorder
+
+    def take(self, made: Prepared) -> None:
+        super().take(made)
+        noted: Recorder = made.noted["recorder"]
+        self.recorder = Recorder(self.store)
+        self.recorder.states, self.recorder.written = list(noted.states), list(noted.written)
+        self.sealer, self.other = deepcopy((made.noted["sealer"], made.noted["other"]))
+        for sealer in (self.sealer, self.other):
+            sealer.memory = self.folder / sealer.memory.name
+        for name, data in made.memories.items():
+            (self.folder / name).write_bytes(data)
         self.store = self.recorder
 
     def run(self, store: Store) -> None:
