@@ -10,14 +10,15 @@ import os
 import resource
 import shutil
 import subprocess
+import sys
 import tempfile
 from contextlib import ExitStack, contextmanager
 from functools import cache
 from itertools import count
 from pathlib import Path
 from typing import TYPE_CHECKING
+from unittest import mock
 
-from tests.cli.shell import PATIENCE
 from tests.faults.commands import (
     COMMANDS,
     ONE_AT_A_TIME,
@@ -31,7 +32,7 @@ from tests.faults.tally import Tally, part
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
-    from tests.cli.shell import Shell
+    from tests.cli.shell import Result, Shell
 
 NAME = "writes on a disk that is full, out of inodes or read-only"
 PAGE = os.sysconf("SC_PAGE_SIZE")
@@ -124,25 +125,24 @@ def limit(made: Shell, place: Path, name: str, size: int) -> Tally:
     tally, command = Tally(NAME), COMMANDS[name]
     where = f"{name}, files of {size} bytes"
     shell = made.copied_to(place)
-    code, out, err = limited(shell, command.line, size)
-    check_code(tally, where, code, err)
-    check_state(tally, shell, command, where, out=out, err=err, code=code)
+    done = limited(shell, command.line, size)
+    check_code(tally, where, done.code, done.err)
+    check_state(tally, shell, command, where, out=done.data, err=done.err, code=done.code)
     check_repeated(tally, shell, command, where)
-    tally.count = int(code != 0)
+    tally.count = int(done.code != 0)
     return tally
 
 
-def limited(shell: Shell, line: str, size: int) -> tuple[int, bytes, str]:
-    """The exit code, the output and the errors of a command with so small files."""
-    process = shell.popen(
-        line,
-        stdout=subprocess.PIPE,
-        stderr=subprocess.PIPE,
-        environment={"PYTHONDONTWRITEBYTECODE": "1"},  # it would keep modules that are cut off
-        preexec_fn=lambda: resource.setrlimit(resource.RLIMIT_FSIZE, (size, size)),
-    )
-    out, err = process.communicate(timeout=PATIENCE)
-    return process.returncode, out, err.decode()
+def limited(shell: Shell, line: str, size: int) -> Result:
+    """What comes of a command with so small files."""
+    before = resource.getrlimit(resource.RLIMIT_FSIZE)
+    # Python would keep modules that are cut off.
+    with ONE_AT_A_TIME, mock.patch.object(sys, "dont_write_bytecode", True):  # noqa: FBT003
+        resource.setrlimit(resource.RLIMIT_FSIZE, (size, before[1]))
+        try:
+            return shell(line, code=None)
+        finally:
+            resource.setrlimit(resource.RLIMIT_FSIZE, before)
 
 
 @part(NAME)

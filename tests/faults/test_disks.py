@@ -71,9 +71,9 @@ def test_a_command_that_may_not_make_a_file_large_enough_says_so_and_harms_nothi
 def test_a_work_of_many_steps_says_that_those_before_the_failure_stay_done(
     made: Shell, tmp_path: Path, command: str, size: int
 ) -> None:
-    code, _, err = limited(made.copied_to(tmp_path / "work"), COMMANDS[command].line, size)
-    assert code in {13, 15}
-    assert "what was done before stays; the same command again does the rest" in err
+    done = limited(made.copied_to(tmp_path / "work"), COMMANDS[command].line, size)
+    assert done.code in {13, 15}
+    assert "what was done before stays; the same command again does the rest" in done.err
 
 
 @pytest.mark.faults

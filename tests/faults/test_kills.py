@@ -13,15 +13,26 @@ from tests.faults.tally import Tally
 if TYPE_CHECKING:
     from pathlib import Path
 
-
-def test_what_killed_writers_acknowledged_is_there_once(tmp_path: Path) -> None:
-    kill_loop(make_shell(tmp_path / "work"), cycles=2, seed=1).assert_sound(at_least=6)
+    from tests.cli.shell import Shell
 
 
-def test_an_acknowledgement_of_what_is_not_there_is_found_out(tmp_path: Path) -> None:
+@pytest.fixture(scope="module")
+def made(tmp_path_factory: pytest.TempPathFactory) -> Shell:
+    return make_shell(tmp_path_factory.mktemp("kills") / "made")
+
+
+@pytest.mark.parametrize("cycles", [1, pytest.param(3, marks=pytest.mark.slow)])
+def test_what_killed_writers_acknowledged_is_there_once(
+    made: Shell, tmp_path: Path, cycles: int
+) -> None:
+    shell = made.copied_to(tmp_path / "work")
+    kill_loop(shell, cycles=cycles, seed=1).assert_sound(at_least=3 * cycles)
+
+
+def test_an_acknowledgement_of_what_is_not_there_is_found_out(made: Shell) -> None:
     tally = Tally("lies")
     lie = f"A version 2 is {'0' * 64}\nA version 3 is {'1' * 64}\nA version 4".encode()
-    check(tally, make_shell(tmp_path / "work"), [lie], "here")
+    check(tally, made, [lie], "here")
     assert tally.lost == 2
 
 

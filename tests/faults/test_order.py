@@ -2,21 +2,21 @@
 
 from __future__ import annotations
 
+import json
 import os
 import re
 import subprocess
-from typing import TYPE_CHECKING
+import sys
+from pathlib import Path
 
 import pytest
 
 from tests.cli.shell import ORIGIN, PATIENCE, TITLE, Shell
 from tests.faults.calls import missing
 
-if TYPE_CHECKING:
-    from pathlib import Path
-
 pytestmark = pytest.mark.skipif(bool(missing()), reason=missing())
 
+REPOSITORY = Path(__file__).parents[2]
 FORCED = re.compile(r"(?:fsync|fdatasync)\(\d+<(.+?)>\) = 0$")
 NAMED = re.compile(
     r"(?:linkat|renameat2?)\(\d+<(.+?)>, \"(.+?)\", \d+<(.+?)>, \"(.+?)\"(?:, \w+)?\) = 0$"
@@ -51,15 +51,39 @@ def made(tmp_path_factory: pytest.TempPathFactory) -> Shell:
     return shell
 
 
-def calls(shell: Shell, line: str) -> list[str]:
-    """The calls of a command that force something to the disk or name it, in order."""
-    log = shell.folder.with_name("strace")
+IN_TURN = """
+import json, sys
+from pathlib import Path
+from tests.cli.shell import Shell
+for folder, line in json.load(sys.stdin):
+    Shell.make(Path(folder))(line)
+"""
+
+
+@pytest.fixture(scope="module")
+def shells(tmp_path_factory: pytest.TempPathFactory, made: Shell) -> dict[str, Shell]:
+    """A shell for each command: what it writes tells its calls from those of the others."""
+    place = tmp_path_factory.mktemp("order").resolve()
+    found = {name: made.copied_to(place / f"{n}") for n, name in enumerate(COMMANDS)}
+    (found["init"].config / "key.pem").unlink()
+    return found
+
+
+@pytest.fixture(scope="module")
+def calls(made: Shell, shells: dict[str, Shell]) -> list[str]:
+    """The calls of all commands that force something to the disk or name it, in order."""
+    log = made.folder.with_name("strace")
     command = ["strace", "-f", "-qq", "-y", "-o", str(log), "-e", f"trace={CALLS}"]
+    [own] = [trusted for trusted in made.keyring() if trusted.role == "registrar"]
+    lines = [
+        (str(shell.folder), COMMANDS[name][0].format(key=own.key.key_id))
+        for name, shell in shells.items()
+    ]
     done = subprocess.run(
-        [*command, *shell.command(line)],
-        cwd=shell.folder,
-        env=os.environ | shell.environment | {"PYTHONDONTWRITEBYTECODE": "1"},
-        stdin=subprocess.DEVNULL,
+        [*command, sys.executable, "-c", IN_TURN],
+        cwd=REPOSITORY,
+        env=os.environ | {"PYTHONDONTWRITEBYTECODE": "1"},
+        input=json.dumps(lines).encode(),
         capture_output=True,
         timeout=2 * PATIENCE,
         check=False,
@@ -84,16 +108,13 @@ def assert_forced_in_order(made: list[str], path: str) -> None:
 
 
 @pytest.mark.parametrize("command", COMMANDS)
-def test_bytes_then_name_then_folder(made: Shell, tmp_path: Path, command: str) -> None:
-    shell = made.copied_to(tmp_path.resolve() / "work")
-    line, files = COMMANDS[command]
-    [own] = [trusted for trusted in shell.keyring() if trusted.role == "registrar"]
-    if command == "init":
-        (shell.config / "key.pem").unlink()
-    found = calls(shell, line.format(key=own.key.key_id))
+def test_bytes_then_name_then_folder(
+    shells: dict[str, Shell], calls: list[str], command: str
+) -> None:
+    shell = shells[command]
     places = {"folder": shell.folder, "config": shell.config, "store": shell.store}
-    for file in files:
-        assert_forced_in_order(found, file.format(**places))
+    for file in COMMANDS[command][1]:
+        assert_forced_in_order(calls, file.format(**places))
 
 
 @pytest.mark.parametrize("left_out", ["bytes", "name"])

@@ -22,6 +22,7 @@ from tests.faults.works import (
     Import,
     Key,
     Pack,
+    Recover,
     Seal,
     Second,
 )
@@ -30,8 +31,8 @@ pytestmark = pytest.mark.skipif(
     sys.platform != "linux", reason="which folder a descriptor is of, only Linux tells"
 )
 
-SOME = {Append: 2, Import: 17, AppendMany: 7, AppendTogether: 5, Seal: 17, Begin: 19}
-SOME[AppendSealed] = 23
+SOME = {Append: 3, Recover: 3, Import: 29, AppendMany: 15, AppendTogether: 11, Seal: 31}
+SOME |= {Begin: 37, AppendSealed: 47}
 """Of the longer ones, every so-many-th call; ``-m faults`` tries each."""
 closely = pytest.mark.parametrize("closely", [1, pytest.param(3, marks=pytest.mark.slow)])
 
