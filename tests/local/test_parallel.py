@@ -21,32 +21,13 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from ledger.errors import InvalidError
-from ledger.format.layout import check_title_number
 from ledger.local.parallel import in_chunks, twice
 from ledger.local.processes import Processes
 from ledger.stores import FolderStore, MemoryStore
+from tests.local.works import check_titles, end_in_a_worker, shout, stores_of
 
 ROOT = Path(__file__).parents[2]
 WORDS = [f"w{number}" for number in range(40)]
-
-
-def shout(mark, words):
-    return [(word.upper() + mark, os.getpid()) for word in words]
-
-
-def check_titles(titles):
-    return [check_title_number(title) for title in titles]
-
-
-def end_in_a_worker(parent, words):
-    """As if the system killed a process that took too much memory."""
-    if os.getpid() != parent and "w9" in words:
-        os.kill(os.getpid(), signal.SIGKILL)
-    return [word.upper() for word in words]
-
-
-def stores_of(stores):
-    return [type(store).__name__ for store in stores]
 
 
 @pytest.fixture(scope="module")
@@ -142,7 +123,7 @@ import os, sys, time
 from functools import partial
 from ledger.local.parallel import in_chunks
 from ledger.local.processes import Processes
-from tests.local.test_parallel import shout
+from tests.local.works import shout
 executor = Processes(2)
 answers = in_chunks(list("abcdefgh"), partial(shout, ""), 2, executor=executor, chunk=1)
 """
