@@ -137,7 +137,7 @@ def limited(shell: Shell, line: str, size: int) -> Result:
     """What comes of a command with so small files."""
     before = resource.getrlimit(resource.RLIMIT_FSIZE)
     # Python would keep modules that are cut off.
-    with ONE_AT_A_TIME, mock.patch.object(sys, "dont_write_bytecode", True):  # noqa: FBT003
+    with ONE_AT_A_TIME, mock.patch.object(sys, "dont_write_bytecode", True):
         resource.setrlimit(resource.RLIMIT_FSIZE, (size, before[1]))
         try:
             return shell(line, code=None)

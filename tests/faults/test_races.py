@@ -23,7 +23,7 @@ HEAD = head_key("A")
 
 
 def test_of_sixteen_writers_one_wins_each_round_in_memory() -> None:
-    race(MemoryStore(), 40).assert_sound(at_least=40)
+    race(MemoryStore(), 20).assert_sound(at_least=20)
 
 
 def test_of_sixteen_writers_one_wins_each_round_in_a_folder(tmp_path: Path) -> None:
@@ -56,7 +56,7 @@ class Careless(Wrapper):
 
 
 def test_a_store_that_ignores_conditions_is_found_out() -> None:
-    assert race(Careless(MemoryStore()), 2).doubled == 2
+    assert race(Careless(MemoryStore()), 2, writers=4).doubled == 2
 
 
 @pytest.mark.parametrize(

@@ -28,6 +28,7 @@ from tests.sealing.sealers import (
     CLOCK,
     KEYRING,
     REGISTRAR,
+    Begun,
     Recorder,
     Sealer,
     assert_one_log,
@@ -36,6 +37,7 @@ from tests.sealing.sealers import (
     log_in,
     logged,
 )
+from tests.tampering import objects_of
 from tests.wrappers import KeepingStore, holding
 
 if TYPE_CHECKING:
@@ -88,7 +90,7 @@ class Work:
         fill(begin(self.store), self.before)
 
     def take(self, made: Prepared) -> None:
-        """Be as another that was prepared: to prepare each takes as long as what it is tried for."""
+        """Be as another that was prepared: that takes as long as what it is prepared for."""
         for key, data in made.objects.items():
             self.store.create(key, data)
         if isinstance(self.store, KeepingStore):
@@ -155,8 +157,6 @@ class Prepared(NamedTuple):
     older: list[tuple[str, bytes]]
     noted: dict[str, Any]
     """What it has noted of itself beside the store; no work changes it."""
-    memories: dict[str, bytes]
-    """Files that it has made in its folder."""
 
 
 @cache
@@ -166,11 +166,8 @@ def _prepared(work_type: type[Work]) -> Prepared:
         store = work.store = KeepingStore()
         work.folder = Path(folder)
         work.prepare()
-        memories = {path.name: path.read_bytes() for path in work.folder.iterdir()}
-    there = store.get_many(list(store.list()))
-    objects = {key: blob.data for key, blob in there if blob}
     noted = {name: of for name, of in vars(work).items() if name not in {"store", "folder"}}
-    return Prepared(objects, store.older, noted, memories)
+    return Prepared(objects_of(store), store.older, noted)
 
 
 class Append(Work):
@@ -530,19 +527,15 @@ class Seal(Work):
         ledger.append("A", {"n": 2})
         ledger.append("A", {"n": 3})
         ledger.append("C", {"n": 1})
+        self.begun = Begun(self.recorder, self.sealer, self.other)
         self.store = self.recorder
 
     def take(self, made: Prepared) -> None:
         super().take(made)
-        noted: Recorder = made.noted["recorder"]
-        self.recorder = Recorder(self.store)
-        self.recorder.states, self.recorder.written = list(noted.states), list(noted.written)
-        self.sealer, self.other = deepcopy((made.noted["sealer"], made.noted["other"]))
-        for sealer in (self.sealer, self.other):
-            sealer.memory = self.folder / sealer.memory.name
-        for name, data in made.memories.items():
-            (self.folder / name).write_bytes(data)
-        self.store = self.recorder
+        self.store = self.recorder = Recorder(self.store)
+        self.sealer = Sealer(self.folder, "one")
+        self.other = Sealer(self.folder, "two")
+        self.begun.put_into(self.recorder, self.sealer, self.other)
 
     def run(self, store: Store) -> None:
         self.sealer.seal(store, genesis=self.genesis)

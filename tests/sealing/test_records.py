@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from functools import cache
 from typing import TYPE_CHECKING
 
 import pytest
@@ -16,6 +17,7 @@ from ledger.stores import MemoryStore
 from ledger.tlog.objects import SealedRecord, leaf_of
 from tests.sealing.sealers import ORIGIN, REGISTRAR, Sealer, assert_sealed, ledger_in, logged, read
 from tests.sealing.test_seal import put, slugs
+from tests.tampering import objects_of
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -199,17 +201,30 @@ def tiles_read(store: Store, sealer: Sealer) -> bool:
     return any("tile/entries" in key for key in store.asked)
 
 
+@cache
+def large() -> dict[str, bytes]:
+    """The objects of a ledger of 300 titles, before they are sealed."""
+    ledger = ledger_in(MemoryStore())
+    for number in range(300):
+        ledger.append(f"TN{number}", {})
+    return objects_of(ledger.store)
+
+
+def sealed(store: MemoryStore, sealer: Sealer) -> Ledger:
+    """Those, with a log that has them."""
+    store.create_many(large().items())
+    sealer.seal(store, genesis=True)
+    sealer.seal(store)
+    return ledger_in(store)
+
+
 @pytest.mark.parametrize("damage", [None, b"", b"garbage" * 1000, "cut"])
 def test_an_index_that_is_gone_or_damaged_is_made_again_from_the_log(
     tmp_path: Path, damage: bytes | str | None
 ) -> None:
     store = Reading()
-    ledger = ledger_in(store)
     sealer = Sealer(tmp_path)
-    sealer.seal(store, genesis=True)
-    for number in range(300):
-        ledger.append(f"TN{number}", {})
-    sealer.seal(store)
+    ledger = sealed(store, sealer)
     index = sealer.memory.with_name(f"{sealer.memory.name}.index")
     assert index.stat().st_mode & 0o777 == 0o600
     if damage is None:
@@ -226,26 +241,24 @@ def test_an_index_that_is_gone_or_damaged_is_made_again_from_the_log(
 
 def test_an_index_that_is_behind_reads_only_what_it_lacks(tmp_path: Path) -> None:
     store = Reading()
-    ledger = ledger_in(store)
     one, two = Sealer(tmp_path, "one"), Sealer(tmp_path, "two")
-    one.seal(store, genesis=True)
-    for number in range(600):
-        ledger.append(f"TN{number}", {})
-    one.seal(store)
+    ledger = sealed(store, one)
     two.seal(store, adopt=True)
     ledger.append("TN1", {})
     two.seal(store)
     store.asked.clear()
     one.seal(store)
     assert {key for key in store.asked if "tile/entries" in key} == {
-        tile_key("tile/entries/002.p/89"),
+        tile_key("tile/entries/001.p/45"),
     }
     ledger.append("TN1", {})
     one.seal(store)
     assert_sealed(ledger)
 
 
-@pytest.mark.parametrize("size", [1, 255, 256, 257, 511, 512, 700])
+@pytest.mark.parametrize(
+    "size", [1, 255, 256, 257, *(pytest.param(n, marks=pytest.mark.slow) for n in (511, 512, 700))]
+)
 def test_what_a_record_proves_is_where_the_search_begins(tmp_path: Path, size: int) -> None:
     """The newest leaf of a title is found whatever tiles the log was published in."""
     store = MemoryStore()

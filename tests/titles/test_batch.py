@@ -159,10 +159,11 @@ def test_after_a_failure_the_rest_of_the_title_is_left_out_and_the_others_go_on(
     assert chain(ledger, "TN2") == [1, 2, 3]
 
 
-def test_a_title_that_failed_long_ago_is_still_left_out():
+def test_a_title_that_failed_long_ago_is_still_left_out(monkeypatch):
+    monkeypatch.setattr(batch, "WINDOW", 50)
     ledger = memory_ledger()
     bad = Draft("TN1", {"sha256": "mine"})
-    between = [draft(f"TN{2 + n % 50}", n) for n in range(2 * WINDOW)]
+    between = [draft(f"TN{2 + n % 50}", n) for n in range(100)]
     last = list(ledger.append_many([bad, *between, draft("TN1", 1)]))[-1]
     assert isinstance(last.error, Skipped)
     assert "TN1" not in ledger.titles()
@@ -393,18 +394,20 @@ def test_it_goes_on_if_all_that_was_under_way_is_done_before_anybody_looks(monke
 # --- how many at once ----------------------------------------------------------------------------
 
 
-def test_no_more_drafts_are_taken_than_the_window_has_room_for():
-    taken = 0
+def test_no_more_drafts_are_taken_than_the_window_has_room_for(monkeypatch):
+    window, taken = 100, 0
+    assert window < WINDOW
+    monkeypatch.setattr(batch, "WINDOW", window)
 
     def drafts():
         nonlocal taken
-        for taken in range(1, 3 * WINDOW):
+        for taken in range(1, 3 * window):
             yield draft(f"TN{taken % 100}", taken)
 
     ahead = 0
     for handed_out, _ in enumerate(memory_ledger().append_many(drafts())):
         ahead = max(ahead, taken - handed_out)
-    assert 1 < ahead <= WINDOW
+    assert 1 < ahead <= window
 
 
 def test_large_documents_leave_less_room():

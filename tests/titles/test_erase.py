@@ -61,7 +61,11 @@ def put(store: Store, key: str, data: bytes) -> None:
 
 
 @pytest.fixture(
-    params=["memory", "folder", pytest.param("s3", marks=pytest.mark.xdist_group("moto"))]
+    params=[
+        "memory",
+        "folder",
+        pytest.param("s3", marks=[pytest.mark.xdist_group("moto"), pytest.mark.slow]),
+    ]
 )
 def store(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[Store]:
     if request.param == "memory":
@@ -143,7 +147,7 @@ def test_no_older_version_in_a_bucket_holds_the_name(versioned, bucket, moto_cli
     assert ledger.fsck().findings == ()
 
 
-@pytest.mark.parametrize("how", ["lock", "hold"])
+@pytest.mark.parametrize("how", [pytest.param("lock", marks=pytest.mark.slow), "hold"])
 def test_what_a_bucket_keeps_is_named_and_erased_when_it_may_go(
     versioned, bucket, moto_client, how
 ):

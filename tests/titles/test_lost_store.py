@@ -57,7 +57,7 @@ def test_an_emptied_folder_never_reads_as_a_ledger_without_titles(
     assert "see whether the disk is mounted" in caught.value.hint
 
 
-@pytest.mark.parametrize("deleted", [False, True])
+@pytest.mark.parametrize("deleted", [False, pytest.param(True, marks=pytest.mark.slow)])
 def test_an_emptied_or_deleted_bucket_never_reads_as_a_ledger_without_titles(
     s3_client, s3_bucket, deleted: bool
 ) -> None:
