@@ -9,7 +9,7 @@ import shutil
 import signal
 import sys
 import tempfile
-from functools import cache, lru_cache
+from functools import cache, lru_cache, partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -188,10 +188,19 @@ def _signatures_are_judged_once() -> Iterator[None]:
 
 @pytest.fixture(scope="session")
 def _botocore() -> Iterator[None]:
-    """Read once what AWS offers: most of the time that it takes to make a client."""
+    """Read once what AWS offers, and what botocore's handlers are: nearly all that clients take."""
+    from botocore import hooks
     from botocore.loaders import JSONFileLoader, Loader
 
     load, services = JSONFileLoader.load_file, Loader.list_available_services
+    accepts, alias = hooks.accepts_kwargs, hooks.EventAliaser._alias_event_name
+    by_code: dict[Any, bool] = {}
+
+    def accepts_kwargs(handler: Any) -> bool:
+        code = getattr(handler, "__code__", None)
+        if code not in by_code or code is None:
+            by_code[code] = accepts(handler)
+        return by_code[code]
 
     @cache
     def loaded(path: str) -> Any:
@@ -204,6 +213,9 @@ def _botocore() -> Iterator[None]:
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(JSONFileLoader, "load_file", lambda _, path: loaded(path))
         patch.setattr(Loader, "list_available_services", lambda _, type_name: available(type_name))
+        patch.setattr(hooks, "accepts_kwargs", accepts_kwargs)
+        aliases = cache(partial(alias, hooks.EventAliaser(None)))
+        patch.setattr(hooks.EventAliaser, "_alias_event_name", lambda _, name: aliases(name))
         yield
 
 

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import subprocess
-import sys
 from pathlib import Path
 
 import pytest
@@ -12,7 +10,7 @@ from ledger.errors import InvalidError, StoreDenied, StoreUnavailable
 from ledger.stores import FolderStore, MemoryStore, open_store
 from ledger.stores.s3.store import S3Store
 
-REPOSITORY = Path(__file__).parents[2]
+pytestmark = pytest.mark.usefixtures("_botocore")
 
 
 def test_memory_is_a_new_store_each_time():
@@ -132,17 +130,6 @@ def test_an_endpoint_that_is_no_address_is_unavailable(monkeypatch):
     with pytest.raises(StoreUnavailable) as caught:
         open_store("s3://bucket")
     assert "AWS_ENDPOINT_URL_S3" in caught.value.hint
-
-
-def test_boto3_is_imported_only_for_a_bucket():
-    code = (
-        "import sys, ledger.stores as stores\n"
-        "stores.open_store('memory:'), stores.open_store('x'), stores.open_store('file:x')\n"
-        "assert not {'boto3', 'botocore', 'urllib3'} & set(sys.modules)\n"
-        "stores.open_store('s3://bucket')\n"
-        "assert 'boto3' in sys.modules"
-    )
-    subprocess.run([sys.executable, "-c", code], cwd=REPOSITORY, check=True, timeout=30)
 
 
 def test_a_bucket_has_as_many_connections_as_are_asked_for():

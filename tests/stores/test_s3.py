@@ -57,6 +57,10 @@ class TestS3Store(StoreContract):
         return s3_store
 
     @pytest.mark.slow
+    def test_a_counter_of_many_threads_loses_nothing(self, store):
+        super().test_a_counter_of_many_threads_loses_nothing(store)
+
+    @pytest.mark.slow
     def test_a_listing_is_longer_than_a_page(self, store):
         super().test_a_listing_is_longer_than_a_page(store)
 
@@ -64,7 +68,7 @@ class TestS3Store(StoreContract):
 @pytest.mark.slow
 @pytest.mark.xdist_group("moto")
 class TestS3StoreUnderAPrefix(StoreContract):
-    """One server is enough, as the prefix is our own code's. ``TestBulkReading`` uses one, too."""
+    """One server is enough, as the prefix is our own code's. Those of test_s3_bulk have one, too."""
 
     @pytest.mark.slow
     def test_a_listing_is_longer_than_a_page(self, store):
@@ -171,7 +175,14 @@ def test_the_errors_of_a_given_client_are_ours_too():
             store.get(HEAD)
 
 
-@pytest.mark.parametrize("broken", [answer(200, b"<html>"), answer(302), answer(400, b"{}")])
+@pytest.mark.parametrize(
+    "broken",
+    [
+        answer(200, b"<html>"),
+        pytest.param(answer(302), marks=pytest.mark.slow),
+        answer(400, b"{}"),
+    ],
+)
 def test_a_server_that_is_no_s3_raises_nothing_foreign(store_at, broken):
     with wire(broken) as server:
         store = store_at(server.url)
