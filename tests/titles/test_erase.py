@@ -134,6 +134,7 @@ def test_after_an_erasure_the_name_is_nowhere_and_all_else_holds(store):
     assert holding(store) == []
 
 
+@pytest.mark.xdist_group("moto")
 def test_no_older_version_in_a_bucket_holds_the_name(versioned, bucket, moto_client):
     ledger = named(memory_ledger(versioned))
     ledger.pack()
@@ -147,6 +148,7 @@ def test_no_older_version_in_a_bucket_holds_the_name(versioned, bucket, moto_cli
     assert ledger.fsck().findings == ()
 
 
+@pytest.mark.xdist_group("moto")
 @pytest.mark.parametrize("how", [pytest.param("lock", marks=pytest.mark.slow), "hold"])
 def test_what_a_bucket_keeps_is_named_and_erased_when_it_may_go(
     versioned, bucket, moto_client, how
