@@ -9,7 +9,7 @@ import shutil
 import signal
 import sys
 import tempfile
-from functools import cache, lru_cache, partial
+from functools import cache, partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -156,30 +156,6 @@ def _memory_keeps_its_promises() -> Iterator[None]:
         patch.setattr(
             probe, "probe", lambda store: [] if type(store) is MemoryStore else tried(store)
         )
-        yield
-
-
-@pytest.fixture(scope="session", autouse=True)
-def _signatures_are_judged_once() -> Iterator[None]:
-    """Ask libsodium once about each key, signature and message: tests make the same ledgers anew.
-
-    Whatever a test tampers with is another message, and whoever changes the library is asked, too.
-    """
-    from ledger.format import keys
-
-    judge = keys._is_signature
-
-    @lru_cache(maxsize=1 << 14)
-    def judged(_: object, raw: bytes, signature: bytes, data: bytes) -> bool:
-        return judge(raw, signature, data)
-
-    def ask(raw: bytes, signature: bytes, data: bytes) -> bool:
-        if len(data) > 1 << 14:  # not to be kept
-            return judge(raw, signature, data)
-        return judged(keys.lib, raw, signature, data)
-
-    with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(keys, "_is_signature", ask)
         yield
 
 
