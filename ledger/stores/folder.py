@@ -18,7 +18,7 @@ import hashlib
 import os
 import resource
 import stat
-from contextlib import contextmanager, suppress
+from contextlib import closing, contextmanager, suppress
 from functools import lru_cache
 from itertools import islice
 from typing import TYPE_CHECKING, Any, NamedTuple, Self
@@ -37,7 +37,7 @@ from ledger.local.files import FOLDER, Unnamed, check_outside, close, make_folde
 from ledger.stores.base import Blob, Store, Swap, check_listing, find_doubt, is_listed, swap_one
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Iterator, Sequence
+    from collections.abc import Generator, Iterable, Iterator, Sequence
     from concurrent.futures import ThreadPoolExecutor
 
 LIMIT = 64 << 20  # far above any object of ours: whatever is larger was put there by others
@@ -274,31 +274,41 @@ class FolderStore(Store):
                 yield item
 
     def _holds_a_key(self, folder: str) -> bool:
-        return any(True for _ in self._walk(folder, folder, "", ""))
+        inner = []
+        with closing(self._scan(folder)) as items:
+            for item in items:
+                if not item.endswith("/"):
+                    return True  # the rest need not be looked at
+                inner.append(item)
+        return any(map(self._holds_a_key, inner))
 
     def _items(self, folder: str, prefix: str) -> Sequence[str]:
-        """The keys and the folders (with "/") in a folder that go on so, in the order of the keys.
+        """What is in a folder and begins so, in the order of the keys.
 
         With the slash as part of the name, "A-1/" sorts before "A/", as the keys below them do.
+        """
+        return sorted(item for item in self._scan(folder) if item.startswith(prefix))
+
+    def _scan(self, folder: str) -> Generator[str, None, None]:
+        """The keys and the folders (with "/") in a folder, as they come.
+
         Whatever is not a folder is given as a key, even a link: reading it says what is wrong.
         """
         try:
             descriptor = self._open_folder(folder.split("/")[:-1])
             try:
                 with os.scandir(descriptor) as entries:
-                    items = [
-                        f"{folder}{entry.name}/"
-                        if entry.is_dir(follow_symlinks=False)
-                        else folder + entry.name
-                        for entry in entries
-                    ]
+                    for entry in entries:
+                        is_folder = entry.is_dir(follow_symlinks=False)
+                        item = f"{folder}{entry.name}/" if is_folder else folder + entry.name
+                        if is_listed(item):
+                            yield item
             finally:
                 close(descriptor)
         except FileNotFoundError:
-            return ()
+            return
         except OSError as error:
             raise self._failure("list", folder, error) from error
-        return sorted(item for item in items if item.startswith(prefix) and is_listed(item))
 
     def _open_folder(self, parts: Sequence[str] = ()) -> int:
         """Open a folder below the root, part by part, following no link; OSError as it comes."""
