@@ -9,10 +9,13 @@ import signal
 import subprocess
 import time
 from contextlib import contextmanager, suppress
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from importlib.metadata import version
 from pathlib import Path
-from threading import Event
-from typing import TYPE_CHECKING
+from threading import Event, Thread
+from typing import TYPE_CHECKING, Any
+from urllib.parse import parse_qs, unquote, urlsplit
+from xml.sax.saxutils import escape
 
 import pytest
 
@@ -21,7 +24,6 @@ from cli.terminal.progress import Meter, heeding
 from ledger import Ledger, Report, load_key
 from ledger.errors import StoreUnavailable
 from ledger.stores import MemoryStore
-from tests.buckets import Bucket, refusal
 from tests.cli.shell import ORIGIN, PATIENCE, TITLE, Shell
 
 if TYPE_CHECKING:
@@ -286,26 +288,72 @@ HANGING = 190
 MADE: dict[tuple[str, int], dict[str, bytes]] = {}
 
 
-class Hanging(Bucket):
-    """A bucket in which one object is never answered for."""
+class Bucket(ThreadingHTTPServer):
+    """A bucket that can be read, in which one object is never answered for."""
+
+    daemon_threads = True
 
     def __init__(self, objects: dict[str, bytes], hanging: str) -> None:
-        super().__init__(objects)
+        super().__init__(("127.0.0.1", 0), _Reader)
+        self.objects = objects
         self.hanging = hanging
         self.one_page_only = False  # of a listing: the second is refused
         self.hangs, self.ended = Event(), Event()
 
-    def read(self, key: str) -> tuple[int, bytes]:
-        if key == self.hanging:
-            self.hangs.set()
-            self.ended.wait(10 * PATIENCE)
-        return super().read(key)
 
-    def listing(self, query: dict[str, str]) -> tuple[int, bytes]:
-        self.page = COUNT // 2 if self.one_page_only and not query.get("prefix") else 1000
-        if "continuation-token" in query and self.one_page_only:
-            return refusal(403, "AccessDenied")
-        return super().listing(query)
+class _Reader(BaseHTTPRequestHandler):
+    protocol_version = "HTTP/1.1"
+    server: Bucket
+
+    def handle(self) -> None:
+        with suppress(ConnectionError):  # whoever asked has gone
+            super().handle()
+
+    def log_message(self, *_: Any) -> None:
+        pass
+
+    def do_GET(self) -> None:
+        url = urlsplit(self.path)
+        key = unquote(url.path).removeprefix("/bucket").removeprefix("/")
+        if key == self.server.hanging:
+            self.server.hangs.set()
+            self.server.ended.wait(10 * PATIENCE)
+        elif not key:
+            self._list(parse_qs(url.query))
+        elif key in self.server.objects:
+            self._answer(200, self.server.objects[key])
+        else:
+            self._answer(404, b"<Error><Code>NoSuchKey</Code><Message>none</Message></Error>")
+
+    def _answer(self, status: int, body: bytes) -> None:
+        self.send_response(status)
+        self.send_header("Content-Length", str(len(body)))
+        self.send_header("ETag", f'"{hashlib.md5(body).hexdigest()}"')
+        self.send_header("Last-Modified", "Mon, 23 Nov 2026 10:00:00 GMT")
+        self.end_headers()
+        self.wfile.write(body)
+
+    def _list(self, query: dict[str, list[str]]) -> None:
+        if "continuation-token" in query:
+            self._answer(403, b"<Error><Code>AccessDenied</Code><Message>no</Message></Error>")
+        else:
+            self._answer(200, self._listing(query))
+
+    def _listing(self, query: dict[str, list[str]]) -> bytes:
+        prefix = query.get("prefix", [""])[0]
+        found, common = [], set()
+        for key in sorted(key for key in self.server.objects if key.startswith(prefix)):
+            folder = key[len(prefix) :].find("/")
+            if "delimiter" in query and folder >= 0:
+                common.add(key[: len(prefix) + folder + 1])
+            else:
+                found.append(key)
+        parts = [f"<Contents><Key>{escape(key)}</Key></Contents>" for key in found]
+        parts += [f"<CommonPrefixes><Prefix>{p}</Prefix></CommonPrefixes>" for p in sorted(common)]
+        if self.server.one_page_only and not prefix:
+            more = "<IsTruncated>true</IsTruncated><NextContinuationToken>2</NextContinuationToken>"
+            parts = [more, *parts[: COUNT // 2]]
+        return f"<ListBucketResult>{''.join(parts)}</ListBucketResult>".encode()
 
 
 def objects_of(shell: Shell, count: int) -> dict[str, bytes]:
@@ -324,23 +372,28 @@ def objects_of(shell: Shell, count: int) -> dict[str, bytes]:
 
 
 @contextmanager
-def hanging_bucket(shell: Shell) -> Iterator[Hanging]:
+def hanging_bucket(shell: Shell) -> Iterator[Bucket]:
     """A ledger of COUNT titles in a bucket that never gives the head of one of the last."""
-    bucket = Hanging(objects_of(shell, COUNT), f"TN{HANGING:03}/head.json")
-    with bucket.serving():
-        try:
-            yield bucket
-        finally:
-            bucket.ended.set()
+    server = Bucket(objects_of(shell, COUNT), f"TN{HANGING:03}/head.json")
+    thread = Thread(target=server.serve_forever)
+    thread.start()
+    try:
+        yield server
+    finally:
+        server.ended.set()
+        server.shutdown()
+        thread.join(60)
+        server.server_close()
 
 
-def interrupted(shell: Shell, bucket: Hanging, line: str) -> tuple[int, str, str]:
+def interrupted(shell: Shell, bucket: Bucket, line: str) -> tuple[int, str, str]:
     """Run a command in a process of its own, with a Ctrl-C while it waits for the one object."""
+    url = f"http://127.0.0.1:{bucket.server_address[1]}"
     process = shell.popen(
         f"{line} --store s3://bucket --connections 8",
         stdout=subprocess.PIPE,
         stderr=subprocess.PIPE,
-        environment={"AWS_ENDPOINT_URL_S3": bucket.url},
+        environment={"AWS_ENDPOINT_URL_S3": url},
     )
     try:
         assert bucket.hangs.wait(PATIENCE)
@@ -382,7 +435,8 @@ def test_an_interrupted_audit_says_so_keeps_what_it_has_and_goes_on_later(shell:
         assert lines_of(memory)[:count] == checked
 
         bucket.hanging = "nothing"
-        done = shell("verify --state memory --store s3://bucket", AWS_ENDPOINT_URL_S3=bucket.url)
+        url = f"http://127.0.0.1:{bucket.server_address[1]}"
+        done = shell("verify --state memory --store s3://bucket", AWS_ENDPOINT_URL_S3=url)
         assert done.lines[0].startswith(f"verified: {COUNT} titles, ")
         assert len(lines_of(memory)) == COUNT
 
@@ -423,7 +477,8 @@ def test_tampering_that_was_found_outlives_a_listing_that_breaks_off(
     with hanging_bucket(shell) as bucket:
         bucket.hanging, bucket.one_page_only = "nothing", True
         bucket.objects["TN001/head.json"] = b"{}"
-        done = shell(f"{line} --store s3://bucket", code=20, AWS_ENDPOINT_URL_S3=bucket.url)
+        url = f"http://127.0.0.1:{bucket.server_address[1]}"
+        done = shell(f"{line} --store s3://bucket", code=20, AWS_ENDPOINT_URL_S3=url)
     assert "tampering: malformed-entry: TN001/head.json" in done.out
     assert "unchecked: store-denied: the store's listing broke off: " in done.out
     if "--report" in line:
