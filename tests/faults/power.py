@@ -6,8 +6,12 @@ a backup or a key beside it. Before the power goes, processes may be killed.
 
 from __future__ import annotations
 
+import multiprocessing
 import tempfile
+from concurrent.futures import ProcessPoolExecutor
+from functools import partial
 from itertools import count
+from operator import call
 from pathlib import Path
 from typing import TYPE_CHECKING, NamedTuple
 
@@ -158,7 +162,13 @@ def every_cut() -> Iterator[Tally]:
 
 
 def _every_cut() -> Iterable[Tally]:
-    yield from (cut_each(work_type) for work_type in WORKS)
-    yield from (cut_each(work_type, killed=True) for work_type in REPEATED)
-    yield from (cut_each_pair(work_type) for work_type in REPEATED_TWICE)
-    yield cut_each(AppendSealed, behind=True)
+    todo = [
+        *(partial(cut_each, work_type) for work_type in WORKS),
+        *(partial(cut_each, work_type, killed=True) for work_type in REPEATED),
+        *(partial(cut_each_pair, work_type) for work_type in REPEATED_TWICE),
+        partial(cut_each, AppendSealed, behind=True),
+    ]
+    # Who is killed on the model leaves its files open here, so each kind gets a process of its own.
+    spawn = multiprocessing.get_context("spawn")
+    with ProcessPoolExecutor(1, spawn, max_tasks_per_child=1) as pool:
+        yield from pool.map(call, todo)
