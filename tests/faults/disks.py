@@ -134,7 +134,7 @@ def limit(made: Shell, place: Path, name: str, size: int) -> Tally:
 
 
 def limited(shell: Shell, line: str, size: int) -> Result:
-    """What comes of a command with so small files."""
+    """Run a command that may write no file of more than so many bytes."""
     before = resource.getrlimit(resource.RLIMIT_FSIZE)
     # Python would keep modules that are cut off.
     with ONE_AT_A_TIME, mock.patch.object(sys, "dont_write_bytecode", True):

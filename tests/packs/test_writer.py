@@ -244,7 +244,7 @@ def test_packs_that_are_older_than_the_tampering_hide_only_what_lies_under_its_o
         ledger = world.open()
         report = ledger.verify_all()
         unpacked = world.open(without(ledger.store, layout.PACKS))
-        # They hold texts that were erased since, and that is no more than a warning.
+        # The packs hold texts that have been erased since, which is only a warning.
         found = {finding for finding in report.findings if finding.slug != "not-erased"}
         all_there_is = set(unpacked.verify_all().findings)
         if found != all_there_is:

@@ -68,7 +68,7 @@ class TestS3Store(StoreContract):
 @pytest.mark.slow
 @pytest.mark.xdist_group("moto")
 class TestS3StoreUnderAPrefix(StoreContract):
-    """One server is enough, as the prefix is our own code's. ``TestBulkReading`` has one, too."""
+    """One server is enough: our code adds the prefix. ``TestBulkReading`` uses one, too."""
 
     @pytest.mark.slow
     def test_a_listing_is_longer_than_a_page(self, store):
